@@ -1,0 +1,91 @@
+"""Every error that cbox-init raises on purpose.
+
+    CboxError
+    ├── ConfigError            the configuration cannot be used; carries every problem found
+    ├── SpawnError             a child could not be started; carries the reason and a shell's exit code
+    ├── ListenError            a port or socket of the API cannot be had
+    ├── RequestRefused         a command that cannot be taken
+    │   ├── UnknownProcess     no process of that name
+    │   ├── Conflict           not in this state
+    │   └── InvalidScale       a number of instances outside the limits
+    └── ClientError            the daemon cannot be reached, or refuses
+        ├── DaemonUnreachable
+        └── ApiError           an answer with an error status
+
+A message says what is wrong, where, and how to mend it, in one line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cbox_init.config.problems import Problem
+
+
+class CboxError(Exception):
+    """Base of all errors of this package; ``str()`` of it is one line for a person."""
+
+
+class ConfigError(CboxError):
+    """The configuration cannot be used.
+
+    ``problems`` holds every problem found (errors, warnings and suggestions), in the order of the file.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class SpawnError(CboxError):
+    """A child could not be started.
+
+    ``exit_code`` is what a shell would report: 127 not found, 126 found but not executable, 1 otherwise.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class ListenError(CboxError):
+    """A port or a socket of the API cannot be had; nothing has been started yet."""
+
+
+class RequestRefused(CboxError):
+    """A command that the supervisor cannot take as it is."""
+
+
+class UnknownProcess(RequestRefused):
+    """No process of that name is configured."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"process not found: {name}")
+        self.name = name
+
+
+class Conflict(RequestRefused):
+    """The command does not fit the process's state or settings."""
+
+
+class InvalidScale(RequestRefused):
+    """A number of instances that the process cannot have."""
+
+
+class ClientError(CboxError):
+    """The daemon cannot be reached, or it refused."""
+
+
+class DaemonUnreachable(ClientError):
+    """Nothing answers at that address, or it cannot be opened."""
+
+
+class ApiError(ClientError):
+    """The daemon answered with an error status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

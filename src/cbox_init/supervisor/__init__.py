@@ -1,0 +1,1 @@
+"""The running thing: processes, their instances, and the commands that steer them."""
