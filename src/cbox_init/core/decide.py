@@ -1,0 +1,161 @@
+"""What one process needs next: the difference between what is wanted and what is there.
+
+``decide`` is called after every command, every exit and every deadline. It holds no state, so that two
+commands at one time cannot race: they change the desired state, and the next decision sees both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cbox_init.core.instance import Instance, Lineage, Phase
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Desired(Struct, frozen=True, kw_only=True):
+    """What commands have asked of a process.
+
+    ``generation`` is raised by a restart: instances of an older one are replaced. ``starts`` is raised by a
+    start: instances that had ended or wait for a restart are started at once.
+    """
+
+    run: bool
+    scale: int
+    generation: int = 0
+    starts: int = 0
+
+    @property
+    def lineage(self) -> Lineage:
+        return Lineage(self.generation, self.starts)
+
+
+class Spawn(Struct, frozen=True):
+    """Start the instance."""
+
+    index: int
+
+
+class Stop(Struct, frozen=True):
+    """Tell the instance to end, with its stop signal; it has its grace period from now."""
+
+    index: int
+
+
+class Kill(Struct, frozen=True):
+    """End what is left of the instance at once."""
+
+    index: int
+
+
+class Rest(Struct, frozen=True):
+    """Its restart is no longer wanted; the instance stays, stopped."""
+
+    index: int
+
+
+class Forget(Struct, frozen=True):
+    """The instance was scaled away and nothing of it is left."""
+
+    index: int
+
+
+class Wait(Struct, frozen=True):
+    """Nothing more until this monotonic time, unless something happens."""
+
+    until: float
+
+
+Action = Spawn | Stop | Kill | Rest | Forget | Wait
+
+
+def decide(desired: Desired, instances: Mapping[int, Instance], *, may_spawn: bool, now: float) -> list[Action]:
+    """The actions that bring what is there closer to what is wanted.
+
+    Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
+    while dependencies are not ready. Instances are replaced one after another: the next old one is told to
+    stop when every other is up again.
+    """
+    wanted = desired.scale if desired.run else 0
+    plan = _Plan(desired, wanted, now)
+    for instance in instances.values():
+        if instance.phase is Phase.STOPPING:
+            plan.see_through(instance)
+        if instance.index < wanted:
+            plan.keep(instance)
+        else:
+            plan.end(instance)
+    if plan.kept < wanted:
+        plan.spawns += [index for index in range(wanted) if index not in instances]
+
+    actions = plan.actions
+    if may_spawn:
+        actions += [Spawn(index) for index in sorted(plan.spawns)]
+    if plan.outdated and not plan.unsettled and not plan.spawns:
+        actions.append(Stop(min(plan.outdated)))
+    if plan.deadlines:
+        actions.append(Wait(min(plan.deadlines)))
+    return actions
+
+
+class _Plan:
+    """What a look at each instance adds up to."""
+
+    __slots__ = ("actions", "deadlines", "desired", "kept", "now", "outdated", "spawns", "unsettled", "wanted")
+
+    def __init__(self, desired: Desired, wanted: int, now: float) -> None:
+        self.desired = desired
+        self.wanted = wanted
+        self.now = now
+        self.actions: list[Action] = []
+        self.spawns: list[int] = []
+        self.deadlines: list[float] = []
+        self.outdated: list[int] = []
+        self.kept = 0
+        self.unsettled = False
+
+    def see_through(self, instance: Instance) -> None:
+        """A stop ends, whatever has been wanted since."""
+        if instance.kill_at <= self.now:
+            self.actions.append(Kill(instance.index))
+        else:
+            self.deadlines.append(instance.kill_at)
+
+    def keep(self, instance: Instance) -> None:
+        """An instance that should run."""
+        self.kept += 1
+        phase = instance.phase
+        if phase is Phase.RUNNING:
+            if instance.generation < self.desired.generation:
+                self.outdated.append(instance.index)
+        elif phase is Phase.STOPPING:
+            self.unsettled = True
+        elif phase is Phase.IDLE or self._asked_again(instance):
+            self.spawns.append(instance.index)
+        elif phase is Phase.WAITING:
+            self.unsettled = True
+            if instance.due_at <= self.now:
+                self.spawns.append(instance.index)
+            else:
+                self.deadlines.append(instance.due_at)
+        elif instance.outcome is State.FAILED:
+            self.unsettled = True
+
+    def end(self, instance: Instance) -> None:
+        """An instance that should not run."""
+        phase = instance.phase
+        if phase is Phase.RUNNING or (phase is Phase.STOPPING and not instance.asked):
+            self.actions.append(Stop(instance.index))
+        elif phase is Phase.STOPPING:
+            return
+        elif instance.index >= self.desired.scale:
+            self.actions.append(Forget(instance.index))
+        elif phase is Phase.WAITING:
+            self.actions.append(Rest(instance.index))
+
+    def _asked_again(self, instance: Instance) -> bool:
+        return instance.generation < self.desired.generation or instance.starts < self.desired.starts

@@ -1,0 +1,195 @@
+"""One instance of a process, and what each event makes of it.
+
+An instance is a value; every function here gives the next one. Monotonic times end in ``_at``, the time for
+people is ``started_unix``.
+
+    IDLE ──Spawn──▶ RUNNING ──exit──▶ (nothing left behind?) ──▶ WAITING ──due──▶ Spawn
+                      │                     │ no                 or ENDED: failed, completed, stopped
+                      │ Stop                ▼
+                      └──────────────▶ STOPPING ──nothing left──▶ IDLE, or what an exit leads to
+                                          └─ at kill_at: Kill, again every second until it is gone
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cbox_init.core.restart import Again, Ending, after_exit
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from cbox_init.config.rules import RestartRules, StopRules
+
+#: Seconds between two kills of an instance that a kill has not ended: what it forked meanwhile gets the next.
+KILL_AGAIN_S = 1.0
+
+
+class Phase(IntEnum):
+    """Where an instance stands."""
+
+    IDLE = 0  # nothing lives; it is spawned when it is wanted
+    RUNNING = 1  # its main process lives
+    STOPPING = 2  # it was told to end, or its main process ended and left others behind
+    WAITING = 3  # it comes back at ``due_at``
+    ENDED = 4  # it ended by itself and stays so until somebody starts it
+
+
+class Instance(Struct, frozen=True, kw_only=True):
+    """The observed state of one instance.
+
+    ``generation`` and ``starts`` are those of the desired state that it was last spawned (or ended) under;
+    ``attempts`` the restarts used of the budget; ``asked`` whether a command is ending it; ``ending`` how its
+    main process ended, when it has.
+    """
+
+    index: int
+    phase: Phase = Phase.IDLE
+    generation: int = 0
+    starts: int = 0
+    pid: int = 0
+    up_at: float = 0.0
+    started_unix: float = 0.0
+    spawned_before: bool = False
+    restart_count: int = 0
+    attempts: int = 0
+    due_at: float = 0.0
+    asked: bool = False
+    kill_at: float = 0.0
+    killed: bool = False
+    outcome: State = State.STOPPED
+    ending: Ending | None = None
+    ended_at: float = 0.0
+    reason: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether something of it may be running."""
+        return self.phase in (Phase.RUNNING, Phase.STOPPING)
+
+    @property
+    def state(self) -> State:
+        """The state that the API shows."""
+        match self.phase:
+            case Phase.RUNNING:
+                return State.RUNNING
+            case Phase.STOPPING:
+                return State.STOPPING
+            case Phase.WAITING:
+                return State.STARTING
+            case Phase.ENDED:
+                return self.outcome
+        return State.STOPPED
+
+
+class Lineage(Struct, frozen=True):
+    """The part of the desired state that a spawn or an end is stamped with."""
+
+    generation: int
+    starts: int
+
+
+def spawned(instance: Instance, *, pid: int, now: float, unix: float, lineage: Lineage) -> Instance:
+    """Its main process runs."""
+    return replace(
+        _tried(instance, lineage), phase=Phase.RUNNING, pid=pid, up_at=now, started_unix=unix, ending=None
+    )
+
+
+def spawn_failed(
+    instance: Instance, ending: Ending, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool
+) -> Instance:
+    """It could not be started: the restart policy decides as for an exit at once."""
+    tried = replace(_tried(instance, lineage), up_at=now, ending=ending, ended_at=now)
+    return _ended_by_itself(tried, lineage=lineage, now=now, rules=rules, oneshot=oneshot)
+
+
+def _tried(instance: Instance, lineage: Lineage) -> Instance:
+    """Stamped with what it is spawned under. A start or restart by hand makes its budget new.
+
+    It is a restart when it follows an exit by itself, or a restart command; a start after a stop is none.
+    """
+    by_hand = instance.generation < lineage.generation or instance.starts < lineage.starts
+    again = instance.phase is Phase.WAITING or instance.generation < lineage.generation
+    return replace(
+        instance,
+        generation=lineage.generation,
+        starts=lineage.starts,
+        spawned_before=True,
+        restart_count=instance.restart_count + (again and instance.spawned_before),
+        attempts=0 if by_hand else instance.attempts,
+        reason=None,
+    )
+
+
+def told_to_stop(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+    """A command ends it; what is left of it is killed after the grace period.
+
+    When it was ending by itself (its descendants were), the time it has left is not prolonged.
+    """
+    if instance.phase is Phase.STOPPING:
+        return replace(instance, asked=True)
+    return replace(
+        instance, phase=Phase.STOPPING, asked=True, kill_at=now + rules.timeout_s, killed=False, reason=None
+    )
+
+
+def killed(instance: Instance, *, now: float) -> Instance:
+    """It was sent the kill signal."""
+    return replace(instance, killed=True, kill_at=now + KILL_AGAIN_S)
+
+
+def main_exited(instance: Instance, ending: Ending, *, now: float) -> Instance:
+    """Its main process has ended; whether others are left is not known yet."""
+    return replace(instance, pid=0, ending=ending, ended_at=now)
+
+
+def left_behind(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+    """Its main process has ended and left others, which are told to end as in a stop."""
+    if instance.phase is Phase.STOPPING:
+        return instance
+    return replace(instance, phase=Phase.STOPPING, asked=False, kill_at=now + rules.timeout_s, killed=False)
+
+
+def gone(
+    instance: Instance, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool
+) -> Instance:
+    """Nothing of it is left. What follows is decided by who wanted it to end."""
+    if instance.phase is Phase.STOPPING and instance.asked:
+        return rested(instance)
+    return _ended_by_itself(instance, lineage=lineage, now=now, rules=rules, oneshot=oneshot)
+
+
+def rested(instance: Instance) -> Instance:
+    """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
+    return replace(
+        instance, phase=Phase.IDLE, pid=0, asked=False, killed=False, attempts=0, due_at=0.0, reason=None
+    )
+
+
+def _ended_by_itself(
+    instance: Instance, *, lineage: Lineage, now: float, rules: RestartRules, oneshot: bool
+) -> Instance:
+    ending = instance.ending or Ending(0, "ended")
+    verdict = after_exit(
+        rules,
+        oneshot=oneshot,
+        attempts=instance.attempts,
+        uptime_s=instance.ended_at - instance.up_at,
+        ending=ending,
+    )
+    # A start that was asked for while it ran is answered by its having run: hence the new ``starts``.
+    settled = replace(instance, pid=0, asked=False, killed=False, starts=lineage.starts)
+    if isinstance(verdict, Again):
+        return replace(
+            settled,
+            phase=Phase.WAITING,
+            attempts=verdict.attempts,
+            due_at=max(now, instance.ended_at + verdict.delay_s),
+            reason=ending.reason,
+        )
+    return replace(settled, phase=Phase.ENDED, outcome=verdict.state, reason=verdict.reason)
+

@@ -1,0 +1,80 @@
+"""Whether an instance that ended by itself comes back, and when (SPEC 2.1, 2.3, 2.8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cbox_init.config.model import RestartPolicyName
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from cbox_init.config.rules import RestartRules
+
+# 2 ** 62 times any wait is above any cap; a larger exponent would only make the integers grow.
+_LARGEST_DOUBLING = 62
+
+
+class Ending(Struct, frozen=True):
+    """How an instance ended: its exit code as a shell reports it, and the same in words."""
+
+    exit_code: int
+    reason: str
+
+    @property
+    def success(self) -> bool:
+        return self.exit_code == 0
+
+
+class Again(Struct, frozen=True):
+    """It comes back after ``delay_s``; ``attempts`` restarts of the budget are then used."""
+
+    delay_s: float
+    attempts: int
+
+
+class Final(Struct, frozen=True):
+    """It stays as it is, for the stated reason, until somebody starts it."""
+
+    state: State
+    reason: str
+
+
+def after_exit(
+    rules: RestartRules, *, oneshot: bool, attempts: int, uptime_s: float, ending: Ending
+) -> Again | Final:
+    """What follows an exit that nobody asked for.
+
+    ``attempts`` is the number of restarts used since the instance was last stable or last started by hand.
+    An uptime of at least the stability window makes the budget new, and the restart needs no wait.
+    """
+    if not _wanted_by_policy(rules.policy, success=ending.success):
+        return Final(_final_state(oneshot, ending), f"{ending.reason}; restart is {rules.policy}")
+    if 0 < rules.stability_window_s <= uptime_s:
+        return Again(delay_s=0.0, attempts=0)
+    if 0 < rules.max_attempts <= attempts:
+        return Final(State.FAILED, f"gave up after {_times(attempts)}: {ending.reason}")
+    return Again(delay_s=backoff_s(rules, attempts), attempts=attempts + 1)
+
+
+def backoff_s(rules: RestartRules, attempts: int) -> float:
+    """The wait before the next restart when ``attempts`` were made: doubling, up to the cap."""
+    doubled = rules.backoff_initial_s * 2 ** min(attempts, _LARGEST_DOUBLING)
+    return max(0.0, min(doubled, rules.backoff_max_s))
+
+
+def _wanted_by_policy(policy: RestartPolicyName, *, success: bool) -> bool:
+    if policy is RestartPolicyName.ON_FAILURE:
+        return not success
+    return policy is RestartPolicyName.ALWAYS
+
+
+def _final_state(oneshot: bool, ending: Ending) -> State:
+    if not ending.success:
+        return State.FAILED
+    return State.COMPLETED if oneshot else State.STOPPED
+
+
+def _times(attempts: int) -> str:
+    return "1 restart" if attempts == 1 else f"{attempts} restarts"

@@ -1,0 +1,72 @@
+"""A process's state as the sum of its instances."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cbox_init.core.decide import Desired
+
+
+def process_state(desired: Desired, instances: Collection[Instance], *, blocked: bool, expired: bool) -> State:
+    """The state of the whole process.
+
+    ``blocked``: dependencies are not ready; ``expired``: they were not ready in time. A process that should
+    run is RUNNING when at least one of its instances is; ``scale`` against ``desired_scale`` tells the rest.
+    """
+    states = {instance.state for instance in instances}
+    if not desired.run or desired.scale == 0:
+        alive = any(instance.alive for instance in instances)
+        return State.STOPPING if alive else State.STOPPED
+    if State.RUNNING in states:
+        return State.RUNNING
+    if expired:
+        return State.FAILED
+    if blocked or State.STARTING in states or len(instances) < desired.scale:
+        return State.STARTING
+    for state in (State.STOPPING, State.FAILED, State.STOPPED):
+        if state in states:
+            return state
+    return State.COMPLETED
+
+
+def is_ready(desired: Desired, instances: Collection[Instance], *, oneshot: bool) -> bool:
+    """Whether what depends on this process may start: all its instances run, or the oneshot has completed."""
+    wanted = [instance for instance in instances if instance.index < desired.scale]
+    if not desired.run or desired.scale == 0 or len(wanted) < desired.scale:
+        return oneshot and _completed(wanted)
+    if oneshot:
+        return _completed(wanted)
+    return all(instance.phase is Phase.RUNNING for instance in wanted)
+
+
+def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
+    """Whether a command has had its effect: every instance runs or was given up, and no other is left."""
+    if not desired.run:
+        return not any(instance.alive for instance in instances)
+    return len(instances) == desired.scale and all(
+        instance.phase in (Phase.ENDED, Phase.WAITING)
+        or (instance.phase is Phase.RUNNING and instance.generation == desired.generation)
+        for instance in instances
+    )
+
+
+def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
+    """Whether every instance that should live has ended by itself and does not come back (SPEC 2.4)."""
+    return (
+        desired.run
+        and desired.scale > 0
+        and len(instances) == desired.scale
+        and all(instance.phase is Phase.ENDED for instance in instances)
+    )
+
+
+def _completed(instances: Collection[Instance]) -> bool:
+    return bool(instances) and all(
+        instance.phase is Phase.ENDED and instance.outcome is State.COMPLETED for instance in instances
+    )

@@ -1,0 +1,125 @@
+"""Who needs a look, and when: the one queue of the daemon, and its one timer.
+
+Nothing polls. A look is asked for (``wake``) or falls due; it is taken within a slice of time, so that one
+turn of the event loop stays short however many instances wait. The agenda works before there is an event
+loop: the daemon starts its first children before it imports asyncio.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle
+
+#: The longest that one turn of the event loop works on what is due, in seconds (DESIGN 4: API p99).
+SLICE_S = 0.005
+
+
+class Looker(Protocol):
+    """Something with work that falls due."""
+
+    def look(self, stop_at: float) -> float | None:
+        """Do what is due; end early, soon after the monotonic time ``stop_at``.
+
+        Gives the monotonic time of the next look (a time that is past: as soon as others had their turn),
+        or None when only a ``wake`` can bring more.
+        """
+
+
+class Agenda:
+    """Calls ``look`` of everyone who was woken or whose time has come, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._due: dict[Looker, None] = {}
+        self._times: dict[Looker, float] = {}
+        self._heap: list[tuple[float, int, Looker]] = []
+        self._serial = count()
+        self._loop: AbstractEventLoop | None = None
+        self._turn_pending = False
+        self._timer: TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def wake(self, looker: Looker) -> None:
+        """It gets a look soon: in this turn when one is under way, else in the next."""
+        self._due[looker] = None
+        self._ask_for_turn()
+
+    def forget(self, looker: Looker) -> None:
+        """It gets no more looks."""
+        self._due.pop(looker, None)
+        self._times.pop(looker, None)
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """From here on the event loop gives the turns."""
+        self._loop = loop
+        self._ask_for_turn()
+        self._set_timer()
+
+    def run(self, slice_s: float) -> None:
+        """Take looks until nothing is due, or for about ``slice_s`` seconds."""
+        stop_at = time.monotonic() + slice_s
+        self._collect_due()
+        while self._due:
+            looker = next(iter(self._due))
+            del self._due[looker]
+            self._note(looker, looker.look(stop_at))
+            if time.monotonic() >= stop_at:
+                break
+
+    def _note(self, looker: Looker, at: float | None) -> None:
+        if at is None:
+            self._times.pop(looker, None)
+        elif at <= time.monotonic():
+            self._times.pop(looker, None)
+            self._due[looker] = None
+        elif self._times.get(looker) != at:
+            self._times[looker] = at
+            heapq.heappush(self._heap, (at, next(self._serial), looker))
+
+    def _collect_due(self) -> None:
+        now = time.monotonic()
+        while self._heap:
+            at, _, looker = self._heap[0]
+            if self._times.get(looker) != at:  # asked for another time since
+                heapq.heappop(self._heap)
+            elif at <= now:
+                heapq.heappop(self._heap)
+                del self._times[looker]
+                self._due[looker] = None
+            else:
+                break
+
+    def _ask_for_turn(self) -> None:
+        if self._due and self._loop is not None and not self._turn_pending:
+            self._turn_pending = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_pending = False
+        self.run(SLICE_S)
+        self._ask_for_turn()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """One timer, for the earliest time; left as it is when it rings early enough."""
+        self._collect_due()
+        if self._due:
+            self._ask_for_turn()
+        if self._loop is None or not self._heap:
+            return
+        at = self._heap[0][0]
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        # time.monotonic() is the clock of asyncio's own loop as well
+        self._timer = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._turn()
