@@ -1,0 +1,49 @@
+# What one can do here. `make` alone lists it; ARGS goes to the program behind a target:
+#   make test ARGS="tests/core -x"      make bench ARGS=--quick
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
+ARGS ?=
+
+# An environment that forbids bytecode would make every start of the daemon four times as slow.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
+	@echo "The API is on http://127.0.0.1:9180. From another terminal:"
+	@echo "  curl http://127.0.0.1:9180/api/v1/processes"
+	@exec $(VENV)/bin/cbox-init serve -c examples/demo.yaml $(ARGS)
+
+test: $(VENV)/.installed-test ## run the tests
+	@.ci/packages test
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-check ## lint, formatting, types, and the direction of imports
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.made ## measure cbox-init beside its peers (see bench/README.md)
+	@.ci/packages bench
+	@exec $(VENV)/bin/python -m bench $(ARGS)
+
+clean: ## remove what the targets above have made
+	rm -rf $(VENV) bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# A stamp says what the virtual environment holds; a new pyproject.toml makes every stamp but .made old.
+$(VENV)/.made:
+	@.ci/venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: EXTRAS :=
+$(VENV)/.installed-test: EXTRAS := [test]
+$(VENV)/.installed-check: EXTRAS := [check,test]
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check: pyproject.toml | $(VENV)/.made
+	$(PIP) install --quiet --editable '.$(EXTRAS)'
+	@touch $@
