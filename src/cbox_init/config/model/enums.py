@@ -1,0 +1,80 @@
+"""The keys that take one of a few words."""
+
+from enum import StrEnum
+
+
+class ProcessType(StrEnum):
+    LONGRUN = "longrun"
+    ONESHOT = "oneshot"
+
+
+class InitialState(StrEnum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class RestartPolicyName(StrEnum):
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class ShutdownMode(StrEnum):
+    """Who gets the first signal of a stop: the whole process group, or the main process alone."""
+
+    GROUP = "group"
+    MAIN = "main"
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class HealthCheckType(StrEnum):
+    TCP = "tcp"
+    HTTP = "http"
+    EXEC = "exec"
+
+
+class HealthCheckMode(StrEnum):
+    LIVENESS = "liveness"
+    READINESS = "readiness"
+    BOTH = "both"
+
+
+class ReadinessMode(StrEnum):
+    ALL_HEALTHY = "all_healthy"
+    ALL_RUNNING = "all_running"
+
+
+class AclMode(StrEnum):
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class ClientAuth(StrEnum):
+    NONE = "none"
+    REQUEST = "request"
+    REQUIRE = "require"
+    VERIFY = "verify"
+
+
+class TlsVersion(StrEnum):
+    TLS_1_2 = "TLS 1.2"
+    TLS_1_3 = "TLS 1.3"
+
+
+class TracingExporter(StrEnum):
+    OTLP_GRPC = "otlp-grpc"
+    OTLP_HTTP = "otlp-http"
+    STDOUT = "stdout"
+    JAEGER = "jaeger"
+    ZIPKIN = "zipkin"

@@ -1,0 +1,139 @@
+"""The section ``global`` (SPEC 2.1 and 2.8)."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from cbox_init.config.model.enums import (
+    AclMode,
+    ClientAuth,
+    LogFormat,
+    LogLevel,
+    ReadinessMode,
+    RestartPolicyName,
+    TlsVersion,
+    TracingExporter,
+)
+from cbox_init.config.model.kinds import (
+    DURATION,
+    Count,
+    Host,
+    Kind,
+    Milliseconds,
+    OptionalPort,
+    Port,
+    PositiveCount,
+    PositiveSeconds,
+    Seconds,
+    SecondsOfAnHour,
+    SignedSeconds,
+)
+from cbox_init.config.secret import Secret
+
+
+class TlsConfig(Struct, frozen=True, kw_only=True):
+    enabled: bool = False
+    cert_file: str | None = None
+    key_file: str | None = None
+    ca_file: str | None = None
+    client_auth: ClientAuth = ClientAuth.NONE
+    min_version: TlsVersion = TlsVersion.TLS_1_2
+    cipher_suites: tuple[str, ...] = ()
+    auto_reload: bool = False
+    auto_reload_interval: PositiveSeconds = 300.0
+
+
+class AclConfig(Struct, frozen=True, kw_only=True):
+    """The lists hold addresses and CIDRs, checked when loaded."""
+
+    enabled: bool = False
+    mode: AclMode = AclMode.ALLOW
+    allow_list: tuple[str, ...] = ()
+    deny_list: tuple[str, ...] = ()
+    trust_proxy: bool = False
+
+
+class ReadinessConfig(Struct, frozen=True, kw_only=True):
+    """An empty ``path`` is no file, an ``http_port`` of 0 no server; no ``processes`` is every longrun."""
+
+    enabled: bool = False
+    path: str = "/tmp/cbox-ready"
+    mode: ReadinessMode = ReadinessMode.ALL_HEALTHY
+    content: str | None = None
+    processes: tuple[str, ...] = ()
+    http_port: OptionalPort = 0
+    http_host: Host = "0.0.0.0"
+
+
+class GlobalConfig(Struct, frozen=True, kw_only=True):
+    """Settings of the daemon, and the defaults of every process.
+
+    ``restart_backoff_initial`` and ``restart_backoff_max`` are None only before loading.
+    """
+
+    shutdown_timeout: SecondsOfAnHour = 30.0
+    health_check_interval: PositiveSeconds = 10.0
+    health_check_strict: bool = False
+    restart_policy: RestartPolicyName = RestartPolicyName.ALWAYS
+    max_restart_attempts: Count = 3
+    restart_backoff: Seconds = 5.0
+    restart_backoff_initial: Seconds | None = None
+    restart_backoff_max: Seconds | None = None
+    restart_stability_window: SignedSeconds = 60.0
+    dependency_timeout: Seconds = 300.0
+    process_start_timeout: Seconds = 30.0
+    process_stop_timeout: Seconds = 60.0
+    max_process_scale: Annotated[int, Meta(ge=1, le=5000)] = 100
+    zombie_reap_interval: Seconds = 1.0
+    autotune_memory_threshold: Annotated[float, Meta(ge=0, le=10)] = 0.0
+
+    log_format: LogFormat = LogFormat.JSON
+    log_level: LogLevel = LogLevel.INFO
+    log_timestamps: bool = True
+    log_multiline_enabled: bool = False
+    log_multiline_pattern: str = ""
+    log_multiline_timeout: Milliseconds = 1.0
+    log_multiline_max_lines: PositiveCount = 100
+    log_redaction_enabled: bool = False
+    log_redaction_patterns: tuple[str, ...] = ()
+    log_redaction_placeholder: str = "***"
+    log_filter_enabled: bool = False
+    log_filter_level: LogLevel | None = None
+    log_filter_patterns: tuple[str, ...] = ()
+    log_json_parsing: bool = False
+    log_level_detection: bool = False
+
+    api_enabled: bool = False
+    api_host: Host = ""
+    api_port: Port = 9180
+    api_socket: str | None = None
+    api_auth: Secret | None = None
+    api_max_request_body: Annotated[int, Meta(ge=1, le=100 * 2**20, extra={"kind": Kind.SIZE})] = 8 * 2**20
+    api_rate_limit: Annotated[float, Meta(ge=0, le=1e9)] = 100.0
+    api_rate_burst: Count = 200
+    api_preload: bool = False
+    api_tls: TlsConfig | None = None
+    api_acl: AclConfig | None = None
+
+    metrics_enabled: bool = False
+    metrics_host: Host = ""
+    metrics_port: Port = 9090
+    metrics_path: str = "/metrics"
+    metrics_tls: TlsConfig | None = None
+    metrics_acl: AclConfig | None = None
+    resource_metrics_enabled: bool = False
+    resource_metrics_interval: Annotated[float, Meta(gt=0, le=3600, extra=DURATION)] = 5.0
+    resource_metrics_max_samples: Annotated[int, Meta(ge=1, le=100_000)] = 720
+
+    audit_enabled: bool = False
+    tracing_enabled: bool = False
+    tracing_exporter: TracingExporter = TracingExporter.STDOUT
+    tracing_endpoint: str | None = None
+    tracing_sample_rate: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    tracing_service_name: str = "cbox-init"
+    tracing_use_tls: bool = False
+
+    schedule_history_size: Annotated[int, Meta(ge=0, le=10_000)] = 100
+    oneshot_history_max_entries: Annotated[int, Meta(ge=0, le=100_000)] = 5000
+    oneshot_history_max_age: Seconds = 86_400.0
+    readiness: ReadinessConfig | None = None

@@ -1,0 +1,55 @@
+"""The types of keys beyond Python's own: how a text of the file becomes a value, and its range.
+
+A kind is an annotated type. ``Meta`` holds the range; its ``extra`` names the conversion where the Python
+type alone does not (a duration is a float, a size is an int).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+
+class Kind(StrEnum):
+    """A conversion that the Python type does not say."""
+
+    DURATION = "duration"
+    DURATION_MS = "duration in milliseconds"
+    SIZE = "size"
+    COMMAND = "command"
+    SIGNAL = "signal"
+    HOST = "host"
+
+
+#: Ten years: no timer needs more, and every timer can hold it.
+LONGEST_S: Final = 315_360_000.0
+LARGEST_COUNT: Final = 2**31 - 1
+
+DURATION: Final = {"kind": Kind.DURATION}
+
+#: Seconds, as "1m30s" (Go's notation) or a bare number of seconds.
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra=DURATION)]
+#: Seconds of which 0 makes no sense, such as a period.
+PositiveSeconds = Annotated[float, Meta(gt=0, le=LONGEST_S, extra=DURATION)]
+#: Seconds that may be negative, where that has a meaning.
+SignedSeconds = Annotated[float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra=DURATION)]
+#: At most an hour.
+SecondsOfAnHour = Annotated[float, Meta(ge=0, le=3600, extra=DURATION)]
+#: Seconds, of which a bare number in the file is milliseconds.
+Milliseconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={"kind": Kind.DURATION_MS})]
+
+#: Bytes, as "50MB", "8 MiB" or a bare number.
+Size = Annotated[int, Meta(ge=1, le=2**50, extra={"kind": Kind.SIZE})]
+
+Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
+PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+#: A port, or 0 for none.
+OptionalPort = Annotated[int, Meta(ge=0, le=65535)]
+
+#: Program and arguments: a list, or a string that is split as a shell would.
+Command = Annotated[tuple[str, ...], Meta(extra={"kind": Kind.COMMAND})]
+#: A signal's name as in "SIGTERM"; the file may leave out SIG, or give the number.
+SignalName = Annotated[str, Meta(extra={"kind": Kind.SIGNAL})]
+#: An address to listen on; "" (in the file also "all" or "*") is every address of the machine.
+Host = Annotated[str, Meta(extra={"kind": Kind.HOST})]

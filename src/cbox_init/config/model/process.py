@@ -1,0 +1,116 @@
+"""One entry of ``processes`` (SPEC 2.3 and 2.8)."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from cbox_init.config.model.enums import (
+    HealthCheckMode,
+    HealthCheckType,
+    InitialState,
+    ProcessType,
+    RestartPolicyName,
+    ShutdownMode,
+)
+from cbox_init.config.model.hooks import HookConfig
+from cbox_init.config.model.kinds import (
+    Command,
+    Count,
+    OptionalPort,
+    PositiveCount,
+    PositiveSeconds,
+    Seconds,
+    SecondsOfAnHour,
+    SignalName,
+    SignedSeconds,
+)
+from cbox_init.config.model.logging import LoggingConfig
+from cbox_init.config.secret import Secret
+
+
+class HealthCheckConfig(Struct, frozen=True, kw_only=True):
+    """``type`` is None only before loading: it then follows from ``url``, ``command`` or ``address``."""
+
+    type: HealthCheckType | None = None
+    address: str | None = None
+    url: str | None = None
+    command: Command = ()
+    initial_delay: Seconds = 5.0
+    period: PositiveSeconds = 10.0
+    timeout: PositiveSeconds = 3.0
+    failure_threshold: PositiveCount = 3
+    success_threshold: PositiveCount = 1
+    expected_status: Annotated[int, Meta(ge=100, le=599)] = 200
+    expected_body: str | None = None
+    mode: HealthCheckMode = HealthCheckMode.BOTH
+
+
+class ShutdownConfig(Struct, frozen=True, kw_only=True):
+    """How an instance is stopped. ``graceful: false`` sends the kill signal at once.
+
+    ``timeout`` is None only before loading; `Config.stop_rules` gives what counts.
+    """
+
+    signal: SignalName = "SIGTERM"
+    timeout: SecondsOfAnHour | None = None
+    kill_signal: SignalName = "SIGKILL"
+    mode: ShutdownMode = ShutdownMode.GROUP
+    graceful: bool = True
+    pre_stop_hook: HookConfig | None = None
+    post_stop_hook: HookConfig | None = None
+
+
+class HeartbeatConfig(Struct, frozen=True, kw_only=True):
+    """Who is told of a scheduled job's runs. URLs and headers carry keys, hence secrets."""
+
+    enabled: bool = True
+    url: Secret | None = None
+    start_url: Secret | None = None
+    success_url: Secret | None = None
+    failure_url: Secret | None = None
+    interval: Seconds | None = None
+    grace: Seconds = 0.0
+    timeout: PositiveSeconds = 30.0
+    retry_count: Count = 3
+    retry_delay: Seconds = 5.0
+    method: str = "POST"
+    headers: dict[str, Secret] = field(default_factory=dict)
+
+
+class ProcessConfig(Struct, frozen=True, kw_only=True):
+    """One process. After loading, ``restart`` and ``shutdown.timeout`` are never None.
+
+    ``env`` values are plain texts: show them through `cbox_init.config.masking.masked`.
+    """
+
+    enabled: bool = True
+    type: ProcessType = ProcessType.LONGRUN
+    initial_state: InitialState = InitialState.RUNNING
+    command: Command = ()
+    working_dir: str | None = None
+    user: str | None = None
+    group: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    restart: RestartPolicyName | None = None
+    restart_delay: Seconds | None = None
+    max_restart_delay: Seconds | None = None
+    max_restarts: Count | None = None
+    restart_threshold: SignedSeconds | None = None
+    scale: Count = 1
+    max_scale: Count = 0
+    scale_locked: bool = False
+    port_base: OptionalPort = 0
+    depends_on: tuple[str, ...] = ()
+    dependency_timeout: Seconds | None = None
+    health_check: HealthCheckConfig | None = None
+    shutdown: ShutdownConfig = field(default_factory=ShutdownConfig)
+    stdout: bool = True
+    stderr: bool = True
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    schedule: str | None = None
+    schedule_timezone: str = "UTC"
+    schedule_timeout: Seconds | None = None
+    schedule_max_concurrent: Count = 0
+    heartbeat: HeartbeatConfig | None = None
+    max_memory_mb: Count = 0
+    priority: int = 0

@@ -1,0 +1,105 @@
+"""What counts for one process: its own keys, the global ones and the defaults, put together."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from msgspec import Struct
+
+from cbox_init.config.model.enums import ProcessType, RestartPolicyName, ShutdownMode
+
+if TYPE_CHECKING:
+    from cbox_init.config.model.global_ import GlobalConfig
+    from cbox_init.config.model.process import ProcessConfig
+
+T = TypeVar("T", int, float)
+
+_STOP_TIMEOUT_S: Final = 30.0
+_BACKOFF_GROWTH: Final = 12
+
+
+class RestartRules(Struct, frozen=True, kw_only=True):
+    """Whether an instance that ended comes back, and when.
+
+    ``max_attempts`` of 0 is unlimited; a ``stability_window_s`` of 0 or less is off.
+    """
+
+    policy: RestartPolicyName
+    max_attempts: int
+    backoff_initial_s: float
+    backoff_max_s: float
+    stability_window_s: float
+
+
+class StopRules(Struct, frozen=True, kw_only=True):
+    """How an instance is stopped: ``signal`` to the group or the main process, then ``kill_signal`` to the
+    group when ``timeout_s`` has passed. Signals are numbers.
+    """
+
+    signal: int
+    timeout_s: float
+    kill_signal: int
+    mode: ShutdownMode
+
+
+def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules:
+    """The restart rules of ``process``: its own keys over the global ones.
+
+    A oneshot is not restarted unless it says so. Where no cap is given, a longer first wait raises it.
+    """
+    policy = process.restart
+    if policy is None:
+        oneshot = process.type is ProcessType.ONESHOT
+        policy = RestartPolicyName.NEVER if oneshot else global_.restart_policy
+    initial, cap = global_backoff(global_)
+    if process.restart_delay is not None:
+        initial = process.restart_delay
+        cap = max(cap, initial)
+    return RestartRules(
+        policy=policy,
+        max_attempts=_first(process.max_restarts, global_.max_restart_attempts),
+        backoff_initial_s=initial,
+        backoff_max_s=_first(process.max_restart_delay, cap),
+        stability_window_s=_first(process.restart_threshold, global_.restart_stability_window),
+    )
+
+
+def global_backoff(global_: GlobalConfig) -> tuple[float, float]:
+    """The first and the longest wait before a restart, in seconds, where a process says nothing else."""
+    initial = _first(global_.restart_backoff_initial, global_.restart_backoff)
+    cap = _first(global_.restart_backoff_max, max(initial, _BACKOFF_GROWTH * global_.restart_backoff))
+    return initial, cap
+
+
+def stop_rules(global_: GlobalConfig, process: ProcessConfig) -> StopRules:
+    """The stop rules of ``process``. Without ``graceful`` the kill signal is sent at once."""
+    shutdown = process.shutdown
+    kill_signal = signal_number(shutdown.kill_signal)
+    return StopRules(
+        signal=signal_number(shutdown.signal) if shutdown.graceful else kill_signal,
+        timeout_s=_first(shutdown.timeout, min(_STOP_TIMEOUT_S, global_.shutdown_timeout)),
+        kill_signal=kill_signal,
+        mode=shutdown.mode,
+    )
+
+
+def signal_number(name: str) -> int:
+    """The number of a signal by name ("SIGTERM", "term", "RTMIN+3") or number; ValueError when unknown."""
+    text = name.strip().upper()
+    if text.isascii() and text.isdigit():
+        return int(signal.Signals(int(text)))
+    base, plus, offset = text.removeprefix("SIG").partition("+")
+    member = signal.Signals.__members__.get(f"SIG{base}")
+    if member is None or (plus and base != "RTMIN"):
+        raise ValueError(f"unknown signal: {name!r}")
+    if not plus:
+        return int(member)
+    number = int(member) + int(offset)
+    if not signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+        raise ValueError(f"unknown signal: {name!r}")
+    return number
+
+
+def _first(given: T | None, default: T) -> T:
+    return default if given is None else given
