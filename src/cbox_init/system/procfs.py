@@ -1,0 +1,117 @@
+"""What /proc says of a process, one read for each question."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class ProcFigures(NamedTuple):
+    """One line of /proc/PID/stat.
+
+    ``cpu_s`` is the time that all threads together have used, in user and kernel mode. ``started_ticks``
+    is when it was started, in clock ticks since boot: with the pid it names one process for ever.
+    """
+
+    state: str
+    ppid: int
+    pgid: int
+    cpu_s: float
+    threads: int
+    started_ticks: int
+    vms_bytes: int
+    rss_bytes: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether anything of it can still run: a zombie cannot.
+
+        One whose first thread has ended while others go on shows as a zombie too, but is alive.
+        """
+        return self.state not in "ZX" or self.threads > 1
+
+
+def read_figures(pid: int) -> ProcFigures | None:
+    """The figures of a process; None when there is no such process."""
+    try:
+        data = read_bytes(f"/proc/{pid}/stat")
+    except OSError:
+        return None
+    # The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
+    fields = data[data.rfind(b")") + 2 :].split(b" ", 22)
+    if len(fields) < 22:
+        return None  # it vanished while it was read
+    return ProcFigures(
+        state=fields[0].decode(),
+        ppid=int(fields[1]),
+        pgid=int(fields[2]),
+        cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
+        threads=int(fields[17]),
+        started_ticks=int(fields[19]),
+        vms_bytes=int(fields[20]),
+        rss_bytes=int(fields[21]) * _PAGE_BYTES,
+    )
+
+
+def is_ours() -> bool:
+    """Whether /proc is there and shows our own pid namespace.
+
+    In one of another namespace every number stands for somebody else, and nothing may be killed by it.
+    """
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+def child_lookup() -> Callable[[int], list[int]]:
+    """A function that gives the children of a process, zombies included; none for one that is gone.
+
+    It reads the list that the kernel keeps; where the kernel has none (it was built without
+    CONFIG_PROC_CHILDREN), this goes through all of /proc once and the function answers from that.
+    """
+    if os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+        return listed_children
+    table = children_table()
+    return lambda pid: table.get(pid, [])
+
+
+def listed_children(pid: int) -> list[int]:
+    """Children of a process from /proc/PID/task/TID/children. A child belongs to the thread that made it."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            found.extend(map(int, read_bytes(f"/proc/{pid}/task/{thread}/children").split()))
+    except OSError:
+        pass  # the process or the thread has ended
+    return found
+
+
+def children_table() -> dict[int, list[int]]:
+    """The children of every process that has any, from one pass over /proc."""
+    table: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            figures = read_figures(int(name))
+            if figures is not None:
+                table.setdefault(figures.ppid, []).append(int(name))
+    return table
+
+
+def read_bytes(path: str) -> bytes:
+    """All of a file of /proc; faster than a file object. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(descriptor, 65536)
+        # A short read is not the end: the kernel hands out lists a page at a time.
+        while more := os.read(descriptor, 65536):
+            data += more
+        return data
+    finally:
+        os.close(descriptor)

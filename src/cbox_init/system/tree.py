@@ -1,0 +1,164 @@
+"""Ending everything that an instance has started, and nothing else.
+
+An instance is its main process, the process group that this leads, and whatever has left that group: a
+program that made a session of its own (``setsid``), or that went into the background by forking twice.
+
+Linux keeps the tree together for us. When a process ends, its children go to the nearest ancestor that
+is a subreaper, and that is us. So while a main process lives, what left its group is below it, or, when
+the parent in between has ended, directly below us; when a main process is dead, each rest of it hangs
+below a child of ours that nobody watches. A look at the list of our own children tells that there is
+none, however many processes run.
+
+Such an orphan tells whose it was by a variable in its environment; one that has overwritten that, by its
+process group, or by a descendant that did neither. One that changed its group, forked twice and has
+overwritten its environment as well belongs to nobody.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from typing import TYPE_CHECKING, NamedTuple
+
+from cbox_init.system import procfs
+from cbox_init.system.environ import read_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+
+class Stray(NamedTuple):
+    """A living process; pid and time of start together are never given to another one."""
+
+    pid: int
+    pgid: int
+    started_ticks: int
+
+
+def group_alive(pgid: int) -> bool:
+    """Whether a process group has any member. Zombies are members until they are reaped."""
+    try:
+        os.killpg(_checked(pgid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # somebody is there, of another user
+    return True
+
+
+def signal_group(pgid: int, signum: int) -> bool:
+    """Send a signal to all of a group; False when that reached nobody.
+
+    For the group of a main process that has not been reaped, or of which `group_alive` was just true: else
+    its number can be another's by now. `find_strays` has what is left of a group when its leader is dead.
+    """
+    try:
+        os.killpg(_checked(pgid), signum)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def find_strays(
+    variable: str, watched: Collection[int], groups: Mapping[int, str] | None = None
+) -> dict[str, list[Stray]]:
+    """All living processes that have lost their parent to us, and all below them, by whose they are.
+
+    ``variable`` is the environment variable that tells whose; its values are the keys. What tells nothing
+    is under the empty key. ``watched`` are the children that we have started and not reaped
+    (`Reaper.watched`). ``groups`` has a key for each process group of which a member is to be known even
+    when it has overwritten its environment: the groups that main processes lead, or led.
+
+    For an instance whose main process is dead and reaped, this is all that is left of it, members of its
+    group included: an absent key says that it is over.
+
+    Costs a quarter of a millisecond with 1,000 children when there is nothing to find, and some 50 µs for
+    each process found. A daemon that is out of file descriptors finds nothing.
+    """
+    strays: dict[str, list[Stray]] = {}
+    if not procfs.is_ours():
+        return strays
+    children = procfs.child_lookup()
+    for orphan in children(os.getpid()):
+        if orphan not in watched:
+            family = _family(orphan, children)
+            if family:
+                strays.setdefault(_whose(family, variable, groups or {}), []).extend(family)
+    return strays
+
+
+def left_group(main_pid: int) -> list[Stray]:
+    """The living descendants of a living main process that are not in the group that it leads.
+
+    Those that have lost their parent are no longer among them; `find_strays` has these.
+    """
+    if not procfs.is_ours():
+        return []
+    family = _family(main_pid, procfs.child_lookup())
+    return [process for process in family if process.pgid != main_pid]
+
+
+def signal_strays(strays: Iterable[Stray], signum: int) -> int:
+    """Send a signal to those processes that still live, never to another that got the number of one.
+
+    Returns how many got it. One that forks meanwhile can leave a child behind; that child comes to us when
+    its parent ends, and the next search finds it.
+    """
+    return sum(_signal_stray(stray, signum) for stray in strays)
+
+
+def _checked(pgid: int) -> int:
+    if pgid <= 1:  # 0 is our own group, and 1 makes kill(2) mean everybody
+        raise ValueError(f"not the process group of a child: {pgid}")
+    return pgid
+
+
+def _family(root: int, children: Callable[[int], list[int]]) -> list[Stray]:
+    """The living processes among ``root`` and all below it, parents before children."""
+    family = []
+    queue = [root]
+    seen = {root}
+    for pid in queue:
+        figures = procfs.read_figures(pid)
+        if figures is None or not figures.alive:
+            continue
+        family.append(Stray(pid, figures.pgid, figures.started_ticks))
+        for child in children(pid):
+            if child not in seen:  # a number that went around while we read
+                seen.add(child)
+                queue.append(child)
+    return family
+
+
+def _whose(family: list[Stray], variable: str, groups: Mapping[int, str]) -> str:
+    """All of a family comes from one instance: the eldest that tells which speaks for the others."""
+    for process in family:
+        marker = read_variable(process.pid, variable) or groups.get(process.pgid)
+        if marker:
+            return marker
+    return ""
+
+
+def _signal_stray(stray: Stray, signum: int) -> bool:
+    try:
+        handle = os.pidfd_open(stray.pid)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EPERM):
+            return False
+        handle = -1  # an old kernel, or a sandbox that forbids the call
+    try:
+        # The handle is of whoever has the number now. If that is the one we found, it stays that one.
+        figures = procfs.read_figures(stray.pid)
+        if figures is None or figures.started_ticks != stray.started_ticks:
+            return False
+        if handle < 0:
+            os.kill(stray.pid, signum)
+        else:
+            signal.pidfd_send_signal(handle, signum)
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        if handle >= 0:
+            os.close(handle)
+    return True
