@@ -1,0 +1,1 @@
+"""The Management API: its listeners, routes, replies, and the description of itself."""

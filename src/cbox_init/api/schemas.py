@@ -1,0 +1,155 @@
+"""Every reply and every body of the API, as types.
+
+The routes encode these, the client decodes them, and the OpenAPI document is made from them. A member that
+may be absent is UNSET then. Texts of a fixed choice are plain ``str`` here: a client must not fail at a word
+that a newer daemon adds; the document names today's words.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+STATES = ("starting", "running", "stopping", "stopped", "failed", "completed")
+LEVELS = ("debug", "info", "warn", "error")
+
+State = Annotated[
+    str,
+    Meta(
+        description="A restart that waits for its time is starting, with next_restart_at.",
+        extra_json_schema={"enum": list(STATES)},
+    ),
+]
+ProcessTypeName = Annotated[
+    str, Meta(extra_json_schema={"enum": ["longrun", "oneshot"]}, description="What kind of process it is.")
+]
+LevelName = Annotated[str, Meta(extra_json_schema={"enum": list(LEVELS)})]
+UnixSeconds = Annotated[int, Meta(ge=0, description="Unix seconds; 0 when it has never been.")]
+Percent = Annotated[float, Meta(ge=0)]
+Bytes = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+Timestamp = Annotated[str, Meta(description="RFC 3339 in UTC.", extra_json_schema={"format": "date-time"})]
+JsonValue = Annotated[object, Meta(description="Any JSON value.")]
+
+
+class Health(Struct, frozen=True):
+    """The API answers."""
+
+    status: Annotated[str, Meta(extra_json_schema={"const": "healthy"})]
+
+
+class ErrorReply(Struct, frozen=True):
+    """Why a request was not done. ``details`` has one entry a problem, with how to mend it."""
+
+    error: str
+    details: tuple[str, ...] | UnsetType = UNSET
+
+
+class InstanceEntry(Struct, frozen=True, kw_only=True):
+    """One instance of a process. ``pid`` is 0 when it is not alive."""
+
+    id: Annotated[str, Meta(description="NAME-INDEX, with the index from 0.")]
+    state: State
+    pid: Annotated[int, Meta(ge=0, description="0 when it is not alive.")]
+    started_at: UnixSeconds
+    restart_count: Count
+    cpu_percent: Annotated[float, Meta(ge=0, description="Of one CPU.")]
+    memory_rss_bytes: Bytes
+    memory_percent: Annotated[float, Meta(ge=0, description="Of the memory that the container may use.")]
+    next_restart_at: Annotated[float, Meta(description="Unix seconds.")] | UnsetType = UNSET
+    exit_code: Annotated[int, Meta(description="Of its last end.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Why it does not run.")] | UnsetType = UNSET
+
+
+class ProcessEntry(Struct, frozen=True, kw_only=True):
+    """One process. ``scale`` counts the instances that exist now; the figures are sums over them."""
+
+    name: str
+    type: ProcessTypeName
+    state: State
+    scale: Count
+    desired_scale: Count
+    max_scale: Annotated[int, Meta(ge=0, description="The most instances that it may have; 0 is no limit.")]
+    cpu_percent: Percent
+    memory_rss_bytes: Bytes
+    memory_percent: Percent
+    instances: tuple[InstanceEntry, ...]
+    wanted: Annotated[bool, Meta(description="False when it was stopped, or has a desired_scale of 0.")]
+    waiting_for: (
+        Annotated[tuple[str, ...], Meta(description="Dependencies that are not ready.")] | UnsetType
+    ) = UNSET
+    reason: Annotated[str, Meta(description="Why it is not as it should be.")] | UnsetType = UNSET
+
+
+class ProcessList(Struct, frozen=True):
+    """All processes, in the order of the file."""
+
+    processes: tuple[ProcessEntry, ...]
+
+
+class ProcessDetail(Struct, frozen=True):
+    """The configuration of a process, by the keys of the file; secrets are ``***``."""
+
+    process: str
+    config: dict[str, JsonValue]
+
+
+class ActionReply(Struct, frozen=True):
+    """A command was taken; the work goes on behind the reply."""
+
+    message: str
+    process: str
+
+
+class ScaleReply(Struct, frozen=True):
+    """A scale was taken; the work goes on behind the reply."""
+
+    message: str
+    process: str
+    scale: Count
+
+
+class ScaledReply(Struct, frozen=True, kw_only=True):
+    """The older form of a scale is done. It holds ``desired`` or ``delta``, as the request did."""
+
+    status: Annotated[str, Meta(extra_json_schema={"const": "scaled"})]
+    process: str
+    desired: Count | UnsetType = UNSET
+    delta: int | UnsetType = UNSET
+
+
+class ScaleRequest(Struct, frozen=True, kw_only=True):
+    """Exactly one of the three: ``scale`` answers at once, the older two when it is done."""
+
+    scale: Annotated[int, Meta(description="Instances to have.")] | UnsetType = UNSET
+    desired: Annotated[int, Meta(description="Instances to have.")] | UnsetType = UNSET
+    delta: Annotated[int, Meta(description="Instances to have more; not below 0.")] | UnsetType = UNSET
+
+
+class LogEntry(Struct, frozen=True, kw_only=True):
+    """One line of a process. ``partial`` marks a part, which the next record of the instance continues."""
+
+    timestamp: Timestamp
+    process: str
+    instance: str
+    stream: Annotated[str, Meta(description="stdout or stderr.")]
+    level: LevelName
+    message: str
+    partial: bool | UnsetType = UNSET
+
+
+class LogList(Struct, frozen=True, kw_only=True):
+    """The last lines of one process, or (``scope`` is ``stack``) of all of them."""
+
+    process: str | UnsetType = UNSET
+    scope: Annotated[str, Meta(extra_json_schema={"const": "stack"})] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=10_000)]
+    count: Count
+    logs: tuple[LogEntry, ...]
+
+
+class MissedEvent(Struct, frozen=True):
+    """In a stream: so many lines were dropped here, since the reader was too slow."""
+
+    count: Annotated[int, Meta(ge=1)]
