@@ -99,10 +99,12 @@ class Agenda:
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._turn_pending = False
-        self.run(SLICE_S)
-        self._ask_for_turn()
-        self._set_timer()
+        self._turn_pending = True  # who is woken meanwhile is seen in this turn
+        try:
+            self.run(SLICE_S)
+        finally:
+            self._turn_pending = False
+            self._set_timer()
 
     def _set_timer(self) -> None:
         """One timer, for the earliest time; left as it is when it rings early enough."""

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
-from cbox_init.config.model import ProcessType
-from cbox_init.core.states import State
+from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.summary import process_state
+from cbox_init.supervisor.launch import instance_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.config.model import ProcessConfig, ProcessType
+    from cbox_init.core.decide import Desired
+    from cbox_init.core.gate import Gate
+    from cbox_init.core.states import State
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
@@ -39,3 +50,48 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     instances: tuple[InstanceStatus, ...] = ()
     waiting_for: tuple[str, ...] = ()
     reason: str | None = None
+
+
+def describe(
+    name: str,
+    config: ProcessConfig,
+    desired: Desired,
+    observed: Mapping[int, Instance],
+    gate: Gate | None,
+    *,
+    scale_limit: int,
+    now: float,
+    unix: float,
+) -> ProcessStatus:
+    """The status of a process. ``gate`` is given while it is closed; ``now`` and ``unix`` are one moment."""
+    shown = tuple(_describe_instance(name, observed[index], now=now, unix=unix) for index in sorted(observed))
+    existing = observed.values()
+    return ProcessStatus(
+        name=name,
+        type=config.type,
+        state=process_state(
+            desired, existing, blocked=gate is not None, expired=gate is not None and gate.expired
+        ),
+        scale=sum(1 for instance in existing if instance.alive or instance.phase is Phase.WAITING),
+        desired_scale=desired.scale,
+        max_scale=scale_limit,
+        wanted=desired.run and desired.scale > 0,
+        instances=shown,
+        waiting_for=gate.waiting_for if gate else (),
+        reason=gate.reason if gate else next((one.reason for one in shown if one.reason), None),
+    )
+
+
+def _describe_instance(name: str, instance: Instance, *, now: float, unix: float) -> InstanceStatus:
+    waiting = instance.phase is Phase.WAITING
+    return InstanceStatus(
+        id=instance_id(name, instance.index),
+        index=instance.index,
+        state=instance.state,
+        pid=instance.pid or None,
+        started_at=instance.started_unix or None,
+        restart_count=instance.restart_count,
+        next_restart_at=unix + instance.due_at - now if waiting else None,
+        exit_code=instance.ending.exit_code if instance.ending else None,
+        reason=instance.reason,
+    )

@@ -1,0 +1,201 @@
+"""The daemon: everything put together, in the order that lets the first child run soonest.
+
+    load the file ─ bind the sockets ─ start the first children ─ import asyncio ─ run ─ (first connection:
+    import the HTTP stack) ─ shutdown ─ flush the logs ─ exit code
+
+Each step that can fail comes before the first child, so that a start that fails leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from cbox_init.api.listeners import Listeners
+from cbox_init.config.load import load
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.sink import Sink
+from cbox_init.supervisor.agenda import Agenda
+from cbox_init.supervisor.runtime import Runtime
+from cbox_init.supervisor.supervisor import Supervisor
+from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.reaper import Reaper
+from cbox_init.system.signals import SignalPipe, reset_inherited
+from cbox_init.system.spawn import Spawner
+from cbox_init.system.subreaper import become_subreaper
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Mapping
+
+    from cbox_init.api.server import ApiServer
+    from cbox_init.config.load import Loaded
+    from cbox_init.config.model import Config
+    from cbox_init.options import ServeOptions
+
+#: How long children are started before the event loop is imported, in seconds: enough for the first dozen,
+#: and short enough that the API answers from the first moment.
+_FIRST_SLICE_S = 0.01
+
+#: How long the end of the API and the last log lines may take, in seconds.
+_CLOSING_S = 5.0
+
+_SHUTDOWN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+
+
+def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the daemon until it ends; gives its exit code (SPEC 2.4).
+
+    Raises ConfigError for a configuration that cannot be used and ListenError for a port or socket that
+    cannot be had; nothing has been started then.
+    """
+    gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
+    loaded = load(options.config, environ)
+    if options.dry_run:
+        _tell_plan(loaded.config)
+        return 0
+    return Daemon(loaded, options, environ).run()
+
+
+class Daemon:
+    """Owns what the process has but once: signals, reaper, logs, listeners, the event loop."""
+
+    def __init__(self, loaded: Loaded, options: ServeOptions, environ: Mapping[str, str]) -> None:
+        config = loaded.config
+        settings = config.global_
+        inherit_nothing()
+        reset_inherited()
+        self._exit_code: int | None = None
+        self._loop: AbstractEventLoop | None = None
+        self._listeners = Listeners.bind(settings)
+        self._signals = SignalPipe()
+        self._spawner = Spawner()
+        self._logs = LogHub(
+            fmt=settings.log_format,
+            level=Level.of(settings.log_level),
+            timestamps=settings.log_timestamps,
+            sink=Sink(),
+        )
+        self._log = self._logs.daemon
+        self._agenda = Agenda()
+        self._runtime = Runtime(
+            agenda=self._agenda,
+            spawner=self._spawner,
+            reaper=Reaper(),
+            log=self._log,
+            environ=dict(environ),
+        )
+        self._supervisor = Supervisor(
+            config, logs=self._logs, runtime=self._runtime, on_finished=self._finished
+        )
+        self._tell_start(loaded, options)
+
+    def run(self) -> int:
+        """Start what is configured, supervise it, and end: the exit code."""
+        try:
+            self._supervisor.start_all()
+            self._agenda.run(_FIRST_SLICE_S)
+            self._run_loop()
+        except BaseException:
+            self._abandon()
+            raise
+        return self._exit_code or 0
+
+    def _run_loop(self) -> None:
+        if not become_subreaper():
+            self._log.warn("Orphans cannot be adopted: the kernel refuses a subreaper")
+        loop = self._loop = _new_event_loop()
+        loop.set_exception_handler(self._unexpected)
+        loop.add_reader(self._signals.fileno(), self._on_signals)
+        self._logs.attach(loop)
+        self._agenda.attach(loop)
+        from cbox_init.api.server import ApiServer
+
+        api = ApiServer(self._listeners, self._supervisor, self._supervisor.config)
+        api.attach(loop)
+        self._on_signals()
+        gc.enable()
+        if self._exit_code is None:
+            loop.run_forever()
+        loop.run_until_complete(self._close(api))
+        loop.close()
+
+    async def _close(self, api: ApiServer) -> None:
+        await api.close(_CLOSING_S)
+        self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
+        await self._logs.close(_CLOSING_S)
+        assert self._loop
+        self._loop.remove_reader(self._signals.fileno())
+        self._signals.close()
+        self._spawner.close()
+        self._runtime.close()
+
+    def _finished(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+        if self._loop is not None:
+            self._loop.stop()
+
+    def _on_signals(self) -> None:
+        for signum in self._signals.read():
+            if signum == signal.SIGCHLD:
+                self._supervisor.reap()
+            elif signum not in _SHUTDOWN_SIGNALS:
+                self._log.warn(f"{signal.Signals(signum).name} has no effect yet")
+            elif self._supervisor.shutting_down:
+                self._supervisor.kill(128 + signum)
+            else:
+                self._supervisor.shutdown(f"received {signal.Signals(signum).name}")
+
+    def _unexpected(self, loop: AbstractEventLoop, context: dict[str, object]) -> None:
+        """A defect of ours: said in the log, with where it happened; the daemon goes on."""
+        from traceback import format_exception
+
+        error = context.get("exception")
+        trace = "".join(format_exception(error)) if isinstance(error, BaseException) else None
+        self._log.error(f"Unexpected: {context.get('message')}", error=trace)
+
+    def _abandon(self) -> None:
+        """A defect while starting: leave nothing running, and the log written."""
+        self._supervisor.kill(1)
+        self._listeners.close()
+        self._logs.flush_sync(_CLOSING_S)
+
+    def _tell_start(self, loaded: Loaded, options: ServeOptions) -> None:
+        from cbox_init import __version__
+
+        self._log.info("Cbox Init starting", version=__version__, config=loaded.path, pid=os.getpid())
+        for problem in loaded.problems:
+            self._log.warn(str(problem))
+        for flag in options.without_effect():
+            self._log.warn(f"{flag} has no effect in this version")
+        for address in self._listeners.addresses():
+            self._log.info("Management API listening", address=address)
+
+
+def _new_event_loop() -> AbstractEventLoop:
+    """asyncio's own loop, imported without ssl: 4 MB that only TLS needs (docs/architecture.md)."""
+    hide = "ssl" not in sys.modules
+    if hide:
+        sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio allows for a Python without ssl
+    try:
+        import asyncio
+    finally:
+        if hide:
+            del sys.modules["ssl"]
+    return asyncio.new_event_loop()
+
+
+def _tell_plan(config: Config) -> None:
+    """What ``serve`` would start, a line each, in the order of starting."""
+    from cbox_init.core.graph import order_up
+
+    enabled = config.enabled_processes()
+    for rank in order_up({name: process.depends_on for name, process in enabled.items()}):
+        for name in rank:
+            process = enabled[name]
+            after = f" after {', '.join(process.depends_on)}" if process.depends_on else ""
+            print(f"{name}: {process.type}, scale {process.scale}{after}: {' '.join(process.command)}")

@@ -1,0 +1,251 @@
+"""The instances of one process: what is observed of them, and what is done to them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
+from cbox_init.core import instance as transitions
+from cbox_init.core.decide import Action, Forget, Kill, Rest, Spawn, Stop
+from cbox_init.core.instance import Instance, Lineage, Phase
+from cbox_init.core.restart import Ending
+from cbox_init.core.states import State
+from cbox_init.errors import SpawnError
+from cbox_init.supervisor.launch import Launch, instance_id
+from cbox_init.supervisor.live import Live, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.reaper import ExitStatus
+
+
+class Instances:
+    """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
+
+    ``on_exit`` is called when a main process has ended; the owner then calls ``clear``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: ProcessConfig,
+        *,
+        restart_rules: RestartRules,
+        stop_rules: StopRules,
+        runtime: Runtime,
+        log: ProcessLog,
+        on_exit: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._restart_rules = restart_rules
+        self._stop_rules = stop_rules
+        self._runtime = runtime
+        self._log = log
+        self._on_exit = on_exit
+        self._launch = Launch(name, config, runtime.environ)
+        self._oneshot = config.type is ProcessType.ONESHOT
+        self._observed: dict[int, Instance] = {}
+        self._lives: dict[int, Live] = {}
+        self._clearing: set[int] = set()
+
+    @property
+    def observed(self) -> Mapping[int, Instance]:
+        """Every instance by its index."""
+        return self._observed
+
+    @property
+    def alive(self) -> bool:
+        """Whether something of them may still be running."""
+        return bool(self._lives)
+
+    @property
+    def clearing(self) -> bool:
+        """Whether a main process has ended and it is not known that nothing else of its instance is left."""
+        return bool(self._clearing)
+
+    def do(self, action: Action, lineage: Lineage) -> None:
+        """Carry out one action of ``decide``."""
+        match action:
+            case Spawn(index):
+                self._spawn(index, lineage)
+            case Stop(index):
+                self._stop(index)
+            case Kill(index):
+                self._kill(index)
+            case Rest(index):
+                self._observed[index] = transitions.rested(self._observed[index])
+            case Forget(index):
+                del self._observed[index]
+
+    def kill_all(self) -> None:
+        """End what lives at once, without a grace period."""
+        for live in self._lives.values():
+            live.signal_all(self._stop_rules.kill_signal)
+
+    def clear(self, lineage: Lineage) -> bool:
+        """See what is left of instances whose main process has ended, and end it; whether there were any."""
+        ended = tuple(self._clearing)
+        for index in ended:
+            self._clear(self._lives[index], lineage)
+        return bool(ended)
+
+    def _spawn(self, index: int, lineage: Lineage) -> None:
+        before = self._observed.get(index) or Instance(index=index)
+        try:
+            live = spawn(
+                self._runtime,
+                self._launch,
+                self._log,
+                process=self._name,
+                index=index,
+                stdout=self._config.logging.stdout,
+                stderr=self._config.logging.stderr,
+            )
+        except SpawnError as error:
+            self._spawn_failed(before, error, lineage)
+            return
+        self._lives[index] = live
+        after = transitions.spawned(
+            before,
+            pid=live.pid,
+            now=self._runtime.now(),
+            unix=self._runtime.unix(),
+            lineage=lineage,
+        )
+        self._observed[index] = after
+        self._runtime.log.info(
+            "Process instance started",
+            process=self._name,
+            instance_id=live.id,
+            pid=live.pid,
+            restart_count=after.restart_count or None,
+        )
+        self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
+
+    def _spawn_failed(self, before: Instance, error: SpawnError, lineage: Lineage) -> None:
+        after = transitions.spawn_failed(
+            before,
+            Ending(error.exit_code, str(error)),
+            now=self._runtime.now(),
+            lineage=lineage,
+            rules=self._restart_rules,
+            oneshot=self._oneshot,
+        )
+        self._observed[before.index] = after
+        self._runtime.log.error(
+            "Process instance could not be started",
+            process=self._name,
+            instance_id=instance_id(self._name, before.index),
+            exit_code=error.exit_code,
+            error=str(error),
+        )
+        self._tell_what_follows(after)
+
+    def _stop(self, index: int) -> None:
+        instance, live = self._observed[index], self._lives[index]
+        self._observed[index] = transitions.told_to_stop(
+            instance, now=self._runtime.now(), rules=self._stop_rules
+        )
+        if instance.phase is Phase.STOPPING:  # what its main process left was told already
+            return
+        if self._stop_rules.mode is ShutdownMode.MAIN:
+            live.signal_main(self._stop_rules.signal)
+        else:
+            live.signal_group(self._stop_rules.signal)
+
+    def _kill(self, index: int) -> None:
+        instance, live = self._observed[index], self._lives[index]
+        if not instance.killed:
+            self._runtime.log.warn(
+                "Process instance did not stop in time and is killed",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+            )
+        self._observed[index] = transitions.killed(instance, now=self._runtime.now())
+        live.signal_all(self._stop_rules.kill_signal)
+
+    def _main_exited(self, live: Live, status: ExitStatus) -> None:
+        """The reaper's call: the main process has ended. What it wrote comes before the news of its end."""
+        live.main_ended()
+        live.capture.drain()
+        before = self._observed[live.index]
+        ending = Ending(status.exit_code, status.describe())
+        self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
+        self._clearing.add(live.index)
+        log = self._runtime.log
+        told = before.phase is Phase.STOPPING and before.asked
+        if told or ending.success:
+            log.info(
+                "Process instance stopped" if told else "Process instance exited",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+                exit_code=ending.exit_code,
+            )
+        else:
+            log.error(
+                "Process instance exited with error",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+                exit_code=ending.exit_code,
+                error=ending.reason,
+            )
+        self._on_exit()
+
+    def _clear(self, live: Live, lineage: Lineage) -> None:
+        """See whether anything is left of an instance whose main process has ended, and end it."""
+        instance = self._observed[live.index]
+        ended_well = (
+            instance.phase is Phase.RUNNING and instance.ending is not None and instance.ending.success
+        )
+        # A oneshot that did its work may leave a daemon behind, until the container ends.
+        if not (self._oneshot and ended_well) and live.anything_left():
+            self._end_leftovers(instance, live)
+            return
+        live.cleared()
+        self._clearing.discard(live.index)
+        del self._lives[live.index]
+        after = transitions.gone(
+            instance,
+            now=self._runtime.now(),
+            lineage=lineage,
+            rules=self._restart_rules,
+            oneshot=self._oneshot,
+        )
+        self._observed[live.index] = after
+        self._tell_what_follows(after)
+
+    def _end_leftovers(self, instance: Instance, live: Live) -> None:
+        rules = self._stop_rules
+        if instance.killed:
+            live.signal_all(rules.kill_signal)
+        else:
+            live.signal_rest(rules.signal)
+        self._observed[live.index] = transitions.left_behind(instance, now=self._runtime.now(), rules=rules)
+
+    def _tell_what_follows(self, instance: Instance) -> None:
+        log = self._runtime.log
+        name = instance_id(self._name, instance.index)
+        if instance.phase is Phase.WAITING:
+            log.info(
+                "Restarting process instance",
+                process=self._name,
+                instance_id=name,
+                restart_count=instance.restart_count + 1,
+                delay=round(max(0.0, instance.due_at - self._runtime.now()), 3),
+            )
+        elif instance.phase is Phase.ENDED and instance.outcome is State.FAILED:
+            log.error(
+                "Process instance has failed and is not restarted",
+                process=self._name,
+                instance_id=name,
+                error=instance.reason,
+            )

@@ -1,0 +1,108 @@
+"""The part of an instance that lives in the system: its process group, its output, what it left behind."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cbox_init.errors import SpawnError
+from cbox_init.supervisor.launch import instance_id
+from cbox_init.system.pipes import output_pipe
+from cbox_init.system.tree import signal_group, signal_stray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cbox_init.logs.capture import Capture
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.launch import Launch
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.tree import Stray
+
+
+class Live:
+    """One spawned instance, from its exec until nothing of it is left.
+
+    ``pid`` is its main process and the id of its process group.
+    """
+
+    __slots__ = ("_group_told", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+
+    def __init__(self, runtime: Runtime, *, name: str, index: int, pid: int, capture: Capture) -> None:
+        self._runtime = runtime
+        self._main_ended = False
+        self._group_told = False
+        self._told: set[Stray] = set()
+        self.index = index
+        self.id = name
+        self.pid = pid
+        self.capture = capture
+
+    def main_ended(self) -> None:
+        """The main process has been reaped: from now on its number may become another's."""
+        self._main_ended = True
+        self._runtime.main_ended(self.id, self.pid)
+
+    def anything_left(self) -> bool:
+        """Whether the main process, which has ended, left others in its group or outside of it."""
+        return bool(self._strays())
+
+    def signal_main(self, signum: int) -> None:
+        """Tell the main process alone."""
+        if not self._main_ended:
+            os.kill(self.pid, signum)
+
+    def signal_group(self, signum: int) -> None:
+        """Tell the main process and those that stayed with it."""
+        if not self._main_ended:
+            self._group_told = True
+            signal_group(self.pid, signum)
+
+    def signal_rest(self, signum: int) -> None:
+        """Tell what the main process left, each but once: a second signal makes some give up their work."""
+        for stray in self._strays():
+            if stray not in self._told and not (self._group_told and stray.pgid == self.pid):
+                self._told.add(stray)
+                signal_stray(stray, signum)
+
+    def signal_all(self, signum: int) -> None:
+        """Tell everything that there is of the instance."""
+        strays = self._strays()
+        if not self._main_ended:
+            signal_group(self.pid, signum)
+        for stray in strays:
+            signal_stray(stray, signum)
+
+    def cleared(self) -> None:
+        """Nothing is left, or nobody minds."""
+        self._runtime.cleared(self.id)
+
+    def _strays(self) -> Sequence[Stray]:
+        if self._main_ended:
+            return self._runtime.left_behind(self.id)
+        return self._runtime.strayed(self.id, self.pid)
+
+
+def spawn(
+    runtime: Runtime, launch: Launch, log: ProcessLog, *, process: str, index: int, stdout: bool, stderr: bool
+) -> Live:
+    """Start the main process of an instance, with its output captured. Raises SpawnError."""
+    name = instance_id(process, index)
+    identity = launch.identity()
+    null = runtime.null_out
+    ends: list[int] = []
+    try:
+        out_read, out_write = output_pipe(identity) if stdout else (None, null)
+        ends += [fd for fd in (out_read, out_write) if fd not in (None, null)]
+        err_read, err_write = output_pipe(identity) if stderr else (None, null)
+        ends += [fd for fd in (err_read, err_write) if fd not in (None, null)]
+        pid = runtime.spawner.spawn(launch.request(index, stdout_fd=out_write, stderr_fd=err_write))
+    except SpawnError:
+        for fd in ends:
+            os.close(fd)
+        raise
+    for fd in (out_write, err_write):
+        if fd != null:
+            os.close(fd)
+    capture = log.capture(name, stdout=out_read, stderr=err_read)
+    return Live(runtime, name=name, index=index, pid=pid, capture=capture)

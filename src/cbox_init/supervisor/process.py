@@ -1,0 +1,239 @@
+"""One process: the loop that brings its instances to what is wanted of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from cbox_init.config.model import ProcessConfig, ProcessType
+from cbox_init.core import gate as gates
+from cbox_init.core.decide import Desired, Wait, decide
+from cbox_init.core.summary import ended_for_good, has_settled, is_ready
+from cbox_init.supervisor.instances import Instances
+from cbox_init.supervisor.status import ProcessStatus, describe
+
+if TYPE_CHECKING:
+    from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.core.gate import Gate
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.runtime import Runtime
+
+
+class Surroundings(Protocol):
+    """What a process asks of the others, through the supervisor."""
+
+    def not_ready(self, name: str) -> tuple[str, ...]:
+        """The dependencies of the process ``name`` that are not ready."""
+
+    def changed(self, process: ManagedProcess) -> None:
+        """Something that a status shows has changed."""
+
+
+class ManagedProcess:
+    """A process under supervision.
+
+    Commands change the desired state and wake the loop; ``look`` compares, acts and says when it wants to
+    be looked at next. Nothing else starts or signals an instance.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: ProcessConfig,
+        *,
+        restart_rules: RestartRules,
+        stop_rules: StopRules,
+        scale_limit: int,
+        dependency_timeout_s: float,
+        runtime: Runtime,
+        log: ProcessLog,
+        surroundings: Surroundings,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.scale_limit = scale_limit
+        self.desired = Desired(run=False, scale=config.scale)
+        self._dependency_timeout_s = dependency_timeout_s
+        self._runtime = runtime
+        self._surroundings = surroundings
+        self._oneshot = config.type is ProcessType.ONESHOT
+        self._gate: Gate = gates.begin((), now=0.0, timeout_s=0.0)
+        self._instances = Instances(
+            name,
+            config,
+            restart_rules=restart_rules,
+            stop_rules=stop_rules,
+            runtime=runtime,
+            log=log,
+            on_exit=self._exit_seen,
+        )
+        self._status: ProcessStatus | None = None
+
+    # -- commands: at once, only the desired state -----------------------------------------------------
+
+    def start(self) -> None:
+        """It should run; instances that ended or wait for a restart are started now."""
+        if not self.desired.run or self._gate.expired:
+            self._gate = self._new_gate()
+        self._want(run=True, starts=self.desired.starts + 1)
+
+    def stop(self) -> None:
+        """It should not run."""
+        self._want(run=False)
+
+    def restart(self) -> None:
+        """Every instance is replaced, one after another; a stopped process is started."""
+        if not self.desired.run or self._gate.expired:
+            self._gate = self._new_gate()
+        self._want(run=True, generation=self.desired.generation + 1)
+
+    def scale(self, count: int) -> None:
+        """It should have ``count`` instances when it runs."""
+        self._want(scale=count)
+
+    def kill(self) -> None:
+        """It should not run, and what lives of it ends without a grace period."""
+        self._want(run=False)
+        self._instances.kill_all()
+
+    # -- what the others ask ---------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether something of it may still be running."""
+        return self._instances.alive
+
+    @property
+    def clearing(self) -> bool:
+        """Whether a main process has ended and others of its instance have not."""
+        return self._instances.clearing
+
+    @property
+    def ready(self) -> bool:
+        """Whether what depends on it may start."""
+        return is_ready(self.desired, self._instances.observed.values(), oneshot=self._oneshot)
+
+    @property
+    def up(self) -> bool:
+        """Whether it is as the configuration wants it: it runs, has done its work, or need not run."""
+        return self.ready or not self.desired.run or self.desired.scale == 0
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it waits for a dependency."""
+        return self.desired.run and not self._gate.open
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last command has had its effect."""
+        return not self.blocked and has_settled(self.desired, self._instances.observed.values())
+
+    @property
+    def ended_for_good(self) -> bool:
+        """Whether it should live, and has ended by itself or was given up."""
+        if self.blocked:
+            return self._gate.expired
+        return ended_for_good(self.desired, self._instances.observed.values())
+
+    @property
+    def last_end(self) -> tuple[float, int] | None:
+        """Monotonic time and exit code of its latest end."""
+        ends = [(i.ended_at, i.ending.exit_code) for i in self._instances.observed.values() if i.ending]
+        return max(ends, default=None)
+
+    def status(self) -> ProcessStatus:
+        """What it is now; the same object until something changes."""
+        if self._status is None:
+            self._status = describe(
+                self.name,
+                self.config,
+                self.desired,
+                self._instances.observed,
+                self._gate if self.blocked else None,
+                scale_limit=self.scale_limit,
+                now=self._runtime.now(),
+                unix=self._runtime.unix(),
+            )
+        return self._status
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def look(self, stop_at: float) -> float | None:
+        """Act until what is there is what is wanted, or the slice is over (see ``agenda``)."""
+        changed = self._instances.clear(self.desired.lineage)
+        changed |= self._look_at_gate()
+        while True:
+            acted, wait = self._act(stop_at)
+            changed |= acted
+            if not acted:
+                break
+            if time.monotonic() >= stop_at:
+                wait = 0.0  # the rest in the next turn
+                break
+        if changed:
+            self._changed()
+        deadline = self._gate.deadline if self.desired.run else None
+        return min((at for at in (wait, deadline) if at is not None), default=None)
+
+    def _act(self, stop_at: float) -> tuple[bool, float | None]:
+        """One decision carried out: whether there was anything to do, and the time that is waited for."""
+        acted = False
+        actions = decide(
+            self.desired, self._instances.observed, may_spawn=self._gate.open, now=self._runtime.now()
+        )
+        for action in actions:
+            if isinstance(action, Wait):
+                return acted, action.until
+            self._instances.do(action, self.desired.lineage)
+            acted = True
+            if time.monotonic() >= stop_at:
+                break
+        return acted, None
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _want(
+        self,
+        *,
+        run: bool | None = None,
+        scale: int | None = None,
+        generation: int | None = None,
+        starts: int | None = None,
+    ) -> None:
+        now = self.desired
+        self.desired = Desired(
+            run=now.run if run is None else run,
+            scale=now.scale if scale is None else scale,
+            generation=now.generation if generation is None else generation,
+            starts=now.starts if starts is None else starts,
+        )
+        self._changed()
+        self._wake()
+
+    def _exit_seen(self) -> None:
+        self._changed()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._runtime.agenda.wake(self)
+
+    def _new_gate(self) -> Gate:
+        return gates.begin(
+            self._surroundings.not_ready(self.name),
+            now=self._runtime.now(),
+            timeout_s=self._dependency_timeout_s,
+        )
+
+    def _look_at_gate(self) -> bool:
+        """Whether the gate has changed."""
+        before = self._gate
+        if before.open or not self.desired.run:
+            return False
+        self._gate = gates.look(before, self._surroundings.not_ready(self.name), now=self._runtime.now())
+        if self._gate.expired and not before.expired:
+            self._runtime.log.error("Process cannot be started", process=self.name, error=self._gate.reason)
+        return self._gate != before
+
+    def _changed(self) -> None:
+        self._status = None
+        self._surroundings.changed(self)

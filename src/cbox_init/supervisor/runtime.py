@@ -1,0 +1,83 @@
+"""What every process of the supervisor works with: one owner for each, made once by the daemon."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from cbox_init.supervisor.launch import MARKER
+from cbox_init.system.tree import Stray, find_orphans, find_strays
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.supervisor.agenda import Agenda
+    from cbox_init.system.reaper import Reaper
+    from cbox_init.system.spawn import Spawner
+
+
+class Runtime:
+    """The system under the processes, and the clocks.
+
+    ``null_out`` is the output of children whose output nobody wants.
+    """
+
+    def __init__(
+        self, *, agenda: Agenda, spawner: Spawner, reaper: Reaper, log: DaemonLog, environ: Mapping[str, str]
+    ) -> None:
+        self.agenda = agenda
+        self.spawner = spawner
+        self.reaper = reaper
+        self.log = log
+        self.environ = environ
+        self.null_out = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        self._ended: dict[str, int] = {}
+        self._left: dict[str, list[Stray]] | None = None
+
+    def close(self) -> None:
+        """Give back what was opened here."""
+        os.close(self.null_out)
+
+    @staticmethod
+    def now() -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    @staticmethod
+    def unix() -> float:
+        """Unix seconds."""
+        return time.time()
+
+    # -- what instances leave behind -------------------------------------------------------------------
+
+    def main_ended(self, instance: str, pid: int) -> None:
+        """The main process of an instance has been reaped; until ``cleared`` its remains are searched for."""
+        self._ended[instance] = pid
+
+    def cleared(self, instance: str) -> None:
+        """Nothing of the instance is left, or nobody minds what is left."""
+        self._ended.pop(instance, None)
+
+    def reap(self) -> int:
+        """Take in the exits of children; what they left behind is then searched for anew."""
+        self._left = None
+        return self.reaper.reap()
+
+    def left_behind(self, instance: str) -> Sequence[Stray]:
+        """What is left of an instance whose main process has ended.
+
+        One search serves all instances whose ends came in together.
+        """
+        if self._left is None:
+            self._left = find_strays(MARKER, self._ended, self.reaper.watched)
+        return self._left.get(instance, ())
+
+    def strayed(self, instance: str, pid: int) -> Sequence[Stray]:
+        """What has left the process group of an instance whose main process lives."""
+        return find_strays(MARKER, {instance: pid}, self.reaper.watched).get(instance, ())
+
+    def orphans(self) -> Sequence[Stray]:
+        """Every process that we have inherited."""
+        return find_orphans(self.reaper.watched)

@@ -1,0 +1,101 @@
+"""The orderly end: dependents before what they depend on, all that can in parallel, within one time limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.system.tree import signal_stray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cbox_init.supervisor.process import ManagedProcess
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.tree import Stray
+
+_SIGTERM = 15
+_SIGKILL = 9
+
+#: How long a kill may take before the daemon ends without seeing it, in seconds. A process that the kernel
+#: cannot end (it waits for a device) must not hold the container.
+_KILL_TAKES_S = 2.0
+
+
+class Shutdown:
+    """Looked at whenever a process changes, a child ends or the time is up.
+
+    A process is stopped when nothing that depends on it lives. Then the orphans that we inherited (a daemon
+    that a oneshot started) are told to end. When ``timeout_s`` is over all that is left is killed.
+    """
+
+    def __init__(
+        self,
+        processes: Mapping[str, ManagedProcess],
+        dependents: Mapping[str, tuple[str, ...]],
+        *,
+        runtime: Runtime,
+        timeout_s: float,
+        on_finished: Callable[[], None],
+    ) -> None:
+        self.on_finished = on_finished
+        self._processes = processes
+        self._dependents = dependents
+        self._runtime = runtime
+        self._kill_at = runtime.now() + timeout_s
+        self._end_at: float | None = None
+        self._told: set[Stray] = set()
+        self._finished = False
+
+    def look(self, stop_at: float) -> float | None:
+        """Stop what can be stopped now; see whether everything has ended."""
+        if self._finished:
+            return None
+        now = self._runtime.now()
+        if self._end_at is None and now >= self._kill_at:
+            self.kill()
+        self._stop_ranks()
+        if not any(process.alive for process in self._processes.values()):
+            orphans = self._runtime.orphans()
+            if not orphans:
+                return self._finish()
+            self._end_orphans(orphans)
+        if self._end_at is not None and now >= self._end_at:
+            self._runtime.log.error("Shutdown ends although processes are left", error=self._names_alive())
+            return self._finish()
+        return self._kill_at if self._end_at is None else self._end_at
+
+    def kill(self) -> None:
+        """The time is up, or somebody has no patience: end everything now."""
+        if self._end_at is not None:
+            return
+        if names := self._names_alive():
+            self._runtime.log.warn("Killing what has not stopped in time", error=names)
+        self._end_at = self._runtime.now() + _KILL_TAKES_S
+        for process in self._processes.values():
+            process.kill()
+        self._end_orphans(self._runtime.orphans())
+        self._runtime.agenda.wake(self)
+
+    def _stop_ranks(self) -> None:
+        for name, process in self._processes.items():
+            if process.desired.run and not any(self._lives(other) for other in self._dependents[name]):
+                process.stop()
+
+    def _lives(self, name: str) -> bool:
+        process = self._processes[name]
+        return process.alive or process.desired.run
+
+    def _end_orphans(self, orphans: Sequence[Stray]) -> None:
+        """Tell each but once, and kill it when the time is up."""
+        killing = self._end_at is not None
+        for orphan in orphans:
+            if killing or orphan not in self._told:
+                self._told.add(orphan)
+                signal_stray(orphan, _SIGKILL if killing else _SIGTERM)
+
+    def _names_alive(self) -> str:
+        return ", ".join(name for name, process in self._processes.items() if process.alive)
+
+    def _finish(self) -> None:
+        self._finished = True
+        self.on_finished()

@@ -1,0 +1,244 @@
+"""All processes together: commands by name, dependencies, exits, the end of the daemon.
+
+command ─ Supervisor.scale(name, n) ─ ManagedProcess.desired ─ Agenda.wake ─ look: decide() ─ spawn
+child dies ─ SIGCHLD ─ reap() ─ main_exited ─ Agenda.wake ─ look: decide() ─ Wait(backoff) or Spawn
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.config.model import InitialState, ProcessType
+from cbox_init.core import graph
+from cbox_init.core.scale import scale_problem, scaled_by
+from cbox_init.errors import Conflict, InvalidScale, UnknownProcess
+from cbox_init.logs.levels import Level
+from cbox_init.supervisor.process import ManagedProcess
+from cbox_init.supervisor.shutdown import Shutdown
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable
+
+    from cbox_init.config.model import Config, ProcessConfig
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.status import ProcessStatus
+
+
+class Supervisor:
+    """The processes of one configuration, and every command that steers them.
+
+    Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be taken.
+    ``version`` is raised by every change that a status shows. ``on_finished`` is called once, with the exit
+    code of the daemon, when nothing is left to supervise.
+    """
+
+    def __init__(
+        self, config: Config, *, logs: LogHub, runtime: Runtime, on_finished: Callable[[int], None]
+    ) -> None:
+        self.config = config
+        self.logs = logs
+        self.version = 0
+        self._runtime = runtime
+        self._on_finished = on_finished
+        enabled = config.enabled_processes()
+        self._depends_on = {name: process.depends_on for name, process in enabled.items()}
+        self._dependents = graph.dependents(self._depends_on)
+        self._processes = {name: self._manage(name, process) for name, process in enabled.items()}
+        self._ready: dict[str, bool] = {}
+        self._waiters: dict[str, list[Future[None]]] = {}
+        self._statuses: tuple[ProcessStatus, ...] = ()
+        self._statuses_version = -1
+        self._all_started = False
+        self._shutdown: Shutdown | None = None
+
+    def _manage(self, name: str, process: ProcessConfig) -> ManagedProcess:
+        config = self.config
+        return ManagedProcess(
+            name,
+            process,
+            restart_rules=config.restart_rules(name),
+            stop_rules=config.stop_rules(name),
+            scale_limit=config.scale_limit(name),
+            dependency_timeout_s=_first(process.dependency_timeout, config.global_.dependency_timeout),
+            runtime=self._runtime,
+            log=self.logs.open(
+                name, labels=process.logging.labels, min_level=Level.of(process.logging.min_level)
+            ),
+            surroundings=self,
+        )
+
+    # -- what there is ---------------------------------------------------------------------------------
+
+    def statuses(self) -> tuple[ProcessStatus, ...]:
+        """Every process, in the order of the file; the same tuple until something changes."""
+        if self._statuses_version != self.version:
+            self._statuses = tuple(process.status() for process in self._processes.values())
+            self._statuses_version = self.version
+        return self._statuses
+
+    def status(self, name: str) -> ProcessStatus:
+        """One process."""
+        return self._process(name).status()
+
+    def process_config(self, name: str) -> ProcessConfig:
+        """The configuration of one process."""
+        return self._process(name).config
+
+    # -- commands --------------------------------------------------------------------------------------
+
+    def start_all(self) -> None:
+        """Start what the configuration wants to run; each waits for its dependencies by itself."""
+        for process in self._processes.values():
+            if process.config.schedule:
+                self._runtime.log.warn("Schedules are not run yet", process=process.name)
+            elif process.config.initial_state is InitialState.RUNNING:
+                process.start()
+
+    def start(self, name: str) -> None:
+        """Start what is not running of a process, at once and with a new restart budget."""
+        self._commanded(name, "start").start()
+
+    def stop(self, name: str) -> None:
+        """Stop every instance of a process."""
+        self._commanded(name, "stop").stop()
+
+    def restart(self, name: str) -> None:
+        """Replace every instance of a process, one after another."""
+        self._commanded(name, "restart").restart()
+
+    def scale(self, name: str, count: int) -> None:
+        """Have ``count`` instances of a process."""
+        process = self._scalable(name)
+        oneshot = process.config.type is ProcessType.ONESHOT
+        problem = scale_problem(count, process.scale_limit, oneshot=oneshot)
+        if problem:
+            raise InvalidScale(problem)
+        self._runtime.log.info("Process scale asked for", process=name, scale=count)
+        process.scale(count)
+
+    def scale_by(self, name: str, delta: int) -> int:
+        """Have ``delta`` more instances (fewer, when negative; not below 0); gives the new number."""
+        count = scaled_by(self._scalable(name).desired.scale, delta)
+        self.scale(name, count)
+        return count
+
+    async def settled(self, name: str) -> None:
+        """Wait until the last command has had its effect, or an instance cannot be had."""
+        from asyncio import get_running_loop
+
+        process = self._process(name)
+        if not process.settled:
+            waiter: Future[None] = get_running_loop().create_future()
+            self._waiters.setdefault(name, []).append(waiter)
+            await waiter
+
+    def _commanded(self, name: str, command: str) -> ManagedProcess:
+        process = self._process(name)
+        if self._shutdown:
+            raise Conflict(f"cannot {command} {name}: the daemon is shutting down")
+        self._runtime.log.info(f"Process {command} asked for", process=name)
+        return process
+
+    def _scalable(self, name: str) -> ManagedProcess:
+        process = self._process(name)
+        if self._shutdown:
+            raise Conflict(f"cannot scale {name}: the daemon is shutting down")
+        if process.config.scale_locked:
+            raise Conflict(f"cannot scale {name}: processes.{name}.scale_locked is set")
+        return process
+
+    def _process(self, name: str) -> ManagedProcess:
+        try:
+            return self._processes[name]
+        except KeyError:
+            raise UnknownProcess(name) from None
+
+    # -- events ----------------------------------------------------------------------------------------
+
+    def reap(self) -> None:
+        """Children have ended (SIGCHLD): take in the exits, and see whether anything is left behind them."""
+        self._runtime.reap()
+        for process in self._processes.values():
+            if process.clearing:
+                self._runtime.agenda.wake(process)
+        if self._shutdown:
+            self._runtime.agenda.wake(self._shutdown)
+
+    def not_ready(self, name: str) -> tuple[str, ...]:
+        """The dependencies of a process that are not ready."""
+        return graph.not_ready(self._depends_on[name], lambda dep: self._processes[dep].ready)
+
+    def changed(self, process: ManagedProcess) -> None:
+        """A process has changed: tell who waits for it."""
+        self.version += 1
+        name = process.name
+        if self._dependents[name] and process.ready != self._ready.get(name, False):
+            self._ready[name] = process.ready
+            for dependent in self._dependents[name]:
+                self._runtime.agenda.wake(self._processes[dependent])
+        if name in self._waiters and process.settled:
+            for waiter in self._waiters.pop(name):
+                if not waiter.done():
+                    waiter.set_result(None)
+        if self._shutdown:
+            self._runtime.agenda.wake(self._shutdown)
+        elif process.ended_for_good:
+            self._end_when_all_ended()
+        elif not self._all_started and process.up:
+            self._tell_when_all_started()
+
+    def _tell_when_all_started(self) -> None:
+        self._all_started = all(process.up for process in self._processes.values())
+        if self._all_started:
+            self._runtime.log.info("All processes started successfully")
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the end has begun."""
+        return self._shutdown is not None
+
+    def shutdown(self, reason: str, exit_code: int = 0) -> None:
+        """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""
+        if self._shutdown:
+            return
+        self._runtime.log.info("Shutting down", reason=reason)
+        self._shutdown = Shutdown(
+            self._processes,
+            self._dependents,
+            runtime=self._runtime,
+            timeout_s=self.config.global_.shutdown_timeout,
+            on_finished=lambda: self._finished(exit_code),
+        )
+        self._runtime.agenda.wake(self._shutdown)
+
+    def kill(self, exit_code: int) -> None:
+        """End everything at once, without a grace period (a second signal)."""
+        self.shutdown("killed", exit_code)
+        assert self._shutdown
+        self._shutdown.on_finished = lambda: self._finished(exit_code)
+        self._shutdown.kill()
+
+    def _finished(self, exit_code: int) -> None:
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.cancel()
+        self._on_finished(exit_code)
+
+    def _end_when_all_ended(self) -> None:
+        """When all that should live has ended for good the daemon ends too (SPEC 2.4).
+
+        A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
+        """
+        if not all(process.ended_for_good for process in self._processes.values()):
+            return
+        ends = [end for process in self._processes.values() if (end := process.last_end)]
+        _, exit_code = max(ends, default=(0.0, 1))
+        self.shutdown("every process has ended", exit_code)
+
+
+def _first(own: float | None, default: float) -> float:
+    return default if own is None else own

@@ -1,0 +1,128 @@
+"""A supervisor with real children, in the event loop of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Protocol
+
+from cbox_init.config.load import load
+from cbox_init.core.states import State
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.sink import Sink
+from cbox_init.supervisor.agenda import Agenda
+from cbox_init.supervisor.runtime import Runtime
+from cbox_init.supervisor.supervisor import Supervisor
+from cbox_init.system.reaper import Reaper
+from cbox_init.system.signals import SignalPipe
+from cbox_init.system.spawn import Spawner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+
+DEADLINE_S = 20.0
+
+#: Keeps a child until it is told to end; says when its TERM handler has run.
+OBEDIENT = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+#: Cannot be told to end.
+STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+class House:
+    """A supervisor and what a test asks of it."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        file = folder / "cbox-init.yaml"
+        file.write_text(text)
+        self.exit_code: int | None = None
+        self.log_file = folder / "log"
+        self._log_fd = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self.logs = LogHub(fmt="json", level=Level.DEBUG, timestamps=True, sink=Sink(self._log_fd))
+        self._signals = SignalPipe((signal.SIGCHLD,))
+        self._spawner = Spawner()
+        self.runtime = Runtime(
+            agenda=Agenda(),
+            spawner=self._spawner,
+            reaper=Reaper(),
+            log=self.logs.daemon,
+            environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
+        )
+        config = load(str(file), {"DIR": str(folder)}).config
+        self.supervisor = Supervisor(config, logs=self.logs, runtime=self.runtime, on_finished=self._finished)
+
+    def _finished(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+
+    def attach(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._signals.fileno(), self._on_signals)
+        self.logs.attach(loop)
+        self.runtime.agenda.attach(loop)
+
+    def _on_signals(self) -> None:
+        self._signals.read()
+        self.supervisor.reap()
+
+    async def close(self) -> None:
+        if self.exit_code is None:
+            self.supervisor.kill(137)
+            await self.until(lambda: self.exit_code is not None)
+        await self.logs.close(5)
+        asyncio.get_running_loop().remove_reader(self._signals.fileno())
+        self._signals.close()
+        self._spawner.close()
+        self.runtime.close()
+        os.close(self._log_fd)
+
+    async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
+        end = asyncio.get_running_loop().time() + deadline_s
+        while not condition():
+            if asyncio.get_running_loop().time() > end:
+                raise AssertionError(f"not so within {deadline_s} s: {self.supervisor.statuses()}")
+            await asyncio.sleep(0.005)
+
+    async def until_state(self, name: str, state: State) -> None:
+        await self.until(lambda: self.state(name) is state)
+
+    async def ended(self) -> int:
+        await self.until(lambda: self.exit_code is not None)
+        assert self.exit_code is not None
+        return self.exit_code
+
+    def status(self, name: str) -> ProcessStatus:
+        return self.supervisor.status(name)
+
+    def state(self, name: str) -> State:
+        return self.supervisor.status(name).state
+
+    def instance(self, name: str, index: int = 0) -> InstanceStatus:
+        return next(i for i in self.status(name).instances if i.index == index)
+
+    def pids(self, name: str) -> list[int]:
+        return [i.pid for i in self.status(name).instances if i.pid]
+
+    def lines(self, name: str) -> list[str]:
+        return [r.message for r in self.logs.records(name, limit=10_000, newest_first=False)]
+
+    async def until_said(self, name: str, line: str, times: int = 1) -> None:
+        await self.until(lambda: self.lines(name).count(line) >= times)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Build(Protocol):
+    """Makes a supervisor from the text of a configuration; ended after the test."""
+
+    def __call__(self, text: str, *, start: bool = True) -> House: ...
