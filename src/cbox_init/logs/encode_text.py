@@ -1,0 +1,134 @@
+"""Records as text (``key=value``), quoted as Go's slog quotes, a block at a time where it is plain.
+
+Printable ASCII needs no look at each line: deleting all ordinary characters leaves the shape of the block
+(newlines, characters that call for quotes, anything else), and the shape says which way to take.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.clean import encodable
+from cbox_init.logs.timestamps import Timestamps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.logs.encode import Field
+    from cbox_init.logs.levels import Level
+    from cbox_init.logs.record import Block, Source
+
+_QUOTING = b' ="'
+_ORDINARY = bytes(byte for byte in range(0x21, 0x7F) if byte not in _QUOTING)
+_OTHER = b"?"
+_SHAPE = bytes(byte if byte == 0x0A else 0x22 if byte in _QUOTING else _OTHER[0] for byte in range(256))
+"""For bytes.translate: a newline stays, ``"`` stands for what calls for quotes, ``?`` for all else."""
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)} | str.maketrans(
+    {
+        '"': '\\"',
+        "\\": "\\\\",
+        "\a": "\\a",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+        "\v": "\\v",
+    }
+)
+"""For str.translate: the escapes of ASCII."""
+
+
+class TextFormat:
+    """``time=… level=… msg=…`` and then the members that say where the record comes from."""
+
+    def __init__(self, *, timestamps: bool) -> None:
+        self._clock = Timestamps() if timestamps else None
+
+    def encoder(self, source: Source, labels: Mapping[str, str]) -> TextBlocks:
+        members: dict[str, Field] = {
+            "process": source.process,
+            "instance_id": source.instance,
+            "stream": source.stream,
+        }
+        marked = _members({f"labels.{key}": value for key, value in labels.items()})
+        whole = _members(members) + marked
+        part = _members(members | {"partial": True}) + marked
+        return TextBlocks(self, suffix=f"{whole}\n".encode(), partial_suffix=f"{part}\n".encode())
+
+    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+        return self.head(time_ns, level) + f"{quoted(encodable(message))}{_members(fields)}\n".encode()
+
+    def head(self, time_ns: int, level: Level) -> bytes:
+        """All that stands before the value of ``msg``."""
+        if self._clock is None:
+            return f"level={level.name} msg=".encode()
+        return f"time={self._clock.milliseconds(time_ns)} level={level.name} msg=".encode()
+
+
+class TextBlocks:
+    """Encodes the blocks of one source."""
+
+    __slots__ = ("_head", "_partial_suffix", "_suffix")
+
+    def __init__(self, form: TextFormat, *, suffix: bytes, partial_suffix: bytes) -> None:
+        self._head = form.head
+        self._suffix = suffix
+        self._partial_suffix = partial_suffix
+
+    def __call__(self, block: Block) -> bytes:
+        head = self._head(block.time_ns, block.level)
+        suffix = self._partial_suffix if block.partial else self._suffix
+        return b"".join((head, _values(block.data, suffix + head), suffix))
+
+
+def quoted(value: str) -> str:
+    """``value`` as it stands behind a ``=``: in quotes when it is empty or a reader would lose its way."""
+    if value.isprintable():
+        if value and not (" " in value or "=" in value or '"' in value):
+            return value
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    escaped = value.translate(_ESCAPES)
+    if not escaped.isprintable():
+        escaped = "".join([c if c.isprintable() else _by_number(c) for c in escaped])
+    return f'"{escaped}"'
+
+
+def _by_number(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _values(data: bytes, seam: bytes) -> bytes:
+    """The lines of a block, each quoted where it needs it, with ``seam`` between them."""
+    shape = data.translate(_SHAPE, _ORDINARY)
+    if _OTHER in shape:
+        lines = data.split(b"\n")
+        return seam.join([quoted(line.decode("utf-8", "backslashreplace")).encode() for line in lines])
+    if b"\n\n" in shape or shape[:1] != b'"' or shape[-1:] != b'"':
+        shapes = shape.split(b"\n")
+        return seam.join(
+            [
+                _in_quotes(line) if special or not line else line
+                for line, special in zip(data.split(b"\n"), shapes, strict=True)
+            ]
+        )
+    # Every line has a space, a = or a quote: the whole block at once.
+    return _in_quotes(data).replace(b"\n", b'"' + seam + b'"')
+
+
+def _in_quotes(printable: bytes) -> bytes:
+    return b'"' + printable.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _members(fields: Mapping[str, Field]) -> str:
+    return "".join(
+        f" {quoted(encodable(name))}={_value(value)}" for name, value in fields.items() if value is not None
+    )
+
+
+def _value(value: Field) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return quoted(encodable(value)) if isinstance(value, str) else str(value)

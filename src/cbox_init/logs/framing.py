@@ -1,0 +1,98 @@
+"""Lines out of bytes, as blocks: pure, and the same for every way in which the bytes are cut into reads.
+
+- A line ends with ``\\n``; one ``\\r`` before it belongs to the end, not to the line.
+- A line of more than LINE_LIMIT bytes is cut into parts of that size, never inside a UTF-8 character.
+- At most twice LINE_LIMIT is held, however long a line is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+LINE_LIMIT = 64 * 1024
+"""Bytes in one record (SPEC 2.3)."""
+
+_LONGEST_CHARACTER = 4
+
+
+class Piece(NamedTuple):
+    """One line or more without the last newline; or, when ``partial``, a part that is not a line's last."""
+
+    data: bytes
+    partial: bool
+
+
+class Framer:
+    """Cuts one stream. ``limit`` is in bytes, at least 4 (the longest character)."""
+
+    __slots__ = ("_limit", "_rest")
+
+    def __init__(self, limit: int = LINE_LIMIT) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """What ``data`` completes; the beginning of the next line stays here."""
+        if len(data) <= self._limit:
+            return self._feed(data)
+        pieces: list[Piece] = []
+        for start in range(0, len(data), self._limit):
+            pieces += self._feed(data[start : start + self._limit])
+        return pieces
+
+    def flush(self) -> list[Piece]:
+        """The last line, when it has no newline; afterwards nothing is held."""
+        if not self._rest:
+            return []
+        line = bytes(self._rest)
+        self._rest.clear()
+        return [Piece(_without_cr(line), partial=False)]
+
+    def _feed(self, data: bytes) -> list[Piece]:
+        rest = self._rest
+        end = data.rfind(b"\n")
+        if end < 0:
+            rest += data
+            return self._cut(rest)
+        pieces: list[Piece] = []
+        if rest:
+            # Only the first line, which began earlier, can be longer than the limit.
+            first = data.find(b"\n")
+            if len(rest) + first > self._limit:
+                rest += memoryview(data)[:first]
+                pieces = self._cut(rest)
+                block = b"".join((rest, memoryview(data)[first:end]))
+            else:
+                block = b"".join((rest, memoryview(data)[:end]))
+            rest.clear()
+        else:
+            block = data[:end]
+        rest += memoryview(data)[end + 1 :]
+        pieces.append(Piece(_without_cr(block), partial=False))
+        return pieces
+
+    def _cut(self, line: bytearray) -> list[Piece]:
+        """Take from ``line`` the parts that surely are not its last.
+
+        A ``\\r`` right behind the limit may be half of a line's end: the next read will tell.
+        """
+        pieces: list[Piece] = []
+        while len(line) - line.endswith(b"\r") > self._limit:
+            end = _character_start(line, self._limit)
+            pieces.append(Piece(bytes(line[:end]), partial=True))
+            del line[:end]
+        return pieces
+
+
+def _character_start(line: bytearray, at: int) -> int:
+    """The start of the UTF-8 character around ``at``, or ``at`` itself when there is none."""
+    for start in range(at, at - _LONGEST_CHARACTER, -1):
+        if line[start] & 0xC0 != 0x80:
+            return start
+    return at
+
+
+def _without_cr(block: bytes) -> bytes:
+    if b"\r" in block:
+        return block.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    return block

@@ -1,0 +1,90 @@
+"""The output of one process: its instances' captures and its ring."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.capture import Capture, Stream
+from cbox_init.logs.record import Source
+from cbox_init.logs.ring import Ring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cbox_init.logs.encode import BlockEncoder, Format
+    from cbox_init.logs.levels import Level
+    from cbox_init.logs.reader import Reader
+    from cbox_init.logs.record import Block
+    from cbox_init.logs.sink import Sink
+
+
+class ProcessLog:
+    """Takes the lines of all instances of one process.
+
+    A line goes to the ring and to those who follow, whatever its level; to the sink when it has the level
+    that the process (``min_level``) and the daemon ask for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        form: Format,
+        level: Level,
+        sink: Sink,
+        reader: Reader,
+        publish: Callable[[Block], None],
+        labels: Mapping[str, str],
+        min_level: Level,
+    ) -> None:
+        self.ring = Ring()
+        self._name = name
+        self._form = form
+        self._level = level
+        self._sink = sink
+        self._reader = reader
+        self._publish = publish
+        self._labels = dict(labels)
+        self._threshold = max(level, min_level)
+        self._captures: list[Capture] = []
+
+    def update(self, *, labels: Mapping[str, str], min_level: Level) -> None:
+        """Use these from the next line on, for the captures that are open as well."""
+        self._labels = dict(labels)
+        self._threshold = max(self._level, min_level)
+        for capture in self._captures:
+            for stream in capture.streams:
+                stream.encoder = self._form.encoder(stream.source, self._labels)
+
+    def capture(self, instance_id: str, *, stdout: int | None, stderr: int | None) -> Capture:
+        """Take over the read ends of an instance's pipes; None for an output that is not captured.
+
+        The descriptors are closed here: when their last writer has gone, or by ``close``.
+        """
+        self._captures = [capture for capture in self._captures if not capture.closed]
+        capture = Capture(
+            tuple(
+                self._stream(instance_id, name, fd)
+                for name, fd in (("stdout", stdout), ("stderr", stderr))
+                if fd is not None
+            )
+        )
+        self._captures.append(capture)
+        return capture
+
+    def close(self) -> None:
+        """Hand on what the pipes hold, and close all captures."""
+        for capture in self._captures:
+            capture.drain()
+            capture.close()
+        self._captures.clear()
+
+    def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
+        source = Source(self._name, instance_id, name)
+        return Stream(fd, source, self._form.encoder(source, self._labels), self._reader, self._emit)
+
+    def _emit(self, block: Block, encoder: BlockEncoder) -> None:
+        self.ring.append(block)
+        self._publish(block)
+        if block.level >= self._threshold:
+            self._sink.write(encoder(block))

@@ -1,0 +1,100 @@
+"""Reads the children's pipes, a bounded amount in each turn of the event loop.
+
+All pipes are in one epoll set, and the event loop watches that set alone. So a thousand pipes cost the loop
+one descriptor, pipes can be taken over before there is a loop, and to hold all children back is to stop
+watching one.
+"""
+
+from __future__ import annotations
+
+import select
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from cbox_init.logs.threads import call_in_loop
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from cbox_init.logs.sink import Sink
+
+TURN_S = 0.002
+"""Time for reading in one turn of the loop, give or take one block: what an API request may wait for."""
+
+_EVENTS = 256
+
+
+class Readable(Protocol):
+    """Something that has a descriptor in the set."""
+
+    def read_block(self) -> int:
+        """Take one block, if one is there; return its size in bytes."""
+
+
+class Reader:
+    """Shares the turns of the loop fairly among all descriptors, and stops while the sink is full."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._epoll = select.epoll()
+        self._readables: dict[int, Readable] = {}
+        self._ready: deque[int] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watching = False
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read in ``loop`` from now on."""
+        self._loop = loop
+        self._sink.on_room = self._room_made
+        self._watch()
+
+    def add(self, fd: int, readable: Readable) -> None:
+        """Watch ``fd``, a non-blocking pipe or socket, until it is removed."""
+        self._epoll.register(fd, select.EPOLLIN)
+        self._readables[fd] = readable
+
+    def remove(self, fd: int) -> None:
+        """To be called before ``fd`` is closed: the set knows the open file, not the number."""
+        del self._readables[fd]
+        self._epoll.unregister(fd)
+
+    def close(self) -> None:
+        """Read nothing any more. The descriptors stay their owners' to close."""
+        self._sink.on_room = None
+        if self._loop is not None and self._watching:
+            self._loop.remove_reader(self._epoll.fileno())
+        self._watching = False
+        self._loop = None
+        self._readables.clear()
+        self._epoll.close()
+
+    def _turn(self) -> None:
+        ready = self._ready
+        if not ready:
+            ready.extend(fd for fd, _ in self._epoll.poll(0, _EVENTS))
+        end = monotonic() + TURN_S
+        while ready:
+            if self._sink.full:
+                self._unwatch()
+                return
+            readable = self._readables.get(ready.popleft())
+            if readable is not None:
+                readable.read_block()
+                if monotonic() >= end:
+                    return
+
+    def _watch(self) -> None:
+        if self._loop is not None and not self._watching:
+            self._watching = True
+            self._loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def _unwatch(self) -> None:
+        if self._loop is not None and self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._epoll.fileno())
+
+    def _room_made(self) -> None:
+        """Called by the writer's thread."""
+        if (loop := self._loop) is not None:
+            call_in_loop(loop, self._watch)
