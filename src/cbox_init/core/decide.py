@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cbox_init.core.instance import Instance, Lineage, Phase
-from cbox_init.core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,15 +72,17 @@ class Wait(Struct, frozen=True):
 Action = Spawn | Stop | Kill | Rest | Forget | Wait
 
 
-def decide(desired: Desired, instances: Mapping[int, Instance], *, may_spawn: bool, now: float) -> list[Action]:
+def decide(
+    desired: Desired, instances: Mapping[int, Instance], *, may_spawn: bool, now: float
+) -> list[Action]:
     """The actions that bring what is there closer to what is wanted.
 
     Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
     while dependencies are not ready. Instances are replaced one after another: the next old one is told to
-    stop when every other is up again.
+    stop when every other is up again, and its successor may start.
     """
     wanted = desired.scale if desired.run else 0
-    plan = _Plan(desired, wanted, now)
+    plan = _Plan(desired, now)
     for instance in instances.values():
         if instance.phase is Phase.STOPPING:
             plan.see_through(instance)
@@ -95,8 +96,8 @@ def decide(desired: Desired, instances: Mapping[int, Instance], *, may_spawn: bo
     actions = plan.actions
     if may_spawn:
         actions += [Spawn(index) for index in sorted(plan.spawns)]
-    if plan.outdated and not plan.unsettled and not plan.spawns:
-        actions.append(Stop(min(plan.outdated)))
+        if plan.outdated and not plan.held_up and not plan.spawns:
+            actions.append(Stop(min(plan.outdated)))
     if plan.deadlines:
         actions.append(Wait(min(plan.deadlines)))
     return actions
@@ -105,18 +106,28 @@ def decide(desired: Desired, instances: Mapping[int, Instance], *, may_spawn: bo
 class _Plan:
     """What a look at each instance adds up to."""
 
-    __slots__ = ("actions", "deadlines", "desired", "kept", "now", "outdated", "spawns", "unsettled", "wanted")
+    __slots__ = (
+        "actions",
+        "deadlines",
+        "desired",
+        "held_up",
+        "kept",
+        "lineage",
+        "now",
+        "outdated",
+        "spawns",
+    )
 
-    def __init__(self, desired: Desired, wanted: int, now: float) -> None:
+    def __init__(self, desired: Desired, now: float) -> None:
         self.desired = desired
-        self.wanted = wanted
+        self.lineage = desired.lineage
         self.now = now
         self.actions: list[Action] = []
         self.spawns: list[int] = []
         self.deadlines: list[float] = []
         self.outdated: list[int] = []
         self.kept = 0
-        self.unsettled = False
+        self.held_up = False
 
     def see_through(self, instance: Instance) -> None:
         """A stop ends, whatever has been wanted since."""
@@ -132,18 +143,12 @@ class _Plan:
         if phase is Phase.RUNNING:
             if instance.generation < self.desired.generation:
                 self.outdated.append(instance.index)
-        elif phase is Phase.STOPPING:
-            self.unsettled = True
-        elif phase is Phase.IDLE or self._asked_again(instance):
+        elif phase is not Phase.STOPPING and self._due(instance):
             self.spawns.append(instance.index)
-        elif phase is Phase.WAITING:
-            self.unsettled = True
-            if instance.due_at <= self.now:
-                self.spawns.append(instance.index)
-            else:
+        else:
+            self.held_up |= instance.holds_up
+            if phase is Phase.WAITING:
                 self.deadlines.append(instance.due_at)
-        elif instance.outcome is State.FAILED:
-            self.unsettled = True
 
     def end(self, instance: Instance) -> None:
         """An instance that should not run."""
@@ -157,5 +162,8 @@ class _Plan:
         elif phase is Phase.WAITING:
             self.actions.append(Rest(instance.index))
 
-    def _asked_again(self, instance: Instance) -> bool:
-        return instance.generation < self.desired.generation or instance.starts < self.desired.starts
+    def _due(self, instance: Instance) -> bool:
+        """Whether an instance of which nothing lives is to be spawned now."""
+        if instance.phase is Phase.IDLE or instance.behind(self.lineage):
+            return True
+        return instance.phase is Phase.WAITING and instance.due_at <= self.now

@@ -18,14 +18,19 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cbox_init.core.restart import Again, Ending, after_exit
+from cbox_init.core.restart import Again, after_exit
 from cbox_init.core.states import State
 
 if TYPE_CHECKING:
     from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.core.restart import Ending
 
 #: Seconds between two kills of an instance that a kill has not ended: what it forked meanwhile gets the next.
 KILL_AGAIN_S = 1.0
+
+#: Seconds that pass at least between two tries to spawn an instance. A try that fails takes no time, so a
+#: backoff of 0 would keep the daemon busy with nothing else.
+SPAWN_AGAIN_S = 0.1
 
 
 class Phase(IntEnum):
@@ -41,9 +46,9 @@ class Phase(IntEnum):
 class Instance(Struct, frozen=True, kw_only=True):
     """The observed state of one instance.
 
-    ``generation`` and ``starts`` are those of the desired state that it was last spawned (or ended) under;
-    ``attempts`` the restarts used of the budget; ``asked`` whether a command is ending it; ``ending`` how its
-    main process ended, when it has.
+    ``generation`` and ``starts`` are those of the desired state that it was last spawned under (``starts``
+    also: that its main process ended under); ``attempts`` the restarts used of the budget; ``asked`` whether
+    a command is ending it; ``ending`` how its main process ended, when it has.
     """
 
     index: int
@@ -69,6 +74,17 @@ class Instance(Struct, frozen=True, kw_only=True):
     def alive(self) -> bool:
         """Whether something of it may be running."""
         return self.phase in (Phase.RUNNING, Phase.STOPPING)
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether a rollout waits for it: it goes down, waits to come up, or has failed."""
+        if self.phase is Phase.ENDED:
+            return self.outcome is State.FAILED
+        return self.phase in (Phase.STOPPING, Phase.WAITING)
+
+    def behind(self, lineage: Lineage) -> bool:
+        """Whether a start or a restart was asked for that it has not answered."""
+        return self.generation < lineage.generation or self.starts < lineage.starts
 
     @property
     def state(self) -> State:
@@ -104,15 +120,15 @@ def spawn_failed(
 ) -> Instance:
     """It could not be started: the restart policy decides as for an exit at once."""
     tried = replace(_tried(instance, lineage), up_at=now, ending=ending, ended_at=now)
-    return _ended_by_itself(tried, lineage=lineage, now=now, rules=rules, oneshot=oneshot)
+    return _ended_by_itself(tried, now=now, earliest_at=now + SPAWN_AGAIN_S, rules=rules, oneshot=oneshot)
 
 
 def _tried(instance: Instance, lineage: Lineage) -> Instance:
     """Stamped with what it is spawned under. A start or restart by hand makes its budget new.
 
-    It is a restart when it follows an exit by itself, or a restart command; a start after a stop is none.
+    It is a restart when the restart policy or a restart command brings it back. A start of what was stopped
+    or given up is none.
     """
-    by_hand = instance.generation < lineage.generation or instance.starts < lineage.starts
     again = instance.phase is Phase.WAITING or instance.generation < lineage.generation
     return replace(
         instance,
@@ -120,7 +136,7 @@ def _tried(instance: Instance, lineage: Lineage) -> Instance:
         starts=lineage.starts,
         spawned_before=True,
         restart_count=instance.restart_count + (again and instance.spawned_before),
-        attempts=0 if by_hand else instance.attempts,
+        attempts=0 if instance.behind(lineage) else instance.attempts,
         reason=None,
     )
 
@@ -154,13 +170,18 @@ def left_behind(instance: Instance, *, now: float, rules: StopRules) -> Instance
     return replace(instance, phase=Phase.STOPPING, asked=False, kill_at=now + rules.timeout_s, killed=False)
 
 
-def gone(
-    instance: Instance, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool
-) -> Instance:
-    """Nothing of it is left. What follows is decided by who wanted it to end."""
-    if instance.phase is Phase.STOPPING and instance.asked:
-        return rested(instance)
-    return _ended_by_itself(instance, lineage=lineage, now=now, rules=rules, oneshot=oneshot)
+def gone(instance: Instance, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool) -> Instance:
+    """Nothing of it is left. What follows is decided by who wanted it to end.
+
+    A start that was asked for while it ran is answered by its having run, hence the new ``starts``. One that
+    came while its descendants were ending is not: it must run again.
+    """
+    if instance.phase is Phase.STOPPING:
+        if instance.asked:
+            return rested(instance)
+    else:
+        instance = replace(instance, starts=lineage.starts)
+    return _ended_by_itself(instance, now=now, earliest_at=now, rules=rules, oneshot=oneshot)
 
 
 def rested(instance: Instance) -> Instance:
@@ -171,9 +192,10 @@ def rested(instance: Instance) -> Instance:
 
 
 def _ended_by_itself(
-    instance: Instance, *, lineage: Lineage, now: float, rules: RestartRules, oneshot: bool
+    instance: Instance, *, now: float, earliest_at: float, rules: RestartRules, oneshot: bool
 ) -> Instance:
-    ending = instance.ending or Ending(0, "ended")
+    ending = instance.ending
+    assert ending is not None, "main_exited or spawn_failed said how it ended"
     verdict = after_exit(
         rules,
         oneshot=oneshot,
@@ -181,15 +203,13 @@ def _ended_by_itself(
         uptime_s=instance.ended_at - instance.up_at,
         ending=ending,
     )
-    # A start that was asked for while it ran is answered by its having run: hence the new ``starts``.
-    settled = replace(instance, pid=0, asked=False, killed=False, starts=lineage.starts)
+    settled = replace(instance, pid=0, asked=False, killed=False)
     if isinstance(verdict, Again):
         return replace(
             settled,
             phase=Phase.WAITING,
             attempts=verdict.attempts,
-            due_at=max(now, instance.ended_at + verdict.delay_s),
+            due_at=max(earliest_at, instance.ended_at + verdict.delay_s),
             reason=ending.reason,
         )
     return replace(settled, phase=Phase.ENDED, outcome=verdict.state, reason=verdict.reason)
-

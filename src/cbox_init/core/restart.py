@@ -12,7 +12,7 @@ from cbox_init.core.states import State
 if TYPE_CHECKING:
     from cbox_init.config.rules import RestartRules
 
-# 2 ** 62 times any wait is above any cap; a larger exponent would only make the integers grow.
+# 2 ** 62 times any wait is above any cap; an exponent without limit would overflow.
 _LARGEST_DOUBLING = 62
 
 
@@ -60,7 +60,7 @@ def after_exit(
 
 def backoff_s(rules: RestartRules, attempts: int) -> float:
     """The wait before the next restart when ``attempts`` were made: doubling, up to the cap."""
-    doubled = rules.backoff_initial_s * 2 ** min(attempts, _LARGEST_DOUBLING)
+    doubled = rules.backoff_initial_s * 2.0 ** min(attempts, _LARGEST_DOUBLING)
     return max(0.0, min(doubled, rules.backoff_max_s))
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from cbox_init.core.decide import Desired
 
 
-def process_state(desired: Desired, instances: Collection[Instance], *, blocked: bool, expired: bool) -> State:
+def process_state(
+    desired: Desired, instances: Collection[Instance], *, blocked: bool, expired: bool
+) -> State:
     """The state of the whole process.
 
     ``blocked``: dependencies are not ready; ``expired``: they were not ready in time. A process that should
@@ -46,23 +48,36 @@ def is_ready(desired: Desired, instances: Collection[Instance], *, oneshot: bool
 
 
 def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
-    """Whether a command has had its effect: every instance runs or was given up, and no other is left."""
+    """Whether a command has had its effect, or an instance that cannot be had stands in its way.
+
+    Then every wanted instance runs, waits for its next try or has ended, and no other is left. Instances
+    that a restart has still to replace do not count when one that waits or has failed holds up the rollout.
+    """
     if not desired.run:
         return not any(instance.alive for instance in instances)
-    return len(instances) == desired.scale and all(
-        instance.phase in (Phase.ENDED, Phase.WAITING)
-        or (instance.phase is Phase.RUNNING and instance.generation == desired.generation)
-        for instance in instances
-    )
+    if len(instances) != desired.scale:
+        return False
+    lineage = desired.lineage
+    outdated = held_up = False
+    for instance in instances:
+        if instance.index >= desired.scale or instance.phase in (Phase.IDLE, Phase.STOPPING):
+            return False
+        if instance.phase is Phase.RUNNING:
+            outdated |= instance.generation < lineage.generation
+        elif instance.behind(lineage):
+            return False
+        held_up |= instance.holds_up
+    return held_up or not outdated
 
 
 def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
     """Whether every instance that should live has ended by itself and does not come back (SPEC 2.4)."""
+    lineage = desired.lineage
     return (
         desired.run
         and desired.scale > 0
         and len(instances) == desired.scale
-        and all(instance.phase is Phase.ENDED for instance in instances)
+        and all(instance.phase is Phase.ENDED and not instance.behind(lineage) for instance in instances)
     )
 
 

@@ -1,0 +1,113 @@
+"""Short ways to write down the values that the tests of the core are about."""
+
+from __future__ import annotations
+
+import signal
+
+from cbox_init.config.model import RestartPolicyName, ShutdownMode
+from cbox_init.config.rules import RestartRules, StopRules
+from cbox_init.core.decide import Desired
+from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.restart import Ending
+from cbox_init.core.states import State
+
+#: The moment at which the tables take place.
+NOW = 100.0
+#: When what waits in them falls due, unless a case says otherwise.
+LATER = NOW + 7
+
+CRASH = Ending(1, "exited with code 1")
+SUCCESS = Ending(0, "exited with code 0")
+
+
+def restart_rules(
+    policy: RestartPolicyName = RestartPolicyName.ALWAYS,
+    *,
+    max_attempts: int = 3,
+    initial_s: float = 1.0,
+    max_s: float = 8.0,
+    window_s: float = 60.0,
+) -> RestartRules:
+    return RestartRules(
+        policy=policy,
+        max_attempts=max_attempts,
+        backoff_initial_s=initial_s,
+        backoff_max_s=max_s,
+        stability_window_s=window_s,
+    )
+
+
+def stop_rules(timeout_s: float = 10.0) -> StopRules:
+    return StopRules(
+        signal=signal.SIGTERM, timeout_s=timeout_s, kill_signal=signal.SIGKILL, mode=ShutdownMode.GROUP
+    )
+
+
+def want(scale: int, *, generation: int = 0, starts: int = 0) -> Desired:
+    return Desired(run=True, scale=scale, generation=generation, starts=starts)
+
+
+def want_stopped(scale: int = 1, *, generation: int = 0, starts: int = 0) -> Desired:
+    return Desired(run=False, scale=scale, generation=generation, starts=starts)
+
+
+def idle(index: int = 0, *, generation: int = 0) -> Instance:
+    return Instance(index=index, generation=generation)
+
+
+def running(index: int = 0, *, generation: int = 0, starts: int = 0, attempts: int = 0) -> Instance:
+    return Instance(
+        index=index,
+        phase=Phase.RUNNING,
+        pid=1000 + index,
+        up_at=NOW - 5,
+        started_unix=1_700_000_000.0,
+        spawned_before=True,
+        generation=generation,
+        starts=starts,
+        attempts=attempts,
+    )
+
+
+def stopping(index: int = 0, *, kill_at: float = LATER, asked: bool = True, generation: int = 0) -> Instance:
+    """An instance that a command is ending or, not ``asked``, whose descendants are ending."""
+    return Instance(
+        index=index,
+        phase=Phase.STOPPING,
+        pid=1000 + index if asked else 0,
+        up_at=NOW - 5,
+        spawned_before=True,
+        asked=asked,
+        kill_at=kill_at,
+        generation=generation,
+        ending=None if asked else CRASH,
+        ended_at=0.0 if asked else NOW - 1,
+    )
+
+
+def waiting(index: int = 0, *, due_at: float = LATER, generation: int = 0, starts: int = 0) -> Instance:
+    return Instance(
+        index=index,
+        phase=Phase.WAITING,
+        due_at=due_at,
+        spawned_before=True,
+        generation=generation,
+        starts=starts,
+        attempts=1,
+        ending=CRASH,
+        reason=CRASH.reason,
+    )
+
+
+def ended(index: int = 0, outcome: State = State.FAILED, *, generation: int = 0, starts: int = 0) -> Instance:
+    return Instance(
+        index=index,
+        phase=Phase.ENDED,
+        outcome=outcome,
+        spawned_before=True,
+        generation=generation,
+        starts=starts,
+        attempts=3,
+        ending=CRASH if outcome is State.FAILED else SUCCESS,
+        reason="it ended",
+    )
