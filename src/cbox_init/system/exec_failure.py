@@ -144,7 +144,7 @@ def _locate(request: SpawnRequest, cwd: str) -> str | None:
     folders = [""] if "/" in command else os.get_exec_path(request.env)
     for folder in folders:
         path = os.path.join(cwd, folder, command)
-        if command and os.path.exists(path):
+        if os.path.exists(path):
             return path
     return None
 

@@ -33,9 +33,10 @@ def interpreter_of(path: str) -> Missing | None:
                 where = _loader_position(head)
                 if where is not None:
                     file.seek(where[0])
-                    return Missing("loader", os.fsdecode(file.read(where[1]).rstrip(b"\0")))
-    except (OSError, struct.error):
-        pass  # it cannot be read, or is cut off: then it names nothing
+                    name = file.read(min(where[1], _HEAD_BYTES)).rstrip(b"\0")
+                    return Missing("loader", os.fsdecode(name))
+    except (OSError, OverflowError, struct.error):
+        pass  # it cannot be read, or is cut off or broken: then it names nothing
     return None
 
 
@@ -56,8 +57,8 @@ def first_unusable(path: str, cwd: str) -> Missing | None:
 
 def _loader_position(head: bytes) -> tuple[int, int] | None:
     """Offset and length of the loader's name in an ELF file, given its beginning."""
-    wide = head[4] == 2
-    order = "<" if head[5] == 1 else ">"
+    wide = head[4:5] == b"\2"
+    order = "<" if head[5:6] == b"\1" else ">"
     table: int = struct.unpack_from(order + ("Q" if wide else "I"), head, 32 if wide else 28)[0]
     entry_size, entries = struct.unpack_from(order + "HH", head, 54 if wide else 42)
     for index in range(entries):

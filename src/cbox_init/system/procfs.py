@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -86,10 +87,12 @@ def listed_children(pid: int) -> list[int]:
     """Children of a process from /proc/PID/task/TID/children. A child belongs to the thread that made it."""
     found: list[int] = []
     try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            found.extend(map(int, read_bytes(f"/proc/{pid}/task/{thread}/children").split()))
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        pass  # the process or the thread has ended
+        return found  # the process has ended
+    for thread in threads:
+        with contextlib.suppress(OSError):  # the thread has ended, and its children are another's
+            found.extend(map(int, read_bytes(f"/proc/{pid}/task/{thread}/children").split()))
     return found
 
 

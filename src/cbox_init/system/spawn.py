@@ -30,7 +30,7 @@ class SpawnRequest(NamedTuple):
 
 
 class Spawner:
-    """Starts children; owns the descriptor of /dev/null, their standard input and where unwanted output goes."""
+    """Starts children; owns a descriptor of /dev/null for their input and unwanted output."""
 
     def __init__(self) -> None:
         try:
@@ -57,8 +57,8 @@ class Spawner:
 
         Raises SpawnError, with the reason and a shell's exit code, for whatever goes wrong.
         """
-        if not request.argv:
-            raise SpawnError("no command to start: the list of words is empty", 127)
+        if not request.argv or not request.argv[0]:
+            raise SpawnError("no command to start: its first word is missing or empty", 127)
         identity = request.identity
         if identity is not None and not identities.differs(identity):
             identity = None

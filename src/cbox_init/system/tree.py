@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
 
+_MAX_LOOKS = 10
+"""Enough for any tree that holds still; one that forks for ever is found again at each of its ends."""
+
+
 class Stray(NamedTuple):
     """A living process; pid and time of start together are never given to another one."""
 
@@ -79,12 +83,17 @@ def find_strays(
     strays: dict[str, list[Stray]] = {}
     if not procfs.is_ours():
         return strays
-    children = procfs.child_lookup()
-    for orphan in children(os.getpid()):
-        if orphan not in watched:
-            family = _family(orphan, children)
+    seen = set(watched)
+    for _ in range(_MAX_LOOKS):
+        children = procfs.child_lookup()
+        orphans = [pid for pid in children(os.getpid()) if pid not in seen]
+        if not orphans:
+            break
+        for orphan in orphans:
+            family = _family(orphan, children, seen)
             if family:
                 strays.setdefault(_whose(family, variable, groups or {}), []).extend(family)
+        # While we looked one may have ended, and its children have come to us: look again for those.
     return strays
 
 
@@ -95,7 +104,7 @@ def left_group(main_pid: int) -> list[Stray]:
     """
     if not procfs.is_ours():
         return []
-    family = _family(main_pid, procfs.child_lookup())
+    family = _family(main_pid, procfs.child_lookup(), set())
     return [process for process in family if process.pgid != main_pid]
 
 
@@ -114,20 +123,18 @@ def _checked(pgid: int) -> int:
     return pgid
 
 
-def _family(root: int, children: Callable[[int], list[int]]) -> list[Stray]:
-    """The living processes among ``root`` and all below it, parents before children."""
+def _family(root: int, children: Callable[[int], list[int]], seen: set[int]) -> list[Stray]:
+    """The living processes among ``root`` and all below it that are not ``seen``, parents before children."""
     family = []
     queue = [root]
-    seen = {root}
     for pid in queue:
-        figures = procfs.read_figures(pid)
-        if figures is None or not figures.alive:
+        if pid in seen:
             continue
-        family.append(Stray(pid, figures.pgid, figures.started_ticks))
-        for child in children(pid):
-            if child not in seen:  # a number that went around while we read
-                seen.add(child)
-                queue.append(child)
+        seen.add(pid)
+        figures = procfs.read_figures(pid)
+        if figures is not None and figures.alive:
+            family.append(Stray(pid, figures.pgid, figures.started_ticks))
+            queue.extend(children(pid))
     return family
 
 
