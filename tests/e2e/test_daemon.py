@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WEB = """
 global: {api_socket: SOCKET}
 processes:
-  web: {command: [sh, -c, "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"]}
+  web: {command: [sh, -c, "trap 'echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"]}
 """
 
 

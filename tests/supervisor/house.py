@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 20.0
 
 #: Keeps a child until it is told to end; says when its TERM handler has run.
-OBEDIENT = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+OBEDIENT = "trap 'echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"
 #: Cannot be told to end.
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -81,7 +82,7 @@ class House:
 
     async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
         end = asyncio.get_running_loop().time() + deadline_s
-        while not condition():
+        while not _holds(condition):
             if asyncio.get_running_loop().time() > end:
                 raise AssertionError(f"not so within {deadline_s} s: {self.supervisor.statuses()}")
             await asyncio.sleep(0.005)
@@ -101,7 +102,10 @@ class House:
         return self.supervisor.status(name).state
 
     def instance(self, name: str, index: int = 0) -> InstanceStatus:
-        return next(i for i in self.status(name).instances if i.index == index)
+        """Of a process that has it by now: an AssertionError, which ``until`` waits out, when not."""
+        found = [i for i in self.status(name).instances if i.index == index]
+        assert found, f"no instance {index} of {name}"
+        return found[0]
 
     def pids(self, name: str) -> list[int]:
         return [i.pid for i in self.status(name).instances if i.pid]
@@ -109,8 +113,21 @@ class House:
     def lines(self, name: str) -> list[str]:
         return [r.message for r in self.logs.records(name, limit=10_000, newest_first=False)]
 
+    def messages(self) -> list[str]:
+        """What the daemon has logged so far."""
+        self.logs.flush_sync(5)
+        records = [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        return [record["msg"] for record in records if "stream" not in record]
+
     async def until_said(self, name: str, line: str, times: int = 1) -> None:
         await self.until(lambda: self.lines(name).count(line) >= times)
+
+
+def _holds(condition: Callable[[], object]) -> object:
+    try:
+        return condition()
+    except AssertionError:
+        return False
 
 
 def alive(pid: int) -> bool:

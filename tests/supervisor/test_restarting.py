@@ -121,17 +121,12 @@ async def test_restart_replaces_one_after_another(build: Build) -> None:
     house = build(json.dumps({"processes": {"web": {"command": ["sh", "-c", OBEDIENT], "scale": 3}}}))
     await house.until_said("web", "ready", 3)
     before = house.pids("web")
-    fewest = 3
-
-    def all_new() -> bool:
-        nonlocal fewest
-        fewest = min(fewest, len(house.pids("web")))
-        return len(house.pids("web")) == 3 and not set(before) & set(house.pids("web"))
-
     house.supervisor.restart("web")
-    await house.until(all_new)
-    assert fewest == 2
+    await house.supervisor.settled("web")
+    assert not set(before) & set(house.pids("web"))
     assert [i.restart_count for i in house.status("web").instances] == [1, 1, 1]
+    turns = [m for m in house.messages() if m in ("Process instance started", "Process instance stopped")]
+    assert turns[3:] == ["Process instance stopped", "Process instance started"] * 3
 
 
 async def test_restarts_at_one_time_merge(build: Build) -> None:

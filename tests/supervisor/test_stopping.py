@@ -73,8 +73,8 @@ async def test_a_stubborn_descendant_that_left_the_group_is_killed(build: Build)
 
 async def test_mode_main_tells_the_main_process_first(build: Build) -> None:
     script = (
-        "sh -c 'trap \"echo child told; exit\" TERM; echo up; while :; do sleep 0.05; done' & "
-        "trap 'echo main told; exit 0' TERM; while :; do sleep 0.05; done"
+        "sh -c 'trap \"echo child told; exit\" TERM; echo up; sleep 1000 & wait' & "
+        "trap 'echo main told; exit 0' TERM; wait"
     )
     house = build(_one(script).replace("timeout: 20s", "timeout: 20s, mode: main"))
     await house.until_said("web", "up")
@@ -111,7 +111,7 @@ processes:
 
 async def test_a_stop_while_waiting_for_a_restart_is_at_once(build: Build) -> None:
     house = build(_one("exit 1", "    restart_delay: 1000s"))
-    await house.until(lambda: house.status("web").instances and house.instance("web").next_restart_at)
+    await house.until(lambda: house.instance("web").next_restart_at)
     assert house.state("web") is State.STARTING
     house.supervisor.stop("web")
     await house.until_state("web", State.STOPPED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.config.substitute import expand
+from cbox_init.config.substitute import expand_instance
 from cbox_init.system.identity import Identity, resolve
 from cbox_init.system.spawn import SpawnRequest
 
@@ -66,8 +66,8 @@ class Launch:
         command, own = config.command, config.env
         if self._has_references:
             known = {**self._environ, **variables}
-            command = [expand(word, known) for word in command]
-            own = {key: expand(value, known) for key, value in own.items()}
+            command = tuple(expand_instance(word, known) for word in command)
+            own = {key: expand_instance(value, known) for key, value in own.items()}
         env = {**self._environ, **_of_user(identity), **own, **variables}
         return SpawnRequest(
             argv=command,

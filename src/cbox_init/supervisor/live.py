@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.system.pipes import output_pipe
-from cbox_init.system.tree import signal_group, signal_stray
+from cbox_init.system.tree import signal_group, signal_strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,22 +60,24 @@ class Live:
 
     def signal_rest(self, signum: int) -> None:
         """Tell what the main process left, each but once: a second signal makes some give up their work."""
-        for stray in self._strays():
-            if stray not in self._told and not (self._group_told and stray.pgid == self.pid):
-                self._told.add(stray)
-                signal_stray(stray, signum)
+        untold = [
+            stray
+            for stray in self._strays()
+            if stray not in self._told and not (self._group_told and stray.pgid == self.pid)
+        ]
+        self._told.update(untold)
+        signal_strays(untold, signum)
 
     def signal_all(self, signum: int) -> None:
         """Tell everything that there is of the instance."""
         strays = self._strays()
         if not self._main_ended:
             signal_group(self.pid, signum)
-        for stray in strays:
-            signal_stray(stray, signum)
+        signal_strays(strays, signum)
 
     def cleared(self) -> None:
         """Nothing is left, or nobody minds."""
-        self._runtime.cleared(self.id)
+        self._runtime.cleared(self.pid)
 
     def _strays(self) -> Sequence[Stray]:
         if self._main_ended:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init.supervisor.launch import MARKER
-from cbox_init.system.tree import Stray, find_orphans, find_strays
+from cbox_init.system.tree import Stray, find_strays, left_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Runtime:
         self.log = log
         self.environ = environ
         self.null_out = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        self._ended: dict[str, int] = {}
+        self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
 
     def close(self) -> None:
@@ -54,11 +54,11 @@ class Runtime:
 
     def main_ended(self, instance: str, pid: int) -> None:
         """The main process of an instance has been reaped; until ``cleared`` its remains are searched for."""
-        self._ended[instance] = pid
+        self._ended[pid] = instance
 
-    def cleared(self, instance: str) -> None:
-        """Nothing of the instance is left, or nobody minds what is left."""
-        self._ended.pop(instance, None)
+    def cleared(self, pid: int) -> None:
+        """Nothing is left of the instance that ``pid`` was the main process of, or nobody minds."""
+        self._ended.pop(pid, None)
 
     def reap(self) -> int:
         """Take in the exits of children; what they left behind is then searched for anew."""
@@ -71,13 +71,17 @@ class Runtime:
         One search serves all instances whose ends came in together.
         """
         if self._left is None:
-            self._left = find_strays(MARKER, self._ended, self.reaper.watched)
+            self._left = self._search()
         return self._left.get(instance, ())
 
     def strayed(self, instance: str, pid: int) -> Sequence[Stray]:
         """What has left the process group of an instance whose main process lives."""
-        return find_strays(MARKER, {instance: pid}, self.reaper.watched).get(instance, ())
+        orphaned = self._search().get(instance, ())
+        return [*left_group(pid), *(stray for stray in orphaned if stray.pgid != pid)]
 
     def orphans(self) -> Sequence[Stray]:
         """Every process that we have inherited."""
-        return find_orphans(self.reaper.watched)
+        return [stray for family in self._search().values() for stray in family]
+
+    def _search(self) -> dict[str, list[Stray]]:
+        return find_strays(MARKER, self.reaper.watched, self._ended)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.system.tree import signal_stray
+from cbox_init.system.tree import signal_strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,11 +57,13 @@ class Shutdown:
         if not any(process.alive for process in self._processes.values()):
             orphans = self._runtime.orphans()
             if not orphans:
-                return self._finish()
+                self._finish()
+                return None
             self._end_orphans(orphans)
         if self._end_at is not None and now >= self._end_at:
             self._runtime.log.error("Shutdown ends although processes are left", error=self._names_alive())
-            return self._finish()
+            self._finish()
+            return None
         return self._kill_at if self._end_at is None else self._end_at
 
     def kill(self) -> None:
@@ -87,11 +89,11 @@ class Shutdown:
 
     def _end_orphans(self, orphans: Sequence[Stray]) -> None:
         """Tell each but once, and kill it when the time is up."""
-        killing = self._end_at is not None
-        for orphan in orphans:
-            if killing or orphan not in self._told:
-                self._told.add(orphan)
-                signal_stray(orphan, _SIGKILL if killing else _SIGTERM)
+        if self._end_at is not None:
+            signal_strays(orphans, _SIGKILL)
+        else:
+            signal_strays((orphan for orphan in orphans if orphan not in self._told), _SIGTERM)
+            self._told.update(orphans)
 
     def _names_alive(self) -> str:
         return ", ".join(name for name, process in self._processes.items() if process.alive)
