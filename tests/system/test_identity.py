@@ -23,8 +23,8 @@ def test_a_user_takes_the_groups_that_id_tells(user: str) -> None:
     identity = resolve(user, None)
     assert identity is not None
     entry = pwd.getpwnam(user)
-    assert identity[:2] == (entry.pw_uid, entry.pw_gid)
-    assert identity[3:] == (user, entry.pw_dir)
+    assert (identity.uid, identity.gid) == (entry.pw_uid, entry.pw_gid)
+    assert (identity.name, identity.home) == (user, entry.pw_dir)
     told = subprocess.run(["id", "-G", user], capture_output=True, check=True).stdout.split()
     assert set(identity.groups) == set(map(int, told))
     assert resolve(str(entry.pw_uid), None) == identity
@@ -47,7 +47,7 @@ def test_a_number_that_nobody_has(group: str | None) -> None:
 def test_a_group_alone_keeps_the_user() -> None:
     identity = resolve(None, "daemon")
     assert identity is not None
-    assert identity[:2] == (os.geteuid(), 1)
+    assert (identity.uid, identity.gid) == (os.geteuid(), 1)
 
 
 @pytest.mark.parametrize("name", ["no-such", "", "-1", "0x10", "ro\0ot", "\ud800", "\uff11"])

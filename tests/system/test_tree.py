@@ -266,7 +266,8 @@ def test_a_number_that_is_used_again_is_not_hit(monkeypatch: pytest.MonkeyPatch,
         until(lambda: ground.names() == {"web-0": ["sleep 1001"]})
         (stray,) = ground.find()["web-0"]
         descriptors = os.listdir("/proc/self/fd")
-        assert signal_strays([stray._replace(started_ticks=stray.started_ticks - 1)], signal.SIGKILL) == 0
+        another = Stray(stray.pid, stray.pgid, stray.started_ticks - 1)
+        assert signal_strays([another], signal.SIGKILL) == 0
         assert ground.names() == {"web-0": ["sleep 1001"]}
         assert signal_strays([stray], signal.SIGKILL) == 1
         until(ground.reaper.reap)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from cbox_init.errors import SpawnError
 
@@ -11,7 +12,7 @@ _LARGEST_ID = 2**32 - 2
 """The number above it is -1 to the kernel, "leave as it is"."""
 
 
-class Identity(NamedTuple):
+class Identity(Struct, frozen=True):
     """A user, a primary group and the supplementary groups; name and home where /etc/passwd has them."""
 
     uid: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
+
+from msgspec import Struct
 
 _HEAD_BYTES = 4096
 _MAX_CHAIN = 5
@@ -12,7 +13,7 @@ _MAX_CHAIN = 5
 _PT_INTERP = 3
 
 
-class Missing(NamedTuple):
+class Missing(Struct, frozen=True):
     """What a file needs and does not get: ``path`` is absent, or not executable."""
 
     kind: str

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, KeysView
 
 
-class ExitStatus(NamedTuple):
+class ExitStatus(Struct, frozen=True):
     """How a process ended: with a code, or by a signal. Exactly one of the two is not None."""
 
     code: int | None

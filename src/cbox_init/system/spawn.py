@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from cbox_init.system.identity import Identity
 
 
-class SpawnRequest(NamedTuple):
+class SpawnRequest(Struct, frozen=True):
     """All that a child gets. ``env`` is its whole environment, and its PATH is where ``argv[0]`` is sought.
 
     ``cwd`` None is our own; ``identity`` None is our own. The two descriptors stay the caller's.

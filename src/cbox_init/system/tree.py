@@ -19,7 +19,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from cbox_init.system import procfs
 from cbox_init.system.environ import read_variable
@@ -32,7 +34,7 @@ _MAX_LOOKS = 10
 """Enough for any tree that holds still; one that forks for ever is found again at each of its ends."""
 
 
-class Stray(NamedTuple):
+class Stray(Struct, frozen=True):
     """A living process; pid and time of start together are never given to another one."""
 
     pid: int
