@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.reader import Reader
 
 READ_BYTES = 24 * 1024
-"""One read. As JSON it becomes some 50 to 100 KB: larger blocks go back to the kernel each time they are freed
-and fault in again, which costs a third of the throughput. It also bounds what lines without text can become."""
+"""One read. As JSON it becomes some 50 KB: larger blocks go back to the kernel each time they are freed and
+fault in again, which costs a third of the throughput. It also bounds what a block of empty lines becomes."""
 
 
 class Stream:
@@ -66,13 +66,13 @@ class Stream:
     def drain(self) -> None:
         """Hand on all that the pipe holds now, and the beginning of a line that nobody may ever end.
 
-        Another writer can fill the pipe as fast as it is read: what counts was there before, and no more
-        than the pipe's size.
+        Another writer can fill the pipe as fast as it is read: what counts was there before, no more than
+        the pipe's size; one read behind that finds the end.
         """
         if self.closed:
             return
         left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
-        while left > 0 and (size := self.read_block()):
+        while left >= 0 and (size := self.read_block()):
             left -= size
         self._hand_on(self._framer.flush())
 

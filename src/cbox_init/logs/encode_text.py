@@ -24,20 +24,17 @@ _OTHER = b"?"
 _SHAPE = bytes(byte if byte == 0x0A else 0x22 if byte in _QUOTING else _OTHER[0] for byte in range(256))
 """For bytes.translate: a newline stays, ``"`` stands for what calls for quotes, ``?`` for all else."""
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)} | str.maketrans(
-    {
-        '"': '\\"',
-        "\\": "\\\\",
-        "\a": "\\a",
-        "\b": "\\b",
-        "\f": "\\f",
-        "\n": "\\n",
-        "\r": "\\r",
-        "\t": "\\t",
-        "\v": "\\v",
-    }
-)
-"""For str.translate: the escapes of ASCII."""
+_ESCAPES = {
+    '"': r"\"",
+    "\\": r"\\",
+    "\a": r"\a",
+    "\b": r"\b",
+    "\f": r"\f",
+    "\n": r"\n",
+    "\r": r"\r",
+    "\t": r"\t",
+    "\v": r"\v",
+}
 
 
 class TextFormat:
@@ -89,14 +86,19 @@ def quoted(value: str) -> str:
         if value and not (" " in value or "=" in value or '"' in value):
             return value
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    escaped = value.translate(_ESCAPES)
-    if not escaped.isprintable():
-        escaped = "".join([c if c.isprintable() else _by_number(c) for c in escaped])
-    return f'"{escaped}"'
+    escapes = {character: _escaped(character) for character in set(value)}
+    return '"' + "".join([escapes[character] for character in value]) + '"'
 
 
-def _by_number(character: str) -> str:
+def _escaped(character: str) -> str:
+    known = _ESCAPES.get(character)
+    if known is not None:
+        return known
+    if character.isprintable():
+        return character
     code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

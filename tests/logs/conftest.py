@@ -1,0 +1,149 @@
+"""A hub that writes to a pipe, somebody who reads that pipe, and children that write."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from cbox_init.logs.capture import Capture
+    from cbox_init.logs.process import ProcessLog
+
+DEADLINE_S = 20.0
+
+
+async def until(condition: Callable[[], bool], *, what: str = "the condition") -> None:
+    """Wait until ``condition`` holds; fail when that takes longer than any machine needs."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come"
+        await asyncio.sleep(0.002)
+
+
+class PeakMemory:
+    """The largest resident set from its making on, in bytes above what there was."""
+
+    def __init__(self) -> None:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+        self._start = self._peak()
+
+    @property
+    def growth(self) -> int:
+        return self._peak() - self._start
+
+    def _peak(self) -> int:
+        with open("/proc/self/status") as file:
+            (size,) = (int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+        return size * 1024
+
+
+class Output:
+    """The reading end of what the sink writes. Nothing is read before ``start``."""
+
+    def __init__(self) -> None:
+        self.read_end, self.fd = os.pipe()
+        self._chunks: list[bytes] = []
+        self._thread = threading.Thread(target=self._read)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> bytes:
+        """Close the writing end and return all that was written."""
+        self.close_write()
+        if self._thread.ident is None:
+            self._thread.start()
+        self._thread.join(DEADLINE_S)
+        return b"".join(self._chunks)
+
+    def close_write(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def close_read(self) -> None:
+        if self.read_end >= 0:
+            os.close(self.read_end)
+            self.read_end = -1
+
+    def _read(self) -> None:
+        while chunk := os.read(self.read_end, 1 << 20):
+            self._chunks.append(chunk)
+
+
+@pytest.fixture
+def output() -> Iterator[Output]:
+    output = Output()
+    yield output
+    output.close_write()
+    if output._thread.ident is not None:
+        output._thread.join(DEADLINE_S)
+    output.close_read()
+
+
+class Bench:
+    """A hub with its output, and short ways to what the tests want of it."""
+
+    def __init__(self, output: Output, fmt: str = "json", level: Level = Level.INFO) -> None:
+        self.output = output
+        self.sink = Sink(output.fd)
+        self.hub = LogHub(fmt=fmt, level=level, timestamps=True, sink=self.sink)
+        self._closed = False
+
+    def open(self, name: str = "web", min_level: Level = Level.DEBUG, **labels: str) -> ProcessLog:
+        return self.hub.open(name, labels=labels, min_level=min_level)
+
+    def pipe(self, log: ProcessLog, instance: str = "web-0") -> tuple[Capture, int]:
+        """A capture of stdout, and the writing end."""
+        read_end, write_end = os.pipe()
+        return log.capture(instance, stdout=read_end, stderr=None), write_end
+
+    def spawn(
+        self, log: ProcessLog, program: str, instance: str = "web-0", pass_fds: tuple[int, ...] = ()
+    ) -> tuple[Capture, subprocess.Popen[bytes]]:
+        """A Python child with both outputs captured."""
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        child = subprocess.Popen(
+            [sys.executable, "-S", "-c", program], stdout=out_write, stderr=err_write, pass_fds=pass_fds
+        )
+        os.close(out_write)
+        os.close(err_write)
+        return log.capture(instance, stdout=out_read, stderr=err_read), child
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            assert await self.hub.close(DEADLINE_S)
+
+    async def finish(self) -> list[dict[str, object]]:
+        """Close the hub and return every record that was written, parsed as JSON."""
+        await self.close()
+        written = await asyncio.to_thread(self.output.finish)
+        assert written == b"" or written.endswith(b"\n")
+        return [json.loads(line) for line in written.split(b"\n")[:-1]]
+
+
+@pytest.fixture
+async def bench(output: Output) -> AsyncIterator[Bench]:
+    """A hub that reads in this test's loop and writes JSON to a pipe that is being read."""
+    output.start()
+    bench = Bench(output)
+    bench.hub.attach(asyncio.get_running_loop())
+    yield bench
+    await bench.close()

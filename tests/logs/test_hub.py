@@ -1,0 +1,166 @@
+"""The hub as its users see it, and the messages of the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cbox_init.logs.bridge import bridge
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.record import Record
+from cbox_init.logs.sink import Sink
+from cbox_init.logs.subscription import Missed
+from tests.logs.conftest import DEADLINE_S, Bench, Output, until
+
+
+async def test_a_process_is_opened_once_and_updated(bench: Bench) -> None:
+    log = bench.open(tier="old")
+    capture, fd = bench.pipe(log)
+    assert bench.open(tier="new") is log
+    os.write(fd, b"line\n")
+    os.close(fd)
+    await until(lambda: capture.closed)
+    assert (await bench.finish())[0]["labels"] == {"tier": "new"}
+
+
+async def test_records_of_one_of_all_and_of_none(bench: Bench) -> None:
+    for name in ("web", "api"):
+        capture, fd = bench.pipe(bench.open(name), f"{name}-0")
+        os.write(fd, b"from %s\n" % name.encode())
+        os.close(fd)
+        capture.drain()
+    bench.hub.daemon.info("not among them")
+    assert [record.message for record in bench.hub.records("web", limit=10)] == ["from web"]
+    assert [record.process for record in bench.hub.records(None, limit=10)] == ["api", "web"]
+    assert [record.process for record in bench.hub.records(None, limit=10, newest_first=False)] == [
+        "web",
+        "api",
+    ]
+    assert bench.hub.records("nobody", limit=10) == []
+
+
+async def test_a_forgotten_process_has_no_records_and_no_open_pipes(bench: Bench) -> None:
+    capture, fd = bench.pipe(bench.open())
+    os.write(fd, b"last")
+    bench.hub.forget("web")
+    bench.hub.forget("web")
+    assert capture.closed
+    os.close(fd)
+    assert bench.hub.records("web", limit=1) == []
+    assert [record["msg"] for record in await bench.finish()] == ["last"]
+
+
+async def test_followers_see_the_lines_as_they_come(bench: Bench) -> None:
+    everything, only_api = bench.hub.subscribe(), bench.hub.subscribe(["api"])
+    for name in ("web", "api"):
+        capture, fd = bench.pipe(bench.open(name), f"{name}-0")
+        os.write(fd, b"hello\n")
+        os.close(fd)
+        capture.drain()
+    items = [await anext(everything), await anext(everything), await anext(only_api)]
+    assert [item.process for item in items if isinstance(item, Record)] == ["web", "api", "api"]
+    everything.close()
+    await bench.close()
+    with pytest.raises(StopAsyncIteration):
+        await anext(only_api)
+
+
+async def test_a_follower_that_reads_nothing_holds_up_nobody(bench: Bench) -> None:
+    with bench.hub.subscribe() as follow:
+        program = "import os\nfor n in range(50): os.write(1, b'%d\\n' % n * 2000)"
+        capture, child = bench.spawn(bench.open(), program)
+        await until(lambda: capture.closed)
+        child.wait()
+        read = missed = 0
+        while read + missed < 100_000:
+            item = await anext(follow)
+            if isinstance(item, Missed):
+                missed += item.count
+            else:
+                read += 1
+        assert isinstance(item, Record)
+        assert item.message == "49"
+        assert missed > 0
+    assert len(await bench.finish()) == 100_000
+
+
+@pytest.mark.parametrize("fmt", ["json", "text"])
+async def test_the_daemons_messages_stand_among_the_childrens(output: Output, fmt: str) -> None:
+    bench = Bench(output, fmt)
+    daemon = bench.hub.daemon
+    daemon.debug("below the level")
+    daemon.info("before", process="web", pid=7, exit_code=None)
+    capture, fd = bench.pipe(bench.open())
+    os.write(fd, b"child\n")
+    os.close(fd)
+    capture.drain()
+    daemon.warn("after")
+    daemon.error("last", error="broken")
+    await bench.close()
+    lines = (await asyncio.to_thread(output.finish)).decode().splitlines()
+    assert len(lines) == 4
+    for line, word in zip(lines, ("before", "child", "after", "last"), strict=True):
+        assert word in line
+    assert "exit_code" not in lines[0]
+    assert ("stream" in lines[1], "stream" in lines[0]) == (True, False)
+    assert [("ERROR" in line, "WARN" in line) for line in lines[2:]] == [(False, True), (True, False)]
+
+
+async def test_closing_reads_what_the_pipes_still_hold(bench: Bench) -> None:
+    _, fd = bench.pipe(bench.open())
+    os.write(fd, b"one\ntwo")
+    bench.hub.daemon.info("bye")
+    records = await bench.finish()
+    os.close(fd)
+    assert sorted(str(record["msg"]) for record in records) == ["bye", "one", "two"]
+
+
+async def test_closing_gives_up_on_an_output_that_nobody_reads(output: Output) -> None:
+    hub = LogHub(fmt="json", level=Level.INFO, timestamps=True, sink=Sink(output.fd))
+    hub.attach(asyncio.get_running_loop())
+    hub.daemon.info("x" * 3_000_000)
+    assert not await hub.close(0.05)
+    assert not hub.flush_sync(0.05)
+    output.start()
+    assert hub.flush_sync(DEADLINE_S)
+    assert len(await asyncio.to_thread(output.finish)) > 3_000_000
+
+
+def test_without_a_loop_an_exit_flushes() -> None:
+    program = (
+        "from cbox_init.logs.hub import LogHub; from cbox_init.logs.sink import Sink\n"
+        "from cbox_init.logs.levels import Level; import sys\n"
+        "hub = LogHub(fmt='text', level=Level.of('info'), timestamps=False, sink=Sink())\n"
+        "for n in range(20000): hub.daemon.info('message', n=n)\n"
+        "assert hub.flush_sync(20)\n"
+        "assert not {'asyncio', 'logging'} & set(sys.modules), 'slow to import'\n"
+    )
+    child = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    assert child.stdout.decode().splitlines() == [f"level=INFO msg=message n={n}" for n in range(20000)]
+
+
+async def test_libraries_speak_through_the_daemon(bench: Bench) -> None:
+    name = "uvicorn.test"
+    handler = bridge(bench.hub.daemon, [name])
+    logger = logging.getLogger(name)
+    try:
+        logger.info("too low")
+        logger.warning("watch %s", "out")
+        logging.getLogger(f"{name}.error").error("no %d numbers", "fitting")
+        try:
+            raise OSError("gone")
+        except OSError:
+            logger.exception("failed")
+    finally:
+        logger.removeHandler(handler)
+    warning, misfit, failure = await bench.finish()
+    assert (warning["level"], warning["msg"], warning["logger"]) == ("WARN", "watch out", name)
+    assert (misfit["level"], misfit["msg"]) == ("ERROR", "no %d numbers")
+    assert (failure["level"], failure["msg"], failure["error"]) == ("ERROR", "failed", "OSError: gone")
+    assert "Traceback" in str(failure["traceback"])
