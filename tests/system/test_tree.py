@@ -217,7 +217,7 @@ def test_zombies_are_nobodys() -> None:
 def test_children_that_come_to_us_while_we_look_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def test(ground: Ground) -> None:
         ground.ended(ground.start("setsid sh -c 'sleep 1001; true' & exit 0"))
-        until(lambda: len(ground.names().get("web-0", [])) == 2)
+        until(lambda: ground.names() == {"web-0": ["sh -c sleep 1001; true", "sleep 1001"]})
         parent = ground.find()["web-0"][0]
         read_figures = procfs.read_figures
 
