@@ -1,0 +1,53 @@
+"""The application: every route, with the errors that are common to all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from cbox_init.api.auth import RequireToken
+from cbox_init.api.limits import LimitBody, RateLimit
+from cbox_init.api.replies import EXCEPTION_HANDLERS
+from cbox_init.api.routes import actions, health, log_stream, logs, openapi, processes, scale
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from cbox_init.api.context import Context
+    from cbox_init.api.resource import Resource
+    from cbox_init.config.model import GlobalConfig
+
+
+def build_app(context: Context, most_body_bytes: int) -> ASGIApp:
+    """The application as the Unix socket serves it: its file permissions guard it, and nothing else."""
+    routes = [Route(resource.path, resource) for resource in all_resources(context)]
+    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    app.router.redirect_slashes = False
+    return LimitBody(app, most_body_bytes)
+
+
+def guarded(app: ASGIApp, settings: GlobalConfig) -> ASGIApp:
+    """The application as TCP serves it: with the rate limit and the token that are configured.
+
+    The limit comes first, so that it also slows down who guesses tokens.
+    """
+    if settings.api_auth:
+        app = RequireToken(app, settings.api_auth)
+    if settings.api_rate_limit:
+        app = RateLimit(app, settings.api_rate_limit, settings.api_rate_burst)
+    return app
+
+
+def all_resources(context: Context) -> tuple[Resource, ...]:
+    """Every path of the API, those that are asked most first."""
+    described = (
+        *processes.resources(context),
+        *health.resources(),
+        *actions.resources(context),
+        *scale.resources(context),
+        *logs.resources(context),
+        *log_stream.resources(context),
+    )
+    return (*described, *openapi.resources(described))

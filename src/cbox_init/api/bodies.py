@@ -1,0 +1,53 @@
+"""Bodies of requests, read within limits and turned into values."""
+
+from __future__ import annotations
+
+import json
+from asyncio import timeout
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect
+
+from cbox_init.api.replies import BodyTooSlowError, InvalidBodyError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+#: How long a client may take to send a body, in seconds.
+BODY_TAKES_S: Final = 30.0
+
+
+async def read_body(request: Request, kind: type[_Body]) -> _Body:
+    """The body as a value of ``kind``, whatever its Content-Type says.
+
+    Raises InvalidBodyError (unreadable or wrong), BodyTooSlowError or BodyTooLargeError.
+    """
+    try:
+        async with timeout(BODY_TAKES_S):
+            body = await request.body()
+    except TimeoutError:
+        raise BodyTooSlowError from None
+    except ClientDisconnect:
+        raise InvalidBodyError from None
+    return parse_body(body, kind)
+
+
+def parse_body(body: bytes, kind: type[_Body]) -> _Body:
+    """The JSON in ``body`` as a value of ``kind``; raises InvalidBodyError."""
+    try:
+        value = msgspec.json.decode(body, type=kind)
+        # Of a member that stands there twice nobody can say which one was meant.
+        json.loads(body, object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
+        raise InvalidBodyError from None
+    return value
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("duplicate member")
+    return members

@@ -1,0 +1,18 @@
+"""What the routes work with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from cbox_init.api.streams import Streams
+    from cbox_init.supervisor.supervisor import Supervisor
+    from cbox_init.telemetry.figures import Figures
+
+
+class Context(NamedTuple):
+    """One for each daemon: what is supervised, what is measured of it, and who follows its logs."""
+
+    supervisor: Supervisor
+    figures: Figures
+    streams: Streams

@@ -1,0 +1,114 @@
+"""How much one client may ask for: requests a second, and bytes of a body."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.replies import BodyTooLargeError, send_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_ADDRESSES: Final = 4096
+"""Client addresses that are remembered; beyond them the one that was silent longest is forgotten."""
+
+
+class TokenBuckets:
+    """A bucket of ``burst`` requests for each key, which fills with ``rate`` requests a second.
+
+    A bucket is one number: the time at which it will be full again (the generic cell rate algorithm). One
+    that is full is as good as none, and is let go of when others ask: nothing has to be woken for it.
+    """
+
+    def __init__(self, rate: float, burst: int, most_keys: int = MOST_ADDRESSES) -> None:
+        self._cost_s = 1 / rate
+        self._depth_s = max(burst, 1) / rate
+        self._most_keys = most_keys
+        self._full_at: dict[str, float] = {}  # the key that asked last is the last
+
+    def __len__(self) -> int:
+        """Number of keys that are remembered."""
+        return len(self._full_at)
+
+    def take(self, key: str, now: float) -> float:
+        """Take one request from the bucket: 0.0, or the seconds until there will be one.
+
+        ``now`` is a time in seconds that never goes back.
+        """
+        full_at = max(self._full_at.pop(key, now), now) + self._cost_s
+        wait_s = full_at - self._depth_s - now
+        if wait_s > 1e-9:  # the sums of a long burst are not exact
+            self._full_at[key] = full_at - self._cost_s
+            return wait_s
+        self._full_at[key] = full_at
+        self._forget(now)
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        """Let go of up to two keys, more than can be added by one request."""
+        for _ in range(2):
+            oldest = next(iter(self._full_at))
+            if self._full_at[oldest] > now and len(self._full_at) <= self._most_keys:
+                return
+            del self._full_at[oldest]
+
+
+class RateLimit:
+    """Answers 429 with Retry-After to a client address that asks too often."""
+
+    def __init__(
+        self, app: ASGIApp, rate: float, burst: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app = app
+        self._buckets = TokenBuckets(rate, burst)
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope["client"]
+        wait_s = self._buckets.take(client[0] if client else "", self._clock())
+        if wait_s:
+            retry_after = (b"retry-after", str(math.ceil(wait_s)).encode())
+            await send_error(send, 429, "rate limit exceeded", (retry_after,))
+        else:
+            await self._app(scope, receive, send)
+
+
+class LimitBody:
+    """Answers 413 to a body of more than ``most_bytes``.
+
+    A length that is declared is enough to refuse; of a chunked body no more than that is read.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                if int(value) > self._most_bytes:  # the HTTP parser has made sure that it is a number
+                    await send_error(send, 413, str(BodyTooLargeError(self._most_bytes)))
+                    return
+            elif name == b"transfer-encoding":
+                receive = _Counted(receive, self._most_bytes)
+        await self._app(scope, receive, send)
+
+
+class _Counted:
+    """A ``receive`` that raises BodyTooLargeError when the body has become too large."""
+
+    def __init__(self, receive: Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most_bytes = most_bytes
+        self._size = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._size > self._most_bytes:
+            raise BodyTooLargeError(self._most_bytes)
+        return message

@@ -1,0 +1,122 @@
+"""The sockets of the API, bound before anything is started.
+
+Loaded at the start of the daemon, so it imports no more than it needs.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.unix_socket import UnixSocket, bind_unix
+from cbox_init.errors import ListenError
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import GlobalConfig
+
+#: Connections that the kernel accepts before we do: those that come while the HTTP stack is imported.
+BACKLOG: Final = 1024
+
+
+class Listeners:
+    """The sockets of the API, listening; what connects waits until somebody accepts.
+
+    ``withheld`` says why TCP is not opened although it is configured.
+    """
+
+    def __init__(
+        self, unix: UnixSocket, tcp: tuple[socket.socket, ...] = (), withheld: str | None = None
+    ) -> None:
+        self.unix = unix
+        self.tcp = tcp
+        self.withheld = withheld
+
+    @classmethod
+    def bind(cls, settings: GlobalConfig) -> Listeners:
+        """Open what ``settings`` want. Raises ListenError, with nothing left open."""
+        withheld = _why_withheld(settings)
+        tcp = _bind_tcp(settings.api_host, settings.api_port) if settings.api_enabled and not withheld else ()
+        try:
+            unix = bind_unix(settings.api_socket, BACKLOG)
+        except BaseException:
+            for listener in tcp:
+                listener.close()
+            raise
+        return cls(unix, tcp, withheld)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where the API can be reached, for people: ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``."""
+        return (f"unix:{self.unix.path}", *map(_url, self.tcp))
+
+    def close(self) -> None:
+        """Stop listening; the path of the Unix socket is free again."""
+        self.unix.close()
+        for listener in self.tcp:
+            listener.close()
+
+
+def _why_withheld(settings: GlobalConfig) -> str | None:
+    """A door that cannot be locked as it should be stays shut."""
+    for key, section in (("api_tls", settings.api_tls), ("api_acl", settings.api_acl)):
+        if settings.api_enabled and section is not None and section.enabled:
+            return f"The API is not opened on TCP: global.{key} is not supported by this version"
+    return None
+
+
+def _bind_tcp(host: str, port: int) -> tuple[socket.socket, ...]:
+    """Listen on every address that ``host`` stands for ("" is all of the machine)."""
+    where = f"{host or '*'}:{port}"
+    listeners: list[socket.socket] = []
+    try:
+        for family, address in _addresses(host, port):
+            listeners.append(_listen(family, address))
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise ListenError(_tcp_problem(error, where)) from error
+    return tuple(listeners)
+
+
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    if not host:
+        # One socket for IPv6 and, mapped, IPv4; on a machine without IPv6 one for IPv4.
+        if socket.has_dualstack_ipv6():
+            return [(socket.AF_INET6, ("::", port))]
+        return [(socket.AF_INET, ("0.0.0.0", port))]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list({(family, address[:2]): None for family, _, _, _, address in found})  # type: ignore[misc]
+
+
+def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
+    # With the protocol left to the kernel asyncio would not set TCP_NODELAY, and replies wait for 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _tcp_problem(error: OSError, where: str) -> str:
+    what = f"cannot listen on {where}"
+    if isinstance(error, socket.gaierror):
+        return f"{what}: api_host does not resolve ({error.strerror}); give an address of this machine"
+    if error.errno == errno.EADDRINUSE:
+        return f"{what}: the port is in use; stop what listens there, or set another global.api_port"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{what}: no permission; set a global.api_port above 1023, or grant CAP_NET_BIND_SERVICE"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{what}: this machine has no such address; set global.api_host to one that it has"
+    return f"{what}: {error.strerror}; see global.api_host and global.api_port"
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,155 @@
+"""The OpenAPI 3.1 document, made from the resources and the types that the routes use."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from msgspec.json import schema_components
+
+from cbox_init import __version__
+from cbox_init.api import schemas
+from cbox_init.api.auth import OPEN_PATH
+from cbox_init.api.replies import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cbox_init.api.resource import Operation, Parameter, Reply, Resource
+
+Json = dict[str, object]
+
+_REF: Final = "#/components/schemas/{name}"
+
+#: Errors that every operation may answer with, over TCP.
+_COMMON_ERRORS: Final = (401, 413, 429)
+
+_ERRORS: Final = {
+    400: "The request, or its body, is unreadable or wrong; details say how to mend it.",
+    401: "The token is missing or wrong.",
+    404: "No such process.",
+    408: "The body did not come in time.",
+    409: "Not in this state, or not with these settings.",
+    413: "The body is larger than api_max_request_body.",
+    429: "Too many requests from this address.",
+}
+
+_CONNECTION_ERRORS: Final = (
+    "What is refused before there is an operation: 400 (not HTTP), 408, 431 (headers too large), "
+    "503 (too many connections)."
+)
+
+
+def document(resources: Iterable[Resource]) -> bytes:
+    """The document for these resources, as JSON."""
+    resources = tuple(resources)
+    types = _types(resources)
+    references, components = schema_components(types, schema_hook=_schema_of_any, ref_template=_REF)
+    schema_of = {id(kind): reference for kind, reference in zip(types, references, strict=True)}
+    paths = {
+        resource.path: {
+            method.lower(): _operation(resource, operation, schema_of)
+            for method, operation in resource.operations.items()
+        }
+        for resource in resources
+    }
+    return encode(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "cbox-init Management API",
+                "version": __version__,
+                "description": "Manages and inspects processes while they run.",
+                "license": {"name": "MIT", "identifier": "MIT"},
+            },
+            "servers": [{"url": "/"}],
+            "security": [{"token": []}, {}],
+            "paths": paths,
+            "components": {
+                "schemas": components,
+                "securitySchemes": {
+                    "token": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "api_auth, where it is set; never on the Unix socket.",
+                    }
+                },
+            },
+        }
+    )
+
+
+def _types(resources: Iterable[Resource]) -> list[object]:
+    """Every type that the document refers to, each once."""
+    types: dict[int, object] = {
+        id(kind): kind for kind in (schemas.ErrorReply, schemas.LogEntry, schemas.MissedEvent)
+    }
+    for resource in resources:
+        for operation in resource.operations.values():
+            for kind in (operation.body, *(reply.type for reply in operation.replies.values())):
+                if kind is not None:
+                    types[id(kind)] = kind
+    return list(types.values())
+
+
+def _operation(resource: Resource, operation: Operation, schema_of: Mapping[int, Json]) -> Json:
+    open_to_all = resource.path == OPEN_PATH
+    errors = sorted({*operation.errors, *_COMMON_ERRORS} - ({401} if open_to_all else set()))
+    error_schema = schema_of[id(schemas.ErrorReply)]
+    described: Json = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": {
+            **{str(status): _reply(reply, schema_of) for status, reply in operation.replies.items()},
+            **{str(status): _error(status, error_schema) for status in errors},
+            "default": {"description": _CONNECTION_ERRORS, "content": _json(error_schema)},
+        },
+    }
+    if operation.parameters:
+        described["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
+    if operation.body is not None:
+        # Any Content-Type is taken: existing clients leave it out.
+        described["requestBody"] = {"required": True, "content": _json(schema_of[id(operation.body)])}
+    if open_to_all:
+        described["security"] = []
+    return described
+
+
+def _reply(reply: Reply, schema_of: Mapping[int, Json]) -> Json:
+    if reply.type is not None:
+        schema = schema_of[id(reply.type)]
+    else:
+        schema = {"type": "string" if reply.media.startswith("text/") else "object"}
+    return {"description": reply.description, "content": {reply.media: {"schema": schema}}}
+
+
+def _error(status: int, schema: Json) -> Json:
+    reply: Json = {"description": _ERRORS.get(status, HTTPStatus(status).phrase), "content": _json(schema)}
+    if status == 401:
+        reply["headers"] = {"WWW-Authenticate": {"schema": {"const": "Bearer"}}}
+    elif status == 429:
+        reply["headers"] = {
+            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}
+        }
+    return reply
+
+
+def _parameter(parameter: Parameter) -> Json:
+    return {
+        "name": parameter.name,
+        "in": parameter.where,
+        "required": parameter.where == "path",
+        "description": parameter.description,
+        "schema": parameter.schema,
+    }
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _schema_of_any(kind: type) -> Json:
+    """What msgspec asks for types of its own accord unknown to it: here only ``object``, any JSON value."""
+    if kind is object:
+        return {}
+    raise NotImplementedError

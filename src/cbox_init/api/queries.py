@@ -1,0 +1,66 @@
+"""Parameters of the query, with their limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.replies import BadRequestError
+from cbox_init.api.resource import Parameter
+from cbox_init.api.schemas import LEVELS
+from cbox_init.logs.levels import Level
+
+if TYPE_CHECKING:
+    from starlette.datastructures import QueryParams
+
+DEFAULT_LIMIT: Final = 100
+LARGEST_LIMIT: Final = 10_000
+_ORDERS: Final = ("desc", "asc")
+
+LIMIT = Parameter(
+    "limit",
+    "How many at most.",
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT},
+)
+ORDER = Parameter(
+    "order",
+    "desc: newest first; asc: oldest first. Both show the newest.",
+    {"type": "string", "enum": list(_ORDERS), "default": "desc"},
+)
+LEVEL = Parameter("level", "The least level to show.", {"type": "string", "enum": list(LEVELS)})
+PROCESSES = Parameter(
+    "process",
+    "A process to follow; can be given more than once. All when absent.",
+    {"type": "array", "items": {"type": "string"}},
+)
+
+
+def limit_of(query: QueryParams) -> int:
+    """The parameter ``limit``; raises BadRequestError."""
+    text = query.get("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if len(text) <= 9 and text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_LIMIT:
+        return int(text)
+    raise BadRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}, not {_shown(text)}")
+
+
+def newest_first(query: QueryParams) -> bool:
+    """The parameter ``order``; raises BadRequestError."""
+    text = query.get("order", "desc")
+    if text not in _ORDERS:
+        raise BadRequestError(f"order must be desc or asc, not {_shown(text)}")
+    return text == "desc"
+
+
+def level_of(query: QueryParams) -> Level | None:
+    """The parameter ``level``; raises BadRequestError."""
+    text = query.get("level")
+    if text is None:
+        return None
+    if text.lower() not in LEVELS:
+        raise BadRequestError(f"level must be one of {', '.join(LEVELS)}, not {_shown(text)}")
+    return Level.of(text)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:39] + "…")

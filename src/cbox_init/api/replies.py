@@ -1,0 +1,123 @@
+"""Replies in JSON, and what each refusal is as a status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, Struct
+from msgspec.json import Encoder
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from cbox_init.api.schemas import ErrorReply
+from cbox_init.errors import CboxError, Conflict, InvalidScale, RequestRefused, UnknownProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from starlette.requests import Request
+    from starlette.types import ExceptionHandler, Send
+
+_JSON = (b"content-type", b"application/json")
+
+encode = Encoder().encode
+
+
+class RequestError(CboxError):
+    """A request that the API itself refuses, with ``status``; ``details`` has one entry a problem."""
+
+    status = 400
+
+    def __init__(self, message: str, *details: str) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class BadRequestError(RequestError):
+    """A request that cannot be understood. The message says what it must be."""
+
+
+class InvalidBodyError(RequestError):
+    """A body that is unreadable or wrong."""
+
+    def __init__(self, *details: str) -> None:
+        super().__init__("invalid request body", *details)
+
+
+class BodyTooLargeError(RequestError):
+    """A body above the limit."""
+
+    status = 413
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"request body is larger than api_max_request_body ({most_bytes} bytes)")
+
+
+class BodyTooSlowError(RequestError):
+    """A body that did not come in time. What comes of it later would be read as another request."""
+
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__("request body did not come in time")
+
+
+def json_response(reply: Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply of the API."""
+    return Response(encode(reply), status, headers, "application/json")
+
+
+def error_response(
+    status: int, message: str, details: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """The reply to a request that is not done."""
+    return json_response(ErrorReply(message, details or UNSET), status, headers)
+
+
+async def send_body(
+    send: Send, body: bytes, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send JSON that is encoded already."""
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(
+    send: Send, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Send an error, before there is an application that could."""
+    await send_body(send, encode(ErrorReply(message)), status, headers)
+
+
+async def _request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    headers = {"connection": "close"} if isinstance(error, BodyTooSlowError) else None
+    return error_response(error.status, str(error), error.details, headers)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What the supervisor cannot do."""
+    if isinstance(error, InvalidScale):
+        return await _request_error(request, InvalidBodyError(str(error)))
+    status = 404 if isinstance(error, UnknownProcess) else 409 if isinstance(error, Conflict) else 422
+    return error_response(status, str(error))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What Starlette finds: a path that does not exist."""
+    assert isinstance(error, HTTPException)
+    return error_response(error.status_code, error.detail.lower(), headers=error.headers)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """Ours to mend."""
+    return error_response(500, "internal error: the log of the daemon says where")
+
+
+EXCEPTION_HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
+    RequestError: _request_error,
+    RequestRefused: _refused,
+    HTTPException: _http_error,
+    Exception: _defect,
+}

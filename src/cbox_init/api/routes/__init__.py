@@ -1,0 +1,1 @@
+"""One file a resource: each calls the supervisor and encodes what it says, and nothing more."""

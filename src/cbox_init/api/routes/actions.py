@@ -1,0 +1,45 @@
+"""Commands to one process. They are answered at once; the work goes on behind the reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.api.replies import json_response
+from cbox_init.api.resource import Operation, Reply, Resource, answering
+from cbox_init.api.routes.processes import NAME, PATH
+from cbox_init.api.schemas import ActionReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cbox_init.api.context import Context
+
+
+def resources(context: Context) -> tuple[Resource, ...]:
+    """``/processes/{name}/restart``, ``/stop`` and ``/start``."""
+    supervisor = context.supervisor
+    return (
+        _action("restart", supervisor.restart, "Replace its instances one after another"),
+        _action("stop", supervisor.stop, "Stop its instances"),
+        _action("start", supervisor.start, "Start what is not running of it"),
+    )
+
+
+def _action(verb: str, command: Callable[[str], None], summary: str) -> Resource:
+    async def act(request: Request) -> Response:
+        name = request.path_params["name"]
+        command(name)
+        return json_response(ActionReply(f"{verb} initiated", name), 202)
+
+    post = Operation(
+        answering(act),
+        name=f"{verb}Process",
+        summary=summary,
+        replies={202: Reply("It has begun.", ActionReply)},
+        errors=(404, 409),
+        parameters=(NAME,),
+    )
+    return Resource(f"{PATH}/{{name}}/{verb}", {"POST": post})

@@ -1,0 +1,83 @@
+"""How many instances a process has."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, UnsetType
+
+from cbox_init.api.bodies import read_body
+from cbox_init.api.replies import InvalidBodyError, json_response
+from cbox_init.api.resource import Operation, Reply, Resource, answering
+from cbox_init.api.routes.processes import NAME, PATH
+from cbox_init.api.schemas import ScaledReply, ScaleReply, ScaleRequest
+from cbox_init.errors import Conflict
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cbox_init.api.context import Context
+    from cbox_init.supervisor.supervisor import Supervisor
+
+_ONE_OF_THREE = Annotated[
+    ScaleRequest,
+    Meta(extra_json_schema={"oneOf": [{"required": [name]} for name in ("scale", "desired", "delta")]}),
+]
+
+
+def resources(context: Context) -> tuple[Resource, ...]:
+    """``/processes/{name}/scale``."""
+    supervisor = context.supervisor
+
+    async def scale(request: Request) -> Response:
+        name = request.path_params["name"]
+        supervisor.status(name)  # a name that is unknown comes before a body that is wrong
+        wanted = await read_body(request, ScaleRequest)
+        match (wanted.scale, wanted.desired, wanted.delta):
+            case (int(count), UnsetType(), UnsetType()):
+                supervisor.scale(name, count)
+                return json_response(ScaleReply("scale initiated", name, count), 202)
+            case (UnsetType(), int(count), UnsetType()):
+                supervisor.scale(name, count)
+                done = ScaledReply(status="scaled", process=name, desired=count)
+            case (UnsetType(), UnsetType(), int(delta)):
+                supervisor.scale_by(name, delta)
+                done = ScaledReply(status="scaled", process=name, delta=delta)
+            case _:
+                raise InvalidBodyError
+        await _until_settled(supervisor, name, request)
+        return json_response(done)
+
+    post = Operation(
+        answering(scale),
+        name="scaleProcess",
+        summary="Have another number of instances",
+        replies={
+            202: Reply("It has begun.", ScaleReply),
+            200: Reply("To the older forms, desired and delta: it is done.", ScaledReply),
+        },
+        errors=(400, 404, 408, 409, 413),
+        parameters=(NAME,),
+        body=_ONE_OF_THREE,
+    )
+    return (Resource(f"{PATH}/{{name}}/scale", {"POST": post}),)
+
+
+async def _until_settled(supervisor: Supervisor, name: str, request: Request) -> None:
+    """Wait until the command has had its effect, or the client has gone."""
+    settled = asyncio.create_task(supervisor.settled(name))
+    gone = asyncio.create_task(_until_gone(request))
+    try:
+        await asyncio.wait((settled, gone), return_when=asyncio.FIRST_COMPLETED)
+        if settled.cancelled():
+            raise Conflict(f"{name} was not scaled: the daemon is shutting down")
+    finally:
+        settled.cancel()
+        gone.cancel()
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,96 @@
+"""The API as the daemon runs it: cheap until somebody asks.
+
+Until the first connection there are two sockets in the event loop and nothing else. Then the HTTP stack is
+imported in a thread, so that the loop goes on, and the connections that wait are served.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    from asyncio import AbstractEventLoop, Task
+
+    from cbox_init.api.listeners import Listeners
+    from cbox_init.api.stack import Stack
+    from cbox_init.config.model import Config
+    from cbox_init.supervisor.supervisor import Supervisor
+
+
+class ApiServer:
+    """Serves the sockets of ``listeners`` and owns them: closing it closes them."""
+
+    def __init__(self, listeners: Listeners, supervisor: Supervisor, config: Config) -> None:
+        self._listeners = listeners
+        self._supervisor = supervisor
+        self._settings = config.global_
+        self._log = supervisor.logs.daemon
+        self._loop: AbstractEventLoop | None = None
+        self._starting: Task[None] | None = None
+        self._stack: Stack | None = None
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """Wait for the first connection in ``loop``."""
+        self._loop = loop
+        if self._listeners.withheld:
+            self._log.error(self._listeners.withheld, address=f"unix:{self._listeners.unix.path}")
+        for listener in self._sockets():
+            loop.add_reader(listener, self._wake)
+        if self._settings.api_preload:
+            self._wake()
+
+    async def close(self, timeout_s: float) -> None:
+        """Accept no more, give requests that are being answered ``timeout_s`` to end, close the sockets."""
+        from asyncio import gather
+
+        self._stop_watching()
+        self._listeners.unix.unlink()
+        if self._starting is not None:
+            await gather(self._starting, return_exceptions=True)
+        if self._stack is not None:
+            await self._stack.close(timeout_s)
+        self._listeners.close()
+
+    def _sockets(self) -> tuple[socket.socket, ...]:
+        return (self._listeners.unix.listener, *self._listeners.tcp)
+
+    def _stop_watching(self) -> None:
+        if self._loop is not None:
+            for listener in self._sockets():
+                self._loop.remove_reader(listener)
+
+    def _wake(self) -> None:
+        """Somebody has connected."""
+        assert self._loop is not None
+        self._stop_watching()
+        self._starting = self._loop.create_task(self._start())
+
+    async def _start(self) -> None:
+        assert self._loop is not None
+        try:
+            stack = await _import_stack(self._loop)
+            self._stack = stack(self._supervisor, self._settings)
+            await self._stack.serve(self._listeners)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
+            from traceback import format_exc
+
+            self._log.error("The API cannot be served", error=str(error), traceback=format_exc())
+            self._listeners.close()
+
+
+async def _import_stack(loop: AbstractEventLoop) -> type[Stack]:
+    """Import the HTTP stack in a thread; about 100 ms, in which the loop goes on."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    thread = ThreadPoolExecutor(1, "api-import")
+    try:
+        return await loop.run_in_executor(thread, _stack)
+    finally:
+        thread.shutdown(wait=False)
+
+
+def _stack() -> type[Stack]:
+    from cbox_init.api.stack import Stack
+
+    return Stack

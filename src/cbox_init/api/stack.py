@@ -1,0 +1,50 @@
+"""Everything of the API that costs time and memory to import, put together."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import gather
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.app import build_app, guarded
+from cbox_init.api.context import Context
+from cbox_init.api.http_server import HttpServer
+from cbox_init.api.streams import Streams
+from cbox_init.logs.bridge import bridge
+from cbox_init.system.memory import memory_limit
+from cbox_init.system.procfs import read_figures
+from cbox_init.telemetry.figures import Figures
+
+if TYPE_CHECKING:
+    from cbox_init.api.listeners import Listeners
+    from cbox_init.config.model import GlobalConfig
+    from cbox_init.supervisor.supervisor import Supervisor
+
+_LOGGERS: Final = ("asyncio", "uvicorn")
+
+
+class Stack:
+    """One application behind two doors: the Unix socket, and TCP with its guards."""
+
+    def __init__(self, supervisor: Supervisor, settings: GlobalConfig) -> None:
+        self._figures = Figures(read_figures, memory_limit())
+        self._streams = Streams()
+        self._bridge = bridge(supervisor.logs.daemon, _LOGGERS)
+        app = build_app(
+            Context(supervisor, self._figures, self._streams), most_body_bytes=settings.api_max_request_body
+        )
+        self._unix = HttpServer(app)
+        self._tcp = HttpServer(guarded(app, settings))
+
+    async def serve(self, listeners: Listeners) -> None:
+        """Accept connections from now on."""
+        await self._unix.serve((listeners.unix.listener,))
+        await self._tcp.serve(listeners.tcp)
+
+    async def close(self, timeout_s: float) -> None:
+        """Accept no more; streams end at once, other requests within ``timeout_s``."""
+        self._streams.close()
+        await gather(self._unix.close(timeout_s), self._tcp.close(timeout_s))
+        self._figures.close()
+        for name in _LOGGERS:
+            logging.getLogger(name).removeHandler(self._bridge)

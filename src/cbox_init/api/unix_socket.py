@@ -1,0 +1,115 @@
+"""The Unix socket: where it is put, and whose it is when something is there already."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import sys
+from typing import Final
+
+from cbox_init.errors import ListenError
+
+#: Tried in this order when no ``api_socket`` is set.
+USUAL_PATHS: Final = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock")
+
+_MODE: Final = 0o660
+_LONGEST_PATH: Final = 107
+"""Bytes that fit into the kernel's sockaddr_un with its final NUL."""
+
+_ANOTHER: Final = "set global.api_socket to another path"
+
+
+class UnixSocket:
+    """A listening socket and its path, which is removed on closing if it is still this socket's."""
+
+    def __init__(self, listener: socket.socket, path: str) -> None:
+        self.listener = listener
+        self.path = path
+        self._identity = _identity(path)
+
+    def unlink(self) -> None:
+        """Remove the path, so that nobody finds a socket that does not answer."""
+        try:
+            if _identity(self.path) == self._identity:
+                os.unlink(self.path)
+        except OSError:
+            pass  # somebody else has removed it, or the directory can no longer be written
+
+    def close(self) -> None:
+        """Remove the path and stop listening."""
+        self.unlink()
+        self.listener.close()
+
+
+def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PATHS) -> UnixSocket:
+    """Listen on ``path``, or on the first of ``usual`` whose directory can be written.
+
+    Raises ListenError, also when a live daemon has a path: its socket is not taken away.
+    """
+    if path is not None:
+        try:
+            return _bind(path, backlog)
+        except OSError as error:
+            raise ListenError(f"cannot listen on {path}: {error.strerror}; {_ANOTHER}") from error
+    problems = []
+    for candidate in usual:
+        try:
+            return _bind(candidate, backlog)
+        except OSError as error:
+            problems.append(f"{candidate}: {error.strerror}")
+    raise ListenError(f"cannot listen on any usual socket ({'; '.join(problems)}); {_ANOTHER}")
+
+
+def _bind(path: str, backlog: int) -> UnixSocket:
+    if "\0" in path:
+        raise ListenError(f"cannot listen on {path!r}: a path has no NUL; {_ANOTHER}")
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise ListenError(f"cannot listen on {path}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
+    _remove_dead(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Made with its mode rather than given it later: at no moment is it open to others. No other thread
+    # runs yet that could create a file meanwhile.
+    umask = os.umask(0o777 & ~_MODE)
+    try:
+        listener.bind(path)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(umask)
+    return UnixSocket(listener, path)
+
+
+def _remove_dead(path: str) -> None:
+    """Make room at ``path``: a socket that nobody listens on any more is removed. Raises ListenError."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on {path}: that is no socket; remove it, or {_ANOTHER}")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        code = probe.connect_ex(path)
+        if code == errno.ECONNREFUSED:
+            os.unlink(path)
+        elif code != errno.ENOENT:
+            raise ListenError(f"cannot listen on {path}: {_owner(probe, code)}; stop it, or {_ANOTHER}")
+
+
+def _owner(probe: socket.socket, code: int) -> str:
+    """Who listens at the other end of ``probe``."""
+    if code:
+        return "another program listens there"
+    credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid = int.from_bytes(credentials[:4], sys.byteorder)
+    return f"process {pid} listens there" if pid else "a process of another container listens there"
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
