@@ -101,5 +101,13 @@ def signal_number(name: str) -> int:
     return number
 
 
+def signal_name(number: int) -> str:
+    """The name of a signal: "SIGTERM", or "SIGRTMIN+3" where it has none of its own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+
+
 def _first(given: T | None, default: T) -> T:
     return default if given is None else given

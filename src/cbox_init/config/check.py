@@ -1,0 +1,159 @@
+"""What a configuration means as a whole: contradictions, unknown names, settings that invite harm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.config.built import not_acted_on
+from cbox_init.config.check_process import check_hook, check_process
+from cbox_init.config.model import Config, ProcessConfig, TracingExporter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.config.model import AclConfig, GlobalConfig, HooksConfig
+    from cbox_init.config.raw import Path
+    from cbox_init.config.report import Report
+
+
+def check(config: Config, report: Report) -> None:
+    """Everything that can be said without looking at this machine. ``config`` holds effective values."""
+    _check_global(config.global_, report)
+    _check_hooks(config.hooks, report)
+    if not config.processes:
+        report.missing(
+            ("processes",),
+            "no process is defined",
+            "add one: processes: {NAME: {command: [PROGRAM, ARGUMENT]}}",
+        )
+    for name, process in config.processes.items():
+        check_process(name, process, config, report)
+    _check_dependencies(config.processes, report)
+    _check_readiness(config, report)
+    if ineffective := not_acted_on(config):
+        report.warning(
+            (), f"read, but not acted on yet: {', '.join(ineffective)}", "remove them, or wait for them"
+        )
+
+
+def check_machine(config: Config, report: Report) -> None:
+    """What is true of this machine only: users and groups that it does not have are warnings."""
+    import grp
+    import pwd
+
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    groups = {entry.gr_name for entry in grp.getgrall()}
+    for name, process in config.processes.items():
+        for key, value, known in (("user", process.user, users), ("group", process.group, groups)):
+            if value is not None and not value.isdigit() and value not in known:
+                mend = "create it in the image, or correct the name"
+                report.warning(("processes", name, key), f"no {key} {value!r} on this machine", mend)
+
+
+def _check_global(global_: GlobalConfig, report: Report) -> None:
+    path = ("global",)
+    if global_.api_enabled and _open_to_all(global_):
+        report.warning(
+            (*path, "api_enabled"),
+            "anyone who reaches the port can start and stop processes: there is no api_auth",
+            "set api_auth, or api_host: 127.0.0.1",
+        )
+    initial, cap = global_.restart_backoff_initial, global_.restart_backoff_max
+    if initial is not None and cap is not None and initial > cap:
+        report.warning(
+            (*path, "restart_backoff_max"),
+            "is below the initial backoff, so every wait is this long",
+            "raise it",
+        )
+    if global_.tracing_exporter in (TracingExporter.JAEGER, TracingExporter.ZIPKIN):
+        report.warning(
+            (*path, "tracing_exporter"), f"{global_.tracing_exporter} is reached over OTLP", "write otlp-grpc"
+        )
+    if global_.autotune_memory_threshold > 1:
+        report.warning(
+            (*path, "autotune_memory_threshold"), "plans with more memory than there is", "use at most 1.0"
+        )
+    for key, acl in (("api_acl", global_.api_acl), ("metrics_acl", global_.metrics_acl)):
+        if acl is not None:
+            _check_acl(acl, (*path, key), report)
+
+
+def _open_to_all(global_: GlobalConfig) -> bool:
+    host = global_.api_host
+    local = host.startswith("127.") or host in ("localhost", "::1")
+    guarded = global_.api_auth is not None or (global_.api_acl is not None and global_.api_acl.enabled)
+    return not local and not guarded
+
+
+def _check_acl(acl: AclConfig, path: Path, report: Report) -> None:
+    """An entry that is no address is an error even where the list is off: it must never be an open door."""
+    from ipaddress import ip_network
+
+    for key, entries in (("allow_list", acl.allow_list), ("deny_list", acl.deny_list)):
+        for index, entry in enumerate(entries):
+            try:
+                ip_network(entry.strip(), strict=False)
+            except ValueError:
+                report.error(
+                    (*path, key, index),
+                    f"{entry!r} is no address or CIDR",
+                    "write 10.0.0.5 or 10.0.0.0/8",
+                )
+
+
+def _check_hooks(hooks: HooksConfig, report: Report) -> None:
+    for key, entries in (
+        ("pre-start", hooks.pre_start),
+        ("post-start", hooks.post_start),
+        ("pre-stop", hooks.pre_stop),
+        ("post-stop", hooks.post_stop),
+    ):
+        for index, hook in enumerate(entries):
+            check_hook(hook, ("hooks", key, index), report)
+
+
+def _check_readiness(config: Config, report: Report) -> None:
+    readiness = config.global_.readiness
+    for index, name in enumerate(readiness.processes if readiness is not None else ()):
+        if name not in config.processes:
+            mend = report.did_you_mean(name, config.processes, "name a process of this file")
+            report.error(("global", "readiness", "processes", index), f"no process is called {name!r}", mend)
+
+
+def _check_dependencies(processes: Mapping[str, ProcessConfig], report: Report) -> None:
+    needs = {name: process.depends_on for name, process in processes.items() if process.enabled}
+    for name, others in needs.items():
+        for index, other in enumerate(others):
+            path = ("processes", name, "depends_on", index)
+            if other not in processes:
+                mend = report.did_you_mean(other, processes, "name a process of this file, or remove it")
+                report.error(path, f"no process is called {other!r}", mend)
+            elif other not in needs:
+                report.warning(
+                    path, f"{other} is disabled, so nothing is waited for", "enable it, or remove it"
+                )
+    for cycle in _cycles(needs):
+        names = " -> ".join(cycle)
+        where = ("processes", cycle[0], "depends_on")
+        report.error(where, f"the processes wait for each other: {names}", "remove one of these")
+
+
+def _cycles(needs: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """Each cycle that a walk along the dependencies closes, its first name again at the end."""
+    cycles: list[list[str]] = []
+    done: set[str] = set()
+    for start in needs:
+        trail = {} if start in done else {start: iter(needs[start])}
+        while trail:
+            name, rest = next(reversed(trail.items()))
+            for other in rest:
+                if other in trail:
+                    names = list(trail)
+                    cycles.append([*names[names.index(other) :], other])
+                elif other in needs and other not in done:
+                    trail[other] = iter(needs[other])
+                    break
+            else:
+                del trail[name]
+                done.add(name)
+    return cycles

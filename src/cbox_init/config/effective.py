@@ -1,0 +1,78 @@
+"""Puts defaults that depend on other keys into their place, so that nobody else needs to know them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from cbox_init.config.model import HealthCheckConfig, HealthCheckType, Secret
+from cbox_init.config.rules import global_backoff, restart_rules, stop_rules
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
+    from cbox_init.config.report import Report
+
+_BEARER: Final = "Bearer "
+
+
+def effective(config: Config, report: Report) -> Config:
+    """``config`` with every value that follows from others filled in."""
+    global_ = _global(config.global_, report)
+    return replace(
+        config,
+        global_=global_,
+        processes={name: _process(process, global_) for name, process in config.processes.items()},
+    )
+
+
+def _global(global_: GlobalConfig, report: Report) -> GlobalConfig:
+    initial, cap = global_backoff(global_)
+    return replace(
+        global_,
+        restart_backoff_initial=initial,
+        restart_backoff_max=cap,
+        api_auth=_token(global_.api_auth, report),
+    )
+
+
+def _token(given: Secret | None, report: Report) -> Secret | None:
+    """The bearer token, None when there is none."""
+    if given is None:
+        return None
+    text = given.reveal().strip()
+    path = ("global", "api_auth")
+    if text.startswith(_BEARER):
+        report.warning(
+            path, 'begins with "Bearer "; the rest is the token', 'write the token without "Bearer "'
+        )
+        text = text.removeprefix(_BEARER).strip()
+    if not text:
+        report.warning(path, "is empty, so the API asks for no token", "set a token, or remove the key")
+        return None
+    return Secret(text)
+
+
+def _process(process: ProcessConfig, global_: GlobalConfig) -> ProcessConfig:
+    stdout = process.stdout and process.logging.stdout
+    stderr = process.stderr and process.logging.stderr
+    return replace(
+        process,
+        restart=restart_rules(global_, process).policy,
+        shutdown=replace(process.shutdown, timeout=stop_rules(global_, process).timeout_s),
+        stdout=stdout,
+        stderr=stderr,
+        logging=replace(process.logging, stdout=stdout, stderr=stderr),
+        health_check=_health_check(process.health_check),
+    )
+
+
+def _health_check(check: HealthCheckConfig | None) -> HealthCheckConfig | None:
+    """With the type that its keys imply, where it names none."""
+    if check is None or check.type is not None:
+        return check
+    if check.url is not None:
+        return replace(check, type=HealthCheckType.HTTP)
+    if check.command:
+        return replace(check, type=HealthCheckType.EXEC)
+    return replace(check, type=HealthCheckType.TCP)

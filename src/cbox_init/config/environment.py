@@ -1,0 +1,165 @@
+"""Overrides from the environment (SPEC 2): ``CBOX_INIT_GLOBAL_<KEY>`` and ``CBOX_INIT_PROCESS_<NAME>_<KEY>``.
+
+They are put into the file's content before it is converted, so that one conversion serves both.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
+
+from cbox_init.config.legacy import RENAMED
+from cbox_init.config.model import GlobalConfig, ProcessConfig
+from cbox_init.config.model.kinds import Kind
+from cbox_init.config.raw import copied
+from cbox_init.config.schema import Form, Shape, fields_of, section_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec import Struct
+
+    from cbox_init.config.raw import Raw
+    from cbox_init.config.report import Report
+
+    Steps: TypeAlias = tuple[str, ...]
+
+_GLOBAL: Final = "CBOX_INIT_GLOBAL_"
+_PROCESS: Final = "CBOX_INIT_PROCESS_"
+#: Set by a cbox-init in its children; one that runs inside another sees it.
+_RESERVED: Final = frozenset(("CBOX_INIT_PROCESS_NAME",))
+_ENV: Final = "ENV_"
+
+_TEXTS: Final = (Form.TEXT, Form.SECRET, Kind.HOST)
+_SCALARS: Final = (*_TEXTS, Form.BOOL, Form.INT, Form.FLOAT, Form.WORD, Kind.COMMAND)
+
+
+class _Target(NamedTuple):
+    """Where an override goes, below its section, and what the key takes."""
+
+    steps: Steps
+    shape: Shape
+    #: The section of the last step, and today's name of the key there.
+    section: type[Struct]
+
+
+def override(root: dict[str, Raw], environ: Mapping[str, str], report: Report) -> dict[str, Raw]:
+    """``root`` with what the environment says over it.
+
+    The report learns which paths came from which variable. A variable that fits no key is a warning.
+    """
+    chosen = [name for name in environ if name.startswith((_GLOBAL, _PROCESS)) and name not in _RESERVED]
+    if not chosen:
+        return root
+    result = copied(root)
+    # Once: a process that the environment adds must not change what later variables mean.
+    names = _known_names(result.get("processes"))
+    for variable in sorted(chosen):
+        if variable.startswith(_GLOBAL):
+            prefix: Steps | None = ("global",)
+            target = _targets(GlobalConfig).get(variable.removeprefix(_GLOBAL))
+        else:
+            prefix, target = _process_target(variable.removeprefix(_PROCESS), names)
+        if target is None or prefix is None:
+            _unknown(variable, names, report)
+            continue
+        text = environ[variable]
+        if not text and target.shape.form not in _TEXTS:
+            continue  # an empty variable is an unset one, where an empty value makes no sense
+        path = prefix + target.steps
+        if len(prefix) > 1 and prefix[1] not in names.values():
+            report.origins.setdefault(prefix, variable)
+        report.origins[path] = variable
+        _put(result, path, _value(text, target.shape), target)
+    return result
+
+
+@cache
+def _targets(section: type[Struct]) -> dict[str, _Target]:
+    """The keys of a section and of those within it, as the environment writes them."""
+    targets: dict[str, _Target] = {}
+    fields = fields_of(section)
+    for key, field in fields.items():
+        targets[_upper(key)] = _Target((key,), field.shape, section)
+        inner = section_type(field.shape)
+        for name, target in _targets(inner).items() if inner is not None else ():
+            targets[f"{_upper(key)}_{name}"] = target._replace(steps=(key, *target.steps))
+    for old, new in RENAMED.get(section, {}).items():
+        # A key whose value has another form today keeps its name: reading it brings it into that form.
+        same = fields[new].shape.form is not Form.SECTION and old != "port"
+        shape = fields[new].shape if same else Shape(Form.TEXT if old == "port" else Form.TEXT_LIST)
+        targets.setdefault(_upper(old), _Target((new if same else old,), shape, section))
+    return targets
+
+
+def _process_target(rest: str, names: dict[str, str]) -> tuple[Steps | None, _Target | None]:
+    """The process and the key that ``NAME_KEY`` means.
+
+    The longest known name counts; for an unknown name, the longest known key.
+    """
+    for upper in sorted(names, key=len, reverse=True):
+        if rest.startswith(f"{upper}_") and (target := _process_key(rest[len(upper) + 1 :])):
+            return ("processes", names[upper]), target
+    position = rest.find("_", 1)
+    while position > 0:
+        if target := _process_key(rest[position + 1 :]):
+            return ("processes", rest[:position].lower().replace("_", "-")), target
+        position = rest.find("_", position + 1)
+    return None, None
+
+
+def _process_key(key: str) -> _Target | None:
+    if key.startswith(_ENV) and key != _ENV:
+        return _Target(("env", key.removeprefix(_ENV)), Shape(Form.TEXT), ProcessConfig)
+    return _targets(ProcessConfig).get(key)
+
+
+def _known_names(processes: Raw) -> dict[str, str]:
+    """The file's processes by the name that the environment uses for them."""
+    return {_upper(name): name for name in processes} if isinstance(processes, dict) else {}
+
+
+def _upper(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name.upper())
+
+
+def _unknown(variable: str, names: dict[str, str], report: Report) -> None:
+    if variable.startswith(_GLOBAL):
+        known = [_GLOBAL + key for key in _targets(GlobalConfig)]
+    else:
+        known = [f"{_PROCESS}{name}_{key}" for name in names for key in _targets(ProcessConfig)]
+    report.warning((variable,), "fits no key", report.did_you_mean(variable, known, "unset it"))
+
+
+def _value(text: str, shape: Shape) -> Raw:
+    """The text as the file would hold it: lists and mappings are JSON, a command may be either."""
+    if (shape.form in _SCALARS or isinstance(shape.form, Kind)) and not (
+        shape.form is Kind.COMMAND and text.lstrip().startswith("[")
+    ):
+        return text
+    import json
+
+    try:
+        value = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return text  # the converter says what it expected instead
+    return cast("Raw", value)
+
+
+def _put(root: dict[str, Raw], path: Steps, value: Raw, target: _Target) -> None:
+    """Sets the value at ``path``, copying each level on the way."""
+    level = root
+    for step in path[:-1]:
+        inner = level.get(step)
+        if step == "processes" and inner is not None and not isinstance(inner, dict):
+            return  # a list of processes is a problem of its own, not to be hidden
+        level[step] = copy = copied(inner) if isinstance(inner, dict) else {}
+        level = copy
+    key = path[-1]
+    for old, new in RENAMED.get(target.section, {}).items():
+        # What the file says under the other name of this key must not count any more.
+        if key == new:
+            level.pop(old, None)
+        elif key == old and not isinstance(level.get(new), dict):
+            level.pop(new, None)
+    level[key] = value

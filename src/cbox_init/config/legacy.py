@@ -1,0 +1,82 @@
+"""Keys that older files use for what has another name today (SPEC 2.8).
+
+They are renamed before anything is converted, so that nothing else knows them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.config.model import (
+    AclConfig,
+    HealthCheckConfig,
+    LoggingConfig,
+    ProcessConfig,
+    TlsConfig,
+)
+from cbox_init.config.raw import copied, scalar_text
+
+if TYPE_CHECKING:
+    from msgspec import Struct
+
+    from cbox_init.config.raw import Path, Raw
+    from cbox_init.config.report import Report
+
+#: Old key and the key that means the same, section by section.
+RENAMED: Final[dict[type[Struct], dict[str, str]]] = {
+    TlsConfig: {"client_ca_file": "ca_file"},
+    AclConfig: {"allow": "allow_list", "deny": "deny_list"},
+    ProcessConfig: {"timeout": "schedule_timeout"},
+    HealthCheckConfig: {"interval": "period", "retries": "failure_threshold", "port": "address"},
+    LoggingConfig: {"filter_patterns": "filters"},
+}
+
+
+def modernised(section: type[Struct], raw: dict[str, Raw], path: Path, report: Report) -> dict[str, Raw]:
+    """``raw`` with today's keys. Where old and new are both there the new one counts, with a warning."""
+    renamed = RENAMED.get(section)
+    if renamed is None:
+        return raw
+    if section is HealthCheckConfig:
+        raw = _address_that_is_a_url(raw, path, report)
+    if not any(key in raw for key in renamed):
+        return raw
+    result = copied(raw)
+    for old, new in renamed.items():
+        if old not in result:
+            continue
+        value = _in_new_form(old, result.pop(old), result.get(new))
+        if value is None:
+            _superseded(report, path, old, new)
+        else:
+            result[new] = value
+    return result
+
+
+def _in_new_form(old: str, value: Raw, present: Raw) -> Raw:
+    """The value of the new key, or None when it is there already."""
+    if old == "filter_patterns":
+        filters = dict(present) if isinstance(present, dict) else {}
+        return None if "exclude" in filters else {**filters, "exclude": value}
+    if present is not None:
+        return None
+    if old == "port" and value is not None and not isinstance(value, list | dict):
+        return f"127.0.0.1:{scalar_text(value)}"
+    return value
+
+
+def _address_that_is_a_url(raw: dict[str, Raw], path: Path, report: Report) -> dict[str, Raw]:
+    address = raw.get("address")
+    if not isinstance(address, str) or not address.startswith(("http://", "https://")):
+        return raw
+    result = copied(raw)
+    del result["address"]
+    if result.get("url") is None:
+        result["url"] = address
+    else:
+        _superseded(report, path, "address", "url")
+    return result
+
+
+def _superseded(report: Report, path: Path, old: str, new: str) -> None:
+    report.warning((*path, old), f"{old} and {new} mean the same; {new} counts", f"remove {old}")

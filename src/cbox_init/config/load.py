@@ -1,0 +1,166 @@
+"""Finds, reads and checks the configuration."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from cbox_init.config.check import check, check_machine
+from cbox_init.config.convert import Converter
+from cbox_init.config.document import parse_document
+from cbox_init.config.effective import effective
+from cbox_init.config.environment import override
+from cbox_init.config.model import Config
+from cbox_init.config.problems import Problem, Severity
+from cbox_init.config.raw import describe
+from cbox_init.config.report import Report
+from cbox_init.config.substitute import INSTANCE_NAMES, expand
+from cbox_init.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.config.raw import Raw
+
+_LARGEST_FILE: Final = 64 * 2**20
+_EXTENSIONS: Final = (".yaml", ".yml")
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """A configuration that can be used. ``problems`` are warnings and suggestions; no path: no file."""
+
+    config: Config
+    path: str | None
+    problems: tuple[Problem, ...] = ()
+
+
+class Examined(Struct, frozen=True, kw_only=True):
+    """A configuration that may be unusable: ``config`` is None when an error is among the problems."""
+
+    config: Config | None
+    path: str | None
+    problems: tuple[Problem, ...] = ()
+
+    def of(self, severity: Severity) -> tuple[Problem, ...]:
+        """The problems of one severity."""
+        return tuple(problem for problem in self.problems if problem.severity is severity)
+
+
+def load(path: str | None, environ: Mapping[str, str], *, strict: bool = False) -> Loaded:
+    """The configuration of ``path``, or of the first file of the search order, under ``environ``'s overrides.
+
+    Raises ConfigError with all problems when one of them is an error; with ``strict`` an unknown key is one.
+    """
+    found = examine(path, environ, strict=strict)
+    if found.config is None:
+        raise ConfigError(_summary(found), found.problems)
+    return Loaded(config=found.config, path=found.path, problems=found.problems)
+
+
+def examine(
+    path: str | None, environ: Mapping[str, str], *, strict: bool = False, machine: bool = False
+) -> Examined:
+    """As `load`, for those who want the problems as a result.
+
+    With ``machine`` also what fits this machine badly, such as users that it does not have.
+    """
+    report = Report(strict=strict)
+    file = find(path, environ)
+    config = _read(file, environ, report)
+    if config is not None:
+        check(config, report)
+        if machine:
+            check_machine(config, report)
+    return Examined(config=None if report.failed else config, path=file, problems=report.problems())
+
+
+def find(path: str | None, environ: Mapping[str, str]) -> str | None:
+    """The file to read: ``path``, else CBOX_INIT_CONFIG, else the first that exists of the usual places."""
+    named = path or environ.get("CBOX_INIT_CONFIG")
+    if named:
+        return named
+    return next((place for place in usual_places(environ) if os.path.isfile(place)), None)
+
+
+def usual_places(environ: Mapping[str, str]) -> list[str]:
+    """Where a file is looked for when none is named, in this order."""
+    home = environ.get("HOME")
+    bases = [f"{home}/.cbox/init/config"] if home else []
+    bases += ["/etc/cbox/init/config", "/etc/cbox-init/cbox-init", "./cbox-init"]
+    return [base + extension for base in bases for extension in _EXTENSIONS]
+
+
+def _read(file: str | None, environ: Mapping[str, str], report: Report) -> Config | None:
+    """The configuration with effective values; None when there is nothing to convert."""
+    root: Raw = None
+    if file is not None:
+        text = _text(file, report)
+        if text is None:
+            return None
+        root, problems = parse_document(expand(text, environ, INSTANCE_NAMES))
+        for problem in problems:
+            report.add(problem)
+        if root is None and report.failed:
+            return None
+    if root is not None and not isinstance(root, dict):
+        report.error((), f"expected a mapping of keys, got {describe(root)}", "begin with processes:")
+        return None
+    report.root = root
+    content = override(root or {}, environ, report)
+    if not content:
+        _report_nothing(file, environ, report)
+        return None
+    return effective(Converter(report, environ).section(Config, content, ()), report)
+
+
+def _report_nothing(file: str | None, environ: Mapping[str, str], report: Report) -> None:
+    if file is not None:
+        report.error(
+            (), "the file is empty, and the environment defines no process", "define one under processes:"
+        )
+        return
+    places = ", ".join(place for place in usual_places(environ) if place.endswith(_EXTENSIONS[0]))
+    report.error(
+        (),
+        f"no configuration: the environment defines no process, and there is no {places}",
+        "name a file with --config or CBOX_INIT_CONFIG",
+    )
+
+
+def _text(file: str, report: Report) -> str | None:
+    """The text of a file, None (with a problem) when it has none."""
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(_LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        report.error((), f"cannot read {file}: {reason}", "check the path and its permissions")
+        return None
+    if len(data) > _LARGEST_FILE:
+        report.error((), f"{file} is larger than {_LARGEST_FILE >> 20} MiB", "name a configuration file")
+        return None
+    position = data.find(b"\0")
+    if position >= 0:
+        _unreadable(data, position, "a NUL byte; this is no text file", report)
+        return None
+    try:
+        return data.removeprefix(b"\xef\xbb\xbf").decode()
+    except UnicodeDecodeError as error:
+        _unreadable(data, error.start, "a byte that is not UTF-8", report)
+        return None
+
+
+def _unreadable(data: bytes, position: int, message: str, report: Report) -> None:
+    line = data.count(b"\n", 0, position) + 1
+    report.add(Problem(field="", message=message, recommendation="save the file as UTF-8 text", line=line))
+
+
+def _summary(found: Examined) -> str:
+    """One line: where, how many, and the first."""
+    errors = found.of(Severity.ERROR)
+    where = found.path or "configuration"
+    if len(errors) == 1:
+        return f"{where}: {errors[0]}"
+    return f"{where} has {len(errors)} errors, the first: {errors[0]}"

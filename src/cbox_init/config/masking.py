@@ -1,0 +1,67 @@
+"""Configuration for other eyes: as JSON-able builtins, with everything secret as ``***``."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from cbox_init.config.schema import fields_of
+from cbox_init.config.secret import MASK, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SECRET_PARTS: Final = ("PASSW", "SECRET", "TOKEN", "KEY", "CRED", "DSN", "AUTH", "PRIVATE", "SIGNATURE")
+_SECRET_WORDS: Final = frozenset(("PASS", "PWD", "PW", "PIN", "JWT", "SALT", "COOKIE"))
+# Up to the last @ of the word: a password may hold / and @ where nobody has encoded them.
+_URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)\S*@")
+
+
+def masked(section: Struct) -> dict[str, object]:
+    """A section of the configuration by its file's keys. Durations are seconds, sizes bytes.
+
+    Masked are secrets, values of ``env`` whose name sounds secret, and passwords in URLs anywhere.
+    """
+    fields = fields_of(type(section))
+    return {key: _shown(key, getattr(section, field.attribute)) for key, field in fields.items()}
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether a variable of this name is likely to hold a secret."""
+    upper = name.upper()
+    return any(part in upper for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(upper.split("_"))
+
+
+def without_url_password(text: str) -> str:
+    """``text`` with the passwords of URLs such as postgres://user:password@host masked."""
+    return _URL_PASSWORD.sub(rf"\1{MASK}@", text) if "://" in text else text
+
+
+def _shown(key: str, value: object) -> object:
+    if isinstance(value, Secret):
+        return MASK
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return without_url_password(value)
+    if isinstance(value, Struct):
+        return masked(value)
+    if isinstance(value, dict):
+        return (
+            _environment(value)
+            if key == "env"
+            else {name: _shown(name, item) for name, item in value.items()}
+        )
+    if isinstance(value, tuple):
+        return [_shown(key, item) for item in value]
+    return value
+
+
+def _environment(env: Mapping[str, str]) -> dict[str, object]:
+    return {
+        name: MASK if value and sounds_secret(name) else without_url_password(value)
+        for name, value in env.items()
+    }

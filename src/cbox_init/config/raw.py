@@ -1,0 +1,87 @@
+"""The file's content before any key is looked at, with the lines it stood on."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+#: What a YAML file or a JSON body holds. Scalars of a file are always their text, or None.
+Raw: TypeAlias = "bool | int | float | str | list[Raw] | dict[str, Raw] | None"
+
+#: The way from the root to a value: keys, and positions in lists.
+Path: TypeAlias = tuple[str | int, ...]
+
+
+class RawMap(dict[str, "Raw"]):
+    """A mapping of the file; ``lines`` holds the line of each key, counted from 1."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[str, int] = {}
+
+
+class RawList(list["Raw"]):
+    """A list of the file; ``lines`` holds the line of each item, counted from 1."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+
+
+def copied(raw: dict[str, Raw]) -> dict[str, Raw]:
+    """A copy of one level, with its lines. Anchors share one mapping among several places of the file."""
+    if not isinstance(raw, RawMap):
+        return dict(raw)
+    copy = RawMap()
+    copy.update(raw)
+    copy.lines = raw.lines
+    return copy
+
+
+def line_of(root: Raw, path: Path) -> int | None:
+    """The line of the value at ``path``, or of what holds it where it is not in the file itself."""
+    line: int | None = None
+    value = root
+    for step in path:
+        if isinstance(value, RawMap) and isinstance(step, str) and step in value:
+            line = value.lines.get(step, line)
+            value = value[step]
+        elif isinstance(value, RawList) and isinstance(step, int) and step < len(value):
+            line = value.lines[step]
+            value = value[step]
+        else:
+            break
+    return line
+
+
+def path_text(path: Path) -> str:
+    """``path`` as people write it: ``hooks.pre-start[0].command``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+def describe(raw: Raw) -> str:
+    """``raw`` in a message: the start of a text, or what kind of thing it is."""
+    if raw is None:
+        return "nothing"
+    if isinstance(raw, dict):
+        return "a mapping"
+    if isinstance(raw, list):
+        return "a list"
+    text = scalar_text(raw)
+    return repr(text if len(text) <= 40 else text[:37] + "...")
+
+
+def scalar_text(raw: bool | float | str) -> str:
+    """A scalar as the file would write it."""
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    return raw if isinstance(raw, str) else repr(raw)

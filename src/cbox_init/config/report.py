@@ -1,0 +1,108 @@
+"""Collects what is found while a configuration is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.config.problems import Problem, Severity
+from cbox_init.config.raw import line_of, path_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.config.raw import Path, Raw
+
+_MOST_COMPARISONS: Final = 50_000
+
+
+class Report:
+    """The problems of one reading.
+
+    ``root`` is the content of the file, from which a problem's line is taken; ``origins`` names the
+    environment variable that a path's value came from instead. With ``strict`` an unknown key is an error.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.root: Raw = None
+        self.origins: dict[Path, str] = {}
+        self._strict = strict
+        self._problems: list[Problem] = []
+        self._wrong: set[Path] = set()
+        self._above_wrong: set[Path] = set()
+        self._near: dict[tuple[str, tuple[str, ...]], str | None] = {}
+        self._comparisons_left = _MOST_COMPARISONS
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error is among the problems."""
+        return any(problem.severity is Severity.ERROR for problem in self._problems)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems in the order of the file; those without a line come last."""
+        return tuple(
+            sorted(self._problems, key=lambda problem: (problem.line is None, problem.line or 0)),
+        )
+
+    def error(self, path: Path, message: str, mend: str = "") -> None:
+        self._wrong.add(path)
+        self._above_wrong.update(path[:length] for length in range(len(path)))
+        self._add(path, message, mend, Severity.ERROR)
+
+    def missing(self, path: Path, message: str, mend: str = "") -> None:
+        """An error, unless the value is missing because it, or what holds it, was wrong."""
+        above = (path[:length] for length in range(len(path) + 1))
+        if path not in self._above_wrong and self._wrong.isdisjoint(above):
+            self.error(path, message, mend)
+
+    def warning(self, path: Path, message: str, mend: str = "") -> None:
+        self._add(path, message, mend, Severity.WARNING)
+
+    def suggestion(self, path: Path, message: str, mend: str = "") -> None:
+        self._add(path, message, mend, Severity.SUGGESTION)
+
+    def unknown_key(self, path: Path, known: Iterable[str]) -> None:
+        """A key that nothing reads: a warning, or an error when strict."""
+        mend = self.did_you_mean(str(path[-1]), known, "remove it, or correct its name")
+        self._add(path, "unknown key", mend, Severity.ERROR if self._strict else Severity.WARNING)
+
+    def did_you_mean(self, name: str, known: Iterable[str], otherwise: str) -> str:
+        """A recommendation: the known name nearest to ``name``, or ``otherwise`` when none is near.
+
+        Comparing is slow, so in a file full of wrong names only the first ones get theirs.
+        """
+        names = tuple(known)
+        if (name, names) not in self._near:
+            self._comparisons_left -= len(names)
+            self._near[name, names] = _nearest(name, names) if self._comparisons_left > 0 else None
+        near = self._near[name, names]
+        return f"did you mean {near}?" if near else otherwise
+
+    def add(self, problem: Problem) -> None:
+        """A problem that knows its line itself."""
+        self._problems.append(problem)
+
+    def _add(self, path: Path, message: str, mend: str, severity: Severity) -> None:
+        origin = self._origin(path)
+        self._problems.append(
+            Problem(
+                field=path_text(path),
+                message=f"{message} (set by {origin})" if origin else message,
+                recommendation=mend,
+                severity=severity,
+                line=None if origin else line_of(self.root, path),
+            )
+        )
+
+    def _origin(self, path: Path) -> str | None:
+        for length in range(len(path) if self.origins else 0, 0, -1):
+            if path[:length] in self.origins:
+                return self.origins[path[:length]]
+        return None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches
+
+    names = {candidate.lower().replace("-", "_"): candidate for candidate in known}
+    found = get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=0.6)
+    return names[found[0]] if found else None

@@ -1,0 +1,91 @@
+"""Texts that become values. Each function raises ValueError with what it expected."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+_TRUE: Final = frozenset(("true", "yes", "on", "1", "y", "t"))
+_FALSE: Final = frozenset(("false", "no", "off", "0", "n", "f"))
+
+_UNIT_S: Final = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_SIZE: Final = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)(b?)", re.ASCII | re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+# More digits than any key takes; beyond some thousands Python refuses to convert at all.
+_MOST_DIGITS: Final = 19
+
+
+def parse_bool(text: str) -> bool:
+    word = text.strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise ValueError("true or false")
+
+
+def parse_int(text: str) -> int:
+    digits = text.strip()
+    sign, digits = (-1, digits[1:]) if digits[:1] == "-" else (1, digits.removeprefix("+"))
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _MOST_DIGITS:
+        raise ValueError("a whole number")
+    return sign * int(digits)
+
+
+def parse_float(text: str) -> float:
+    number = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    if not math.isfinite(number):
+        raise ValueError("a number")
+    return number
+
+
+def parse_duration(text: str, bare_unit_s: float = 1.0) -> float:
+    """Seconds from Go's notation ("1m30s", "-1.5h"), or from a bare number of ``bare_unit_s`` each."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        return parse_float(text) * bare_unit_s
+    unsigned = text[1:] if text[:1] in ("-", "+") else text
+    total, position = 0.0, 0
+    while part := _DURATION_PART.match(unsigned, position):
+        total += float(part[1]) * _UNIT_S[part[2]]
+        position = part.end()
+    if not unsigned or position != len(unsigned) or not math.isfinite(total):
+        raise ValueError("a duration")
+    return -total if text[0] == "-" else total
+
+
+def parse_size(text: str) -> int:
+    """Bytes: "50MB" is 50,000,000, "8 MiB" and "8M" are 8 * 2**20, a bare number is bytes."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or (found[3] and not found[2]):
+        raise ValueError("a size")
+    decimal = found[4] and not found[3]
+    power = " kmgt".index(found[2].lower() or " ")
+    size = float(found[1]) * (1000 if decimal else 1024) ** power
+    # Whole numbers are exact up to 2 ** 53, beyond what any key takes.
+    return int(size) if math.isfinite(size) else 2**63
+
+
+def format_duration(seconds: float) -> str:
+    """Go's notation: 90 is "1m30s", 0.5 is "500ms", 0 is "0s"."""
+    if seconds < 0:
+        return f"-{format_duration(-seconds)}"
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{hours}h" if hours else ""
+    if hours or minutes:
+        text += f"{minutes}m"
+    return f"{text}{rest:g}s"

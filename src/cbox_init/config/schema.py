@@ -1,0 +1,100 @@
+"""What the model's annotations say, in the form that the converter and the environment's overrides use."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, get_args, get_origin
+
+from msgspec import Meta, Struct
+
+from cbox_init.config.secret import Secret
+
+if TYPE_CHECKING:
+    from cbox_init.config.model.kinds import Kind
+
+
+class Form(Enum):
+    """What a value is made of, where no `Kind` says more."""
+
+    SECTION = "a mapping of keys"
+    SECTION_LIST = "a list of mappings"
+    SECTION_MAP = "a mapping of sections"
+    TEXT_LIST = "a list of texts"
+    TEXT_MAP = "a mapping of texts"
+    SECRET_MAP = "a mapping of secret texts"
+    WORD = "one of a few words"
+    BOOL = "true or false"
+    INT = "a whole number"
+    FLOAT = "a number"
+    TEXT = "a text"
+    SECRET = "a secret text"
+
+
+_SCALARS: dict[object, Form] = {
+    bool: Form.BOOL,
+    int: Form.INT,
+    float: Form.FLOAT,
+    str: Form.TEXT,
+    Secret: Form.SECRET,
+}
+
+
+class Shape(Struct, frozen=True):
+    """What a key takes. ``type`` is the Struct or the enum that its values are of, where they are."""
+
+    form: Form | Kind
+    type: type[Struct] | type[StrEnum] | None = None
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+
+
+class Field(Struct, frozen=True):
+    """One key of a section: the attribute that holds it, and what it takes."""
+
+    attribute: str
+    shape: Shape
+
+
+@cache
+def fields_of(section: type[Struct]) -> dict[str, Field]:
+    """The keys of a section, in the order of the model."""
+    names = zip(section.__struct_encode_fields__, section.__struct_fields__, strict=True)
+    annotations = section.__annotations__
+    return {key: Field(attribute, _shape(annotations[attribute])) for key, attribute in names}
+
+
+def section_type(shape: Shape) -> type[Struct] | None:
+    """The Struct of a single section, None for every other shape."""
+    if shape.form is Form.SECTION and shape.type is not None and issubclass(shape.type, Struct):
+        return shape.type
+    return None
+
+
+def _shape(annotation: object) -> Shape:
+    if type(None) in get_args(annotation):
+        (annotation,) = (choice for choice in get_args(annotation) if choice is not type(None))
+    if get_origin(annotation) is Annotated:
+        base, meta = get_args(annotation)
+        assert isinstance(meta, Meta)
+        kind: Form | Kind = meta.extra["kind"] if meta.extra else _SCALARS[base]
+        return Shape(kind, None, meta.ge, meta.gt, meta.le)
+    if annotation in _SCALARS:
+        return Shape(_SCALARS[annotation])
+    if isinstance(annotation, type):
+        if issubclass(annotation, Struct):
+            return Shape(Form.SECTION, annotation)
+        if issubclass(annotation, StrEnum):
+            return Shape(Form.WORD, annotation)
+    return _collection(get_origin(annotation), get_args(annotation))
+
+
+def _collection(origin: object, args: tuple[object, ...]) -> Shape:
+    item = args[0] if origin is tuple else args[1]
+    if item is str:
+        return Shape(Form.TEXT_LIST if origin is tuple else Form.TEXT_MAP)
+    if item is Secret:
+        return Shape(Form.SECRET_MAP)
+    assert isinstance(item, type) and issubclass(item, Struct)
+    return Shape(Form.SECTION_LIST if origin is tuple else Form.SECTION_MAP, item)
