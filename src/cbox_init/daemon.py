@@ -132,7 +132,6 @@ class Daemon:
         self._loop.remove_reader(self._signals.fileno())
         self._signals.close()
         self._spawner.close()
-        self._runtime.close()
 
     def _finished(self, exit_code: int) -> None:
         self._exit_code = exit_code
@@ -172,6 +171,8 @@ class Daemon:
             self._log.warn(str(problem))
         for flag in options.without_effect():
             self._log.warn(f"{flag} has no effect in this version")
+        if self._listeners.withheld:
+            self._log.error(self._listeners.withheld)
         for address in self._listeners.addresses():
             self._log.info("Management API listening", address=address)
 

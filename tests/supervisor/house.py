@@ -9,7 +9,6 @@ import signal
 from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.config.load import load
-from cbox_init.core.states import State
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cbox_init.core.states import State
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
 
 DEADLINE_S = 20.0
@@ -77,7 +77,6 @@ class House:
         asyncio.get_running_loop().remove_reader(self._signals.fileno())
         self._signals.close()
         self._spawner.close()
-        self.runtime.close()
         os.close(self._log_fd)
 
     async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:

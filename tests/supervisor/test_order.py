@@ -22,7 +22,9 @@ async def test_a_dependent_waits_for_the_end_of_a_oneshot(build: Build) -> None:
         """
 processes:
   web: {command: [sh, -c, "[ -e $DIR/migrated ] && echo fine; exec sleep 1000"], depends_on: [migrate]}
-  migrate: {type: oneshot, command: [sh, -c, "while [ ! -e $DIR/go ]; do sleep 0.02; done; : > $DIR/migrated"]}
+  migrate:
+    type: oneshot
+    command: [sh, -c, "while [ ! -e $DIR/go ]; do sleep 0.02; done; : > $DIR/migrated"]
   other: {command: [sleep, "1000"]}
 """
     )
@@ -113,7 +115,8 @@ async def test_shutdown_stops_dependents_first_and_the_rest_in_parallel(build: B
 
 async def test_shutdown_kills_what_is_left_when_its_time_is_up(build: Build) -> None:
     house = build(
-        f"global: {{shutdown_timeout: 300ms}}\nprocesses: {{web: {{command: [sh, -c, {json.dumps(STUBBORN)}]}}}}"
+        "global: {shutdown_timeout: 300ms}\n"
+        f"processes: {{web: {{command: [sh, -c, {json.dumps(STUBBORN)}]}}}}"
     )
     await house.until_said("web", "ready")
     pid = house.pids("web")[0]

@@ -91,7 +91,7 @@ def spawn(
     """Start the main process of an instance, with its output captured. Raises SpawnError."""
     name = instance_id(process, index)
     identity = launch.identity()
-    null = runtime.null_out
+    null = runtime.spawner.null_fd
     ends: list[int] = []
     try:
         out_read, out_write = output_pipe(identity) if stdout else (None, null)

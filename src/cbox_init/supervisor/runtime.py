@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
 
 
 class Runtime:
-    """The system under the processes, and the clocks.
-
-    ``null_out`` is the output of children whose output nobody wants.
-    """
+    """The system under the processes, and the clocks."""
 
     def __init__(
         self, *, agenda: Agenda, spawner: Spawner, reaper: Reaper, log: DaemonLog, environ: Mapping[str, str]
@@ -32,13 +28,8 @@ class Runtime:
         self.reaper = reaper
         self.log = log
         self.environ = environ
-        self.null_out = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
-
-    def close(self) -> None:
-        """Give back what was opened here."""
-        os.close(self.null_out)
 
     @staticmethod
     def now() -> float:

@@ -1,0 +1,120 @@
+"""Children that misbehave and a system that runs out: nothing else is disturbed, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.daemon import COMMAND, wait_for
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Serve
+
+ONE_GIGABYTE = 2**30
+
+
+def test_a_line_of_one_gigabyte_arrives_whole_in_bounded_memory(tmp_path: Path) -> None:
+    config = tmp_path / "cbox-init.yaml"
+    config.write_text(
+        f"""
+global: {{api_socket: {tmp_path}/api.sock}}
+processes:
+  flood: {{type: oneshot, command: [sh, -c, "head -c {ONE_GIGABYTE} /dev/zero | tr '\\\\0' x"]}}
+"""
+    )
+    daemon = subprocess.Popen(
+        [*COMMAND, "-c", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=2**20
+    )
+    assert daemon.stdout
+    received = most_memory_kb = 0
+    with daemon.stdout as lines:
+        for number, line in enumerate(lines):
+            message = re.match(rb'\{"time":"[^"]+","level":"INFO","msg":"(x+)"', line)
+            if message:
+                received += message.end(1) - message.start(1)
+            if number % 1000 == 0:
+                status = Path(f"/proc/{daemon.pid}/status").read_text()
+                resident = re.search(r"VmRSS:\s+(\d+)", status)
+                most_memory_kb = max(most_memory_kb, int(resident[1]) if resident else 0)
+    assert daemon.wait(30) == 0
+    assert received == ONE_GIGABYTE
+    assert most_memory_kb < 60_000
+
+
+def test_outputs_that_are_closed_are_not_an_end(serve: Serve) -> None:
+    daemon = serve(
+        """
+global: {api_socket: SOCKET}
+processes:
+  mute: {command: [sh, -c, "echo before; exec >&- 2>&-; touch DIR/closed; exec sleep 1000"]}
+"""
+    )
+    wait_for((daemon.folder / "closed").exists, daemon.errors())
+    wait_for(lambda: "before" in daemon.lines("mute"), daemon.errors())
+    assert daemon.stop() == 0
+    assert daemon.messages().count("Process instance started") == 1
+    assert daemon.messages().count("Process instance stopped") == 1
+
+
+def test_a_child_that_forks_away_is_ended_and_started_anew(serve: Serve) -> None:
+    daemon = serve(
+        """
+global: {api_socket: SOCKET, restart_backoff: 1ms}
+processes:
+  daemonizer:
+    max_restarts: 2
+    command: [sh, -c, "setsid sh -c 'echo $$; exec sleep 1000' & exit 0"]
+  other: {command: [sleep, "1000"]}
+"""
+    )
+    daemon.until_said("Process instance has failed and is not restarted")
+    for pid in daemon.lines("daemonizer"):
+        assert not os.path.exists(f"/proc/{pid}")
+    assert daemon.messages("daemonizer").count("Process instance exited") == 3
+    assert daemon.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to run as another user needs root")
+def test_a_full_process_table_is_the_reason_until_there_is_room(tmp_path: Path) -> None:
+    uid = "54321"  # nobody else runs under it, so the limit counts our processes alone
+    tmp_path.chmod(0o777)
+    for parent in list(tmp_path.parents)[:3]:
+        parent.chmod(parent.stat().st_mode | 0o711)
+    config = tmp_path / "cbox-init.yaml"
+    config.write_text(
+        f"""
+global: {{api_socket: {tmp_path}/api.sock, restart_backoff: 20ms, restart_backoff_max: 20ms}}
+processes:
+  many: {{command: [sleep, "1000"], scale: 12, max_restarts: 0}}
+"""
+    )
+    with (tmp_path / "out").open("wb") as out:
+        daemon = subprocess.Popen(
+            [
+                *("setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"),
+                *("prlimit", "--nproc=10:40", "--"),
+                *COMMAND,
+                "-c",
+                str(config),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+        )
+    try:
+        started, failed = "Process instance started", "Process instance could not be started"
+        wait_for(lambda: failed in (tmp_path / "out").read_text(), "a spawn that fails")
+        record = next(
+            json.loads(line) for line in (tmp_path / "out").read_text().splitlines() if failed in line
+        )
+        assert "process" in record["error"] and "limit" in record["error"].lower()
+        subprocess.run(["prlimit", "--pid", str(daemon.pid), "--nproc=40:40"], check=True)
+        wait_for(lambda: (tmp_path / "out").read_text().count(started) == 12, "all run")
+    finally:
+        daemon.terminate()
+        assert daemon.wait(30) == 0

@@ -1,0 +1,112 @@
+"""Who gets a look, when, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from cbox_init.supervisor.agenda import Agenda
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Counter:
+    """Counts its looks, and wants the next at the times that a test gives."""
+
+    def __init__(self, *times: float | None) -> None:
+        self.looks: list[float] = []
+        self._times = list(times)
+
+    def look(self, stop_at: float) -> float | None:
+        assert stop_at > time.monotonic() - 1
+        self.looks.append(time.monotonic())
+        return self._times.pop(0) if self._times else None
+
+
+def test_it_works_without_an_event_loop_and_in_the_order_of_asking() -> None:
+    agenda, first, second = Agenda(), Counter(), Counter()
+    agenda.wake(second)
+    agenda.wake(first)
+    agenda.wake(second)
+    agenda.run(10)
+    assert len(first.looks) == len(second.looks) == 1
+    assert second.looks < first.looks
+
+
+def test_a_slice_that_is_over_leaves_the_rest_for_the_next() -> None:
+    agenda, others = Agenda(), [Counter() for _ in range(3)]
+    for other in others:
+        agenda.wake(other)
+    agenda.run(0)
+    assert [len(other.looks) for other in others] == [1, 0, 0]
+    agenda.run(10)
+    assert [len(other.looks) for other in others] == [1, 1, 1]
+
+
+def test_who_has_not_finished_comes_again_behind_the_others() -> None:
+    agenda, busy, other = Agenda(), Counter(0.0, 0.0), Counter()
+    agenda.wake(busy)
+    agenda.wake(other)
+    agenda.run(10)
+    assert len(busy.looks) == 3
+    assert busy.looks[0] < other.looks[0] < busy.looks[1]
+
+
+async def test_a_time_that_is_asked_for_is_kept_and_the_last_one_counts() -> None:
+    agenda = Agenda()
+    start = time.monotonic()
+    counter = Counter(start + 1000, start + 0.05)
+    agenda.attach(asyncio.get_running_loop())
+    agenda.wake(counter)
+    await _until(lambda: len(counter.looks) == 1)
+    agenda.wake(counter)
+    await _until(lambda: len(counter.looks) == 3)
+    assert counter.looks[2] >= start + 0.05
+
+
+async def test_an_earlier_time_moves_the_timer() -> None:
+    agenda = Agenda()
+    start = time.monotonic()
+    late, early = Counter(start + 1000), Counter(start + 0.02)
+    agenda.attach(asyncio.get_running_loop())
+    agenda.wake(late)
+    agenda.wake(early)
+    await _until(lambda: len(early.looks) == 2)
+    assert len(late.looks) == 1
+
+
+async def test_who_is_forgotten_gets_no_more_looks() -> None:
+    agenda = Agenda()
+    gone, other = Counter(time.monotonic() + 0.01), Counter(time.monotonic() + 0.03)
+    agenda.attach(asyncio.get_running_loop())
+    agenda.wake(gone)
+    agenda.wake(other)
+    await _until(lambda: len(gone.looks) == 1)
+    agenda.forget(gone)
+    await _until(lambda: len(other.looks) == 2)
+    assert len(gone.looks) == 1
+
+
+async def test_a_look_that_fails_does_not_stop_the_others() -> None:
+    class Broken:
+        def look(self, stop_at: float) -> float | None:
+            raise ZeroDivisionError
+
+    agenda, other = Agenda(), Counter()
+    loop = asyncio.get_running_loop()
+    failures: list[object] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    agenda.attach(loop)
+    agenda.wake(Broken())
+    agenda.wake(other)
+    await _until(lambda: other.looks)
+    assert isinstance(failures[0], ZeroDivisionError)
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.001)
