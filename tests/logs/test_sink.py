@@ -173,6 +173,25 @@ def test_a_reader_that_goes_away_is_said_once_and_holds_up_nobody(
     assert "Broken pipe" in note
 
 
+def test_a_closed_descriptor_is_not_used_when_its_number_is_given_anew(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other"
+    other = os.open(path, os.O_WRONLY | os.O_CREAT)
+    fd = os.open("/dev/null", os.O_WRONLY)
+    sink = Sink(fd)
+    os.close(fd)
+    sink.write(b"nowhere to go")
+    assert sink.flush(DEADLINE_S)
+    os.dup2(other, fd)
+    os.close(other)
+    sink.write(b"not in there")
+    end(sink)
+    os.close(fd)
+    assert path.read_bytes() == b""
+    assert "Bad file descriptor" in capfd.readouterr().err
+
+
 def test_a_full_disk_is_said_once_and_writing_goes_on_when_there_is_room(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
