@@ -1,0 +1,139 @@
+"""``start``, ``stop``, ``restart`` and ``scale``: change what is wanted of processes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from cbox_init.cli.complain import complain
+from cbox_init.cli.connection import connect, target_options
+from cbox_init.cli.unknown import naming_nearest
+from cbox_init.errors import CboxError, DaemonUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from cbox_init.cli.connection import Target
+    from cbox_init.cli.output import Output
+    from cbox_init.client import Action, ActionReply, Client, ProcessEntry
+
+_COUNT = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+_LONGEST_WAIT_S = 86_400.0
+
+_json_option = click.option(
+    "as_json",
+    "--json",
+    is_flag=True,
+    help="The API's replies as JSON, a line each; with --wait, the process's entry behind them.",
+)
+_wait_option = click.option("--wait", is_flag=True, help="Return when it is done, not when it is begun.")
+_timeout_option = click.option(
+    "timeout_s",
+    "--timeout",
+    type=click.FloatRange(0, _LONGEST_WAIT_S),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long --wait waits for each process.",
+)
+
+
+def _action(action: Action, summary: str) -> click.Command:
+    @click.command(action, help=summary)
+    @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+    @_json_option
+    @_wait_option
+    @_timeout_option
+    @target_options
+    def command(target: Target, names: tuple[str, ...], as_json: bool, wait: bool, timeout_s: float) -> int:
+        with connect(target) as client:
+            return _act(client, action, names, as_json=as_json, wait_s=timeout_s if wait else None)
+
+    return command
+
+
+start = _action("start", "Start processes.\n\nTheir budget of restarts begins anew.")
+stop = _action("stop", "Stop processes.\n\nThey stay stopped until they are started.")
+restart = _action("restart", "Restart processes.\n\nOne instance after another; what is stopped is started.")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("count", metavar="N")
+@_json_option
+@_wait_option
+@_timeout_option
+@target_options
+def scale(target: Target, name: str, count: str, as_json: bool, wait: bool, timeout_s: float) -> None:
+    """Have N instances of a process.
+
+    +N and -N are so many more or fewer; they return when that is done.
+    """
+    from cbox_init.cli.output import stdout
+    from cbox_init.cli.waiting import Goal, wait_for
+
+    if not _COUNT.fullmatch(count):
+        raise click.UsageError(f"{count!r} is no number of instances; write 3, +1 or -1")
+    out = stdout()
+    with connect(target) as client, naming_nearest(client, name):
+        if count[0] in "+-":
+            scaled = client.scale_by(name, int(count), timeout_s=timeout_s)
+            _tell(out, scaled, f"{name}: scaled by {count}", as_json=as_json)
+            return
+        before = client.status(name) if wait else None
+        reply = client.scale(name, int(count))
+        _tell(out, reply, f"{name}: {reply.message}", as_json=as_json)
+        if before is not None:
+            _tell_end(out, wait_for(client, Goal("scale", before, int(count)), timeout_s), as_json=as_json)
+
+
+def _act(client: Client, action: Action, names: Iterable[str], *, as_json: bool, wait_s: float | None) -> int:
+    """Give the command to every process, then wait; one that refuses does not keep the others from it."""
+    from cbox_init.cli.output import stdout
+    from cbox_init.cli.waiting import Goal, wait_for
+
+    out = stdout()
+    send: Callable[[str], ActionReply] = getattr(client, action)
+    goals: list[Goal] = []
+    errors = _Errors()
+    for name in dict.fromkeys(names):
+        with errors, naming_nearest(client, name):
+            before = client.status(name) if wait_s is not None else None
+            reply = send(name)
+            _tell(out, reply, f"{name}: {reply.message}", as_json=as_json)
+            if before is not None:
+                goals.append(Goal(action, before))
+    for goal in goals:
+        with errors:
+            _tell_end(out, wait_for(client, goal, wait_s or 0.0), as_json=as_json)
+    return 1 if errors.count else 0
+
+
+class _Errors:
+    """Tells an error about one process and goes on; without a daemon there is nothing to go on with."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, CboxError) or isinstance(error, DaemonUnreachable):
+            return False
+        self.count += 1
+        complain(str(error))
+        return True
+
+
+def _tell(out: Output, reply: object, text: str, *, as_json: bool) -> None:
+    if as_json:
+        out.json(reply)
+    else:
+        out.text(text)
+    out.flush()
+
+
+def _tell_end(out: Output, entry: ProcessEntry, *, as_json: bool) -> None:
+    _tell(out, entry, f"{entry.name}: {entry.state}, {entry.scale}/{entry.desired_scale}", as_json=as_json)

@@ -1,0 +1,117 @@
+"""All commands under one name, and what every command does with its errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cbox_init import __version__
+from cbox_init.cli.actions import restart, scale, start, stop
+from cbox_init.cli.complain import PROGRAM, complain
+from cbox_init.cli.connection import Target, target_options
+from cbox_init.cli.daemon import check_config, serve
+from cbox_init.cli.launch import INTERRUPTED
+from cbox_init.cli.logs import logs
+from cbox_init.cli.processes import list_, status
+from cbox_init.cli.version import version
+from cbox_init.errors import CboxError
+from cbox_init.options import begins_serve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EPILOG = """
+Without a command, or with options of serve alone, cbox-init is the daemon: `cbox-init -c FILE`.
+
+\b
+Completion of commands and options in your shell:
+  bash   eval "$(_CBOX_INIT_COMPLETE=bash_source cbox-init)"
+  zsh    eval "$(_CBOX_INIT_COMPLETE=zsh_source cbox-init)"
+  fish   _CBOX_INIT_COMPLETE=fish_source cbox-init | source
+
+Exit code: 0, or 1 after one line on standard error that says what to do.
+"""
+
+
+class _Commands(click.Group):
+    """The group, in which options of serve stand for ``serve`` itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if begins_serve(args):
+            args = ["serve", *(word for word in args if word != "serve")]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of use, not of the alphabet
+
+
+@click.group(PROGRAM, cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@target_options
+def commands(target: Target) -> None:
+    """A process manager for PID 1 of a container.
+
+    `serve` runs the processes of a configuration file; the other commands talk to it, through its Unix
+    socket when nothing else is said.
+    """
+    click.get_current_context().obj = target
+
+
+for _command in (serve, check_config, list_, status, start, stop, restart, scale, logs, version):
+    commands.add_command(_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; errors become one line on standard error."""
+    if "_CBOX_INIT_COMPLETE" in os.environ:
+        commands.main([], PROGRAM)
+    _prepare_stdout()
+    try:
+        with commands.make_context(PROGRAM, list(arguments)) as context:
+            code = commands.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.UsageError as error:
+        return _fail(_usage(error))
+    except click.ClickException as error:
+        return _fail(error.format_message())
+    except CboxError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_stdout()  # the reader has seen enough, as `head` does
+        return 0
+    except OSError as error:
+        _discard_stdout()
+        return _fail(f"cannot write the output: {error.strerror or error}")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    complain(message)
+    return 1
+
+
+def _usage(error: click.UsageError) -> str:
+    path = error.ctx.command_path if error.ctx is not None else PROGRAM
+    return f"{error.format_message().rstrip('.')}; see {path} --help"
+
+
+def _prepare_stdout() -> None:
+    """Any text can be written, whatever the locale; without a standard output, into nothing."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    elif hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from complaining at its end about output that nobody takes."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)

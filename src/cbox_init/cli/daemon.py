@@ -1,0 +1,55 @@
+"""``serve`` and ``check-config``: the commands that need no daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cbox_init.options import SERVE_OPTIONS, ServeOption, ServeOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TYPES = {"flag": click.BOOL, "text": click.STRING, "number": click.FLOAT}
+
+
+def _serve_options(function: Callable[..., int]) -> Callable[..., int]:
+    for option in reversed(SERVE_OPTIONS):
+        function = _as_click(option)(function)
+    return function
+
+
+def _as_click(option: ServeOption) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    note = "" if option.in_effect else " Accepted, without effect in this version."
+    return click.option(
+        option.field,
+        *option.flags,
+        type=_TYPES[option.kind],
+        is_flag=option.kind == "flag",
+        metavar=option.metavar,
+        help=option.help + note,
+    )
+
+
+@click.command()
+@_serve_options
+def serve(**values: object) -> int:
+    """Run the daemon (also without a command)."""
+    from cbox_init.cli.launch import launch
+
+    return launch(ServeOptions(**values))  # type: ignore[arg-type]
+
+
+@click.command("check-config")
+@click.option("config", "-c", "--config", metavar="FILE", help="The file to check, if not the usual one.")
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("as_json", "--json", is_flag=True, help="The whole report as one JSON object.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing when all is well.")
+def check_config(config: str | None, strict: bool, as_json: bool, quiet: bool) -> int:
+    """Check the configuration; exit with 1 on errors."""
+    from cbox_init.cli.check_config import run
+
+    return run(config, os.environ, strict, as_json, quiet, sys.stdout)

@@ -1,0 +1,133 @@
+"""What the daemon's replies look like to a person. Pure: values in, cells out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.cli.table import Cell, table_lines
+from cbox_init.cli.words import percent, size, uptime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.client import InstanceEntry, LogEntry, ProcessEntry
+
+LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
+
+_STATE_STYLES = {
+    "running": "green",
+    "completed": "cyan",
+    "starting": "yellow",
+    "stopping": "yellow",
+    "failed": "bold red",
+    "stopped": "dim",
+}
+_LEVEL_STYLES = {"debug": "dim", "warn": "yellow", "error": "red"}
+_LABEL_WIDTH = 11
+
+
+def list_row(entry: ProcessEntry, now: float) -> list[Cell]:
+    """One process as a row under LIST_HEADER; ``now`` in Unix seconds."""
+    return [
+        Cell(entry.name),
+        _state(entry.state),
+        Cell(_scale(entry)),
+        Cell(str(_restarts(entry))),
+        Cell(uptime(_process_uptime(entry, now))),
+    ]
+
+
+def status_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
+    """One process in full, a labelled line a fact, and a line an instance."""
+    lines = [
+        _labelled("Name", Cell(entry.name)),
+        _labelled("Type", Cell(entry.type)),
+        _labelled("Status", _state(entry.state)),
+    ]
+    if entry.reason:
+        lines.append(_labelled("Reason", Cell(entry.reason)))
+    if entry.waiting_for:
+        lines.append(_labelled("Waiting for", Cell(", ".join(entry.waiting_for))))
+    lines.append(_labelled("Scale", Cell(_scale(entry))))
+    lines.append(_labelled("Restarts", Cell(str(_restarts(entry)))))
+    lines.append(_labelled("Instances", Cell("" if entry.instances else "none")))
+    if entry.instances:
+        header = ("  ID", "PID", "STATE", "UPTIME", "RESTARTS", "")
+        rows = [_instance_row(instance, now) for instance in entry.instances]
+        lines.extend(table_lines(header, rows))
+    lines.append(_labelled("CPU", Cell(percent(entry.cpu_percent))))
+    lines.append(
+        _labelled("Memory", Cell(f"{size(entry.memory_rss_bytes)} ({percent(entry.memory_percent)})"))
+    )
+    return lines
+
+
+def log_line(entry: LogEntry) -> list[Cell]:
+    """One line of a log: when, which instance, how grave, what."""
+    return [
+        Cell(f"{_to_milliseconds(entry.timestamp)} ", "dim"),
+        Cell(f"{entry.instance} ", "cyan"),
+        Cell(f"{entry.level.upper():5} ", _LEVEL_STYLES.get(entry.level, "")),
+        Cell(entry.message),
+    ]
+
+
+def runs_as_it_should(entry: ProcessEntry) -> bool:
+    """Whether a process is up, has done its work, or need not run; no instance of it was given up."""
+    if not entry.wanted:
+        return True
+    return entry.state in ("running", "completed") and all(one.state != "failed" for one in entry.instances)
+
+
+def all_run(entries: Iterable[ProcessEntry]) -> bool:
+    """Whether every process that should run does."""
+    return all(runs_as_it_should(entry) for entry in entries)
+
+
+def _to_milliseconds(timestamp: str) -> str:
+    """An RFC 3339 time in UTC with three digits behind the point; anything else as it is."""
+    second, point, fraction = timestamp.partition(".")
+    return f"{second}.{fraction[:3]}Z" if point and len(fraction) > 3 and fraction[-1] == "Z" else timestamp
+
+
+def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
+    notes = [instance.reason] if instance.reason else []
+    if isinstance(instance.next_restart_at, float):
+        notes.append(f"restart in {uptime(instance.next_restart_at - now)}")
+    return [
+        Cell(f"  {instance.id}"),
+        Cell(str(instance.pid) if instance.pid else "-"),
+        _state(instance.state),
+        Cell(uptime(_instance_uptime(instance, now))),
+        Cell(str(instance.restart_count)),
+        Cell(", ".join(notes)),
+    ]
+
+
+def _labelled(label: str, cell: Cell) -> list[Cell]:
+    return [Cell(f"{label + ':':<{_LABEL_WIDTH}}", "bold"), cell]
+
+
+def _state(state: str) -> Cell:
+    return Cell(state, _STATE_STYLES.get(state, ""))
+
+
+def _scale(entry: ProcessEntry) -> str:
+    return f"{entry.scale}/{entry.desired_scale}"
+
+
+def _restarts(entry: ProcessEntry) -> int:
+    return sum(instance.restart_count for instance in entry.instances)
+
+
+def _process_uptime(entry: ProcessEntry, now: float) -> float | None:
+    """Since when anything of it runs: the uptime of the oldest instance that does."""
+    return max(
+        (up for one in entry.instances if (up := _instance_uptime(one, now)) is not None), default=None
+    )
+
+
+def _instance_uptime(instance: InstanceEntry, now: float) -> float | None:
+    if not instance.pid or not instance.started_at:
+        return None
+    return now - instance.started_at

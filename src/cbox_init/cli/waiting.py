@@ -1,0 +1,122 @@
+"""Whether a command has had its effect, read from the list. Pure, but for ``wait_for``.
+
+The daemon changes what is wanted before it answers, so the list shows at once what the command asked for
+(``wanted``, ``desired_scale``); when it shows something else, another command came later. Instances follow.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from cbox_init.errors import ClientError
+
+if TYPE_CHECKING:
+    from cbox_init.client import Client, InstanceEntry, ProcessEntry
+
+STALE_S = 1.0
+"""For so long after the command an end that looks like the one before it may still be that one."""
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
+
+
+class Goal(NamedTuple):
+    """A command, and the process as it was before it. ``scale`` is the number that was asked for."""
+
+    command: Literal["start", "stop", "restart", "scale"]
+    before: ProcessEntry
+    scale: int | None = None
+
+
+class Outcome(NamedTuple):
+    """Whether the wait is over, and why in vain, if it was."""
+
+    over: bool
+    failure: str | None = None
+
+
+_PENDING = Outcome(over=False)
+_DONE = Outcome(over=True)
+
+
+def judge(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
+    """How far the command is, ``age_s`` seconds after the daemon took it."""
+    if goal.command == "stop":
+        return _failed("another command started it") if now.wanted else _gone(now)
+    if goal.command == "scale":
+        if now.desired_scale != goal.scale:
+            return _failed(f"another command scaled it to {now.desired_scale}")
+        return _up(goal, now, age_s) if now.wanted else _gone(now)
+    if not now.wanted:
+        if now.desired_scale == 0:
+            return _failed("its scale is 0; scale it to have instances")
+        return _failed("another command stopped it")
+    return _up(goal, now, age_s)
+
+
+def wait_for(client: Client, goal: Goal, timeout_s: float) -> ProcessEntry:
+    """Poll until the command has had its effect; raises ClientError when it cannot, or not in time."""
+    name = goal.before.name
+    began = time.monotonic()
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        now = client.status(name)
+        age_s = time.monotonic() - began
+        outcome = judge(goal, now, age_s)
+        if outcome.failure is not None:
+            raise ClientError(f"{name}: {goal.command} failed: {outcome.failure}")
+        if outcome.over:
+            return now
+        if age_s >= timeout_s:
+            raise ClientError(
+                f"{name}: {goal.command} is not done after {timeout_s:g} s: it is {_describe(now)}; "
+                "it goes on, `cbox-init status` shows how far it is"
+            )
+        time.sleep(min(pause_s, max(0.0, timeout_s - age_s)))
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def _up(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
+    """Every instance that is wanted runs (of a oneshot: has completed); after a restart none is old."""
+    old = _living(goal.before) if goal.command == "restart" else set()
+    if old & _living(now):
+        return _PENDING
+    stale = {_end(one) for one in goal.before.instances} if age_s < STALE_S else set()
+    finals = ("completed",) if now.type == "oneshot" else ("running", "completed", "stopped")
+    for instance in now.instances:
+        if instance.state in ("failed", "completed", "stopped") and _end(instance) in stale:
+            return _PENDING
+    for instance in now.instances:
+        if instance.state == "failed":
+            return _failed(f"{instance.id}: {instance.reason or 'it failed'}")
+    if now.state == "failed":
+        return _failed(now.reason or "it failed")
+    up = sum(1 for instance in now.instances if instance.state in finals)
+    return _DONE if up == len(now.instances) == now.desired_scale else _PENDING
+
+
+def _gone(now: ProcessEntry) -> Outcome:
+    return _PENDING if now.scale or _living(now) else _DONE
+
+
+def _failed(reason: str) -> Outcome:
+    return Outcome(over=True, failure=reason)
+
+
+def _living(entry: ProcessEntry) -> set[tuple[str, int, int]]:
+    """The processes that live: a pid alone may come back."""
+    return {(one.id, one.pid, one.started_at) for one in entry.instances if one.pid}
+
+
+def _end(one: InstanceEntry) -> tuple[str, str, int, int, int | None]:
+    """What tells the end of one run from that of the next, as far as the list shows it."""
+    code = one.exit_code if isinstance(one.exit_code, int) else None
+    return (one.id, one.state, one.started_at, one.restart_count, code)
+
+
+def _describe(entry: ProcessEntry) -> str:
+    text = f"{entry.state}, {entry.scale}/{entry.desired_scale}"
+    if entry.waiting_for:
+        return f"{text}, waiting for {', '.join(entry.waiting_for)}"
+    return f"{text} ({entry.reason})" if entry.reason else text

@@ -1,0 +1,53 @@
+"""A typed client for the Management API, for ordinary and for asynchronous code.
+
+    from cbox_init.client import Client
+
+    with Client.connect() as client:
+        client.restart("web")
+
+Over a Unix socket or TCP; the daemon is found by itself where it runs on this machine. Errors are those of
+``cbox_init.errors``: DaemonUnreachable, ApiError and UnknownProcess, all of them CboxError.
+"""
+
+from __future__ import annotations
+
+from cbox_init.api.schemas import (
+    ActionReply,
+    Health,
+    InstanceEntry,
+    LogEntry,
+    LogList,
+    MissedEvent,
+    ProcessDetail,
+    ProcessEntry,
+    ScaledReply,
+    ScaleReply,
+)
+from cbox_init.client.async_client import AsyncClient
+from cbox_init.client.calls import Action, Level, Order
+from cbox_init.client.stream import LogRecord
+from cbox_init.client.sync_client import Client
+from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownProcess
+
+__all__ = [
+    "Action",
+    "ActionReply",
+    "ApiError",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "DaemonUnreachable",
+    "Health",
+    "InstanceEntry",
+    "Level",
+    "LogEntry",
+    "LogList",
+    "LogRecord",
+    "MissedEvent",
+    "Order",
+    "ProcessDetail",
+    "ProcessEntry",
+    "ScaleReply",
+    "ScaledReply",
+    "UnknownProcess",
+]

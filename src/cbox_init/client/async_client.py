@@ -1,0 +1,208 @@
+"""The client for asynchronous code."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from cbox_init.client import calls
+from cbox_init.client.answers import check_event_stream, read_answer, refusal
+from cbox_init.client.stream import LogEvents
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    import httpx
+
+    from cbox_init.api.schemas import (
+        ActionReply,
+        Health,
+        LogList,
+        ProcessDetail,
+        ProcessEntry,
+        ScaledReply,
+        ScaleReply,
+    )
+    from cbox_init.client.calls import Call, Level, Order
+    from cbox_init.client.settings import Settings
+    from cbox_init.client.stream import LogRecord
+
+_Reply = TypeVar("_Reply")
+
+
+class AsyncClient:
+    """Speaks to one daemon. Made by ``connect``; close it, or use it as an asynchronous context manager:
+
+        async with AsyncClient.connect() as client:
+            for process in await client.processes():
+                print(process.name, process.state)
+
+    Every method raises DaemonUnreachable when nothing answers, or not in time, and ApiError when the daemon
+    refuses or what answers is no cbox-init. Their texts are one line that says what to do.
+    """
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+        self._settings = settings
+        self._http = http
+
+    @classmethod
+    def connect(
+        cls,
+        url: str | None = None,
+        socket: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 10.0,
+    ) -> Self:
+        """A client for the daemon at ``url`` or on the Unix socket ``socket``; without both it is looked for.
+
+        The places are CBOX_INIT_API_SOCKET, /var/run/cbox-init.sock, /tmp/cbox-init.sock,
+        /run/cbox-init.sock and http://localhost:9180. The token, from the argument or from
+        CBOX_INIT_API_AUTH, is sent over TCP alone. ``timeout_s`` limits each wait for the daemon, in
+        seconds. Proxies of the environment are not used. Raises ClientError for a URL or a token that
+        cannot be one, and DaemonUnreachable when nothing listens on ``socket``.
+        """
+        import httpx
+
+        from cbox_init.client.settings import Settings
+
+        settings = Settings.of(url, socket, token, timeout_s)
+        transport = httpx.AsyncHTTPTransport(
+            verify=settings.verify(), uds=settings.address.socket, trust_env=False
+        )
+        http = httpx.AsyncClient(
+            transport=transport,
+            base_url=settings.address.url,
+            headers=settings.headers,
+            timeout=settings.timeout(),
+            trust_env=False,
+        )
+        return cls(settings, http)
+
+    @property
+    def address(self) -> str:
+        """The URL or the path of the socket that this client speaks to."""
+        return str(self._settings.address)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def health(self) -> Health:
+        """Whether the API answers. Needs no token."""
+        return await self._send(calls.health())
+
+    async def openapi(self) -> dict[str, object]:
+        """The OpenAPI document of the API."""
+        return await self._send(calls.openapi())
+
+    async def processes(self) -> tuple[ProcessEntry, ...]:
+        """All processes with their instances, in the order of the configuration file."""
+        return (await self._send(calls.processes())).processes
+
+    async def status(self, name: str) -> ProcessEntry:
+        """One process with its instances. Raises UnknownProcess."""
+        return calls.entry_of(name, await self.processes())
+
+    async def process(self, name: str) -> ProcessDetail:
+        """The configuration of one process, secrets masked."""
+        return await self._send(calls.process(name))
+
+    async def start(self, name: str) -> ActionReply:
+        """Have the process run. Returns when the daemon has taken the command, not when done."""
+        return await self._send(calls.act(name, "start"))
+
+    async def stop(self, name: str) -> ActionReply:
+        """Have every instance stopped. Returns when the daemon has taken the command, not when done."""
+        return await self._send(calls.act(name, "stop"))
+
+    async def restart(self, name: str) -> ActionReply:
+        """Have every instance replaced. Returns when the daemon has taken the command, not when done."""
+        return await self._send(calls.act(name, "restart"))
+
+    async def scale(self, name: str, count: int) -> ScaleReply:
+        """Have ``count`` instances. Returns when the daemon has taken the command, not when done."""
+        return await self._send(calls.scale(name, count))
+
+    async def scale_by(self, name: str, delta: int, *, timeout_s: float = 120.0) -> ScaledReply:
+        """Have ``delta`` instances more, or fewer; not below 0. Returns when that is done.
+
+        The daemon adds to the number that it has, so two callers at once both count. After ``timeout_s``
+        DaemonUnreachable is raised; the command stands all the same.
+        """
+        return await self._send(calls.scale_by(name, delta), timeout_s)
+
+    async def logs(
+        self, name: str | None = None, *, limit: int = 100, level: Level | None = None, order: Order = "desc"
+    ) -> LogList:
+        """The last ``limit`` (1 to 10000) log lines of one process, or of all together.
+
+        ``level`` leaves out what is below it; ``order`` is newest first ("desc") or oldest first ("asc").
+        """
+        return await self._send(calls.logs(name, limit, level, order))
+
+    @asynccontextmanager
+    async def follow(
+        self, *names: str, level: Level | None = None
+    ) -> AsyncIterator[AsyncIterator[LogRecord]]:
+        """New log lines of the named processes, or of all, from the moment of entering on.
+
+            async with client.follow("web") as records:
+                async for record in records: ...
+
+        A MissedEvent among them says how many lines were dropped at that place since the reader was too
+        slow. The iteration ends when the daemon ends the stream, and raises DaemonUnreachable when it breaks.
+        """
+        from cbox_init.client.failures import translated
+        from cbox_init.client.stream import SILENCE_S
+
+        address = self._settings.address
+        request = self._http.build_request(
+            "GET",
+            calls.log_stream(names, level),
+            headers={"Accept": "text/event-stream"},
+            timeout=self._settings.timeout(SILENCE_S),
+        )
+        with translated(address):
+            response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code != 200:
+                with translated(address):
+                    await response.aread()
+                raise refusal(response.status_code, response.content, address)
+            check_event_stream(response.headers.get("Content-Type", ""), address)
+            yield self._records(response)
+        finally:
+            await response.aclose()
+
+    async def _records(self, response: httpx.Response) -> AsyncIterator[LogRecord]:
+        from cbox_init.client.failures import translated
+
+        events = LogEvents()
+        with translated(self._settings.address):
+            async for chunk in response.aiter_bytes():
+                for record in events.feed(chunk):
+                    yield record
+
+    async def _send(self, call: Call[_Reply], timeout_s: float | None = None) -> _Reply:
+        from cbox_init.client.failures import translated
+
+        settings = self._settings
+        with translated(settings.address):
+            response = await self._http.request(
+                call.method,
+                call.path,
+                content=call.body,
+                headers=call.headers(),
+                timeout=settings.timeout(timeout_s),
+            )
+        return read_answer(response.status_code, response.content, call.reply, settings.address)

@@ -1,0 +1,105 @@
+"""Every call of the API as a value: what is sent, and the type of the reply. Pure; both clients use it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from cbox_init.api.schemas import (
+    ActionReply,
+    Health,
+    LogList,
+    ProcessDetail,
+    ProcessList,
+    ScaledReply,
+    ScaleReply,
+    ScaleRequest,
+)
+from cbox_init.errors import ClientError, UnknownProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.api.schemas import ProcessEntry
+
+Reply = TypeVar("Reply")
+Action = Literal["start", "stop", "restart"]
+Level = Literal["debug", "info", "warn", "error"]
+Order = Literal["asc", "desc"]
+
+_BASE = "/api/v1"
+
+
+class Call(NamedTuple, Generic[Reply]):
+    """One request and the type that its reply decodes to."""
+
+    method: str
+    path: str
+    reply: type[Reply]
+    body: bytes | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The headers of this call beside those of every call."""
+        return {"Content-Type": "application/json"} if self.body is not None else {}
+
+
+def health() -> Call[Health]:
+    return Call("GET", f"{_BASE}/health", Health)
+
+
+def processes() -> Call[ProcessList]:
+    return Call("GET", f"{_BASE}/processes", ProcessList)
+
+
+def process(name: str) -> Call[ProcessDetail]:
+    return Call("GET", _path(name), ProcessDetail)
+
+
+def act(name: str, action: Action) -> Call[ActionReply]:
+    return Call("POST", f"{_path(name)}/{action}", ActionReply)
+
+
+def scale(name: str, count: int) -> Call[ScaleReply]:
+    return Call("POST", f"{_path(name)}/scale", ScaleReply, msgspec.json.encode(ScaleRequest(scale=count)))
+
+
+def scale_by(name: str, delta: int) -> Call[ScaledReply]:
+    return Call("POST", f"{_path(name)}/scale", ScaledReply, msgspec.json.encode(ScaleRequest(delta=delta)))
+
+
+def logs(name: str | None, limit: int, level: Level | None, order: Order) -> Call[LogList]:
+    base = _BASE if name is None else _path(name)
+    return Call("GET", f"{base}/logs{_query(limit=str(limit), order=order, level=level)}", LogList)
+
+
+def log_stream(names: Iterable[str], level: Level | None) -> str:
+    """The path of the stream of events; it is read with ``stream.LogEvents``."""
+    return f"{_BASE}/logs/stream{_query(process=list(names), level=level)}"
+
+
+def openapi() -> Call[dict[str, object]]:
+    return Call("GET", f"{_BASE}/openapi.json", dict[str, object])
+
+
+def entry_of(name: str, entries: Iterable[ProcessEntry]) -> ProcessEntry:
+    """The entry of one process; raises UnknownProcess."""
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    raise UnknownProcess(name)
+
+
+def _path(name: str) -> str:
+    if not name:
+        raise ClientError("the name of a process is empty")
+    segment = quote(name, safe="")
+    if name in (".", ".."):  # dots of their own would be taken for steps in the path
+        segment = name.replace(".", "%2E")
+    return f"{_BASE}/processes/{segment}"
+
+
+def _query(**values: str | list[str] | None) -> str:
+    given = {key: value for key, value in values.items() if value}
+    return f"?{urlencode(given, doseq=True)}" if given else ""

@@ -1,0 +1,205 @@
+"""The client for ordinary code."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from cbox_init.client import calls
+from cbox_init.client.answers import check_event_stream, read_answer, refusal
+from cbox_init.client.stream import LogEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    import httpx
+
+    from cbox_init.api.schemas import (
+        ActionReply,
+        Health,
+        LogList,
+        ProcessDetail,
+        ProcessEntry,
+        ScaledReply,
+        ScaleReply,
+    )
+    from cbox_init.client.calls import Call, Level, Order
+    from cbox_init.client.settings import Settings
+    from cbox_init.client.stream import LogRecord
+
+_Reply = TypeVar("_Reply")
+
+
+class Client:
+    """Speaks to one daemon. Made by ``connect``; close it, or use it as a context manager:
+
+        with Client.connect() as client:
+            for process in client.processes():
+                print(process.name, process.state)
+
+    Every method raises DaemonUnreachable when nothing answers, or not in time, and ApiError when the daemon
+    refuses or what answers is no cbox-init. Their texts are one line that says what to do.
+    """
+
+    def __init__(self, settings: Settings, http: httpx.Client) -> None:
+        self._settings = settings
+        self._http = http
+
+    @classmethod
+    def connect(
+        cls,
+        url: str | None = None,
+        socket: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 10.0,
+    ) -> Self:
+        """A client for the daemon at ``url`` or on the Unix socket ``socket``; without both it is looked for.
+
+        The places are CBOX_INIT_API_SOCKET, /var/run/cbox-init.sock, /tmp/cbox-init.sock,
+        /run/cbox-init.sock and http://localhost:9180. The token, from the argument or from
+        CBOX_INIT_API_AUTH, is sent over TCP alone. ``timeout_s`` limits each wait for the daemon, in
+        seconds. Proxies of the environment are not used. Raises ClientError for a URL or a token that
+        cannot be one, and DaemonUnreachable when nothing listens on ``socket``.
+        """
+        import httpx
+
+        from cbox_init.client.settings import Settings
+
+        settings = Settings.of(url, socket, token, timeout_s)
+        transport = httpx.HTTPTransport(
+            verify=settings.verify(), uds=settings.address.socket, trust_env=False
+        )
+        http = httpx.Client(
+            transport=transport,
+            base_url=settings.address.url,
+            headers=settings.headers,
+            timeout=settings.timeout(),
+            trust_env=False,
+        )
+        return cls(settings, http)
+
+    @property
+    def address(self) -> str:
+        """The URL or the path of the socket that this client speaks to."""
+        return str(self._settings.address)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def health(self) -> Health:
+        """Whether the API answers. Needs no token."""
+        return self._send(calls.health())
+
+    def openapi(self) -> dict[str, object]:
+        """The OpenAPI document of the API."""
+        return self._send(calls.openapi())
+
+    def processes(self) -> tuple[ProcessEntry, ...]:
+        """All processes with their instances, in the order of the configuration file."""
+        return (self._send(calls.processes())).processes
+
+    def status(self, name: str) -> ProcessEntry:
+        """One process with its instances. Raises UnknownProcess."""
+        return calls.entry_of(name, self.processes())
+
+    def process(self, name: str) -> ProcessDetail:
+        """The configuration of one process, secrets masked."""
+        return self._send(calls.process(name))
+
+    def start(self, name: str) -> ActionReply:
+        """Have the process run. Returns when the daemon has taken the command, not when done."""
+        return self._send(calls.act(name, "start"))
+
+    def stop(self, name: str) -> ActionReply:
+        """Have every instance stopped. Returns when the daemon has taken the command, not when done."""
+        return self._send(calls.act(name, "stop"))
+
+    def restart(self, name: str) -> ActionReply:
+        """Have every instance replaced. Returns when the daemon has taken the command, not when done."""
+        return self._send(calls.act(name, "restart"))
+
+    def scale(self, name: str, count: int) -> ScaleReply:
+        """Have ``count`` instances. Returns when the daemon has taken the command, not when done."""
+        return self._send(calls.scale(name, count))
+
+    def scale_by(self, name: str, delta: int, *, timeout_s: float = 120.0) -> ScaledReply:
+        """Have ``delta`` instances more, or fewer; not below 0. Returns when that is done.
+
+        The daemon adds to the number that it has, so two callers at once both count. After ``timeout_s``
+        DaemonUnreachable is raised; the command stands all the same.
+        """
+        return self._send(calls.scale_by(name, delta), timeout_s)
+
+    def logs(
+        self, name: str | None = None, *, limit: int = 100, level: Level | None = None, order: Order = "desc"
+    ) -> LogList:
+        """The last ``limit`` (1 to 10000) log lines of one process, or of all together.
+
+        ``level`` leaves out what is below it; ``order`` is newest first ("desc") or oldest first ("asc").
+        """
+        return self._send(calls.logs(name, limit, level, order))
+
+    @contextmanager
+    def follow(self, *names: str, level: Level | None = None) -> Iterator[Iterator[LogRecord]]:
+        """New log lines of the named processes, or of all, from the moment of entering on.
+
+            with client.follow("web") as records:
+                for record in records: ...
+
+        A MissedEvent among them says how many lines were dropped at that place since the reader was too
+        slow. The iteration ends when the daemon ends the stream, and raises DaemonUnreachable when it breaks.
+        """
+        from cbox_init.client.failures import translated
+        from cbox_init.client.stream import SILENCE_S
+
+        address = self._settings.address
+        request = self._http.build_request(
+            "GET",
+            calls.log_stream(names, level),
+            headers={"Accept": "text/event-stream"},
+            timeout=self._settings.timeout(SILENCE_S),
+        )
+        with translated(address):
+            response = self._http.send(request, stream=True)
+        try:
+            if response.status_code != 200:
+                with translated(address):
+                    response.read()
+                raise refusal(response.status_code, response.content, address)
+            check_event_stream(response.headers.get("Content-Type", ""), address)
+            yield self._records(response)
+        finally:
+            response.close()
+
+    def _records(self, response: httpx.Response) -> Iterator[LogRecord]:
+        from cbox_init.client.failures import translated
+
+        events = LogEvents()
+        with translated(self._settings.address):
+            for chunk in response.iter_bytes():
+                yield from events.feed(chunk)
+
+    def _send(self, call: Call[_Reply], timeout_s: float | None = None) -> _Reply:
+        from cbox_init.client.failures import translated
+
+        settings = self._settings
+        with translated(settings.address):
+            response = self._http.request(
+                call.method,
+                call.path,
+                content=call.body,
+                headers=call.headers(),
+                timeout=settings.timeout(timeout_s),
+            )
+        return read_answer(response.status_code, response.content, call.reply, settings.address)

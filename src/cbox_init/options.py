@@ -1,0 +1,139 @@
+"""The options of ``serve``: one table for the quick parser here and for click's help and errors.
+
+The daemon must start fast, so the ordinary ways to start it are read here without click. What this parser
+does not know exactly (help, mistakes, other spellings) it leaves to click, which reads the same table.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ServeOptions(NamedTuple):
+    """What ``serve`` was asked on the command line; an option that was not given is None or False."""
+
+    config: str | None = None
+    dry_run: bool = False
+    watch: bool = False
+    php_fpm_profile: str | None = None
+    autotune_memory_threshold: float | None = None
+    skip_permission_setup: bool = False
+    skip_runtime_validation: bool = False
+
+    def without_effect(self) -> tuple[str, ...]:
+        """The options that were given and are accepted, but change nothing in this version."""
+        return tuple(
+            option.flags[0]
+            for option in SERVE_OPTIONS
+            if not option.in_effect and not _is_absent(getattr(self, option.field))
+        )
+
+
+def _is_absent(value: object) -> bool:
+    return value is None or value is False  # 0.0 is a value
+
+
+class ServeOption(NamedTuple):
+    """One option: the field of ServeOptions that it sets, its spellings, what it takes, its help."""
+
+    field: str
+    flags: tuple[str, ...]
+    kind: Literal["flag", "text", "number"]
+    help: str
+    metavar: str | None = None
+    in_effect: bool = True
+
+
+SERVE_OPTIONS = (
+    ServeOption(
+        "config",
+        ("--config", "-c"),
+        "text",
+        "Configuration file; without it CBOX_INIT_CONFIG and the usual places are tried.",
+        "FILE",
+    ),
+    ServeOption(
+        "dry_run", ("--dry-run",), "flag", "Check the configuration, show what would start, start nothing."
+    ),
+    ServeOption(
+        "watch",
+        ("--watch", "--dev"),
+        "flag",
+        "Reload when the configuration file changes.",
+        in_effect=False,
+    ),
+    ServeOption(
+        "php_fpm_profile",
+        ("--php-fpm-profile",),
+        "text",
+        "Size PHP-FPM for this container: dev, light, medium, heavy or bursty.",
+        "PROFILE",
+        in_effect=False,
+    ),
+    ServeOption(
+        "autotune_memory_threshold",
+        ("--autotune-memory-threshold",),
+        "number",
+        "Share of the memory limit that PHP-FPM may use, such as 0.75.",
+        "SHARE",
+        in_effect=False,
+    ),
+    ServeOption(
+        "skip_permission_setup",
+        ("--skip-permission-setup",),
+        "flag",
+        "Leave the owner and mode of the application's directories alone.",
+    ),
+    ServeOption(
+        "skip_runtime_validation",
+        ("--skip-runtime-validation",),
+        "flag",
+        "Do not run php-fpm -t and nginx -t before the start.",
+    ),
+)
+
+_BY_FLAG = {flag: option for option in SERVE_OPTIONS for flag in option.flags}
+
+
+def parse_serve(arguments: Sequence[str]) -> ServeOptions | None:
+    """The options, when ``arguments`` are those of ``serve`` in a form known exactly; else None.
+
+    ``serve`` itself may be left out, or stand behind options. The last of a repeated option counts.
+    """
+    values: dict[str, str | float | bool] = {}
+    named = False
+    words = iter(arguments)
+    for word in words:
+        if word == "serve" and not named:
+            named = True
+            continue
+        flag, equals, value = word.partition("=")
+        option = _BY_FLAG.get(flag)
+        if option is None or (equals and (option.kind == "flag" or not flag.startswith("--"))):
+            return None
+        if option.kind == "flag":
+            values[option.field] = True
+            continue
+        if not equals:
+            value = next(words, "-")
+            if value.startswith("-"):
+                return None
+        if option.kind == "text":
+            values[option.field] = value
+            continue
+        try:
+            values[option.field] = float(value)
+        except ValueError:
+            return None
+    return ServeOptions(**values)  # type: ignore[arg-type]
+
+
+def begins_serve(arguments: Sequence[str]) -> bool:
+    """Whether the first word is an option of ``serve``, so that ``serve`` is meant though it is not named."""
+    if not arguments:
+        return False
+    word = arguments[0]
+    return word.partition("=")[0] in _BY_FLAG or (not word.startswith("--") and word[:2] in _BY_FLAG)

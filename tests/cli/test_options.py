@@ -1,0 +1,117 @@
+"""The quick parser of serve's options, held against click's reading of the same table."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbox_init.cli import daemon, launch
+from cbox_init.cli.app import commands
+from cbox_init.options import SERVE_OPTIONS, ServeOptions, begins_serve, parse_serve
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], ServeOptions()),
+        (["serve"], ServeOptions()),
+        (["-c", "x.yaml"], ServeOptions(config="x.yaml")),
+        (["serve", "--config=x.yaml", "--dry-run"], ServeOptions(config="x.yaml", dry_run=True)),
+        (["--dry-run", "serve"], ServeOptions(dry_run=True)),
+        (["--config", "serve"], ServeOptions(config="serve")),
+        (["--config="], ServeOptions(config="")),
+        (["-c", "a", "-c", "b"], ServeOptions(config="b")),
+        (["--dev"], ServeOptions(watch=True)),
+        (["--watch"], ServeOptions(watch=True)),
+        (["--php-fpm-profile=medium"], ServeOptions(php_fpm_profile="medium")),
+        (["--autotune-memory-threshold", "0.8"], ServeOptions(autotune_memory_threshold=0.8)),
+        (
+            ["--skip-permission-setup", "--skip-runtime-validation"],
+            ServeOptions(skip_permission_setup=True, skip_runtime_validation=True),
+        ),
+    ],
+)
+def test_the_ordinary_ways_to_start_are_known(arguments: list[str], options: ServeOptions) -> None:
+    assert parse_serve(arguments) == options
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list"],
+        ["--help"],
+        ["serve", "--help"],
+        ["--version"],
+        ["serve", "serve"],
+        ["serve", "extra"],
+        ["-c"],
+        ["-c", "--dry-run"],
+        ["-c=x"],
+        ["-cx"],
+        ["--conf", "x"],
+        ["--dry-run=yes"],
+        ["--autotune-memory-threshold", "much"],
+        ["--autotune-memory-threshold"],
+        ["--", "serve"],
+        [""],
+    ],
+)
+def test_everything_else_is_left_to_click(arguments: list[str]) -> None:
+    assert parse_serve(arguments) is None
+
+
+_words = st.lists(
+    st.sampled_from(["serve", "x", "0.5", "list", "--dry-run=1", "-cx", "--"])
+    | st.sampled_from([flag for option in SERVE_OPTIONS for flag in option.flags])
+    | st.sampled_from(["--config=a", "--php-fpm-profile=b", "--autotune-memory-threshold=2"]),
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(_words)
+def test_click_reads_the_same(arguments: list[str]) -> None:
+    options = parse_serve(arguments)
+    if options is None or not arguments:
+        return
+    seen: list[ServeOptions] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "launch", seen.append)
+        with commands.make_context("cbox-init", list(arguments)) as context:
+            commands.invoke(context)
+    assert seen == [options]
+
+
+def test_help_names_every_option_of_the_table() -> None:
+    text = daemon.serve.get_help(click.Context(daemon.serve))
+    for option in SERVE_OPTIONS:
+        assert all(flag in text for flag in option.flags)
+
+
+def test_an_option_of_serve_in_front_means_serve() -> None:
+    assert begins_serve(["--php-fpm-profile=medium"])
+    assert begins_serve(["-cfile"])
+    assert not begins_serve([])
+    assert not begins_serve(["--url", "x", "list"])
+
+
+def test_options_without_effect_are_named() -> None:
+    assert ServeOptions(config="x", dry_run=True, skip_permission_setup=True).without_effect() == ()
+    given_ = ServeOptions(watch=True, php_fpm_profile="dev", autotune_memory_threshold=0.0)
+    assert given_.without_effect() == ("--watch", "--php-fpm-profile", "--autotune-memory-threshold")
+
+
+def test_the_way_to_the_daemon_imports_nothing_of_the_command_line() -> None:
+    program = (
+        "import sys, cbox_init.__main__ as main, cbox_init.cli.launch\n"
+        "assert main.parse_serve(['serve', '-c', 'x', '--autotune-memory-threshold', '1'])\n"
+        "slow = {'click', 'rich', 'httpx', 'argparse', 'asyncio', 'inspect', 'msgspec'} & set(sys.modules)\n"
+        "assert not slow, slow\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,396 @@
+"""Both clients against a real HTTP server: what they send, what they make of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from queue import Queue
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import pytest
+
+from cbox_init.client import (
+    ActionReply,
+    ApiError,
+    AsyncClient,
+    Client,
+    ClientError,
+    DaemonUnreachable,
+    Health,
+    MissedEvent,
+    ScaledReply,
+    ScaleReply,
+    UnknownProcess,
+)
+
+from .fake import Answer, FakeDaemon, event, fake_daemon, instance, line, listed, process, raw_server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+BASE = "/api/v1"
+WEB = f"{BASE}/processes/web"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "api.sock")
+
+
+@pytest.fixture
+def daemon(path: str) -> Iterator[FakeDaemon]:
+    with fake_daemon(path) as daemon:
+        yield daemon
+
+
+def both(
+    path: str,
+    ordinary: Callable[[Client], T],
+    asynchronous: Callable[[AsyncClient], Awaitable[T]],
+    *,
+    timeout_s: float = 5.0,
+) -> T:
+    """What a call gives, the same from both clients."""
+
+    async def run() -> T:
+        async with AsyncClient.connect(socket=path, timeout_s=timeout_s) as client:
+            return await asynchronous(client)
+
+    with Client.connect(socket=path, timeout_s=timeout_s) as client:
+        first = ordinary(client)
+    second = asyncio.run(run())
+    assert second == first
+    return first
+
+
+def error_of(path: str, kind: type[ClientError], *, timeout_s: float = 5.0) -> str:
+    """The text of the error that a call for the list raises, the same from both clients."""
+
+    async def run() -> None:
+        async with AsyncClient.connect(socket=path, timeout_s=timeout_s) as client:
+            await client.processes()
+
+    with pytest.raises(kind) as ordinary, Client.connect(socket=path, timeout_s=timeout_s) as client:
+        client.processes()
+    with pytest.raises(kind) as asynchronous:
+        asyncio.run(run())
+    assert str(ordinary.value) == str(asynchronous.value)
+    assert "\n" not in str(ordinary.value)
+    return str(ordinary.value)
+
+
+def test_health(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"GET {BASE}/health"] = Answer({"status": "healthy"})
+    assert both(path, Client.health, AsyncClient.health) == Health("healthy")
+
+
+def test_openapi(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"GET {BASE}/openapi.json"] = Answer({"openapi": "3.1.0"})
+    assert both(path, Client.openapi, AsyncClient.openapi) == {"openapi": "3.1.0"}
+
+
+def test_the_list_and_one_of_it(daemon: FakeDaemon, path: str) -> None:
+    web, queue = process(instance()), process(name="queue")
+    daemon.answers[f"GET {BASE}/processes"] = listed(web, queue)
+    assert both(path, Client.processes, AsyncClient.processes) == (web, queue)
+    assert both(path, lambda c: c.status("queue"), lambda c: c.status("queue")) == queue
+    with pytest.raises(UnknownProcess, match="process not found: nobody"):
+        both(path, lambda c: c.status("nobody"), lambda c: c.status("nobody"))
+
+
+def test_members_that_this_version_does_not_know_do_not_confuse(daemon: FakeDaemon, path: str) -> None:
+    entry = {**msgspec.to_builtins(process(instance())), "tomorrow": {"x": 1}, "state": "frozen"}
+    daemon.answers[f"GET {BASE}/processes"] = Answer({"processes": [entry], "more": 1})
+    with Client.connect(socket=path) as client:
+        assert client.status("web").state == "frozen"
+
+
+def test_the_configuration_of_a_process(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"GET {WEB}"] = Answer({"process": "web", "config": {"scale": 2}})
+    detail = both(path, lambda c: c.process("web"), lambda c: c.process("web"))
+    assert (detail.process, detail.config) == ("web", {"scale": 2})
+
+
+def test_commands(daemon: FakeDaemon, path: str) -> None:
+    for action in ("start", "stop", "restart"):
+        reply = {"message": f"{action} initiated", "process": "web", "change": "an addition"}
+        daemon.answers[f"POST {WEB}/{action}"] = Answer(reply, 202)
+    assert both(path, lambda c: c.start("web"), lambda c: c.start("web")).message == "start initiated"
+    assert both(path, lambda c: c.stop("web"), lambda c: c.stop("web")).message == "stop initiated"
+    expected = ActionReply("restart initiated", "web")
+    assert both(path, lambda c: c.restart("web"), lambda c: c.restart("web")) == expected
+    assert {sent.body for sent in daemon.sent} == {b""}
+
+
+def test_scale(daemon: FakeDaemon, path: str) -> None:
+    reply = {"message": "scale initiated", "process": "web", "scale": 3}
+    daemon.answers[f"POST {WEB}/scale"] = Answer(reply, 202)
+    assert both(path, lambda c: c.scale("web", 3), lambda c: c.scale("web", 3)) == ScaleReply(
+        "scale initiated", "web", 3
+    )
+    assert {sent.body for sent in daemon.sent} == {b'{"scale":3}'}
+    assert {sent.headers["content-type"] for sent in daemon.sent} == {"application/json"}
+
+
+def test_scale_by(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"POST {WEB}/scale"] = Answer({"status": "scaled", "process": "web", "delta": -1})
+    reply = both(path, lambda c: c.scale_by("web", -1), lambda c: c.scale_by("web", -1))
+    assert reply == ScaledReply(status="scaled", process="web", delta=-1)
+    assert {sent.body for sent in daemon.sent} == {b'{"delta":-1}'}
+
+
+def test_logs(daemon: FakeDaemon, path: str) -> None:
+    answer = Answer({"scope": "stack", "limit": 100, "count": 1, "logs": [line("hello")]})
+    daemon.answers[f"GET {BASE}/logs?limit=100&order=desc"] = answer
+    daemon.answers[f"GET {WEB}/logs?limit=5&order=asc&level=warn"] = answer
+    assert both(path, Client.logs, AsyncClient.logs).logs == (line("hello"),)
+    both(
+        path,
+        lambda c: c.logs("web", limit=5, level="warn", order="asc"),
+        lambda c: c.logs("web", limit=5, level="warn", order="asc"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "segment"),
+    [
+        ("a/b", "a%2Fb"),
+        ("a b?c#d", "a%20b%3Fc%23d"),
+        ("..", "%2E%2E"),
+        (".", "%2E"),
+        ("...", "..."),
+        ("grün", "gr%C3%BCn"),
+        ("100%", "100%25"),
+    ],
+)
+def test_names_are_encoded(daemon: FakeDaemon, path: str, name: str, segment: str) -> None:
+    sent = f"{BASE}/processes/{segment}/stop"
+    daemon.answers[f"POST {sent}"] = Answer({"message": "stop initiated", "process": name}, 202)
+    assert both(path, lambda c: c.stop(name), lambda c: c.stop(name)).process == name
+
+
+def test_an_empty_name_is_refused_here() -> None:
+    with pytest.raises(ClientError, match="is empty"), Client.connect("http://localhost:1") as client:
+        client.stop("")
+
+
+def test_over_tcp_below_a_path_with_a_token() -> None:
+    with fake_daemon() as daemon:
+        daemon.answers[f"GET /base{BASE}/health"] = Answer({"status": "healthy"})
+        with Client.connect(f"{daemon.url}/base/", token=" Bearer secret\n") as client:
+            assert client.health().status == "healthy"
+            assert client.address == f"{daemon.url}/base"
+        assert daemon.sent[0].headers["authorization"] == "Bearer secret"
+
+
+def test_the_token_of_the_environment_is_for_tcp_alone(
+    daemon: FakeDaemon, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CBOX_INIT_API_AUTH", "secret")
+    with fake_daemon() as over_tcp:
+        for fake, address in ((over_tcp, (over_tcp.url, None)), (daemon, (None, path))):
+            fake.answers[f"GET {BASE}/health"] = Answer({"status": "healthy"})
+            with Client.connect(*address) as client:
+                client.health()
+        assert over_tcp.sent[0].headers["authorization"] == "Bearer secret"
+        assert "authorization" not in daemon.sent[0].headers
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "grün"])
+def test_a_token_that_no_header_can_carry(token: str) -> None:
+    with pytest.raises(ClientError, match="token has characters"):
+        Client.connect("http://localhost:1", token=token)
+
+
+def test_proxies_of_the_environment_are_not_used(
+    daemon: FakeDaemon, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    daemon.answers[f"GET {BASE}/health"] = Answer({"status": "healthy"})
+    both(path, Client.health, AsyncClient.health)
+    with fake_daemon() as over_tcp:
+        over_tcp.answers[f"GET {BASE}/health"] = Answer({"status": "healthy"})
+        with Client.connect(over_tcp.url) as client:
+            assert client.health().status == "healthy"
+
+
+# -- refusals and bad luck -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "text"),
+    [
+        (Answer({"error": "unauthorized"}, 401), 401, "--token or in CBOX_INIT_API_AUTH"),
+        (Answer({"error": "cannot scale web: it is locked"}, 409), 409, "cannot scale web: it is locked"),
+        (Answer({"error": "invalid", "details": ["a", "b"]}, 422), 422, "invalid: a; b"),
+        (Answer(b"<html>Bad Gateway</html>", 502), 502, "status 502 and no reason"),
+        (Answer({"error": 7}, 500), 500, "status 500 and no reason"),
+        (Answer(b"", 301), 301, "status 301"),
+        (Answer({"error": "x" * 10_000}, 400), 400, "x…"),
+        (Answer(b"<html>Welcome</html>"), 200, "not the API of cbox-init"),
+        (Answer({"processes": 1}), 200, "not the API of cbox-init"),
+        (Answer(b'{"processes":"\xff"}'), 200, "not the API of cbox-init"),
+        (Answer(b""), 200, "not the API of cbox-init"),
+    ],
+)
+def test_what_is_refused_says_why(
+    daemon: FakeDaemon, path: str, answer: Answer, status: int, text: str
+) -> None:
+    daemon.answers[f"GET {BASE}/processes"] = answer
+    with pytest.raises(ApiError) as caught, Client.connect(socket=path) as client:
+        client.processes()
+    assert caught.value.status == status
+    assert text in str(caught.value)
+    assert len(str(caught.value)) < 700
+    assert error_of(path, ApiError) == str(caught.value)
+
+
+def test_nothing_is_there(path: str) -> None:
+    message = error_of(path, DaemonUnreachable)
+    assert message == (
+        f"no daemon answers at {path}: is cbox-init running? "
+        "start it with `cbox-init serve`, or say where it is with --url"
+    )
+
+
+def test_a_dead_socket_is_there(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+    assert error_of(path, DaemonUnreachable).startswith(f"no daemon answers at {path}: is cbox-init running?")
+
+
+def test_no_daemon_on_the_port() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        with (
+            pytest.raises(DaemonUnreachable, match=f"no daemon answers at {url}:"),
+            Client.connect(url) as client,
+        ):
+            client.health()
+
+
+def test_a_daemon_that_hangs(path: str) -> None:
+    def behave(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    with raw_server(path, behave):
+        assert "does not answer in time" in error_of(path, DaemonUnreachable, timeout_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"", "closed the connection before its answer was complete"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "closed the connection before its answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not speak HTTP as cbox-init does"),
+        (b"\x00\xff\x00\xff\r\n\r\n", "does not speak HTTP as cbox-init does"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno", "does not speak HTTP"),
+    ],
+)
+def test_a_daemon_that_talks_nonsense(path: str, answer: bytes, text: str) -> None:
+    def behave(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with raw_server(path, behave):
+        assert text in error_of(path, DaemonUnreachable)
+
+
+# -- the stream ----------------------------------------------------------------------------------------
+
+STREAM = f"GET {BASE}/logs/stream"
+
+
+async def followed(path: str, *names: str) -> list[object]:
+    async with AsyncClient.connect(socket=path) as client, client.follow(*names) as records:
+        return [record async for record in records]
+
+
+def follow(path: str, *names: str) -> list[object]:
+    """What the stream yields until its end, the same from both clients."""
+    with Client.connect(socket=path) as client, client.follow(*names) as records:
+        seen: list[object] = list(records)
+    assert asyncio.run(followed(path, *names)) == seen
+    return seen
+
+
+def stream(*chunks: bytes, complete: bool = True) -> Answer:
+    return Answer(content_type="text/event-stream; charset=utf-8", chunks=chunks, complete=complete)
+
+
+def test_follow_yields_lines_and_what_was_missed(daemon: FakeDaemon, path: str) -> None:
+    one, two = event(line("one")), event(line("zwei ü", 1))
+    middle = two.index("ü".encode()) + 1
+    missed = b'event: missed\ndata: {"count":7}\n\n: keepalive\n\nevent: new\ndata: ?\n\n'
+    daemon.answers[STREAM] = stream(one + two[:middle], two[middle:] + missed)
+    assert follow(path) == [line("one"), line("zwei ü", 1), MissedEvent(7)]
+
+
+def test_follow_names_processes(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"{STREAM}?process=a%26b&process=web"] = stream()
+    assert follow(path, "a&b", "web") == []
+
+
+def test_a_stream_that_breaks_gives_what_came_and_says_so(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[STREAM] = stream(event(line("one")), complete=False)
+    seen = []
+    with (
+        pytest.raises(DaemonUnreachable, match="closed the connection before its answer was complete"),
+        Client.connect(socket=path) as client,
+        client.follow() as records,
+    ):
+        for record in records:
+            seen.append(record)
+    assert seen == [line("one")]
+    with pytest.raises(DaemonUnreachable, match="closed the connection"):
+        asyncio.run(followed(path))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (Answer({"error": "process not found: nobody"}, 404), ApiError, "process not found: nobody"),
+        (Answer({"processes": []}), ApiError, "sends no stream of events"),
+        (stream(b"event: log\ndata: {}\n\n"), ClientError, "a record that is none"),
+        (stream(b"event: log\ndata: ?\n\n"), ClientError, "a record that is none"),
+    ],
+)
+def test_a_stream_that_is_none(
+    daemon: FakeDaemon, path: str, answer: Answer, kind: type[ClientError], text: str
+) -> None:
+    daemon.answers[STREAM] = answer
+    with pytest.raises(kind, match=text):
+        follow(path)
+    with pytest.raises(kind, match=text):
+        asyncio.run(followed(path))
+
+
+def test_leaving_early_closes_the_connection(path: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = event(line("one"))
+    ended: Queue[bytes] = Queue()
+
+    def behave(connection: socket.socket) -> None:
+        if not connection.recv(65536):
+            return  # only seen whether anyone listens
+        connection.sendall(head + b"%x\r\n%s\r\n" % (len(data), data))
+        connection.settimeout(10)
+        ended.put(connection.recv(1))
+
+    async def one() -> object:
+        async with AsyncClient.connect(socket=path) as client, client.follow() as records:
+            return await anext(records)
+
+    with raw_server(path, behave):
+        with Client.connect(socket=path) as client, client.follow() as records:
+            assert next(records) == line("one")
+        assert ended.get(timeout=10) == b""
+        assert asyncio.run(one()) == line("one")
+        assert ended.get(timeout=10) == b""
