@@ -29,7 +29,7 @@ check: $(VENV)/.installed-check ## lint, formatting, types, and the direction of
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.made ## measure cbox-init beside its peers (see bench/README.md)
+bench: $(VENV)/.installed ## measure cbox-init beside its peers (see bench/README.md)
 	@.ci/packages bench
 	@exec $(VENV)/bin/python -m bench $(ARGS)
 

@@ -1,0 +1,1 @@
+"""cbox-init beside its peers, doing the same work in the same run. `python -m bench` starts it."""

@@ -1,0 +1,5 @@
+"""What can go wrong in a benchmark."""
+
+
+class BenchError(Exception):
+    """A measurement, or what it needs, failed; the message says which and how."""

@@ -1,0 +1,13 @@
+"""The programs of the comparison, one a file. A new one is a class like these and a line in ALL."""
+
+from bench.peers.base import Peer
+from bench.peers.cbox_init import CboxInit
+from bench.peers.circus import Circus
+from bench.peers.pm2 import Pm2
+from bench.peers.s6 import S6
+from bench.peers.supervisord import Supervisord
+
+__all__ = ["ALL", "Peer"]
+
+# cbox-init first: the others are compared with it.
+ALL: tuple[Peer, ...] = (CboxInit(), Supervisord(), Circus(), S6(), Pm2())

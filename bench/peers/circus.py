@@ -1,0 +1,39 @@
+"""circus, from PyPI. It answers over ZeroMQ, so that its list is asked for with its own command."""
+
+from bench import workspace
+from bench.peers.base import Launch, Work
+
+CONFIG = """\
+[circus]
+endpoint = ipc://{directory}/endpoint
+pubsub_endpoint = ipc://{directory}/pubsub
+check_delay = {check_delay}
+loglevel = WARNING
+
+[watcher:child]
+cmd = {program}
+numprocesses = {children}
+copy_env = true
+"""
+
+# Seconds between two looks for dead children, 5 unless told. Quicker ones slow down its start.
+CHECK_DELAY = 0.1
+LEAST_CHECK_DELAY = 0.01
+
+
+class Circus:
+    name = "circus"
+
+    def prepare(self) -> str:
+        self._programs = workspace.install_pypi_peers()
+        return workspace.installed_version(self._programs, "circus")
+
+    def launch(self, work: Work) -> Launch:
+        file = work.directory / "circus.ini"
+        check_delay = LEAST_CHECK_DELAY if work.quick_respawn else CHECK_DELAY
+        file.write_text(CONFIG.format(check_delay=check_delay, **work._asdict()))
+        client = [str(self._programs / "circusctl"), "--endpoint", f"ipc://{work.directory}/endpoint"]
+        return Launch(
+            argv=[str(self._programs / "circusd"), str(file)],
+            list_command=[*client, "stats"],
+        )

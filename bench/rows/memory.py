@@ -1,0 +1,43 @@
+"""Memory of the peer's own processes, in all, with 100 children: before and after requests for the list."""
+
+import subprocess
+
+from bench import client, procfs
+from bench.daemon import Daemon
+from bench.figures import Figure
+from bench.rows.base import Effort, Row, Start
+
+_CHILDREN = 100
+_REQUESTS = 200
+_COMMANDS = 5  # each is a whole program to start
+
+RSS = Figure("memory_rss", "memory with 100 children, resident", "MB")
+PRIVATE = Figure("memory_private", "memory with 100 children, private", "MB")
+RSS_AFTER = Figure("memory_rss_after", "after API calls, resident", "MB")
+PRIVATE_AFTER = Figure("memory_private_after", "after API calls, private", "MB")
+
+
+def measure(start: Start, effort: Effort) -> dict[str, float]:
+    with start(_CHILDREN) as daemon:
+        daemon.wait_up()
+        daemon.settle()
+        before = procfs.memory(daemon.supervisors())
+        found = {RSS.key: before.rss / 1e6, PRIVATE.key: before.private / 1e6}
+        if _ask(daemon):
+            daemon.settle()
+            after = procfs.memory(daemon.supervisors())
+            found |= {RSS_AFTER.key: after.rss / 1e6, PRIVATE_AFTER.key: after.private / 1e6}
+        return found
+
+
+def _ask(daemon: Daemon) -> bool:
+    """Ask for the list, many times; return False where there is no such thing."""
+    if daemon.launch.list_request:
+        client.ask(daemon.launch.list_request, _REQUESTS)
+    elif daemon.launch.list_command:
+        for _ in range(_COMMANDS):
+            subprocess.run(daemon.launch.list_command, check=True, capture_output=True)
+    return bool(daemon.launch.list_request or daemon.launch.list_command)
+
+
+ROW = Row("memory", (RSS, PRIVATE, RSS_AFTER, PRIVATE_AFTER), measure)
