@@ -89,6 +89,9 @@ class House:
     async def until_state(self, name: str, state: State) -> None:
         await self.until(lambda: self.state(name) is state)
 
+    async def until_restarted(self, name: str, times: int) -> None:
+        await self.until(lambda: self.instance(name).restart_count == times)
+
     async def ended(self) -> int:
         await self.until(lambda: self.exit_code is not None)
         assert self.exit_code is not None

@@ -55,7 +55,7 @@ async def test_a_long_enough_uptime_makes_the_budget_new(build: Build) -> None:
         await house.until_state("web", State.RUNNING)
         await house.until(lambda: house.runtime.unix() - (house.instance("web").started_at or 0) > 0.002)
         os.kill(house.pids("web")[0], signal.SIGKILL)
-        await house.until(lambda wanted=expected: house.instance("web").restart_count == wanted)
+        await house.until_restarted("web", expected)
 
 
 @pytest.mark.parametrize(

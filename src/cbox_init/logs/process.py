@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block
     from cbox_init.logs.sink import Sink
 
+_FEW_CAPTURES = 16
+"""Closed captures are forgotten when their number may have doubled, not at each new one: a process can have
+thousands of instances."""
+
 
 class ProcessLog:
     """Takes the lines of all instances of one process.
@@ -47,6 +51,7 @@ class ProcessLog:
         self._labels = dict(labels)
         self._threshold = max(level, min_level)
         self._captures: list[Capture] = []
+        self._forget_closed_at = _FEW_CAPTURES
 
     def update(self, *, labels: Mapping[str, str], min_level: Level) -> None:
         """Use these from the next line on, for the captures that are open as well."""
@@ -61,7 +66,9 @@ class ProcessLog:
 
         The descriptors are closed here: when their last writer has gone, or by ``close``.
         """
-        self._captures = [capture for capture in self._captures if not capture.closed]
+        if len(self._captures) >= self._forget_closed_at:
+            self._captures = [capture for capture in self._captures if not capture.closed]
+            self._forget_closed_at = 2 * len(self._captures) + _FEW_CAPTURES
         capture = Capture(
             tuple(
                 self._stream(instance_id, name, fd)
