@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.states import State
 from cbox_init.core.summary import process_state
 from cbox_init.supervisor.launch import instance_id
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from cbox_init.config.model import ProcessConfig, ProcessType
     from cbox_init.core.decide import Desired
     from cbox_init.core.gate import Gate
-    from cbox_init.core.states import State
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
@@ -93,5 +93,5 @@ def _describe_instance(name: str, instance: Instance, *, now: float, unix: float
         restart_count=instance.restart_count,
         next_restart_at=unix + instance.due_at - now if waiting else None,
         exit_code=instance.ending.exit_code if instance.ending else None,
-        reason=instance.reason,
+        reason=None if instance.state is State.COMPLETED else instance.reason,
     )
