@@ -1,0 +1,180 @@
+"""Commands, exits and time in any order; ``invariants`` says what holds throughout.
+
+``HYPOTHESIS_PROFILE=thorough`` plays a hundred thousand histories.
+"""
+
+from __future__ import annotations
+
+import os
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbox_init.config.model import RestartPolicyName
+from cbox_init.core.instance import KILL_AGAIN_S, Phase
+from tests.core.cases import restart_rules, stop_rules
+from tests.core.invariants import ROUNDING_S, CheckedWorld
+from tests.core.world import Breed, Descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.core.decide import Action
+
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+histories = settings(deadline=None, max_examples=100_000 if THOROUGH else 1500)
+pytestmark = pytest.mark.timeout(0 if THOROUGH else 60)
+
+#: Longer than anything takes in these worlds.
+LONG_S = 1000.0
+MOST_INSTANCES = 4
+
+
+class Step(NamedTuple):
+    """A method of the world and what it is given. ``unseen``: the loop does not look before the next step."""
+
+    do: str
+    given: tuple[object, ...] = ()
+    unseen: bool = False
+
+    def happen(self, world: CheckedWorld) -> None:
+        getattr(world, self.do)(*self.given)
+        if not self.unseen:
+            world.look()
+
+
+def step(do: str, *given: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
+    return st.builds(Step, st.just(do), st.tuples(*given), st.booleans())
+
+
+breeds = st.builds(
+    Breed,
+    spawns=st.sampled_from([True, True, True, False]),
+    lives_s=st.sampled_from([inf, inf, 0.3, 2.0, 15.0]),
+    exit_code=st.sampled_from([0, 1]),
+    stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
+    descendants=st.sampled_from(Descendants),
+)
+steps = st.one_of(
+    step("start"),
+    step("stop"),
+    step("restart"),
+    step("scale", st.integers(0, MOST_INSTANCES)),
+    step("exit", st.integers(0, MOST_INSTANCES), st.sampled_from([0, 1, 139])),
+    step("breeds", breeds),
+    step("depends", st.sampled_from([(), ("db",), ("db", "cache")])),
+    step("advance", st.sampled_from([0.1, 0.5, 1.0, 5.0, 12.0, 20.0])),
+    step("look_briefly", st.integers(1, 3)),
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> CheckedWorld:
+    oneshot = draw(st.sampled_from([False, False, False, True]))
+    policies = [
+        policy for policy in RestartPolicyName if not oneshot or policy is not RestartPolicyName.ALWAYS
+    ]
+    return CheckedWorld(
+        restart_rules(
+            draw(st.sampled_from(policies)),
+            max_attempts=draw(st.integers(0, 3)),
+            initial_s=draw(st.sampled_from([0.0, 0.1, 1.0, 5.0])),
+            max_s=draw(st.sampled_from([0.0, 1.0, 8.0, 60.0])),
+            window_s=draw(st.sampled_from([-1.0, 0.0, 1.0, 10.0])),
+        ),
+        stop_rules(draw(st.sampled_from([0.0, 1.0, 10.0]))),
+        scale=draw(st.integers(0, 1 if oneshot else MOST_INSTANCES)),
+        oneshot=oneshot,
+    )
+
+
+@given(world=worlds(), history=st.lists(steps, max_size=40))
+@histories
+def test_whatever_happens(world: CheckedWorld, history: list[Step]) -> None:
+    for happening in history:
+        happening.happen(world)
+    world.look()
+
+    world.calm_down()
+    world.advance(LONG_S)
+    world.check_quiet()
+    quiet = dict(world.instances)
+    world.advance(LONG_S)
+    assert world.instances == quiet, "it does not stay as it was commanded"
+
+    world.stop()
+    world.advance(world.stop_rules.timeout_s + 2 * KILL_AGAIN_S)
+    world.check_quiet()
+
+
+@given(world=worlds(), history=st.lists(steps, max_size=40))
+@histories
+def test_a_stop_always_ends(world: CheckedWorld, history: list[Step]) -> None:
+    """Whatever was going on, and however the children behave."""
+    for happening in history:
+        happening.happen(world)
+    world.stop()
+    world.advance(world.stop_rules.timeout_s + KILL_AGAIN_S + ROUNDING_S)
+    assert not world.lives
+    world.check_quiet()
+
+
+class HealthyWorld(CheckedWorld):
+    """Nothing in it fails; a restart takes at most one instance down at a time."""
+
+    def carry_out(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            super().carry_out([action])
+            down = [one for one in self.instances.values() if one.phase is not Phase.RUNNING]
+            assert len(down) <= 1 or not self._began
+
+    _began = False
+
+    def begin(self) -> None:
+        """From now on all of it stays up."""
+        self.start()
+        self.look()
+        self._began = True
+
+
+healthy_breeds = st.builds(
+    Breed,
+    spawns=st.just(True),
+    lives_s=st.just(inf),
+    stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
+    descendants=st.sampled_from(Descendants),
+)
+harmless = st.one_of(
+    step("restart"),
+    step("start"),
+    step("depends", st.sampled_from([(), ("db",)])),
+    step("breeds", healthy_breeds),
+    step("advance", st.sampled_from([0.1, 1.0, 5.0, 12.0, 40.0])),
+    step("look_briefly", st.integers(1, 3)),
+)
+
+
+@given(
+    scale=st.integers(1, 6),
+    first=healthy_breeds,
+    timeout_s=st.sampled_from([0.0, 1.0, 10.0]),
+    history=st.lists(harmless, max_size=20),
+)
+@histories
+def test_a_restart_takes_one_healthy_instance_down_at_a_time(
+    scale: int, first: Breed, timeout_s: float, history: list[Step]
+) -> None:
+    world = HealthyWorld(restart_rules(), stop_rules(timeout_s), scale=scale)
+    world.breeds(first)
+    world.begin()
+    for happening in history:
+        happening.happen(world)
+    world.advance(LONG_S)
+    restarts = world.desired.generation
+    assert all(one.phase is Phase.RUNNING for one in world.instances.values())
+    assert all(one.generation == restarts for one in world.instances.values())
+    assert all((one.restart_count > 0) == (restarts > 0) for one in world.instances.values())
+    assert all(one.restart_count <= restarts for one in world.instances.values())

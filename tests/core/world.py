@@ -1,0 +1,309 @@
+"""One process and its children in a world of values, with its own clock.
+
+It carries out what ``decide`` asks for, and takes in what happens, as the supervisor's process loop does.
+Children do what their breed says: end by themselves, take their time to stop, ignore the stop signal, leave
+descendants behind.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+from cbox_init.core import gate as gates
+from cbox_init.core import instance as transitions
+from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Spawn, Stop, Wait, decide
+from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.restart import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.config.rules import RestartRules, StopRules
+
+#: One decision may lead to another, but each look comes to an end within so many.
+MOST_ROUNDS = 6
+#: So often at most the loop looks while a world of these tests goes on.
+MOST_LOOKS = 10_000
+
+
+class Descendants(Enum):
+    """What an instance leaves behind when its main process ends."""
+
+    NONE = "none"
+    OBEDIENT = "obedient"
+    STUBBORN = "stubborn"  # end when they are killed
+    FORKING = "forking"  # end when they are killed for the second time
+
+
+class Breed(NamedTuple):
+    """What the next children are like. ``inf`` is never."""
+
+    spawns: bool = True
+    lives_s: float = inf
+    exit_code: int = 1
+    stop_takes_s: float = 0.0
+    descendants: Descendants = Descendants.NONE
+
+
+class Life:
+    """What lives of one instance."""
+
+    def __init__(self, index: int, pid: int, breed: Breed, now: float) -> None:
+        self.index = index
+        self.pid = pid
+        self.breed = breed
+        self.main_alive = True
+        self.main_ends_at = now + breed.lives_s
+        self.exit_code = breed.exit_code
+        self.rest_alive = breed.descendants is not Descendants.NONE
+        self.rest_ends_at = inf
+        self.kills = 0
+        self.ending_since = inf
+
+    def told(self, now: float) -> None:
+        """The stop signal: to the whole group."""
+        self.ending_since = min(self.ending_since, now)
+        if self.main_alive and now + self.breed.stop_takes_s < self.main_ends_at:
+            self.main_ends_at, self.exit_code = now + self.breed.stop_takes_s, 143
+        if self.breed.descendants is Descendants.OBEDIENT:
+            self.rest_ends_at = min(self.rest_ends_at, now + self.breed.stop_takes_s)
+
+    def killed(self, now: float) -> None:
+        self.kills += 1
+        if self.main_alive and now < self.main_ends_at:
+            self.main_ends_at, self.exit_code = now, 137
+        if self.breed.descendants is not Descendants.FORKING or self.kills > 1:
+            self.rest_ends_at = now
+
+    def exits(self, exit_code: int, now: float) -> None:
+        self.main_ends_at, self.exit_code = now, exit_code
+
+    @property
+    def next_end_at(self) -> float:
+        return min(
+            self.main_ends_at if self.main_alive else inf, self.rest_ends_at if self.rest_alive else inf
+        )
+
+
+class World:
+    """A process under supervision. Commands and exits are seen in the next ``look``."""
+
+    def __init__(
+        self, restart_rules: RestartRules, stop_rules: StopRules, *, scale: int, oneshot: bool = False
+    ) -> None:
+        self.restart_rules = restart_rules
+        self.stop_rules = stop_rules
+        self.oneshot = oneshot
+        self.dependency_timeout_s = 20.0
+        self.breed = Breed()
+        self.waiting_for: tuple[str, ...] = ()
+        self.now = 1000.0
+        self.desired = Desired(run=False, scale=scale)
+        self.gate = gates.begin((), now=self.now, timeout_s=0.0)
+        self.instances: dict[int, Instance] = {}
+        self.lives: dict[int, Life] = {}
+        self.clearing: set[int] = set()
+        self.look_at = inf
+        self._last_pid = 0
+        self._made_of = f"{restart_rules}, {stop_rules}, scale={scale}, oneshot={oneshot}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._made_of})"
+
+    @property
+    def wanted(self) -> int:
+        return self.desired.scale if self.desired.run else 0
+
+    # -- commands and other news -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._begin_gate()
+        self.want(run=True, scale=self.desired.scale, starts=self.desired.starts + 1)
+
+    def stop(self) -> None:
+        self.want(run=False, scale=self.desired.scale)
+
+    def restart(self) -> None:
+        self._begin_gate()
+        self.want(run=True, scale=self.desired.scale, generation=self.desired.generation + 1)
+
+    def scale(self, count: int) -> None:
+        self.want(run=self.desired.run, scale=min(count, 1) if self.oneshot else count)
+
+    def want(
+        self, *, run: bool, scale: int, generation: int | None = None, starts: int | None = None
+    ) -> None:
+        before = self.desired
+        self.desired = Desired(
+            run=run,
+            scale=scale,
+            generation=before.generation if generation is None else generation,
+            starts=before.starts if starts is None else starts,
+        )
+        self.look_at = self.now
+
+    def depends(self, waiting_for: tuple[str, ...]) -> None:
+        """Its dependencies are not ready, or are (none are given)."""
+        self.waiting_for = waiting_for
+        self.look_at = self.now
+
+    def breeds(self, breed: Breed) -> None:
+        """What is spawned from now on is like this."""
+        self.breed = breed
+
+    def calm_down(self) -> None:
+        """From now on nothing fails and nothing is missing."""
+        self.breed = Breed()
+        self.depends(())
+        for life in self.lives.values():
+            if life.main_alive and life.ending_since == inf:
+                life.main_ends_at = inf
+
+    def exit(self, nth: int, exit_code: int) -> None:
+        """The main process of the ``nth`` of those that have one ends by itself."""
+        mains = [life for life in self.lives.values() if life.main_alive]
+        if mains:
+            mains[nth % len(mains)].exits(exit_code, self.now)
+            self.reap()
+
+    def reap(self) -> None:
+        """Take in who has ended until now."""
+        for life in self.lives.values():
+            if life.rest_ends_at <= self.now:
+                life.rest_alive = False
+                self.look_at = self.now
+            if life.main_alive and life.main_ends_at <= self.now:
+                life.main_alive = False
+                ending = Ending(life.exit_code, f"exited with code {life.exit_code}")
+                before = self.instances[life.index]
+                self.instances[life.index] = transitions.main_exited(before, ending, now=self.now)
+                self.clearing.add(life.index)
+                self.look_at = self.now
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def advance(self, seconds: float) -> None:
+        """Time passes; what falls due in it is looked at then."""
+        end = self.now + seconds
+        for _ in range(MOST_LOOKS):
+            ends_at = min((life.next_end_at for life in self.lives.values()), default=inf)
+            at = min(ends_at, self.look_at)
+            if at > end:
+                break
+            self.now = max(self.now, at)
+            self.reap()
+            self.look()
+        else:
+            raise AssertionError("a busy loop")
+        self.now = end
+
+    def look(self) -> None:
+        """Act until there is nothing to do now."""
+        self.clear()
+        self.look_at_gate()
+        for _ in range(MOST_ROUNDS):
+            actions = self.decide()
+            if not [action for action in actions if not isinstance(action, Wait)]:
+                break
+            self.carry_out(actions)
+        else:
+            raise AssertionError(f"no end to it: still {actions}")
+        self.note_next_look(actions)
+
+    def look_briefly(self, most: int) -> None:
+        """A look whose slice of time is over after some actions; the next look goes on from there."""
+        self.clear()
+        self.look_at_gate()
+        self.carry_out(self.decide()[:most])
+        self.look_at = self.now
+
+    def decide(self) -> list[Action]:
+        return decide(self.desired, self.instances, may_spawn=self.gate.open, now=self.now)
+
+    def carry_out(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            match action:
+                case Spawn(index):
+                    self.spawn(index)
+                case Stop(index):
+                    self.tell_to_stop(index)
+                case Kill(index):
+                    self.instances[index] = transitions.killed(self.instances[index], now=self.now)
+                    self.lives[index].killed(self.now)
+                case Rest(index):
+                    self.instances[index] = transitions.rested(self.instances[index])
+                case Forget(index):
+                    self.forget(index)
+
+    def note_next_look(self, actions: list[Action]) -> None:
+        times = [action.until for action in actions if isinstance(action, Wait)]
+        assert all(until > self.now for until in times), "a wait for what is past is a busy loop"
+        if self.desired.run and self.gate.deadline is not None:
+            times.append(self.gate.deadline)
+        self.look_at = min(times, default=inf)
+
+    def spawn(self, index: int) -> None:
+        assert index not in self.lives, "two live instances with one index"
+        before = self.instances.get(index) or Instance(index=index)
+        lineage = self.desired.lineage
+        if not self.breed.spawns:
+            self.instances[index] = transitions.spawn_failed(
+                before,
+                Ending(127, "no such file"),
+                now=self.now,
+                lineage=lineage,
+                rules=self.restart_rules,
+                oneshot=self.oneshot,
+            )
+            return
+        self._last_pid += 1
+        self.lives[index] = Life(index, self._last_pid, self.breed, self.now)
+        self.instances[index] = transitions.spawned(
+            before, pid=self._last_pid, now=self.now, unix=self.now, lineage=lineage
+        )
+
+    def tell_to_stop(self, index: int) -> None:
+        before = self.instances[index]
+        self.instances[index] = transitions.told_to_stop(before, now=self.now, rules=self.stop_rules)
+        self.lives[index].told(self.now)
+
+    def forget(self, index: int) -> None:
+        assert index not in self.lives, "forgotten while it lives"
+        del self.instances[index]
+
+    def clear(self) -> None:
+        """See what is left of instances whose main process has ended."""
+        for index in sorted(self.clearing):
+            instance, life = self.instances[index], self.lives[index]
+            # A oneshot that did its work may leave a daemon behind.
+            daemon = self.oneshot and instance.phase is Phase.RUNNING and life.exit_code == 0
+            if life.rest_alive and not daemon:
+                if instance.phase is Phase.RUNNING:
+                    life.told(self.now)
+                if instance.killed:
+                    life.killed(self.now)
+                self.instances[index] = transitions.left_behind(instance, now=self.now, rules=self.stop_rules)
+            else:
+                self.end(index)
+
+    def end(self, index: int) -> None:
+        """Nothing of it is left."""
+        self.clearing.discard(index)
+        del self.lives[index]
+        self.instances[index] = transitions.gone(
+            self.instances[index],
+            now=self.now,
+            lineage=self.desired.lineage,
+            rules=self.restart_rules,
+            oneshot=self.oneshot,
+        )
+
+    def look_at_gate(self) -> None:
+        if self.desired.run:
+            self.gate = gates.look(self.gate, self.waiting_for, now=self.now)
+
+    def _begin_gate(self) -> None:
+        if not self.desired.run or self.gate.expired:
+            self.gate = gates.begin(self.waiting_for, now=self.now, timeout_s=self.dependency_timeout_s)
