@@ -171,8 +171,6 @@ class Daemon:
             self._log.warn(str(problem))
         for flag in options.without_effect():
             self._log.warn(f"{flag} has no effect in this version")
-        if self._listeners.withheld:
-            self._log.error(self._listeners.withheld)
         for address in self._listeners.addresses():
             self._log.info("Management API listening", address=address)
 
