@@ -13,8 +13,8 @@ _COMMANDS = 5  # each is a whole program to start
 
 RSS = Figure("memory_rss", "memory with 100 children, resident", "MB")
 PRIVATE = Figure("memory_private", "memory with 100 children, private", "MB")
-RSS_AFTER = Figure("memory_rss_after", "after API calls, resident", "MB")
-PRIVATE_AFTER = Figure("memory_private_after", "after API calls, private", "MB")
+RSS_AFTER = Figure("memory_rss_after", "memory after API calls, resident", "MB")
+PRIVATE_AFTER = Figure("memory_private_after", "memory after API calls, private", "MB")
 
 
 def measure(start: Start, effort: Effort) -> dict[str, float]:
