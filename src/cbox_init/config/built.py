@@ -18,7 +18,7 @@ _GLOBAL: Final = (
     *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
     *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
     *("log_json_parsing", "log_level_detection"),
-    *("api_preload", "api_tls", "api_acl"),
+    *("api_tls", "api_acl"),
     *("metrics_enabled", "metrics_host", "metrics_port", "metrics_path", "metrics_tls", "metrics_acl"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
     "audit_enabled",

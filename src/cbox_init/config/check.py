@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.built import not_acted_on
 from cbox_init.config.check_process import check_hook, check_process
 from cbox_init.config.model import Config, ProcessConfig, TracingExporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cbox_init.config.model import AclConfig, GlobalConfig, HooksConfig
     from cbox_init.config.raw import Path
     from cbox_init.config.report import Report
+
+_SHORT_TOKEN: Final = 12
 
 
 def check(config: Config, report: Report) -> None:
@@ -38,16 +40,19 @@ def check(config: Config, report: Report) -> None:
 
 def check_machine(config: Config, report: Report) -> None:
     """What is true of this machine only: users and groups that it does not have are warnings."""
-    import grp
-    import pwd
+    from grp import getgrnam
+    from pwd import getpwnam
 
-    users = {entry.pw_name for entry in pwd.getpwall()}
-    groups = {entry.gr_name for entry in grp.getgrall()}
+    lookups: tuple[tuple[str, Callable[[str], object]], ...] = (("user", getpwnam), ("group", getgrnam))
     for name, process in config.processes.items():
-        for key, value, known in (("user", process.user, users), ("group", process.group, groups)):
-            if value is not None and not value.isdigit() and value not in known:
+        for (key, look_up), account in zip(lookups, (process.user, process.group), strict=True):
+            if not account or account.isdigit():
+                continue
+            try:
+                look_up(account)
+            except KeyError:
                 mend = "create it in the image, or correct the name"
-                report.warning(("processes", name, key), f"no {key} {value!r} on this machine", mend)
+                report.warning(("processes", name, key), f"no {key} {account!r} on this machine", mend)
 
 
 def _check_global(global_: GlobalConfig, report: Report) -> None:
@@ -58,6 +63,9 @@ def _check_global(global_: GlobalConfig, report: Report) -> None:
             "anyone who reaches the port can start and stop processes: there is no api_auth",
             "set api_auth, or api_host: 127.0.0.1",
         )
+    token = global_.api_auth
+    if global_.api_enabled and token is not None and len(token.reveal()) < _SHORT_TOKEN:
+        report.suggestion((*path, "api_auth"), "is short enough to be guessed", "use 32 random characters")
     initial, cap = global_.restart_backoff_initial, global_.restart_backoff_max
     if initial is not None and cap is not None and initial > cap:
         report.warning(
@@ -81,8 +89,7 @@ def _check_global(global_: GlobalConfig, report: Report) -> None:
 def _open_to_all(global_: GlobalConfig) -> bool:
     host = global_.api_host
     local = host.startswith("127.") or host in ("localhost", "::1")
-    guarded = global_.api_auth is not None or (global_.api_acl is not None and global_.api_acl.enabled)
-    return not local and not guarded
+    return not local and global_.api_auth is None
 
 
 def _check_acl(acl: AclConfig, path: Path, report: Report) -> None:

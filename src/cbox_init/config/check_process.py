@@ -96,7 +96,7 @@ def _check_scale(name: str, process: ProcessConfig, config: Config, report: Repo
             (*path, "scale"), f"{process.scale} is above {key} ({limit})", "lower it, or raise the limit"
         )
     if process.max_scale > largest:
-        report.warning(
+        report.suggestion(
             (*path, "max_scale"),
             f"global.max_process_scale ({largest}) is lower and counts",
             "raise that, or lower this",

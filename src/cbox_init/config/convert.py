@@ -11,7 +11,7 @@ from cbox_init.config.legacy import RENAMED, modernised
 from cbox_init.config.model.enums import LogLevel, TlsVersion
 from cbox_init.config.model.kinds import Kind
 from cbox_init.config.model.process import HealthCheckConfig
-from cbox_init.config.raw import describe, scalar_text
+from cbox_init.config.raw import kind_of, quoted, scalar_text
 from cbox_init.config.rules import signal_name, signal_number
 from cbox_init.config.schema import Form, Shape, fields_of
 from cbox_init.config.secret import Secret
@@ -75,9 +75,7 @@ class Converter:
         if raw is None:
             return section()
         if not isinstance(raw, dict):
-            self._report.error(
-                path, f"expected {Form.SECTION.value}, got {describe(raw)}", "write key: value"
-            )
+            self._report.error(path, f"expected {Form.SECTION.value}, got {kind_of(raw)}", "write key: value")
             return section()
         known = fields_of(section)
         values: dict[str, Value] = {}
@@ -155,10 +153,10 @@ class Converter:
         try:
             value = _parsed(shape, text)
         except ValueError as error:
-            self._report.error(path, f"expected {error}, got {describe(text)}", _mend(shape.form))
+            self._report.error(path, f"expected {error}, got {quoted(text)}", _mend(shape.form))
             return _INVALID
         if isinstance(value, int | float) and (limits := _outside(shape, value)):
-            self._report.error(path, f"must be {limits}, got {describe(text)}", "stay in this range")
+            self._report.error(path, f"must be {limits}, got {quoted(text)}", "stay in this range")
             return _INVALID
         return value
 
@@ -166,11 +164,14 @@ class Converter:
         """The text of a scalar, None (with a problem) when it is none."""
         if raw is None or isinstance(raw, list | dict):
             expected = form.value if isinstance(form, Form) else f"a {form.value}"
-            self._report.error(path, f"expected {expected}, got {describe(raw)}", _mend(form))
+            self._report.error(path, f"expected {expected}, got {kind_of(raw)}", _mend(form))
             return None
         text = scalar_text(raw)
         if "\0" in text:
             self._report.error(path, "holds a NUL character, which no program can be given", "remove it")
+            return None
+        if not text.isascii() and _has_surrogates(text):
+            self._report.error(path, "is not UTF-8 text", "set the variable to UTF-8 text")
             return None
         if "${" in text and not self._for_instance:
             return self._completed(text, path)
@@ -189,8 +190,17 @@ class Converter:
 
     def _wrong(self, shape: Shape, raw: Raw, path: Path, mend: str) -> Value:
         expected = shape.form.value
-        self._report.error(path, f"expected {expected}, got {describe(raw)}", mend)
+        self._report.error(path, f"expected {expected}, got {kind_of(raw)}", mend)
         return _INVALID
+
+
+def _has_surrogates(text: str) -> bool:
+    """Whether it holds bytes that are not UTF-8, as variables of the environment may."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _struct(shape: Shape) -> type[Struct]:

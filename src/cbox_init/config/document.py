@@ -22,6 +22,7 @@ from yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
+from yaml.reader import ReaderError
 
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.raw import RawList, RawMap, path_text
@@ -53,6 +54,13 @@ def parse_document(text: str) -> tuple[Raw, list[Problem]]:
         return builder.build(_events(text)), builder.problems
     except _UnreadableError as unreadable:
         return None, [*builder.problems, unreadable.problem]
+    except UnicodeEncodeError as error:
+        return None, [
+            _problem_at(text[: error.start], "a variable put in what is not UTF-8", "set it to a text")
+        ]
+    except ReaderError as error:
+        before = text.encode()[: error.position].decode(errors="replace")
+        return None, [_problem_at(before, f"not valid YAML: {error.reason}", "remove the character")]
     except yaml.YAMLError as error:
         return None, [*builder.problems, _syntax_problem(error, text)]
 
@@ -119,7 +127,9 @@ class _Builder:
         line = _line(event)
         if event.anchor not in self._anchors:
             if any(frame.anchor == event.anchor for frame in self._stack):
-                raise self._unreadable(line, f"the alias *{event.anchor} is inside what it stands for")
+                raise self._unreadable(
+                    line, f"the alias *{event.anchor} is inside what it stands for", "spell it out"
+                )
             raise self._unreadable(
                 line, f"the alias *{event.anchor} has no anchor", f"write &{event.anchor} before its value"
             )
@@ -148,9 +158,11 @@ class _Builder:
     def _open(self, value: RawMap | RawList, event: MappingStartEvent | SequenceStartEvent) -> None:
         line = _line(event)
         if len(self._stack) >= _DEEPEST:
-            raise self._unreadable(line, f"nested more than {_DEEPEST} levels deep")
+            raise self._unreadable(
+                line, f"nested more than {_DEEPEST} levels deep", "close what is open before it"
+            )
         if self._stack and self._stack[-1].key is None and isinstance(self._stack[-1].value, RawMap):
-            raise self._unreadable(line, "a key must be a text, not a list or a mapping")
+            raise self._unreadable(line, "a key must be a text, not a list or a mapping", "write KEY: VALUE")
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
         self._stack.append(_Frame(value, event.anchor, line))
@@ -177,7 +189,7 @@ class _Builder:
             return
         key, frame.key = frame.key, None
         if key is None:
-            raise self._unreadable(line, "a key must be a text")
+            raise self._unreadable(line, "a key must be a text", "write KEY: VALUE")
         if key == "<<" and frame.key_plain:
             self._merge(frame, value)
         elif key in frame.value:
@@ -222,7 +234,7 @@ class _Builder:
             len(frame.value) if isinstance(frame.value, RawList) else frame.key or "" for frame in self._stack
         )
 
-    def _unreadable(self, line: int, message: str, mend: str = "") -> _UnreadableError:
+    def _unreadable(self, line: int, message: str, mend: str) -> _UnreadableError:
         field = path_text(self._path()[:_DEEPEST])
         return _UnreadableError(Problem(field=field[:200], message=message, recommendation=mend, line=line))
 
@@ -240,6 +252,10 @@ def _merged(sources: list[RawMap], own: RawMap | RawList) -> RawMap:
     return result
 
 
+def _problem_at(before: str, message: str, mend: str) -> Problem:
+    return Problem(field="", message=message, recommendation=mend, line=before.count("\n") + 1)
+
+
 def _line(event: Event) -> int:
     return event.start_mark.line + 1 if event.start_mark is not None else 0
 
@@ -251,7 +267,7 @@ def _events(text: str) -> Iterator[Event]:
 def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     """What the parser did not understand, in one line."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    words = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    words = getattr(error, "problem", None) or str(error)
     line = mark.line + 1 if mark is not None else None
     mend = "check the indentation of this line and the one before, and quote values with : # { } [ ] or *"
     if mark is not None and _starts_with_tab(text, mark.line):

@@ -14,7 +14,7 @@ from cbox_init.config.effective import effective
 from cbox_init.config.environment import override
 from cbox_init.config.model import Config
 from cbox_init.config.problems import Problem, Severity
-from cbox_init.config.raw import describe
+from cbox_init.config.raw import kind_of
 from cbox_init.config.report import Report
 from cbox_init.config.substitute import INSTANCE_NAMES, expand
 from cbox_init.errors import ConfigError
@@ -37,7 +37,10 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 class Examined(Struct, frozen=True, kw_only=True):
-    """A configuration that may be unusable: ``config`` is None when an error is among the problems."""
+    """What was read, whether it can be used or not; ``config`` is None when there was nothing to convert.
+
+    Where a key is wrong, ``config`` holds its default.
+    """
 
     config: Config | None
     path: str | None
@@ -47,6 +50,11 @@ class Examined(Struct, frozen=True, kw_only=True):
         """The problems of one severity."""
         return tuple(problem for problem in self.problems if problem.severity is severity)
 
+    @property
+    def valid(self) -> bool:
+        """Whether no error is among the problems."""
+        return not self.of(Severity.ERROR)
+
 
 def load(path: str | None, environ: Mapping[str, str], *, strict: bool = False) -> Loaded:
     """The configuration of ``path``, or of the first file of the search order, under ``environ``'s overrides.
@@ -54,7 +62,7 @@ def load(path: str | None, environ: Mapping[str, str], *, strict: bool = False) 
     Raises ConfigError with all problems when one of them is an error; with ``strict`` an unknown key is one.
     """
     found = examine(path, environ, strict=strict)
-    if found.config is None:
+    if found.config is None or not found.valid:
         raise ConfigError(_summary(found), found.problems)
     return Loaded(config=found.config, path=found.path, problems=found.problems)
 
@@ -73,7 +81,7 @@ def examine(
         check(config, report)
         if machine:
             check_machine(config, report)
-    return Examined(config=None if report.failed else config, path=file, problems=report.problems())
+    return Examined(config=config, path=file, problems=report.problems())
 
 
 def find(path: str | None, environ: Mapping[str, str]) -> str | None:
@@ -105,7 +113,7 @@ def _read(file: str | None, environ: Mapping[str, str], report: Report) -> Confi
         if root is None and report.failed:
             return None
     if root is not None and not isinstance(root, dict):
-        report.error((), f"expected a mapping of keys, got {describe(root)}", "begin with processes:")
+        report.error((), f"expected a mapping of keys, got {kind_of(root)}", "begin with processes:")
         return None
     report.root = root
     content = override(root or {}, environ, report)

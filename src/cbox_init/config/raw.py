@@ -68,15 +68,17 @@ def path_text(path: Path) -> str:
     return text
 
 
-def describe(raw: Raw) -> str:
-    """``raw`` in a message: the start of a text, or what kind of thing it is."""
+def kind_of(raw: Raw) -> str:
+    """What ``raw`` is, in a message that must not show it: it may hold a secret."""
     if raw is None:
         return "nothing"
     if isinstance(raw, dict):
         return "a mapping"
-    if isinstance(raw, list):
-        return "a list"
-    text = scalar_text(raw)
+    return "a list" if isinstance(raw, list) else "a single value"
+
+
+def quoted(text: str) -> str:
+    """The start of a text, in a message."""
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 

@@ -8,11 +8,11 @@ from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.raw import line_of, path_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from cbox_init.config.raw import Path, Raw
 
-_MOST_COMPARISONS: Final = 50_000
+_MOST_COMPARISONS: Final = 20_000
 
 
 class Report:
@@ -29,7 +29,6 @@ class Report:
         self._problems: list[Problem] = []
         self._wrong: set[Path] = set()
         self._above_wrong: set[Path] = set()
-        self._near: dict[tuple[str, tuple[str, ...]], str | None] = {}
         self._comparisons_left = _MOST_COMPARISONS
 
     @property
@@ -60,21 +59,18 @@ class Report:
     def suggestion(self, path: Path, message: str, mend: str = "") -> None:
         self._add(path, message, mend, Severity.SUGGESTION)
 
-    def unknown_key(self, path: Path, known: Iterable[str]) -> None:
+    def unknown_key(self, path: Path, known: Collection[str]) -> None:
         """A key that nothing reads: a warning, or an error when strict."""
         mend = self.did_you_mean(str(path[-1]), known, "remove it, or correct its name")
         self._add(path, "unknown key", mend, Severity.ERROR if self._strict else Severity.WARNING)
 
-    def did_you_mean(self, name: str, known: Iterable[str], otherwise: str) -> str:
+    def did_you_mean(self, name: str, known: Collection[str], otherwise: str) -> str:
         """A recommendation: the known name nearest to ``name``, or ``otherwise`` when none is near.
 
         Comparing is slow, so in a file full of wrong names only the first ones get theirs.
         """
-        names = tuple(known)
-        if (name, names) not in self._near:
-            self._comparisons_left -= len(names)
-            self._near[name, names] = _nearest(name, names) if self._comparisons_left > 0 else None
-        near = self._near[name, names]
+        self._comparisons_left -= len(known)
+        near = _nearest(name, known) if self._comparisons_left > 0 else None
         return f"did you mean {near}?" if near else otherwise
 
     def add(self, problem: Problem) -> None:
@@ -100,7 +96,7 @@ class Report:
         return None
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def _nearest(name: str, known: Collection[str]) -> str | None:
     from difflib import get_close_matches
 
     names = {candidate.lower().replace("-", "_"): candidate for candidate in known}
