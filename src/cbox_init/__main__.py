@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from cbox_init.cli import COMPLETION_VARIABLE, INTERRUPTED
 from cbox_init.options import parse_serve
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
-    arguments = sys.argv[1:]
-    options = parse_serve(arguments)
+    try:
+        sys.exit(_run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _run(arguments: list[str]) -> int:
+    # A shell that asks for completions calls without arguments, which would be serve.
+    options = parse_serve(arguments) if COMPLETION_VARIABLE not in os.environ else None
     if options is not None:
         from cbox_init.cli.launch import launch
 
-        sys.exit(launch(options))
-    from cbox_init.cli import main as cli
+        return launch(options)
+    from cbox_init.cli.app import run
 
-    sys.exit(cli(arguments))
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ does not know exactly (help, mistakes, other spellings) it leaves to click, whic
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -131,9 +132,26 @@ def parse_serve(arguments: Sequence[str]) -> ServeOptions | None:
     return ServeOptions(**values)  # type: ignore[arg-type]
 
 
-def begins_serve(arguments: Sequence[str]) -> bool:
-    """Whether the first word is an option of ``serve``, so that ``serve`` is meant though it is not named."""
-    if not arguments:
-        return False
-    word = arguments[0]
+def serve_arguments(arguments: Sequence[str]) -> list[str] | None:
+    """The arguments without the word ``serve``, when an option of ``serve`` stands first; else None.
+
+    Such a line means ``serve`` though it begins with an option, even one that ``parse_serve`` gave up on.
+    """
+    if not arguments or not _is_serve_option(arguments[0]):
+        return None
+    kept: list[str] = []
+    named = False
+    words = iter(arguments)
+    for word in words:
+        if word == "serve" and not named:
+            named = True
+            continue
+        kept.append(word)
+        option = _BY_FLAG.get(word)
+        if option is not None and option.kind != "flag":
+            kept += islice(words, 1)
+    return kept
+
+
+def _is_serve_option(word: str) -> bool:
     return word.partition("=")[0] in _BY_FLAG or (not word.startswith("--") and word[:2] in _BY_FLAG)

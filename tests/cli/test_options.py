@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cbox_init.cli import daemon, launch
 from cbox_init.cli.app import commands
-from cbox_init.options import SERVE_OPTIONS, ServeOptions, begins_serve, parse_serve
+from cbox_init.options import SERVE_OPTIONS, ServeOptions, parse_serve, serve_arguments
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,12 @@ def test_help_names_every_option_of_the_table() -> None:
 
 
 def test_an_option_of_serve_in_front_means_serve() -> None:
-    assert begins_serve(["--php-fpm-profile=medium"])
-    assert begins_serve(["-cfile"])
-    assert not begins_serve([])
-    assert not begins_serve(["--url", "x", "list"])
+    assert serve_arguments(["--php-fpm-profile=medium"]) == ["--php-fpm-profile=medium"]
+    assert serve_arguments(["-cfile", "serve", "--bogus"]) == ["-cfile", "--bogus"]
+    assert serve_arguments(["--config", "serve", "serve", "serve"]) == ["--config", "serve", "serve"]
+    assert serve_arguments([]) is None
+    assert serve_arguments(["serve"]) is None
+    assert serve_arguments(["--url", "x", "list"]) is None
 
 
 def test_options_without_effect_are_named() -> None:

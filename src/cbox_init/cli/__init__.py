@@ -3,16 +3,8 @@
 Nothing is imported here: ``serve`` passes through this package without click, rich or httpx.
 """
 
-from __future__ import annotations
+COMPLETION_VARIABLE = "_CBOX_INIT_COMPLETE"
+"""Set by a shell's completion (click's convention for the program's name)."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code is 0, or 1 after one line on standard error."""
-    from cbox_init.cli.app import run
-
-    return run(arguments)
+INTERRUPTED = 130
+"""The exit code that a shell reports for a program that Ctrl-C ended."""

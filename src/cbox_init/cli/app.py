@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from cbox_init import __version__
+from cbox_init.cli import COMPLETION_VARIABLE
 from cbox_init.cli.actions import restart, scale, start, stop
 from cbox_init.cli.complain import PROGRAM, complain
 from cbox_init.cli.connection import Target, target_options
 from cbox_init.cli.daemon import check_config, serve
-from cbox_init.cli.launch import INTERRUPTED
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import list_, status
 from cbox_init.cli.version import version
 from cbox_init.errors import CboxError
-from cbox_init.options import begins_serve
+from cbox_init.options import serve_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +40,9 @@ class _Commands(click.Group):
     """The group, in which options of serve stand for ``serve`` itself."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if begins_serve(args):
-            args = ["serve", *(word for word in args if word != "serve")]
+        of_serve = serve_arguments(args)
+        if of_serve is not None:
+            args = ["serve", *of_serve]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -66,7 +67,7 @@ for _command in (serve, check_config, list_, status, start, stop, restart, scale
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code; errors become one line on standard error."""
-    if "_CBOX_INIT_COMPLETE" in os.environ:
+    if COMPLETION_VARIABLE in os.environ:
         commands.main([], PROGRAM)
     _prepare_stdout()
     try:
@@ -81,8 +82,6 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(error.format_message())
     except CboxError as error:
         return _fail(str(error))
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
         _discard_stdout()  # the reader has seen enough, as `head` does
         return 0

@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.cli.complain import complain
-from cbox_init.errors import CboxError
+from cbox_init.errors import CboxError, ConfigError
 
 if TYPE_CHECKING:
     from cbox_init.options import ServeOptions
 
-INTERRUPTED = 130
-"""What a shell reports for a program that Ctrl-C ended."""
-
 
 def launch(options: ServeOptions) -> int:
-    """Run the daemon until it ends; its exit code. A start that fails is one line on standard error and 1."""
+    """Run the daemon until it ends; its exit code. Why a start failed is said on standard error, with 1."""
     try:
         from cbox_init.daemon import serve
 
         return serve(options)
+    except ConfigError as error:
+        complain(str(error))  # with the first of the errors in it
+        errors = [problem for problem in error.problems if problem.severity == "error"]
+        for problem in errors[1:]:
+            complain(f"and {problem}")
     except CboxError as error:
         complain(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return 1

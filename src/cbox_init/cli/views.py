@@ -47,7 +47,7 @@ def status_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
     if entry.reason:
         lines.append(_labelled("Reason", Cell(entry.reason)))
     if entry.waiting_for:
-        lines.append(_labelled("Waiting for", Cell(", ".join(entry.waiting_for))))
+        lines.append(_labelled("Waits for", Cell(", ".join(entry.waiting_for))))
     lines.append(_labelled("Scale", Cell(_scale(entry))))
     lines.append(_labelled("Restarts", Cell(str(_restarts(entry)))))
     lines.append(_labelled("Instances", Cell("" if entry.instances else "none")))
@@ -105,7 +105,8 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
 
 
 def _labelled(label: str, cell: Cell) -> list[Cell]:
-    return [Cell(f"{label + ':':<{_LABEL_WIDTH}}", "bold"), cell]
+    text = f"{label}:"
+    return [Cell(text.ljust(_LABEL_WIDTH) if cell.text else text, "bold"), cell]
 
 
 def _state(state: str) -> Cell:

@@ -1,0 +1,237 @@
+"""The commands against a real daemon, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init import __version__
+from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
+
+from .conftest import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .conftest import Run
+
+
+def pids(cbox: Run, name: str) -> list[int]:
+    return [one["pid"] for one in json.loads(cbox("status", name, "--json").out)["instances"]]
+
+
+def test_list(with_daemon: Run) -> None:
+    done = with_daemon("list")
+    assert (done.code, done.err) == (0, "")
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines[0] == ["NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME"]
+    assert [line[:4] for line in lines[1:]] == [
+        ["db", "running", "1/1", "0"],
+        ["web", "running", "2/2", "0"],
+        ["migrate", "completed", "0/1", "0"],
+        ["late", "stopped", "0/1", "0"],
+    ]
+    assert re.fullmatch(r"\d+s", lines[1][4])
+    assert lines[4][4] == "-"
+
+
+def test_list_for_programs(with_daemon: Run) -> None:
+    done = with_daemon("list", "--json")
+    assert done.out.count("\n") == 1
+    assert [entry["name"] for entry in json.loads(done.out)["processes"]] == ["db", "web", "migrate", "late"]
+
+
+def test_status(with_daemon: Run) -> None:
+    done = with_daemon("status", "web")
+    assert (done.code, done.err) == (0, "")
+    facts = dict(line.split(":", 1) for line in done.out.splitlines() if ":" in line)
+    assert facts["Name"].strip() == "web"
+    assert facts["Scale"].strip() == "2/2"
+    assert set(facts) == {"Name", "Type", "Status", "Scale", "Restarts", "Instances", "CPU", "Memory"}
+    assert re.search(r"^  web-1 +\d+ +running +\d+s +0$", done.out, re.MULTILINE)
+    assert json.loads(with_daemon("status", "web", "--json").out)["name"] == "web"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status", "wbe"],
+        ["start", "wbe"],
+        ["scale", "wbe", "2"],
+        ["logs", "wbe"],
+        ["logs", "-f", "db", "wbe"],
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest(with_daemon: Run, arguments: list[str]) -> None:
+    done = with_daemon(*arguments)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "cbox-init: no process is named 'wbe'; did you mean 'web'?\n"
+
+
+def test_stop_and_start_and_wait(with_daemon: Run) -> None:
+    done = with_daemon("stop", "db", "web", "--wait")
+    assert done == (0, "db: stop initiated\nweb: stop initiated\ndb: stopped, 0/1\nweb: stopped, 0/2\n", "")
+    assert with_daemon("list").code == 0  # what was stopped by hand need not run
+    done = with_daemon("start", "db", "web", "--wait", "--json")
+    replies = [json.loads(line) for line in done.out.splitlines()]
+    assert replies[0] == {"message": "start initiated", "process": "db"}
+    assert [(reply["name"], reply["state"]) for reply in replies[2:]] == [
+        ("db", "running"),
+        ("web", "running"),
+    ]
+
+
+def test_restart_and_wait_replaces_every_instance(with_daemon: Run) -> None:
+    before = pids(with_daemon, "web")
+    assert with_daemon("restart", "web", "--wait").out == "web: restart initiated\nweb: running, 2/2\n"
+    after = pids(with_daemon, "web")
+    assert len(after) == 2
+    assert not set(before) & set(after)
+    assert with_daemon("restart", "migrate", "--wait").out.endswith("migrate: completed, 0/1\n")
+
+
+def test_scale(with_daemon: Run) -> None:
+    assert with_daemon("scale", "web", "4", "--wait").out == "web: scale initiated\nweb: running, 4/4\n"
+    assert with_daemon("scale", "web", "-1").out == "web: scaled by -1\n"
+    assert len(pids(with_daemon, "web")) == 3
+    assert (
+        with_daemon("scale", "web", "+1", "--json").out == '{"status":"scaled","process":"web","delta":1}\n'
+    )
+    assert with_daemon("scale", "web", "2", "--json", "--wait").code == 0
+    assert len(pids(with_daemon, "web")) == 2
+
+
+def test_what_the_daemon_refuses_is_one_line(with_daemon: Run) -> None:
+    done = with_daemon("scale", "migrate", "3")
+    assert (done.code, done.out) == (1, "")
+    assert re.fullmatch("cbox-init: .*oneshot.*\n", done.err)
+    done = with_daemon("restart", "nobody", "migrate")
+    assert (done.code, done.out) == (1, "migrate: restart initiated\n")
+    assert done.err == "cbox-init: no process is named 'nobody'; there are db, web, migrate, late\n"
+
+
+def test_start_and_wait_in_vain(with_daemon: Run) -> None:
+    with_daemon("scale", "late", "0")
+    done = with_daemon("start", "late", "--wait")
+    assert (done.code, done.err) == (
+        1,
+        "cbox-init: late: start failed: its scale is 0; scale it to have instances\n",
+    )
+    with_daemon("stop", "late", "--wait")
+    with_daemon("scale", "late", "1")
+
+
+def test_logs_oldest_first(with_daemon: Run) -> None:
+    done = with_daemon("logs", "web")
+    assert (done.code, done.err) == (0, "")
+    lines = [line.split(maxsplit=3) for line in done.out.splitlines()]
+    assert lines == sorted(lines, key=lambda line: line[0])
+    assert ["web-1", "INFO", "hello from 8001"] in [line[1:] for line in lines]
+    assert with_daemon("logs", "web", "--tail", "1").out == done.out.splitlines()[-1] + "\n"
+    assert with_daemon("logs", "--tail", "0").out == ""
+
+
+def test_logs_of_several_and_of_all(with_daemon: Run) -> None:
+    several = [json.loads(line) for line in with_daemon("logs", "db", "migrate", "--json").out.splitlines()]
+    assert {entry["process"] for entry in several} == {"db", "migrate"}
+    assert [entry["timestamp"] for entry in several] == sorted(entry["timestamp"] for entry in several)
+    everything = [json.loads(line) for line in with_daemon("logs", "--json").out.splitlines()]
+    assert {entry["process"] for entry in everything} == {"db", "web", "migrate"}
+    assert with_daemon("logs", "--level", "error").out == ""
+
+
+def test_follow_shows_the_tail_and_what_comes_until_interrupted(
+    with_daemon: Run, daemon: DaemonProcess
+) -> None:
+    follower = subprocess.Popen(
+        [*COMMAND, "--socket", str(daemon.socket), "logs", "-f", "--tail", "1", "db", "migrate", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert follower.stdout
+    json.loads(follower.stdout.readline())
+    with_daemon("restart", "migrate")
+    entry = json.loads(follower.stdout.readline())
+    assert (entry["process"], entry["message"]) == ("migrate", "migrated")
+    follower.send_signal(signal.SIGINT)
+    rest, errors = follower.communicate(timeout=30)
+    assert (follower.returncode, rest, errors) == (0, "", "")
+
+
+@pytest.mark.parametrize("arguments", [["logs"], ["logs", "-f"], ["list"]])
+def test_a_reader_that_leaves_is_no_error(
+    with_daemon: Run, daemon: DaemonProcess, arguments: list[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(CBOX_INIT_API_SOCKET=str(daemon.socket)),
+    )
+    os.close(write)
+    _, errors = command.communicate(timeout=30)
+    assert (command.returncode, errors) == (0, "")
+
+
+def test_a_full_disk_is_an_error(daemon: DaemonProcess) -> None:
+    with open("/dev/full", "w") as full:
+        command = subprocess.run(
+            [*COMMAND, "--socket", str(daemon.socket), "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert command.returncode == 1
+    assert command.stderr == "cbox-init: cannot write the output: No space left on device\n"
+
+
+def test_no_standard_output_at_all(with_daemon: Run, daemon: DaemonProcess) -> None:
+    script = f'exec "$@" --socket {daemon.socket} >&-'
+    command = subprocess.run(
+        ["sh", "-c", script, "sh", *COMMAND, "list"], stderr=subprocess.PIPE, text=True, timeout=30
+    )
+    assert (command.returncode, command.stderr) == (0, "")
+
+
+def test_a_process_that_should_run_and_does_not(serve_broken: DaemonProcess, cbox: Run) -> None:
+    target = ("--socket", str(serve_broken.socket))
+    wait_for(lambda: " failed " in cbox(*target, "list").out, "broken has failed")
+    done = cbox("list", *target)
+    assert (done.code, done.err) == (1, "")
+    assert json.loads(cbox("list", "--json", *target).out)["processes"]
+    done = cbox("start", "broken", "--wait", *target)
+    assert done.code == 1
+    assert re.fullmatch("cbox-init: broken: start failed: broken-0: .*no such file.*\n", done.err)
+
+
+@pytest.fixture
+def serve_broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    text = (
+        "global: {api_socket: SOCKET, max_restart_attempts: 1, restart_backoff: 0.05}\n"
+        "processes:\n"
+        "  fine: {command: [sleep, '1000']}\n"
+        "  broken: {command: [/nonexistent]}\n"
+    )
+    daemon = DaemonProcess(tmp_path_factory.mktemp("broken"), text)
+    try:
+        wait_for(daemon.socket.exists, "the socket is there")
+        yield daemon
+    finally:
+        daemon.end()
+
+
+def test_version(cbox: Run) -> None:
+    assert cbox("version", "-s") == (0, f"{__version__}\n", "")
+    assert cbox("--version") == (0, f"cbox-init {__version__}\n", "")
+    assert cbox("version").out.startswith(f"cbox-init {__version__} (Python 3.")

@@ -1,0 +1,130 @@
+"""What replies look like: lines for people, held to the letter."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.cli.output import Output, wants_colour
+from cbox_init.cli.table import Cell, table_lines
+from cbox_init.cli.views import LIST_HEADER, all_run, list_row, log_line, status_lines
+from tests.client.fake import instance, line, process
+
+if TYPE_CHECKING:
+    from cbox_init.client import ProcessEntry
+
+NOW = 1_700_000_123.9
+"""123.9 seconds after the start of the instances that ``fake`` makes."""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def text(lines: list[list[Cell]]) -> list[str]:
+    out = io.StringIO()
+    Output(out, {}).lines(lines)
+    return out.getvalue().splitlines()
+
+
+def test_list() -> None:
+    entries = [
+        process(instance(0, restart_count=2), instance(1, started_at=1_700_000_120, restart_count=1)),
+        process(
+            instance(0, "failed", id="queue-default-0"),
+            name="queue-default",
+            state="failed",
+            scale=0,
+            desired_scale=3,
+        ),
+        process(name="late", state="stopped", wanted=False, desired_scale=1),
+    ]
+    assert text(table_lines(LIST_HEADER, [list_row(entry, NOW) for entry in entries])) == [
+        "NAME           STATUS   SCALE  RESTARTS  UPTIME",
+        "web            running  2/2    3         2m3s",
+        "queue-default  failed   0/3    0         -",
+        "late           stopped  0/1    0         -",
+    ]
+
+
+def test_an_empty_list_is_its_header() -> None:
+    assert text(table_lines(LIST_HEADER, [])) == ["NAME  STATUS  SCALE  RESTARTS  UPTIME"]
+
+
+def test_status() -> None:
+    entry = process(
+        instance(0, restart_count=1),
+        instance(1, "starting", reason="exit code 3", next_restart_at=NOW + 5.5, started_at=0),
+        reason="exit code 3",
+    )
+    assert text(status_lines(entry, NOW)) == [
+        "Name:      web",
+        "Type:      longrun",
+        "Status:    running",
+        "Reason:    exit code 3",
+        "Scale:     2/2",
+        "Restarts:  1",
+        "Instances:",
+        "  ID     PID   STATE     UPTIME  RESTARTS",
+        "  web-0  1000  running   2m3s    1",
+        "  web-1  -     starting  -       0         exit code 3, restart in 5s",
+        "CPU:       1.0%",
+        "Memory:    2.0 MiB (0.2%)",
+    ]
+
+
+def test_status_of_a_process_that_waits() -> None:
+    lines = text(status_lines(process(state="starting", desired_scale=1, waiting_for=["db", "cache"]), NOW))
+    assert "Waits for: db, cache" in lines
+    assert "Instances: none" in lines
+
+
+def test_a_line_of_the_log() -> None:
+    assert text([log_line(line("hello  world", 123_456_789, level="warn"))]) == [
+        "2026-11-24T09:08:03.123Z web-0 WARN  hello  world"
+    ]
+    odd = line("x", timestamp="2026-11-24T09:08:03+01:00")
+    assert text([log_line(odd)]) == ["2026-11-24T09:08:03+01:00 web-0 INFO  x"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "well"),
+    [
+        (process(instance()), True),
+        (process(instance(0, "completed"), type="oneshot", state="completed"), True),
+        (process(state="stopped", wanted=False, desired_scale=1), True),
+        (process(instance(0, "stopping"), state="stopping", wanted=False), True),
+        (process(state="starting", desired_scale=1), False),
+        (process(instance(0, "failed"), state="failed"), False),
+        (process(instance(0, "stopped"), state="stopped"), False),
+        (process(instance(), instance(1, "failed")), False),
+        (process(instance(0, "failed"), state="stopped", wanted=False), True),
+    ],
+)
+def test_what_runs_as_it_should(entry: ProcessEntry, well: bool) -> None:
+    assert all_run([process(instance()), entry]) is well
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    assert not wants_colour(io.StringIO(), {})
+    assert wants_colour(Terminal(), {})
+    assert wants_colour(Terminal(), {"NO_COLOR": ""})
+    assert not wants_colour(Terminal(), {"NO_COLOR": "1"})
+    assert not wants_colour(Terminal(), {"TERM": "dumb"})
+    terminal = Terminal()
+    Output(terminal, {}).line([Cell("plain "), Cell("[red]failed[/red]", "bold red")])
+    assert terminal.getvalue() == "plain \x1b[1;31m[red]failed[/red]\x1b[0m\n"
+
+
+def test_colours_do_not_move_columns() -> None:
+    lines = table_lines(LIST_HEADER, [list_row(process(instance()), NOW)])
+    terminal = Terminal()
+    Output(terminal, {}).lines(lines)
+    bare = terminal.getvalue()
+    for code in ("\x1b[1m", "\x1b[32m", "\x1b[0m"):
+        assert code in bare
+        bare = bare.replace(code, "")
+    assert bare.splitlines() == text(lines)

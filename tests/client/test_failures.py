@@ -1,0 +1,100 @@
+"""What is said when nothing can be reached."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from cbox_init.client.address import USUAL_URL, Address, find_address
+from cbox_init.client.failures import translated
+from cbox_init.errors import CboxError, DaemonUnreachable
+
+from .fake import fake_daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+REFUSED = ConnectionRefusedError(111, "Connection refused")
+
+
+def text(error: httpx.HTTPError, address: Address, cause: BaseException | None = None) -> str:
+    with pytest.raises(DaemonUnreachable) as caught, translated(address):
+        raise error from cause
+    return str(caught.value)
+
+
+def test_every_place_that_was_tried_is_named() -> None:
+    address = Address(USUAL_URL, None, ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock"))
+    assert text(httpx.ConnectError("All connection attempts failed"), address, REFUSED) == (
+        "no daemon answers at any of /var/run/cbox-init.sock, /tmp/cbox-init.sock, http://localhost:9180: "
+        "is cbox-init running? start it with `cbox-init serve`, or say where it is with --url"
+    )
+
+
+def test_a_socket_without_permission_is_the_likelier_reason() -> None:
+    address = Address(USUAL_URL, None, ("/var/run/cbox-init.sock",), "/var/run/cbox-init.sock")
+    assert text(httpx.ConnectError("x"), address, REFUSED) == (
+        "no permission to open /var/run/cbox-init.sock: run as root or as a member of the socket's group"
+    )
+
+
+def test_the_reason_is_found_below_a_group_of_errors() -> None:
+    group = ExceptionGroup("several", [OSError(113, "No route to host")])
+    assert text(httpx.ConnectError("x"), Address("http://host"), group) == (
+        "cannot connect to http://host: No route to host"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            httpx.ConnectTimeout("timed out"),
+            "no daemon answers at http://host in time: is cbox-init running?",
+        ),
+        (httpx.ConnectError("TLS: certificate verify failed"), "cannot connect to http://host: TLS: cert"),
+        (httpx.ReadError(""), "the connection to the daemon at http://host broke: ReadError"),
+        (httpx.UnsupportedProtocol("no"), "the request to http://host failed: no"),
+    ],
+)
+def test_other_failures(error: httpx.HTTPError, said: str) -> None:
+    assert text(error, Address("http://host")).startswith(said)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody without permission")
+def test_a_socket_of_somebody_else(tmp_path: Path) -> None:
+    """As nobody, for real: given the socket's path, and looking for it."""
+    path = tmp_path / "api.sock"
+    with fake_daemon(str(path)):
+        path.chmod(0o660)
+        for folder in (tmp_path, *tmp_path.parents[:-2]):
+            folder.chmod(0o755)
+        given = as_nobody(lambda: str(find_address(None, str(path), {})))
+        searched = as_nobody(lambda: str(find_address(None, None, {}, [str(path)]).denied))
+    assert given == f"no permission to open {path}: run as root or as a member of the socket's group"
+    assert searched == str(path)
+
+
+def as_nobody(call: Callable[[], str]) -> str:
+    """What ``call`` gives, or the error that it raises, in a child that is nobody."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        try:
+            said = call()
+        except CboxError as error:
+            said = str(error)
+        os.write(write, said.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    return said
