@@ -87,7 +87,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except OSError as error:
         _discard_stdout()
-        return _fail(f"cannot write the output: {error.strerror or error}")
+        what = error.filename or "cannot write the output"
+        return _fail(f"{what}: {error.strerror or error}")
     return code if isinstance(code, int) else 0
 
 
