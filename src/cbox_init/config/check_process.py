@@ -135,4 +135,6 @@ def _check_health(check: HealthCheckConfig, path: Path, report: Report) -> None:
         case _:
             key, present = "address", check.address is not None
     if not present:
-        report.missing((*path, key), f"a {check.type} check needs it", "add it, or choose another type")
+        report.missing(
+            (*path, key), f"a check of type {check.type} needs it", "add it, or choose another type"
+        )

@@ -125,10 +125,11 @@ def _upper(name: str) -> str:
 
 def _unknown(variable: str, names: dict[str, str], report: Report) -> None:
     if variable.startswith(_GLOBAL):
-        known = [_GLOBAL + key for key in _targets(GlobalConfig)]
+        prefix, known = _GLOBAL, list(_targets(GlobalConfig))
     else:
-        known = [f"{_PROCESS}{name}_{key}" for name in names for key in _targets(ProcessConfig)]
-    report.warning((variable,), "fits no key", report.did_you_mean(variable, known, "unset it"))
+        prefix, known = _PROCESS, [f"{name}_{key}" for name in names for key in _targets(ProcessConfig)]
+    near = report.nearest(variable.removeprefix(prefix), known)
+    report.warning((variable,), "fits no key", f"did you mean {prefix}{near}?" if near else "unset it")
 
 
 def _value(text: str, shape: Shape) -> Raw:

@@ -65,13 +65,17 @@ class Report:
         self._add(path, "unknown key", mend, Severity.ERROR if self._strict else Severity.WARNING)
 
     def did_you_mean(self, name: str, known: Collection[str], otherwise: str) -> str:
-        """A recommendation: the known name nearest to ``name``, or ``otherwise`` when none is near.
+        """A recommendation: the known name nearest to ``name``, or ``otherwise`` when none is near."""
+        near = self.nearest(name, known)
+        return f"did you mean {near}?" if near else otherwise
+
+    def nearest(self, name: str, known: Collection[str]) -> str | None:
+        """The known name that ``name`` was most likely meant to be, if any is near.
 
         Comparing is slow, so in a file full of wrong names only the first ones get theirs.
         """
         self._comparisons_left -= len(known)
-        near = _nearest(name, known) if self._comparisons_left > 0 else None
-        return f"did you mean {near}?" if near else otherwise
+        return _nearest(name, known) if self._comparisons_left > 0 else None
 
     def add(self, problem: Problem) -> None:
         """A problem that knows its line itself."""
@@ -99,6 +103,10 @@ class Report:
 def _nearest(name: str, known: Collection[str]) -> str | None:
     from difflib import get_close_matches
 
-    names = {candidate.lower().replace("-", "_"): candidate for candidate in known}
-    found = get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=0.6)
+    names = {_plain(candidate): candidate for candidate in known}
+    found = get_close_matches(_plain(name), names, n=1)
     return names[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")

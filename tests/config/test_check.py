@@ -1,0 +1,208 @@
+"""What is wrong with values that are each right by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.config.problems import Severity
+from tests.config.helpers import config_of, fields, the_error
+
+if TYPE_CHECKING:
+    from tests.config.conftest import Read
+
+
+def process(keys: str, more: str = "") -> str:
+    return f"{{processes: {{web: {{command: a, {keys}}}{more}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "message"),
+    [
+        (process("type: oneshot, restart: always"), "processes.web.restart", "a oneshot cannot be restarted"),
+        (process("type: oneshot, scale: 2"), "processes.web.scale", "a oneshot has one instance"),
+        (process("scale: 101"), "processes.web.scale", "101 is above global.max_process_scale (100)"),
+        (process("scale: 3, max_scale: 2"), "processes.web.scale", "3 is above max_scale (2)"),
+        (process("port_base: 65535, scale: 2"), "processes.web.port_base", "would have port 65536"),
+        (process("user: ''"), "processes.web.user", "is an empty text"),
+        (process("depends_on: [web]"), "processes.web.depends_on", "wait for each other: web -> web"),
+        (process("depends_on: [dbb]", ", db: {command: a}"), "processes.web.depends_on[0]", "called 'dbb'"),
+        (
+            process(
+                "depends_on: [b]", ", b: {command: a, depends_on: [c]}, c: {command: a, depends_on: [web]}"
+            ),
+            "processes.web.depends_on",
+            "the processes wait for each other: web -> b -> c -> web",
+        ),
+        (process("health_check: {type: http}"), "processes.web.health_check.url", "type http needs it"),
+        (
+            process("health_check: {type: exec}"),
+            "processes.web.health_check.command",
+            "type exec needs it",
+        ),
+        (process("health_check: {}"), "processes.web.health_check.address", "type tcp needs it"),
+        (
+            process("shutdown: {pre_stop_hook: {}}"),
+            "processes.web.shutdown.pre_stop_hook.command",
+            "is required",
+        ),
+        (
+            "{hooks: {pre-stop: [{}]}, processes: {a: {command: a}}}",
+            "hooks.pre-stop[0].command",
+            "is required",
+        ),
+        (
+            "{global: {api_acl: {allow: [10.0.0.0/8, everyone]}}, processes: {a: {command: a}}}",
+            "global.api_acl.allow_list[1]",
+            "'everyone' is no address or CIDR",
+        ),
+        (
+            "{global: {metrics_acl: {deny_list: [10.0.0.0/33]}}, processes: {a: {command: a}}}",
+            "global.metrics_acl.deny_list[0]",
+            "is no address or CIDR",
+        ),
+        (
+            "{global: {readiness: {processes: [wbe]}}, processes: {web: {command: a}}}",
+            "global.readiness.processes[0]",
+            "no process is called 'wbe'",
+        ),
+    ],
+)
+def test_errors(read: Read, text: str, field: str, message: str) -> None:
+    error = the_error(read(text))
+    assert error.field == field
+    assert message in error.message
+    assert error.recommendation
+    assert error.line == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".",
+        "..",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a%b",
+        "a b",
+        "a\tb",
+        "a\nb",
+        "a\x7fb",
+        "a\u200bb",
+        "a\u00a0b",
+        "",
+        "n" * 129,
+    ],
+)
+def test_names_that_cannot_be_in_a_url(read: Read, name: str) -> None:
+    import json
+
+    error = the_error(read(json.dumps({"processes": {name: {"command": "a"}}})))
+    assert error.message.startswith("the name ")
+    assert "\n" not in str(error).replace(name, "")
+
+
+@pytest.mark.parametrize(
+    "name", ["web", "php-fpm", "queue:mail", "a.b", "...", "Ünïcode", "_", "n" * 128, "1"]
+)
+def test_names_that_can(read: Read, name: str) -> None:
+    assert list(config_of(read(f'processes: {{"{name}": {{command: a}}}}')).processes) == [name]
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "message"),
+    [
+        (process("depends_on: [b]", ", b: {enabled: false}"), "processes.web.depends_on[0]", "b is disabled"),
+        (process("shutdown: {timeout: 31}"), "processes.web.shutdown.timeout", "whole shutdown has only 30s"),
+        ("processes: {web: {command: a && b}}", "processes.web.command", "no shell reads && here"),
+        (
+            "{global: {api_enabled: true}, processes: {web: {command: a}}}",
+            "global.api_enabled",
+            "there is no api_auth",
+        ),
+        ("{global: {api_auth: ''}, processes: {web: {command: a}}}", "global.api_auth", "is empty"),
+        (
+            "{global: {restart_backoff_max: 1}, processes: {web: {command: a}}}",
+            "global.restart_backoff_max",
+            "is below the initial backoff",
+        ),
+    ],
+)
+def test_warnings(read: Read, text: str, field: str, message: str) -> None:
+    found = read(text)
+    config_of(found)
+    (warning,) = found.problems
+    assert (warning.severity, warning.field) == (Severity.WARNING, field)
+    assert message in warning.message
+    assert warning.recommendation
+
+
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("tracing_exporter: jaeger", "global.tracing_exporter"),
+        ("tracing_exporter: zipkin", "global.tracing_exporter"),
+        ("autotune_memory_threshold: 1.1", "global.autotune_memory_threshold"),
+    ],
+)
+def test_warnings_about_what_is_not_acted_on_yet(read: Read, key: str, field: str) -> None:
+    found = read(f"{{global: {{{key}}}, processes: {{web: {{command: a}}}}}}")
+    assert fields(found, Severity.WARNING) == [field, ""]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1"])
+def test_an_api_for_this_machine_alone_needs_no_token(read: Read, host: str) -> None:
+    assert not read(
+        f"{{global: {{api_enabled: true, api_host: '{host}'}}, processes: {{w: {{command: a}}}}}}"
+    ).problems
+
+
+def test_good_things_are_not_complained_of(read: Read) -> None:
+    text = """
+        global: {api_enabled: true, api_auth: 0123456789abcdef, restart_backoff_initial: 120}
+        processes:
+          web: {command: [sh, -c, "a && b"], depends_on: [db, job], port_base: 65535}
+          db: {command: a, depends_on: [job], scale: 0}
+          job: {command: a, type: oneshot, restart: on-failure}
+          off: {enabled: false, depends_on: [off]}
+    """
+    assert not read(text).problems
+
+
+def test_every_cycle_is_named(read: Read) -> None:
+    text = """
+        processes:
+          a: {command: x, depends_on: [b]}
+          b: {command: x, depends_on: [a]}
+          c: {command: x, depends_on: [c]}
+    """
+    messages = [problem.message for problem in read(text).problems]
+    assert messages == [
+        "the processes wait for each other: a -> b -> a",
+        "the processes wait for each other: c -> c",
+    ]
+
+
+def test_a_long_chain_is_no_cycle(read: Read) -> None:
+    lines = [f"  p{n}: {{command: a, depends_on: [p{n + 1}]}}" for n in range(3000)]
+    config_of(read("\n".join(["processes:", *lines, "  p3000: {command: a}"])))
+
+
+def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
+    text = """
+        global: {audit_enabled: true, health_check_interval: 10, readiness: {enabled: false}}
+        processes:
+          web: {command: a, health_check: {address: "a:1"}, priority: 3, max_memory_mb: 0}
+          job:
+            command: a
+            schedule: "@hourly"
+            logging: {redaction: {enabled: true}, json: {enabled: false}}
+    """
+    last = read(text).problems[-1]
+    assert last.message == (
+        "read, but not acted on yet: global.audit_enabled, processes.web.health_check,"
+        " processes.job.logging.redaction, processes.job.schedule"
+    )
+    assert last.severity is Severity.WARNING
