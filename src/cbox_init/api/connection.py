@@ -114,7 +114,7 @@ class Connection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + 4)  # with the colon, the blank and the end of the line
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

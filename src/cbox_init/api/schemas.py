@@ -29,6 +29,7 @@ UnixSeconds = Annotated[int, Meta(ge=0, description="Unix seconds; 0 when it has
 Percent = Annotated[float, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
+Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Timestamp = Annotated[str, Meta(description="RFC 3339 in UTC.", extra_json_schema={"format": "date-time"})]
 JsonValue = Annotated[object, Meta(description="Any JSON value.")]
 
@@ -122,9 +123,9 @@ class ScaledReply(Struct, frozen=True, kw_only=True):
 class ScaleRequest(Struct, frozen=True, kw_only=True):
     """Exactly one of the three: ``scale`` answers at once, the older two when it is done."""
 
-    scale: Annotated[int, Meta(description="Instances to have.")] | UnsetType = UNSET
-    desired: Annotated[int, Meta(description="Instances to have.")] | UnsetType = UNSET
-    delta: Annotated[int, Meta(description="Instances to have more; not below 0.")] | UnsetType = UNSET
+    scale: Annotated[Int32, Meta(description="Instances to have.")] | UnsetType = UNSET
+    desired: Annotated[Int32, Meta(description="Instances to have.")] | UnsetType = UNSET
+    delta: Annotated[Int32, Meta(description="Instances to have more; not below 0.")] | UnsetType = UNSET
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):

@@ -26,13 +26,13 @@ class ApiServer:
         self._supervisor = supervisor
         self._settings = config.global_
         self._log = supervisor.logs.daemon
-        self._loop: AbstractEventLoop | None = None
+        self._watching: AbstractEventLoop | None = None
         self._starting: Task[None] | None = None
         self._stack: Stack | None = None
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Wait for the first connection in ``loop``."""
-        self._loop = loop
+        self._watching = loop
         if self._listeners.withheld:
             self._log.error(self._listeners.withheld, address=f"unix:{self._listeners.unix.path}")
         for listener in self._sockets():
@@ -56,20 +56,21 @@ class ApiServer:
         return (self._listeners.unix.listener, *self._listeners.tcp)
 
     def _stop_watching(self) -> None:
-        if self._loop is not None:
+        loop, self._watching = self._watching, None
+        if loop is not None:
             for listener in self._sockets():
-                self._loop.remove_reader(listener)
+                loop.remove_reader(listener)
 
     def _wake(self) -> None:
         """Somebody has connected."""
-        assert self._loop is not None
+        loop = self._watching
+        assert loop is not None
         self._stop_watching()
-        self._starting = self._loop.create_task(self._start())
+        self._starting = loop.create_task(self._start(loop))
 
-    async def _start(self) -> None:
-        assert self._loop is not None
+    async def _start(self, loop: AbstractEventLoop) -> None:
         try:
-            stack = await _import_stack(self._loop)
+            stack = await _import_stack(loop)
             self._stack = stack(self._supervisor, self._settings)
             await self._stack.serve(self._listeners)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer

@@ -63,8 +63,8 @@ def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PAT
 
 
 def _bind(path: str, backlog: int) -> UnixSocket:
-    if "\0" in path:
-        raise ListenError(f"cannot listen on {path!r}: a path has no NUL; {_ANOTHER}")
+    if not path or "\0" in path:
+        raise ListenError(f"cannot listen on {path!r}: that is no path; {_ANOTHER}")
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise ListenError(f"cannot listen on {path}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
     _remove_dead(path)
@@ -76,12 +76,12 @@ def _bind(path: str, backlog: int) -> UnixSocket:
         listener.bind(path)
         listener.listen(backlog)
         listener.setblocking(False)
+        return UnixSocket(listener, path)
     except BaseException:
         listener.close()
         raise
     finally:
         os.umask(umask)
-    return UnixSocket(listener, path)
 
 
 def _remove_dead(path: str) -> None:

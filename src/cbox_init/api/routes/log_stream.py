@@ -35,7 +35,7 @@ _HEADERS: Final = (
 )
 
 
-def resources(context: Context, keepalive_s: float = KEEPALIVE_S) -> tuple[Resource, ...]:
+def resources(context: Context) -> tuple[Resource, ...]:
     """``/logs/stream``."""
     supervisor = context.supervisor
 
@@ -48,7 +48,7 @@ def resources(context: Context, keepalive_s: float = KEEPALIVE_S) -> tuple[Resou
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         if scope["method"] != "HEAD":
             with context.streams.entry(supervisor.logs.subscribe(names or None, level)) as lines:
-                await _relay(lines, receive, send, keepalive_s)
+                await _relay(lines, receive, send)
         await send({"type": "http.response.body", "body": b""})
 
     get = Operation(
@@ -68,12 +68,12 @@ def resources(context: Context, keepalive_s: float = KEEPALIVE_S) -> tuple[Resou
     return (Resource("/api/v1/logs/stream", {"GET": get}),)
 
 
-async def _relay(lines: Subscription, receive: Receive, send: Send, keepalive_s: float) -> None:
+async def _relay(lines: Subscription, receive: Receive, send: Send) -> None:
     """Send lines until the subscription is closed, here or elsewhere; the end of the client closes it."""
     async with asyncio.TaskGroup() as tasks:
         others = (
             tasks.create_task(_close_when_gone(receive, lines)),
-            tasks.create_task(_keep_alive(send, keepalive_s)),
+            tasks.create_task(_keep_alive(send)),
         )
         sent = 0
         async for item in lines:
@@ -91,9 +91,9 @@ async def _close_when_gone(receive: Receive, lines: Subscription) -> None:
     lines.close()
 
 
-async def _keep_alive(send: Send, every_s: float) -> None:
+async def _keep_alive(send: Send) -> None:
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(KEEPALIVE_S)
         await _send_chunk(send, b": keepalive\n\n")
 
 

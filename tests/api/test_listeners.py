@@ -1,0 +1,142 @@
+"""The sockets together: TCP on the addresses asked for, and what is said when they cannot be had."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.api.listeners import Listeners
+from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
+from cbox_init.errors import ListenError
+from tests.api.service import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def path() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="cbox") as folder:
+        yield f"{folder}/s"
+
+
+def reachable(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        return probe.connect_ex((host, port)) == 0
+
+
+def test_every_address_of_the_machine(path: str) -> None:
+    port = free_port()
+    listeners = Listeners.bind(GlobalConfig(api_enabled=True, api_port=port, api_socket=path))
+    assert reachable("127.0.0.1", port)
+    if socket.has_dualstack_ipv6():
+        assert reachable("::1", port)
+        assert listeners.addresses() == (f"unix:{path}", f"http://[::]:{port}")
+    listeners.close()
+    assert not reachable("127.0.0.1", port)
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_one_host(path: str, host: str) -> None:
+    port = free_port()
+    listeners = Listeners.bind(GlobalConfig(api_enabled=True, api_host=host, api_port=port, api_socket=path))
+    assert reachable("127.0.0.1", port)
+    assert host == "localhost" or not reachable("::1", port)
+    listeners.close()
+
+
+def test_one_address_is_only_that(path: str) -> None:
+    port = free_port()
+    listeners = Listeners.bind(
+        GlobalConfig(api_enabled=True, api_host="127.0.0.2", api_port=port, api_socket=path)
+    )
+    assert reachable("127.0.0.2", port)
+    assert not reachable("127.0.0.1", port)
+    listeners.close()
+
+
+def test_replies_do_not_wait_for_nagle(path: str) -> None:
+    """asyncio sets TCP_NODELAY on sockets that say that they are TCP, and only on those."""
+    listeners = Listeners.bind(GlobalConfig(api_enabled=True, api_port=free_port(), api_socket=path))
+    assert {listener.proto for listener in listeners.tcp} == {socket.IPPROTO_TCP}
+    listeners.close()
+
+
+def test_without_api_enabled_there_is_only_the_unix_socket(path: str) -> None:
+    listeners = Listeners.bind(GlobalConfig(api_socket=path))
+    assert (listeners.tcp, listeners.addresses()) == ((), (f"unix:{path}",))
+    listeners.close()
+
+
+def test_sockets_are_not_inherited(path: str) -> None:
+    listeners = Listeners.bind(GlobalConfig(api_enabled=True, api_port=free_port(), api_socket=path))
+    assert not any(each.get_inheritable() for each in (listeners.unix.listener, *listeners.tcp))
+    listeners.close()
+
+
+def test_port_in_use(path: str) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ListenError) as caught:
+            Listeners.bind(GlobalConfig(api_enabled=True, api_port=port, api_socket=path))
+    assert str(caught.value) == (
+        f"cannot listen on *:{port}: the port is in use; "
+        "stop what listens there, or set another global.api_port"
+    )
+    assert not os.path.exists(path)
+
+
+def test_a_socket_that_cannot_be_had_leaves_the_port_free(path: str) -> None:
+    port = free_port()
+    with pytest.raises(ListenError):
+        Listeners.bind(GlobalConfig(api_enabled=True, api_port=port, api_socket=f"{path}/missing"))
+    assert not reachable("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        ("192.0.2.1", "this machine has no such address"),
+        ("no.such.host.invalid", "api_host does not resolve"),
+        ("1.2.3.4.5", "api_host does not resolve"),
+    ],
+)
+def test_host_that_cannot_be_had(path: str, host: str, problem: str) -> None:
+    with pytest.raises(ListenError, match=problem):
+        Listeners.bind(GlobalConfig(api_enabled=True, api_host=host, api_socket=path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        (GlobalConfig(api_enabled=True, api_tls=TlsConfig(enabled=True)), "api_tls"),
+        (GlobalConfig(api_enabled=True, api_acl=AclConfig(enabled=True)), "api_acl"),
+    ],
+)
+def test_a_door_that_cannot_be_locked_stays_shut(path: str, settings: GlobalConfig, key: str) -> None:
+    from msgspec.structs import replace
+
+    listeners = Listeners.bind(replace(settings, api_socket=path, api_port=free_port()))
+    assert listeners.tcp == ()
+    assert key in (listeners.withheld or "")
+    listeners.close()
+
+
+def test_import_is_cheap() -> None:
+    """The module is loaded before the first child is started."""
+    script = (
+        "import sys, cbox_init.api.listeners\n"
+        "print({'asyncio', 'uvicorn', 'starlette', 'ssl', 'logging', 'inspect'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

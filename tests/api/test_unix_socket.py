@@ -1,0 +1,179 @@
+"""Where the Unix socket is put, and whose it stays."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.api.unix_socket import bind_unix
+from cbox_init.errors import ListenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="cbox") as name:
+        yield name
+
+
+def dead_socket(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(path)
+        left.listen()
+
+
+def answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_mode_is_0660_whatever_the_umask(folder: str, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        made = bind_unix(f"{folder}/s", 5)
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(made.path).st_mode) == 0o660
+    assert answers(made.path)
+    made.close()
+    assert os.listdir(folder) == []
+
+
+def test_it_is_never_open_to_others(folder: str) -> None:
+    """Not even for a moment: what is created has its mode at once."""
+    trace = subprocess.run(
+        [sys.executable, "-c", PROBE, f"{folder}/s"], capture_output=True, text=True, check=True
+    )
+    assert trace.stdout.split() == ["0o660"]
+
+
+PROBE = """
+import os, stat, sys
+from cbox_init.api.unix_socket import bind_unix
+modes = set()
+def hook(event, arguments):
+    if event.startswith(("os.", "socket.")) and os.path.exists(sys.argv[1]):
+        modes.add(oct(stat.S_IMODE(os.lstat(sys.argv[1]).st_mode)))
+made = None
+sys.addaudithook(hook)
+made = bind_unix(sys.argv[1], 5)
+os.listdir("/")
+print(*modes)
+"""
+
+
+def test_dead_socket_is_replaced(folder: str) -> None:
+    dead_socket(f"{folder}/s")
+    made = bind_unix(f"{folder}/s", 5)
+    assert answers(made.path)
+    made.close()
+
+
+def test_live_socket_is_not_stolen(folder: str) -> None:
+    first = bind_unix(f"{folder}/s", 5)
+    with pytest.raises(
+        ListenError, match=f"process {os.getpid()} listens there; stop it, or set global.api_socket"
+    ):
+        bind_unix(f"{folder}/s", 5)
+    assert answers(first.path)
+    first.close()
+
+
+def test_live_socket_with_a_full_queue_is_not_stolen(folder: str) -> None:
+    first = bind_unix(f"{folder}/s", 0)
+    waiting = []
+    for _ in range(2):
+        waiting.append(socket.socket(socket.AF_UNIX))
+        waiting[-1].setblocking(False)
+        waiting[-1].connect_ex(first.path)
+    with pytest.raises(ListenError, match="listens there"):
+        bind_unix(first.path, 5)
+    for connection in waiting:
+        connection.close()
+    first.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_what_is_no_socket_is_left_alone(folder: str, kind: str) -> None:
+    path = f"{folder}/s"
+    if kind == "file":
+        with open(path, "w") as file:
+            file.write("precious")
+    elif kind == "folder":
+        os.mkdir(path)
+    else:
+        os.symlink(f"{folder}/elsewhere", path)
+    with pytest.raises(ListenError, match="that is no socket; remove it"):
+        bind_unix(path, 5)
+    assert os.listdir(folder) == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("{}/missing/s", "No such file or directory"),
+        ("{}/" + "x" * 108, "longer than 107 bytes"),
+        ("{}/\0", "that is no path"),
+        ("/proc/s", "cannot listen on /proc/s"),
+        ("", "that is no path"),
+    ],
+)
+def test_a_path_that_cannot_be_had(folder: str, path: str, problem: str) -> None:
+    with pytest.raises(ListenError, match=r"set global\.api_socket to another path") as caught:
+        bind_unix(path.format(folder), 5)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_of_107_bytes_fits(folder: str) -> None:
+    path = f"{folder}/".ljust(107, "x")
+    made = bind_unix(path, 5)
+    assert answers(path)
+    made.close()
+
+
+def test_usual_places_in_their_order(folder: str) -> None:
+    places = (f"{folder}/missing/s", f"{folder}/one", f"{folder}/two")
+    made = bind_unix(None, 5, places)
+    assert made.path == f"{folder}/one"
+    made.close()
+
+
+def test_a_live_daemon_in_a_usual_place_is_no_reason_to_go_on(folder: str) -> None:
+    first = bind_unix(f"{folder}/one", 5)
+    with pytest.raises(ListenError, match="listens there"):
+        bind_unix(None, 5, (f"{folder}/one", f"{folder}/two"))
+    first.close()
+
+
+def test_no_usual_place_can_be_had(folder: str) -> None:
+    with pytest.raises(ListenError, match="cannot listen on any usual socket"):
+        bind_unix(None, 5, (f"{folder}/missing/s", "/proc/s"))
+
+
+def test_closing_leaves_the_socket_of_another_alone(folder: str) -> None:
+    first = bind_unix(f"{folder}/s", 5)
+    os.unlink(first.path)
+    second = bind_unix(f"{folder}/s", 5)
+    first.close()
+    assert answers(second.path)
+    second.close()
+
+
+def test_closing_when_the_folder_is_gone(folder: str) -> None:
+    os.mkdir(f"{folder}/sub")
+    made = bind_unix(f"{folder}/sub/s", 5)
+    os.unlink(made.path)
+    os.rmdir(f"{folder}/sub")
+    made.close()

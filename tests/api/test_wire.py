@@ -1,0 +1,174 @@
+"""Connections: what is not HTTP, what is too large or too slow, and what HTTP allows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.api import connection
+from tests.api.service import read_answer
+
+if TYPE_CHECKING:
+    from tests.api.service import Service
+
+HEALTH = b"GET /api/v1/health HTTP/1.1\r\nhost: x\r\n\r\n"
+HEALTHY = b'{"status":"healthy"}'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\r\n\r\nnonsense\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS to a port without
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"FROB / HTTP/1.1\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"x" * 30_000,
+    ],
+    ids=lambda data: repr(data[:20]),
+)
+async def test_garbage(service: Service, data: bytes) -> None:
+    answer = await service.raw(data, eof=True)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 431 "))
+    service.contract.validate_as("ErrorReply", json.loads(body))
+    assert (await service.tcp.get("/api/v1/health")).status_code == 200
+
+
+async def test_garbage_is_not_logged(service: Service) -> None:
+    """Else anybody could flood the log of the container."""
+    await service.raw(b"nonsense\r\n\r\n")
+    assert not [message for message in service.house.messages() if "HTTP" in message]
+
+
+async def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
+    async with service.connection() as (reader, writer):
+        writer.write(
+            HEALTH
+            + b"POST /api/v1/processes/web/scale HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n"
+            + b'{"scale":3}'
+            + b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
+            + HEALTH * 50
+        )
+        answers = [await read_answer(reader) for _ in range(53)]
+    assert [answer.status for answer in answers] == [200, 202, 404] + [200] * 50
+    assert answers[-1].body == HEALTHY
+
+
+async def test_a_request_byte_by_byte(service: Service) -> None:
+    async with service.connection() as (reader, writer):
+        for byte in HEALTH:
+            writer.write(bytes((byte,)))
+            await writer.drain()
+        assert (await read_answer(reader)).body == HEALTHY
+
+
+async def test_http_1_0_closes_the_connection(service: Service) -> None:
+    answer = await service.raw(b"GET /api/v1/health HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(HEALTHY)
+
+
+async def test_absolute_form(service: Service) -> None:
+    request = b"GET http://x/api/v1/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    assert (await service.raw(request)).endswith(HEALTHY)
+
+
+async def test_an_upgrade_is_not_taken(service: Service) -> None:
+    async with service.connection() as (reader, writer):
+        writer.write(
+            b"GET /api/v1/health HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            b"sec-websocket-version: 13\r\nsec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        assert (await read_answer(reader)).body == HEALTHY
+
+
+async def test_expect_continue(service: Service) -> None:
+    """The body is asked for where it is read; where it is not, the connection ends with the reply."""
+    head = (
+        b"POST /api/v1/processes/web/%b HTTP/1.1\r\n"
+        b"host: x\r\ncontent-length: 11\r\nexpect: 100-continue\r\n\r\n"
+    )
+    async with service.connection() as (reader, writer):
+        writer.write(head % b"scale")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b'{"scale":1}')
+        assert (await read_answer(reader)).status == 202
+    answer = await service.raw(head % b"start")
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert b"connection: close\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /" + b"x" * connection.LARGEST_HEAD + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nx: " + b"x" * connection.LARGEST_HEAD + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (connection.LARGEST_HEAD // 6 + 1) + b"\r\n",
+        b"GET /" + b"x" * connection.LARGEST_HEAD,
+    ],
+    ids=["path", "header", "headers", "unfinished"],
+)
+async def test_head_too_large(service: Service, data: bytes) -> None:
+    answer = await service.raw(data)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("data", [b"", b"GET", b"GET / HTTP/1.1\r\nx", HEALTH + b"GET /"])
+async def test_head_too_slow(service: Service, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(connection, "HEAD_TAKES_S", 0.05)
+    answer = await service.raw(data)
+    assert b"HTTP/1.1 408 " in answer
+    assert answer.startswith(b"HTTP/1.1 200 ") == data.startswith(HEALTH)
+
+
+async def test_a_request_in_good_time_has_no_timer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_TAKES_S", 0.2)
+    async with service.connection() as (reader, writer):
+        writer.write(HEALTH)
+        assert (await read_answer(reader)).status == 200
+        assert not await _ends_within(reader, 0.4)
+
+
+async def _ends_within(reader: asyncio.StreamReader, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(reader.read(1), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_too_many_connections_leave_the_unix_socket_alone(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.tcp.aclose()
+    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 1)
+    async with service.connection() as (reader, writer):
+        writer.write(HEALTH)
+        await read_answer(reader)
+        assert (await service.raw(b"")).startswith(b"HTTP/1.1 503 ")
+        assert (await service.unix.get("/api/v1/health")).status_code == 200
+        writer.write(HEALTH)
+        assert (await read_answer(reader)).status == 200
+    async with service.connection() as (reader, writer):
+        writer.write(HEALTH)
+        assert (await read_answer(reader)).status == 200
+
+
+async def test_date(service: Service) -> None:
+    reply = await service.tcp.get("/api/v1/health")
+    assert reply.headers["date"].endswith(" GMT")
+    assert "server" not in reply.headers
