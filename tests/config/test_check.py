@@ -101,7 +101,7 @@ def test_names_that_cannot_be_in_a_url(read: Read, name: str) -> None:
 
     error = the_error(read(json.dumps({"processes": {name: {"command": "a"}}})))
     assert error.message.startswith("the name ")
-    assert "\n" not in str(error).replace(name, "")
+    assert str(error).isprintable()
 
 
 @pytest.mark.parametrize(

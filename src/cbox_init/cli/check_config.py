@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cbox_init import __version__
 from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
+from cbox_init.config.raw import printable
 from cbox_init.config.scalars import format_duration
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _lines(problems: Iterable[Problem]) -> Iterable[str]:
 def _verdict(found: Examined) -> str:
     counts = ", ".join(_count(len(found.of(severity)), severity.value) for severity in Severity)
     verdict = "valid" if found.valid else "not valid"
-    where = found.path or "the environment"
+    where = printable(found.path or "the environment")
     running = f", {_processes(found)}" if found.valid else ""
     return f"{where}: {verdict}{running}; {counts}"
 

@@ -14,7 +14,7 @@ from cbox_init.config.effective import effective
 from cbox_init.config.environment import override
 from cbox_init.config.model import Config
 from cbox_init.config.problems import Problem, Severity
-from cbox_init.config.raw import kind_of
+from cbox_init.config.raw import kind_of, printable
 from cbox_init.config.report import Report
 from cbox_init.config.substitute import INSTANCE_NAMES, expand
 from cbox_init.errors import ConfigError
@@ -168,7 +168,7 @@ def _unreadable(data: bytes, position: int, message: str, report: Report) -> Non
 def _summary(found: Examined) -> str:
     """One line: where, how many, and the first."""
     errors = found.of(Severity.ERROR)
-    where = found.path or "configuration"
+    where = printable(found.path or "configuration")
     if len(errors) == 1:
         return f"{where}: {errors[0]}"
     return f"{where} has {len(errors)} errors, the first: {errors[0]}"

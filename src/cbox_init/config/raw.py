@@ -57,15 +57,22 @@ def line_of(root: Raw, path: Path) -> int | None:
     return line
 
 
+def printable(text: str) -> str:
+    """``text`` in one line of a report: line ends, control characters and stray bytes are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def path_text(path: Path) -> str:
-    """``path`` as people write it: ``hooks.pre-start[0].command``."""
+    """``path`` as people write it, in one line: ``hooks.pre-start[0].command``."""
     text = ""
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step
-    return text
+    return printable(text)
 
 
 def kind_of(raw: Raw) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.problems import Problem, Severity
-from cbox_init.config.raw import line_of, path_text
+from cbox_init.config.raw import line_of, path_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -86,7 +86,7 @@ class Report:
         self._problems.append(
             Problem(
                 field=path_text(path),
-                message=f"{message} (set by {origin})" if origin else message,
+                message=printable(f"{message} (set by {origin})" if origin else message),
                 recommendation=mend,
                 severity=severity,
                 line=None if origin else line_of(self.root, path),
