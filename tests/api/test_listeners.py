@@ -10,6 +10,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
@@ -124,8 +125,6 @@ def test_host_that_cannot_be_had(path: str, host: str, problem: str) -> None:
     ],
 )
 def test_a_door_that_cannot_be_locked_stays_shut(path: str, settings: GlobalConfig, key: str) -> None:
-    from msgspec.structs import replace
-
     listeners = Listeners.bind(replace(settings, api_socket=path, api_port=free_port()))
     assert listeners.tcp == ()
     assert key in (listeners.withheld or "")

@@ -26,6 +26,9 @@ HEAD_TAKES_S: Final = 15.0
 #: Connections of one application at the same time: the Unix socket answers although TCP is flooded.
 MOST_CONNECTIONS: Final = 512
 
+#: How long a request whose client has gone may take to notice, in seconds.
+_REQUEST_ENDS_S: Final = 1.0
+
 
 class Connections(ServerState):
     """All connections of one application, and the headers that every reply has."""
@@ -53,14 +56,20 @@ class Connections(ServerState):
             for connection in tuple(self.connections):
                 connection.transport.abort()
             await self._until_drained()
-        for task in tuple(self.tasks):
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self._end_tasks()
 
     def lost(self) -> None:
         """A connection has ended."""
         if not self.connections and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+
+    async def _end_tasks(self) -> None:
+        """End the requests; they know that their clients have gone, and most end by themselves."""
+        if self.tasks:
+            _, left = await asyncio.wait(self.tasks, timeout=_REQUEST_ENDS_S)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _until_drained(self) -> None:
         if self.connections:

@@ -25,7 +25,7 @@ class ProcessListBody:
     def current(self) -> bytes:
         """The list as it is now; takes new figures when those that are there are old."""
         supervisor, figures = self._supervisor, self._figures
-        if figures.due:
+        if figures.due():
             figures.sample(
                 instance.pid
                 for status in supervisor.statuses()

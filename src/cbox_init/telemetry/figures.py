@@ -74,7 +74,6 @@ class Figures:
         self._due_at = 0.0
         self._pending: Handle | None = None
 
-    @property
     def due(self) -> bool:
         """Whether the figures are old enough for a new sample."""
         return self._pending is None and self._clock() >= self._due_at
