@@ -74,6 +74,7 @@ class CheckedWorld(World):
         super().tell_to_stop(index)
 
     def forget(self, index: int) -> None:
+        assert index >= self.desired.scale, "forgotten, and not scaled away"
         super().forget(index)
         self._restarts.pop(index, None)
 
@@ -144,6 +145,8 @@ class CheckedWorld(World):
         elif instance.phase is not Phase.RUNNING:
             assert instance.reason
             assert not instance.behind(self.desired.lineage)
+            if instance.reason.startswith("gave up"):
+                assert self._budget_used[index] == self.restart_rules.max_attempts
             assert instance.phase is Phase.ENDED or instance.due_at > self.now
 
     def _check_unwanted(self, index: int) -> None:

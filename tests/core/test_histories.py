@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cbox_init.core.decide import Action
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
-histories = settings(deadline=None, max_examples=100_000 if THOROUGH else 1500)
+many = settings(deadline=None, max_examples=100_000 if THOROUGH else 1200)
 pytestmark = pytest.mark.timeout(0 if THOROUGH else 60)
 
 #: Longer than anything takes in these worlds.
@@ -34,20 +34,30 @@ MOST_INSTANCES = 4
 
 
 class Step(NamedTuple):
-    """A method of the world and what it is given. ``unseen``: the loop does not look before the next step."""
+    """A method of the world and what it is given."""
 
     do: str
     given: tuple[object, ...] = ()
-    unseen: bool = False
 
-    def happen(self, world: CheckedWorld) -> None:
-        getattr(world, self.do)(*self.given)
-        if not self.unseen:
-            world.look()
+
+#: What happens between two looks of the loop, and everything that happens.
+Burst = list[Step]
+History = list[Burst]
+
+
+def play(world: CheckedWorld, history: History) -> None:
+    for burst in history:
+        for step in burst:
+            getattr(world, step.do)(*step.given)
+        world.look()
 
 
 def step(do: str, *given: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
-    return st.builds(Step, st.just(do), st.tuples(*given), st.booleans())
+    return st.builds(Step, st.just(do), st.tuples(*given))
+
+
+def histories_of(*steps: st.SearchStrategy[Step]) -> st.SearchStrategy[History]:
+    return st.lists(st.lists(st.one_of(*steps), max_size=4), min_size=1, max_size=40)
 
 
 breeds = st.builds(
@@ -58,7 +68,7 @@ breeds = st.builds(
     stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     descendants=st.sampled_from(Descendants),
 )
-steps = st.one_of(
+histories = histories_of(
     step("start"),
     step("stop"),
     step("restart"),
@@ -91,13 +101,10 @@ def worlds(draw: st.DrawFn) -> CheckedWorld:
     )
 
 
-@given(world=worlds(), history=st.lists(steps, max_size=40))
-@histories
-def test_whatever_happens(world: CheckedWorld, history: list[Step]) -> None:
-    for happening in history:
-        happening.happen(world)
-    world.look()
-
+@given(world=worlds(), history=histories)
+@many
+def test_whatever_happens(world: CheckedWorld, history: History) -> None:
+    play(world, history)
     world.calm_down()
     world.advance(LONG_S)
     world.check_quiet()
@@ -110,12 +117,11 @@ def test_whatever_happens(world: CheckedWorld, history: list[Step]) -> None:
     world.check_quiet()
 
 
-@given(world=worlds(), history=st.lists(steps, max_size=40))
-@histories
-def test_a_stop_always_ends(world: CheckedWorld, history: list[Step]) -> None:
+@given(world=worlds(), history=histories)
+@many
+def test_a_stop_always_ends(world: CheckedWorld, history: History) -> None:
     """Whatever was going on, and however the children behave."""
-    for happening in history:
-        happening.happen(world)
+    play(world, history)
     world.stop()
     world.advance(world.stop_rules.timeout_s + KILL_AGAIN_S + ROUNDING_S)
     assert not world.lives
@@ -147,7 +153,7 @@ healthy_breeds = st.builds(
     stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     descendants=st.sampled_from(Descendants),
 )
-harmless = st.one_of(
+harmless_histories = histories_of(
     step("restart"),
     step("start"),
     step("depends", st.sampled_from([(), ("db",)])),
@@ -161,17 +167,16 @@ harmless = st.one_of(
     scale=st.integers(1, 6),
     first=healthy_breeds,
     timeout_s=st.sampled_from([0.0, 1.0, 10.0]),
-    history=st.lists(harmless, max_size=20),
+    history=harmless_histories,
 )
-@histories
+@many
 def test_a_restart_takes_one_healthy_instance_down_at_a_time(
-    scale: int, first: Breed, timeout_s: float, history: list[Step]
+    scale: int, first: Breed, timeout_s: float, history: History
 ) -> None:
     world = HealthyWorld(restart_rules(), stop_rules(timeout_s), scale=scale)
     world.breeds(first)
     world.begin()
-    for happening in history:
-        happening.happen(world)
+    play(world, history)
     world.advance(LONG_S)
     restarts = world.desired.generation
     assert all(one.phase is Phase.RUNNING for one in world.instances.values())

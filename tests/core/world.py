@@ -65,10 +65,11 @@ class Life:
     def told(self, now: float) -> None:
         """The stop signal: to the whole group."""
         self.ending_since = min(self.ending_since, now)
-        if self.main_alive and now + self.breed.stop_takes_s < self.main_ends_at:
-            self.main_ends_at, self.exit_code = now + self.breed.stop_takes_s, 143
+        ends_at = now + self.breed.stop_takes_s * (self.index + 1)  # not all of them at one time
+        if self.main_alive and ends_at < self.main_ends_at:
+            self.main_ends_at, self.exit_code = ends_at, 143
         if self.breed.descendants is Descendants.OBEDIENT:
-            self.rest_ends_at = min(self.rest_ends_at, now + self.breed.stop_takes_s)
+            self.rest_ends_at = min(self.rest_ends_at, ends_at)
 
     def killed(self, now: float) -> None:
         self.kills += 1
