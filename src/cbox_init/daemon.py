@@ -96,6 +96,9 @@ class Daemon:
 
     def run(self) -> int:
         """Start what is configured, supervise it, and end: the exit code."""
+        # Before the first child, so that what loses its parent at once comes to us as well.
+        if not become_subreaper():
+            self._log.warn("Orphans cannot be adopted: the kernel refuses a subreaper")
         try:
             self._supervisor.start_all()
             self._agenda.run(_FIRST_SLICE_S)
@@ -106,8 +109,6 @@ class Daemon:
         return self._exit_code or 0
 
     def _run_loop(self) -> None:
-        if not become_subreaper():
-            self._log.warn("Orphans cannot be adopted: the kernel refuses a subreaper")
         loop = self._loop = _new_event_loop()
         loop.set_exception_handler(self._unexpected)
         loop.add_reader(self._signals.fileno(), self._on_signals)
@@ -169,8 +170,8 @@ class Daemon:
         self._log.info("Cbox Init starting", version=__version__, config=loaded.path, pid=os.getpid())
         for problem in loaded.problems:
             self._log.warn(str(problem))
-        for flag in options.without_effect():
-            self._log.warn(f"{flag} has no effect in this version")
+        if idle := options.without_effect():
+            self._log.warn(f"Without effect in this version: {', '.join(idle)}")
         for address in self._listeners.addresses():
             self._log.info("Management API listening", address=address)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -107,7 +108,12 @@ class DaemonProcess:
         return self.wait()
 
     def end(self) -> None:
-        """For the end of a test: whatever state it is in."""
+        """For the end of a test, whatever state it is in: twice the signal, so that no child is left."""
+        for _ in range(2):
+            if self.process.poll() is None:
+                self.signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(2)
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(DEADLINE_S)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Serve
 
+#: 32 and 33, which glibc keeps for itself; ``make`` starts its children with one of them ignored.
+GLIBC_SIGNALS = 0b11 << 31
+
 WEB = """
 global: {api_socket: SOCKET}
 processes:
@@ -85,8 +88,10 @@ def test_a_second_daemon_does_not_steal_the_socket_of_a_living_one(serve: Serve)
 def test_the_socket_of_a_dead_daemon_is_replaced(serve: Serve) -> None:
     first = serve(WEB)
     wait_for(lambda: first.lines("web"), first.errors())
+    child = next(int(str(r["pid"])) for r in first.records() if r["msg"] == "Process instance started")
     os.kill(first.pid, signal.SIGKILL)
     first.process.wait()
+    os.killpg(child, signal.SIGKILL)
     assert first.socket.exists()
     second = serve(WEB.replace("SOCKET", str(first.socket)))
     wait_for(lambda: second.lines("web"), second.errors())
@@ -127,8 +132,9 @@ processes:
     lines = [str(line) for line in daemon.lines("job")]
     assert lines[:4] == ["0", "1", "2", "3"]  # 3 is the folder that ls reads
     assert lines[4].startswith("Name:")
-    for mask in ("SigBlk", "SigIgn"):
-        assert next(line for line in lines if line.startswith(mask)).endswith(":\t0000000000000000")
+    for name in ("SigBlk", "SigIgn"):
+        mask = next(line for line in lines if line.startswith(name)).split(":")[1]
+        assert int(mask, 16) & ~GLIBC_SIGNALS == 0
 
 
 def test_dry_run_starts_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def build(tmp_path: Path) -> AsyncIterator[Build]:
     """Makes supervisors from the text of a configuration; started, and ended after the test."""
-    become_subreaper()
+    assert become_subreaper()
     houses: list[House] = []
 
     def make(text: str, *, start: bool = True) -> House:
@@ -33,3 +34,10 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
     yield make
     for house in houses:
         await house.close()
+    _be_no_subreaper()
+
+
+def _be_no_subreaper() -> None:
+    """Other tests count the children of this process, and must not inherit any."""
+    pr_set_child_subreaper = 36
+    assert ctypes.CDLL(None).prctl(pr_set_child_subreaper, 0, 0, 0, 0) == 0

@@ -40,6 +40,22 @@ processes:
     assert house.state("migrate") is State.COMPLETED
 
 
+async def test_that_all_have_started_is_told_once_also_when_a_oneshot_is_the_last(build: Build) -> None:
+    house = build(
+        """
+processes:
+  web: {command: [sleep, "1000"]}
+  job: {type: oneshot, command: [sleep, "0.05"]}
+"""
+    )
+    told = "All processes started successfully"
+    await house.until(lambda: told in house.messages())
+    assert house.state("job") is State.COMPLETED
+    house.supervisor.restart("web")
+    await house.supervisor.settled("web")
+    assert house.messages().count(told) == 1
+
+
 async def test_a_failed_oneshot_blocks_its_dependents_until_their_time_is_up(build: Build) -> None:
     house = build(
         """

@@ -184,10 +184,11 @@ class Supervisor:
                     waiter.set_result(None)
         if self._shutdown:
             self._runtime.agenda.wake(self._shutdown)
-        elif process.ended_for_good:
-            self._end_when_all_ended()
-        elif not self._all_started and process.up:
+            return
+        if not self._all_started and process.up:
             self._tell_when_all_started()
+        if process.ended_for_good:
+            self._end_when_all_ended()
 
     def _tell_when_all_started(self) -> None:
         self._all_started = all(process.up for process in self._processes.values())
