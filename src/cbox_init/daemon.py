@@ -11,11 +11,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.config.load import load
+from cbox_init.imports import without
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
@@ -178,14 +178,8 @@ class Daemon:
 
 def _new_event_loop() -> AbstractEventLoop:
     """asyncio's own loop, imported without ssl: 4 MB that only TLS needs (docs/architecture.md)."""
-    hide = "ssl" not in sys.modules
-    if hide:
-        sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio allows for a Python without ssl
-    try:
+    with without("ssl"):
         import asyncio
-    finally:
-        if hide:
-            del sys.modules["ssl"]
     return asyncio.new_event_loop()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import click
+
+from cbox_init.imports import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,19 +59,12 @@ def target_options(
 
 def connect(target: Target, timeout_s: float = 10.0) -> Client:
     """A client for the daemon that the options name."""
-    _leave_out_httpx_program()
+    with without("httpx._main"):  # its own command line, with rich and pygments: 35 of 90 ms
+        import httpx  # noqa: F401
+
     from cbox_init.client import Client
 
     return Client.connect(target.url, target.socket, target.token, timeout_s=timeout_s)
-
-
-def _leave_out_httpx_program() -> None:
-    """Keep httpx from loading its own command line, and with it rich and pygments: 35 of 90 ms.
-
-    httpx treats that part as optional; to say that it is not there is its way of leaving it out.
-    """
-    if "httpx" not in sys.modules:
-        sys.modules["httpx._main"] = None  # type: ignore[assignment]
 
 
 def _text(value: object) -> str | None:

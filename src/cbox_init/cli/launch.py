@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.cli.complain import complain
 from cbox_init.errors import CboxError, ConfigError
+from cbox_init.imports import without
 
 if TYPE_CHECKING:
     from cbox_init.options import ServeOptions
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 def launch(options: ServeOptions) -> int:
     """Run the daemon until it ends; its exit code. Why a start failed is said on standard error, with 1."""
     try:
+        # msgspec looks there for what Python 3.11 has itself, and would bring inspect, ast and dis with it:
+        # 7 ms before the first child.
+        with without("typing_extensions"):
+            import msgspec  # noqa: F401
+
         from cbox_init.daemon import serve
 
         return serve(options)

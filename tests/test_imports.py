@@ -1,0 +1,92 @@
+"""Leaving a part of a library out, and what ``serve`` must not import."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.imports import without
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: What only other commands, other configurations or the first request of the API need.
+NOT_AT_START = {
+    "anyio",
+    "argparse",
+    "click",
+    "dataclasses",
+    "difflib",
+    "email",
+    "httptools",
+    "httpx",
+    "inspect",
+    "ipaddress",
+    "logging",
+    "pathlib",
+    "rich",
+    "shlex",
+    "ssl",
+    "starlette",
+    "tempfile",
+    "typing_extensions",
+    "urllib",
+    "uvicorn",
+}
+
+
+def test_a_module_is_hidden_and_comes_back() -> None:
+    script = """
+from cbox_init.imports import without
+with without("decimal"):
+    try:
+        import decimal
+    except ImportError:
+        print("hidden")
+import decimal
+print(decimal.Decimal)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["hidden", "<class 'decimal.Decimal'>"]
+
+
+def test_a_module_that_is_loaded_stays() -> None:
+    with without("json"):
+        assert sys.modules["json"] is json
+    assert sys.modules["json"] is json
+
+
+def test_it_is_undone_by_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), without("no_such_module_at_all"):
+        raise ZeroDivisionError
+    assert "no_such_module_at_all" not in sys.modules
+
+
+def test_serve_starts_its_first_children_without_what_it_does_not_need(tmp_path: Path) -> None:
+    """Recorded when the event loop is about to be imported: the first children run by then."""
+    script = """
+import sys
+sys.argv = ["cbox-init", "-c", sys.argv[1]]
+
+class AtTheLoop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "asyncio":
+            import os
+            print("MODULES", *(name for name, module in sys.modules.items() if module), file=sys.stderr, flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, AtTheLoop())
+from cbox_init.__main__ import main
+main()
+"""
+    config = tmp_path / "cbox-init.yaml"
+    config.write_text(f"global: {{api_socket: {tmp_path}/s}}\nprocesses: {{web: {{command: ['true']}}}}\n")
+    done = subprocess.run([sys.executable, "-c", script, config], capture_output=True, text=True, timeout=30)
+    line = next((line for line in done.stderr.splitlines() if line.startswith("MODULES ")), "")
+    assert line, done.stderr
+    loaded = {name.partition(".")[0] for name in line.split()[1:]}
+    assert sorted(loaded & NOT_AT_START) == []
