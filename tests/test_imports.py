@@ -76,7 +76,8 @@ class AtTheLoop:
     def find_spec(self, name, path=None, target=None):
         if name == "asyncio":
             import os
-            print("MODULES", *(name for name, module in sys.modules.items() if module), file=sys.stderr, flush=True)
+            loaded = [name for name, module in sys.modules.items() if module]
+            print("MODULES", *loaded, file=sys.stderr, flush=True)
             os._exit(0)
 
 sys.meta_path.insert(0, AtTheLoop())
