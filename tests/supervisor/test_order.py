@@ -199,6 +199,20 @@ async def test_what_was_stopped_by_hand_does_not_end_the_daemon(build: Build, co
     await house.until_state("web", State.RUNNING)
 
 
+async def test_the_daemon_stays_while_only_schedules_are_left(build: Build) -> None:
+    house = build(
+        """
+processes:
+  nightly: {command: [sh, -c, "echo ran"], schedule: "0 3 * * *"}
+  job: {type: oneshot, command: ["true"]}
+"""
+    )
+    await house.until_state("job", State.COMPLETED)
+    await house.until(lambda: "Process instance exited" in house.messages())
+    assert not house.supervisor.shutting_down
+    assert house.lines("nightly") == []  # a job is not a daemon to be started at once
+
+
 # -- scale ---------------------------------------------------------------------------------------------
 
 
