@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GLOBAL: Final = (
-    *("health_check_interval", "health_check_strict", "process_start_timeout", "autotune_memory_threshold"),
+    *("health_check_interval", "health_check_strict", "process_start_timeout", "process_stop_timeout"),
+    "autotune_memory_threshold",
     *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout", "log_multiline_max_lines"),
     *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
     *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
