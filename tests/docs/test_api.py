@@ -1,0 +1,103 @@
+"""docs/api.md has every operation of the OpenAPI document, and its replies are as that promises."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, cast
+
+import httpx
+import pytest
+
+from cbox_init.api.app import all_resources
+from cbox_init.api.connection import HEAD_TAKES_S, LARGEST_HEAD, MOST_CONNECTIONS
+from cbox_init.api.context import Context
+from cbox_init.api.openapi import document
+from cbox_init.api.streams import Streams
+from cbox_init.config.load import examine
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.sink import Sink
+from cbox_init.supervisor.agenda import Agenda
+from cbox_init.supervisor.runtime import Runtime
+from cbox_init.supervisor.supervisor import Supervisor
+from cbox_init.system.reaper import Reaper
+from cbox_init.system.spawn import Spawner
+from cbox_init.telemetry.figures import Figures
+from tests.api.contract import Contract
+from tests.docs.markdown import ROOT, sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE = ROOT / "docs/api.md"
+OPERATION = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S+)")
+REPLIES = [
+    (section.heading, block.text)
+    for section in sections(PAGE)
+    for block in section.blocks
+    if block.language == "http"
+]
+
+
+@pytest.fixture(scope="module")
+def contract() -> Iterator[Contract]:
+    """The document of a daemon in which nothing runs."""
+    config = examine(str(ROOT / "examples/demo.yaml"), {}).config
+    assert config is not None
+    logs = LogHub(fmt="json", level=Level.INFO, timestamps=True, sink=Sink())
+    spawner = Spawner()
+    runtime = Runtime(agenda=Agenda(), spawner=spawner, reaper=Reaper(), log=logs.daemon, environ={})
+    supervisor = Supervisor(config, logs=logs, runtime=runtime, on_finished=lambda code: None)
+    context = Context(supervisor, Figures(lambda pid: None, 1), Streams())
+    yield Contract(json.loads(document(all_resources(context))))
+    spawner.close()
+
+
+def test_every_operation_has_a_section_and_every_section_is_one(contract: Contract) -> None:
+    page = [found.groups() for section in sections(PAGE) if (found := OPERATION.fullmatch(section.heading))]
+    api = [(method.upper(), path) for path, item in contract.document["paths"].items() for method in item]
+    assert sorted(page) == sorted(api)
+
+
+def test_every_operation_is_in_the_table(contract: Contract) -> None:
+    (table,) = (table for section in sections(PAGE) for table in section.tables if table[0][0] == "route")
+    page = {found.groups() for row in table[1:] if (found := OPERATION.search(row[0].replace("`", " ")))}
+    api = {(method.upper(), path) for path, item in contract.document["paths"].items() for method in item}
+    assert page == api
+
+
+def test_parameters_and_members_are_named(contract: Contract) -> None:
+    text = PAGE.read_text()
+    names = {
+        parameter["name"]
+        for item in contract.document["paths"].values()
+        for operation in item.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    for schema in ("ProcessEntry", "InstanceEntry", "ScaleRequest"):
+        names |= set(contract.document["components"]["schemas"][schema]["properties"])
+    assert sorted(name for name in names if f"`{name}`" not in text) == []
+
+
+@pytest.mark.parametrize(("heading", "reply"), REPLIES, ids=lambda text: text.partition("\n")[0])
+def test_replies_are_as_the_document_says(contract: Contract, heading: str, reply: str) -> None:
+    head, _, body = reply.partition("\n\n")
+    status_line, *lines = head.splitlines()
+    status = int(status_line.split()[1])
+    headers = httpx.Headers([cast("tuple[str, str]", tuple(line.split(": ", 1))) for line in lines])
+    found = OPERATION.fullmatch(heading)
+    if found is None:
+        assert status >= 400, "a reply that belongs to no operation"
+        contract.validate_as("ErrorReply", json.loads(body))
+    else:
+        contract.check(found[1], found[2].replace("{name}", "web"), status, headers, body.encode())
+
+
+def test_limits() -> None:
+    (section,) = (section for section in sections(PAGE) if section.heading == "Limits")
+    cells = " ".join(cell for row in section.tables[0] for cell in row)
+    assert f"{LARGEST_HEAD // 1024} KiB" in cells
+    assert f"{HEAD_TAKES_S:g} s" in cells
+    assert f"{MOST_CONNECTIONS} on TCP" in cells

@@ -1,0 +1,38 @@
+"""What the pages refer to is there."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.markdown import PAGES, ROOT, anchors, links
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    assert [link for link in links(page) if "://" not in link and not _resolves(page, link)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_tests_that_are_named_exist(page: Path) -> None:
+    for file, name in _TEST.findall(page.read_text()):
+        found = re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+        assert found, f"{file}::{name}"
+
+
+def test_the_differences_name_their_tests() -> None:
+    text = (ROOT / "docs/migrating.md").read_text()
+    assert len(_TEST.findall(text)) > 10
+
+
+def _resolves(page: Path, link: str) -> bool:
+    file, _, anchor = link.partition("#")
+    target = page.parent / file if file else page
+    return target.exists() and (not anchor or anchor in anchors(target))
