@@ -44,6 +44,10 @@ _FIRST_SLICE_S = 0.01
 #: How long the end of the API and the last log lines may take, in seconds.
 _CLOSING_S = 5.0
 
+#: The API's token as an override of the configuration: the daemon's alone. A child has no use for it, and
+#: must not be able to steer the others with it.
+_TOKEN_VARIABLE = "CBOX_INIT_GLOBAL_API_AUTH"
+
 _SHUTDOWN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
@@ -87,7 +91,7 @@ class Daemon:
             spawner=self._spawner,
             reaper=Reaper(),
             log=self._log,
-            environ=dict(environ),
+            environ={name: value for name, value in environ.items() if name != _TOKEN_VARIABLE},
         )
         self._supervisor = Supervisor(
             config, logs=self._logs, runtime=self._runtime, on_finished=self._finished

@@ -206,3 +206,11 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
         " processes.job.logging.redaction, processes.job.schedule"
     )
     assert last.severity is Severity.WARNING
+
+
+def test_a_file_in_which_every_process_is_disabled_is_warned_of(read: Read) -> None:
+    problems = read("processes: {web: {command: a, enabled: false}, job: {command: a}}").problems
+    assert not any("every process is disabled" in problem.message for problem in problems)
+    (problem,) = read("processes: {web: {command: a, enabled: false}}").problems
+    assert (problem.field, problem.severity) == ("processes", Severity.WARNING)
+    assert problem.message == "every process is disabled, so nothing is started"

@@ -137,6 +137,20 @@ processes:
         assert int(mask, 16) & ~GLIBC_SIGNALS == 0
 
 
+def test_children_do_not_get_the_token_of_the_api(serve: Serve) -> None:
+    daemon = serve(
+        """
+global: {api_socket: SOCKET}
+processes:
+  job: {type: oneshot, command: [env]}
+""",
+        env={"CBOX_INIT_GLOBAL_API_AUTH": "a-secret-token", "CBOX_INIT_GLOBAL_LOG_LEVEL": "debug"},
+    )
+    assert daemon.wait() == 0
+    assert "CBOX_INIT_GLOBAL_LOG_LEVEL=debug" in daemon.lines("job")
+    assert "a-secret-token" not in daemon.output()
+
+
 def test_dry_run_starts_nothing(tmp_path: Path) -> None:
     config = tmp_path / "cbox-init.yaml"
     config.write_text(

@@ -28,6 +28,12 @@ def check(config: Config, report: Report) -> None:
             "no process is defined",
             "add one: processes: {NAME: {command: [PROGRAM, ARGUMENT]}}",
         )
+    elif not any(process.enabled for process in config.processes.values()):
+        report.warning(
+            ("processes",),
+            "every process is disabled, so nothing is started",
+            "enable one, or remove the others",
+        )
     for name, process in config.processes.items():
         check_process(name, process, config, report)
     _check_dependencies(config.processes, report)
