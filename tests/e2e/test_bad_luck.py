@@ -6,11 +6,13 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.client import Client
 from tests.e2e.daemon import COMMAND, wait_for
 
 if TYPE_CHECKING:
@@ -80,6 +82,36 @@ processes:
         assert not os.path.exists(f"/proc/{pid}")
     assert daemon.messages("daemonizer").count("Process instance exited") == 3
     assert daemon.stop() == 0
+
+
+def test_without_descriptors_the_rest_runs_and_the_api_answers(tmp_path: Path) -> None:
+    config = tmp_path / "cbox-init.yaml"
+    config.write_text(
+        f"""
+global: {{api_socket: {tmp_path}/api.sock, restart_backoff: 20ms}}
+processes:
+  many: {{command: [sleep, "1000"], scale: 60, max_restarts: 1}}
+"""
+    )
+    output = tmp_path / "out"
+    with output.open("wb") as out:
+        daemon = subprocess.Popen(
+            ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *COMMAND, "-c", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+        )
+    try:
+        wait_for(lambda: "gave up after 1 restart" in output.read_text(), "an instance that is given up")
+        with Client.connect(socket=f"{tmp_path}/api.sock") as client:
+            states = Counter(instance.state for instance in client.status("many").instances)
+            reasons = {str(one.reason) for one in client.status("many").instances if one.state == "failed"}
+        assert states["running"] > 10
+        assert states["running"] + states["failed"] + states["starting"] == 60
+        assert all("too many open files" in reason and "now 64" in reason for reason in reasons)
+    finally:
+        daemon.terminate()
+        assert daemon.wait(30) == 0
+    assert "Unexpected" not in output.read_text()
 
 
 def test_a_full_process_table_is_the_reason_until_there_is_room(tmp_path: Path, pids_limit: Path) -> None:

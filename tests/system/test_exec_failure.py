@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import sys
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import exec_failure
+from cbox_init.system.descriptors import RESERVED, out_of_descriptors
 from cbox_init.system.identity import Identity
 from cbox_init.system.interpreter import Missing, first_unusable, interpreter_of
 from cbox_init.system.pipes import output_pipe
@@ -250,6 +252,8 @@ def test_too_many_open_files() -> None:
     def test() -> None:
         spawner = Spawner()
         used = len(os.listdir("/proc/self/fd"))
+        # Whatever words the error must be there already: an import takes a descriptor.
+        sys.modules.pop("cbox_init.system.exec_failure", None)
         resource.setrlimit(resource.RLIMIT_NOFILE, (used - 1, used - 1))
         for start in (lambda: spawner.spawn(make_request("true")), lambda: output_pipe(None)):
             with pytest.raises(SpawnError, match=rf"too many open files: .* \(ulimit -n, now {used - 1}\)"):
@@ -258,12 +262,31 @@ def test_too_many_open_files() -> None:
     isolated(test)
 
 
+def test_the_last_descriptors_are_kept_from_children() -> None:
+    def test() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+        pipes = []
+        with pytest.raises(SpawnError, match="too many open files"):
+            while True:
+                pipes.append(output_pipe(None))
+        assert len(pipes) > 50
+        kept = [os.open("/proc/self/stat", os.O_RDONLY) for _ in range(RESERVED)]
+        assert len(set(kept)) == RESERVED
+
+    isolated(test)
+
+
+def test_too_many_open_files_in_the_whole_system() -> None:
+    found = out_of_descriptors(OSError(errno.ENFILE, "File table overflow"))
+    assert str(found) == "too many open files in the whole system: raise fs.file-max"
+    assert found.exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
         (MemoryError(), "out of memory"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory"),
-        (OSError(errno.ENFILE, "File table overflow"), "too many open files in the whole system"),
         (OverflowError("uid is greater than maximum"), "cannot start 'true': uid is greater than maximum"),
     ],
 )

@@ -1,8 +1,16 @@
-"""What the daemon's own descriptors must look like before the first child is started."""
+"""The daemon's own descriptors: what children must not inherit, and what is kept for the daemon itself."""
 
 from __future__ import annotations
 
+import errno
 import os
+from typing import Final
+
+from cbox_init.errors import SpawnError
+
+RESERVED: Final = 16
+"""The highest numbers below the limit that no child's pipe gets. Without a descriptor the daemon could not
+look at /proc for what an instance has left, answer its API, or import the module that words an error."""
 
 
 def inherit_nothing() -> None:
@@ -28,9 +36,34 @@ def inherit_nothing() -> None:
             continue  # the one that listed the directory, or a number that is not in use
 
 
+def in_reserve(descriptor: int) -> bool:
+    """Whether so many descriptors are open that this one should be given back."""
+    limit = _limit()
+    return 0 <= limit <= descriptor + RESERVED
+
+
+def out_of_descriptors(error: OSError) -> SpawnError:
+    """The SpawnError for a descriptor that cannot be had (EMFILE, ENFILE or another reason).
+
+    Imports nothing, since that takes a descriptor.
+    """
+    if error.errno == errno.EMFILE:
+        limit = _limit()
+        shown = "unlimited" if limit < 0 else limit
+        return SpawnError(f"too many open files: raise the limit of the daemon (ulimit -n, now {shown})")
+    if error.errno == errno.ENFILE:
+        return SpawnError("too many open files in the whole system: raise fs.file-max")
+    return SpawnError(f"cannot make a pipe: {error.strerror}")
+
+
+def _limit() -> int:
+    """How many descriptors this process may have now; -1 for no limit."""
+    return os.sysconf("SC_OPEN_MAX")
+
+
 def _open_descriptors() -> list[int]:
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:  # no /proc: try every number
-        return list(range(3, os.sysconf("SC_OPEN_MAX")))
+        return list(range(3, _limit()))
     return [int(name) for name in names if int(name) > 2]

@@ -29,18 +29,6 @@ def explain(error: Exception, request: SpawnRequest, identity: Identity | None) 
     return SpawnError(f"cannot start {request.argv[0]!r}: {error}", _OTHER)
 
 
-def out_of_descriptors(error: OSError) -> SpawnError:
-    """The SpawnError for a descriptor that cannot be had (EMFILE, ENFILE or another reason)."""
-    if error.errno == errno.EMFILE:
-        limit = _limit("RLIMIT_NOFILE")
-        return SpawnError(
-            f"too many open files: raise the limit of the daemon (ulimit -n, now {limit})", _OTHER
-        )
-    if error.errno == errno.ENFILE:
-        return SpawnError("too many open files in the whole system: raise fs.file-max", _OTHER)
-    return SpawnError(f"cannot make a pipe: {error.strerror}", _OTHER)
-
-
 def _explain_errno(error: OSError, request: SpawnRequest, identity: Identity | None) -> SpawnError:
     if error.errno == errno.EAGAIN:
         return SpawnError(
@@ -50,8 +38,6 @@ def _explain_errno(error: OSError, request: SpawnRequest, identity: Identity | N
         )
     if error.errno == errno.ENOMEM:
         return _out_of_memory()
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return out_of_descriptors(error)
     if error.errno == errno.E2BIG:
         return SpawnError(
             f"cannot start {request.argv[0]!r}: argument list too long: "

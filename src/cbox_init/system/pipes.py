@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING
+
+from cbox_init.system.descriptors import in_reserve, out_of_descriptors
 
 if TYPE_CHECKING:
     from cbox_init.system.identity import Identity
@@ -17,14 +20,16 @@ def output_pipe(owner: Identity | None) -> tuple[int, int]:
     closed on exec. With an ``owner`` that is another user the pipe belongs to that user, so that the child
     can open /dev/stdout and /dev/stderr, which opens the pipe anew and asks for permission.
 
-    Raises SpawnError when there are too many open files.
+    Raises SpawnError when there are too many open files; the last few are left for the daemon itself.
     """
     try:
         read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     except OSError as error:
-        from cbox_init.system.exec_failure import out_of_descriptors
-
         raise out_of_descriptors(error) from error
+    if in_reserve(max(read_fd, write_fd)):
+        os.close(read_fd)
+        os.close(write_fd)
+        raise out_of_descriptors(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
     os.set_blocking(read_fd, False)
     if owner is not None and owner.uid != os.geteuid():
         # Where we may not give it away we may hardly start a child as that user either, and if we may,

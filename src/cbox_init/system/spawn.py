@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
+from cbox_init.system.descriptors import out_of_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,6 +74,8 @@ class Spawner:
         try:
             return self._start(request, identity)
         except (OSError, ValueError, OverflowError, MemoryError, subprocess.SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+                raise out_of_descriptors(error) from error  # without a descriptor nothing can be imported
             from cbox_init.system.exec_failure import explain
 
             raise explain(error, request, identity) from error

@@ -80,7 +80,7 @@ def find_strays(
     group included: an absent key says that it is over.
 
     Costs a quarter of a millisecond with 1,000 children when there is nothing to find, and some 50 µs for
-    each process found. A daemon that is out of file descriptors finds nothing.
+    each process found. Takes a descriptor at a time; a daemon that has none left finds nothing.
     """
     strays: dict[str, list[Stray]] = {}
     if not procfs.is_ours():
