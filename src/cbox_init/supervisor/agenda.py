@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
 
-#: The longest that one turn of the event loop works on what is due, in seconds (DESIGN 4: API p99).
+#: The longest that one turn of the event loop works on what is due, in seconds: what an API request may wait.
 SLICE_S = 0.005
+
+#: How long after a look that raised the next one is taken, in seconds.
+AGAIN_S = 1.0
 
 
 class Looker(Protocol):
@@ -60,13 +63,22 @@ class Agenda:
         self._set_timer()
 
     def run(self, slice_s: float) -> None:
-        """Take looks until nothing is due, or for about ``slice_s`` seconds."""
+        """Take looks until nothing is due, or for about ``slice_s`` seconds.
+
+        What a look raises comes out. It has its next look ``AGAIN_S`` later: a defect, or a lack that passes,
+        must not leave a process that is never stopped, or a shutdown that never ends.
+        """
         stop_at = time.monotonic() + slice_s
         self._collect_due()
         while self._due:
             looker = next(iter(self._due))
             del self._due[looker]
-            self._note(looker, looker.look(stop_at))
+            try:
+                at = looker.look(stop_at)
+            except BaseException:
+                self._note(looker, time.monotonic() + AGAIN_S)
+                raise
+            self._note(looker, at)
             if time.monotonic() >= stop_at:
                 break
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cbox_init.errors import SpawnError
@@ -48,9 +49,10 @@ class Live:
         return bool(self._strays())
 
     def signal_main(self, signum: int) -> None:
-        """Tell the main process alone."""
+        """Tell the main process alone. One that has become another user may be out of our reach."""
         if not self._main_ended:
-            os.kill(self.pid, signum)
+            with suppress(PermissionError):
+                os.kill(self.pid, signum)
 
     def signal_group(self, signum: int) -> None:
         """Tell the main process and those that stayed with it."""

@@ -159,12 +159,14 @@ class Supervisor:
 
     def reap(self) -> None:
         """Children have ended (SIGCHLD): take in the exits, and see whether anything is left behind them."""
-        self._runtime.reap()
-        for process in self._processes.values():
-            if process.clearing:
-                self._runtime.agenda.wake(process)
-        if self._shutdown:
-            self._runtime.agenda.wake(self._shutdown)
+        try:
+            self._runtime.reap()
+        finally:  # one exit that cannot be taken in does not keep the others waiting
+            for process in self._processes.values():
+                if process.clearing:
+                    self._runtime.agenda.wake(process)
+            if self._shutdown:
+                self._runtime.agenda.wake(self._shutdown)
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
