@@ -109,6 +109,23 @@ def test_the_thread_starts_with_the_first_write_and_again_after_the_end(output: 
     assert output.finish() == b"one two"
 
 
+def test_without_a_thread_it_waits_for_the_next_write(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    output.start()
+    sink = Sink(output.fd)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_room)
+        sink.write(b"one ")
+        assert not sink.flush(0)
+    sink.write(b"two")
+    end(sink)
+    assert output.finish() == b"one two"
+
+
 def test_an_idle_sink_does_not_wake_up(output: Output) -> None:
     before = writer_threads()
     sink = Sink(output.fd)

@@ -64,7 +64,10 @@ class Sink:
         return self._queued
 
     def write(self, data: bytes) -> None:
-        """Queue ``data``. Never blocks, never refuses; from any thread."""
+        """Queue ``data``. Never blocks, never refuses; from any thread.
+
+        Where no thread can be had (a full process table) it waits for the next write or flush.
+        """
         if not data:
             return
         with self._lock:
@@ -104,8 +107,10 @@ class Sink:
     def _ensure_thread(self) -> None:
         if self._thread is None:
             # A daemon thread: an output that nobody reads must not keep the process from ending.
-            self._thread = Thread(target=self._run, name="log-writer", daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._run, name="log-writer", daemon=True)
+            with suppress(RuntimeError):  # "can't start new thread"
+                thread.start()
+                self._thread = thread
 
     def _run(self) -> None:
         # Signals are for the main thread: one that is delivered here would not wake it.
