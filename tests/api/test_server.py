@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from cbox_init.api import process_list
+from cbox_init.api import server as api_server
 from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
 from cbox_init.core.states import State
@@ -21,6 +23,7 @@ from tests.api.service import free_port, read_answer
 from tests.supervisor.conftest import build  # noqa: F401  # the fixture
 
 if TYPE_CHECKING:
+    from cbox_init.api.stack import Stack
     from tests.api.service import Serve, Service
     from tests.supervisor.house import Build
 
@@ -90,6 +93,33 @@ async def test_connections_that_come_while_it_is_imported_are_served(build: Buil
             assert (await read_answer(reader)).status == 200
             writer.close()
         await server.close(5)
+
+
+async def test_a_lack_that_passes_is_waited_out(
+    build: Build,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = api_server._stack
+    lacks = [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")]
+
+    def short() -> type[Stack]:
+        if lacks:
+            raise lacks.pop()
+        return whole()
+
+    monkeypatch.setattr(api_server, "_stack", short)
+    monkeypatch.setattr(api_server, "TRY_AGAIN_S", 0.01)
+    house = build("processes:\n  web: {command: [sleep, '1000']}")
+    with tempfile.TemporaryDirectory(prefix="cbox") as folder:
+        settings = replace(house.supervisor.config.global_, api_socket=f"{folder}/s")
+        server = ApiServer(Listeners.bind(settings), house.supervisor, house.supervisor.config)
+        server.attach(asyncio.get_running_loop())
+        reader, writer = await asyncio.open_unix_connection(f"{folder}/s")
+        writer.write(HEALTH)
+        assert (await read_answer(reader)).status == 200
+        writer.close()
+        await server.close(5)
+    assert sum("tried again" in message for message in house.messages()) == 2
 
 
 async def test_closing_removes_the_socket_and_refuses_connections(service: Service) -> None:

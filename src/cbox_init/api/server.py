@@ -6,16 +6,20 @@ imported in a thread, so that the loop goes on, and the connections that wait ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import socket
-    from asyncio import AbstractEventLoop, Task
+    from asyncio import AbstractEventLoop, Task, TimerHandle
 
     from cbox_init.api.listeners import Listeners
     from cbox_init.api.stack import Stack
     from cbox_init.config.model import Config
     from cbox_init.supervisor.supervisor import Supervisor
+
+
+#: How long after the HTTP stack could not be imported the next try is made, in seconds.
+TRY_AGAIN_S: Final = 5.0
 
 
 class ApiServer:
@@ -27,16 +31,15 @@ class ApiServer:
         self._settings = config.global_
         self._log = supervisor.logs.daemon
         self._watching: AbstractEventLoop | None = None
+        self._again: TimerHandle | None = None
         self._starting: Task[None] | None = None
         self._stack: Stack | None = None
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Wait for the first connection in ``loop``."""
-        self._watching = loop
         if self._listeners.withheld:
             self._log.error(self._listeners.withheld, address=f"unix:{self._listeners.unix.path}")
-        for listener in self._sockets():
-            loop.add_reader(listener, self._wake)
+        self._watch(loop)
         if self._settings.api_preload:
             self._wake()
 
@@ -48,6 +51,7 @@ class ApiServer:
         self._listeners.unix.unlink()
         if self._starting is not None:
             await gather(self._starting, return_exceptions=True)
+            self._stop_watching()
         if self._stack is not None:
             await self._stack.close(timeout_s)
         self._listeners.close()
@@ -55,7 +59,15 @@ class ApiServer:
     def _sockets(self) -> tuple[socket.socket, ...]:
         return (self._listeners.unix.listener, *self._listeners.tcp)
 
+    def _watch(self, loop: AbstractEventLoop) -> None:
+        self._watching = loop
+        for listener in self._sockets():
+            loop.add_reader(listener, self._wake)
+
     def _stop_watching(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         loop, self._watching = self._watching, None
         if loop is not None:
             for listener in self._sockets():
@@ -72,12 +84,21 @@ class ApiServer:
         try:
             stack = await _import_stack(loop)
             self._stack = stack(self._supervisor, self._settings)
-            await self._stack.serve(self._listeners)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
-            from traceback import format_exc
-
-            self._log.error("The API cannot be served", error=str(error), traceback=format_exc())
+            # Threads, memory or descriptors can be short for a while; who has connected waits meanwhile.
+            self._tell(f"The API cannot be served, and is tried again in {TRY_AGAIN_S:g} s", error)
+            self._again = loop.call_later(TRY_AGAIN_S, self._watch, loop)
+            return
+        try:
+            await self._stack.serve(self._listeners)
+        except Exception as error:  # noqa: BLE001
+            self._tell("The API cannot be served", error)
             self._listeners.close()
+
+    def _tell(self, message: str, error: Exception) -> None:
+        from traceback import format_exc
+
+        self._log.error(message, error=str(error), traceback=format_exc())
 
 
 async def _import_stack(loop: AbstractEventLoop) -> type[Stack]:
