@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cbox_init.api import bodies
 from cbox_init.api.bodies import parse_body
 from cbox_init.api.replies import InvalidBodyError
 from cbox_init.api.schemas import ScaleRequest
@@ -268,8 +270,24 @@ async def test_declared_length_is_enough_to_refuse(service: Service) -> None:
 
 
 async def test_large_body_within_the_limit(service: Service) -> None:
-    reply = await service.unix.post(SCALE, content=b'{"scale":1}'.ljust(4_000_000))
-    assert reply.status_code == 202
+    for content in (b'{"scale":1}'.ljust(4_000_000), b'{"x":[' + b"{}," * 1_000_000 + b'{}],"scale":1}'):
+        reply = await service.unix.post(SCALE, content=content)
+        assert reply.status_code == 202
+
+
+async def test_a_large_body_is_not_parsed_in_the_event_loop(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    def parse(body: bytes, kind: type[ScaleRequest]) -> ScaleRequest:
+        threads.append(threading.get_ident())
+        return parse_body(body, kind)
+
+    monkeypatch.setattr(bodies, "parse_body", parse)
+    for size in (100, 1_000_000):
+        assert (await service.unix.post(SCALE, content=b'{"scale":1}'.ljust(size))).status_code == 202
+    assert threads[0] == threading.get_ident() != threads[1]
 
 
 # -- queries ---------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from asyncio import timeout
+from asyncio import timeout, to_thread
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -20,6 +20,10 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 BODY_TAKES_S: Final = 30.0
 
 
+#: Bytes up to which a body is parsed at once. A larger one takes up to a second, and the event loop goes on.
+_QUICK: Final = 64 * 1024
+
+
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
     """The body as a value of ``kind``, whatever its Content-Type says.
 
@@ -32,7 +36,7 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
         raise BodyTooSlowError from None
     except ClientDisconnect:
         raise InvalidBodyError from None
-    return parse_body(body, kind)
+    return parse_body(body, kind) if len(body) <= _QUICK else await to_thread(parse_body, body, kind)
 
 
 def parse_body(body: bytes, kind: type[_Body]) -> _Body:
