@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.api import connection
+from cbox_init.api import connection, http_server
 from tests.api.service import read_answer
 
 if TYPE_CHECKING:
-    from tests.api.service import Service
+    from tests.api.service import Serve, Service
 
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nhost: x\r\n\r\n"
 HEALTHY = b'{"status":"healthy"}'
@@ -141,6 +141,18 @@ async def test_a_request_in_good_time_has_no_timer(service: Service, monkeypatch
         writer.write(HEALTH)
         assert (await read_answer(reader)).status == 200
         assert not await _ends_within(reader, 0.4)
+
+
+async def test_line_ends_between_requests_do_not_hold_a_connection(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "_KEEP_ALIVE_S", 0.2)
+    service = await serve()
+    async with service.connection() as (reader, writer):
+        writer.write(HEALTH)
+        assert (await read_answer(reader)).status == 200
+        writer.write(b"\r\n")
+        assert await asyncio.wait_for(reader.read(), 20) == b""
 
 
 async def _ends_within(reader: asyncio.StreamReader, seconds: float) -> bool:

@@ -106,6 +106,17 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head:
             self._begin_head_timer()
+        elif self._is_idle and not self.transport.is_closing():
+            # What came began no request (a line end does not), but has ended uvicorn's timer.
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether every request so far has been answered."""
+        return self.cycle is not None and self.cycle.response_complete and not self.pipeline
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, or not within the limits."""
