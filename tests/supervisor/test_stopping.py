@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from cbox_init.core.states import State
@@ -115,3 +116,21 @@ async def test_a_stop_while_waiting_for_a_restart_is_at_once(build: Build) -> No
     assert house.state("web") is State.STARTING
     house.supervisor.stop("web")
     await house.until_state("web", State.STOPPED)
+
+
+async def test_a_main_process_that_has_gone_over_to_another_group_is_told(build: Build) -> None:
+    script = (
+        "import os, time; other = os.fork()\n"
+        "if other: os.setpgid(other, other); os.setpgid(0, other); print('ready', flush=True)\n"
+        "time.sleep(1000)"
+    )
+    house = build(
+        f"""
+processes:
+  web: {{command: {json.dumps([sys.executable, "-c", script])}, shutdown: {{timeout: 1000s}}}}
+"""
+    )
+    await house.until_said("web", "ready")
+    house.supervisor.stop("web")
+    await house.until_state("web", State.STOPPED)
+    assert house.instance("web").exit_code == 143

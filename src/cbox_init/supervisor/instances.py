@@ -154,10 +154,16 @@ class Instances:
         )
         if instance.phase is Phase.STOPPING:  # what its main process left was told already
             return
-        if self._stop_rules.mode is ShutdownMode.MAIN:
-            live.signal_main(self._stop_rules.signal)
-        else:
-            live.signal_group(self._stop_rules.signal)
+        main_only = self._stop_rules.mode is ShutdownMode.MAIN
+        tell = live.signal_main if main_only else live.signal_group
+        if not tell(self._stop_rules.signal):
+            self._runtime.log.error(
+                "Process instance cannot be told to stop",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+                error="no permission to signal it: it runs as another user; give the daemon CAP_KILL",
+            )
 
     def _kill(self, index: int) -> None:
         instance, live = self._observed[index], self._lives[index]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cbox_init.errors import SpawnError
@@ -48,17 +47,22 @@ class Live:
         """Whether the main process, which has ended, left others in its group or outside of it."""
         return bool(self._strays())
 
-    def signal_main(self, signum: int) -> None:
-        """Tell the main process alone. One that has become another user may be out of our reach."""
+    def signal_main(self, signum: int) -> bool:
+        """Tell the main process alone; False when it lives and we are not permitted to."""
         if not self._main_ended:
-            with suppress(PermissionError):
+            try:
                 os.kill(self.pid, signum)
+            except PermissionError:  # it runs as another user, and we do not have CAP_KILL
+                return False
+        return True
 
-    def signal_group(self, signum: int) -> None:
-        """Tell the main process and those that stayed with it."""
-        if not self._main_ended:
-            self._group_told = True
-            signal_group(self.pid, signum)
+    def signal_group(self, signum: int) -> bool:
+        """Tell the main process and those that stayed with it; False when we are not permitted to."""
+        if self._main_ended:
+            return True
+        self._group_told = True
+        # A main process that has gone over to another group has left nobody here.
+        return signal_group(self.pid, signum) or self.signal_main(signum)
 
     def signal_rest(self, signum: int) -> None:
         """Tell what the main process left, each but once: a second signal makes some give up their work."""
