@@ -69,6 +69,13 @@ class House:
         self._signals.read()
         self.supervisor.reap()
 
+    def block_output(self) -> int:
+        """From now on what is logged goes to a pipe that nobody reads; gives its end to read from."""
+        read_end, write_end = os.pipe()
+        os.dup2(write_end, self._log_fd)
+        os.close(write_end)
+        return read_end
+
     async def close(self) -> None:
         if self.exit_code is None:
             self.supervisor.kill(137)

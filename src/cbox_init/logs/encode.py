@@ -24,7 +24,7 @@ class BlockEncoder(Protocol):
 
 
 class Format(Protocol):
-    """One form of output (SPEC 2.3)."""
+    """One form of output, json or text."""
 
     def encoder(self, source: Source, labels: Mapping[str, str]) -> BlockEncoder: ...
 

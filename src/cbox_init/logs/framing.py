@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 LINE_LIMIT = 64 * 1024
-"""Bytes in one record (SPEC 2.3)."""
+"""Bytes in one record; a longer line becomes several, and nothing of it is lost."""
 
 _LONGEST_CHARACTER = 4
 

@@ -14,7 +14,7 @@ from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Record
@@ -29,6 +29,8 @@ class LogHub:
     """
 
     def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
+        self.on_room: Callable[[], None] | None = None
+        """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
         self._form = output_format(fmt, timestamps=timestamps)
         self._level = level
         self._sink = sink
@@ -64,6 +66,7 @@ class LogHub:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
         self._reader.attach(loop)
+        self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
 
     def records(
         self,
@@ -102,6 +105,7 @@ class LogHub:
 
         for log in self._processes.values():
             log.close()
+        self._sink.on_room = None
         self._reader.close()
         for subscription in tuple(self._subscriptions):
             subscription.close()
@@ -126,6 +130,11 @@ class LogHub:
         Blocks; False when that took too long.
         """
         return self._sink.flush(timeout_s)
+
+    def _room_made(self) -> None:
+        self._reader.resume()
+        if self.on_room is not None:
+            self.on_room()
 
     def _publish(self, block: Block) -> None:
         for subscription in self._subscriptions:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Level(IntEnum):
-    """Levels in rising order; ``name`` is how a level is written in a record (SPEC 2.3)."""
+    """Levels in rising order; ``name`` is how a level is written in a record."""
 
     DEBUG = 10
     INFO = 20

@@ -53,6 +53,11 @@ class ProcessLog:
         self._captures: list[Capture] = []
         self._forget_closed_at = _FEW_CAPTURES
 
+    @property
+    def backed_up(self) -> bool:
+        """Whether so much waits to be written that a new instance should wait as well (see `Sink`)."""
+        return self._sink.backed_up
+
     def update(self, *, labels: Mapping[str, str], min_level: Level) -> None:
         """Use these from the next line on, for the captures that are open as well."""
         self._labels = dict(labels)

@@ -12,8 +12,6 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from cbox_init.logs.threads import call_in_loop
-
 if TYPE_CHECKING:
     import asyncio
 
@@ -46,8 +44,7 @@ class Reader:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read in ``loop`` from now on."""
         self._loop = loop
-        self._sink.on_room = self._room_made
-        self._watch()
+        self.resume()
 
     def add(self, fd: int, readable: Readable) -> None:
         """Watch ``fd``, a non-blocking pipe or socket, until it is removed."""
@@ -61,7 +58,6 @@ class Reader:
 
     def close(self) -> None:
         """Read nothing any more. The descriptors stay their owners' to close."""
-        self._sink.on_room = None
         if self._loop is not None and self._watching:
             self._loop.remove_reader(self._epoll.fileno())
         self._watching = False
@@ -84,7 +80,8 @@ class Reader:
                 if monotonic() >= end:
                     return
 
-    def _watch(self) -> None:
+    def resume(self) -> None:
+        """Read on: the sink has room again."""
         if self._loop is not None and not self._watching:
             self._watching = True
             self._loop.add_reader(self._epoll.fileno(), self._turn)
@@ -93,8 +90,3 @@ class Reader:
         if self._loop is not None and self._watching:
             self._watching = False
             self._loop.remove_reader(self._epoll.fileno())
-
-    def _room_made(self) -> None:
-        """Called by the writer's thread."""
-        if (loop := self._loop) is not None:
-            call_in_loop(loop, self._watch)

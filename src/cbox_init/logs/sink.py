@@ -27,6 +27,9 @@ HIGH_WATER = 1024 * 1024
 LOW_WATER = HIGH_WATER // 2
 """Bytes queued at which they are told to go on."""
 
+BACKLOG_LIMIT = 16 * HIGH_WATER
+"""Bytes queued above which nobody new should begin to write."""
+
 _BATCH_BYTES = 256 * 1024
 _BATCH_BUFFERS = 512  # IOV_MAX is 1024
 _PIPE_BYTES = 1024 * 1024
@@ -57,6 +60,11 @@ class Sink:
     def full(self) -> bool:
         """Whether those who can wait should."""
         return self._full
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether those who cannot wait have filled it far beyond that; ``on_room`` ends this as well."""
+        return self._queued > BACKLOG_LIMIT
 
     @property
     def queued(self) -> int:

@@ -55,6 +55,7 @@ class ManagedProcess:
         self.desired = Desired(run=False, scale=config.scale)
         self._dependency_timeout_s = dependency_timeout_s
         self._runtime = runtime
+        self._log = log
         self._surroundings = surroundings
         self._oneshot = config.type is ProcessType.ONESHOT
         self._gate: Gate = gates.begin((), now=0.0, timeout_s=0.0)
@@ -179,7 +180,10 @@ class ManagedProcess:
         """One decision carried out: whether there was anything to do, and the time that is waited for."""
         acted = False
         actions = decide(
-            self.desired, self._instances.observed, may_spawn=self._gate.open, now=self._runtime.now()
+            self.desired,
+            self._instances.observed,
+            may_spawn=self._gate.open and not self._log.backed_up,
+            now=self._runtime.now(),
         )
         for action in actions:
             if isinstance(action, Wait):

@@ -52,6 +52,7 @@ class Supervisor:
         self._statuses_version = -1
         self._all_started = False
         self._shutdown: Shutdown | None = None
+        logs.on_room = self._output_flows_again
 
     def _manage(self, name: str, process: ProcessConfig) -> ManagedProcess:
         config = self.config
@@ -172,6 +173,11 @@ class Supervisor:
         """The dependencies of a process that are not ready."""
         return graph.not_ready(self._depends_on[name], lambda dep: self._processes[dep].ready)
 
+    def _output_flows_again(self) -> None:
+        """What was held back while output was backed up may start."""
+        for process in self._processes.values():
+            self._runtime.agenda.wake(process)
+
     def changed(self, process: ManagedProcess) -> None:
         """A process has changed: tell who waits for it."""
         self.version += 1
@@ -232,7 +238,7 @@ class Supervisor:
         self._on_finished(exit_code)
 
     def _end_when_all_ended(self) -> None:
-        """When all that should live has ended for good the daemon ends too (SPEC 2.4).
+        """When all that should live has ended for good the daemon ends too, with the exit code of the last.
 
         A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
         """
