@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.core.graph import CycleError, dependents, not_ready, order_down, order_up
+from cbox_init.core.graph import CycleError, dependents, not_ready, order_up
 
 STACK = {
     "web": ["app", "migrate"],
@@ -22,13 +22,8 @@ def test_up_in_ranks_that_keep_the_order_of_the_file() -> None:
     assert order_up(STACK) == [["db", "cache"], ["app", "migrate"], ["web", "cron"]]
 
 
-def test_down_is_the_reverse() -> None:
-    assert order_down(STACK) == [["cron", "web"], ["migrate", "app"], ["cache", "db"]]
-
-
 def test_nothing_at_all() -> None:
     assert order_up({}) == []
-    assert order_down({}) == []
     assert dependents({}) == {}
 
 

@@ -14,7 +14,6 @@ from cbox_init.system.subreaper import become_subreaper
 from cbox_init.system.tree import (
     Stray,
     find_strays,
-    group_alive,
     left_group,
     signal_group,
     signal_strays,
@@ -87,15 +86,13 @@ def on_ground(test: Callable[[Ground], None]) -> None:
     isolated(body)
 
 
-def test_a_group_lives_as_long_as_a_member() -> None:
+def test_a_group_can_be_told_as_long_as_it_has_a_member() -> None:
     def test(ground: Ground) -> None:
         main = ground.start("sleep 1001 & exit 0")
-        assert group_alive(main)
+        assert signal_group(main, 0)
         ground.ended(main)
-        assert group_alive(main)  # sleep
-        assert signal_group(main, signal.SIGKILL)
-        until(lambda: (ground.reaper.reap(), not group_alive(main))[1])
-        assert not signal_group(main, signal.SIGKILL)
+        assert signal_group(main, signal.SIGKILL)  # sleep
+        until(lambda: (ground.reaper.reap(), not signal_group(main, 0))[1])
 
     on_ground(test)
 
@@ -104,18 +101,15 @@ def test_a_group_lives_as_long_as_a_member() -> None:
 def test_a_group_that_would_mean_us_or_all_is_refused(pgid: int) -> None:
     with pytest.raises(ValueError, match="not the process group of a child"):
         signal_group(pgid, 0)
-    with pytest.raises(ValueError, match="not the process group of a child"):
-        group_alive(pgid)
 
 
 @as_root
-def test_a_group_of_another_user_is_alive_and_out_of_reach() -> None:
+def test_a_group_of_another_user_is_out_of_reach() -> None:
     def test(ground: Ground) -> None:
         main = ground.start("sleep 1001")
 
         def stranger() -> None:
             become_nobody()
-            assert group_alive(main)
             assert not signal_group(main, signal.SIGKILL)
 
         isolated(stranger)

@@ -1,4 +1,4 @@
-"""The dependency graph: what waits for what, in which order things go up and down."""
+"""The dependency graph: what waits for what, and in which order processes can start."""
 
 from __future__ import annotations
 
@@ -35,11 +35,6 @@ def order_up(depends_on: Mapping[str, Sequence[str]]) -> list[list[str]]:
             deps -= free
         ranks.append(rank)
     return ranks
-
-
-def order_down(depends_on: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Ranks in which processes stop: the reverse, so that nothing loses what it depends on."""
-    return [rank[::-1] for rank in reversed(order_up(depends_on))]
 
 
 def dependents(depends_on: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

@@ -40,7 +40,7 @@ class Bridge(logging.Handler):
         self._daemon.log(level, message, logger=record.name, error=error, traceback=trace)
 
 
-def bridge(daemon: DaemonLog, loggers: Iterable[str] = ("asyncio", "uvicorn")) -> Bridge:
+def bridge(daemon: DaemonLog, loggers: Iterable[str]) -> Bridge:
     """Let these loggers, and those below them, speak through ``daemon`` and nowhere else."""
     handler = Bridge(daemon)
     for name in loggers:

@@ -42,22 +42,11 @@ class Stray(Struct, frozen=True):
     started_ticks: int
 
 
-def group_alive(pgid: int) -> bool:
-    """Whether a process group has any member. Zombies are members until they are reaped."""
-    try:
-        os.killpg(_checked(pgid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody is there, of another user
-    return True
-
-
 def signal_group(pgid: int, signum: int) -> bool:
     """Send a signal to all of a group; False when that reached nobody.
 
-    For the group of a main process that has not been reaped, or of which `group_alive` was just true: else
-    its number can be another's by now. `find_strays` has what is left of a group when its leader is dead.
+    For the group of a main process that has not been reaped: else its number can be another's by now.
+    `find_strays` has what is left of a group when its leader is dead.
     """
     try:
         os.killpg(_checked(pgid), signum)
