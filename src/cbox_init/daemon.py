@@ -52,7 +52,10 @@ _SHUTDOWN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the daemon until it ends; gives its exit code (SPEC 2.4).
+    """Run the daemon until it ends; gives its exit code.
+
+    0 after a signal and a clean shutdown, 128 and the signal's number when a second signal cut that short,
+    the code of the process that ended last when all have ended for good, 1 for a start that failed.
 
     Raises ConfigError for a configuration that cannot be used and ListenError for a port or socket that
     cannot be had; nothing has been started then.

@@ -1,4 +1,4 @@
-"""The forms of SPEC 2.3, to the byte; and whatever the bytes, one readable record a line."""
+"""The two forms of a record, to the byte; and whatever the bytes, one readable record a line."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ async def test_commands_during_the_shutdown_are_refused(build: Build) -> None:
     assert await house.ended() == 0
 
 
-# -- the end by itself (SPEC 2.4, 3.3) -------------------------------------------------------------------
+# -- the end by itself --------------------------------------------------------------------------------------
 
 
 async def test_the_daemon_ends_when_all_have_ended_with_the_code_of_the_last(build: Build) -> None:

@@ -1,4 +1,4 @@
-"""What ``check-config`` prints (SPEC 2.4)."""
+"""What ``check-config`` prints: for people, or one JSON object for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overrides from the environment (SPEC 2): ``CBOX_INIT_GLOBAL_<KEY>`` and ``CBOX_INIT_PROCESS_<NAME>_<KEY>``.
+"""Overrides from the environment: ``CBOX_INIT_GLOBAL_<KEY>`` and ``CBOX_INIT_PROCESS_<NAME>_<KEY>``.
 
 They are put into the file's content before it is converted, so that one conversion serves both.
 """

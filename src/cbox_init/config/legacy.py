@@ -1,4 +1,4 @@
-"""Keys that older files use for what has another name today (SPEC 2.8).
+"""Keys that older files use for what has another name today.
 
 They are renamed before anything is converted, so that nothing else knows them.
 """

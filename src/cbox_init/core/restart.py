@@ -1,4 +1,4 @@
-"""Whether an instance that ended by itself comes back, and when (SPEC 2.1, 2.3, 2.8)."""
+"""Whether an instance that ended by itself comes back, and when: policy, budget, backoff, stability."""
 
 from __future__ import annotations
 

@@ -18,5 +18,5 @@ def scale_problem(count: int, limit: int, *, oneshot: bool) -> str | None:
 
 
 def scaled_by(current: int, delta: int) -> int:
-    """The scale after a change; below 0 it stops at 0 (SPEC 1.2)."""
+    """The scale after a change; a change below 0 stops at 0 and is no error."""
     return max(0, current + delta)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """State of an instance, and of a process as the sum of its instances (SPEC 1.1).
+    """State of an instance, and of a process as the sum of its instances.
 
     A waiting restart is STARTING with a ``next_restart_at``.
     """

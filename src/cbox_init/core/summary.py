@@ -71,7 +71,7 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
 
 
 def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
-    """Whether every instance that should live has ended by itself and does not come back (SPEC 2.4)."""
+    """Whether every instance that should live has ended by itself and does not come back."""
     lineage = desired.lineage
     return (
         desired.run

@@ -23,7 +23,10 @@ def instance_id(process: str, index: int) -> str:
 
 
 def instance_variables(process: str, index: int, port_base: int) -> dict[str, str]:
-    """The variables of SPEC 2.3 and 2.8 that each instance gets, in its environment and as ``${NAME}``."""
+    """The variables that each instance gets, in its environment and as ``${NAME}`` in its command and env.
+
+    ``CBOX_INIT_INSTANCE_NUMBER`` counts from 1, the index from 0; ``PORT`` is there with a ``port_base``.
+    """
     name = instance_id(process, index)
     variables = {
         "CBOX_INIT_PROCESS_NAME": process,

@@ -1,4 +1,4 @@
-"""The section ``global`` (SPEC 2.1 and 2.8)."""
+"""The section ``global``."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Commands around the life of the whole stack, or of one process (SPEC 2.2)."""
+"""Commands around the life of the whole stack, or of one process."""
 
 from msgspec import Struct, field
 

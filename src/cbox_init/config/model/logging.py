@@ -1,4 +1,4 @@
-"""What happens to the output of one process (SPEC 2.3, ``logging``)."""
+"""What happens to the output of one process: its key ``logging``."""
 
 from msgspec import Struct, field
 

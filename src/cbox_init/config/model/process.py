@@ -1,4 +1,4 @@
-"""One entry of ``processes`` (SPEC 2.3 and 2.8)."""
+"""One entry of ``processes``."""
 
 from typing import Annotated
 
