@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from cbox_init.core.states import State
 from tests.supervisor.house import OBEDIENT, STUBBORN, alive
@@ -134,3 +138,40 @@ processes:
     house.supervisor.stop("web")
     await house.until_state("web", State.STOPPED)
     assert house.instance("web").exit_code == 143
+
+
+@pytest.mark.parametrize("mode", ["group", "main"])
+async def test_a_child_that_is_suspended_runs_its_handler(build: Build, mode: str) -> None:
+    house = build(_one(OBEDIENT).replace("20s", f"1000s, mode: {mode}"))
+    await house.until_said("web", "ready")
+    os.kill(house.pids("web")[0], signal.SIGSTOP)
+    house.supervisor.stop("web")
+    await house.until_state("web", State.STOPPED)
+    assert house.lines("web") == ["ready", "bye"]
+
+
+async def test_a_suspended_descendant_is_told_as_well(build: Build) -> None:
+    house = build(
+        _one("setsid sh -c 'echo $$; kill -STOP $$; exec sleep 1000' & wait").replace("20s", "1000s")
+    )
+    await house.until(lambda: house.lines("web"))
+    stray = int(house.lines("web")[0])
+    house.supervisor.stop("web")
+    await house.until_state("web", State.STOPPED)
+    assert not alive(stray)
+
+
+async def test_a_suspended_orphan_does_not_hold_up_the_end(build: Build) -> None:
+    script = "setsid sh -c 'kill -STOP $$; exec sleep 1000' > /dev/null 2>&1 & echo $!"
+    house = build(
+        f"""
+global: {{shutdown_timeout: 1000s}}
+processes:
+  setup: {{type: oneshot, command: {json.dumps(["sh", "-c", script])}}}
+  web: {{command: [sleep, "1000"], depends_on: [setup]}}
+"""
+    )
+    await house.until_state("web", State.RUNNING)
+    house.supervisor.shutdown("test")
+    assert await house.ended() == 0
+    assert not alive(int(house.lines("setup")[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from signal import SIGCONT
 from typing import TYPE_CHECKING
 
 from cbox_init.errors import SpawnError
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 class Live:
     """One spawned instance, from its exec until nothing of it is left.
 
-    ``pid`` is its main process and the id of its process group.
+    ``pid`` is its main process and the id of its process group. Each signal but the kill is followed by
+    SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
     """
 
     __slots__ = ("_group_told", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
@@ -52,6 +54,7 @@ class Live:
         if not self._main_ended:
             try:
                 os.kill(self.pid, signum)
+                os.kill(self.pid, SIGCONT)
             except PermissionError:  # it runs as another user, and we do not have CAP_KILL
                 return False
         return True
@@ -61,8 +64,10 @@ class Live:
         if self._main_ended:
             return True
         self._group_told = True
+        told = signal_group(self.pid, signum)
+        signal_group(self.pid, SIGCONT)
         # A main process that has gone over to another group has left nobody here.
-        return signal_group(self.pid, signum) or self.signal_main(signum)
+        return told or self.signal_main(signum)
 
     def signal_rest(self, signum: int) -> None:
         """Tell what the main process left, each but once: a second signal makes some give up their work."""
@@ -73,6 +78,7 @@ class Live:
         ]
         self._told.update(untold)
         signal_strays(untold, signum)
+        signal_strays(untold, SIGCONT)
 
     def signal_all(self, signum: int) -> None:
         """Tell everything that there is of the instance."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from signal import SIGCONT
 from typing import TYPE_CHECKING
 
 from cbox_init.system.tree import signal_strays
@@ -92,7 +93,9 @@ class Shutdown:
         if self._end_at is not None:
             signal_strays(orphans, _SIGKILL)
         else:
-            signal_strays((orphan for orphan in orphans if orphan not in self._told), _SIGTERM)
+            untold = [orphan for orphan in orphans if orphan not in self._told]
+            signal_strays(untold, _SIGTERM)
+            signal_strays(untold, SIGCONT)  # one that is stopped would not notice
             self._told.update(orphans)
 
     def _names_alive(self) -> str:
