@@ -75,11 +75,11 @@ class Daemon:
         config = loaded.config
         settings = config.global_
         inherit_nothing()
-        reset_inherited()
+        self._signals = SignalPipe()
+        reset_inherited()  # now, so that a stop that came while we were loading finds its handler
         self._exit_code: int | None = None
         self._loop: AbstractEventLoop | None = None
         self._listeners = Listeners.bind(settings)
-        self._signals = SignalPipe()
         self._spawner = Spawner()
         self._logs = LogHub(
             fmt=settings.log_format,

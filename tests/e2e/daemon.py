@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 30.0
 
 COMMAND = [sys.executable, "-m", "cbox_init"]
+AS_PID_1 = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
 
 def wait_for(condition: Callable[[], object], what: str = "", deadline_s: float = DEADLINE_S) -> None:
@@ -48,7 +49,7 @@ class DaemonProcess:
         self._err = folder / "err"
         command = [*COMMAND, "serve", "-c", str(self.config)]
         if pid_1:
-            command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *command]
+            command = [*AS_PID_1, *command]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 command,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.daemon import wait_for
+from tests.e2e.daemon import AS_PID_1, COMMAND, DEADLINE_S, wait_for
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Serve
@@ -85,6 +86,27 @@ processes:
     daemon.until_said("Shutting down")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 128 + signal.SIGTERM
+
+
+def test_sigterm_while_the_configuration_is_read_is_not_lost(tmp_path: Path) -> None:
+    config = tmp_path / "fifo"
+    os.mkfifo(config)
+    daemon = subprocess.Popen(
+        [*AS_PID_1, *COMMAND, "serve", "-c", str(config)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    try:
+        with open(config, "w") as text:  # when this returns, the daemon has come to read
+            children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+            os.kill(int(children.read_text()), signal.SIGTERM)
+            text.write(
+                f"global: {{api_socket: {tmp_path}/s}}\nprocesses: {{web: {{command: [sleep, '1000']}}}}\n"
+            )
+        output, _ = daemon.communicate(timeout=DEADLINE_S)
+    finally:
+        daemon.kill()
+        daemon.wait(DEADLINE_S)
+    assert daemon.returncode == 0
+    assert b"received SIGTERM" in output
 
 
 def test_sigterm_while_starting_ends_cleanly(serve: Serve) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cbox_init.cli.complain import complain
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def launch(options: ServeOptions) -> int:
     """Run the daemon until it ends; its exit code. Why a start failed is said on standard error, with 1."""
+    _keep_early_signals()
     try:
         # msgspec looks there for what Python 3.11 has itself, and would bring inspect, ast and dis with it:
         # 7 ms before the first child.
@@ -31,3 +33,11 @@ def launch(options: ServeOptions) -> int:
     except CboxError as error:
         complain(str(error))
     return 1
+
+
+def _keep_early_signals() -> None:
+    """The kernel throws away what PID 1 has no handler for: a stop that comes now has to wait for ours."""
+    if os.getpid() == 1:
+        import signal
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))

@@ -32,7 +32,7 @@ def reset_inherited() -> None:
 
     Called once at start: both are inherited by children across exec, and a child that is born with
     SIGTERM blocked, or SIGCHLD ignored, cannot be stopped or cannot wait. Handlers that this process has
-    set are kept.
+    set are kept; they now get what came while it was blocked.
     """
     for signum in signal.valid_signals():
         if signum not in _SET_BY_PYTHON and signal.getsignal(signum) is signal.SIG_IGN:
