@@ -45,6 +45,7 @@ class Service:
         self.listeners = Listeners.bind(settings)
         self.server = ApiServer(self.listeners, house.supervisor, house.supervisor.config)
         self.server.attach(asyncio.get_running_loop())
+        assert self.listeners.unix
         self.path = self.listeners.unix.path
         self.port = settings.api_port
         self.url = f"http://127.0.0.1:{self.port}"

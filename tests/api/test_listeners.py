@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from cbox_init.api.listeners import Listeners
+from cbox_init.api.unix_socket import UnixSocket, bind_unix
 from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
 from cbox_init.errors import ListenError
 from tests.api.service import free_port
@@ -79,7 +80,7 @@ def test_without_api_enabled_there_is_only_the_unix_socket(path: str) -> None:
 
 def test_sockets_are_not_inherited(path: str) -> None:
     listeners = Listeners.bind(GlobalConfig(api_enabled=True, api_port=free_port(), api_socket=path))
-    assert not any(each.get_inheritable() for each in (listeners.unix.listener, *listeners.tcp))
+    assert not any(each.get_inheritable() for each in listeners.sockets)
     listeners.close()
 
 
@@ -127,7 +128,7 @@ def test_host_that_cannot_be_had(path: str, host: str, problem: str) -> None:
 def test_a_door_that_cannot_be_locked_stays_shut(path: str, settings: GlobalConfig, key: str) -> None:
     listeners = Listeners.bind(replace(settings, api_socket=path, api_port=free_port()))
     assert listeners.tcp == ()
-    assert key in (listeners.withheld or "")
+    assert key in listeners.missing[0]
     listeners.close()
 
 
@@ -139,3 +140,19 @@ def test_import_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_machine_without_a_place_for_the_unix_socket_is_served_over_tcp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere(path: str | None, backlog: int) -> UnixSocket:
+        return bind_unix(path, backlog, ("/proc/s", "/sys/s"))
+
+    monkeypatch.setattr("cbox_init.api.listeners.bind_unix", nowhere)
+    settings = GlobalConfig(api_enabled=True, api_host="127.0.0.1", api_port=free_port())
+    listeners = Listeners.bind(settings)
+    assert listeners.unix is None
+    assert listeners.sockets == listeners.tcp != ()
+    assert "no Unix socket" in listeners.missing[0]
+    assert listeners.addresses() == (f"http://127.0.0.1:{settings.api_port}",)
+    listeners.close()

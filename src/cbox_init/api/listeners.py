@@ -9,7 +9,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.unix_socket import UnixSocket, bind_unix
+from cbox_init.api.unix_socket import NoPlaceError, UnixSocket, bind_unix
 from cbox_init.errors import ListenError
 
 if TYPE_CHECKING:
@@ -22,37 +22,59 @@ BACKLOG: Final = 1024
 class Listeners:
     """The sockets of the API, listening; what connects waits until somebody accepts.
 
-    ``withheld`` says why TCP is not opened although it is configured.
+    ``missing`` says, a line each, what is not opened although it should be, and why.
     """
 
     def __init__(
-        self, unix: UnixSocket, tcp: tuple[socket.socket, ...] = (), withheld: str | None = None
+        self,
+        unix: UnixSocket | None,
+        tcp: tuple[socket.socket, ...] = (),
+        missing: tuple[str, ...] = (),
     ) -> None:
         self.unix = unix
         self.tcp = tcp
-        self.withheld = withheld
+        self.missing = missing
 
     @classmethod
     def bind(cls, settings: GlobalConfig) -> Listeners:
-        """Open what ``settings`` want. Raises ListenError, with nothing left open."""
+        """Open what ``settings`` want. Raises ListenError, with nothing left open.
+
+        A machine without a writable place for the Unix socket is no reason to start nothing, unless
+        ``api_socket`` names one.
+        """
         withheld = _why_withheld(settings)
+        missing = [withheld] if withheld else []
         tcp = _bind_tcp(settings.api_host, settings.api_port) if settings.api_enabled and not withheld else ()
+        unix = None
         try:
             unix = bind_unix(settings.api_socket, BACKLOG)
+        except NoPlaceError as error:
+            missing.append(f"The API has no Unix socket: {error}")
         except BaseException:
             for listener in tcp:
                 listener.close()
             raise
-        return cls(unix, tcp, withheld)
+        return cls(unix, tcp, tuple(missing))
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """All that listen."""
+        return (self.unix.listener, *self.tcp) if self.unix else self.tcp
 
     def addresses(self) -> tuple[str, ...]:
         """Where the API can be reached, for people: ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``."""
-        return (f"unix:{self.unix.path}", *map(_url, self.tcp))
+        unix = (f"unix:{self.unix.path}",) if self.unix else ()
+        return (*unix, *map(_url, self.tcp))
+
+    def hide(self) -> None:
+        """Remove the path of the Unix socket, so that nobody finds a socket that does not answer."""
+        if self.unix:
+            self.unix.unlink()
 
     def close(self) -> None:
         """Stop listening; the path of the Unix socket is free again."""
-        self.unix.close()
-        for listener in self.tcp:
+        self.hide()
+        for listener in self.sockets:
             listener.close()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import socket
     from asyncio import AbstractEventLoop, Task, TimerHandle
 
     from cbox_init.api.listeners import Listeners
@@ -37,8 +36,8 @@ class ApiServer:
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Wait for the first connection in ``loop``."""
-        if self._listeners.withheld:
-            self._log.error(self._listeners.withheld, address=f"unix:{self._listeners.unix.path}")
+        for reason in self._listeners.missing:
+            self._log.error(reason)
         self._watch(loop)
         if self._settings.api_preload:
             self._wake()
@@ -48,7 +47,7 @@ class ApiServer:
         from asyncio import gather
 
         self._stop_watching()
-        self._listeners.unix.unlink()
+        self._listeners.hide()
         if self._starting is not None:
             await gather(self._starting, return_exceptions=True)
             self._stop_watching()
@@ -56,12 +55,9 @@ class ApiServer:
             await self._stack.close(timeout_s)
         self._listeners.close()
 
-    def _sockets(self) -> tuple[socket.socket, ...]:
-        return (self._listeners.unix.listener, *self._listeners.tcp)
-
     def _watch(self, loop: AbstractEventLoop) -> None:
         self._watching = loop
-        for listener in self._sockets():
+        for listener in self._listeners.sockets:
             loop.add_reader(listener, self._wake)
 
     def _stop_watching(self) -> None:
@@ -70,7 +66,7 @@ class ApiServer:
             self._again = None
         loop, self._watching = self._watching, None
         if loop is not None:
-            for listener in self._sockets():
+            for listener in self._listeners.sockets:
                 loop.remove_reader(listener)
 
     def _wake(self) -> None:

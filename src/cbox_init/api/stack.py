@@ -38,7 +38,7 @@ class Stack:
 
     async def serve(self, listeners: Listeners) -> None:
         """Accept connections from now on."""
-        await self._unix.serve((listeners.unix.listener,))
+        await self._unix.serve((listeners.unix.listener,) if listeners.unix else ())
         await self._tcp.serve(listeners.tcp)
 
     async def close(self, timeout_s: float) -> None:

@@ -21,6 +21,10 @@ _LONGEST_PATH: Final = 107
 _ANOTHER: Final = "set global.api_socket to another path"
 
 
+class NoPlaceError(ListenError):
+    """None of the usual places can be written, as in a container that is read-only as a whole."""
+
+
 class UnixSocket:
     """A listening socket and its path, which is removed on closing if it is still this socket's."""
 
@@ -46,7 +50,8 @@ class UnixSocket:
 def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PATHS) -> UnixSocket:
     """Listen on ``path``, or on the first of ``usual`` whose directory can be written.
 
-    Raises ListenError, also when a live daemon has a path: its socket is not taken away.
+    Raises NoPlaceError when there is no such directory. Raises ListenError for all else, also when a live
+    daemon has a path: its socket is not taken away.
     """
     if path is not None:
         try:
@@ -59,7 +64,7 @@ def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PAT
             return _bind(candidate, backlog)
         except OSError as error:
             problems.append(f"{candidate}: {error.strerror}")
-    raise ListenError(f"cannot listen on any usual socket ({'; '.join(problems)}); {_ANOTHER}")
+    raise NoPlaceError(f"cannot listen on any usual socket ({'; '.join(problems)}); {_ANOTHER}")
 
 
 def _bind(path: str, backlog: int) -> UnixSocket:
