@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 NOT_AT_START = {
     "anyio",
     "argparse",
+    "calendar",
     "click",
+    "cronsim",
     "dataclasses",
     "difflib",
     "email",
@@ -36,6 +38,7 @@ NOT_AT_START = {
     "typing_extensions",
     "urllib",
     "uvicorn",
+    "zoneinfo",
 }
 
 

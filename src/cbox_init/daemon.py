@@ -48,6 +48,9 @@ _CLOSING_S = 5.0
 #: must not be able to steer the others with it.
 _TOKEN_VARIABLE = "CBOX_INIT_GLOBAL_API_AUTH"
 
+#: How long the end waits for heartbeats of the last runs, in seconds.
+_HEARTBEATS_S = 2.0
+
 _SHUTDOWN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
@@ -121,6 +124,7 @@ class Daemon:
         loop.add_reader(self._signals.fileno(), self._on_signals)
         self._logs.attach(loop)
         self._agenda.attach(loop)
+        self._supervisor.attach(loop)
         from cbox_init.api.server import ApiServer
 
         api = ApiServer(self._listeners, self._supervisor, self._supervisor.config)
@@ -134,6 +138,7 @@ class Daemon:
 
     async def _close(self, api: ApiServer) -> None:
         await api.close(_CLOSING_S)
+        await self._supervisor.close(_HEARTBEATS_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
         await self._logs.close(_CLOSING_S)
         assert self._loop
@@ -199,4 +204,5 @@ def _tell_plan(config: Config) -> None:
         for name in rank:
             process = enabled[name]
             after = f" after {', '.join(process.depends_on)}" if process.depends_on else ""
-            print(f"{name}: {process.type}, scale {process.scale}{after}: {' '.join(process.command)}")
+            when = f"schedule {process.schedule}" if process.schedule else f"scale {process.scale}"
+            print(f"{name}: {process.type}, {when}{after}: {' '.join(process.command)}")

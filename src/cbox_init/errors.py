@@ -6,6 +6,7 @@
     ├── ListenError            a port or socket of the API cannot be had
     ├── RequestRefused         a command that cannot be taken
     │   ├── UnknownProcess     no process of that name
+    │   ├── NotScheduled       it has no schedule
     │   ├── Conflict           not in this state
     │   └── InvalidScale       a number of instances outside the limits
     └── ClientError            the daemon cannot be reached, or refuses
@@ -65,6 +66,13 @@ class UnknownProcess(RequestRefused):
     def __init__(self, name: str) -> None:
         super().__init__(f"process not found: {name}")
         self.name = name
+
+
+class NotScheduled(RequestRefused):
+    """The process has no schedule."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has no schedule: set processes.{name}.schedule")
 
 
 class Conflict(RequestRefused):

@@ -49,7 +49,7 @@ from cbox_init.config.model import Config, GlobalConfig
 
 HEAVY = {"uvicorn", "starlette", "httptools", "anyio"}
 supervisor = Names(logs=Names(daemon=Names(error=print)), version=0, statuses=tuple)
-supervisor.start = supervisor.stop = supervisor.restart = None
+supervisor.start = supervisor.stop = supervisor.restart = supervisor.pause = supervisor.resume = None
 
 async def main(path, preload):
     config = Config(global_=GlobalConfig(api_socket=path, api_preload=preload))

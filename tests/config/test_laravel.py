@@ -41,9 +41,7 @@ def test_what_it_is_told() -> None:
     assert loaded.problems[-1].message == (
         "read, but not acted on yet: global.metrics_enabled, hooks.pre-start, processes.php-fpm.health_check,"
         " processes.nginx.health_check, processes.horizon.shutdown.pre_stop_hook,"
-        " processes.queue-default.logging.redaction, processes.scheduler.schedule,"
-        " processes.scheduler.schedule_timezone, processes.scheduler.schedule_max_concurrent,"
-        " processes.scheduler.heartbeat"
+        " processes.queue-default.logging.redaction"
     )
 
 

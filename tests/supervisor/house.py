@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.config.load import load
@@ -34,6 +35,18 @@ OBEDIENT = "trap 'echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 
 
+class Clockwork(Runtime):
+    """A runtime whose clock on the wall a test can set: ``ahead_s`` is added to the machine's."""
+
+    ahead_s = 0.0
+
+    def unix(self) -> float:
+        return time.time() + self.ahead_s
+
+    def set_clock(self, unix: float) -> None:
+        self.ahead_s = unix - time.time()
+
+
 class House:
     """A supervisor and what a test asks of it."""
 
@@ -46,7 +59,7 @@ class House:
         self.logs = LogHub(fmt="json", level=Level.DEBUG, timestamps=True, sink=Sink(self._log_fd))
         self._signals = SignalPipe((signal.SIGCHLD,))
         self._spawner = Spawner()
-        self.runtime = Runtime(
+        self.runtime = Clockwork(
             agenda=Agenda(),
             spawner=self._spawner,
             reaper=Reaper(),
@@ -64,6 +77,7 @@ class House:
         loop.add_reader(self._signals.fileno(), self._on_signals)
         self.logs.attach(loop)
         self.runtime.agenda.attach(loop)
+        self.supervisor.attach(loop)
 
     def _on_signals(self) -> None:
         self._signals.read()
@@ -80,6 +94,7 @@ class House:
         if self.exit_code is None:
             self.supervisor.kill(137)
             await self.until(lambda: self.exit_code is not None)
+        await self.supervisor.close(5)
         await self.logs.close(5)
         asyncio.get_running_loop().remove_reader(self._signals.fileno())
         self._signals.close()

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from cbox_init.api.auth import RequireToken
 from cbox_init.api.limits import LimitBody, RateLimit
 from cbox_init.api.replies import EXCEPTION_HANDLERS
-from cbox_init.api.routes import actions, health, log_stream, logs, openapi, processes, scale
+from cbox_init.api.routes import actions, health, log_stream, logs, openapi, processes, scale, schedule
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -47,6 +47,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *health.resources(),
         *actions.resources(context),
         *scale.resources(context),
+        *schedule.resources(context),
         *logs.resources(context),
         *log_stream.resources(context),
     )

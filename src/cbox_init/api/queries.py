@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 100
 LARGEST_LIMIT: Final = 10_000
 _ORDERS: Final = ("desc", "asc")
+_FLAGS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 LIMIT = Parameter(
     "limit",
@@ -25,6 +26,11 @@ ORDER = Parameter(
     "order",
     "desc: newest first; asc: oldest first. Both show the newest.",
     {"type": "string", "enum": list(_ORDERS), "default": "desc"},
+)
+SYNC = Parameter(
+    "sync",
+    "Answer when it is over, at most 5 minutes later.",
+    {"type": "boolean", "default": False},
 )
 LEVEL = Parameter("level", "The least level to show.", {"type": "string", "enum": list(LEVELS)})
 PROCESSES = Parameter(
@@ -42,6 +48,14 @@ def limit_of(query: QueryParams) -> int:
     if len(text) <= 9 and text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_LIMIT:
         return int(text)
     raise BadRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}, not {_shown(text)}")
+
+
+def flag_of(query: QueryParams, name: str) -> bool:
+    """The parameter ``name``, false when it is absent; raises BadRequestError."""
+    text = query.get(name, "false")
+    if text not in _FLAGS:
+        raise BadRequestError(f"{name} must be true or false, not {_shown(text)}")
+    return _FLAGS[text]
 
 
 def newest_first(query: QueryParams) -> bool:

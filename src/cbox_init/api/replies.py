@@ -10,7 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cbox_init.api.schemas import ErrorReply
-from cbox_init.errors import CboxError, Conflict, InvalidScale, RequestRefused, UnknownProcess
+from cbox_init.errors import (
+    CboxError,
+    Conflict,
+    InvalidScale,
+    NotScheduled,
+    RequestRefused,
+    UnknownProcess,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,8 +107,9 @@ async def _refused(request: Request, error: Exception) -> Response:
     """What the supervisor cannot do."""
     if isinstance(error, InvalidScale):
         return await _request_error(request, InvalidBodyError(str(error)))
-    status = 404 if isinstance(error, UnknownProcess) else 409 if isinstance(error, Conflict) else 422
-    return error_response(status, str(error))
+    if isinstance(error, UnknownProcess | NotScheduled):
+        return error_response(404, str(error))
+    return error_response(409 if isinstance(error, Conflict) else 422, str(error))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -11,19 +11,30 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-STATES = ("starting", "running", "stopping", "stopped", "failed", "completed")
+STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
+SCHEDULE_STATES = ("idle", "executing", "paused")
 LEVELS = ("debug", "info", "warn", "error")
 
 State = Annotated[
     str,
     Meta(
-        description="A restart that waits for its time is starting, with next_restart_at.",
+        description="A restart that waits for its time is starting, with next_restart_at. "
+        "A scheduled process is scheduled, running or paused.",
         extra_json_schema={"enum": list(STATES)},
     ),
 ]
 ProcessTypeName = Annotated[
-    str, Meta(extra_json_schema={"enum": ["longrun", "oneshot"]}, description="What kind of process it is.")
+    str,
+    Meta(
+        extra_json_schema={"enum": ["longrun", "oneshot", "scheduled"]},
+        description="What kind of process it is.",
+    ),
 ]
+ScheduleState = Annotated[str, Meta(extra_json_schema={"enum": list(SCHEDULE_STATES)})]
+SuccessRate = Annotated[
+    float, Meta(ge=0, le=100, description="Of the runs that are over, in percent; 0 when there is none.")
+]
+Nanoseconds = Annotated[int, Meta(ge=0, description="Nanoseconds.")]
 LevelName = Annotated[str, Meta(extra_json_schema={"enum": list(LEVELS)})]
 UnixSeconds = Annotated[int, Meta(ge=0, description="Unix seconds; 0 when it has never been.")]
 Percent = Annotated[float, Meta(ge=0)]
@@ -48,9 +59,9 @@ class ErrorReply(Struct, frozen=True):
 
 
 class InstanceEntry(Struct, frozen=True, kw_only=True):
-    """One instance of a process. ``pid`` is 0 when it is not alive."""
+    """One instance of a process, or one run of a schedule. ``pid`` is 0 when it is not alive."""
 
-    id: Annotated[str, Meta(description="NAME-INDEX, with the index from 0.")]
+    id: Annotated[str, Meta(description="NAME-INDEX, with the index from 0; of a run NAME-run-N, from 1.")]
     state: State
     pid: Annotated[int, Meta(ge=0, description="0 when it is not alive.")]
     started_at: UnixSeconds
@@ -64,7 +75,11 @@ class InstanceEntry(Struct, frozen=True, kw_only=True):
 
 
 class ProcessEntry(Struct, frozen=True, kw_only=True):
-    """One process. ``scale`` counts the instances that exist now; the figures are sums over them."""
+    """One process. ``scale`` counts the instances that exist now; the figures are sums over them.
+
+    A scheduled process has a scale of 0, the runs under way as its instances, and the members from
+    ``schedule`` on: ``next_run`` unless it is paused, ``last_run`` and ``last_exit_code`` when it has run.
+    """
 
     name: str
     type: ProcessTypeName
@@ -81,6 +96,13 @@ class ProcessEntry(Struct, frozen=True, kw_only=True):
         Annotated[tuple[str, ...], Meta(description="Dependencies that are not ready.")] | UnsetType
     ) = UNSET
     reason: Annotated[str, Meta(description="Why it is not as it should be.")] | UnsetType = UNSET
+    schedule: str | UnsetType = UNSET
+    schedule_state: ScheduleState | UnsetType = UNSET
+    next_run: UnixSeconds | UnsetType = UNSET
+    last_run: UnixSeconds | UnsetType = UNSET
+    run_count: Count | UnsetType = UNSET
+    success_rate: SuccessRate | UnsetType = UNSET
+    last_exit_code: int | UnsetType = UNSET
 
 
 class ProcessList(Struct, frozen=True):
@@ -126,6 +148,76 @@ class ScaleRequest(Struct, frozen=True, kw_only=True):
     scale: Annotated[Int32, Meta(description="Instances to have.")] | UnsetType = UNSET
     desired: Annotated[Int32, Meta(description="Instances to have.")] | UnsetType = UNSET
     delta: Annotated[Int32, Meta(description="Instances to have more; not below 0.")] | UnsetType = UNSET
+
+
+class ScheduleStats(Struct, frozen=True, kw_only=True):
+    """What the runs of a schedule add up to since the daemon started. A time is null when it has not been."""
+
+    total_executions: Annotated[int, Meta(ge=0, description="Also those under way.")]
+    success_count: Count
+    failure_count: Count
+    running_count: Count
+    success_rate: SuccessRate
+    average_duration: Nanoseconds
+    last_execution_time: Timestamp | None
+    last_success_time: Timestamp | None
+    last_failure_time: Timestamp | None
+
+
+class ScheduleEntry(Struct, frozen=True, kw_only=True):
+    """A schedule. ``next_run`` is null when it is paused, ``last_run`` when it has not run."""
+
+    name: str
+    schedule: str
+    timezone: str
+    state: ScheduleState
+    last_run: Timestamp | None
+    next_run: Timestamp | None
+    current_execution_id: Annotated[str | None, Meta(description="The latest run that is under way.")]
+    stats: ScheduleStats
+
+
+class ScheduleDetail(Struct, frozen=True):
+    """The schedule of one process."""
+
+    process: str
+    schedule: ScheduleEntry
+
+
+class RunEntry(Struct, frozen=True, kw_only=True):
+    """One run that is over. ``error`` is empty when it was a success."""
+
+    id: Annotated[str, Meta(description="NAME-run-N, with N from 1 since the daemon started.")]
+    start_time: Timestamp
+    end_time: Timestamp
+    exit_code: int
+    success: bool
+    error: str
+    triggered: Annotated[str, Meta(extra_json_schema={"enum": ["schedule", "manual"]})]
+
+
+class ScheduleHistory(Struct, frozen=True, kw_only=True):
+    """The last runs of one process that are over, newest first."""
+
+    process: str
+    limit: Annotated[int, Meta(ge=1, le=10_000)]
+    count: Count
+    history: tuple[RunEntry, ...]
+
+
+class ScheduleReply(Struct, frozen=True):
+    """A command to a schedule was taken."""
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["paused", "resumed", "triggered"]})]
+    process: str
+
+
+class TriggerReply(Struct, frozen=True):
+    """The run that was triggered is over (``completed``), or goes on although 5 minutes are over."""
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["completed", "triggered"]})]
+    process: str
+    exit_code: int | UnsetType = UNSET
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):

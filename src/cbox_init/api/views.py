@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
-from cbox_init.api.schemas import InstanceEntry, LogEntry, ProcessEntry
+from cbox_init.api.schemas import (
+    InstanceEntry,
+    LogEntry,
+    ProcessEntry,
+    RunEntry,
+    ScheduleEntry,
+    ScheduleStats,
+)
 from cbox_init.logs.timestamps import Timestamps
 from cbox_init.telemetry.figures import total
 
@@ -14,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cbox_init.logs.record import Record
+    from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.telemetry.figures import Figure, Figures
 
@@ -22,7 +31,7 @@ def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
     """One process of the list."""
     of_instances = [figures.of(instance.pid) for instance in status.instances]
     sum_ = total(of_instances)
-    return ProcessEntry(
+    entry = ProcessEntry(
         name=status.name,
         type=status.type,
         state=status.state,
@@ -37,6 +46,67 @@ def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
         waiting_for=status.waiting_for or UNSET,
         reason=status.reason or UNSET,
     )
+    return entry if status.schedule is None else _with_schedule(entry, status.schedule)
+
+
+def _with_schedule(entry: ProcessEntry, schedule: ScheduleStatus) -> ProcessEntry:
+    tally = schedule.tally
+    return replace(
+        entry,
+        schedule=schedule.expression,
+        schedule_state=schedule.state,
+        next_run=UNSET if schedule.next_run is None else int(schedule.next_run),
+        last_run=UNSET if schedule.last_run is None else int(schedule.last_run),
+        run_count=schedule.started,
+        success_rate=round(tally.success_rate, 2),
+        last_exit_code=UNSET if tally.last_exit_code is None else tally.last_exit_code,
+    )
+
+
+def schedule_entry(name: str, schedule: ScheduleStatus) -> ScheduleEntry:
+    """One schedule with its figures."""
+    tally = schedule.tally
+    return ScheduleEntry(
+        name=name,
+        schedule=schedule.expression,
+        timezone=schedule.timezone,
+        state=schedule.state,
+        last_run=_rfc3339(schedule.last_run),
+        next_run=_rfc3339(schedule.next_run),
+        current_execution_id=schedule.current,
+        stats=ScheduleStats(
+            total_executions=schedule.started,
+            success_count=tally.succeeded,
+            failure_count=tally.failed,
+            running_count=schedule.running,
+            success_rate=round(tally.success_rate, 2),
+            average_duration=int(tally.average_s * 1e9),
+            last_execution_time=_rfc3339(schedule.last_run),
+            last_success_time=_rfc3339(tally.last_success_unix),
+            last_failure_time=_rfc3339(tally.last_failure_unix),
+        ),
+    )
+
+
+def run_entries(runs: Iterable[RunStatus]) -> tuple[RunEntry, ...]:
+    """Runs that are over, in the order given."""
+    at = Timestamps().nanoseconds
+    return tuple(
+        RunEntry(
+            id=run.id,
+            start_time=at(int(run.started_at * 1e9)),
+            end_time=at(int(run.ended_at * 1e9)),
+            exit_code=run.exit_code,
+            success=run.error is None,
+            error=run.error or "",
+            triggered="manual" if run.manual else "schedule",
+        )
+        for run in runs
+    )
+
+
+def _rfc3339(unix: float | None) -> str | None:
+    return None if unix is None else Timestamps().nanoseconds(int(unix * 1e9))
 
 
 def _instance_entry(status: InstanceStatus, figure: Figure) -> InstanceEntry:

@@ -21,6 +21,8 @@ _STATE_STYLES = {
     "stopping": "yellow",
     "failed": "bold red",
     "stopped": "dim",
+    "scheduled": "cyan",
+    "paused": "dim",
 }
 _LEVEL_STYLES = {"debug": "dim", "warn": "yellow", "error": "red"}
 _LABEL_WIDTH = 11
@@ -48,6 +50,8 @@ def status_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
         lines.append(_labelled("Reason", Cell(entry.reason)))
     if entry.waiting_for:
         lines.append(_labelled("Waits for", Cell(", ".join(entry.waiting_for))))
+    if isinstance(entry.schedule, str):
+        lines += _schedule_lines(entry, now)
     lines.append(_labelled("Scale", Cell(_scale(entry))))
     lines.append(_labelled("Restarts", Cell(str(_restarts(entry)))))
     lines.append(_labelled("Instances", Cell("" if entry.instances else "none")))
@@ -59,6 +63,22 @@ def status_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
     lines.append(
         _labelled("Memory", Cell(f"{size(entry.memory_rss_bytes)} ({percent(entry.memory_percent)})"))
     )
+    return lines
+
+
+def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
+    lines = [_labelled("Schedule", Cell(f"{entry.schedule} ({entry.schedule_state})"))]
+    next_run = f"in {uptime(entry.next_run - now)}" if entry.next_run else "-"
+    lines.append(_labelled("Next Run", Cell(next_run)))
+    last_run = "-"
+    if entry.last_run:
+        last_run = f"{uptime(now - entry.last_run)} ago"
+    if isinstance(entry.last_exit_code, int):
+        last_run += f", last exit code {entry.last_exit_code}"
+    lines.append(_labelled("Last Run", Cell(last_run)))
+    if isinstance(entry.run_count, int) and isinstance(entry.success_rate, float):
+        text = f"{entry.run_count}, {percent(entry.success_rate)} succeeded"
+        lines.append(_labelled("Runs", Cell(text)))
     return lines
 
 
@@ -76,7 +96,9 @@ def runs_as_it_should(entry: ProcessEntry) -> bool:
     """Whether a process is up, has done its work, or need not run; no instance of it was given up."""
     if not entry.wanted:
         return True
-    return entry.state in ("running", "completed") and all(one.state != "failed" for one in entry.instances)
+    return entry.state in ("running", "completed", "scheduled") and all(
+        one.state != "failed" for one in entry.instances
+    )
 
 
 def all_run(entries: Iterable[ProcessEntry]) -> bool:

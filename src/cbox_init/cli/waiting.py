@@ -48,6 +48,9 @@ def judge(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
         if now.desired_scale != goal.scale:
             return _failed(f"another command scaled it to {now.desired_scale}")
         return _up(goal, now, age_s) if now.wanted else _gone(now)
+    if now.type == "scheduled":
+        old = _living(goal.before) if goal.command == "restart" else set()
+        return _PENDING if old & _living(now) else _DONE
     if not now.wanted:
         if now.desired_scale == 0:
             return _failed("its scale is 0; scale it to have instances")

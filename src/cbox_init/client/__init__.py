@@ -22,6 +22,10 @@ from cbox_init.api.schemas import (
     ProcessEntry,
     ScaledReply,
     ScaleReply,
+    ScheduleDetail,
+    ScheduleHistory,
+    ScheduleReply,
+    TriggerReply,
 )
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, Order
@@ -49,5 +53,9 @@ __all__ = [
     "ProcessEntry",
     "ScaleReply",
     "ScaledReply",
+    "ScheduleDetail",
+    "ScheduleHistory",
+    "ScheduleReply",
+    "TriggerReply",
     "UnknownProcess",
 ]

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
         ProcessEntry,
         ScaledReply,
         ScaleReply,
+        ScheduleDetail,
+        ScheduleHistory,
+        ScheduleReply,
+        TriggerReply,
     )
     from cbox_init.client.calls import Call, Level, Order
     from cbox_init.client.settings import Settings
@@ -140,6 +144,33 @@ class AsyncClient:
         DaemonUnreachable is raised; the command stands all the same.
         """
         return await self._send(calls.scale_by(name, delta), timeout_s)
+
+    async def schedule(self, name: str) -> ScheduleDetail:
+        """The schedule of a process with its figures."""
+        return await self._send(calls.schedule(name))
+
+    async def schedule_history(self, name: str, *, limit: int = 100) -> ScheduleHistory:
+        """The last ``limit`` (1 to 10000) runs of a scheduled process that are over, newest first."""
+        return await self._send(calls.schedule_history(name, limit))
+
+    async def pause(self, name: str) -> ScheduleReply:
+        """Have no run of a scheduled process begin until it is resumed."""
+        return await self._send(calls.act_on_schedule(name, "pause"))
+
+    async def resume(self, name: str) -> ScheduleReply:
+        """Have a scheduled process run at its times again."""
+        return await self._send(calls.act_on_schedule(name, "resume"))
+
+    async def trigger(self, name: str) -> ScheduleReply:
+        """Have a scheduled process run now. Returns when the daemon has taken the command, not when done."""
+        return await self._send(calls.act_on_schedule(name, "trigger"))
+
+    async def trigger_and_wait(self, name: str) -> TriggerReply:
+        """Have a scheduled process run now, and wait for its end, for at most 5 minutes.
+
+        After those ``status`` is "triggered" and there is no ``exit_code``; the run goes on.
+        """
+        return await self._send(calls.trigger_and_wait(name), calls.LONGEST_SYNC_S + 10.0)
 
     async def logs(
         self, name: str | None = None, *, limit: int = 100, level: Level | None = None, order: Order = "desc"

@@ -16,6 +16,10 @@ from cbox_init.api.schemas import (
     ScaledReply,
     ScaleReply,
     ScaleRequest,
+    ScheduleDetail,
+    ScheduleHistory,
+    ScheduleReply,
+    TriggerReply,
 )
 from cbox_init.errors import ClientError, UnknownProcess
 
@@ -26,10 +30,14 @@ if TYPE_CHECKING:
 
 Reply = TypeVar("Reply")
 Action = Literal["start", "stop", "restart"]
+ScheduleAction = Literal["pause", "resume", "trigger"]
 Level = Literal["debug", "info", "warn", "error"]
 Order = Literal["asc", "desc"]
 
 _BASE = "/api/v1"
+
+#: How long the daemon waits at most for the end of a run before it answers.
+LONGEST_SYNC_S = 300.0
 
 
 class Call(NamedTuple, Generic[Reply]):
@@ -67,6 +75,22 @@ def scale(name: str, count: int) -> Call[ScaleReply]:
 
 def scale_by(name: str, delta: int) -> Call[ScaledReply]:
     return Call("POST", f"{_path(name)}/scale", ScaledReply, msgspec.json.encode(ScaleRequest(delta=delta)))
+
+
+def schedule(name: str) -> Call[ScheduleDetail]:
+    return Call("GET", f"{_path(name)}/schedule", ScheduleDetail)
+
+
+def schedule_history(name: str, limit: int) -> Call[ScheduleHistory]:
+    return Call("GET", f"{_path(name)}/schedule/history{_query(limit=str(limit))}", ScheduleHistory)
+
+
+def act_on_schedule(name: str, action: ScheduleAction) -> Call[ScheduleReply]:
+    return Call("POST", f"{_path(name)}/schedule/{action}", ScheduleReply)
+
+
+def trigger_and_wait(name: str) -> Call[TriggerReply]:
+    return Call("POST", f"{_path(name)}/schedule/trigger?sync=true", TriggerReply)
 
 
 def logs(name: str | None, limit: int, level: Level | None, order: Order) -> Call[LogList]:

@@ -25,7 +25,7 @@ _GLOBAL: Final = (
     "audit_enabled",
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
-    *("schedule_history_size", "oneshot_history_max_entries", "oneshot_history_max_age"),
+    *("oneshot_history_max_entries", "oneshot_history_max_age"),
     "readiness",
 )
 _HOOKS: Final = ("pre-start", "post-start", "pre-stop", "post-stop")
@@ -34,8 +34,7 @@ _PROCESS: Final = (
     *("shutdown.pre_stop_hook", "shutdown.post_stop_hook"),
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
     *("logging.filters", "logging.files"),
-    *("schedule", "schedule_timezone", "schedule_timeout", "schedule_max_concurrent"),
-    *("heartbeat", "max_memory_mb"),
+    "max_memory_mb",
 )
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.model import HealthCheckType, ProcessType, RestartPolicyName
+from cbox_init.config.model import HealthCheckType, HeartbeatConfig, ProcessType, RestartPolicyName
 from cbox_init.config.scalars import format_duration
 
 if TYPE_CHECKING:
-    from cbox_init.config.model import Config, HealthCheckConfig, HookConfig, ProcessConfig
+    from cbox_init.config.model import (
+        Config,
+        HealthCheckConfig,
+        HookConfig,
+        ProcessConfig,
+    )
     from cbox_init.config.raw import Path
     from cbox_init.config.report import Report
 
@@ -16,6 +21,10 @@ _LONGEST_NAME: Final = 128
 _SHELL_WORDS: Final = frozenset(("&&", "||", "|", ";", ">", ">>", "<", "2>&1", "&"))
 _SHELLS: Final = ("sh", "bash", "ash", "dash", "zsh")
 _LAST_PORT: Final = 65535
+_OF_SCHEDULES: Final = (
+    *("schedule_timezone", "schedule_timeout", "schedule_max_concurrent", "schedule_misfire"),
+    "heartbeat",
+)
 
 
 def check_process(name: str, process: ProcessConfig, config: Config, report: Report) -> None:
@@ -32,6 +41,12 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
     _check_type(process, path, report)
     _check_scale(name, process, config, report)
     _check_shutdown(process, config, path, report)
+    if process.schedule:
+        _check_schedule(process, path, report)
+    else:
+        _check_unscheduled(process, path, report)
+    if process.heartbeat is not None:
+        _check_heartbeat(process.heartbeat, (*path, "heartbeat"), report)
     if process.health_check is not None:
         _check_health(process.health_check, (*path, "health_check"), report)
 
@@ -124,6 +139,47 @@ def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: 
     ):
         if hook is not None:
             check_hook(hook, (*path, "shutdown", key), report)
+
+
+def _check_schedule(process: ProcessConfig, path: Path, report: Report) -> None:
+    from cbox_init.cron import EXPRESSION_MEND, CronError, find_zone, parse
+
+    try:
+        parse(process.schedule or "")
+    except CronError as error:
+        report.error((*path, "schedule"), str(error), EXPRESSION_MEND)
+    try:
+        find_zone(process.schedule_timezone)
+    except CronError as error:
+        mend = "write UTC, Local, or a name such as Europe/Berlin"
+        report.error((*path, "schedule_timezone"), str(error), mend)
+    if process.scale > 1:
+        report.warning(
+            (*path, "scale"),
+            "has no effect on a process with a schedule",
+            "remove it; schedule_max_concurrent limits its runs",
+        )
+
+
+def _check_unscheduled(process: ProcessConfig, path: Path, report: Report) -> None:
+    default = type(process)()
+    for key in _OF_SCHEDULES:
+        if getattr(process, key) not in (getattr(default, key), HeartbeatConfig()):
+            report.warning((*path, key), "has no effect without a schedule", "set schedule, or remove it")
+
+
+def _check_heartbeat(heartbeat: HeartbeatConfig, path: Path, report: Report) -> None:
+    """URLs are secrets: what is wrong with one is said without showing it."""
+    urls = {key: getattr(heartbeat, key) for key in ("url", "start_url", "success_url", "failure_url")}
+    for key, url in urls.items():
+        if url and not url.reveal().lower().startswith(("http://", "https://")):
+            report.error((*path, key), "is no URL of HTTP", "begin it with https:// or http://")
+    if not (heartbeat.method.isascii() and heartbeat.method.isalpha()):
+        report.error((*path, "method"), f"{heartbeat.method!r} is no method of HTTP", "write POST or GET")
+    for name, value in heartbeat.headers.items():
+        text = value.reveal()
+        if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
+            report.error((*path, "headers", name), "cannot be sent as a header", "use printable ASCII")
 
 
 def _check_health(check: HealthCheckConfig, path: Path, report: Report) -> None:

@@ -8,7 +8,8 @@ from enum import StrEnum
 class State(StrEnum):
     """State of an instance, and of a process as the sum of its instances.
 
-    A waiting restart is STARTING with a ``next_restart_at``.
+    A waiting restart is STARTING with a ``next_restart_at``. SCHEDULED and PAUSED are of scheduled
+    processes alone: no run is under way, and none will be.
     """
 
     STARTING = "starting"
@@ -17,3 +18,5 @@ class State(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     COMPLETED = "completed"
+    SCHEDULED = "scheduled"
+    PAUSED = "paused"

@@ -12,7 +12,7 @@ from cbox_init.core.instance import Instance, Lineage, Phase
 from cbox_init.core.restart import Ending
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
-from cbox_init.supervisor.launch import Launch, instance_id
+from cbox_init.supervisor.launch import Launch
 from cbox_init.supervisor.live import Live, spawn
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
-    ``on_exit`` is called when a main process has ended; the owner then calls ``clear``.
+    ``on_exit`` is called when a main process has ended; the owner then calls ``clear``. ``launch`` is how
+    they are started when not as instances of a process are (runs of a schedule).
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Instances:
         runtime: Runtime,
         log: ProcessLog,
         on_exit: Callable[[], None],
+        launch: Launch | None = None,
     ) -> None:
         self._name = name
         self._config = config
@@ -48,7 +50,7 @@ class Instances:
         self._runtime = runtime
         self._log = log
         self._on_exit = on_exit
-        self._launch = Launch(name, config, runtime.environ)
+        self._launch = launch or Launch(name, config, runtime.environ)
         self._oneshot = config.type is ProcessType.ONESHOT
         self._observed: dict[int, Instance] = {}
         self._lives: dict[int, Live] = {}
@@ -102,7 +104,6 @@ class Instances:
                 self._runtime,
                 self._launch,
                 self._log,
-                process=self._name,
                 index=index,
                 stdout=self._config.logging.stdout,
                 stderr=self._config.logging.stderr,
@@ -141,7 +142,7 @@ class Instances:
         self._runtime.log.error(
             "Process instance could not be started",
             process=self._name,
-            instance_id=instance_id(self._name, before.index),
+            instance_id=self._launch.instance_id(before.index),
             exit_code=error.exit_code,
             error=str(error),
         )
@@ -239,7 +240,7 @@ class Instances:
 
     def _tell_what_follows(self, instance: Instance) -> None:
         log = self._runtime.log
-        name = instance_id(self._name, instance.index)
+        name = self._launch.instance_id(instance.index)
         if instance.phase is Phase.WAITING:
             log.info(
                 "Restarting process instance",
@@ -248,7 +249,9 @@ class Instances:
                 restart_count=instance.restart_count + 1,
                 delay=round(max(0.0, instance.due_at - self._runtime.now()), 3),
             )
-        elif instance.phase is Phase.ENDED and instance.outcome is State.FAILED:
+        elif (
+            instance.outcome is State.FAILED and instance.phase is Phase.ENDED and not self._launch.recurring
+        ):
             log.error(
                 "Process instance has failed and is not restarted",
                 process=self._name,

@@ -43,7 +43,12 @@ def instance_variables(process: str, index: int, port_base: int) -> dict[str, st
 
 
 class Launch:
-    """How the instances of one process are started."""
+    """How the instances of one process are started.
+
+    ``recurring``: they come by a schedule, so that a failure is not the end of the process.
+    """
+
+    recurring = False
 
     def __init__(self, name: str, config: ProcessConfig, environ: Mapping[str, str]) -> None:
         self._name = name
@@ -51,6 +56,14 @@ class Launch:
         self._environ = environ
         self._has_references = any("${" in word for word in (*config.command, *config.env.values()))
         self._identity: Identity | None = None
+
+    def instance_id(self, index: int) -> str:
+        """The name of the instance ``index``."""
+        return instance_id(self._name, index)
+
+    def variables(self, index: int) -> dict[str, str]:
+        """What the instance ``index`` has in its environment of our own."""
+        return instance_variables(self._name, index, self._config.port_base)
 
     def identity(self) -> Identity | None:
         """The user and group of its instances, None for the daemon's own; looked up once it is needed.
@@ -65,7 +78,7 @@ class Launch:
         """What to spawn for the instance ``index``. Raises SpawnError when its user cannot be had."""
         config = self._config
         identity = self.identity()
-        variables = instance_variables(self._name, index, config.port_base)
+        variables = self.variables(index)
         command, own = config.command, config.env
         if self._has_references:
             known = {**self._environ, **variables}

@@ -7,7 +7,6 @@ from signal import SIGCONT
 from typing import TYPE_CHECKING
 
 from cbox_init.errors import SpawnError
-from cbox_init.supervisor.launch import instance_id
 from cbox_init.system.pipes import output_pipe
 from cbox_init.system.tree import signal_group, signal_strays
 
@@ -98,10 +97,10 @@ class Live:
 
 
 def spawn(
-    runtime: Runtime, launch: Launch, log: ProcessLog, *, process: str, index: int, stdout: bool, stderr: bool
+    runtime: Runtime, launch: Launch, log: ProcessLog, *, index: int, stdout: bool, stderr: bool
 ) -> Live:
     """Start the main process of an instance, with its output captured. Raises SpawnError."""
-    name = instance_id(process, index)
+    name = launch.instance_id(index)
     identity = launch.identity()
     null = runtime.spawner.null_fd
     ends: list[int] = []

@@ -36,8 +36,7 @@ class Runtime:
         """Monotonic seconds."""
         return time.monotonic()
 
-    @staticmethod
-    def unix() -> float:
+    def unix(self) -> float:
         """Unix seconds."""
         return time.time()
 

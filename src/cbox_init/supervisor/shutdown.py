@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from cbox_init.supervisor.process import ManagedProcess
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.scheduled import ScheduledProcess
     from cbox_init.system.tree import Stray
 
 _SIGTERM = 15
@@ -25,15 +26,18 @@ _KILL_TAKES_S = 2.0
 class Shutdown:
     """Looked at whenever a process changes, a child ends or the time is up.
 
-    A process is stopped when nothing that depends on it lives. Then the orphans that we inherited (a daemon
+    First the runs of ``jobs`` have their time (SPEC 2.4): each may go on to its end, for as long as a stop
+    may take it, while there is half of the time of all; only then anything is stopped. A process is stopped
+    when nothing that depends on it lives. Then the orphans that we inherited (a daemon
     that a oneshot started) are told to end. When ``timeout_s`` is over all that is left is killed.
     """
 
     def __init__(
         self,
-        processes: Mapping[str, ManagedProcess],
+        processes: Mapping[str, ManagedProcess | ScheduledProcess],
         dependents: Mapping[str, tuple[str, ...]],
         *,
+        jobs: Sequence[ScheduledProcess],
         runtime: Runtime,
         timeout_s: float,
         on_finished: Callable[[], None],
@@ -42,7 +46,9 @@ class Shutdown:
         self._processes = processes
         self._dependents = dependents
         self._runtime = runtime
-        self._kill_at = runtime.now() + timeout_s
+        self._jobs = jobs
+        self._began_at = runtime.now()
+        self._kill_at = self._began_at + timeout_s
         self._end_at: float | None = None
         self._told: set[Stray] = set()
         self._finished = False
@@ -52,6 +58,8 @@ class Shutdown:
         if self._finished:
             return None
         now = self._runtime.now()
+        if self._end_at is None and (jobs_until := self._jobs_until()) > now:
+            return jobs_until
         if self._end_at is None and now >= self._kill_at:
             self.kill()
         self._stop_ranks()
@@ -78,6 +86,12 @@ class Shutdown:
             process.kill()
         self._end_orphans(self._runtime.orphans())
         self._runtime.agenda.wake(self)
+
+    def _jobs_until(self) -> float:
+        """Until when runs that are under way may go on; a time that is past when there are none."""
+        half_at = (self._began_at + self._kill_at) / 2
+        times = (min(half_at, self._began_at + job.stop_timeout_s) for job in self._jobs if job.alive)
+        return max(times, default=self._began_at)
 
     def _stop_ranks(self) -> None:
         for name, process in self._processes.items():

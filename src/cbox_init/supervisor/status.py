@@ -14,9 +14,10 @@ from cbox_init.supervisor.launch import instance_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.config.model import ProcessConfig, ProcessType
+    from cbox_init.config.model import ProcessConfig
     from cbox_init.core.decide import Desired
     from cbox_init.core.gate import Gate
+    from cbox_init.supervisor.schedule_status import ScheduleStatus
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
@@ -38,10 +39,11 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
 
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
     dependencies that are not ready yet; ``reason`` says why the process is not running when it should be.
+    ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
     """
 
     name: str
-    type: ProcessType
+    type: str
     state: State
     scale: int
     desired_scale: int
@@ -50,6 +52,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     instances: tuple[InstanceStatus, ...] = ()
     waiting_for: tuple[str, ...] = ()
     reason: str | None = None
+    schedule: ScheduleStatus | None = None
 
 
 def describe(

@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 from cbox_init.config.model import InitialState, ProcessType
 from cbox_init.core import graph
 from cbox_init.core.scale import scale_problem, scaled_by
-from cbox_init.errors import Conflict, InvalidScale, UnknownProcess
+from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
 from cbox_init.logs.levels import Level
 from cbox_init.supervisor.process import ManagedProcess
+from cbox_init.supervisor.schedules import Schedules
 from cbox_init.supervisor.shutdown import Shutdown
 
 if TYPE_CHECKING:
-    from asyncio import Future
+    from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable
 
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.scheduled import ScheduledProcess
     from cbox_init.supervisor.status import ProcessStatus
+
+    Managed = ManagedProcess | ScheduledProcess
 
 
 class Supervisor:
@@ -45,6 +49,7 @@ class Supervisor:
         enabled = config.enabled_processes()
         self._depends_on = {name: process.depends_on for name, process in enabled.items()}
         self._dependents = graph.dependents(self._depends_on)
+        self._schedules = Schedules(config, logs=logs, runtime=runtime, surroundings=self)
         self._processes = {name: self._manage(name, process) for name, process in enabled.items()}
         self._ready: dict[str, bool] = {}
         self._waiters: dict[str, list[Future[None]]] = {}
@@ -54,8 +59,10 @@ class Supervisor:
         self._shutdown: Shutdown | None = None
         logs.on_room = self._output_flows_again
 
-    def _manage(self, name: str, process: ProcessConfig) -> ManagedProcess:
+    def _manage(self, name: str, process: ProcessConfig) -> Managed:
         config = self.config
+        if process.schedule:
+            return self._schedules.manage(name, process)
         return ManagedProcess(
             name,
             process,
@@ -92,9 +99,7 @@ class Supervisor:
     def start_all(self) -> None:
         """Start what the configuration wants to run; each waits for its dependencies by itself."""
         for process in self._processes.values():
-            if process.config.schedule:
-                self._runtime.log.warn("Schedules are not run yet", process=process.name)
-            elif process.config.initial_state is InitialState.RUNNING:
+            if process.config.initial_state is InitialState.RUNNING:
                 process.start()
 
     def start(self, name: str) -> None:
@@ -125,6 +130,37 @@ class Supervisor:
         self.scale(name, count)
         return count
 
+    def pause(self, name: str) -> None:
+        """Begin no more runs of a scheduled process; those under way go on. Raises NotScheduled too."""
+        self._scheduled(name, "pause").pause()
+
+    def resume(self, name: str) -> None:
+        """Run a scheduled process at its times again. Raises NotScheduled too."""
+        self._scheduled(name, "resume").resume()
+
+    def trigger(self, name: str) -> int:
+        """Run a scheduled process now; gives the number of the run. Raises NotScheduled too.
+
+        A Conflict, too, when it is paused or runs as often as it may.
+        """
+        return self._scheduled(name, "trigger").trigger()
+
+    async def run_over(self, name: str, number: int) -> int:
+        """Wait for the end of a run that was triggered just now; its exit code. Cancelled when none comes."""
+        return await self.schedule(name).over(number)
+
+    def schedule(self, name: str) -> ScheduledProcess:
+        """A scheduled process, to look at. Raises UnknownProcess or NotScheduled."""
+        process = self._process(name)
+        if isinstance(process, ManagedProcess):
+            raise NotScheduled(name)
+        return process
+
+    def _scheduled(self, name: str, command: str) -> ScheduledProcess:
+        process = self.schedule(name)
+        self._commanded(name, command)
+        return process
+
     async def settled(self, name: str) -> None:
         """Wait until the last command has had its effect, or an instance cannot be had."""
         from asyncio import get_running_loop
@@ -135,7 +171,7 @@ class Supervisor:
             self._waiters.setdefault(name, []).append(waiter)
             await waiter
 
-    def _commanded(self, name: str, command: str) -> ManagedProcess:
+    def _commanded(self, name: str, command: str) -> Managed:
         process = self._process(name)
         if self._shutdown:
             raise Conflict(f"cannot {command} {name}: the daemon is shutting down")
@@ -146,15 +182,27 @@ class Supervisor:
         process = self._process(name)
         if self._shutdown:
             raise Conflict(f"cannot scale {name}: the daemon is shutting down")
+        if not isinstance(process, ManagedProcess):
+            raise Conflict(f"cannot scale {name}: it has a schedule; schedule_max_concurrent limits its runs")
         if process.config.scale_locked:
             raise Conflict(f"cannot scale {name}: processes.{name}.scale_locked is set")
         return process
 
-    def _process(self, name: str) -> ManagedProcess:
+    def _process(self, name: str) -> Managed:
         try:
             return self._processes[name]
         except KeyError:
             raise UnknownProcess(name) from None
+
+    # -- the event loop --------------------------------------------------------------------------------
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """The event loop runs from here on."""
+        self._schedules.attach(loop)
+
+    async def close(self, timeout_s: float) -> None:
+        """Everything has ended: let go of the event loop; what is to be sent has ``timeout_s``."""
+        await self._schedules.detach(timeout_s)
 
     # -- events ----------------------------------------------------------------------------------------
 
@@ -178,7 +226,7 @@ class Supervisor:
         for process in self._processes.values():
             self._runtime.agenda.wake(process)
 
-    def changed(self, process: ManagedProcess) -> None:
+    def changed(self, process: Managed) -> None:
         """A process has changed: tell who waits for it."""
         self.version += 1
         name = process.name
@@ -215,9 +263,11 @@ class Supervisor:
         if self._shutdown:
             return
         self._runtime.log.info("Shutting down", reason=reason)
+        self._schedules.close()
         self._shutdown = Shutdown(
             self._processes,
             self._dependents,
+            jobs=self._schedules.processes,
             runtime=self._runtime,
             timeout_s=self.config.global_.shutdown_timeout,
             on_finished=lambda: self._finished(exit_code),
@@ -235,6 +285,7 @@ class Supervisor:
         for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.cancel()
+        self._schedules.give_up_waiting()
         self._on_finished(exit_code)
 
     def _end_when_all_ended(self) -> None:

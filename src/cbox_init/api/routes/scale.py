@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta, UnsetType
@@ -12,6 +11,7 @@ from cbox_init.api.replies import InvalidBodyError, json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import ScaledReply, ScaleReply, ScaleRequest
+from cbox_init.api.waiting import while_connected
 from cbox_init.errors import Conflict
 
 if TYPE_CHECKING:
@@ -67,17 +67,6 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 async def _until_settled(supervisor: Supervisor, name: str, request: Request) -> None:
     """Wait until the command has had its effect, or the client has gone."""
-    settled = asyncio.create_task(supervisor.settled(name))
-    gone = asyncio.create_task(_until_gone(request))
-    try:
-        await asyncio.wait((settled, gone), return_when=asyncio.FIRST_COMPLETED)
+    async with while_connected(request, supervisor.settled(name)) as settled:
         if settled.cancelled():
             raise Conflict(f"{name} was not scaled: the daemon is shutting down")
-    finally:
-        settled.cancel()
-        gone.cancel()
-
-
-async def _until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

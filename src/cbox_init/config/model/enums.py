@@ -19,6 +19,13 @@ class RestartPolicyName(StrEnum):
     NEVER = "never"
 
 
+class Misfire(StrEnum):
+    """What follows when the time of a scheduled run was missed: one run for all of them, or none."""
+
+    RUN = "run"
+    SKIP = "skip"
+
+
 class ShutdownMode(StrEnum):
     """Who gets the first signal of a stop: the whole process group, or the main process alone."""
 

@@ -8,6 +8,7 @@ from cbox_init.config.model.enums import (
     HealthCheckMode,
     HealthCheckType,
     InitialState,
+    Misfire,
     ProcessType,
     RestartPolicyName,
     ShutdownMode,
@@ -111,6 +112,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     schedule_timezone: str = "UTC"
     schedule_timeout: Seconds | None = None
     schedule_max_concurrent: Count = 0
+    schedule_misfire: Misfire = Misfire.RUN
     heartbeat: HeartbeatConfig | None = None
     max_memory_mb: Count = 0
     priority: int = 0

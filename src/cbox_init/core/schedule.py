@@ -1,0 +1,145 @@
+"""When a scheduled process runs, what its runs need, and what they add up to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+from cbox_init.config.model import Misfire
+from cbox_init.core.decide import Action, Forget, Kill, Stop, Wait
+from cbox_init.core.instance import Instance, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: A run that begins within so many seconds of its time is on time; later, its time was missed.
+ON_TIME_S = 60.0
+
+#: When the clock is set back by no more than this, a time that has been answered does not come again. A
+#: schedule that comes in every hour goes on with the new clock, as elapsed time does.
+_REPEATED_S = 3 * 3600.0
+_REPEATED_EVERY_HOUR_S = ON_TIME_S
+
+
+class Times(Protocol):
+    """The times of a schedule (`cbox_init.cron.Cron`)."""
+
+    every_hour: bool
+
+    def after(self, unix: float) -> float | None:
+        """The first one that is later."""
+
+
+class Ring(Struct, frozen=True):
+    """What follows when a time has come: whether to run, and whether times were missed."""
+
+    run: bool
+    missed: bool
+
+
+def ring(times: Times, due: float, now: float, misfire: Misfire) -> Ring:
+    """The time ``due`` has come, and it is ``now`` (both Unix seconds).
+
+    However many times were missed, while the machine slept or by a jump of the clock, there is at most one
+    run for all of them.
+    """
+    if now - due < ON_TIME_S:
+        return Ring(run=True, missed=False)
+    latest = times.after(now - ON_TIME_S)
+    on_time = latest is not None and latest <= now
+    return Ring(run=on_time or misfire is Misfire.RUN, missed=True)
+
+
+def next_due(times: Times, now: float, answered: float) -> float | None:
+    """The next time to run. ``answered`` is the Unix time up to which every time has had its answer.
+
+    It lies ahead of ``now`` when the clock was set back since.
+    """
+    repeated = _REPEATED_EVERY_HOUR_S if times.every_hour else _REPEATED_S
+    return times.after(answered if 0.0 < answered - now <= repeated else now)
+
+
+def refusal(*, paused: bool, running: int, max_concurrent: int, waiting_for: tuple[str, ...]) -> str | None:
+    """Why no run can begin now; None when one can. ``max_concurrent`` of 0 is no limit."""
+    if paused:
+        return "its schedule is paused"
+    if 0 < max_concurrent <= running:
+        return f"{running} of schedule_max_concurrent: {max_concurrent} run already"
+    if waiting_for:
+        return f"not ready: {', '.join(waiting_for)}"
+    return None
+
+
+def attend(runs: Iterable[Instance], *, end_all: bool, timeout_s: float | None, now: float) -> list[Action]:
+    """What the runs that there are need next: `Forget` for those that are over, else Stop, Kill and Wait."""
+    actions: list[Action] = []
+    deadlines: list[float] = []
+    for run in runs:
+        if run.phase is Phase.RUNNING:
+            over_at = run.up_at + timeout_s if timeout_s else None
+            if end_all or (over_at is not None and over_at <= now):
+                actions.append(Stop(run.index))
+            elif over_at is not None:
+                deadlines.append(over_at)
+        elif run.phase is not Phase.STOPPING:
+            actions.append(Forget(run.index))
+        elif run.kill_at <= now:
+            actions.append(Kill(run.index))
+        else:
+            deadlines.append(run.kill_at)
+    if deadlines:
+        actions.append(Wait(min(deadlines)))
+    return actions
+
+
+class Run(Struct, frozen=True, kw_only=True, gc=False):
+    """A run that is over. Times are Unix seconds; ``error`` says why it was no success, None when it was."""
+
+    number: int
+    started_unix: float
+    duration_s: float
+    exit_code: int
+    error: str | None
+    manual: bool
+
+    @property
+    def ended_unix(self) -> float:
+        return self.started_unix + self.duration_s
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """What the runs that are over add up to."""
+
+    succeeded: int = 0
+    failed: int = 0
+    total_s: float = 0.0
+    last_success_unix: float | None = None
+    last_failure_unix: float | None = None
+    last_exit_code: int | None = None
+
+    @property
+    def finished(self) -> int:
+        return self.succeeded + self.failed
+
+    @property
+    def success_rate(self) -> float:
+        """In percent; 0 when no run is over."""
+        return 100.0 * self.succeeded / self.finished if self.finished else 0.0
+
+    @property
+    def average_s(self) -> float:
+        return self.total_s / self.finished if self.finished else 0.0
+
+
+def counted(tally: Tally, run: Run) -> Tally:
+    """The tally with one more run."""
+    success = run.error is None
+    return Tally(
+        succeeded=tally.succeeded + success,
+        failed=tally.failed + (not success),
+        total_s=tally.total_s + run.duration_s,
+        last_success_unix=run.ended_unix if success else tally.last_success_unix,
+        last_failure_unix=tally.last_failure_unix if success else run.ended_unix,
+        last_exit_code=run.exit_code,
+    )

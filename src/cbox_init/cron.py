@@ -1,0 +1,133 @@
+"""When a cron expression comes: five fields or a name, in a time zone with its daylight saving.
+
+Where clocks are put forward or back, a schedule is one of two kinds:
+
+- One that comes in every hour follows elapsed time: a day of 23 hours has 23 of its hours, one of 25 has 25.
+- One that names its hours follows the clock on the wall: a time that is left out comes when the clock goes
+  on, a time that is there twice comes the first time. Nothing is skipped, and nothing comes twice.
+
+Costs 3 ms to import (with cronsim); only who has a schedule does.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Final
+
+from cronsim import CronSim, CronSimError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NAMES: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+_LOCALTIME: Final = "/etc/localtime"
+_ALL_HOURS: Final = frozenset(range(24))
+_HOUR: Final = 1
+_MINUTE: Final = timedelta(minutes=1)
+
+#: How to mend an expression that is none.
+EXPRESSION_MEND: Final = (
+    'write five fields (minute hour day month weekday) such as "*/5 * * * *", or a name such as "@daily"'
+)
+
+
+class CronError(ValueError):
+    """An expression that is none or never comes, or an unknown time zone; says what is wrong with it."""
+
+
+class Cron:
+    """The times of one expression in one time zone, as Unix seconds.
+
+    ``every_hour``: it follows elapsed time rather than the clock on the wall.
+    """
+
+    __slots__ = ("_fields", "_zone", "every_hour")
+
+    def __init__(self, fields: str, zone: tzinfo, *, every_hour: bool) -> None:
+        self._fields = fields
+        self._zone = zone
+        self.every_hour = every_hour
+
+    def after(self, unix: float) -> float | None:
+        """The first time that is later than ``unix``; None when there is none within 50 years."""
+        start = datetime.fromtimestamp(unix, self._zone)
+        if not self.every_hour:
+            start = start.replace(tzinfo=None)
+        for found in CronSim(self._fields, start):
+            at = (found if self.every_hour else self._on_the_wall(found)).timestamp()
+            if at > unix:  # else the first of two times that the clock shows twice, and it is past
+                return at
+        return None
+
+    def _on_the_wall(self, naive: datetime) -> datetime:
+        """When the clock shows ``naive``: the first time if twice, and if never, when it goes on after it."""
+        while not _exists(found := naive.replace(tzinfo=self._zone)):
+            naive += _MINUTE
+        return found
+
+
+def parse(expression: str, zone: tzinfo = UTC) -> Cron:
+    """The meaning of ``expression``; raises CronError."""
+    fields = expression.split()
+    if len(fields) == 1 and fields[0].startswith("@"):
+        named = _NAMES.get(fields[0].lower())
+        if named is None:
+            raise CronError(f"{expression!r} is none of {', '.join(_NAMES)}")
+        fields = named.split()
+    if len(fields) != 5:
+        raise CronError(f"{expression!r} has {len(fields)} of the 5 fields of a schedule")
+    try:
+        simulated = CronSim(" ".join(fields), datetime(2000, 1, 1))
+    except (CronSimError, ValueError) as error:
+        raise CronError(f"{expression!r} is no schedule: {str(error).lower()}") from None
+    every_hour = simulated.hours == _ALL_HOURS
+    if every_hour:
+        fields[_HOUR] = "*"  # "0-23" alike
+    if next(simulated, None) is None:
+        raise CronError(f"{expression!r} never comes")
+    return Cron(" ".join(fields), zone, every_hour=every_hour)
+
+
+def find_zone(name: str, environ: Mapping[str, str] = os.environ) -> tzinfo:
+    """The zone "UTC", "Local" (TZ, else /etc/localtime, else UTC) or of an IANA name; raises CronError."""
+    match name.strip().lower():
+        case "utc" | "":
+            return UTC
+        case "local":
+            return _local_zone(environ)
+    return _iana_zone(name.strip())
+
+
+def _iana_zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, no name of a zone, a folder of zones
+        raise CronError(f"no time zone is called {name!r}") from None
+
+
+def _local_zone(environ: Mapping[str, str]) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    if name := environ.get("TZ", "").removeprefix(":"):
+        return _iana_zone(name)
+    try:
+        with open(_LOCALTIME, "rb") as file:
+            return ZoneInfo.from_file(file, "Local")
+    except (OSError, ValueError):
+        return UTC
+
+
+def _exists(local: datetime) -> bool:
+    """Whether the clocks of its zone ever show this time."""
+    return local.astimezone(UTC).astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(tzinfo=None)

@@ -1,0 +1,209 @@
+"""Telling others of a scheduled process's runs over HTTP, beside the work and never in its way.
+
+Sent from threads: the library takes 100 ms to import, a name can take a minute to resolve, and a server may
+accept and say nothing. None of it is the event loop's to wait for, nor the daemon's when it ends.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import httpx
+
+    from cbox_init.config.model import HeartbeatConfig, Secret
+    from cbox_init.logs.daemon import DaemonLog
+
+#: Threads at most; one that waits for a server that says nothing holds up one process of so many.
+_MOST_THREADS: Final = 8
+#: Pings of one process that wait at most; when another comes the oldest is dropped.
+_MOST_WAITING: Final = 20
+_MOST_REDIRECTS: Final = 5
+#: Answers with these say that another try may do better, as all of 500 and above do.
+_TRY_AGAIN: Final = frozenset({408, 425, 429})
+
+
+class Ping(Struct, frozen=True):
+    """One request to send. ``key`` is the key of the configuration that has the URL."""
+
+    process: str
+    key: str
+    url: Secret
+    config: HeartbeatConfig
+
+
+class Heartbeat:
+    """What one process has to tell, and to whom."""
+
+    def __init__(self, process: str, config: HeartbeatConfig, sender: HeartbeatSender) -> None:
+        self._process = process
+        self._config = config
+        self._sender = sender
+
+    def started(self) -> None:
+        """A run begins."""
+        self._ping("start_url", self._config.start_url)
+
+    def ended(self, *, success: bool) -> None:
+        """A run is over."""
+        self._ping("url", self._config.url)
+        if success:
+            self._ping("success_url", self._config.success_url)
+        else:
+            self._ping("failure_url", self._config.failure_url)
+
+    def _ping(self, key: str, url: Secret | None) -> None:
+        if url:
+            self._sender.send(Ping(self._process, key, url, self._config))
+
+
+class HeartbeatSender:
+    """Sends the pings of every process: those of one process in their order, those of several side by side.
+
+    One that fails is tried again, then said in the log; URLs and headers never are. Until the first ping
+    there is no thread, and nothing is imported. ``close`` it at the end.
+    """
+
+    def __init__(self, log: DaemonLog) -> None:
+        self._log = log
+        self._changed = threading.Condition()
+        self._waiting: dict[str, deque[Ping]] = {}
+        self._ready: deque[str] = deque()
+        self._busy = 0
+        self._threads = 0
+        self._closing = False
+        self._client: httpx.Client | None = None
+
+    def send(self, ping: Ping) -> None:
+        """Send it soon; returns at once."""
+        with self._changed:
+            lane = self._waiting.get(ping.process)
+            if lane is None:
+                lane = self._waiting[ping.process] = deque()
+                self._ready.append(ping.process)
+            lane.append(ping)
+            dropped = lane.popleft() if len(lane) > _MOST_WAITING else None
+            if self._threads - self._busy < len(self._ready) and self._threads < _MOST_THREADS:
+                self._threads += 1
+                threading.Thread(target=self._work, name="heartbeat", daemon=True).start()
+            self._changed.notify_all()
+        if dropped is not None:
+            self._tell_lost(dropped, "too many wait to be sent")
+
+    def close(self, timeout_s: float) -> None:
+        """Wait, at most ``timeout_s``, until all is sent. What then fails is not tried again. Blocks."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: not self._waiting, timeout_s):
+                names = ", ".join(self._waiting)
+                self._log.warn("Heartbeats are left unsent", error=f"no time for those of {names}")
+
+    # -- in the threads --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (process := self._take()) is not None:
+            while (ping := self._next_of(process)) is not None:
+                self._deliver(ping)
+
+    def _take(self) -> str | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._closing)
+            if not self._ready:
+                self._threads -= 1
+                return None
+            self._busy += 1
+            return self._ready.popleft()
+
+    def _next_of(self, process: str) -> Ping | None:
+        with self._changed:
+            lane = self._waiting[process]
+            if lane:
+                return lane.popleft()
+            del self._waiting[process]
+            self._busy -= 1
+            self._changed.notify_all()
+            return None
+
+    def _deliver(self, ping: Ping) -> None:
+        tries = 1 + ping.config.retry_count
+        for attempt in range(1, tries + 1):
+            try:
+                problem, again = _ask(self._client_for_all(), ping)
+            except Exception as error:  # noqa: BLE001  # whatever a library raises, a heartbeat is but told
+                problem, again = _describe(error, ping), True
+            if problem is None:
+                return
+            if attempt == tries or not again or self._pause(ping.config.retry_delay):
+                self._tell_lost(ping, f"{problem} ({attempt} tries)" if attempt > 1 else problem)
+                return
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before the next try; whether the end of the daemon came first."""
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: self._closing, seconds))
+
+    def _client_for_all(self) -> httpx.Client:
+        with self._changed:
+            if self._client is not None:
+                return self._client
+        import httpx
+
+        from cbox_init import __version__
+
+        client = httpx.Client(
+            headers={"User-Agent": f"cbox-init/{__version__}"},
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        with self._changed:
+            self._client = self._client or client
+            return self._client
+
+    def _tell_lost(self, ping: Ping, problem: str) -> None:
+        self._log.warn(
+            "Heartbeat could not be delivered", process=ping.process, error=f"heartbeat.{ping.key}: {problem}"
+        )
+
+
+def _ask(client: httpx.Client, ping: Ping) -> tuple[str | None, bool]:
+    """Send it once: what is wrong, None when nothing is, and whether another try may do better.
+
+    Of an answer only the head is read. Headers of the configuration may be keys: they follow a redirect to
+    another server no more than the cookie of a browser would.
+    """
+    config = ping.config
+    own = {name: value.reveal() for name, value in config.headers.items()}
+    request = client.build_request(config.method, ping.url.reveal(), headers=own, timeout=config.timeout)
+    host = request.url.host
+    until = time.monotonic() + config.timeout
+    for _ in range(1 + _MOST_REDIRECTS):
+        response = client.send(request, stream=True)
+        response.close()
+        status = response.status_code
+        if response.next_request is None:
+            break
+        if time.monotonic() >= until:
+            return f"no answer within {config.timeout:g} s, but redirects", True
+        request = response.next_request
+        if request.url.host != host:
+            for name in own:
+                request.headers.pop(name, None)
+    else:
+        return f"redirected more than {_MOST_REDIRECTS} times", False
+    if response.is_success:
+        return None, False
+    return f"answered with {status}", status >= 500 or status in _TRY_AGAIN
+
+
+def _describe(error: Exception, ping: Ping) -> str:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return f"no answer within {ping.config.timeout:g} s"
+    text = str(error).replace(ping.url.reveal(), "its URL")
+    return text or type(error).__name__

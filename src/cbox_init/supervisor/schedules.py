@@ -1,0 +1,97 @@
+"""What all scheduled processes share: their timetable and the sender of their heartbeats.
+
+Where nothing is scheduled none of it is made, nor imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.levels import Level
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Sequence
+
+    from cbox_init.config.model import Config, HeartbeatConfig, ProcessConfig
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.heartbeat import Heartbeat, HeartbeatSender
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.scheduled import ScheduledProcess, Surroundings
+    from cbox_init.supervisor.timetable import Timetable
+
+
+class Schedules:
+    """Makes scheduled processes, and owns what they share."""
+
+    def __init__(self, config: Config, *, logs: LogHub, runtime: Runtime, surroundings: Surroundings) -> None:
+        self._config = config
+        self._logs = logs
+        self._runtime = runtime
+        self._surroundings = surroundings
+        self._processes: list[ScheduledProcess] = []
+        self._timetable: Timetable | None = None
+        self._sender: HeartbeatSender | None = None
+
+    @property
+    def processes(self) -> Sequence[ScheduledProcess]:
+        """Every scheduled process."""
+        return self._processes
+
+    def manage(self, name: str, process: ProcessConfig) -> ScheduledProcess:
+        """A process that runs by its schedule, once it is started."""
+        from cbox_init.supervisor.scheduled import ScheduledProcess
+        from cbox_init.supervisor.timetable import Timetable
+
+        if self._timetable is None:
+            self._timetable = Timetable(self._runtime)
+        logging = process.logging
+        scheduled = ScheduledProcess(
+            name,
+            process,
+            restart_rules=self._config.restart_rules(name),
+            stop_rules=self._config.stop_rules(name),
+            history_size=self._config.global_.schedule_history_size,
+            runtime=self._runtime,
+            log=self._logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level)),
+            surroundings=self._surroundings,
+            timetable=self._timetable,
+            heartbeat=self._heartbeat(name, process.heartbeat),
+        )
+        self._processes.append(scheduled)
+        return scheduled
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """The event loop runs from here on."""
+        if self._timetable is not None:
+            self._timetable.attach(loop)
+
+    def close(self) -> None:
+        """No run begins any more."""
+        for process in self._processes:
+            process.close()
+            if process.alive:
+                self._runtime.log.info("Scheduled process has time to finish its runs", process=process.name)
+
+    def give_up_waiting(self) -> None:
+        """Nobody learns any more how a run ends."""
+        for process in self._processes:
+            process.give_up_waiting()
+
+    async def detach(self, timeout_s: float) -> None:
+        """Let go of the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
+        if self._timetable is not None:
+            self._timetable.close()
+        if self._sender is not None:
+            from asyncio import to_thread
+
+            await to_thread(self._sender.close, timeout_s)
+
+    def _heartbeat(self, name: str, config: HeartbeatConfig | None) -> Heartbeat | None:
+        if config is None or not config.enabled:
+            return None
+        from cbox_init.supervisor.heartbeat import Heartbeat, HeartbeatSender
+
+        if self._sender is None:
+            self._sender = HeartbeatSender(self._runtime.log)
+        return Heartbeat(name, config, self._sender)

@@ -1,0 +1,74 @@
+"""What check-config says of schedules and heartbeats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.config.model import Misfire
+from cbox_init.config.problems import Severity
+from tests.config.helpers import config_of
+
+if TYPE_CHECKING:
+    from tests.config.helpers import Read
+
+
+def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
+    found = read(f"processes: {{job: {{command: a, {keys}}}}}")
+    return [
+        (p.field.removeprefix("processes.job."), p.message, p.recommendation)
+        for p in found.problems
+        if p.severity is not Severity.SUGGESTION
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "field", "message", "mend"),
+    [
+        ("schedule: '61 * * * *'", "schedule", "bad minute", "*/5 * * * *"),
+        ("schedule: '* * * * * *'", "schedule", "has 6 of the 5 fields", "five fields"),
+        ("schedule: '@reboot'", "schedule", "none of @yearly", "@daily"),
+        ("schedule: '0 0 30 2 *'", "schedule", "no schedule: bad day-of-month", "five fields"),
+        (
+            "schedule: '@daily', schedule_timezone: Europe/Berlni",
+            "schedule_timezone",
+            "no time zone is called 'Europe/Berlni'",
+            "Europe/Berlin",
+        ),
+        ("schedule: '@daily', scale: 2", "scale", "no effect", "schedule_max_concurrent"),
+        ("schedule_timeout: 60", "schedule_timeout", "no effect without a schedule", "set schedule"),
+        ("heartbeat: {url: 'https://a/'}", "heartbeat", "no effect without a schedule", "set schedule"),
+        ("schedule: '@daily', heartbeat: {url: 'ftp://k3y/'}", "heartbeat.url", "no URL", "https://"),
+        ("schedule: '@daily', heartbeat: {method: 'A B'}", "heartbeat.method", "no method", "POST"),
+        (
+            'schedule: "@daily", heartbeat: {headers: {X-Key: "k3y\\n"}}',
+            "heartbeat.headers.X-Key",
+            "cannot be sent",
+            "ASCII",
+        ),
+    ],
+)
+def test_problems(read: Read, keys: str, field: str, message: str, mend: str) -> None:
+    (found,) = problems(read, keys)
+    assert found[0] == field
+    assert message in found[1]
+    assert mend in found[2]
+    assert "k3y" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "schedule: '*/5 * * * *', schedule_timezone: Local, schedule_misfire: skip",
+        "schedule: '@hourly', heartbeat: {interval: 1h, grace: 5m}",
+        "schedule: '', scale: 2",  # as of a variable that is not set
+    ],
+)
+def test_no_problem(read: Read, keys: str) -> None:
+    assert problems(read, keys) == []
+
+
+def test_misfire(read: Read) -> None:
+    config = config_of(read("processes: {a: {command: a, schedule: '@daily', schedule_misfire: skip}}"))
+    assert config.processes["a"].schedule_misfire is Misfire.SKIP

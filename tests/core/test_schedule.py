@@ -1,0 +1,115 @@
+"""When a schedule runs although the clock jumps, and what its runs need."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from cbox_init.config.model import Misfire
+from cbox_init.core.decide import Action, Forget, Kill, Stop, Wait
+from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.schedule import Ring, Run, Tally, attend, counted, next_due, refusal, ring
+
+HOUR = 3600.0
+
+
+class Every:
+    """Comes at the multiples of ``period``."""
+
+    def __init__(self, period: float, *, every_hour: bool = False) -> None:
+        self._period = period
+        self.every_hour = every_hour
+
+    def after(self, unix: float) -> float | None:
+        return (unix // self._period + 1) * self._period
+
+
+@pytest.mark.parametrize(
+    ("now", "misfire", "expected"),
+    [
+        (HOUR, Misfire.RUN, Ring(run=True, missed=False)),
+        (HOUR + 59, Misfire.SKIP, Ring(run=True, missed=False)),
+        (HOUR + 60, Misfire.RUN, Ring(run=True, missed=True)),
+        (HOUR + 60, Misfire.SKIP, Ring(run=False, missed=True)),
+        (9.5 * HOUR, Misfire.RUN, Ring(run=True, missed=True)),
+        (9.5 * HOUR, Misfire.SKIP, Ring(run=False, missed=True)),
+        # The machine woke just after a time: that one is on time.
+        (9 * HOUR, Misfire.SKIP, Ring(run=True, missed=True)),
+        (9 * HOUR + 59, Misfire.SKIP, Ring(run=True, missed=True)),
+    ],
+)
+def test_a_time_that_has_come(now: float, misfire: Misfire, expected: Ring) -> None:
+    assert ring(Every(HOUR), HOUR, now, misfire) == expected
+
+
+@pytest.mark.parametrize(
+    ("every_hour", "now", "answered", "expected"),
+    [
+        (False, 4.1 * HOUR, 4 * HOUR, 5 * HOUR),
+        (False, 3.9 * HOUR, 4 * HOUR, 5 * HOUR),  # set back: what ran does not run again
+        (False, 1.0 * HOUR, 4 * HOUR, 5 * HOUR),
+        (False, 0.9 * HOUR, 4 * HOUR, 1 * HOUR),  # by so much: it had been wrong
+        (True, 4 * HOUR - 30, 4 * HOUR, 5 * HOUR),
+        (True, 2.5 * HOUR, 4 * HOUR, 3 * HOUR),  # elapsed time goes on
+    ],
+)
+def test_next_time(every_hour: bool, now: float, answered: float, expected: float) -> None:
+    assert next_due(Every(HOUR, every_hour=every_hour), now, answered) == expected
+
+
+@pytest.mark.parametrize(
+    ("paused", "running", "most", "waiting_for", "reason"),
+    [
+        (False, 0, 0, (), None),
+        (False, 50, 0, (), None),
+        (False, 0, 1, (), None),
+        (False, 1, 2, (), None),
+        (True, 0, 0, (), "paused"),
+        (False, 1, 1, (), "1 of schedule_max_concurrent: 1"),
+        (False, 0, 0, ("db", "web"), "not ready: db, web"),
+    ],
+)
+def test_refusal(
+    paused: bool, running: int, most: int, waiting_for: tuple[str, ...], reason: str | None
+) -> None:
+    found = refusal(paused=paused, running=running, max_concurrent=most, waiting_for=waiting_for)
+    assert found is None if reason is None else found is not None and reason in found
+
+
+RUNNING = Instance(index=1, phase=Phase.RUNNING, up_at=100.0)
+STOPPING = Instance(index=2, phase=Phase.STOPPING, kill_at=150.0)
+OVER = Instance(index=3, phase=Phase.ENDED)
+
+
+@pytest.mark.parametrize(
+    ("runs", "end_all", "timeout_s", "now", "expected"),
+    [
+        ((), False, None, 0, []),
+        ((RUNNING,), False, None, 1e9, []),
+        ((RUNNING,), False, 0.0, 1e9, []),
+        ((RUNNING,), False, 10.0, 109, [Wait(110.0)]),
+        ((RUNNING,), False, 10.0, 110, [Stop(1)]),
+        ((RUNNING,), True, None, 100, [Stop(1)]),
+        ((STOPPING,), True, 10.0, 149, [Wait(150.0)]),
+        ((STOPPING,), False, None, 150, [Kill(2)]),
+        ((OVER,), False, 1.0, 100, [Forget(3)]),
+        ((replace(OVER, phase=Phase.IDLE),), False, 1.0, 100, [Forget(3)]),
+        ((RUNNING, STOPPING, OVER), False, 60.0, 120, [Forget(3), Wait(150.0)]),
+    ],
+)
+def test_what_runs_need(
+    runs: tuple[Instance, ...], end_all: bool, timeout_s: float | None, now: float, expected: list[Action]
+) -> None:
+    assert attend(runs, end_all=end_all, timeout_s=timeout_s, now=now) == expected
+
+
+def test_tally() -> None:
+    run = Run(number=1, started_unix=1000.0, duration_s=4.0, exit_code=0, error=None, manual=False)
+    tally = counted(Tally(), run)
+    assert Tally().success_rate == Tally().average_s == 0.0
+    assert (tally.success_rate, tally.last_success_unix, tally.last_failure_unix) == (100.0, 1004.0, None)
+    failed = Run(number=2, started_unix=2000.0, duration_s=2.0, exit_code=3, error="x", manual=True)
+    tally = counted(counted(tally, failed), replace(run, number=3))
+    assert round(tally.success_rate, 2) == 66.67
+    assert tally.average_s == pytest.approx(10 / 3)
+    assert (tally.last_failure_unix, tally.last_exit_code, tally.finished) == (2002.0, 0, 3)

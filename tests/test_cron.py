@@ -1,0 +1,174 @@
+"""When expressions come, above all where clocks are put forward and back."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbox_init.cron import Cron, CronError, find_zone, parse
+
+NEW_YORK = ZoneInfo("America/New_York")  # 2026: forward on 8 March 02:00, back on 1 November 02:00
+
+
+def times(cron: Cron, start: datetime, count: int) -> list[str]:
+    """The next times, in UTC, as a daemon comes to them: each asked for at the one before."""
+    at, found = start.timestamp(), []
+    for _ in range(count):
+        after = cron.after(at)
+        assert after is not None
+        assert after > at
+        at = after
+        found.append(datetime.fromtimestamp(at, UTC).strftime("%d %H:%M"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("*/20 * * * *", ["05 00:20", "05 00:40", "05 01:00"]),
+        ("30 4 * * *", ["05 04:30", "06 04:30", "07 04:30"]),
+        ("0 9-17/4 * * MON-FRI", ["05 09:00", "05 13:00", "05 17:00"]),
+        ("0 0 1,15 * *", ["15 00:00", "01 00:00", "15 00:00"]),
+        ("0 0 L * *", ["31 00:00", "28 00:00", "31 00:00"]),
+        ("0 12 * * 7", ["11 12:00", "18 12:00", "25 12:00"]),
+        ("@hourly", ["05 01:00", "05 02:00", "05 03:00"]),
+        ("@Daily", ["06 00:00", "07 00:00", "08 00:00"]),
+        ("@midnight", ["06 00:00", "07 00:00", "08 00:00"]),
+        ("@weekly", ["11 00:00", "18 00:00", "25 00:00"]),
+        ("@monthly", ["01 00:00", "01 00:00", "01 00:00"]),
+        ("@yearly", ["01 00:00", "01 00:00", "01 00:00"]),
+        ("  5   1 * * *  ", ["05 01:05", "06 01:05", "07 01:05"]),
+    ],
+)
+def test_in_utc(expression: str, expected: list[str]) -> None:
+    assert times(parse(expression), datetime(2026, 1, 5, tzinfo=UTC), 3) == expected  # a Monday
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        # 02:00 to 02:59 of 8 March do not exist; 03:00 EDT is 07:00 UTC.
+        ("30 2 * * *", ["08 07:00", "09 06:30"]),
+        ("0,30 2 * * *", ["08 07:00", "09 06:00", "09 06:30"]),
+        ("*/30 2 * * *", ["08 07:00", "09 06:00", "09 06:30"]),
+        ("0 2,3 * * *", ["08 07:00", "09 06:00", "09 07:00"]),
+        ("0 */2 * * *", ["08 07:00", "08 08:00", "08 10:00"]),
+        # Every hour: elapsed time.
+        ("30 * * * *", ["08 06:30", "08 07:30", "08 08:30"]),
+        ("30 0-23 * * *", ["08 06:30", "08 07:30", "08 08:30"]),
+    ],
+)
+def test_when_the_clock_goes_forward(expression: str, expected: list[str]) -> None:
+    start = datetime(2026, 3, 8, 1, 0, tzinfo=NEW_YORK)
+    assert times(parse(expression, NEW_YORK), start, len(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        # 01:00 to 01:59 of 1 November are there twice, at 05:00 and at 06:00 UTC.
+        ("30 1 * * *", ["01 05:30", "02 06:30"]),
+        ("*/30 1 * * *", ["01 05:00", "01 05:30", "02 06:00"]),
+        ("0 1,2 * * *", ["01 05:00", "01 07:00", "02 06:00"]),
+        ("30 * * * *", ["01 04:30", "01 05:30", "01 06:30", "01 07:30"]),
+        ("*/30 * * * *", ["01 04:30", "01 05:00", "01 05:30", "01 06:00", "01 06:30", "01 07:00"]),
+    ],
+)
+def test_when_the_clock_goes_back(expression: str, expected: list[str]) -> None:
+    start = datetime(2026, 11, 1, 0, 10, tzinfo=NEW_YORK)
+    assert times(parse(expression, NEW_YORK), start, len(expected)) == expected
+
+
+def test_who_comes_in_the_second_of_two_equal_hours_has_missed_the_first() -> None:
+    start = datetime(2026, 11, 1, 1, 10, tzinfo=NEW_YORK, fold=1)
+    assert times(parse("30 1 * * *", NEW_YORK), start, 1) == ["02 06:30"]
+
+
+def test_midnight_that_does_not_exist() -> None:
+    santiago = ZoneInfo("America/Santiago")  # 6 September 2026, 00:00 becomes 01:00 (04:00 UTC)
+    start = datetime(2026, 9, 5, 12, tzinfo=santiago)
+    assert times(parse("@daily", santiago), start, 2) == ["06 04:00", "07 03:00"]
+    assert times(parse("0 * 6 9 *", santiago), start, 2) == ["06 04:00", "06 05:00"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    minute=st.sampled_from(["0", "30", "*/15", "5,50", "*"]),
+    hour=st.sampled_from(["*", "0", "1", "2", "1,2,3", "*/2", "0-23"]),
+    zone=st.sampled_from(["America/New_York", "Europe/London", "Australia/Lord_Howe", "America/Santiago"]),
+    month=st.sampled_from([3, 4, 9, 10, 11]),
+    second=st.integers(0, 30 * 86_400),
+)
+def test_no_day_is_without_its_times_and_none_has_them_twice(
+    minute: str, hour: str, zone: str, month: int, second: int
+) -> None:
+    place = ZoneInfo(zone)
+    cron = parse(f"{minute} {hour} * * *", place)
+    at = datetime(2026, month, 1, tzinfo=UTC).timestamp() + second
+    seen = []
+    for _ in range(60):
+        following = cron.after(at)
+        assert following is not None
+        assert following > at
+        # The same, from wherever between the two one asks.
+        assert cron.after((at + following) / 2) == following
+        seen.append(datetime.fromtimestamp(following, place))
+        at = following
+    if not cron.every_hour:
+        shown = [moment.replace(tzinfo=None) for moment in seen]
+        assert len(set(shown)) == len(shown)
+        days = [moment.date() for moment in shown]
+        assert all(after - before <= timedelta(days=1) for before, after in pairwise(days))
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("", "has 0 of the 5"),
+        ("* * * *", "has 4 of the 5"),
+        ("0 * * * * *", "has 6 of the 5"),
+        ("61 * * * *", "bad minute"),
+        ("* 24 * * *", "bad hour"),
+        ("* * 32 * *", "bad day-of-month"),
+        ("* * * * FOO", "bad day-of-week"),
+        ("*/0 * * * *", "bad minute"),
+        ("0 0 30 2 *", "bad day-of-month"),
+        ("0 0 31 2,4 *", "bad day-of-month"),
+        ("@reboot", "is none of @yearly"),
+        ("@every 5m", "has 2 of the 5"),
+    ],
+)
+def test_what_is_no_schedule_says_why(expression: str, reason: str) -> None:
+    with pytest.raises(CronError, match=reason):
+        parse(expression)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(st.text("0123456789*/-,LW#MONJA ", max_size=7), min_size=5, max_size=5).map(" ".join))
+def test_any_text_is_a_schedule_or_an_error(text: str) -> None:
+    try:
+        cron = parse(text)
+    except CronError:
+        return
+    assert cron.after(0.0) is not None
+
+
+def test_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_zone("UTC") is find_zone("utc") is find_zone("") is UTC
+    assert find_zone("America/New_York") == NEW_YORK
+    assert find_zone("Local", {"TZ": ":America/New_York"}) == NEW_YORK
+    here = datetime(2026, 7, 1, tzinfo=find_zone("Local", {})).utcoffset()
+    monkeypatch.delenv("TZ", raising=False)
+    assert here == timedelta(seconds=time.localtime(datetime(2026, 7, 1, tzinfo=UTC).timestamp()).tm_gmtoff)
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "America", "../etc/passwd", "/etc/localtime", "Europe/\0"])
+def test_unknown_zones(name: str) -> None:
+    with pytest.raises(CronError, match="no time zone is called"):
+        find_zone(name)
