@@ -54,6 +54,50 @@ def test_an_empty_list_is_its_header() -> None:
     assert text(table_lines(LIST_HEADER, [])) == ["NAME  STATUS  SCALE  RESTARTS  UPTIME"]
 
 
+def test_status_of_a_schedule() -> None:
+    entry = process(
+        name="backup",
+        type="scheduled",
+        state="scheduled",
+        scale=0,
+        desired_scale=0,
+        schedule="0 3 * * *",
+        schedule_state="idle",
+        next_run=int(NOW) + 3661,
+        last_run=int(NOW) - 90,
+        run_count=3,
+        success_rate=66.67,
+        last_exit_code=1,
+    )
+    lines = text(status_lines(entry, NOW))
+    assert lines[3:7] == [
+        "Schedule:  0 3 * * * (idle)",
+        "Next Run:  in 1h1m",
+        "Last Run:  1m30s ago, last exit code 1",
+        "Runs:      3, 66.7% succeeded",
+    ]
+    assert all_run([entry])
+
+
+def test_status_of_a_schedule_that_is_paused_and_has_not_run() -> None:
+    entry = process(
+        name="backup",
+        type="scheduled",
+        state="paused",
+        wanted=False,
+        schedule="@daily",
+        schedule_state="paused",
+        run_count=0,
+        success_rate=0.0,
+    )
+    assert text(status_lines(entry, NOW))[3:7] == [
+        "Schedule:  @daily (paused)",
+        "Next Run:  -",
+        "Last Run:  -",
+        "Runs:      0, 0.0% succeeded",
+    ]
+
+
 def test_status() -> None:
     entry = process(
         instance(0, restart_count=1),

@@ -30,6 +30,9 @@ RESTARTED = process(instance(0, pid=2000))
 SAME_PID_LATER = process(instance(0, started_at=1_700_000_900))
 HALF_RESTARTED = process(instance(0, pid=2000), instance(1))
 TWO = process(instance(0), instance(1))
+RUN = process(instance(0, id="web-run-1"), type="scheduled", scale=0, desired_scale=0)
+SCHEDULED = process(type="scheduled", state="scheduled", scale=0, desired_scale=0)
+PAUSED = process(type="scheduled", state="paused", wanted=False, scale=0, desired_scale=0)
 BLOCKED = process(state="failed", desired_scale=1, reason="db is not ready after 5 m")
 
 
@@ -50,6 +53,11 @@ BLOCKED = process(state="failed", desired_scale=1, reason="db is not ready after
         (Goal("start", DOWN), process(instance(), desired_scale=2), False, None),
         (Goal("start", DOWN), DONE, True, None),
         (Goal("start", DOWN), process(instance(), type="oneshot"), False, None),
+        (Goal("start", PAUSED), SCHEDULED, True, None),
+        (Goal("start", RUN), RUN, True, None),
+        (Goal("restart", RUN), RUN, False, None),
+        (Goal("restart", RUN), SCHEDULED, True, None),
+        (Goal("stop", RUN), PAUSED, True, None),
         (Goal("restart", UP), UP, False, None),
         (Goal("restart", UP), STARTING, False, None),
         (Goal("restart", UP), RESTARTED, True, None),

@@ -11,7 +11,7 @@ from cbox_init.config.problems import Severity
 from tests.config.helpers import config_of
 
 if TYPE_CHECKING:
-    from tests.config.helpers import Read
+    from tests.config.conftest import Read
 
 
 def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:

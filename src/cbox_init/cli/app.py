@@ -16,6 +16,7 @@ from cbox_init.cli.connection import Target, target_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import list_, status
+from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.version import version
 from cbox_init.errors import CboxError
 from cbox_init.options import serve_arguments
@@ -61,7 +62,9 @@ def commands(target: Target) -> None:
     click.get_current_context().obj = target
 
 
-for _command in (serve, check_config, list_, status, start, stop, restart, scale, logs, version):
+_STEERING = (start, stop, restart, scale, trigger, pause, resume)
+
+for _command in (serve, check_config, list_, status, *_STEERING, logs, version):
     commands.add_command(_command)
 
 
