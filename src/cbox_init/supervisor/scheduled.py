@@ -87,6 +87,7 @@ class ScheduledProcess:
         self.scale_limit = 0
         self.stop_timeout_s = stop_rules.timeout_s
         self._runtime = runtime
+        self._log = log
         self._surroundings = surroundings
         self._timetable = timetable
         self._heartbeat = heartbeat
@@ -159,6 +160,7 @@ class ScheduledProcess:
         """The daemon ends: no run begins any more; those under way have their time until ``stop``."""
         self._closed = True
         self._timetable.remove(self)
+        self._drop_wanted()
 
     def kill(self) -> None:
         """End all runs without a grace period."""
@@ -200,7 +202,7 @@ class ScheduledProcess:
 
     @property
     def ended_for_good(self) -> bool:
-        """Never: a schedule is active, or can be resumed (SPEC 2.4)."""
+        """Never: a schedule is active, or can be resumed."""
         return False
 
     @property
@@ -276,7 +278,7 @@ class ScheduledProcess:
     def look(self, stop_at: float) -> float | None:
         """Begin what is wanted, end what has to, note what has ended (see ``agenda``)."""
         changed = self._instances.clear(_LINEAGE)
-        while self._wanted:
+        while self._wanted and not self._log.backed_up:
             self._begin(self._wanted.popleft())
             changed = True
             if time.monotonic() >= stop_at:
@@ -386,16 +388,20 @@ class ScheduledProcess:
         return self._started
 
     def _end_runs(self, reason: str) -> None:
-        for number in self._wanted:
-            del self._begun[number]
-            for waiter in self._waiters.pop(number, ()):
-                waiter.cancel()
-        self._started -= len(self._wanted)
-        self._wanted.clear()
+        self._drop_wanted()
         self._end_all = bool(self._begun)
         for begun in self._begun.values():
             begun.ended_for = begun.ended_for or reason
         self._changed_and_wake()
+
+    def _drop_wanted(self) -> None:
+        """Runs that have not begun do not begin."""
+        while self._wanted:
+            number = self._wanted.pop()
+            del self._begun[number]
+            self._started -= 1
+            for waiter in self._waiters.pop(number, ()):
+                waiter.cancel()
 
     def _changed(self) -> None:
         self._status = None

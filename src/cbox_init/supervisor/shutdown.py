@@ -26,7 +26,7 @@ _KILL_TAKES_S = 2.0
 class Shutdown:
     """Looked at whenever a process changes, a child ends or the time is up.
 
-    First the runs of ``jobs`` have their time (SPEC 2.4): each may go on to its end, for as long as a stop
+    First the runs of ``jobs`` have their time: each may go on to its end, for as long as a stop
     may take it, while there is half of the time of all; only then anything is stopped. A process is stopped
     when nothing that depends on it lives. Then the orphans that we inherited (a daemon
     that a oneshot started) are told to end. When ``timeout_s`` is over all that is left is killed.

@@ -91,8 +91,10 @@ class Timetable:
         while (due := self._earliest()) is not None and due <= unix:
             scheduled = heapq.heappop(self._heap)[2]
             del self._due[scheduled]
-            scheduled.ring(due, unix)
-            self._place(scheduled, unix)
+            try:
+                scheduled.ring(due, unix)
+            finally:  # an error in one time does not take away the others
+                self._place(scheduled, unix)
             if runtime.now() >= stop_at:
                 return 0.0
         if due is None:
