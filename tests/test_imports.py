@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -42,6 +43,23 @@ NOT_AT_START = {
 }
 
 
+#: What only those configurations need that have hooks, a readiness, or somebody who wants to be told.
+NOT_CONFIGURED = {
+    "cbox_init.api.readyz",
+    "cbox_init.supervisor.hooks",
+    "cbox_init.supervisor.readiness",
+    "cbox_init.supervisor.service_manager",
+    "cbox_init.supervisor.stop_hooks",
+    "cbox_init.system.notify",
+}
+
+EVERYTHING = """
+global: {api_socket: SOCKET, readiness: {enabled: true, path: "", http_port: PORT, http_host: 127.0.0.1}}
+hooks: {pre-stop: [{command: ['true']}]}
+processes: {web: {command: ['true'], shutdown: {pre_stop_hook: {command: ['true']}}}}
+"""
+
+
 def test_a_module_is_hidden_and_comes_back() -> None:
     script = """
 from cbox_init.imports import without
@@ -69,8 +87,8 @@ def test_it_is_undone_by_an_error() -> None:
     assert "no_such_module_at_all" not in sys.modules
 
 
-def test_serve_starts_its_first_children_without_what_it_does_not_need(tmp_path: Path) -> None:
-    """Recorded when the event loop is about to be imported: the first children run by then."""
+def loaded_at_the_loop(folder: Path, text: str) -> set[str]:
+    """What ``serve`` has loaded when it is about to import the event loop: the first children run by then."""
     script = """
 import sys
 sys.argv = ["cbox-init", "-c", sys.argv[1]]
@@ -87,10 +105,29 @@ sys.meta_path.insert(0, AtTheLoop())
 from cbox_init.__main__ import main
 main()
 """
-    config = tmp_path / "cbox-init.yaml"
-    config.write_text(f"global: {{api_socket: {tmp_path}/s}}\nprocesses: {{web: {{command: ['true']}}}}\n")
+    config = folder / "cbox-init.yaml"
+    config.write_text(text.replace("SOCKET", str(folder / "s")))
     done = subprocess.run([sys.executable, "-c", script, config], capture_output=True, text=True, timeout=30)
     line = next((line for line in done.stderr.splitlines() if line.startswith("MODULES ")), "")
     assert line, done.stderr
-    loaded = {name.partition(".")[0] for name in line.split()[1:]}
-    assert sorted(loaded & NOT_AT_START) == []
+    return set(line.split()[1:])
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+def test_serve_starts_its_first_children_without_what_it_does_not_need(tmp_path: Path) -> None:
+    text = "global: {api_socket: SOCKET}\nprocesses: {web: {command: ['true']}}\n"
+    loaded = loaded_at_the_loop(tmp_path, text)
+    assert sorted(packages(loaded) & NOT_AT_START) == []
+    assert sorted(loaded & NOT_CONFIGURED) == []
+
+
+def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    loaded = loaded_at_the_loop(tmp_path, EVERYTHING.replace("PORT", str(port)))
+    assert sorted(packages(loaded) & NOT_AT_START) == []
+    assert "cbox_init.supervisor.readiness" in loaded

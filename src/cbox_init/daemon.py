@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.config.load import load
+from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Mapping
 
+    from cbox_init.api.readyz import ReadyzServer
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
-    from cbox_init.config.model import Config
+    from cbox_init.config.model import Config, ReadinessConfig
     from cbox_init.options import ServeOptions
+    from cbox_init.supervisor.service_manager import ServiceManager
 
 #: How long children are started before the event loop is imported, in seconds: enough for the first dozen,
 #: and short enough that the API answers from the first moment.
@@ -44,9 +47,10 @@ _FIRST_SLICE_S = 0.01
 #: How long the end of the API and the last log lines may take, in seconds.
 _CLOSING_S = 5.0
 
-#: The API's token as an override of the configuration: the daemon's alone. A child has no use for it, and
-#: must not be able to steer the others with it.
-_TOKEN_VARIABLE = "CBOX_INIT_GLOBAL_API_AUTH"
+#: What children do not get. The API's token as an override of the configuration: a child has no use for it,
+#: and must not be able to steer the others with it. The variables of sd_notify(3): a child that spoke for us
+#: would be believed.
+_OURS = frozenset(("CBOX_INIT_GLOBAL_API_AUTH", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
 
 #: How long the end waits for heartbeats of the last runs, in seconds.
 _HEARTBEATS_S = 2.0
@@ -58,7 +62,8 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     """Run the daemon until it ends; gives its exit code.
 
     0 after a signal and a clean shutdown, 128 and the signal's number when a second signal cut that short,
-    the code of the process that ended last when all have ended for good, 1 for a start that failed.
+    the code of the process that ended last when all have ended for good, or that was given up with
+    `on_give_up: shutdown`, 1 for a start that failed.
 
     Raises ConfigError for a configuration that cannot be used and ListenError for a port or socket that
     cannot be had; nothing has been started then.
@@ -83,6 +88,7 @@ class Daemon:
         self._exit_code: int | None = None
         self._loop: AbstractEventLoop | None = None
         self._listeners = Listeners.bind(settings)
+        self._readyz = self._bind_readyz(settings.readiness)
         self._spawner = Spawner()
         self._logs = LogHub(
             fmt=settings.log_format,
@@ -97,10 +103,15 @@ class Daemon:
             spawner=self._spawner,
             reaper=Reaper(),
             log=self._log,
-            environ={name: value for name, value in environ.items() if name != _TOKEN_VARIABLE},
+            environ={name: value for name, value in environ.items() if name not in _OURS},
         )
+        self._manager = self._service_manager(environ)
         self._supervisor = Supervisor(
-            config, logs=self._logs, runtime=self._runtime, on_finished=self._finished
+            config,
+            logs=self._logs,
+            runtime=self._runtime,
+            on_finished=self._finished,
+            manager=self._manager,
         )
         self._tell_start(loaded, options)
 
@@ -129,6 +140,8 @@ class Daemon:
 
         api = ApiServer(self._listeners, self._supervisor, self._supervisor.config)
         api.attach(loop)
+        if self._readyz and self._supervisor.readiness:
+            loop.run_until_complete(self._readyz.serve(loop, self._supervisor.readiness))
         self._on_signals()
         gc.enable()
         if self._exit_code is None:
@@ -137,6 +150,8 @@ class Daemon:
         loop.close()
 
     async def _close(self, api: ApiServer) -> None:
+        if self._readyz:
+            self._readyz.close()
         await api.close(_CLOSING_S)
         await self._supervisor.close(_HEARTBEATS_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
@@ -145,6 +160,27 @@ class Daemon:
         self._loop.remove_reader(self._signals.fileno())
         self._signals.close()
         self._spawner.close()
+        if self._manager:
+            self._manager.close()
+
+    def _bind_readyz(self, settings: ReadinessConfig | None) -> ReadyzServer | None:
+        if settings is None or not settings.enabled:
+            return None
+        from cbox_init.api.readyz import ReadyzServer
+
+        try:
+            return ReadyzServer.bind(settings)
+        except ListenError:
+            self._listeners.close()
+            raise
+
+    def _service_manager(self, environ: Mapping[str, str]) -> ServiceManager | None:
+        """Who started us, where it wants to be told."""
+        if "NOTIFY_SOCKET" not in environ:
+            return None
+        from cbox_init.supervisor.service_manager import service_manager
+
+        return service_manager(environ, self._runtime, os.getpid())
 
     def _finished(self, exit_code: int) -> None:
         self._exit_code = exit_code
@@ -174,6 +210,8 @@ class Daemon:
         """A defect while starting: leave nothing running, and the log written."""
         self._supervisor.kill(1)
         self._listeners.close()
+        if self._readyz:
+            self._readyz.close()
         self._logs.flush_sync(_CLOSING_S)
 
     def _tell_start(self, loaded: Loaded, options: ServeOptions) -> None:
@@ -186,6 +224,8 @@ class Daemon:
             self._log.warn(f"Without effect in this version: {', '.join(idle)}")
         for address in self._listeners.addresses():
             self._log.info("Management API listening", address=address)
+        for address in self._readyz.addresses() if self._readyz else ():
+            self._log.info("Readiness listening", address=address)
 
 
 def _new_event_loop() -> AbstractEventLoop:

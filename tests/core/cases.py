@@ -37,9 +37,14 @@ def restart_rules(
     )
 
 
-def stop_rules(timeout_s: float = 10.0) -> StopRules:
+def stop_rules(timeout_s: float = 10.0, *, pre_stop: bool = False, post_stop_s: float = 0.0) -> StopRules:
     return StopRules(
-        signal=signal.SIGTERM, timeout_s=timeout_s, kill_signal=signal.SIGKILL, mode=ShutdownMode.GROUP
+        signal=signal.SIGTERM,
+        timeout_s=timeout_s,
+        kill_signal=signal.SIGKILL,
+        mode=ShutdownMode.GROUP,
+        pre_stop=pre_stop,
+        post_stop_s=post_stop_s,
     )
 
 
@@ -69,8 +74,18 @@ def running(index: int = 0, *, generation: int = 0, starts: int = 0, attempts: i
     )
 
 
-def stopping(index: int = 0, *, kill_at: float = LATER, asked: bool = True, generation: int = 0) -> Instance:
-    """An instance that a command is ending or, not ``asked``, whose descendants are ending."""
+def stopping(
+    index: int = 0,
+    *,
+    kill_at: float = LATER,
+    asked: bool = True,
+    generation: int = 0,
+    signal_at: float | None = None,
+) -> Instance:
+    """An instance that a command is ending or, not ``asked``, whose descendants are ending.
+
+    With ``signal_at`` its pre-stop hook is not over, or is over since then.
+    """
     return Instance(
         index=index,
         phase=Phase.STOPPING,
@@ -78,6 +93,7 @@ def stopping(index: int = 0, *, kill_at: float = LATER, asked: bool = True, gene
         up_at=NOW - 5,
         spawned_before=True,
         asked=asked,
+        signal_at=signal_at,
         kill_at=kill_at,
         generation=generation,
         ending=None if asked else CRASH,

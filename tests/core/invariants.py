@@ -68,6 +68,16 @@ class CheckedWorld(World):
         assert self.instances[index].restart_count == restarts, "restart_count counts the successors"
         self._check_number_alive()
 
+    def signal(self, index: int) -> None:
+        instance, life = self.instances[index], self.lives[index]
+        over = not life.in_hook or self.now >= instance.kill_at
+        assert over, "signalled before its pre-stop hook is over"
+        super().signal(index)
+
+    def kill(self, index: int) -> None:
+        assert self.instances[index].signal_at is None, "killed before it was told"
+        super().kill(index)
+
     def tell_to_stop(self, index: int) -> None:
         if index < self.wanted:
             self._check_replacement(index)
@@ -127,7 +137,7 @@ class CheckedWorld(World):
 
     def _check_stops_end(self) -> None:
         for life in self.lives.values():
-            grace_s = self.stop_rules.timeout_s
+            grace_s = self.longest_stop_s
             if life.breed.descendants is Descendants.FORKING:
                 grace_s += KILL_AGAIN_S
             assert self.now <= life.ending_since + grace_s + ROUNDING_S, "a stop has not ended"

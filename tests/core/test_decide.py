@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Signal, Spawn, Stop, Wait, decide
 from cbox_init.core.states import State
 from tests.core.cases import LATER, NOW, ended, idle, running, stopping, waiting, want, want_stopped
 
@@ -51,6 +51,15 @@ NOT_WANTED: list[Case] = [
     ("all are told at once", want_stopped(2), [running(0), running(1)], [Stop(0), Stop(1)]),
     ("it was told", want_stopped(), [stopping()], [Wait(LATER)]),
     ("its grace is over", want_stopped(), [stopping(kill_at=NOW)], [Kill(0)]),
+    ("its pre-stop hook runs", want_stopped(), [stopping(signal_at=LATER - 1)], [Wait(LATER - 1)]),
+    ("its pre-stop hook is over", want_stopped(), [stopping(signal_at=NOW)], [Signal(0)]),
+    (
+        "its hook used up the grace: the signal first, then the kill",
+        want_stopped(),
+        [stopping(kill_at=NOW, signal_at=NOW)],
+        [Signal(0)],
+    ),
+    ("wanted again while its hook runs", want(1, starts=1), [stopping(signal_at=LATER)], [Wait(LATER)]),
     ("its descendants are ending", want_stopped(), [stopping(asked=False)], [Stop(0), Wait(LATER)]),
     ("it waits for a restart", want_stopped(), [waiting(due_at=NOW)], [Rest(0)]),
     ("it has ended before", want_stopped(), [ended()], []),

@@ -67,6 +67,7 @@ breeds = st.builds(
     exit_code=st.sampled_from([0, 1]),
     stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     descendants=st.sampled_from(Descendants),
+    hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
 )
 histories = histories_of(
     step("start"),
@@ -95,7 +96,11 @@ def worlds(draw: st.DrawFn) -> CheckedWorld:
             max_s=draw(st.sampled_from([0.0, 1.0, 8.0, 60.0])),
             window_s=draw(st.sampled_from([-1.0, 0.0, 1.0, 10.0])),
         ),
-        stop_rules(draw(st.sampled_from([0.0, 1.0, 10.0]))),
+        stop_rules(
+            draw(st.sampled_from([0.0, 1.0, 10.0])),
+            pre_stop=draw(st.booleans()),
+            post_stop_s=draw(st.sampled_from([0.0, 0.0, 3.0])),
+        ),
         scale=draw(st.integers(0, 1 if oneshot else MOST_INSTANCES)),
         oneshot=oneshot,
     )
@@ -113,17 +118,17 @@ def test_whatever_happens(world: CheckedWorld, history: History) -> None:
     assert world.instances == quiet, "it does not stay as it was commanded"
 
     world.stop()
-    world.advance(world.stop_rules.timeout_s + 2 * KILL_AGAIN_S)
+    world.advance(world.longest_stop_s + 2 * KILL_AGAIN_S)
     world.check_quiet()
 
 
 @given(world=worlds(), history=histories)
 @many
 def test_a_stop_always_ends(world: CheckedWorld, history: History) -> None:
-    """Whatever was going on, and however the children behave."""
+    """Whatever was going on, and however the children and the hooks behave."""
     play(world, history)
     world.stop()
-    world.advance(world.stop_rules.timeout_s + KILL_AGAIN_S + ROUNDING_S)
+    world.advance(world.longest_stop_s + KILL_AGAIN_S + ROUNDING_S)
     assert not world.lives
     world.check_quiet()
 
@@ -152,6 +157,7 @@ healthy_breeds = st.builds(
     lives_s=st.just(inf),
     stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     descendants=st.sampled_from(Descendants),
+    hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
 )
 harmless_histories = histories_of(
     step("restart"),

@@ -7,6 +7,7 @@ import pytest
 from cbox_init.config.model import RestartPolicyName
 from cbox_init.core.instance import (
     KILL_AGAIN_S,
+    LEAST_GRACE_S,
     SPAWN_AGAIN_S,
     Instance,
     Lineage,
@@ -15,9 +16,12 @@ from cbox_init.core.instance import (
     killed,
     left_behind,
     main_exited,
+    prepared,
     rested,
+    signalled,
     spawn_failed,
     spawned,
+    tidying,
     told_to_stop,
 )
 from cbox_init.core.restart import Ending
@@ -176,6 +180,37 @@ def test_told_to_stop_while_descendants_end_prolongs_nothing() -> None:
     instance = told_to_stop(before, now=NOW, rules=stop_rules(10.0))
     assert instance.asked
     assert instance.kill_at == NOW + 2
+
+
+def test_a_pre_stop_hook_holds_back_the_signal_within_the_grace() -> None:
+    rules = stop_rules(10.0, pre_stop=True)
+    instance = told_to_stop(running(), now=NOW, rules=rules)
+    assert (instance.signal_at, instance.kill_at) == (NOW + 10.0, NOW + 10.0)
+    done = prepared(instance, now=NOW + 3)
+    assert done.signal_at == NOW + 3
+    told = signalled(done, now=NOW + 3, rules=rules)
+    assert (told.signal_at, told.kill_at) == (None, NOW + 10.0)
+    assert prepared(told, now=NOW + 4) == told
+
+
+def test_after_a_hook_that_used_up_the_grace_there_is_time_to_end() -> None:
+    for timeout_s, least_s in ((10.0, LEAST_GRACE_S), (0.5, 0.5), (0.0, 0.0)):
+        rules = stop_rules(timeout_s, pre_stop=True)
+        instance = told_to_stop(running(), now=NOW, rules=rules)
+        told = signalled(instance, now=instance.kill_at, rules=rules)
+        assert told.kill_at == NOW + timeout_s + least_s
+
+
+def test_what_a_dead_main_process_left_gets_no_hook() -> None:
+    before = stopping(asked=False)
+    assert told_to_stop(before, now=NOW, rules=stop_rules(pre_stop=True)).signal_at is None
+
+
+def test_a_post_stop_hook_has_its_own_time_and_then_it_has_stopped() -> None:
+    stopped = main_exited(stopping(kill_at=NOW + 1), SUCCESS, now=NOW)
+    instance = tidying(stopped, now=NOW, rules=stop_rules(post_stop_s=30.0))
+    assert (instance.phase, instance.kill_at) == (Phase.STOPPING, NOW + 30.0)
+    assert leave(instance).phase is Phase.IDLE
 
 
 def test_killed_is_killed_again_if_need_be() -> None:

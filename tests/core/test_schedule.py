@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Forget, Kill, Stop, Wait
+from cbox_init.core.decide import Action, Forget, Kill, Signal, Stop, Wait
 from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.schedule import Ring, Run, Tally, attend, counted, next_due, refusal, ring
 
@@ -92,6 +92,8 @@ OVER = Instance(index=3, phase=Phase.ENDED)
         ((RUNNING,), True, None, 100, [Stop(1)]),
         ((STOPPING,), True, 10.0, 149, [Wait(150.0)]),
         ((STOPPING,), False, None, 150, [Kill(2)]),
+        ((replace(STOPPING, signal_at=140.0),), False, None, 139, [Wait(140.0)]),
+        ((replace(STOPPING, signal_at=140.0),), False, None, 140, [Signal(2)]),
         ((OVER,), False, 1.0, 100, [Forget(3)]),
         ((replace(OVER, phase=Phase.IDLE),), False, 1.0, 100, [Forget(3)]),
         ((RUNNING, STOPPING, OVER), False, 60.0, 120, [Forget(3), Wait(150.0)]),

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cbox_init.core import gate as gates
 from cbox_init.core import instance as transitions
-from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Spawn, Stop, Wait, decide
-from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Signal, Spawn, Stop, Wait, decide
+from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
 from cbox_init.core.restart import Ending
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Breed(NamedTuple):
     exit_code: int = 1
     stop_takes_s: float = 0.0
     descendants: Descendants = Descendants.NONE
+    hook_takes_s: float = 0.0
 
 
 class Life:
@@ -61,6 +62,8 @@ class Life:
         self.rest_ends_at = inf
         self.kills = 0
         self.ending_since = inf
+        self.hook_ends_at = inf
+        self.in_hook = self.tidied = False
 
     def told(self, now: float) -> None:
         """The stop signal: to the whole group."""
@@ -78,13 +81,26 @@ class Life:
         if self.breed.descendants is not Descendants.FORKING or self.kills > 1:
             self.rest_ends_at = now
 
+    def begins_hook(self, now: float) -> None:
+        self.ending_since = min(self.ending_since, now)
+        self.in_hook, self.hook_ends_at = True, now + self.breed.hook_takes_s
+
+    def hook_killed(self, now: float) -> None:
+        """It is seen to be over at the next look, which comes at once."""
+        self.hook_ends_at = now if self.in_hook else inf
+
+    def ends_hook(self) -> None:
+        self.in_hook, self.hook_ends_at = False, inf
+
     def exits(self, exit_code: int, now: float) -> None:
         self.main_ends_at, self.exit_code = now, exit_code
 
     @property
     def next_end_at(self) -> float:
         return min(
-            self.main_ends_at if self.main_alive else inf, self.rest_ends_at if self.rest_alive else inf
+            self.main_ends_at if self.main_alive else inf,
+            self.rest_ends_at if self.rest_alive else inf,
+            self.hook_ends_at,
         )
 
 
@@ -112,6 +128,13 @@ class World:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._made_of})"
+
+    @property
+    def longest_stop_s(self) -> float:
+        """A stop takes no longer, but for a second kill."""
+        rules = self.stop_rules
+        least_s = min(LEAST_GRACE_S, rules.timeout_s) if rules.pre_stop else 0.0
+        return rules.timeout_s + least_s + rules.post_stop_s
 
     @property
     def wanted(self) -> int:
@@ -172,6 +195,11 @@ class World:
     def reap(self) -> None:
         """Take in who has ended until now."""
         for life in self.lives.values():
+            if life.hook_ends_at <= self.now:
+                life.ends_hook()
+                before = self.instances[life.index]
+                self.instances[life.index] = transitions.prepared(before, now=self.now)
+                self.look_at = self.now
             if life.rest_ends_at <= self.now:
                 life.rest_alive = False
                 self.look_at = self.now
@@ -230,9 +258,10 @@ class World:
                     self.spawn(index)
                 case Stop(index):
                     self.tell_to_stop(index)
+                case Signal(index):
+                    self.signal(index)
                 case Kill(index):
-                    self.instances[index] = transitions.killed(self.instances[index], now=self.now)
-                    self.lives[index].killed(self.now)
+                    self.kill(index)
                 case Rest(index):
                     self.instances[index] = transitions.rested(self.instances[index])
                 case Forget(index):
@@ -267,8 +296,23 @@ class World:
 
     def tell_to_stop(self, index: int) -> None:
         before = self.instances[index]
-        self.instances[index] = transitions.told_to_stop(before, now=self.now, rules=self.stop_rules)
+        after = transitions.told_to_stop(before, now=self.now, rules=self.stop_rules)
+        self.instances[index] = after
+        if after.signal_at is not None:
+            self.lives[index].begins_hook(self.now)
+        else:
+            self.lives[index].told(self.now)
+
+    def signal(self, index: int) -> None:
+        before = self.instances[index]
+        self.instances[index] = transitions.signalled(before, now=self.now, rules=self.stop_rules)
+        self.lives[index].hook_killed(self.now)
         self.lives[index].told(self.now)
+
+    def kill(self, index: int) -> None:
+        self.instances[index] = transitions.killed(self.instances[index], now=self.now)
+        self.lives[index].hook_killed(self.now)
+        self.lives[index].killed(self.now)
 
     def forget(self, index: int) -> None:
         assert index not in self.lives, "forgotten while it lives"
@@ -286,8 +330,19 @@ class World:
                 if instance.killed:
                     life.killed(self.now)
                 self.instances[index] = transitions.left_behind(instance, now=self.now, rules=self.stop_rules)
-            else:
-                self.end(index)
+            elif not life.in_hook:
+                self.tidy_or_end(index)
+
+    def tidy_or_end(self, index: int) -> None:
+        """Nothing of it is left: a post-stop hook comes before the end of a stop by command."""
+        instance, life = self.instances[index], self.lives[index]
+        stopped = instance.phase is Phase.STOPPING and instance.asked
+        if not stopped or not self.stop_rules.post_stop_s or life.tidied:
+            self.end(index)
+            return
+        self.instances[index] = transitions.tidying(instance, now=self.now, rules=self.stop_rules)
+        life.tidied = True
+        life.begins_hook(self.now)
 
     def end(self, index: int) -> None:
         """Nothing of it is left."""

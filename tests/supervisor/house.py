@@ -137,6 +137,17 @@ class House:
     def lines(self, name: str) -> list[str]:
         return [r.message for r in self.logs.records(name, limit=10_000, newest_first=False)]
 
+    def kill(self, name: str, index: int = 0) -> None:
+        """Let an instance crash."""
+        pid = self.instance(name, index).pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+
+    def log_text(self) -> str:
+        """All that has been written to standard output."""
+        self.logs.flush_sync(5)
+        return self.log_file.read_text()
+
     def messages(self) -> list[str]:
         """What the daemon has logged so far."""
         self.logs.flush_sync(5)

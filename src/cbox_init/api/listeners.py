@@ -44,7 +44,8 @@ class Listeners:
         """
         withheld = _why_withheld(settings)
         missing = [withheld] if withheld else []
-        tcp = _bind_tcp(settings.api_host, settings.api_port) if settings.api_enabled and not withheld else ()
+        wanted = settings.api_enabled and not withheld
+        tcp = bind_tcp(settings.api_host, settings.api_port) if wanted else ()
         unix = None
         try:
             unix = bind_unix(settings.api_socket, BACKLOG)
@@ -64,7 +65,7 @@ class Listeners:
     def addresses(self) -> tuple[str, ...]:
         """Where the API can be reached, for people: ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``."""
         unix = (f"unix:{self.unix.path}",) if self.unix else ()
-        return (*unix, *map(_url, self.tcp))
+        return (*unix, *map(url, self.tcp))
 
     def hide(self) -> None:
         """Remove the path of the Unix socket, so that nobody finds a socket that does not answer."""
@@ -86,8 +87,13 @@ def _why_withheld(settings: GlobalConfig) -> str | None:
     return None
 
 
-def _bind_tcp(host: str, port: int) -> tuple[socket.socket, ...]:
-    """Listen on every address that ``host`` stands for ("" is all of the machine)."""
+def bind_tcp(
+    host: str, port: int, host_key: str = "global.api_host", port_key: str = "global.api_port"
+) -> tuple[socket.socket, ...]:
+    """Listen on every address that ``host`` stands for ("" is all of the machine).
+
+    Raises ListenError, which names the keys that ``host`` and ``port`` come from, with nothing left open.
+    """
     where = f"{host or '*'}:{port}"
     listeners: list[socket.socket] = []
     try:
@@ -96,7 +102,7 @@ def _bind_tcp(host: str, port: int) -> tuple[socket.socket, ...]:
     except OSError as error:
         for listener in listeners:
             listener.close()
-        raise ListenError(_tcp_problem(error, where)) from error
+        raise ListenError(_tcp_problem(error, where, host_key, port_key)) from error
     return tuple(listeners)
 
 
@@ -126,19 +132,20 @@ def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.so
     return listener
 
 
-def _tcp_problem(error: OSError, where: str) -> str:
+def _tcp_problem(error: OSError, where: str, host_key: str, port_key: str) -> str:
     what = f"cannot listen on {where}"
     if isinstance(error, socket.gaierror):
-        return f"{what}: api_host does not resolve ({error.strerror}); give an address of this machine"
+        return f"{what}: {host_key} does not resolve ({error.strerror}); give an address of this machine"
     if error.errno == errno.EADDRINUSE:
-        return f"{what}: the port is in use; stop what listens there, or set another global.api_port"
+        return f"{what}: the port is in use; stop what listens there, or set another {port_key}"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{what}: no permission; set a global.api_port above 1023, or grant CAP_NET_BIND_SERVICE"
+        return f"{what}: no permission; set a {port_key} above 1023, or grant CAP_NET_BIND_SERVICE"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{what}: this machine has no such address; set global.api_host to one that it has"
-    return f"{what}: {error.strerror}; see global.api_host and global.api_port"
+        return f"{what}: this machine has no such address; set {host_key} to one that it has"
+    return f"{what}: {error.strerror}; see {host_key} and {port_key}"
 
 
-def _url(listener: socket.socket) -> str:
+def url(listener: socket.socket) -> str:
+    """Where a TCP socket can be reached, for people."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -72,6 +72,10 @@ class InstanceEntry(Struct, frozen=True, kw_only=True):
     next_restart_at: Annotated[float, Meta(description="Unix seconds.")] | UnsetType = UNSET
     exit_code: Annotated[int, Meta(description="Of its last end.")] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="Why it does not run.")] | UnsetType = UNSET
+    last_output: (
+        Annotated[tuple[str, ...], Meta(description="Of one that has failed: its last lines, oldest first.")]
+        | UnsetType
+    ) = UNSET
 
 
 class ProcessEntry(Struct, frozen=True, kw_only=True):

@@ -123,6 +123,7 @@ def _instance_entry(status: InstanceStatus, figure: Figure) -> InstanceEntry:
         next_restart_at=UNSET if due is None else round(due, 3),
         exit_code=UNSET if status.exit_code is None else status.exit_code,
         reason=status.reason or UNSET,
+        last_output=status.last_output or UNSET,
     )
 
 

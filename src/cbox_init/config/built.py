@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from cbox_init.config.model import Config, GlobalConfig, HooksConfig, ProcessConfig
+from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
 from cbox_init.config.schema import fields_of
 
 if TYPE_CHECKING:
@@ -26,12 +26,9 @@ _GLOBAL: Final = (
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
     *("oneshot_history_max_entries", "oneshot_history_max_age"),
-    "readiness",
 )
-_HOOKS: Final = ("pre-start", "post-start", "pre-stop", "post-stop")
 _PROCESS: Final = (
     "health_check",
-    *("shutdown.pre_stop_hook", "shutdown.post_stop_hook"),
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
     *("logging.filters", "logging.files"),
     "max_memory_mb",
@@ -44,7 +41,6 @@ def not_acted_on(config: Config) -> list[str]:
     A key that has its default is not among them, nor is a section whose ``enabled`` is false.
     """
     paths = [f"global.{key}" for key in _set(config.global_, GlobalConfig(), _GLOBAL)]
-    paths += [f"hooks.{key}" for key in _set(config.hooks, HooksConfig(), _HOOKS)]
     default = ProcessConfig()
     for name, process in config.processes.items():
         paths += [f"processes.{name}.{key}" for key in _set(process, default, _PROCESS)]

@@ -69,6 +69,12 @@ def _check_global(global_: GlobalConfig, report: Report) -> None:
             "anyone who reaches the port can start and stop processes: there is no api_auth",
             "set api_auth, or api_host: 127.0.0.1",
         )
+    if 0 < global_.shutdown_timeout <= global_.shutdown_drain:
+        report.warning(
+            (*path, "shutdown_drain"),
+            "takes the whole of shutdown_timeout, so that everything is killed when it is over",
+            "lower it, or raise shutdown_timeout",
+        )
     token = global_.api_auth
     if global_.api_enabled and token is not None and len(token.reveal()) < _SHORT_TOKEN:
         report.suggestion((*path, "api_auth"), "is short enough to be guessed", "use 32 random characters")

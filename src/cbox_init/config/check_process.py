@@ -139,6 +139,10 @@ def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: 
     ):
         if hook is not None:
             check_hook(hook, (*path, "shutdown", key), report)
+    if process.shutdown.pre_stop_hook is not None and not process.shutdown.graceful:
+        report.suggestion(
+            (*path, "shutdown", "pre_stop_hook"), "is not run: graceful is false", "set graceful to true"
+        )
 
 
 def _check_schedule(process: ProcessConfig, path: Path, report: Report) -> None:

@@ -11,12 +11,16 @@ from cbox_init.config.model.enums import ProcessType, RestartPolicyName, Shutdow
 
 if TYPE_CHECKING:
     from cbox_init.config.model.global_ import GlobalConfig
+    from cbox_init.config.model.hooks import HookConfig
     from cbox_init.config.model.process import ProcessConfig
 
 T = TypeVar("T", int, float)
 
 _STOP_TIMEOUT_S: Final = 30.0
 _BACKOFF_GROWTH: Final = 12
+
+#: Seconds after its kill that a hook is waited for; what the kernel cannot end is left.
+HOOK_KILL_S: Final = 2.0
 
 
 class RestartRules(Struct, frozen=True, kw_only=True):
@@ -35,12 +39,17 @@ class RestartRules(Struct, frozen=True, kw_only=True):
 class StopRules(Struct, frozen=True, kw_only=True):
     """How an instance is stopped: ``signal`` to the group or the main process, then ``kill_signal`` to the
     group when ``timeout_s`` has passed. Signals are numbers.
+
+    ``pre_stop`` says whether a hook comes before the signal; ``post_stop_s`` is the longest that the hook
+    after the end takes, 0 without one.
     """
 
     signal: int
     timeout_s: float
     kill_signal: int
     mode: ShutdownMode
+    pre_stop: bool = False
+    post_stop_s: float = 0.0
 
 
 def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules:
@@ -73,7 +82,7 @@ def global_backoff(global_: GlobalConfig) -> tuple[float, float]:
 
 
 def stop_rules(global_: GlobalConfig, process: ProcessConfig) -> StopRules:
-    """The stop rules of ``process``. Without ``graceful`` the kill signal is sent at once."""
+    """The stop rules of ``process``. Without ``graceful`` the kill signal is sent at once, without a hook."""
     shutdown = process.shutdown
     kill_signal = signal_number(shutdown.kill_signal)
     return StopRules(
@@ -81,7 +90,14 @@ def stop_rules(global_: GlobalConfig, process: ProcessConfig) -> StopRules:
         timeout_s=_first(shutdown.timeout, min(_STOP_TIMEOUT_S, global_.shutdown_timeout)),
         kill_signal=kill_signal,
         mode=shutdown.mode,
+        pre_stop=shutdown.pre_stop_hook is not None and shutdown.graceful,
+        post_stop_s=longest_s(shutdown.post_stop_hook) if shutdown.post_stop_hook else 0.0,
     )
+
+
+def longest_s(hook: HookConfig) -> float:
+    """The longest that a hook takes, with all its tries."""
+    return (hook.retry + 1) * (hook.timeout + HOOK_KILL_S) + hook.retry * hook.retry_delay
 
 
 def signal_number(name: str) -> int:

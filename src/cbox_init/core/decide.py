@@ -40,7 +40,13 @@ class Spawn(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Tell the instance to end, with its stop signal; it has its grace period from now."""
+    """Tell the instance to end, with its stop signal or first a pre-stop hook; its grace period begins."""
+
+    index: int
+
+
+class Signal(Struct, frozen=True):
+    """The instance's pre-stop hook is over, or its time is: send the stop signal."""
 
     index: int
 
@@ -69,7 +75,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | Kill | Rest | Forget | Wait
+Action = Spawn | Stop | Signal | Kill | Rest | Forget | Wait
 
 
 def decide(
@@ -103,6 +109,15 @@ def decide(
     return actions
 
 
+def next_of_stop(instance: Instance, now: float) -> Signal | Kill | Wait:
+    """What follows for an instance that is told to end."""
+    held_back = instance.signal_at is not None
+    at = instance.kill_at if instance.signal_at is None else instance.signal_at
+    if at > now:
+        return Wait(at)
+    return Signal(instance.index) if held_back else Kill(instance.index)
+
+
 class _Plan:
     """What a look at each instance adds up to."""
 
@@ -131,10 +146,11 @@ class _Plan:
 
     def see_through(self, instance: Instance) -> None:
         """A stop ends, whatever has been wanted since."""
-        if instance.kill_at <= self.now:
-            self.actions.append(Kill(instance.index))
+        action = next_of_stop(instance, self.now)
+        if isinstance(action, Wait):
+            self.deadlines.append(action.until)
         else:
-            self.deadlines.append(instance.kill_at)
+            self.actions.append(action)
 
     def keep(self, instance: Instance) -> None:
         """An instance that should run."""

@@ -7,6 +7,7 @@ people is ``started_unix``.
                       │                     │ no                 or ENDED: failed, completed, stopped
                       │ Stop                ▼
                       └──────────────▶ STOPPING ──nothing left──▶ IDLE, or what an exit leads to
+                                          ├─ at signal_at: Signal (at once, or when the pre-stop hook is over)
                                           └─ at kill_at: Kill, again every second until it is gone
 """
 
@@ -33,6 +34,11 @@ KILL_AGAIN_S = 1.0
 SPAWN_AGAIN_S = 0.1
 
 
+#: Seconds that an instance has between its stop signal and the kill when its pre-stop hook has used up the
+#: grace period, unless that was shorter (as in Kubernetes).
+LEAST_GRACE_S = 2.0
+
+
 class Phase(IntEnum):
     """Where an instance stands."""
 
@@ -48,7 +54,8 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     ``generation`` and ``starts`` are those of the desired state that it was last spawned under (``starts``
     also: that its main process ended under); ``attempts`` the restarts used of the budget; ``asked`` whether
-    a command is ending it; ``ending`` how its main process ended, when it has.
+    a command is ending it; ``ending`` how its main process ended, when it has. ``signal_at`` is when the stop
+    signal goes out that its pre-stop hook holds back, None when nothing holds it back.
     """
 
     index: int
@@ -63,6 +70,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     due_at: float = 0.0
     asked: bool = False
+    signal_at: float | None = None
     kill_at: float = 0.0
     killed: bool = False
     outcome: State = State.STOPPED
@@ -144,13 +152,37 @@ def _tried(instance: Instance, lineage: Lineage) -> Instance:
 def told_to_stop(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     """A command ends it; what is left of it is killed after the grace period.
 
-    When it was ending by itself (its descendants were), the time it has left is not prolonged.
+    A pre-stop hook comes first, within that time. When the instance was ending by itself (its descendants
+    were), the time it has left is not prolonged, and no hook is run.
     """
     if instance.phase is Phase.STOPPING:
         return replace(instance, asked=True)
+    kill_at = now + rules.timeout_s
     return replace(
-        instance, phase=Phase.STOPPING, asked=True, kill_at=now + rules.timeout_s, killed=False, reason=None
+        instance,
+        phase=Phase.STOPPING,
+        asked=True,
+        signal_at=kill_at if rules.pre_stop else None,
+        kill_at=kill_at,
+        killed=False,
+        reason=None,
     )
+
+
+def prepared(instance: Instance, *, now: float) -> Instance:
+    """Its pre-stop hook is over, well or not."""
+    return instance if instance.signal_at is None else replace(instance, signal_at=now)
+
+
+def signalled(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+    """The stop signal that the pre-stop hook held back has gone out."""
+    least = now + min(LEAST_GRACE_S, rules.timeout_s)
+    return replace(instance, signal_at=None, kill_at=max(instance.kill_at, least))
+
+
+def tidying(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+    """A command has ended it, nothing of it is left, and its post-stop hook has begun."""
+    return replace(instance, signal_at=None, kill_at=now + rules.post_stop_s)
 
 
 def killed(instance: Instance, *, now: float) -> Instance:
@@ -187,7 +219,15 @@ def gone(instance: Instance, *, now: float, lineage: Lineage, rules: RestartRule
 def rested(instance: Instance) -> Instance:
     """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
     return replace(
-        instance, phase=Phase.IDLE, pid=0, asked=False, killed=False, attempts=0, due_at=0.0, reason=None
+        instance,
+        phase=Phase.IDLE,
+        pid=0,
+        asked=False,
+        signal_at=None,
+        killed=False,
+        attempts=0,
+        due_at=0.0,
+        reason=None,
     )
 
 

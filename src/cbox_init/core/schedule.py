@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Forget, Kill, Stop, Wait
+from cbox_init.core.decide import Action, Forget, Stop, Wait, next_of_stop
 from cbox_init.core.instance import Instance, Phase
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def refusal(*, paused: bool, running: int, max_concurrent: int, waiting_for: tup
 
 
 def attend(runs: Iterable[Instance], *, end_all: bool, timeout_s: float | None, now: float) -> list[Action]:
-    """What the runs that there are need next: `Forget` for those that are over, else Stop, Kill and Wait."""
+    """What the runs need next: `Forget` for those that are over, else Stop, Signal, Kill and Wait."""
     actions: list[Action] = []
     deadlines: list[float] = []
     for run in runs:
@@ -84,10 +84,10 @@ def attend(runs: Iterable[Instance], *, end_all: bool, timeout_s: float | None, 
                 deadlines.append(over_at)
         elif run.phase is not Phase.STOPPING:
             actions.append(Forget(run.index))
-        elif run.kill_at <= now:
-            actions.append(Kill(run.index))
+        elif isinstance(action := next_of_stop(run, now), Wait):
+            deadlines.append(action.until)
         else:
-            deadlines.append(run.kill_at)
+            actions.append(action)
     if deadlines:
         actions.append(Wait(min(deadlines)))
     return actions

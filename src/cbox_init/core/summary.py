@@ -81,6 +81,21 @@ def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
     )
 
 
+def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instance | None:
+    """The instance that failed first of those that should live and do not come back by themselves."""
+    lineage = desired.lineage
+    failed = (
+        instance
+        for instance in instances
+        if instance.phase is Phase.ENDED
+        and instance.outcome is State.FAILED
+        and desired.run
+        and instance.index < desired.scale
+        and not instance.behind(lineage)
+    )
+    return min(failed, key=lambda instance: instance.ended_at, default=None)
+
+
 def _completed(instances: Collection[Instance]) -> bool:
     return bool(instances) and all(
         instance.phase is Phase.ENDED and instance.outcome is State.COMPLETED for instance in instances

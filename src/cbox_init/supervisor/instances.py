@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
-from cbox_init.core.decide import Action, Forget, Kill, Rest, Spawn, Stop
+from cbox_init.core.decide import Action, Forget, Kill, Rest, Signal, Spawn, Stop
 from cbox_init.core.instance import Instance, Lineage, Phase
 from cbox_init.core.restart import Ending
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
+from cbox_init.supervisor.last_output import last_lines
 from cbox_init.supervisor.launch import Launch
 from cbox_init.supervisor.live import Live, spawn
 
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
     from cbox_init.config.rules import RestartRules, StopRules
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
 
 
 class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
-    ``on_exit`` is called when a main process has ended; the owner then calls ``clear``. ``launch`` is how
-    they are started when not as instances of a process are (runs of a schedule).
+    ``on_exit`` is called when a main process has ended or a hook is over; the owner then calls ``clear``.
+    ``killed`` holds the ids of those that had to be killed. ``launch`` is how they are started when not as
+    instances of a process are (runs of a schedule).
     """
 
     def __init__(
@@ -55,11 +58,30 @@ class Instances:
         self._observed: dict[int, Instance] = {}
         self._lives: dict[int, Live] = {}
         self._clearing: set[int] = set()
+        self._tidied: set[int] = set()
+        self._last_output: dict[int, tuple[str, ...]] = {}
+        self._hooks: StopHooks | None = None
+        if stop_rules.pre_stop or stop_rules.post_stop_s:
+            from cbox_init.supervisor.stop_hooks import StopHooks
+
+            self._hooks = StopHooks(name, config, launch=self._launch, runtime=runtime, log=log)
+        self._cut_short = False
+        self.killed: set[str] = set()
 
     @property
     def observed(self) -> Mapping[int, Instance]:
         """Every instance by its index."""
         return self._observed
+
+    @property
+    def last_output(self) -> Mapping[int, tuple[str, ...]]:
+        """The last lines of each instance that has failed."""
+        return self._last_output
+
+    @property
+    def names_alive(self) -> tuple[str, ...]:
+        """The ids of those of which something lives."""
+        return tuple(live.id for live in self._lives.values())
 
     @property
     def alive(self) -> bool:
@@ -78,17 +100,25 @@ class Instances:
                 self._spawn(index, lineage)
             case Stop(index):
                 self._stop(index)
+            case Signal(index):
+                self._signal(index)
             case Kill(index):
                 self._kill(index)
             case Rest(index):
                 self._observed[index] = transitions.rested(self._observed[index])
             case Forget(index):
                 del self._observed[index]
+                self._last_output.pop(index, None)
 
     def kill_all(self) -> None:
-        """End what lives at once, without a grace period."""
+        """End what lives at once, without a grace period; no hook is begun any more."""
         for live in self._lives.values():
+            if live.index not in self._tidied:
+                self.killed.add(live.id)
             live.signal_all(self._stop_rules.kill_signal)
+        self._cut_short = True
+        if self._hooks is not None:
+            self._hooks.cancel_all()
 
     def clear(self, lineage: Lineage) -> bool:
         """See what is left of instances whose main process has ended, and end it; whether there were any."""
@@ -112,6 +142,7 @@ class Instances:
             self._spawn_failed(before, error, lineage)
             return
         self._lives[index] = live
+        self._last_output.pop(index, None)
         after = transitions.spawned(
             before,
             pid=live.pid,
@@ -155,6 +186,24 @@ class Instances:
         )
         if instance.phase is Phase.STOPPING:  # what its main process left was told already
             return
+        if self._stop_rules.pre_stop and self._hooks is not None:
+            self._hooks.before(index, self._prepared)
+        else:
+            self._send_stop_signal(live)
+
+    def _prepared(self, index: int) -> None:
+        """The pre-stop hook of an instance is over."""
+        self._observed[index] = transitions.prepared(self._observed[index], now=self._runtime.now())
+        self._on_exit()
+
+    def _signal(self, index: int) -> None:
+        self._cancel_hook(index)  # its time is over, if it is not done
+        self._send_stop_signal(self._lives[index])
+        self._observed[index] = transitions.signalled(
+            self._observed[index], now=self._runtime.now(), rules=self._stop_rules
+        )
+
+    def _send_stop_signal(self, live: Live) -> None:
         main_only = self._stop_rules.mode is ShutdownMode.MAIN
         tell = live.signal_main if main_only else live.signal_group
         if not tell(self._stop_rules.signal):
@@ -168,7 +217,9 @@ class Instances:
 
     def _kill(self, index: int) -> None:
         instance, live = self._observed[index], self._lives[index]
-        if not instance.killed:
+        self._cancel_hook(index)
+        if not instance.killed and index not in self._tidied:
+            self.killed.add(live.id)
             self._runtime.log.warn(
                 "Process instance did not stop in time and is killed",
                 process=self._name,
@@ -217,8 +268,11 @@ class Instances:
         if not (self._oneshot and ended_well) and live.anything_left():
             self._end_leftovers(instance, live)
             return
+        if self._hooks is not None and not self._hooks_over(instance, live):
+            return
         live.cleared()
         self._clearing.discard(live.index)
+        self._tidied.discard(live.index)
         del self._lives[live.index]
         after = transitions.gone(
             instance,
@@ -229,6 +283,26 @@ class Instances:
         )
         self._observed[live.index] = after
         self._tell_what_follows(after)
+
+    def _hooks_over(self, instance: Instance, live: Live) -> bool:
+        """Whether no hook is left to wait for; begins the post-stop hook of an instance that has stopped."""
+        assert self._hooks is not None
+        if self._hooks.running(live.index):
+            return False
+        stopped = instance.phase is Phase.STOPPING and instance.asked
+        if not stopped or not self._stop_rules.post_stop_s or live.index in self._tidied or self._cut_short:
+            return True
+        self._tidied.add(live.index)
+        self._observed[live.index] = transitions.tidying(
+            instance, now=self._runtime.now(), rules=self._stop_rules
+        )
+        self._hooks.after(live.index, lambda _: self._on_exit())
+        return False
+
+    def _cancel_hook(self, index: int) -> None:
+        if self._hooks is not None and self._hooks.running(index):
+            self._hooks.cancel(index)
+            self._on_exit()  # nothing else may be left of the instance
 
     def _end_leftovers(self, instance: Instance, live: Live) -> None:
         rules = self._stop_rules
@@ -257,4 +331,9 @@ class Instances:
                 process=self._name,
                 instance_id=name,
                 error=instance.reason,
+                last_output="\n".join(self._note_last_output(instance.index, name)) or None,
             )
+
+    def _note_last_output(self, index: int, name: str) -> tuple[str, ...]:
+        lines = self._last_output[index] = last_lines(self._log.ring, name)
+        return lines

@@ -74,17 +74,23 @@ class Launch:
             self._identity = resolve(self._config.user, self._config.group)
         return self._identity
 
+    def environment(self, index: int, identity: Identity | None = None) -> dict[str, str]:
+        """The whole environment of an instance that runs as ``identity``, or of a hook of it."""
+        variables, own = self.variables(index), self._config.env
+        if self._has_references:
+            known = {**self._environ, **variables}
+            own = {key: expand_instance(value, known) for key, value in own.items()}
+        return {**self._environ, **_of_user(identity), **own, **variables}
+
     def request(self, index: int, *, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
         """What to spawn for the instance ``index``. Raises SpawnError when its user cannot be had."""
         config = self._config
         identity = self.identity()
-        variables = self.variables(index)
-        command, own = config.command, config.env
+        command = config.command
         if self._has_references:
-            known = {**self._environ, **variables}
+            known = {**self._environ, **self.variables(index)}
             command = tuple(expand_instance(word, known) for word in command)
-            own = {key: expand_instance(value, known) for key, value in own.items()}
-        env = {**self._environ, **_of_user(identity), **own, **variables}
+        env = self.environment(index, identity)
         return SpawnRequest(
             argv=command,
             env=env,

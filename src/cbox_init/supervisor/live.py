@@ -11,12 +11,14 @@ from cbox_init.system.pipes import output_pipe
 from cbox_init.system.tree import signal_group, signal_strays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.launch import Launch
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.identity import Identity
+    from cbox_init.system.spawn import SpawnRequest
     from cbox_init.system.tree import Stray
 
 
@@ -101,7 +103,32 @@ def spawn(
 ) -> Live:
     """Start the main process of an instance, with its output captured. Raises SpawnError."""
     name = launch.instance_id(index)
-    identity = launch.identity()
+    pid, capture = spawn_captured(
+        runtime,
+        log,
+        name,
+        lambda out, err: launch.request(index, stdout_fd=out, stderr_fd=err),
+        identity=launch.identity(),
+        stdout=stdout,
+        stderr=stderr,
+    )
+    return Live(runtime, name=name, index=index, pid=pid, capture=capture)
+
+
+def spawn_captured(
+    runtime: Runtime,
+    log: ProcessLog,
+    name: str,
+    request: Callable[[int, int], SpawnRequest],
+    *,
+    identity: Identity | None = None,
+    stdout: bool = True,
+    stderr: bool = True,
+) -> tuple[int, Capture]:
+    """Start what ``request`` makes of two descriptors; its output goes to ``log`` under ``name``.
+
+    Gives the pid and the capture. Raises SpawnError.
+    """
     null = runtime.spawner.null_fd
     ends: list[int] = []
     try:
@@ -109,7 +136,7 @@ def spawn(
         ends += [fd for fd in (out_read, out_write) if fd not in (None, null)]
         err_read, err_write = output_pipe(identity) if stderr else (None, null)
         ends += [fd for fd in (err_read, err_write) if fd not in (None, null)]
-        pid = runtime.spawner.spawn(launch.request(index, stdout_fd=out_write, stderr_fd=err_write))
+        pid = runtime.spawner.spawn(request(out_write, err_write))
     except SpawnError:
         for fd in ends:
             os.close(fd)
@@ -117,5 +144,4 @@ def spawn(
     for fd in (out_write, err_write):
         if fd != null:
             os.close(fd)
-    capture = log.capture(name, stdout=out_read, stderr=err_read)
-    return Live(runtime, name=name, index=index, pid=pid, capture=capture)
+    return pid, log.capture(name, stdout=out_read, stderr=err_read)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 from cbox_init.config.model import ProcessConfig, ProcessType
 from cbox_init.core import gate as gates
 from cbox_init.core.decide import Desired, Wait, decide
-from cbox_init.core.summary import ended_for_good, has_settled, is_ready
+from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instances import Instances
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
     from cbox_init.config.rules import RestartRules, StopRules
     from cbox_init.core.gate import Gate
+    from cbox_init.core.instance import Instance
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.runtime import Runtime
 
@@ -142,6 +143,25 @@ class ManagedProcess:
         ends = [(i.ended_at, i.ending.exit_code) for i in self._instances.observed.values() if i.ending]
         return max(ends, default=None)
 
+    @property
+    def names_alive(self) -> tuple[str, ...]:
+        """The ids of its instances of which something lives."""
+        return self._instances.names_alive
+
+    @property
+    def names_killed(self) -> tuple[str, ...]:
+        """The ids of its instances that had to be killed since the last ``forget_killed``."""
+        return tuple(sorted(self._instances.killed))
+
+    def forget_killed(self) -> None:
+        """Who had to be killed until now is history."""
+        self._instances.killed.clear()
+
+    @property
+    def given_up(self) -> Instance | None:
+        """An instance that has failed and does not come back by itself."""
+        return first_given_up(self.desired, self._instances.observed.values())
+
     def status(self) -> ProcessStatus:
         """What it is now; the same object until something changes."""
         if self._status is None:
@@ -151,6 +171,7 @@ class ManagedProcess:
                 self.desired,
                 self._instances.observed,
                 self._gate if self.blocked else None,
+                last_output=self._instances.last_output,
                 scale_limit=self.scale_limit,
                 now=self._runtime.now(),
                 unix=self._runtime.unix(),

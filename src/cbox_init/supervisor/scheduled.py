@@ -181,6 +181,25 @@ class ScheduledProcess:
         return self._instances.alive or bool(self._wanted)
 
     @property
+    def names_alive(self) -> tuple[str, ...]:
+        """The ids of its runs of which something lives."""
+        return self._instances.names_alive
+
+    @property
+    def names_killed(self) -> tuple[str, ...]:
+        """The ids of its runs that had to be killed since the last ``forget_killed``."""
+        return tuple(sorted(self._instances.killed))
+
+    def forget_killed(self) -> None:
+        """Who had to be killed until now is history."""
+        self._instances.killed.clear()
+
+    @property
+    def given_up(self) -> None:
+        """Never: the next time is the next chance."""
+        return None
+
+    @property
     def clearing(self) -> bool:
         """Whether a main process has ended and others of its run have not."""
         return self._instances.clearing

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
-    """One instance as it is now. Times are Unix seconds."""
+    """One instance as it is now. Times are Unix seconds; ``last_output`` is of one that has failed."""
 
     id: str
     index: int
@@ -32,6 +32,7 @@ class InstanceStatus(Struct, frozen=True, kw_only=True):
     next_restart_at: float | None = None
     exit_code: int | None = None
     reason: str | None = None
+    last_output: tuple[str, ...] = ()
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
@@ -62,12 +63,16 @@ def describe(
     observed: Mapping[int, Instance],
     gate: Gate | None,
     *,
+    last_output: Mapping[int, tuple[str, ...]],
     scale_limit: int,
     now: float,
     unix: float,
 ) -> ProcessStatus:
     """The status of a process. ``gate`` is given while it is closed; ``now`` and ``unix`` are one moment."""
-    shown = tuple(_describe_instance(name, observed[index], now=now, unix=unix) for index in sorted(observed))
+    shown = tuple(
+        _describe_instance(name, observed[index], last_output.get(index, ()), now=now, unix=unix)
+        for index in sorted(observed)
+    )
     existing = observed.values()
     return ProcessStatus(
         name=name,
@@ -85,7 +90,9 @@ def describe(
     )
 
 
-def _describe_instance(name: str, instance: Instance, *, now: float, unix: float) -> InstanceStatus:
+def _describe_instance(
+    name: str, instance: Instance, last_output: tuple[str, ...], *, now: float, unix: float
+) -> InstanceStatus:
     waiting = instance.phase is Phase.WAITING
     return InstanceStatus(
         id=instance_id(name, instance.index),
@@ -97,4 +104,5 @@ def _describe_instance(name: str, instance: Instance, *, now: float, unix: float
         next_restart_at=unix + instance.due_at - now if waiting else None,
         exit_code=instance.ending.exit_code if instance.ending else None,
         reason=None if instance.state is State.COMPLETED else instance.reason,
+        last_output=last_output,
     )

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.config.model import InitialState, ProcessType
+from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.core import graph
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
 from cbox_init.logs.levels import Level
+from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
 from cbox_init.supervisor.schedules import Schedules
 from cbox_init.supervisor.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from cbox_init.config.model import Config, ProcessConfig
+    from cbox_init.config.model import Config, HookConfig, ProcessConfig
     from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.hooks import HookChain
+    from cbox_init.supervisor.readiness import Readiness
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.scheduled import ScheduledProcess
+    from cbox_init.supervisor.service_manager import ServiceManager
     from cbox_init.supervisor.status import ProcessStatus
 
     Managed = ManagedProcess | ScheduledProcess
@@ -35,11 +39,18 @@ class Supervisor:
 
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be taken.
     ``version`` is raised by every change that a status shows. ``on_finished`` is called once, with the exit
-    code of the daemon, when nothing is left to supervise.
+    code of the daemon, when nothing is left to supervise. ``manager`` is who started the daemon, where it
+    wants to be told. ``readiness`` is there where the configuration asks for it.
     """
 
     def __init__(
-        self, config: Config, *, logs: LogHub, runtime: Runtime, on_finished: Callable[[int], None]
+        self,
+        config: Config,
+        *,
+        logs: LogHub,
+        runtime: Runtime,
+        on_finished: Callable[[int], None],
+        manager: ServiceManager | None = None,
     ) -> None:
         self.config = config
         self.logs = logs
@@ -56,6 +67,10 @@ class Supervisor:
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
         self._all_started = False
+        self._begun = False
+        self._start_hooks: HookChain | None = None
+        self._manager = manager
+        self.readiness = self._make_readiness()
         self._shutdown: Shutdown | None = None
         logs.on_room = self._output_flows_again
 
@@ -97,10 +112,29 @@ class Supervisor:
     # -- commands --------------------------------------------------------------------------------------
 
     def start_all(self) -> None:
-        """Start what the configuration wants to run; each waits for its dependencies by itself."""
+        """Start what the configuration wants to run; each waits for its dependencies by itself.
+
+        The pre-start hooks come first. When one fails nothing is started, and the daemon ends with 1.
+        """
+        if self.config.hooks.pre_start:
+            self._run_start_hooks("pre-start", self.config.hooks.pre_start, self._pre_start_over)
+        else:
+            self._start_processes()
+
+    def _pre_start_over(self, error: str | None) -> None:
+        self._start_hooks = None
+        if error is None:
+            self._start_processes()
+        else:
+            self.shutdown(error, 1)
+
+    def _start_processes(self) -> None:
+        self._begun = True
         for process in self._processes.values():
             if process.config.initial_state is InitialState.RUNNING:
                 process.start()
+        if not self._all_started:  # nothing is to be started
+            self._tell_when_all_started()
 
     def start(self, name: str) -> None:
         """Start what is not running of a process, at once and with a new restart budget."""
@@ -175,6 +209,8 @@ class Supervisor:
         process = self._process(name)
         if self._shutdown:
             raise Conflict(f"cannot {command} {name}: the daemon is shutting down")
+        if not self._begun and self._start_hooks:
+            raise Conflict(f"cannot {command} {name}: the pre-start hooks are not done")
         self._runtime.log.info(f"Process {command} asked for", process=name)
         return process
 
@@ -230,6 +266,8 @@ class Supervisor:
         """A process has changed: tell who waits for it."""
         self.version += 1
         name = process.name
+        if self.readiness:
+            self._runtime.agenda.wake(self.readiness)
         if self._dependents[name] and process.ready != self._ready.get(name, False):
             self._ready[name] = process.ready
             for dependent in self._dependents[name]:
@@ -243,13 +281,43 @@ class Supervisor:
             return
         if not self._all_started and process.up:
             self._tell_when_all_started()
+        if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
+            assert failed.ending
+            name = instance_id(name, failed.index)
+            self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.exit_code)
+            return
         if process.ended_for_good:
             self._end_when_all_ended()
 
     def _tell_when_all_started(self) -> None:
         self._all_started = all(process.up for process in self._processes.values())
-        if self._all_started:
-            self._runtime.log.info("All processes started successfully")
+        if not self._all_started:
+            return
+        self._runtime.log.info("All processes started successfully")
+        if self._manager:
+            self._manager.ready()
+        if self.config.hooks.post_start:
+            self._run_start_hooks("post-start", self.config.hooks.post_start, self._post_start_over)
+
+    def _post_start_over(self, error: str | None) -> None:
+        self._start_hooks = None
+        if error is not None:
+            self._runtime.log.warn("A post-start hook has failed; the processes go on", error=error)
+
+    def _run_start_hooks(
+        self, moment: str, hooks: Sequence[HookConfig], on_over: Callable[[str | None], None]
+    ) -> None:
+        from cbox_init.supervisor.hooks import HookChain
+
+        self._start_hooks = HookChain(moment, hooks, runtime=self._runtime, logs=self.logs, on_over=on_over)
+
+    def _make_readiness(self) -> Readiness | None:
+        settings = self.config.global_.readiness
+        if settings is None or not settings.enabled:
+            return None
+        from cbox_init.supervisor.readiness import Readiness
+
+        return Readiness(settings, self._processes, runtime=self._runtime)
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -264,12 +332,22 @@ class Supervisor:
             return
         self._runtime.log.info("Shutting down", reason=reason)
         self._schedules.close()
+        if self._manager:
+            self._manager.stopping()
+        if self.readiness:
+            self.readiness.withdraw()
+        if self._start_hooks:
+            self._start_hooks.cancel()
+            self._start_hooks = None
         self._shutdown = Shutdown(
             self._processes,
             self._dependents,
             jobs=self._schedules.processes,
             runtime=self._runtime,
+            logs=self.logs,
+            hooks=self.config.hooks if self._begun else HooksConfig(),
             timeout_s=self.config.global_.shutdown_timeout,
+            drain_s=self.config.global_.shutdown_drain,
             on_finished=lambda: self._finished(exit_code),
         )
         self._runtime.agenda.wake(self._shutdown)

@@ -26,6 +26,13 @@ class Misfire(StrEnum):
     SKIP = "skip"
 
 
+class OnGiveUp(StrEnum):
+    """What becomes of the container when an instance has failed for good."""
+
+    KEEP = "keep"
+    SHUTDOWN = "shutdown"
+
+
 class ShutdownMode(StrEnum):
     """Who gets the first signal of a stop: the whole process group, or the main process alone."""
 

@@ -72,6 +72,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     """
 
     shutdown_timeout: SecondsOfAnHour = 30.0
+    shutdown_drain: SecondsOfAnHour = 0.0
     health_check_interval: PositiveSeconds = 10.0
     health_check_strict: bool = False
     restart_policy: RestartPolicyName = RestartPolicyName.ALWAYS

@@ -9,6 +9,7 @@ from cbox_init.config.model.enums import (
     HealthCheckType,
     InitialState,
     Misfire,
+    OnGiveUp,
     ProcessType,
     RestartPolicyName,
     ShutdownMode,
@@ -97,6 +98,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     max_restart_delay: Seconds | None = None
     max_restarts: Count | None = None
     restart_threshold: SignedSeconds | None = None
+    on_give_up: OnGiveUp = OnGiveUp.KEEP
     scale: Count = 1
     max_scale: Count = 0
     scale_locked: bool = False

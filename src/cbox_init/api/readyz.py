@@ -1,0 +1,58 @@
+"""``/readyz`` and ``/livez`` for those who probe the container every few seconds.
+
+A protocol of its own rather than the API's HTTP stack: a probe must not make the daemon 12 MB larger, and
+needs nothing of it. One request a connection, headers are not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.api.listeners import bind_tcp, url
+
+if TYPE_CHECKING:
+    import socket
+    from asyncio import AbstractEventLoop, Server
+
+    from cbox_init.api.probe import Probe
+    from cbox_init.config.model import ReadinessConfig
+    from cbox_init.supervisor.readiness import Readiness
+
+
+class ReadyzServer:
+    """Owns its sockets, bound from the beginning; answers from ``serve`` on."""
+
+    def __init__(self, listeners: tuple[socket.socket, ...]) -> None:
+        self._listeners = listeners
+        self._servers: list[Server] = []
+        self._probes: set[Probe] = set()
+
+    @classmethod
+    def bind(cls, settings: ReadinessConfig | None) -> ReadyzServer | None:
+        """Open what ``settings`` want, if anything. Raises ListenError."""
+        if settings is None or not settings.enabled or not settings.http_port:
+            return None
+        setting = "global.readiness.http"
+        return cls(bind_tcp(settings.http_host, settings.http_port, f"{setting}_host", f"{setting}_port"))
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where it can be reached, for people."""
+        return tuple(map(url, self._listeners))
+
+    async def serve(self, loop: AbstractEventLoop, readiness: Readiness) -> None:
+        """Answer from now on."""
+        from cbox_init.api.probe import Probe
+
+        for listener in self._listeners:
+            self._servers.append(
+                await loop.create_server(lambda: Probe(loop, readiness, self._probes), sock=listener)
+            )
+
+    def close(self) -> None:
+        """Answer nothing more."""
+        for server in self._servers:
+            server.close()
+        for probe in tuple(self._probes):
+            probe.abort()
+        for listener in self._listeners:
+            listener.close()

@@ -1,0 +1,178 @@
+"""``/readyz`` and ``/livez`` over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.api import probe
+from cbox_init.api.readyz import ReadyzServer
+from cbox_init.core.states import State
+from cbox_init.errors import ListenError
+from tests.api.service import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.supervisor.house import Build, House
+
+WEB = "{web: {command: [sleep, '1000']}}"
+
+
+class Served:
+    """A supervisor whose readiness is served."""
+
+    def __init__(self, house: House, port: int) -> None:
+        self.house = house
+        self.port = port
+
+    async def ask(self, request: str | bytes) -> tuple[int, dict[str, str], bytes]:
+        """The status, the headers and the body of the answer to what is sent."""
+        data = request if isinstance(request, bytes) else f"{request}\r\nhost: x\r\n\r\n".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            answer = await asyncio.wait_for(reader.read(), 20)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        return int(first.split()[1]), dict(line.split(": ") for line in lines), body
+
+    async def status(self, path: str) -> int:
+        return (await self.ask(f"GET {path} HTTP/1.1"))[0]
+
+
+@contextlib.asynccontextmanager
+async def serve(build: Build, processes: str = WEB) -> AsyncIterator[Served]:
+    port = free_port()
+    keys = f"enabled: true, path: '', http_host: 127.0.0.1, http_port: {port}"
+    house = build(f"global: {{readiness: {{{keys}}}}}\nprocesses: {processes}")
+    server = ReadyzServer.bind(house.supervisor.config.global_.readiness)
+    assert server
+    assert server.addresses() == (f"http://127.0.0.1:{port}",)
+    assert house.supervisor.readiness
+    await server.serve(asyncio.get_running_loop(), house.supervisor.readiness)
+    try:
+        yield Served(house, port)
+    finally:
+        server.close()
+
+
+async def test_ready_and_not_ready(build: Build) -> None:
+    async with serve(build) as served:
+        await served.house.until_state("web", State.RUNNING)
+        status, headers, body = await served.ask("GET /readyz HTTP/1.1")
+        assert status == 200
+        assert headers["content-type"] == "application/json"
+        entry = {"name": "web", "state": "running", "health": "healthy"}
+        assert json.loads(body) == {"ready": True, "processes": [entry]}
+        served.house.supervisor.stop("web")
+        await served.house.until_state("web", State.STOPPED)
+        status, _, body = await served.ask("GET /readyz?verbose HTTP/1.0")
+        assert status == 503
+        entry = {"name": "web", "state": "stopped", "health": "unhealthy"}
+        assert json.loads(body) == {"ready": False, "processes": [entry]}
+        assert (await served.ask("GET /livez HTTP/1.1"))[2] == b'{"status":"alive"}'
+
+
+async def test_it_is_not_ready_as_soon_as_the_shutdown_begins(build: Build) -> None:
+    async with serve(build) as served:
+        await served.house.until_state("web", State.RUNNING)
+        assert await served.status("/readyz") == 200
+        served.house.supervisor.shutdown("test")
+        assert await served.status("/readyz") == 503
+        assert await served.status("/livez") == 200
+        await served.house.ended()
+        assert await served.status("/readyz") == 503
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /readyz HTTP/1.1\nhost: x\n\n", 200),
+        (b"HEAD /readyz HTTP/1.1\r\n\r\n", 200),
+        (b"POST /readyz HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc", 405),
+        (b"GET / HTTP/1.1\r\n\r\n", 404),
+        (b"GET /readyz/ HTTP/1.1\r\n\r\n", 404),
+        (b"GET /readyz HTTP/2\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00 what a client says that wants TLS \r\n\r\n", 400),
+        (b"\r\n\r\n", 400),
+        (b"GET /" + b"x" * probe.LARGEST_HEAD, 400),
+    ],
+)
+async def test_what_is_asked(build: Build, request_: bytes, status: int) -> None:
+    async with serve(build) as served:
+        await served.house.until_state("web", State.RUNNING)
+        answer, headers, body = await served.ask(request_)
+        assert answer == status
+        assert headers["connection"] == "close"
+        assert headers.get("allow") == ("GET, HEAD" if status == 405 else None)
+        assert len(body) == (0 if request_.startswith(b"HEAD") else int(headers["content-length"]))
+
+
+async def test_a_request_in_pieces(build: Build) -> None:
+    async with serve(build) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        for piece in (b"GET /li", b"vez HTTP/1.1\r\n", b"\r\n"):
+            writer.write(piece)
+            await writer.drain()
+        assert b"alive" in await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+
+
+async def test_clients_that_say_nothing_hold_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "REQUEST_TAKES_S", 0.1)
+    async with serve(build) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
+
+
+async def test_there_is_a_limit_to_connections(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "MOST_PROBES", 2)
+    async with serve(build) as served:
+        await served.house.until_state("web", State.RUNNING)
+        silent = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
+        with pytest.raises((ConnectionError, IndexError)):
+            await served.status("/livez")
+        for _, writer in silent:
+            writer.close()
+        await served.house.until(lambda: True)
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(ConnectionError, IndexError):
+                    assert await served.status("/livez") == 200
+                    break
+                await asyncio.sleep(0.01)
+
+
+async def test_a_port_that_is_taken_names_the_key(build: Build) -> None:
+    house = build(f"processes: {WEB}", start=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        from cbox_init.config.model import ReadinessConfig
+
+        settings = ReadinessConfig(enabled=True, http_host="127.0.0.1", http_port=port)
+        with pytest.raises(ListenError, match=r"another global\.readiness\.http_port"):
+            ReadyzServer.bind(settings)
+    assert house.supervisor.readiness is None
+
+
+def test_nothing_is_bound_when_nothing_is_asked_for() -> None:
+    from cbox_init.config.model import ReadinessConfig
+
+    for settings in (
+        None,
+        ReadinessConfig(enabled=True),
+        ReadinessConfig(enabled=False, http_port=1),
+    ):
+        assert ReadyzServer.bind(settings) is None

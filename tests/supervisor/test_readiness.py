@@ -1,0 +1,144 @@
+"""The readiness of the container: what counts, and the file."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cbox_init.supervisor.readiness import Report
+    from tests.supervisor.house import Build, House
+
+WEB = "web: {command: [sleep, '1000']}"
+CRASH = "crash: {command: ['false'], restart_delay: 1000s}"
+
+
+def config(processes: str, keys: str = "", settings: str = "") -> str:
+    return (
+        f"global: {{{settings} readiness: {{enabled: true, path: $DIR/ready, {keys}}}}}\n"
+        f"processes: {{{processes}}}\n"
+    ).replace("$DIR/ready", "${DIR}/ready")
+
+
+def file(house: House) -> Path:
+    return house.log_file.parent / "ready"
+
+
+def report(house: House) -> Report:
+    assert house.supervisor.readiness
+    return house.supervisor.readiness.report()
+
+
+@pytest.mark.parametrize("mode", ["all_running", "all_healthy"])
+async def test_the_file_is_there_while_all_run(build: Build, mode: str) -> None:
+    house = build(config(WEB, f"mode: {mode}"))
+    assert not file(house).exists()
+    await house.until(file(house).exists)
+    first, second = file(house).read_text().splitlines()
+    assert first == "ready"
+    assert abs(int(second.removeprefix("timestamp=")) - time.time()) < 60
+    assert stat.S_IMODE(os.stat(file(house)).st_mode) == 0o644
+    house.supervisor.stop("web")
+    await house.until(lambda: not file(house).exists())
+    house.supervisor.start("web")
+    await house.until(file(house).exists)
+    house.supervisor.shutdown("test")
+    assert not file(house).exists()  # at once
+    await house.ended()
+    assert not file(house).exists()
+    assert os.listdir(file(house).parent).count("ready") == 0
+
+
+async def test_the_mode_does_not_depend_on_the_umask_and_links_are_not_followed(build: Build) -> None:
+    before = os.umask(0o077)
+    try:
+        house = build(config(WEB), start=False)
+        victim = file(house).parent / "victim"
+        victim.write_text("mine")
+        file(house).symlink_to(victim)
+        house.supervisor.start_all()
+        await house.until(lambda: file(house).exists() and not file(house).is_symlink())
+    finally:
+        os.umask(before)
+    assert victim.read_text() == "mine"
+    assert stat.S_IMODE(os.stat(file(house)).st_mode) == 0o644
+
+
+async def test_a_stale_file_is_removed_at_start(build: Build, tmp_path: Path) -> None:
+    stale = tmp_path / "stale"
+    stale.write_text("ready\n")
+    text = config("web: {command: ['false'], restart_delay: 1000s}").replace("${DIR}/ready", str(stale))
+    build(text, start=False)
+    assert not stale.exists()
+
+
+async def test_content(build: Build) -> None:
+    house = build(config(WEB, 'content: "up, all of it"'))
+    await house.until(file(house).exists)
+    assert file(house).read_text() == "up, all of it"
+
+
+async def test_no_file(build: Build) -> None:
+    house = build(config(WEB).replace("${DIR}/ready", '""'))
+    await house.until(lambda: report(house).ready)
+    await house.until(lambda: "Container is ready" in house.messages())
+    house.supervisor.shutdown("test")
+    assert not report(house).ready
+
+
+async def test_a_file_that_cannot_be_written_is_said_and_nothing_else(build: Build) -> None:
+    house = build(config(WEB).replace("${DIR}/ready", "/no/such/folder/ready"))
+    await house.until(lambda: report(house).ready)
+    await house.until(
+        lambda: (
+            "The readiness file cannot be written: choose another global.readiness.path" in house.messages()
+        )
+    )
+    assert house.state("web") is State.RUNNING
+
+
+async def test_what_counts(build: Build) -> None:
+    house = build(
+        config(
+            f"{WEB}, job: {{type: oneshot, command: ['false'], restart: never}}, "
+            "off: {command: [sleep, 1000], initial_state: stopped}, none: {command: [sleep, 1000], scale: 0}"
+        )
+    )
+    await house.until(lambda: report(house).ready)
+    assert [entry.name for entry in report(house).processes] == ["web"]
+
+
+async def test_named_processes_alone_count(build: Build) -> None:
+    job = "job: {type: oneshot, command: ['true']}"
+    house = build(config(f"{WEB}, {CRASH}, {job}", "processes: [web, job]"))
+    await house.until(lambda: report(house).ready)
+
+
+async def test_who_is_not_ready_is_said(build: Build) -> None:
+    house = build(config(f"{WEB}, {CRASH}", "processes: [web, crash]"))
+    await house.until_state("web", State.RUNNING)
+    await house.until_state("crash", State.STARTING)
+    assert not report(house).ready
+    assert [(one.name, one.state, one.health) for one in report(house).processes] == [
+        ("web", State.RUNNING, "healthy"),
+        ("crash", State.STARTING, "unhealthy"),
+    ]
+    assert not file(house).exists()
+
+
+@pytest.mark.parametrize("mode", ["all_running", "all_healthy"])
+async def test_one_of_two_instances_is_not_enough(build: Build, mode: str) -> None:
+    script = "[ $CBOX_INIT_INSTANCE_INDEX = 0 ] || exit 1; exec sleep 1000"
+    web = f"web: {{command: [sh, -c, '{script}'], scale: 2, restart_delay: 1000s}}"
+    house = build(config(web, f"mode: {mode}"))
+    await house.until(lambda: house.instance("web", 1).next_restart_at)
+    assert house.state("web") is State.RUNNING
+    assert not report(house).ready
