@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GLOBAL: Final = (
-    *("health_check_interval", "health_check_strict", "process_start_timeout", "process_stop_timeout"),
+    "process_stop_timeout",
     "autotune_memory_threshold",
     *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout", "log_multiline_max_lines"),
     *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
@@ -30,7 +30,6 @@ _GLOBAL: Final = (
 )
 _HOOKS: Final = ("pre-start", "post-start", "pre-stop", "post-stop")
 _PROCESS: Final = (
-    "health_check",
     *("shutdown.pre_stop_hook", "shutdown.post_stop_hook"),
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
     *("logging.filters", "logging.files"),

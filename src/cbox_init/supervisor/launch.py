@@ -74,20 +74,26 @@ class Launch:
             self._identity = resolve(self._config.user, self._config.group)
         return self._identity
 
+    def environment(self, index: int) -> dict[str, str]:
+        """The environment of the instance ``index``. Raises SpawnError when its user cannot be had."""
+        variables = self.variables(index)
+        own = self._config.env
+        if self._has_references:
+            known = {**self._environ, **variables}
+            own = {key: expand_instance(value, known) for key, value in own.items()}
+        return {**self._environ, **_of_user(self.identity()), **own, **variables}
+
     def request(self, index: int, *, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
         """What to spawn for the instance ``index``. Raises SpawnError when its user cannot be had."""
         config = self._config
         identity = self.identity()
-        variables = self.variables(index)
-        command, own = config.command, config.env
+        command = config.command
         if self._has_references:
-            known = {**self._environ, **variables}
+            known = {**self._environ, **self.variables(index)}
             command = tuple(expand_instance(word, known) for word in command)
-            own = {key: expand_instance(value, known) for key, value in own.items()}
-        env = {**self._environ, **_of_user(identity), **own, **variables}
         return SpawnRequest(
             argv=command,
-            env=env,
+            env=self.environment(index),
             cwd=config.working_dir,
             identity=identity,
             stdout_fd=stdout_fd,
