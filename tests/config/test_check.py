@@ -202,8 +202,7 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     """
     last = read(text).problems[-1]
     assert last.message == (
-        "read, but not acted on yet: global.audit_enabled, processes.web.health_check,"
-        " processes.job.logging.redaction"
+        "read, but not acted on yet: global.audit_enabled, processes.job.logging.redaction"
     )
     assert last.severity is Severity.WARNING
 

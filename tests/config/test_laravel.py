@@ -39,9 +39,8 @@ def test_what_it_is_told() -> None:
     ]
     assert {problem.severity for problem in loaded.problems} == {Severity.WARNING}
     assert loaded.problems[-1].message == (
-        "read, but not acted on yet: global.metrics_enabled, hooks.pre-start, processes.php-fpm.health_check,"
-        " processes.nginx.health_check, processes.horizon.shutdown.pre_stop_hook,"
-        " processes.queue-default.logging.redaction"
+        "read, but not acted on yet: global.metrics_enabled, hooks.pre-start,"
+        " processes.horizon.shutdown.pre_stop_hook, processes.queue-default.logging.redaction"
     )
 
 

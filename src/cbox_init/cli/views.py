@@ -116,7 +116,7 @@ def _to_milliseconds(timestamp: str) -> str:
 
 def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
     notes = [instance.reason] if instance.reason else []
-    if not isinstance(instance.health, UnsetType):
+    if not notes and not isinstance(instance.health, UnsetType):
         notes.append(_health(instance.health))
     if not isinstance(instance.restart_reasons, UnsetType):
         unhealthy = instance.restart_reasons.get("health_check", 0)

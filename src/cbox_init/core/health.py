@@ -83,14 +83,24 @@ class Health(Struct, frozen=True, kw_only=True):
         if self.state is HealthState.UNHEALTHY:
             return f"unhealthy after {_failures(self.failures)}{why}" if self.failures else "unhealthy"
         if self.late:
-            return f"not healthy {self.rules.start_timeout_s:g} s after its first check{why}"
+            return f"not healthy {start_limit_s(self.rules):g} s after its first check{why}"
         return None
 
 
 def begin(rules: HealthRules, *, now: float) -> Health:
     """The health of an instance that starts now."""
-    limit_s = rules.start_timeout_s
-    return Health(rules=rules, healthy_by=now + rules.initial_delay_s + limit_s if limit_s else None)
+    if not rules.start_timeout_s:
+        return Health(rules=rules, healthy_by=None)
+    return Health(rules=rules, healthy_by=now + rules.initial_delay_s + start_limit_s(rules))
+
+
+def start_limit_s(rules: HealthRules) -> float:
+    """How long after its first check an instance may take to get healthy.
+
+    Never less than ``success_threshold`` checks take: what is well from the first moment is not late.
+    """
+    least_s = rules.timeout_s + rules.period_s * (_FIRST_SPREAD + 1.5 * (rules.success_threshold - 1))
+    return max(rules.start_timeout_s, least_s)
 
 
 def after(health: Health, result: CheckResult) -> Health:
