@@ -22,8 +22,10 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules
 
-#: The part of a period over which the first checks of instances that start together are spread.
+#: The first checks of instances that start together are spread over this part of the period, and no longer
+#: than so many seconds: somebody may be waiting for them.
 _FIRST_SPREAD = 0.1
+_FIRST_SPREAD_S = 1.0
 
 
 class HealthState(StrEnum):
@@ -99,7 +101,7 @@ def start_limit_s(rules: HealthRules) -> float:
 
     Never less than ``success_threshold`` checks take: what is well from the first moment is not late.
     """
-    least_s = rules.timeout_s + rules.period_s * (_FIRST_SPREAD + 1.5 * (rules.success_threshold - 1))
+    least_s = rules.timeout_s + _first_spread_s(rules) + 1.5 * rules.period_s * (rules.success_threshold - 1)
     return max(rules.start_timeout_s, least_s)
 
 
@@ -145,7 +147,7 @@ def spread(instance_id: str) -> float:
 
 def first_check_at(rules: HealthRules, place: float, *, up_at: float) -> float:
     """When an instance that started at ``up_at`` is checked first: soon after its initial delay."""
-    return up_at + rules.initial_delay_s + _FIRST_SPREAD * place * rules.period_s
+    return up_at + rules.initial_delay_s + place * _first_spread_s(rules)
 
 
 def next_check_at(rules: HealthRules, place: float, *, up_at: float, began_at: float, now: float) -> float:
@@ -159,6 +161,10 @@ def next_check_at(rules: HealthRules, place: float, *, up_at: float, began_at: f
     origin = up_at + rules.initial_delay_s + place * period
     earliest = max(began_at + period / 2, now)
     return max(earliest, origin + math.ceil((earliest - origin) / period) * period)
+
+
+def _first_spread_s(rules: HealthRules) -> float:
+    return min(_FIRST_SPREAD * rules.period_s, _FIRST_SPREAD_S)
 
 
 def _failures(count: int) -> str:

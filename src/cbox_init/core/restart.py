@@ -41,6 +41,11 @@ class Ending(Struct, frozen=True):
         return self.exit_code == 0 and not self.unhealthy
 
     @property
+    def status(self) -> int:
+        """Its exit code, but never 0 for a failure: what the daemon ends with, when it ends for this."""
+        return self.exit_code or int(not self.success)
+
+    @property
     def cause(self) -> Cause:
         """What a restart that follows is counted as."""
         if self.unhealthy:

@@ -158,7 +158,7 @@ class ManagedProcess:
     @property
     def last_end(self) -> tuple[float, int] | None:
         """Monotonic time and exit code of its latest end."""
-        ends = [(i.ended_at, i.ending.exit_code) for i in self._instances.observed.values() if i.ending]
+        ends = [(i.ended_at, i.ending.status) for i in self._instances.observed.values() if i.ending]
         return max(ends, default=None)
 
     def status(self) -> ProcessStatus:
