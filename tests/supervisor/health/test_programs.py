@@ -26,7 +26,7 @@ async def test_nginx_in_front_waits_for_redis(build: Build, tmp_path: Path) -> N
         f"fastcgi_temp_path {tmp_path}/c; uwsgi_temp_path {tmp_path}/d; scgi_temp_path {tmp_path}/e;\n"
         f"server {{ listen 127.0.0.1:{web}; location /health {{ return 200 'all is well'; }} }} }}\n"
     )
-    quick = {"initial_delay": "20ms", "period": "100ms"}
+    quick = {"initial_delay": "20ms", "period": "100ms", "timeout": "300ms"}
     config = {
         "processes": {
             "nginx": {
@@ -38,7 +38,7 @@ async def test_nginx_in_front_waits_for_redis(build: Build, tmp_path: Path) -> N
             "redis": {
                 "command": ["redis-server", "--port", str(redis), "--save", "", "--dir", str(tmp_path)],
                 "restart_delay": "1ms",
-                "health_check": {**quick, "port": redis, "timeout": "200ms"},
+                "health_check": {**quick, "port": redis},
             },
             "ping": {
                 "command": ["sleep", "1000"],
