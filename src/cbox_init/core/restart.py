@@ -18,7 +18,7 @@ _LARGEST_DOUBLING = 62
 
 
 class Cause(StrEnum):
-    """Why an instance was restarted (SPEC 2.5)."""
+    """Why an instance was restarted."""
 
     MANUAL = "manual"
     CRASH = "crash"

@@ -28,16 +28,19 @@ _LOOP_COMES_S = 0.02
 
 
 class Watch:
-    """The checks of one run of an instance: a task while one is under way, nothing between them."""
+    """The checks of one run of an instance: a task while one is under way, nothing between them.
+
+    ``probe`` is made for the first check: children start before asyncio is imported, which probes need.
+    """
 
     __slots__ = ("began_at", "index", "over", "pid", "place", "probe", "task", "up_at")
 
-    def __init__(self, index: int, pid: int, *, up_at: float, place: float, probe: Probe) -> None:
+    def __init__(self, index: int, pid: int, *, up_at: float, place: float) -> None:
         self.index = index
         self.pid = pid
         self.up_at = up_at
         self.place = place
-        self.probe = probe
+        self.probe: Probe | None = None
         self.began_at = 0.0
         self.over = False
         self.task: Task[None] | None = None
@@ -121,7 +124,6 @@ class HealthMonitor:
             instance.pid,
             up_at=instance.up_at,
             place=spread(instance_id(self._name, instance.index)),
-            probe=self._probes.of(instance.index),
         )
         self._watches[instance.index] = watch
         self._plan(watch, first_check_at(self._rules, watch.place, up_at=watch.up_at))
@@ -136,6 +138,8 @@ class HealthMonitor:
         watch.task = loop.create_task(self._check(watch))
 
     async def _check(self, watch: Watch) -> None:
+        if watch.probe is None:
+            watch.probe = self._probes.of(watch.index)
         try:
             reason = await self._outcome(watch.probe)
         finally:
