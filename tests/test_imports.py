@@ -135,7 +135,7 @@ main()
     config = tmp_path / "cbox-init.yaml"
     config.write_text(
         f"global: {{api_socket: {tmp_path}/s}}\n"
-        "processes: {web: {command: ['true'], health_check: {url: 'http://localhost:1/', initial_delay: 0}}}\n"
+        "processes: {web: {command: ['true'], health_check: {url: 'http://a:1/', initial_delay: 0}}}\n"
     )
     done = subprocess.run([sys.executable, "-c", script, config], capture_output=True, text=True, timeout=30)
     assert "LOOP True" in done.stderr.splitlines(), done.stderr
