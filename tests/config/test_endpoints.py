@@ -25,11 +25,15 @@ def test_addresses(text: str, endpoint: Endpoint, shown: str) -> None:
     assert str(endpoint) == shown
 
 
-@pytest.mark.parametrize(
-    "text", ["", "db", "db:", "db:0", "db:65536", "db:http", "db:-1", "db:\u0663", "a:1:"]
-)
+@pytest.mark.parametrize("text", ["", "db", "db:", "db:0", "db:65536", "db:http", "db:-1", "db:\u0663"])
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="port"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["::1:80", "a:1:2", "user@db:1", "[db:1", "a b:1"])
+def test_what_is_no_host(text: str) -> None:
+    with pytest.raises(ValueError, match="is no host"):
         parse_address(text)
 
 

@@ -85,7 +85,15 @@ def parse_url(text: str) -> Url:
 
 
 def _host(text: str) -> str:
-    return text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    """A name or address, of IPv6 without its brackets; what is no host raises ValueError."""
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+        wrong = "[]/@"
+    else:
+        wrong = "[]/@:%"
+    if any(letter in wrong or letter.isspace() for letter in text):
+        raise ValueError(f"{text!r} is no host; an IPv6 address stands in brackets")
+    return text
 
 
 def _port(text: str) -> int:
