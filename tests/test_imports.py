@@ -131,3 +131,48 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
     loaded = loaded_at_the_loop(tmp_path, EVERYTHING.replace("PORT", str(port)))
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert "cbox_init.supervisor.readiness" in loaded
+
+
+def test_checks_of_http_without_tls_need_no_ssl_and_no_checks_need_nothing() -> None:
+    script = """
+import sys
+from cbox_init.imports import without
+with without("ssl"):
+    import asyncio
+import cbox_init.daemon
+assert "cbox_init.supervisor.health.monitor" not in sys.modules
+assert "httptools" not in sys.modules
+import cbox_init.supervisor.health.monitor
+assert "httptools" not in sys.modules
+import cbox_init.supervisor.health.http, cbox_init.supervisor.health.tcp, cbox_init.supervisor.health.command
+print(sorted({"ssl", "httpx", "urllib", "http", "email", "anyio"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_health_check_does_not_bring_the_event_loop_forward(tmp_path: Path) -> None:
+    """asyncio is imported by the daemon, after the first children and without ssl."""
+    script = """
+import sys
+sys.argv = ["cbox-init", "-c", sys.argv[1]]
+
+class AtTheLoop:
+    def find_spec(self, name, path=None, target=None):
+        if name == "asyncio":
+            import os, traceback
+            callers = [frame.name for frame in traceback.extract_stack()]
+            print("LOOP", "_new_event_loop" in callers, file=sys.stderr, flush=True)
+            os._exit(0)
+
+sys.meta_path.insert(0, AtTheLoop())
+from cbox_init.__main__ import main
+main()
+"""
+    config = tmp_path / "cbox-init.yaml"
+    config.write_text(
+        f"global: {{api_socket: {tmp_path}/s}}\n"
+        "processes: {web: {command: ['true'], health_check: {url: 'http://a:1/', initial_delay: 0}}}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, config], capture_output=True, text=True, timeout=30)
+    assert "LOOP True" in done.stderr.splitlines(), done.stderr

@@ -3,6 +3,7 @@
     CboxError
     ├── ConfigError            the configuration cannot be used; carries every problem found
     ├── SpawnError             a child could not be started; carries the reason and a shell's exit code
+    ├── CheckFailed            a health check: the instance is not well, or cannot be asked
     ├── ListenError            a port or socket of the API cannot be had
     ├── RequestRefused         a command that cannot be taken
     │   ├── UnknownProcess     no process of that name
@@ -50,6 +51,10 @@ class SpawnError(CboxError):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class CheckFailed(CboxError):
+    """A health check has failed; the message is the reason."""
 
 
 class ListenError(CboxError):

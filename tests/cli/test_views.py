@@ -120,6 +120,28 @@ def test_status() -> None:
     ]
 
 
+def test_status_shows_health() -> None:
+    well = {"status": "healthy", "ready": True, "consecutive_failures": 0, "last_result": "success"}
+    slow = {"status": "starting", "ready": False, "consecutive_failures": 2, "reason": "a:1: refused"}
+    entry = process(
+        instance(
+            0, health={**well, "latency_ms": 1.234}, restart_count=3, restart_reasons={"health_check": 2}
+        ),
+        instance(1, health=slow),
+        instance(2, health={"status": "starting", "ready": False, "consecutive_failures": 0}),
+        instance(
+            3, health={**slow, "status": "unhealthy"}, reason="unhealthy after 3 failed checks in a row"
+        ),
+    )
+    notes = [line.split("2m3s    ")[1][10:] for line in text(status_lines(entry, NOW)) if "  web-" in line]
+    assert notes == [
+        "healthy, checked in 1.2 ms, restarted 2x by its health check",
+        "starting, 2 failed: a:1: refused",
+        "starting",
+        "unhealthy after 3 failed checks in a row",
+    ]
+
+
 def test_status_of_a_process_that_waits() -> None:
     lines = text(status_lines(process(state="starting", desired_scale=1, waiting_for=["db", "cache"]), NOW))
     assert "Waits for: db, cache" in lines

@@ -33,6 +33,9 @@ TWO = process(instance(0), instance(1))
 RUN = process(instance(0, id="web-run-1"), type="scheduled", scale=0, desired_scale=0)
 SCHEDULED = process(type="scheduled", state="scheduled", scale=0, desired_scale=0)
 PAUSED = process(type="scheduled", state="paused", wanted=False, scale=0, desired_scale=0)
+NOT_YET = {"status": "starting", "ready": False, "consecutive_failures": 1}
+NEVER = {**NOT_YET, "overdue": True}
+WELL = {"status": "healthy", "ready": True, "consecutive_failures": 0}
 BLOCKED = process(state="failed", desired_scale=1, reason="db is not ready after 5 m")
 
 
@@ -73,6 +76,22 @@ BLOCKED = process(state="failed", desired_scale=1, reason="db is not ready after
         (Goal("scale", UP, 0), process(instance(0, "stopping"), wanted=False, desired_scale=0), False, None),
         (Goal("scale", UP, 0), process(wanted=False), True, None),
         (Goal("scale", DOWN, 1), DOWN, True, None),
+        (Goal("start", DOWN), process(instance(health=NOT_YET)), False, None),
+        (Goal("start", DOWN), process(instance(health=WELL)), True, None),
+        (Goal("start", DOWN), process(instance(health=NEVER, reason="refused")), True, "web-0: refused"),
+        (Goal("restart", TWO), process(instance(pid=2000, health=NOT_YET), instance(1)), False, None),
+        (
+            Goal("restart", TWO),
+            process(instance(pid=2000, health=NEVER, reason="refused"), instance(1)),
+            True,
+            "web-0: refused",
+        ),
+        (
+            Goal("restart", process(instance(health=NEVER))),
+            process(instance(health=NEVER)),
+            False,
+            None,
+        ),
     ],
 )
 def test_judge(goal: Goal, now: ProcessEntry, over: bool, failure: str | None) -> None:

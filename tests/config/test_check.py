@@ -42,6 +42,10 @@ def process(keys: str, more: str = "") -> str:
             "type exec needs it",
         ),
         (process("health_check: {}"), "processes.web.health_check.address", "type tcp needs it"),
+        (process("health_check: {address: web}"), "processes.web.health_check.address", "'web' has no port"),
+        (process("health_check: {port: 99999}"), "processes.web.health_check.address", "'99999' is no port"),
+        (process("health_check: {url: '/up'}"), "processes.web.health_check.url", "does not begin with http"),
+        (process("health_check: {url: 'http://'}"), "processes.web.health_check.url", "it names no host"),
         (
             process("shutdown: {pre_stop_hook: {}}"),
             "processes.web.shutdown.pre_stop_hook.command",
@@ -202,8 +206,7 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     """
     last = read(text).problems[-1]
     assert last.message == (
-        "read, but not acted on yet: global.audit_enabled, processes.web.health_check,"
-        " processes.job.logging.redaction"
+        "read, but not acted on yet: global.audit_enabled, processes.job.logging.redaction"
     )
     assert last.severity is Severity.WARNING
 

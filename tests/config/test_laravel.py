@@ -39,8 +39,7 @@ def test_what_it_is_told() -> None:
     ]
     assert {problem.severity for problem in loaded.problems} == {Severity.WARNING}
     assert loaded.problems[-1].message == (
-        "read, but not acted on yet: global.metrics_enabled, processes.php-fpm.health_check,"
-        " processes.nginx.health_check, processes.queue-default.logging.redaction"
+        "read, but not acted on yet: global.metrics_enabled, processes.queue-default.logging.redaction"
     )
 
 

@@ -54,6 +54,18 @@ def test_the_new_key_counts(read: Read, both: str, attribute: str, value: object
     assert fields_ == [f"processes.web.health_check.{warned}"]
 
 
+def test_the_period_of_all_is_that_of_a_check_that_names_none(read: Read) -> None:
+    text = """
+        global: {health_check_interval: 7}
+        processes:
+          web: {command: a, health_check: {port: 1}}
+          own: {command: a, health_check: {port: 1, period: 3}}
+    """
+    config = config_of(read(text))
+    rules = [config.health_rules(name) for name in ("web", "own")]
+    assert [one and one.period_s for one in rules] == [7.0, 3.0]
+
+
 def test_an_address_with_a_url_and_a_port(read: Read) -> None:
     check, warned = health(read, "address: 'http://a', port: 80")
     assert (check.url, check.address) == ("http://a", "127.0.0.1:80")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from cbox_init.config.model import RestartPolicyName, ShutdownMode
-from cbox_init.config.rules import RestartRules, StopRules
+from cbox_init.config.model import HealthCheckMode, RestartPolicyName, ShutdownMode
+from cbox_init.config.rules import HealthRules, RestartRules, StopRules
 from cbox_init.core.decide import Desired
+from cbox_init.core.health import CheckResult, Health, after, begin, overdue
 from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.restart import Ending
 from cbox_init.core.states import State
@@ -48,6 +49,45 @@ def stop_rules(timeout_s: float = 10.0, *, pre_stop: bool = False, post_stop_s: 
     )
 
 
+def health_rules(
+    mode: HealthCheckMode = HealthCheckMode.BOTH,
+    *,
+    initial_delay_s: float = 1.0,
+    period_s: float = 2.0,
+    failure_threshold: int = 3,
+    success_threshold: int = 1,
+    start_timeout_s: float = 30.0,
+    strict: bool = False,
+) -> HealthRules:
+    return HealthRules(
+        liveness=mode is not HealthCheckMode.READINESS,
+        readiness=mode is not HealthCheckMode.LIVENESS,
+        initial_delay_s=initial_delay_s,
+        period_s=period_s,
+        timeout_s=1.0,
+        failure_threshold=failure_threshold,
+        success_threshold=success_threshold,
+        start_timeout_s=start_timeout_s,
+        strict=strict,
+    )
+
+
+def good(unix: float = 0.0) -> CheckResult:
+    return CheckResult(unix=unix, latency_s=0.001)
+
+
+def bad(unix: float = 0.0, reason: str = "refused") -> CheckResult:
+    return CheckResult(unix=unix, latency_s=0.001, reason=reason)
+
+
+def health(*results: CheckResult, rules: HealthRules | None = None, late: bool = False) -> Health:
+    """What these results, from the start on, add up to."""
+    state = begin(rules or health_rules(), now=NOW - 5)
+    for result in results:
+        state = after(state, result)
+    return overdue(state) if late else state
+
+
 def want(scale: int, *, generation: int = 0, starts: int = 0) -> Desired:
     return Desired(run=True, scale=scale, generation=generation, starts=starts)
 
@@ -60,7 +100,14 @@ def idle(index: int = 0, *, generation: int = 0) -> Instance:
     return Instance(index=index, generation=generation)
 
 
-def running(index: int = 0, *, generation: int = 0, starts: int = 0, attempts: int = 0) -> Instance:
+def running(
+    index: int = 0,
+    *,
+    generation: int = 0,
+    starts: int = 0,
+    attempts: int = 0,
+    health: Health | None = None,
+) -> Instance:
     return Instance(
         index=index,
         phase=Phase.RUNNING,
@@ -71,6 +118,7 @@ def running(index: int = 0, *, generation: int = 0, starts: int = 0, attempts: i
         generation=generation,
         starts=starts,
         attempts=attempts,
+        health=health,
     )
 
 

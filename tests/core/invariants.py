@@ -12,7 +12,7 @@ from cbox_init.core.summary import ended_for_good, has_settled, is_ready, proces
 from tests.core.world import Descendants, World
 
 if TYPE_CHECKING:
-    from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
 
 #: What rounding may add to a time.
 ROUNDING_S = 1e-6
@@ -22,9 +22,15 @@ class CheckedWorld(World):
     """A world that fails when an invariant does."""
 
     def __init__(
-        self, restart_rules: RestartRules, stop_rules: StopRules, *, scale: int, oneshot: bool = False
+        self,
+        restart_rules: RestartRules,
+        stop_rules: StopRules,
+        *,
+        scale: int,
+        oneshot: bool = False,
+        health_rules: HealthRules | None = None,
     ) -> None:
-        super().__init__(restart_rules, stop_rules, scale=scale, oneshot=oneshot)
+        super().__init__(restart_rules, stop_rules, scale=scale, oneshot=oneshot, health_rules=health_rules)
         self._wanted_then: dict[int, int] = {}
         self._restarts: dict[int, int] = {}
         self._budget_used: dict[int, int] = {}
@@ -66,6 +72,7 @@ class CheckedWorld(World):
         restarts = self._restarts.get(index, 0) + (again and (by_policy or restarted))
         self._restarts[index] = restarts
         assert self.instances[index].restart_count == restarts, "restart_count counts the successors"
+        assert sum(self.instances[index].restart_causes.values()) == restarts, "each has its reason"
         self._check_number_alive()
 
     def signal(self, index: int) -> None:
@@ -82,6 +89,22 @@ class CheckedWorld(World):
         if index < self.wanted:
             self._check_replacement(index)
         super().tell_to_stop(index)
+
+    def end_unhealthy(self, index: int) -> None:
+        rules, health = self.health_rules, self.instances[index].health
+        assert rules and health
+        assert rules.liveness, "ended by a check that is for readiness"
+        too_often = health.failures >= rules.failure_threshold
+        assert too_often or (rules.strict and health.late)
+        self._seen_to_end[index] = next(self._moments)
+        super().end_unhealthy(index)
+
+    def note_late(self, index: int) -> None:
+        rules, before = self.health_rules, self.instances[index]
+        assert rules and before.health
+        assert not before.health.was_healthy
+        assert self.now >= before.up_at + rules.initial_delay_s + rules.start_timeout_s - ROUNDING_S
+        super().note_late(index)
 
     def forget(self, index: int) -> None:
         assert index >= self.desired.scale, "forgotten, and not scaled away"
@@ -120,6 +143,7 @@ class CheckedWorld(World):
         for instance in self.instances.values():
             if instance.phase is Phase.RUNNING:
                 assert failed or instance.generation == desired.generation, "an old instance was left"
+                assert instance.ready
             else:
                 assert instance.phase is Phase.ENDED
                 assert self._seen_to_end[instance.index] > self._last_start, "a start was lost"
@@ -194,6 +218,8 @@ class CheckedWorld(World):
         for other in range(self.wanted):
             assert self.instances[other].phase in (Phase.RUNNING, Phase.ENDED)
             assert self.instances[other].state is not State.FAILED
+            if self.instances[other].generation == self.desired.generation and other != index:
+                assert self.instances[other].ready or self.instances[other].phase is Phase.ENDED
 
     def _check_summary(self) -> None:
         desired, instances = self.desired, self.instances.values()
@@ -204,13 +230,25 @@ class CheckedWorld(World):
         if not self.wanted:
             assert state is (State.STOPPING if self.lives else State.STOPPED)
         if not self.oneshot:
-            assert is_ready(desired, instances, oneshot=False) == (0 < len(up) == self.wanted)
+            ready = [index for index in up if self.instances[index].ready]
+            assert is_ready(desired, instances, oneshot=False) == (0 < len(ready) == self.wanted)
         if ended_for_good(desired, instances):
             assert not self.lives
             assert self.decide() == []
         if not blocked:
             ending = any(instance.phase is Phase.STOPPING for instance in instances)
-            assert has_settled(desired, instances) is not ending
+            assert has_settled(desired, instances) is not (ending or self._waits_for_ready())
+
+    def _waits_for_ready(self) -> bool:
+        """Whether a restart waits for nothing but new instances that may get ready yet."""
+        if not self.wanted:
+            return False
+        wanted = [one for index, one in self.instances.items() if index < self.wanted]
+        new = [one for one in wanted if one.generation == self.desired.generation]
+        if len(new) == len(wanted) or all(one.phase is not Phase.RUNNING for one in wanted if one not in new):
+            return False
+        stuck = [one for one in new if not one.ready and not (one.health and one.health.settling)]
+        return all(one.phase is Phase.ENDED and one.state is not State.FAILED for one in stuck)
 
     def _is_up(self, index: int) -> bool:
         instance = self.instances.get(index)

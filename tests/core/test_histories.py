@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from cbox_init.config.model import RestartPolicyName
-from cbox_init.core.instance import KILL_AGAIN_S, Phase
-from tests.core.cases import restart_rules, stop_rules
+from cbox_init.config.model import HealthCheckMode, RestartPolicyName
+from cbox_init.core.instance import KILL_AGAIN_S
+from cbox_init.core.summary import is_ready
+from tests.core.cases import health_rules, restart_rules, stop_rules
 from tests.core.invariants import ROUNDING_S, CheckedWorld
 from tests.core.world import Breed, Descendants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cbox_init.config.rules import HealthRules
     from cbox_init.core.decide import Action
+    from cbox_init.core.instance import Instance
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 many = settings(deadline=None, max_examples=100_000 if THOROUGH else 1200)
@@ -68,8 +72,25 @@ breeds = st.builds(
     stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     descendants=st.sampled_from(Descendants),
     hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
+    healthy_after_s=st.sampled_from([0.0, 0.0, 3.0, 40.0, inf]),
+    sick_after_s=st.sampled_from([inf, inf, 8.0]),
+)
+rules_of_health = st.one_of(
+    st.none(),
+    st.builds(
+        health_rules,
+        st.sampled_from(HealthCheckMode),
+        initial_delay_s=st.sampled_from([0.0, 1.0, 5.0]),
+        period_s=st.sampled_from([4.0, 20.0]),
+        failure_threshold=st.integers(1, 3),
+        success_threshold=st.integers(1, 2),
+        start_timeout_s=st.sampled_from([0.0, 4.0, 30.0]),
+        strict=st.booleans(),
+    ),
 )
 histories = histories_of(
+    step("sicken", st.integers(0, MOST_INSTANCES)),
+    step("heal"),
     step("start"),
     step("stop"),
     step("restart"),
@@ -103,6 +124,7 @@ def worlds(draw: st.DrawFn) -> CheckedWorld:
         ),
         scale=draw(st.integers(0, 1 if oneshot else MOST_INSTANCES)),
         oneshot=oneshot,
+        health_rules=draw(rules_of_health),
     )
 
 
@@ -113,9 +135,11 @@ def test_whatever_happens(world: CheckedWorld, history: History) -> None:
     world.calm_down()
     world.advance(LONG_S)
     world.check_quiet()
-    quiet = dict(world.instances)
+    quiet = {index: _without_health(one) for index, one in world.instances.items()}
     world.advance(LONG_S)
-    assert world.instances == quiet, "it does not stay as it was commanded"
+    assert {index: _without_health(one) for index, one in world.instances.items()} == quiet, (
+        "it does not stay as it was commanded"
+    )
 
     world.stop()
     world.advance(world.longest_stop_s + 2 * KILL_AGAIN_S)
@@ -133,13 +157,18 @@ def test_a_stop_always_ends(world: CheckedWorld, history: History) -> None:
     world.check_quiet()
 
 
+def _without_health(instance: Instance) -> Instance:
+    """Results go on coming while nothing else changes."""
+    return replace(instance, health=None)
+
+
 class HealthyWorld(CheckedWorld):
-    """Nothing in it fails; a restart takes at most one instance down at a time."""
+    """Nothing in it fails; a restart takes at most one instance out of ready at a time."""
 
     def carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             super().carry_out([action])
-            down = [one for one in self.instances.values() if one.phase is not Phase.RUNNING]
+            down = [one for one in self.instances.values() if not one.ready]
             assert len(down) <= 1 or not self._began
 
     _began = False
@@ -148,6 +177,7 @@ class HealthyWorld(CheckedWorld):
         """From now on all of it stays up."""
         self.start()
         self.look()
+        self.advance(LONG_S)
         self._began = True
 
 
@@ -158,6 +188,19 @@ healthy_breeds = st.builds(
     stop_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     descendants=st.sampled_from(Descendants),
     hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
+    healthy_after_s=st.sampled_from([0.0, 0.0, 3.0, 12.0]),
+    sick_after_s=st.just(inf),
+)
+slow_to_fail = st.one_of(
+    st.none(),
+    st.builds(
+        health_rules,
+        st.sampled_from(HealthCheckMode),
+        initial_delay_s=st.sampled_from([0.0, 1.0]),
+        period_s=st.just(10.0),
+        failure_threshold=st.just(8),
+        success_threshold=st.integers(1, 3),
+    ),
 )
 harmless_histories = histories_of(
     step("restart"),
@@ -173,19 +216,64 @@ harmless_histories = histories_of(
     scale=st.integers(1, 6),
     first=healthy_breeds,
     timeout_s=st.sampled_from([0.0, 1.0, 10.0]),
+    checks=slow_to_fail,
     history=harmless_histories,
 )
 @many
 def test_a_restart_takes_one_healthy_instance_down_at_a_time(
-    scale: int, first: Breed, timeout_s: float, history: History
+    scale: int, first: Breed, timeout_s: float, checks: HealthRules | None, history: History
 ) -> None:
-    world = HealthyWorld(restart_rules(), stop_rules(timeout_s), scale=scale)
+    world = HealthyWorld(restart_rules(), stop_rules(timeout_s), scale=scale, health_rules=checks)
     world.breeds(first)
     world.begin()
     play(world, history)
     world.advance(LONG_S)
     restarts = world.desired.generation
-    assert all(one.phase is Phase.RUNNING for one in world.instances.values())
+    assert all(one.ready for one in world.instances.values())
     assert all(one.generation == restarts for one in world.instances.values())
     assert all((one.restart_count > 0) == (restarts > 0) for one in world.instances.values())
     assert all(one.restart_count <= restarts for one in world.instances.values())
+
+
+class Dependent(CheckedWorld):
+    """Depends on another world being ready."""
+
+    def __init__(self, dependency: CheckedWorld) -> None:
+        super().__init__(restart_rules(), stop_rules(), scale=1)
+        self._dependency = dependency
+
+    @property
+    def dependency_ready(self) -> bool:
+        return is_ready(self._dependency.desired, self._dependency.instances.values(), oneshot=False)
+
+    def look_at_gate(self) -> None:
+        self.waiting_for = () if self.dependency_ready else ("db",)
+        super().look_at_gate()
+
+    def spawn(self, index: int) -> None:
+        if index not in self.instances:
+            assert self.dependency_ready, "started before what it depends on was ready"
+        super().spawn(index)
+
+
+@given(checks=rules_of_health, scale=st.integers(1, 3), history=histories)
+@many
+def test_a_dependent_starts_when_its_dependency_is_ready_and_not_before(
+    checks: HealthRules | None, scale: int, history: History
+) -> None:
+    db = CheckedWorld(restart_rules(max_attempts=0), stop_rules(), scale=scale, health_rules=checks)
+    web = Dependent(db)
+    web.waiting_for = ("db",)
+    web.start()
+    web.look()
+    assert not web.instances
+    for burst in history:
+        play(db, [burst])
+        web.advance(max(0.0, db.now - web.now))
+        web.look()
+    db.calm_down()
+    db.start()
+    db.scale(1)
+    db.advance(LONG_S)
+    web.look()
+    assert web.instances

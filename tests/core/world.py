@@ -13,14 +13,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cbox_init.core import gate as gates
 from cbox_init.core import instance as transitions
-from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Signal, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import (
+    Action,
+    Desired,
+    EndUnhealthy,
+    Forget,
+    Kill,
+    NoteLate,
+    Rest,
+    Signal,
+    Spawn,
+    Stop,
+    Wait,
+    decide,
+)
+from cbox_init.core.health import CheckResult, first_check_at, next_check_at, shows_change, spread
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
 from cbox_init.core.restart import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
 
 #: One decision may lead to another, but each look comes to an end within so many.
 MOST_ROUNDS = 6
@@ -46,6 +60,8 @@ class Breed(NamedTuple):
     stop_takes_s: float = 0.0
     descendants: Descendants = Descendants.NONE
     hook_takes_s: float = 0.0
+    healthy_after_s: float = 0.0
+    sick_after_s: float = inf
 
 
 class Life:
@@ -64,6 +80,17 @@ class Life:
         self.ending_since = inf
         self.hook_ends_at = inf
         self.in_hook = self.tidied = False
+        self.began_at = now
+        self.check_at = inf
+
+    def healthy(self, now: float) -> bool:
+        return self.breed.healthy_after_s <= now - self.began_at < self.breed.sick_after_s
+
+    def sickens(self, now: float) -> None:
+        self.breed = self.breed._replace(sick_after_s=now - self.began_at)
+
+    def heals(self) -> None:
+        self.breed = self.breed._replace(healthy_after_s=0.0, sick_after_s=inf)
 
     def told(self, now: float) -> None:
         """The stop signal: to the whole group."""
@@ -108,8 +135,15 @@ class World:
     """A process under supervision. Commands and exits are seen in the next ``look``."""
 
     def __init__(
-        self, restart_rules: RestartRules, stop_rules: StopRules, *, scale: int, oneshot: bool = False
+        self,
+        restart_rules: RestartRules,
+        stop_rules: StopRules,
+        *,
+        scale: int,
+        oneshot: bool = False,
+        health_rules: HealthRules | None = None,
     ) -> None:
+        self.health_rules = health_rules
         self.restart_rules = restart_rules
         self.stop_rules = stop_rules
         self.oneshot = oneshot
@@ -124,7 +158,7 @@ class World:
         self.clearing: set[int] = set()
         self.look_at = inf
         self._last_pid = 0
-        self._made_of = f"{restart_rules}, {stop_rules}, scale={scale}, oneshot={oneshot}"
+        self._made_of = f"{restart_rules}, {stop_rules}, scale={scale}, {oneshot=}, {health_rules=}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._made_of})"
@@ -182,6 +216,7 @@ class World:
         self.breed = Breed()
         self.depends(())
         for life in self.lives.values():
+            life.heals()
             if life.main_alive and life.ending_since == inf:
                 life.main_ends_at = inf
 
@@ -191,6 +226,44 @@ class World:
         if mains:
             mains[nth % len(mains)].exits(exit_code, self.now)
             self.reap()
+
+    def sicken(self, nth: int) -> None:
+        """The checks of the ``nth`` of those that live fail from now on."""
+        lives = list(self.lives.values())
+        if lives:
+            lives[nth % len(lives)].sickens(self.now)
+
+    def heal(self) -> None:
+        """From now on the checks of all that live succeed."""
+        for life in self.lives.values():
+            life.heals()
+
+    def check_health(self) -> None:
+        """Take in the checks that are due; the loop looks when somebody may have to act."""
+        for life in self.lives.values():
+            if life.check_at > self.now:
+                continue
+            before = self.instances[life.index]
+            if not life.main_alive or before.phase is not Phase.RUNNING:
+                life.check_at = inf
+                continue
+            assert self.health_rules and before.health
+            reason = None if life.healthy(self.now) else "refused"
+            result = CheckResult(unix=self.now, latency_s=0.0, reason=reason)
+            instance = self.instances[life.index] = transitions.checked(before, result)
+            life.check_at = next_check_at(
+                self.health_rules,
+                self.place(life.index),
+                up_at=before.up_at,
+                began_at=self.now,
+                now=self.now,
+            )
+            assert instance.health
+            if shows_change(before.health, instance.health):
+                self.look_at = self.now
+
+    def place(self, index: int) -> float:
+        return spread(f"web-{index}")
 
     def reap(self) -> None:
         """Take in who has ended until now."""
@@ -218,12 +291,15 @@ class World:
         end = self.now + seconds
         for _ in range(MOST_LOOKS):
             ends_at = min((life.next_end_at for life in self.lives.values()), default=inf)
-            at = min(ends_at, self.look_at)
+            checks_at = min((life.check_at for life in self.lives.values()), default=inf)
+            at = min(ends_at, checks_at, self.look_at)
             if at > end:
                 break
             self.now = max(self.now, at)
             self.reap()
-            self.look()
+            self.check_health()
+            if self.look_at <= self.now:
+                self.look()
         else:
             raise AssertionError("a busy loop")
         self.now = end
@@ -260,6 +336,10 @@ class World:
                     self.tell_to_stop(index)
                 case Signal(index):
                     self.signal(index)
+                case EndUnhealthy(index):
+                    self.end_unhealthy(index)
+                case NoteLate(index):
+                    self.note_late(index)
                 case Kill(index):
                     self.kill(index)
                 case Rest(index):
@@ -291,8 +371,15 @@ class World:
         self._last_pid += 1
         self.lives[index] = Life(index, self._last_pid, self.breed, self.now)
         self.instances[index] = transitions.spawned(
-            before, pid=self._last_pid, now=self.now, unix=self.now, lineage=lineage
+            before,
+            pid=self._last_pid,
+            now=self.now,
+            unix=self.now,
+            lineage=lineage,
+            health=self.health_rules,
         )
+        if self.health_rules:
+            self.lives[index].check_at = first_check_at(self.health_rules, self.place(index), up_at=self.now)
 
     def tell_to_stop(self, index: int) -> None:
         before = self.instances[index]
@@ -313,6 +400,15 @@ class World:
         self.instances[index] = transitions.killed(self.instances[index], now=self.now)
         self.lives[index].hook_killed(self.now)
         self.lives[index].killed(self.now)
+
+    def end_unhealthy(self, index: int) -> None:
+        self.instances[index] = transitions.condemned(
+            self.instances[index], now=self.now, lineage=self.desired.lineage, rules=self.stop_rules
+        )
+        self.lives[index].told(self.now)
+
+    def note_late(self, index: int) -> None:
+        self.instances[index] = transitions.found_late(self.instances[index])
 
     def forget(self, index: int) -> None:
         assert index not in self.lives, "forgotten while it lives"

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
+HEALTH_STATES = ("starting", "healthy", "unhealthy")
 LEVELS = ("debug", "info", "warn", "error")
 
 State = Annotated[
@@ -58,6 +59,28 @@ class ErrorReply(Struct, frozen=True):
     details: tuple[str, ...] | UnsetType = UNSET
 
 
+class HealthEntry(Struct, frozen=True, kw_only=True):
+    """What the health checks of an instance have shown since its start."""
+
+    status: Annotated[
+        str,
+        Meta(
+            description="starting until the first thresholds are reached.",
+            extra_json_schema={"enum": list(HEALTH_STATES)},
+        ),
+    ]
+    ready: Annotated[bool, Meta(description="True when its mode is liveness, or it is healthy.")]
+    consecutive_failures: Count
+    overdue: (
+        Annotated[bool, Meta(description="True when it has not become healthy in process_start_timeout.")]
+        | UnsetType
+    ) = UNSET
+    last_check: Annotated[float, Meta(ge=0, description="Unix seconds of its end.")] | UnsetType = UNSET
+    last_result: Annotated[str, Meta(extra_json_schema={"enum": ["success", "failure"]})] | UnsetType = UNSET
+    latency_ms: Annotated[float, Meta(ge=0, description="How long the last check took.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Why the last check failed.")] | UnsetType = UNSET
+
+
 class InstanceEntry(Struct, frozen=True, kw_only=True):
     """One instance of a process, or one run of a schedule. ``pid`` is 0 when it is not alive."""
 
@@ -71,11 +94,15 @@ class InstanceEntry(Struct, frozen=True, kw_only=True):
     memory_percent: Annotated[float, Meta(ge=0, description="Of the memory that the container may use.")]
     next_restart_at: Annotated[float, Meta(description="Unix seconds.")] | UnsetType = UNSET
     exit_code: Annotated[int, Meta(description="Of its last end.")] | UnsetType = UNSET
-    reason: Annotated[str, Meta(description="Why it does not run.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Why it does not run, or is not healthy.")] | UnsetType = UNSET
     last_output: (
         Annotated[tuple[str, ...], Meta(description="Of one that has failed: its last lines, oldest first.")]
         | UnsetType
     ) = UNSET
+    restart_reasons: (
+        Annotated[dict[str, Count], Meta(description="The restarts, counted by their reason.")] | UnsetType
+    ) = UNSET
+    health: HealthEntry | UnsetType = UNSET
 
 
 class ProcessEntry(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from cbox_init.api.schemas import (
+    HealthEntry,
     InstanceEntry,
     LogEntry,
     ProcessEntry,
@@ -21,6 +22,7 @@ from cbox_init.telemetry.figures import total
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cbox_init.core.health import Health
     from cbox_init.logs.record import Record
     from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
@@ -124,6 +126,27 @@ def _instance_entry(status: InstanceStatus, figure: Figure) -> InstanceEntry:
         exit_code=UNSET if status.exit_code is None else status.exit_code,
         reason=status.reason or UNSET,
         last_output=status.last_output or UNSET,
+        restart_reasons={str(cause): count for cause, count in status.restart_causes.items()} or UNSET,
+        health=UNSET if status.health is None else _health_entry(status.health),
+    )
+
+
+def _health_entry(health: Health) -> HealthEntry:
+    last = health.last
+    entry = HealthEntry(
+        status=health.state,
+        ready=health.ready,
+        consecutive_failures=health.failures,
+        overdue=True if health.late else UNSET,
+    )
+    if last is None:
+        return entry
+    return replace(
+        entry,
+        last_check=round(last.unix, 3),
+        last_result="success" if last.reason is None else "failure",
+        latency_ms=round(last.latency_s * 1000, 3),
+        reason=last.reason or UNSET,
     )
 
 

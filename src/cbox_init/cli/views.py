@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UnsetType
+
 from cbox_init.cli.table import Cell, table_lines
 from cbox_init.cli.words import percent, size, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.client import InstanceEntry, LogEntry, ProcessEntry
+    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, ProcessEntry
 
 LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
 
@@ -114,6 +116,11 @@ def _to_milliseconds(timestamp: str) -> str:
 
 def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
     notes = [instance.reason] if instance.reason else []
+    if not notes and not isinstance(instance.health, UnsetType):
+        notes.append(_health(instance.health))
+    if not isinstance(instance.restart_reasons, UnsetType):
+        unhealthy = instance.restart_reasons.get("health_check", 0)
+        notes += [f"restarted {unhealthy}x by its health check"] if unhealthy else []
     if isinstance(instance.next_restart_at, float):
         notes.append(f"restart in {uptime(instance.next_restart_at - now)}")
     return [
@@ -124,6 +131,16 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
         Cell(str(instance.restart_count)),
         Cell(", ".join(notes)),
     ]
+
+
+def _health(health: HealthEntry) -> str:
+    """The state and the last check, such as "healthy, checked in 1.2 ms"."""
+    words = health.status
+    if isinstance(health.latency_ms, float | int) and health.last_result == "success":
+        return f"{words}, checked in {health.latency_ms:.1f} ms"
+    if health.consecutive_failures:
+        words = f"{words}, {health.consecutive_failures} failed"
+    return f"{words}: {health.reason}" if health.reason else words
 
 
 def _labelled(label: str, cell: Cell) -> list[Cell]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from msgspec import UnsetType
+
 from cbox_init.errors import ClientError
 
 if TYPE_CHECKING:
@@ -81,10 +83,10 @@ def wait_for(client: Client, goal: Goal, timeout_s: float) -> ProcessEntry:
 
 
 def _up(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
-    """Every instance that is wanted runs (of a oneshot: has completed); after a restart none is old."""
+    """Every wanted instance runs and is ready (of a oneshot: has completed); after a restart none is old."""
     old = _living(goal.before) if goal.command == "restart" else set()
     if old & _living(now):
-        return _PENDING
+        return _stuck(now, old) or _PENDING
     stale = {_end(one) for one in goal.before.instances} if age_s < STALE_S else set()
     finals = ("completed",) if now.type == "oneshot" else ("running", "completed", "stopped")
     for instance in now.instances:
@@ -93,10 +95,20 @@ def _up(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
     for instance in now.instances:
         if instance.state == "failed":
             return _failed(f"{instance.id}: {instance.reason or 'it failed'}")
+    if stuck := _stuck(now, set()):
+        return stuck
     if now.state == "failed":
         return _failed(now.reason or "it failed")
-    up = sum(1 for instance in now.instances if instance.state in finals)
+    up = sum(1 for instance in now.instances if instance.state in finals and _ready(instance))
     return _DONE if up == len(now.instances) == now.desired_scale else _PENDING
+
+
+def _stuck(now: ProcessEntry, old: set[tuple[str, int, int]]) -> Outcome | None:
+    """A new instance does not get ready, and a restart has stopped there."""
+    for instance in now.instances:
+        if instance.state == "running" and _life(instance) not in old and _overdue(instance):
+            return _failed(f"{instance.id}: {instance.reason or 'it does not get healthy'}")
+    return None
 
 
 def _gone(now: ProcessEntry) -> Outcome:
@@ -109,7 +121,20 @@ def _failed(reason: str) -> Outcome:
 
 def _living(entry: ProcessEntry) -> set[tuple[str, int, int]]:
     """The processes that live: a pid alone may come back."""
-    return {(one.id, one.pid, one.started_at) for one in entry.instances if one.pid}
+    return {_life(one) for one in entry.instances if one.pid}
+
+
+def _life(one: InstanceEntry) -> tuple[str, int, int]:
+    return (one.id, one.pid, one.started_at)
+
+
+def _ready(one: InstanceEntry) -> bool:
+    """Whether its health check, if it has one, says that it may get work."""
+    return isinstance(one.health, UnsetType) or one.health.ready
+
+
+def _overdue(one: InstanceEntry) -> bool:
+    return not isinstance(one.health, UnsetType) and not one.health.ready and one.health.overdue is True
 
 
 def _end(one: InstanceEntry) -> tuple[str, str, int, int, int | None]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from cbox_init.api.schemas import (
     ActionReply,
     Health,
+    HealthEntry,
     InstanceEntry,
     LogEntry,
     LogList,
@@ -42,6 +43,7 @@ __all__ = [
     "ClientError",
     "DaemonUnreachable",
     "Health",
+    "HealthEntry",
     "InstanceEntry",
     "Level",
     "LogEntry",

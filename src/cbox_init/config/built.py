@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _GLOBAL: Final = (
-    *("health_check_interval", "health_check_strict", "process_start_timeout", "process_stop_timeout"),
+    "process_stop_timeout",
     "autotune_memory_threshold",
     *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout", "log_multiline_max_lines"),
     *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
@@ -28,7 +28,6 @@ _GLOBAL: Final = (
     *("oneshot_history_max_entries", "oneshot_history_max_age"),
 )
 _PROCESS: Final = (
-    "health_check",
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
     *("logging.filters", "logging.files"),
     "max_memory_mb",

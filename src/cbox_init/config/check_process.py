@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.config.endpoints import parse_address, parse_url
 from cbox_init.config.model import HealthCheckType, HeartbeatConfig, ProcessType, RestartPolicyName
 from cbox_init.config.scalars import format_duration
 
@@ -48,6 +49,12 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
     if process.heartbeat is not None:
         _check_heartbeat(process.heartbeat, (*path, "heartbeat"), report)
     if process.health_check is not None:
+        if process.schedule:
+            report.warning(
+                (*path, "health_check"),
+                "runs of a schedule are not checked, they end by themselves",
+                "remove it",
+            )
         _check_health(process.health_check, (*path, "health_check"), report)
 
 
@@ -198,3 +205,13 @@ def _check_health(check: HealthCheckConfig, path: Path, report: Report) -> None:
         report.missing(
             (*path, key), f"a check of type {check.type} needs it", "add it, or choose another type"
         )
+        return
+    try:
+        # What holds a variable of the instance is known only then.
+        if check.type is HealthCheckType.HTTP and "${" not in (check.url or ""):
+            parse_url(check.url or "")
+        elif check.type is HealthCheckType.TCP and "${" not in (check.address or ""):
+            parse_address(check.address or "")
+    except ValueError as fault:
+        mend = "write http://HOST:PORT/PATH" if key == "url" else "write HOST:PORT"
+        report.error((*path, key), f"cannot be used: {fault}", mend)

@@ -63,16 +63,19 @@ def _process(process: ProcessConfig, global_: GlobalConfig) -> ProcessConfig:
         stdout=stdout,
         stderr=stderr,
         logging=replace(process.logging, stdout=stdout, stderr=stderr),
-        health_check=_health_check(process.health_check),
+        health_check=_health_check(process.health_check, global_),
     )
 
 
-def _health_check(check: HealthCheckConfig | None) -> HealthCheckConfig | None:
-    """With the type that its keys imply, where it names none."""
-    if check is None or check.type is not None:
-        return check
+def _health_check(check: HealthCheckConfig | None, global_: GlobalConfig) -> HealthCheckConfig | None:
+    """With the type that its keys imply and the period of all, where it names none."""
+    if check is None:
+        return None
+    period = global_.health_check_interval if check.period is None else check.period
+    return replace(check, type=check.type or _implied_type(check), period=period)
+
+
+def _implied_type(check: HealthCheckConfig) -> HealthCheckType:
     if check.url is not None:
-        return replace(check, type=HealthCheckType.HTTP)
-    if check.command:
-        return replace(check, type=HealthCheckType.EXEC)
-    return replace(check, type=HealthCheckType.TCP)
+        return HealthCheckType.HTTP
+    return HealthCheckType.EXEC if check.command else HealthCheckType.TCP

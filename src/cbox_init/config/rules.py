@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import Struct
 
-from cbox_init.config.model.enums import ProcessType, RestartPolicyName, ShutdownMode
+from cbox_init.config.model.enums import HealthCheckMode, ProcessType, RestartPolicyName, ShutdownMode
 
 if TYPE_CHECKING:
     from cbox_init.config.model.global_ import GlobalConfig
@@ -50,6 +50,24 @@ class StopRules(Struct, frozen=True, kw_only=True):
     mode: ShutdownMode
     pre_stop: bool = False
     post_stop_s: float = 0.0
+
+
+class HealthRules(Struct, frozen=True, kw_only=True):
+    """When an instance is checked, and what the results mean.
+
+    ``start_timeout_s`` is how long after its first check it may take to get healthy, 0 for ever; with
+    ``strict`` an instance whose liveness counts is ended then.
+    """
+
+    liveness: bool
+    readiness: bool
+    initial_delay_s: float
+    period_s: float
+    timeout_s: float
+    failure_threshold: int
+    success_threshold: int
+    start_timeout_s: float
+    strict: bool
 
 
 def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules:
@@ -98,6 +116,24 @@ def stop_rules(global_: GlobalConfig, process: ProcessConfig) -> StopRules:
 def longest_s(hook: HookConfig) -> float:
     """The longest that a hook takes, with all its tries."""
     return (hook.retry + 1) * (hook.timeout + HOOK_KILL_S) + hook.retry * hook.retry_delay
+
+
+def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules | None:
+    """The health rules of ``process``, None when it has no check."""
+    check = process.health_check
+    if check is None:
+        return None
+    return HealthRules(
+        liveness=check.mode is not HealthCheckMode.READINESS,
+        readiness=check.mode is not HealthCheckMode.LIVENESS,
+        initial_delay_s=check.initial_delay,
+        period_s=_first(check.period, global_.health_check_interval),
+        timeout_s=check.timeout,
+        failure_threshold=check.failure_threshold,
+        success_threshold=check.success_threshold,
+        start_timeout_s=global_.process_start_timeout,
+        strict=global_.health_check_strict,
+    )
 
 
 def signal_number(name: str) -> int:

@@ -51,6 +51,18 @@ class Signal(Struct, frozen=True):
     index: int
 
 
+class EndUnhealthy(Struct, frozen=True):
+    """Tell the instance to end, for it is unhealthy; the restart policy says what follows."""
+
+    index: int
+
+
+class NoteLate(Struct, frozen=True):
+    """The instance has not become healthy in the time that a start has."""
+
+    index: int
+
+
 class Kill(Struct, frozen=True):
     """End what is left of the instance at once."""
 
@@ -75,7 +87,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | Signal | Kill | Rest | Forget | Wait
+Action = Spawn | Stop | Signal | EndUnhealthy | NoteLate | Kill | Rest | Forget | Wait
 
 
 def decide(
@@ -85,7 +97,8 @@ def decide(
 
     Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
     while dependencies are not ready. Instances are replaced one after another: the next old one is told to
-    stop when every other is up again, and its successor may start.
+    stop when every other is up again and ready, and its successor may start. Old ones that are not ready go
+    first: nobody misses them.
     """
     wanted = desired.scale if desired.run else 0
     plan = _Plan(desired, now)
@@ -103,7 +116,7 @@ def decide(
     if may_spawn:
         actions += [Spawn(index) for index in sorted(plan.spawns)]
         if plan.outdated and not plan.held_up and not plan.spawns:
-            actions.append(Stop(min(plan.outdated)))
+            actions.append(Stop(min(plan.outdated)[1]))
     if plan.deadlines:
         actions.append(Wait(min(plan.deadlines)))
     return actions
@@ -140,7 +153,7 @@ class _Plan:
         self.actions: list[Action] = []
         self.spawns: list[int] = []
         self.deadlines: list[float] = []
-        self.outdated: list[int] = []
+        self.outdated: list[tuple[bool, int]] = []
         self.kept = 0
         self.held_up = False
 
@@ -157,14 +170,30 @@ class _Plan:
         self.kept += 1
         phase = instance.phase
         if phase is Phase.RUNNING:
-            if instance.generation < self.desired.generation:
-                self.outdated.append(instance.index)
+            self._keep_running(instance)
         elif phase is not Phase.STOPPING and self._due(instance):
             self.spawns.append(instance.index)
         else:
             self.held_up |= instance.holds_up
             if phase is Phase.WAITING:
                 self.deadlines.append(instance.due_at)
+
+    def _keep_running(self, instance: Instance) -> None:
+        health = instance.health
+        if health is not None:
+            if health.fatal:
+                self.actions.append(EndUnhealthy(instance.index))
+                self.held_up = True
+                return
+            if health.settling and health.healthy_by is not None:
+                if health.healthy_by <= self.now:
+                    self.actions.append(NoteLate(instance.index))
+                else:
+                    self.deadlines.append(health.healthy_by)
+        if instance.generation < self.desired.generation:
+            self.outdated.append((instance.ready, instance.index))
+        else:
+            self.held_up |= instance.holds_up
 
     def end(self, instance: Instance) -> None:
         """An instance that should not run."""

@@ -16,15 +16,18 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
-from cbox_init.core.restart import Again, after_exit
+from cbox_init.core import health as checks
+from cbox_init.core.restart import Again, Cause, Ending, after_exit
 from cbox_init.core.states import State
 
 if TYPE_CHECKING:
-    from cbox_init.config.rules import RestartRules, StopRules
-    from cbox_init.core.restart import Ending
+    from collections.abc import Mapping
+
+    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.core.health import CheckResult, Health
 
 #: Seconds between two kills of an instance that a kill has not ended: what it forked meanwhile gets the next.
 KILL_AGAIN_S = 1.0
@@ -54,8 +57,10 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     ``generation`` and ``starts`` are those of the desired state that it was last spawned under (``starts``
     also: that its main process ended under); ``attempts`` the restarts used of the budget; ``asked`` whether
-    a command is ending it; ``ending`` how its main process ended, when it has. ``signal_at`` is when the stop
-    signal goes out that its pre-stop hook holds back, None when nothing holds it back.
+    a command is ending it, ``unhealthy`` whether its failed checks are; ``ending`` how its main process
+    ended, when it has; ``health`` what the checks of its present run have shown, when it has any.
+    ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
+    it back.
     """
 
     index: int
@@ -67,16 +72,19 @@ class Instance(Struct, frozen=True, kw_only=True):
     started_unix: float = 0.0
     spawned_before: bool = False
     restart_count: int = 0
+    restart_causes: Mapping[Cause, int] = field(default_factory=dict)
     attempts: int = 0
     due_at: float = 0.0
     asked: bool = False
     signal_at: float | None = None
+    unhealthy: bool = False
     kill_at: float = 0.0
     killed: bool = False
     outcome: State = State.STOPPED
     ending: Ending | None = None
     ended_at: float = 0.0
     reason: str | None = None
+    health: Health | None = None
 
     @property
     def alive(self) -> bool:
@@ -84,11 +92,25 @@ class Instance(Struct, frozen=True, kw_only=True):
         return self.phase in (Phase.RUNNING, Phase.STOPPING)
 
     @property
+    def ready(self) -> bool:
+        """Whether it may get work: it runs, and its readiness check, if it has one, says so."""
+        return self.phase is Phase.RUNNING and (self.health is None or self.health.ready)
+
+    @property
     def holds_up(self) -> bool:
-        """Whether a rollout waits for it: it goes down, waits to come up, or has failed."""
+        """Whether a rollout waits for it: it goes down, waits to come up or to be ready, or has failed."""
+        if self.phase is Phase.RUNNING:
+            return not self.ready
         if self.phase is Phase.ENDED:
             return self.outcome is State.FAILED
         return self.phase in (Phase.STOPPING, Phase.WAITING)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it runs and is not ready, and nobody can say that it will be."""
+        if self.phase is not Phase.RUNNING or self.health is None:
+            return False
+        return not self.health.ready and not self.health.settling
 
     def behind(self, lineage: Lineage) -> bool:
         """Whether a start or a restart was asked for that it has not answered."""
@@ -116,10 +138,24 @@ class Lineage(Struct, frozen=True):
     starts: int
 
 
-def spawned(instance: Instance, *, pid: int, now: float, unix: float, lineage: Lineage) -> Instance:
-    """Its main process runs."""
+def spawned(
+    instance: Instance,
+    *,
+    pid: int,
+    now: float,
+    unix: float,
+    lineage: Lineage,
+    health: HealthRules | None = None,
+) -> Instance:
+    """Its main process runs; from now on it is checked by the rules ``health``, when it has any."""
     return replace(
-        _tried(instance, lineage), phase=Phase.RUNNING, pid=pid, up_at=now, started_unix=unix, ending=None
+        _tried(instance, lineage),
+        phase=Phase.RUNNING,
+        pid=pid,
+        up_at=now,
+        started_unix=unix,
+        ending=None,
+        health=None if health is None else checks.begin(health, now=now),
     )
 
 
@@ -137,13 +173,20 @@ def _tried(instance: Instance, lineage: Lineage) -> Instance:
     It is a restart when the restart policy or a restart command brings it back. A start of what was stopped
     or given up is none.
     """
-    again = instance.phase is Phase.WAITING or instance.generation < lineage.generation
+    restarted = instance.generation < lineage.generation
+    again = instance.spawned_before and (restarted or instance.phase is Phase.WAITING)
+    causes = instance.restart_causes
+    if again:
+        ending = instance.ending
+        cause = Cause.MANUAL if restarted or ending is None else ending.cause
+        causes = {**causes, cause: causes.get(cause, 0) + 1}
     return replace(
         instance,
         generation=lineage.generation,
         starts=lineage.starts,
         spawned_before=True,
-        restart_count=instance.restart_count + (again and instance.spawned_before),
+        restart_count=instance.restart_count + again,
+        restart_causes=causes,
         attempts=0 if instance.behind(lineage) else instance.attempts,
         reason=None,
     )
@@ -185,6 +228,36 @@ def tidying(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     return replace(instance, signal_at=None, kill_at=now + rules.post_stop_s)
 
 
+def checked(instance: Instance, result: CheckResult) -> Instance:
+    """A check has ended."""
+    assert instance.health is not None
+    return replace(instance, health=checks.after(instance.health, result))
+
+
+def found_late(instance: Instance) -> Instance:
+    """It has not become healthy in the time that a start has."""
+    assert instance.health is not None
+    return replace(instance, health=checks.overdue(instance.health))
+
+
+def condemned(instance: Instance, *, now: float, lineage: Lineage, rules: StopRules) -> Instance:
+    """It is ended as by a command, for it is unhealthy; what follows is what follows a crash.
+
+    A start that was asked for until now is answered by its having run.
+    """
+    assert instance.health is not None
+    return replace(
+        instance,
+        phase=Phase.STOPPING,
+        asked=False,
+        unhealthy=True,
+        starts=lineage.starts,
+        kill_at=now + rules.timeout_s,
+        killed=False,
+        reason=instance.health.reason,
+    )
+
+
 def killed(instance: Instance, *, now: float) -> Instance:
     """It was sent the kill signal."""
     return replace(instance, killed=True, kill_at=now + KILL_AGAIN_S)
@@ -192,6 +265,8 @@ def killed(instance: Instance, *, now: float) -> Instance:
 
 def main_exited(instance: Instance, ending: Ending, *, now: float) -> Instance:
     """Its main process has ended; whether others are left is not known yet."""
+    if instance.unhealthy:
+        ending = Ending(ending.exit_code, instance.reason or ending.reason, unhealthy=True)
     return replace(instance, pid=0, ending=ending, ended_at=now)
 
 
@@ -218,17 +293,7 @@ def gone(instance: Instance, *, now: float, lineage: Lineage, rules: RestartRule
 
 def rested(instance: Instance) -> Instance:
     """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
-    return replace(
-        instance,
-        phase=Phase.IDLE,
-        pid=0,
-        asked=False,
-        signal_at=None,
-        killed=False,
-        attempts=0,
-        due_at=0.0,
-        reason=None,
-    )
+    return replace(_settled(instance), phase=Phase.IDLE, attempts=0, due_at=0.0, reason=None)
 
 
 def _ended_by_itself(
@@ -243,7 +308,7 @@ def _ended_by_itself(
         uptime_s=instance.ended_at - instance.up_at,
         ending=ending,
     )
-    settled = replace(instance, pid=0, asked=False, killed=False)
+    settled = _settled(instance)
     if isinstance(verdict, Again):
         return replace(
             settled,
@@ -253,3 +318,8 @@ def _ended_by_itself(
             reason=ending.reason,
         )
     return replace(settled, phase=Phase.ENDED, outcome=verdict.state, reason=verdict.reason)
+
+
+def _settled(instance: Instance) -> Instance:
+    """Nothing of it lives."""
+    return replace(instance, pid=0, asked=False, signal_at=None, killed=False, unhealthy=False, health=None)

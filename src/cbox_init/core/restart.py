@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,15 +17,40 @@ if TYPE_CHECKING:
 _LARGEST_DOUBLING = 62
 
 
+class Cause(StrEnum):
+    """Why an instance was restarted."""
+
+    MANUAL = "manual"
+    CRASH = "crash"
+    NORMAL_EXIT = "normal_exit"
+    HEALTH_CHECK = "health_check"
+
+
 class Ending(Struct, frozen=True):
-    """How an instance ended: its exit code as a shell reports it, and the same in words."""
+    """How an instance ended: its exit code as a shell reports it, and the same in words.
+
+    ``unhealthy``: it was ended since its checks failed. That is a failure whatever its exit code.
+    """
 
     exit_code: int
     reason: str
+    unhealthy: bool = False
 
     @property
     def success(self) -> bool:
-        return self.exit_code == 0
+        return self.exit_code == 0 and not self.unhealthy
+
+    @property
+    def status(self) -> int:
+        """Its exit code, but never 0 for a failure: what the daemon ends with, when it ends for this."""
+        return self.exit_code or int(not self.success)
+
+    @property
+    def cause(self) -> Cause:
+        """What a restart that follows is counted as."""
+        if self.unhealthy:
+            return Cause.HEALTH_CHECK
+        return Cause.NORMAL_EXIT if self.success else Cause.CRASH
 
 
 class Again(Struct, frozen=True):

@@ -38,20 +38,24 @@ def process_state(
 
 
 def is_ready(desired: Desired, instances: Collection[Instance], *, oneshot: bool) -> bool:
-    """Whether what depends on this process may start: all its instances run, or the oneshot has completed."""
+    """Whether what depends on this process may start: all of it is ready, or the oneshot has completed.
+
+    An instance without a readiness check is ready when it runs.
+    """
     wanted = [instance for instance in instances if instance.index < desired.scale]
     if not desired.run or desired.scale == 0 or len(wanted) < desired.scale:
         return oneshot and _completed(wanted)
     if oneshot:
         return _completed(wanted)
-    return all(instance.phase is Phase.RUNNING for instance in wanted)
+    return all(instance.ready for instance in wanted)
 
 
 def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
     """Whether a command has had its effect, or an instance that cannot be had stands in its way.
 
     Then every wanted instance runs, waits for its next try or has ended, and no other is left. Instances
-    that a restart has still to replace do not count when one that waits or has failed holds up the rollout.
+    that a restart has still to replace do not count when one that waits, has failed or does not get ready
+    holds up the rollout. For readiness alone nothing waits here: who wants to know reads it.
     """
     if not desired.run:
         return not any(instance.alive for instance in instances)
@@ -63,8 +67,12 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
         if instance.index >= desired.scale or instance.phase in (Phase.IDLE, Phase.STOPPING):
             return False
         if instance.phase is Phase.RUNNING:
-            outdated |= instance.generation < lineage.generation
-        elif instance.behind(lineage):
+            if instance.generation < lineage.generation:
+                outdated = True
+            else:
+                held_up |= instance.stuck
+            continue
+        if instance.behind(lineage):
             return False
         held_up |= instance.holds_up
     return held_up or not outdated

@@ -46,6 +46,11 @@ class Agenda:
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
 
+    @property
+    def loop(self) -> AbstractEventLoop | None:
+        """The event loop that gives the turns; None before there is one."""
+        return self._loop
+
     def wake(self, looker: Looker) -> None:
         """It gets a look soon: in this turn when one is under way, else in the next."""
         self._due[looker] = None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
-from cbox_init.core.decide import Action, Forget, Kill, Rest, Signal, Spawn, Stop
+from cbox_init.core.decide import Action, EndUnhealthy, Forget, Kill, NoteLate, Rest, Signal, Spawn, Stop
+from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Lineage, Phase
 from cbox_init.core.restart import Ending
 from cbox_init.core.states import State
@@ -19,7 +20,8 @@ from cbox_init.supervisor.live import Live, spawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.core.health import CheckResult, Health
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
@@ -41,6 +43,7 @@ class Instances:
         *,
         restart_rules: RestartRules,
         stop_rules: StopRules,
+        health_rules: HealthRules | None = None,
         runtime: Runtime,
         log: ProcessLog,
         on_exit: Callable[[], None],
@@ -50,6 +53,7 @@ class Instances:
         self._config = config
         self._restart_rules = restart_rules
         self._stop_rules = stop_rules
+        self._health_rules = health_rules
         self._runtime = runtime
         self._log = log
         self._on_exit = on_exit
@@ -102,6 +106,10 @@ class Instances:
                 self._stop(index)
             case Signal(index):
                 self._signal(index)
+            case EndUnhealthy(index):
+                self._end_unhealthy(index, lineage)
+            case NoteLate(index):
+                self._note_late(index)
             case Kill(index):
                 self._kill(index)
             case Rest(index):
@@ -149,6 +157,7 @@ class Instances:
             now=self._runtime.now(),
             unix=self._runtime.unix(),
             lineage=lineage,
+            health=self._health_rules,
         )
         self._observed[index] = after
         self._runtime.log.info(
@@ -203,6 +212,12 @@ class Instances:
             self._observed[index], now=self._runtime.now(), rules=self._stop_rules
         )
 
+    def _end_unhealthy(self, index: int, lineage: Lineage) -> None:
+        self._observed[index] = transitions.condemned(
+            self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._stop_rules
+        )
+        self._send_stop_signal(self._lives[index])
+
     def _send_stop_signal(self, live: Live) -> None:
         main_only = self._stop_rules.mode is ShutdownMode.MAIN
         tell = live.signal_main if main_only else live.signal_group
@@ -213,6 +228,45 @@ class Instances:
                 instance_id=live.id,
                 pid=live.pid,
                 error="no permission to signal it: it runs as another user; give the daemon CAP_KILL",
+            )
+
+    def checked(self, index: int, pid: int, result: CheckResult) -> bool:
+        """A health check of the run with this pid has ended: whether that changes more than its figures."""
+        before = self._observed.get(index)
+        if before is None or before.phase is not Phase.RUNNING or before.pid != pid or not before.health:
+            return False
+        after = self._observed[index] = transitions.checked(before, result)
+        assert after.health
+        if before.health.state is not after.health.state:
+            self._tell_health(index, after.health)
+        return shows_change(before.health, after.health)
+
+    def _note_late(self, index: int) -> None:
+        after = self._observed[index] = transitions.found_late(self._observed[index])
+        assert after.health
+        if after.health.state is HealthState.STARTING:
+            self._runtime.log.warn(
+                "Process instance is not healthy in time",
+                process=self._name,
+                instance_id=self._lives[index].id,
+                pid=after.pid,
+                error=after.health.reason,
+            )
+
+    def _tell_health(self, index: int, health: Health) -> None:
+        live = self._lives[index]
+        if health.state is HealthState.HEALTHY:
+            self._runtime.log.info(
+                "Process marked as healthy", process=self._name, instance_id=live.id, pid=live.pid
+            )
+        else:
+            self._runtime.log.warn(
+                "Process marked as unhealthy",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+                failures=health.failures,
+                error=health.last.reason if health.last else None,
             )
 
     def _kill(self, index: int) -> None:
@@ -238,7 +292,7 @@ class Instances:
         self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
         log = self._runtime.log
-        told = before.phase is Phase.STOPPING and before.asked
+        told = before.phase is Phase.STOPPING and (before.asked or before.unhealthy)
         if told or ending.success:
             log.info(
                 "Process instance stopped" if told else "Process instance exited",

@@ -29,12 +29,11 @@ class Live:
     SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
     """
 
-    __slots__ = ("_group_told", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+    __slots__ = ("_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
 
     def __init__(self, runtime: Runtime, *, name: str, index: int, pid: int, capture: Capture) -> None:
         self._runtime = runtime
         self._main_ended = False
-        self._group_told = False
         self._told: set[Stray] = set()
         self.index = index
         self.id = name
@@ -64,19 +63,18 @@ class Live:
         """Tell the main process and those that stayed with it; False when we are not permitted to."""
         if self._main_ended:
             return True
-        self._group_told = True
         told = signal_group(self.pid, signum)
         signal_group(self.pid, SIGCONT)
         # A main process that has gone over to another group has left nobody here.
         return told or self.signal_main(signum)
 
     def signal_rest(self, signum: int) -> None:
-        """Tell what the main process left, each but once: a second signal makes some give up their work."""
-        untold = [
-            stray
-            for stray in self._strays()
-            if stray not in self._told and not (self._group_told and stray.pgid == self.pid)
-        ]
+        """Tell what the main process left, each but once, also those that were told with their group.
+
+        A signal that comes between a shell's fork and its exec is lost to the child: the shell's own handler
+        takes it. Who was told twice has lost its main process, and has nothing left to wait for.
+        """
+        untold = [stray for stray in self._strays() if stray not in self._told]
         self._told.update(untold)
         signal_strays(untold, signum)
         signal_strays(untold, SIGCONT)

@@ -13,10 +13,12 @@ from cbox_init.supervisor.instances import Instances
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
-    from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
     from cbox_init.core.gate import Gate
+    from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
     from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.health.monitor import HealthMonitor
     from cbox_init.supervisor.runtime import Runtime
 
 
@@ -28,6 +30,9 @@ class Surroundings(Protocol):
 
     def changed(self, process: ManagedProcess) -> None:
         """Something that a status shows has changed."""
+
+    def refreshed(self) -> None:
+        """Figures that a status shows have changed, and nothing that anybody has to act on."""
 
 
 class ManagedProcess:
@@ -44,6 +49,7 @@ class ManagedProcess:
         *,
         restart_rules: RestartRules,
         stop_rules: StopRules,
+        health_rules: HealthRules | None,
         scale_limit: int,
         dependency_timeout_s: float,
         runtime: Runtime,
@@ -65,10 +71,18 @@ class ManagedProcess:
             config,
             restart_rules=restart_rules,
             stop_rules=stop_rules,
+            health_rules=health_rules,
             runtime=runtime,
             log=log,
             on_exit=self._exit_seen,
         )
+        self._health: HealthMonitor | None = None
+        if health_rules is not None:
+            from cbox_init.supervisor.health.monitor import HealthMonitor
+
+            self._health = HealthMonitor(
+                name, config, rules=health_rules, runtime=runtime, on_result=self._checked
+            )
         self._status: ProcessStatus | None = None
 
     # -- commands: at once, only the desired state -----------------------------------------------------
@@ -97,6 +111,11 @@ class ManagedProcess:
         """It should not run, and what lives of it ends without a grace period."""
         self._want(run=False)
         self._instances.kill_all()
+
+    def end_checks(self) -> None:
+        """Its health no longer matters: the daemon ends."""
+        if self._health is not None:
+            self._health.close()
 
     # -- what the others ask ---------------------------------------------------------------------------
 
@@ -140,7 +159,7 @@ class ManagedProcess:
     @property
     def last_end(self) -> tuple[float, int] | None:
         """Monotonic time and exit code of its latest end."""
-        ends = [(i.ended_at, i.ending.exit_code) for i in self._instances.observed.values() if i.ending]
+        ends = [(i.ended_at, i.ending.status) for i in self._instances.observed.values() if i.ending]
         return max(ends, default=None)
 
     @property
@@ -192,6 +211,8 @@ class ManagedProcess:
             if time.monotonic() >= stop_at:
                 wait = 0.0  # the rest in the next turn
                 break
+        if self._health is not None:
+            self._health.follow(self._instances.observed)
         if changed:
             self._changed()
         deadline = self._gate.deadline if self.desired.run else None
@@ -238,6 +259,14 @@ class ManagedProcess:
     def _exit_seen(self) -> None:
         self._changed()
         self._wake()
+
+    def _checked(self, index: int, pid: int, result: CheckResult) -> None:
+        if self._instances.checked(index, pid, result):
+            self._changed()
+            self._wake()
+        else:
+            self._status = None
+            self._surroundings.refreshed()
 
     def _wake(self) -> None:
         self._runtime.agenda.wake(self)

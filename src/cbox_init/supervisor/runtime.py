@@ -69,6 +69,10 @@ class Runtime:
         orphaned = self._search().get(instance, ())
         return [*left_group(pid), *(stray for stray in orphaned if stray.pgid != pid)]
 
+    def group_left(self, pid: int) -> Sequence[Stray]:
+        """What is left in the process group of a child of ours that has been reaped."""
+        return [stray for stray in self.orphans() if stray.pgid == pid]
+
     def orphans(self) -> Sequence[Stray]:
         """Every process that we have inherited."""
         return [stray for family in self._search().values() for stray in family]

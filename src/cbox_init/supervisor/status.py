@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.states import State
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cbox_init.config.model import ProcessConfig
     from cbox_init.core.decide import Desired
     from cbox_init.core.gate import Gate
+    from cbox_init.core.health import Health
+    from cbox_init.core.restart import Cause
     from cbox_init.supervisor.schedule_status import ScheduleStatus
 
 
@@ -33,14 +35,16 @@ class InstanceStatus(Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     reason: str | None = None
     last_output: tuple[str, ...] = ()
+    restart_causes: Mapping[Cause, int] = field(default_factory=dict)
+    health: Health | None = None
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
     """One process as it is now.
 
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
-    dependencies that are not ready yet; ``reason`` says why the process is not running when it should be.
-    ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
+    dependencies that are not ready yet; ``reason`` says why the process is not running or not healthy when it
+    should be. ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
     """
 
     name: str
@@ -103,6 +107,14 @@ def _describe_instance(
         restart_count=instance.restart_count,
         next_restart_at=unix + instance.due_at - now if waiting else None,
         exit_code=instance.ending.exit_code if instance.ending else None,
-        reason=None if instance.state is State.COMPLETED else instance.reason,
+        reason=_reason(instance),
         last_output=last_output,
+        restart_causes=instance.restart_causes,
+        health=instance.health,
     )
+
+
+def _reason(instance: Instance) -> str | None:
+    if instance.state is State.COMPLETED:
+        return None
+    return instance.reason or (instance.health.reason if instance.health else None)

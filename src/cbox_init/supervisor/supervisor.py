@@ -83,6 +83,7 @@ class Supervisor:
             process,
             restart_rules=config.restart_rules(name),
             stop_rules=config.stop_rules(name),
+            health_rules=config.health_rules(name),
             scale_limit=config.scale_limit(name),
             dependency_timeout_s=_first(process.dependency_timeout, config.global_.dependency_timeout),
             runtime=self._runtime,
@@ -289,6 +290,10 @@ class Supervisor:
         if process.ended_for_good:
             self._end_when_all_ended()
 
+    def refreshed(self) -> None:
+        """Figures that a status shows have changed."""
+        self.version += 1
+
     def _tell_when_all_started(self) -> None:
         self._all_started = all(process.up for process in self._processes.values())
         if not self._all_started:
@@ -339,6 +344,9 @@ class Supervisor:
         if self._start_hooks:
             self._start_hooks.cancel()
             self._start_hooks = None
+        for process in self._processes.values():
+            if isinstance(process, ManagedProcess):
+                process.end_checks()
         self._shutdown = Shutdown(
             self._processes,
             self._dependents,

@@ -6,7 +6,14 @@ from msgspec.structs import replace
 from cbox_init.config.model.global_ import GlobalConfig
 from cbox_init.config.model.hooks import HooksConfig
 from cbox_init.config.model.process import ProcessConfig
-from cbox_init.config.rules import RestartRules, StopRules, restart_rules, stop_rules
+from cbox_init.config.rules import (
+    HealthRules,
+    RestartRules,
+    StopRules,
+    health_rules,
+    restart_rules,
+    stop_rules,
+)
 
 
 class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
@@ -28,6 +35,10 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
     def stop_rules(self, name: str) -> StopRules:
         """How an instance of ``name`` is stopped."""
         return stop_rules(self.global_, self.processes[name])
+
+    def health_rules(self, name: str) -> HealthRules | None:
+        """When the instances of ``name`` are checked, and what that means; None without a health check."""
+        return health_rules(self.global_, self.processes[name])
 
     def scale_limit(self, name: str) -> int:
         """The most instances that ``name`` may have."""

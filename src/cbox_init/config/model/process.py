@@ -31,14 +31,16 @@ from cbox_init.config.secret import Secret
 
 
 class HealthCheckConfig(Struct, frozen=True, kw_only=True):
-    """``type`` is None only before loading: it then follows from ``url``, ``command`` or ``address``."""
+    """``type`` and ``period`` are None only before loading: the type then follows from ``url``, ``command``
+    or ``address``, the period is ``global.health_check_interval``.
+    """
 
     type: HealthCheckType | None = None
     address: str | None = None
     url: str | None = None
     command: Command = ()
     initial_delay: Seconds = 5.0
-    period: PositiveSeconds = 10.0
+    period: PositiveSeconds | None = None
     timeout: PositiveSeconds = 3.0
     failure_threshold: PositiveCount = 3
     success_threshold: PositiveCount = 1

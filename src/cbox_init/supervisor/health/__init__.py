@@ -1,0 +1,1 @@
+"""Health checks of running instances; imported only where a process has one."""

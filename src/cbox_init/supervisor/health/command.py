@@ -1,0 +1,106 @@
+"""A command whose exit code says how the instance is."""
+
+from __future__ import annotations
+
+import os
+from asyncio import Future, get_running_loop
+from signal import SIGKILL
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from cbox_init.errors import CheckFailed
+from cbox_init.system.pipes import output_pipe
+from cbox_init.system.tree import left_group, signal_group, signal_strays
+
+if TYPE_CHECKING:
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.reaper import ExitStatus
+    from cbox_init.system.spawn import SpawnRequest
+
+_KEPT_BYTES = 4096
+_LONGEST_LINE = 200
+
+
+class CommandProbe:
+    """Runs a command, which fails by an exit code that is not 0; its last line tells more.
+
+    ``request`` is what to spawn but for the output. All of a run is ended with it: by the timeout, and what
+    it left in its process group when it ends by itself.
+    """
+
+    def __init__(self, request: SpawnRequest, *, runtime: Runtime) -> None:
+        self.where = request.argv[0]
+        self._request = request
+        self._runtime = runtime
+        self._run: _Run | None = None
+
+    async def __call__(self) -> None:
+        if self._run is not None and not self._run.over:
+            raise CheckFailed("the command of an earlier check was killed and has not ended yet")
+        self._run = run = _Run(self._request, self._runtime)
+        try:
+            status = await run.ended
+        finally:
+            run.kill()
+        if status.exit_code:
+            line = run.last_line()
+            raise CheckFailed(f"{status.describe()}: {line}" if line else status.describe())
+
+
+class _Run:
+    """One run of the command, from its spawn until it has been reaped. Raises SpawnError."""
+
+    def __init__(self, request: SpawnRequest, runtime: Runtime) -> None:
+        loop = get_running_loop()
+        read_fd, write_fd = output_pipe(request.identity)
+        try:
+            self._pid = runtime.spawner.spawn(replace(request, stdout_fd=write_fd, stderr_fd=write_fd))
+        except BaseException:
+            os.close(read_fd)
+            raise
+        finally:
+            os.close(write_fd)
+        self.over = False
+        self.ended: Future[ExitStatus] = loop.create_future()
+        self._loop = loop
+        self._runtime = runtime
+        self._tail = b""
+        self._fd = read_fd
+        loop.add_reader(read_fd, self._read)
+        runtime.reaper.watch(self._pid, self._reaped)
+
+    def kill(self) -> None:
+        """End it and all that it started; nothing when it is over."""
+        if self.over:
+            return
+        strays = left_group(self._pid)
+        signal_group(self._pid, SIGKILL)
+        signal_strays(strays, SIGKILL)
+
+    def last_line(self) -> str:
+        """The last line that it wrote and that is not empty."""
+        lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip()[:_LONGEST_LINE] if lines else ""
+
+    def _read(self) -> bool:
+        """Take in a block of output; whether there may be more."""
+        try:
+            data = os.read(self._fd, _KEPT_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(self._fd)
+        self._tail = (self._tail + data)[-_KEPT_BYTES:]
+        return len(data) == _KEPT_BYTES
+
+    def _reaped(self, status: ExitStatus) -> None:
+        self.over = True
+        signal_strays(self._runtime.group_left(self._pid), SIGKILL)
+        for _ in range(16):  # all that a pipe holds; more comes only from what was just killed
+            if not self._read():
+                break
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        if not self.ended.done():
+            self.ended.set_result(status)

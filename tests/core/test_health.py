@@ -1,0 +1,335 @@
+"""What results, thresholds and time add up to."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbox_init.config.model import HealthCheckMode
+from cbox_init.core.decide import Action, EndUnhealthy, NoteLate, Spawn, Stop, Wait, decide
+from cbox_init.core.health import (
+    Health,
+    HealthState,
+    after,
+    begin,
+    first_check_at,
+    next_check_at,
+    overdue,
+    shows_change,
+    spread,
+)
+from cbox_init.core.instance import (
+    Instance,
+    Lineage,
+    Phase,
+    checked,
+    condemned,
+    found_late,
+    gone,
+    main_exited,
+    spawned,
+    told_to_stop,
+)
+from cbox_init.core.restart import Cause, Ending
+from cbox_init.core.states import State
+from cbox_init.core.summary import has_settled, is_ready
+from tests.core.cases import NOW, bad, good, health, health_rules, idle, restart_rules, stop_rules, want
+from tests.core.cases import running as up
+
+BOTH, LIVENESS, READINESS = HealthCheckMode.BOTH, HealthCheckMode.LIVENESS, HealthCheckMode.READINESS
+STARTING, HEALTHY, UNHEALTHY = HealthState.STARTING, HealthState.HEALTHY, HealthState.UNHEALTHY
+FIRST = Lineage(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("results", "successes", "failures", "state"),
+    [
+        ("", 1, 3, STARTING),
+        ("+", 1, 3, HEALTHY),
+        ("+", 2, 3, STARTING),
+        ("++", 2, 3, HEALTHY),
+        ("+-+", 2, 3, STARTING),
+        ("--", 1, 3, STARTING),
+        ("---", 1, 3, UNHEALTHY),
+        ("--+--", 1, 3, HEALTHY),
+        ("+---", 1, 3, UNHEALTHY),
+        ("+---+", 1, 3, HEALTHY),
+        ("---+", 2, 3, UNHEALTHY),
+        ("---+-+", 2, 3, UNHEALTHY),
+        ("---++", 2, 3, HEALTHY),
+        ("-", 1, 1, UNHEALTHY),
+    ],
+)
+def test_thresholds(results: str, successes: int, failures: int, state: HealthState) -> None:
+    rules = health_rules(success_threshold=successes, failure_threshold=failures)
+    now = health(*(good() if one == "+" else bad() for one in results), rules=rules)
+    assert now.state is state
+
+
+@pytest.mark.parametrize(
+    ("mode", "results", "ready", "fatal"),
+    [
+        (BOTH, "", False, False),
+        (BOTH, "+", True, False),
+        (BOTH, "+--", True, False),
+        (BOTH, "---", False, True),
+        (READINESS, "", False, False),
+        (READINESS, "+", True, False),
+        (READINESS, "-------", False, False),
+        (LIVENESS, "", True, False),
+        (LIVENESS, "+", True, False),
+        (LIVENESS, "---", True, True),
+    ],
+)
+def test_modes(mode: HealthCheckMode, results: str, ready: bool, fatal: bool) -> None:
+    now = health(*(good() if one == "+" else bad() for one in results), rules=health_rules(mode))
+    assert (now.ready, now.fatal) == (ready, fatal)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("mode", HealthCheckMode)
+def test_late_is_fatal_only_when_strict_and_never_for_readiness(mode: HealthCheckMode, strict: bool) -> None:
+    now = health(bad(), rules=health_rules(mode, strict=strict), late=True)
+    assert now.fatal == (strict and mode is not READINESS)
+    assert now.reason == "not healthy 30 s after its first check: refused"
+
+
+def test_what_was_late_and_gets_healthy_is_well() -> None:
+    now = after(health(bad(), late=True), good())
+    assert (now.state, now.late, now.was_healthy, now.reason) == (HEALTHY, False, True, None)
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (health(), None),
+        (health(bad()), None),
+        (health(good()), None),
+        (health(bad(), rules=health_rules(failure_threshold=1)), "unhealthy after 1 failed check: refused"),
+        (health(bad(), bad(), bad(reason="late")), "unhealthy after 3 failed checks in a row: late"),
+        (health(bad(), bad(), bad(), good(), rules=health_rules(success_threshold=2)), "unhealthy"),
+    ],
+)
+def test_reason(now: Health, reason: str | None) -> None:
+    assert now.reason == reason
+
+
+def test_only_a_new_state_makes_anybody_look() -> None:
+    assert not shows_change(health(good()), health(good(), bad()))
+    assert shows_change(health(bad(), bad()), health(bad(), bad(), bad()))
+    assert shows_change(health(), health(good()))
+    assert shows_change(overdue(health()), after(overdue(health()), good()))
+
+
+def test_no_limit_of_the_start() -> None:
+    assert begin(health_rules(start_timeout_s=0.0), now=NOW).healthy_by is None
+    assert begin(health_rules(), now=NOW).healthy_by == NOW + 31
+
+
+@given(st.lists(st.booleans(), max_size=40), st.sampled_from(HealthCheckMode), st.booleans())
+@settings(deadline=None)
+def test_whatever_comes(results: list[bool], mode: HealthCheckMode, strict: bool) -> None:
+    rules = health_rules(mode, failure_threshold=3, success_threshold=2, strict=strict)
+    now = begin(rules, now=NOW)
+    for count, success in enumerate(results, 1):
+        before, now = now, after(now, good() if success else bad())
+        latest = results[max(0, count - 3) : count]
+        if now.state is UNHEALTHY and before.state is not UNHEALTHY:
+            assert latest == [False] * 3
+        if now.state is HEALTHY and before.state is not HEALTHY:
+            assert latest[-2:] == [True] * 2
+        assert not (now.successes and now.failures)
+        assert now.last is not None and (now.last.reason is None) == success
+        if mode is READINESS:
+            assert not now.fatal
+        if mode is LIVENESS:
+            assert now.ready
+
+
+# -- when --------------------------------------------------------------------------------------------------
+
+RULES = health_rules(initial_delay_s=5.0, period_s=10.0)
+places = st.floats(0, 1, exclude_max=True)
+
+
+def test_the_first_check_comes_soon_after_the_initial_delay() -> None:
+    assert first_check_at(RULES, 0.0, up_at=NOW) == NOW + 5
+    assert NOW + 5 <= first_check_at(RULES, 0.99, up_at=NOW) <= NOW + 6
+
+
+def test_the_place_of_an_instance_is_its_own_and_stays() -> None:
+    found = [spread(f"web-{index}") for index in range(500)]
+    assert found == [spread(f"web-{index}") for index in range(500)]
+    tenths = [sum(1 for one in found if int(one * 10) == tenth) for tenth in range(10)]
+    assert min(tenths) > 25, "500 instances are spread over the whole period"
+
+
+@given(place=places, took_s=st.floats(0, 60))
+@settings(deadline=None)
+def test_a_check_never_overlaps_itself_and_comes_as_often_as_it_can(place: float, took_s: float) -> None:
+    began = first_check_at(RULES, place, up_at=NOW)
+    again = next_check_at(RULES, place, up_at=NOW, began_at=began, now=began + took_s)
+    assert again >= began + max(took_s, RULES.period_s / 2)
+    assert again <= began + max(took_s, RULES.period_s / 2) + RULES.period_s + 1e-6
+
+
+@given(place=places, late_s=st.lists(st.floats(0, 0.5), min_size=3, max_size=30))
+@settings(deadline=None)
+def test_checks_keep_their_place_in_the_period(place: float, late_s: list[float]) -> None:
+    """A loop that was busy delays one check, not all that follow."""
+    at = first_check_at(RULES, place, up_at=NOW)
+    times = []
+    for late in late_s:
+        at = next_check_at(RULES, place, up_at=NOW, began_at=at + late, now=at + late + 0.01)
+        times.append(at)
+    assert [round(later - at, 6) for at, later in pairwise(times)] == [10.0] * (len(times) - 1)
+
+
+# -- instances ---------------------------------------------------------------------------------------------
+
+SICK = health(bad(), bad(), bad())
+READY = health(good())
+NEW = 1
+NOT_LATE = NOW - 5 + 31
+
+
+def decided(*instances: Instance, generation: int = 0, may_spawn: bool = True) -> list[Action]:
+    desired = want(len(instances), generation=generation)
+    return decide(desired, {one.index: one for one in instances}, may_spawn=may_spawn, now=NOW)
+
+
+def of(now: Health | None, index: int = 0, generation: int = 0) -> Instance:
+    return up(index, health=now, generation=generation)
+
+
+LATE = health(late=True)
+FOR_READINESS = health(bad(), bad(), bad(), rules=health_rules(READINESS))
+ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
+
+
+@pytest.mark.parametrize(
+    ("instances", "generation", "expected"),
+    [
+        pytest.param([of(READY)], 0, [], id="well"),
+        pytest.param([of(health())], 0, [Wait(NOT_LATE)], id="starting"),
+        pytest.param([of(ABOUT_TO_BE_LATE)], 0, [NoteLate(0)], id="late to the moment"),
+        pytest.param([of(LATE)], 0, [], id="late, and noted"),
+        pytest.param([of(health(rules=health_rules(start_timeout_s=0)))], 0, [], id="may take for ever"),
+        pytest.param([of(SICK), of(READY, 1)], 0, [EndUnhealthy(0)], id="the unhealthy one alone"),
+        pytest.param([of(health(good(), bad(), bad(), bad()))], 0, [EndUnhealthy(0)], id="not any more"),
+        pytest.param([of(FOR_READINESS)], 0, [Wait(NOT_LATE)], id="unready is no reason to end"),
+        pytest.param(
+            [of(health(rules=health_rules(strict=True), late=True))], 0, [EndUnhealthy(0)], id="strict"
+        ),
+        pytest.param([of(READY), of(READY, 1)], NEW, [Stop(0)], id="restart"),
+        pytest.param(
+            [of(health(), 0, NEW), of(READY, 1)], NEW, [Wait(NOT_LATE)], id="until the new one is ready"
+        ),
+        pytest.param([of(READY, 0, NEW), of(READY, 1)], NEW, [Stop(1)], id="the next"),
+        pytest.param([of(LATE, 0, NEW), of(READY, 1)], NEW, [], id="the new one does not get ready"),
+        pytest.param(
+            [of(SICK, 0, NEW), of(READY, 1)], NEW, [EndUnhealthy(0)], id="the new one is ended, no other"
+        ),
+        pytest.param(
+            [of(READY, 0), of(FOR_READINESS, 1)],
+            NEW,
+            [Stop(1), Wait(NOT_LATE)],
+            id="what serves nobody goes first",
+        ),
+        pytest.param(
+            [of(LATE, 0, NEW), of(READY, 1)], 2, [Stop(0)], id="a restart mends what did not get ready"
+        ),
+        pytest.param(
+            [of(health(rules=health_rules(LIVENESS)), 0, NEW), of(READY, 1)],
+            NEW,
+            [Stop(1), Wait(NOT_LATE)],
+            id="liveness does not gate",
+        ),
+        pytest.param([of(READY, 0, NEW), idle(1)], NEW, [Spawn(1)], id="comes back"),
+    ],
+)
+def test_what_is_due(instances: list[Instance], generation: int, expected: list[Action]) -> None:
+    assert decided(*instances, generation=generation) == expected
+
+
+def test_an_unhealthy_one_ends_also_while_nothing_may_start() -> None:
+    assert decided(of(SICK), may_spawn=False) == [EndUnhealthy(0)]
+
+
+@pytest.mark.parametrize(
+    ("now", "ready"), [(None, True), (health(), False), (READY, True), (FOR_READINESS, False), (LATE, False)]
+)
+def test_a_process_is_ready_when_all_its_instances_are(now: Health | None, ready: bool) -> None:
+    assert is_ready(want(2), [of(READY), of(now, 1)], oneshot=False) is ready
+
+
+@pytest.mark.parametrize(
+    ("instances", "settled"),
+    [
+        ([of(health())], True),
+        ([of(health(), 0, NEW)], True),
+        ([of(health(), 0, NEW), of(READY, 1)], False),
+        ([of(LATE, 0, NEW), of(READY, 1)], True),
+        ([of(READY, 0, NEW), of(health(), 1)], False),
+        ([of(health(good(), bad(), bad(), bad()), 0, NEW), of(READY, 1)], True),
+    ],
+)
+def test_a_restart_has_had_its_effect_or_has_stopped(instances: list[Instance], settled: bool) -> None:
+    assert (
+        has_settled(want(len(instances), generation=NEW if len(instances) > 1 else 0), instances) is settled
+    )
+
+
+def end(instance: Instance, exit_code: int = 0, *, max_attempts: int = 3) -> Instance:
+    exited = main_exited(instance, Ending(exit_code, f"exit code {exit_code}"), now=NOW)
+    rules = restart_rules(max_attempts=max_attempts)
+    return gone(exited, now=NOW, lineage=FIRST, rules=rules, oneshot=False)
+
+
+def condemn(instance: Instance) -> Instance:
+    return condemned(instance, now=NOW, lineage=FIRST, rules=stop_rules())
+
+
+def test_an_unhealthy_instance_comes_back_as_after_a_crash_with_the_reason_counted() -> None:
+    ending = condemn(of(SICK))
+    assert (ending.phase, ending.asked, ending.kill_at) == (Phase.STOPPING, False, NOW + 10)
+    waits = end(ending)
+    assert (waits.phase, waits.attempts, waits.health) == (Phase.WAITING, 1, None)
+    assert waits.reason == "unhealthy after 3 failed checks in a row: refused"
+    again = spawned(waits, pid=7, now=NOW, unix=0.0, lineage=FIRST, health=health_rules())
+    assert (again.restart_count, again.restart_causes) == (1, {Cause.HEALTH_CHECK: 1})
+    assert again.health == begin(health_rules(), now=NOW)
+    assert not again.unhealthy
+
+
+def test_an_unhealthy_instance_can_be_given_up() -> None:
+    given_up = end(condemn(up(health=SICK, attempts=1)), max_attempts=1)
+    assert (given_up.phase, given_up.state) == (Phase.ENDED, State.FAILED)
+    assert given_up.reason == "gave up after 1 restart: unhealthy after 3 failed checks in a row: refused"
+
+
+def test_a_stop_beats_the_end_of_an_unhealthy_instance() -> None:
+    stopped = end(told_to_stop(condemn(of(SICK)), now=NOW, rules=stop_rules()))
+    assert (stopped.phase, stopped.unhealthy, stopped.health) == (Phase.IDLE, False, None)
+
+
+def test_results_reach_the_instance() -> None:
+    instance = checked(of(health()), good())
+    assert instance.ready and instance.health == READY
+    assert found_late(of(health())).health == LATE
+
+
+@pytest.mark.parametrize(
+    ("before", "lineage", "cause"),
+    [
+        (end(of(None), 1), FIRST, Cause.CRASH),
+        (end(of(None), 0), FIRST, Cause.NORMAL_EXIT),
+        (end(of(None), 1), Lineage(1, 0), Cause.MANUAL),
+    ],
+)
+def test_causes(before: Instance, lineage: Lineage, cause: Cause) -> None:
+    again = spawned(before, pid=7, now=NOW, unix=0.0, lineage=lineage)
+    assert again.restart_causes == {cause: 1}
