@@ -385,7 +385,11 @@ class World:
         before = self.instances[index]
         after = transitions.told_to_stop(before, now=self.now, rules=self.stop_rules)
         self.instances[index] = after
-        if after.signal_at is not None:
+        if before.phase is not Phase.STOPPING:
+            self.begin_stop(index)
+
+    def begin_stop(self, index: int) -> None:
+        if self.instances[index].signal_at is not None:
             self.lives[index].begins_hook(self.now)
         else:
             self.lives[index].told(self.now)
@@ -405,7 +409,7 @@ class World:
         self.instances[index] = transitions.condemned(
             self.instances[index], now=self.now, lineage=self.desired.lineage, rules=self.stop_rules
         )
-        self.lives[index].told(self.now)
+        self.begin_stop(index)
 
     def note_late(self, index: int) -> None:
         self.instances[index] = transitions.found_late(self.instances[index])
@@ -432,7 +436,7 @@ class World:
     def tidy_or_end(self, index: int) -> None:
         """Nothing of it is left: a post-stop hook comes before the end of a stop by command."""
         instance, life = self.instances[index], self.lives[index]
-        stopped = instance.phase is Phase.STOPPING and instance.asked
+        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
         if not stopped or not self.stop_rules.post_stop_s or life.tidied:
             self.end(index)
             return

@@ -87,7 +87,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | Signal | EndUnhealthy | NoteLate | Kill | Rest | Forget | Wait
+Action = Spawn | Stop | EndUnhealthy | NoteLate | Signal | Kill | Rest | Forget | Wait
 
 
 def decide(

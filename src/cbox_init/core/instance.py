@@ -76,8 +76,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     due_at: float = 0.0
     asked: bool = False
-    signal_at: float | None = None
     unhealthy: bool = False
+    signal_at: float | None = None
     kill_at: float = 0.0
     killed: bool = False
     outcome: State = State.STOPPED
@@ -200,16 +200,7 @@ def told_to_stop(instance: Instance, *, now: float, rules: StopRules) -> Instanc
     """
     if instance.phase is Phase.STOPPING:
         return replace(instance, asked=True)
-    kill_at = now + rules.timeout_s
-    return replace(
-        instance,
-        phase=Phase.STOPPING,
-        asked=True,
-        signal_at=kill_at if rules.pre_stop else None,
-        kill_at=kill_at,
-        killed=False,
-        reason=None,
-    )
+    return replace(_stopping(instance, now=now, rules=rules), asked=True, reason=None)
 
 
 def prepared(instance: Instance, *, now: float) -> Instance:
@@ -224,7 +215,7 @@ def signalled(instance: Instance, *, now: float, rules: StopRules) -> Instance:
 
 
 def tidying(instance: Instance, *, now: float, rules: StopRules) -> Instance:
-    """A command has ended it, nothing of it is left, and its post-stop hook has begun."""
+    """It was stopped, nothing of it is left, and its post-stop hook has begun."""
     return replace(instance, signal_at=None, kill_at=now + rules.post_stop_s)
 
 
@@ -247,14 +238,22 @@ def condemned(instance: Instance, *, now: float, lineage: Lineage, rules: StopRu
     """
     assert instance.health is not None
     return replace(
-        instance,
-        phase=Phase.STOPPING,
+        _stopping(instance, now=now, rules=rules),
         asked=False,
         unhealthy=True,
         starts=lineage.starts,
-        kill_at=now + rules.timeout_s,
-        killed=False,
         reason=instance.health.reason,
+    )
+
+
+def _stopping(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+    kill_at = now + rules.timeout_s
+    return replace(
+        instance,
+        phase=Phase.STOPPING,
+        signal_at=kill_at if rules.pre_stop else None,
+        kill_at=kill_at,
+        killed=False,
     )
 
 
@@ -322,4 +321,4 @@ def _ended_by_itself(
 
 def _settled(instance: Instance) -> Instance:
     """Nothing of it lives."""
-    return replace(instance, pid=0, asked=False, signal_at=None, killed=False, unhealthy=False, health=None)
+    return replace(instance, pid=0, asked=False, unhealthy=False, signal_at=None, killed=False, health=None)

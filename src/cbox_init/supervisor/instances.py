@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
-from cbox_init.core.decide import Action, EndUnhealthy, Forget, Kill, NoteLate, Rest, Signal, Spawn, Stop
+from cbox_init.core.decide import (
+    Action,
+    EndUnhealthy,
+    Forget,
+    Kill,
+    NoteLate,
+    Rest,
+    Signal,
+    Spawn,
+    Stop,
+)
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Lineage, Phase
 from cbox_init.core.restart import Ending
@@ -104,12 +114,12 @@ class Instances:
                 self._spawn(index, lineage)
             case Stop(index):
                 self._stop(index)
-            case Signal(index):
-                self._signal(index)
             case EndUnhealthy(index):
                 self._end_unhealthy(index, lineage)
             case NoteLate(index):
                 self._note_late(index)
+            case Signal(index):
+                self._signal(index)
             case Kill(index):
                 self._kill(index)
             case Rest(index):
@@ -195,8 +205,17 @@ class Instances:
         )
         if instance.phase is Phase.STOPPING:  # what its main process left was told already
             return
+        self._begin_stop(live)
+
+    def _end_unhealthy(self, index: int, lineage: Lineage) -> None:
+        self._observed[index] = transitions.condemned(
+            self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._stop_rules
+        )
+        self._begin_stop(self._lives[index])
+
+    def _begin_stop(self, live: Live) -> None:
         if self._stop_rules.pre_stop and self._hooks is not None:
-            self._hooks.before(index, self._prepared)
+            self._hooks.before(live.index, self._prepared)
         else:
             self._send_stop_signal(live)
 
@@ -211,12 +230,6 @@ class Instances:
         self._observed[index] = transitions.signalled(
             self._observed[index], now=self._runtime.now(), rules=self._stop_rules
         )
-
-    def _end_unhealthy(self, index: int, lineage: Lineage) -> None:
-        self._observed[index] = transitions.condemned(
-            self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._stop_rules
-        )
-        self._send_stop_signal(self._lives[index])
 
     def _send_stop_signal(self, live: Live) -> None:
         main_only = self._stop_rules.mode is ShutdownMode.MAIN
@@ -343,7 +356,7 @@ class Instances:
         assert self._hooks is not None
         if self._hooks.running(live.index):
             return False
-        stopped = instance.phase is Phase.STOPPING and instance.asked
+        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
         if not stopped or not self._stop_rules.post_stop_s or live.index in self._tidied or self._cut_short:
             return True
         self._tidied.add(live.index)

@@ -90,9 +90,10 @@ class Launch:
         if self._has_references:
             known = {**self._environ, **self.variables(index)}
             command = tuple(expand_instance(word, known) for word in command)
+        env = self.environment(index, identity)
         return SpawnRequest(
             argv=command,
-            env=self.environment(index, identity),
+            env=env,
             cwd=config.working_dir,
             identity=identity,
             stdout_fd=stdout_fd,

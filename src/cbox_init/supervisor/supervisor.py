@@ -285,7 +285,7 @@ class Supervisor:
         if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
             assert failed.ending
             name = instance_id(name, failed.index)
-            self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.exit_code)
+            self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.status)
             return
         if process.ended_for_good:
             self._end_when_all_ended()

@@ -101,6 +101,20 @@ async def test_an_unhealthy_instance_gets_its_grace(build: Build) -> None:
     assert instance.reason.endswith("Connection refused")
 
 
+async def test_the_end_of_an_unhealthy_instance_has_its_hooks(build: Build) -> None:
+    def hook(word: str) -> dict[str, object]:
+        return {"command": ["sh", "-c", f"echo {word} >> $DIR/order"]}
+
+    script = "trap 'echo told >> $DIR/order; exit 0' TERM; echo ready; sleep 1000 & wait"
+    shutdown = {"pre_stop_hook": hook("before"), "post_stop_hook": hook("after")}
+    check = {"port": free_port(), "initial_delay": "200ms"}
+    house = build(
+        one(check, command=["sh", "-c", script], restart_delay="1000s", shutdown=shutdown),
+    )
+    await house.until(lambda: house.instance("web").next_restart_at)
+    assert (house.log_file.parent / "order").read_text().split() == ["before", "told", "after"]
+
+
 async def test_a_failing_readiness_check_never_ends_anything(build: Build) -> None:
     house = build(one({**flag("well"), "mode": "readiness"}), start=False)
     touch(house, "well")
