@@ -189,7 +189,9 @@ def test_very_deep_nesting(read: Read, text: str) -> None:
     began = time.monotonic()
     error = the_error(read("processes: " + text if text[0] in "[{" else text))
     assert time.monotonic() - began < 2
-    assert "nested more than 64 levels deep" in error.message or "a key must be a text" in error.message
+    # the third is libyaml's own word, of the versions that have a limit
+    told = ("nested more than 64 levels deep", "a key must be a text", "exceeded maximum nesting depth")
+    assert any(words in error.message for words in told)
 
 
 def test_a_hundred_thousand_lines(read: Read) -> None:
