@@ -109,7 +109,7 @@ def test_status() -> None:
         "Type:      longrun",
         "Status:    running",
         "Reason:    exit code 3",
-        "Scale:     2/2",
+        "Scale:     1/2",
         "Restarts:  1",
         "Instances:",
         "  ID     PID   STATE     UPTIME  RESTARTS",
@@ -167,6 +167,7 @@ def test_a_line_of_the_log() -> None:
         (process(instance(0, "failed"), state="failed"), False),
         (process(instance(0, "stopped"), state="stopped"), False),
         (process(instance(), instance(1, "failed")), False),
+        (process(instance(), instance(1, "starting", next_restart_at=NOW + 5)), False),
         (process(instance(0, "failed"), state="stopped", wanted=False), True),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from cbox_init.cli.table import Cell, table_lines
 from cbox_init.cli.words import percent, size, uptime
@@ -95,11 +95,14 @@ def log_line(entry: LogEntry) -> list[Cell]:
 
 
 def runs_as_it_should(entry: ProcessEntry) -> bool:
-    """Whether a process is up, has done its work, or need not run; no instance of it was given up."""
+    """Whether a process is up, has done its work, or need not run.
+
+    No instance of it was given up, or waits to be started again.
+    """
     if not entry.wanted:
         return True
     return entry.state in ("running", "completed", "scheduled") and all(
-        one.state != "failed" for one in entry.instances
+        one.state != "failed" and one.next_restart_at is UNSET for one in entry.instances
     )
 
 
@@ -153,7 +156,9 @@ def _state(state: str) -> Cell:
 
 
 def _scale(entry: ProcessEntry) -> str:
-    return f"{entry.scale}/{entry.desired_scale}"
+    """What runs of what should: an instance that waits to be started again does not run."""
+    running = sum(one.state == "running" for one in entry.instances)
+    return f"{running if entry.desired_scale else entry.scale}/{entry.desired_scale}"
 
 
 def _restarts(entry: ProcessEntry) -> int:
