@@ -40,6 +40,7 @@ NOT_AT_START = {
     "urllib",
     "uvicorn",
     "zoneinfo",
+    "watchfiles",
 }
 
 
@@ -176,3 +177,15 @@ main()
     )
     done = subprocess.run([sys.executable, "-c", script, config], capture_output=True, text=True, timeout=30)
     assert "LOOP True" in done.stderr.splitlines(), done.stderr
+
+
+def test_what_changes_the_configuration_is_not_imported_at_start() -> None:
+    script = """
+import sys
+import cbox_init.daemon
+late = ("core.reload_diff", "supervisor.configuration", "supervisor.retirement", "supervisor.watch",
+        "supervisor.background", "config.edit", "config.save", "config.patch")
+print([name for name in late if f"cbox_init.{name}" in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -14,7 +14,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
-from cbox_init.config.load import load
+from cbox_init.config.load import Source, load
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.logs.hub import LogHub
@@ -30,7 +30,7 @@ from cbox_init.system.spawn import Spawner
 from cbox_init.system.subreaper import become_subreaper
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, Task
     from collections.abc import Mapping
 
     from cbox_init.api.readyz import ReadyzServer
@@ -112,7 +112,10 @@ class Daemon:
             runtime=self._runtime,
             on_finished=self._finished,
             manager=self._manager,
+            source=Source(loaded.path or options.config, environ),
         )
+        self._watched = loaded.path if options.watch else None
+        self._watching: Task[None] | None = None
         self._tell_start(loaded, options)
 
     def run(self) -> int:
@@ -131,6 +134,8 @@ class Daemon:
 
     def _run_loop(self) -> None:
         loop = self._loop = _new_event_loop()
+        if self._watched is not None:
+            self._watching = loop.create_task(self._watch(self._watched))
         loop.set_exception_handler(self._unexpected)
         loop.add_reader(self._signals.fileno(), self._on_signals)
         self._logs.attach(loop)
@@ -149,7 +154,22 @@ class Daemon:
         loop.run_until_complete(self._close(api))
         loop.close()
 
+    async def _watch(self, path: str) -> None:
+        from cbox_init.supervisor.watch import watch
+
+        await watch(path, lambda: self._reload("the file has changed"), self._log)
+
+    def _reload(self, why: str) -> None:
+        assert self._loop
+        self._supervisor.configuration.ask_for_reload(self._loop, why)
+
     async def _close(self, api: ApiServer) -> None:
+        if self._watching is not None:
+            from asyncio import wait
+
+            self._watching.cancel()
+            await wait((self._watching,))
+        await self._supervisor.abandon_changes()
         if self._readyz:
             self._readyz.close()
         await api.close(_CLOSING_S)
@@ -191,6 +211,8 @@ class Daemon:
         for signum in self._signals.read():
             if signum == signal.SIGCHLD:
                 self._supervisor.reap()
+            elif signum == signal.SIGHUP:
+                self._reload("received SIGHUP")
             elif signum not in _SHUTDOWN_SIGNALS:
                 self._log.warn(f"{signal.Signals(signum).name} has no effect yet")
             elif self._supervisor.shutting_down:

@@ -9,6 +9,7 @@
     │   ├── UnknownProcess     no process of that name
     │   ├── NotScheduled       it has no schedule
     │   ├── Conflict           not in this state
+    │   │   └── NotSaved       the configuration file cannot be written
     │   └── InvalidScale       a number of instances outside the limits
     └── ClientError            the daemon cannot be reached, or refuses
         ├── DaemonUnreachable
@@ -84,6 +85,10 @@ class Conflict(RequestRefused):
     """The command does not fit the process's state or settings."""
 
 
+class NotSaved(Conflict):
+    """The configuration file cannot be written; it is as it was."""
+
+
 class InvalidScale(RequestRefused):
     """A number of instances that the process cannot have."""
 
@@ -97,8 +102,9 @@ class DaemonUnreachable(ClientError):
 
 
 class ApiError(ClientError):
-    """The daemon answered with an error status."""
+    """The daemon answered with an error status. ``details`` has one entry a problem, where there are some."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.status = status
+        self.details = tuple(details)

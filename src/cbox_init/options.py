@@ -64,7 +64,6 @@ SERVE_OPTIONS = (
         ("--watch", "--dev"),
         "flag",
         "Reload when the configuration file changes.",
-        in_effect=False,
     ),
     ServeOption(
         "php_fpm_profile",

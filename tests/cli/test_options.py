@@ -105,7 +105,7 @@ def test_an_option_of_serve_in_front_means_serve() -> None:
 def test_options_without_effect_are_named() -> None:
     assert ServeOptions(config="x", dry_run=True, skip_permission_setup=True).without_effect() == ()
     given_ = ServeOptions(watch=True, php_fpm_profile="dev", autotune_memory_threshold=0.0)
-    assert given_.without_effect() == ("--watch", "--php-fpm-profile", "--autotune-memory-threshold")
+    assert given_.without_effect() == ("--php-fpm-profile", "--autotune-memory-threshold")
 
 
 def test_the_way_to_the_daemon_imports_nothing_of_the_command_line() -> None:

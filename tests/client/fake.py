@@ -80,7 +80,7 @@ def fake_daemon(path: str | None = None) -> Iterator[FakeDaemon]:
                 self.wfile.write(b"0\r\n\r\n")
             self.close_connection = True
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
         def address_string(self) -> str:
             return "client"

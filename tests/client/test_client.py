@@ -114,6 +114,45 @@ def test_the_configuration_of_a_process(daemon: FakeDaemon, path: str) -> None:
     assert (detail.process, detail.config) == ("web", {"scale": 2})
 
 
+CHANGES: dict[str, object] = dict.fromkeys(("added", "changed", "adjusted", "removed", "kept"), ())
+
+
+def test_the_configuration_as_a_whole(daemon: FakeDaemon, path: str) -> None:
+    reply = {"status": "reloaded", "message": "m", **CHANGES, "needs_restart": ["x"], "warnings": []}
+    daemon.answers[f"POST {BASE}/config/reload"] = Answer(reply)
+    daemon.answers[f"POST {BASE}/config/reload?dry_run=true"] = Answer({**reply, "status": "dry_run"})
+    daemon.answers[f"POST {BASE}/config/save"] = Answer({"status": "saved", "message": "m"})
+    reloaded = both(path, Client.reload_config, AsyncClient.reload_config)
+    assert (reloaded.status, reloaded.needs_restart) == ("reloaded", ("x",))
+    tried = both(path, lambda c: c.reload_config(dry_run=True), lambda c: c.reload_config(dry_run=True))
+    assert tried.status == "dry_run"
+    assert both(path, Client.save_config, AsyncClient.save_config).status == "saved"
+
+
+def test_edits(daemon: FakeDaemon, path: str) -> None:
+    def answer(status: str) -> Answer:
+        return Answer({"status": status, "process": "web", "message": "m"})
+
+    keys = {"command": ["a"]}
+    daemon.answers[f"POST {BASE}/processes"] = answer("created")
+    daemon.answers[f"PUT {WEB}"] = answer("updated")
+    daemon.answers[f"DELETE {WEB}"] = answer("removed")
+    created = both(path, lambda c: c.add_process("web", keys), lambda c: c.add_process("web", keys))
+    updated = both(path, lambda c: c.update_process("web", keys), lambda c: c.update_process("web", keys))
+    removed = both(path, lambda c: c.remove_process("web"), lambda c: c.remove_process("web"))
+    assert [one.status for one in (created, updated, removed)] == ["created", "updated", "removed"]
+    bodies = [sent.body for sent in daemon.sent]
+    assert msgspec.json.decode(bodies[0]) == {"name": "web", "process": keys}
+    assert msgspec.json.decode(bodies[2]) == {"process": keys}
+
+
+def test_every_problem_is_in_the_error(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"POST {BASE}/config/reload"] = Answer({"error": "no", "details": ["a", "b"]}, 422)
+    with pytest.raises(ApiError, match="no: a; b") as caught, Client.connect(socket=path) as client:
+        client.reload_config()
+    assert (caught.value.status, caught.value.details) == (422, ("a", "b"))
+
+
 def test_commands(daemon: FakeDaemon, path: str) -> None:
     for action in ("start", "stop", "restart"):
         reply = {"message": f"{action} initiated", "process": "web", "change": "an addition"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from tests.e2e.daemon import DaemonProcess
+from tests.e2e.daemon import COMMAND, DaemonProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,8 @@ class Serve(Protocol):
         pid_1: bool = False,
         env: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
+        options: tuple[str, ...] = (),
+        command: tuple[str, ...] = tuple(COMMAND),
     ) -> DaemonProcess: ...
 
 
@@ -35,10 +37,14 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         pid_1: bool = False,
         env: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
+        options: tuple[str, ...] = (),
+        command: tuple[str, ...] = tuple(COMMAND),
     ) -> DaemonProcess:
         folder = tmp_path / f"daemon-{len(daemons)}"
         folder.mkdir()
-        daemon = DaemonProcess(folder, text, pid_1=pid_1, env=env, pass_fds=pass_fds)
+        daemon = DaemonProcess(
+            folder, text, pid_1=pid_1, env=env, pass_fds=pass_fds, options=options, command=command
+        )
         daemons.append(daemon)
         return daemon
 

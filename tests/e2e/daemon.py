@@ -40,6 +40,8 @@ class DaemonProcess:
         pid_1: bool = False,
         env: dict[str, str] | None = None,
         pass_fds: tuple[int, ...] = (),
+        options: tuple[str, ...] = (),
+        command: tuple[str, ...] = tuple(COMMAND),
     ) -> None:
         self.folder = folder
         self.socket = folder / "api.sock"
@@ -47,12 +49,12 @@ class DaemonProcess:
         self.config.write_text(text.replace("SOCKET", str(self.socket)).replace("DIR", str(folder)))
         self._out = folder / "out"
         self._err = folder / "err"
-        command = [*COMMAND, "serve", "-c", str(self.config)]
+        words = [*command, "serve", "-c", str(self.config), *options]
         if pid_1:
-            command = [*AS_PID_1, *command]
+            words = [*AS_PID_1, *words]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                command,
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from cbox_init.config.load import load
+from cbox_init.config.load import Source
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
@@ -66,8 +66,15 @@ class House:
             log=self.logs.daemon,
             environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
         )
-        config = load(str(file), {"DIR": str(folder)}).config
-        self.supervisor = Supervisor(config, logs=self.logs, runtime=self.runtime, on_finished=self._finished)
+        self.file = file
+        source = Source(str(file), {"DIR": str(folder)})
+        self.supervisor = Supervisor(
+            source.load().config,
+            logs=self.logs,
+            runtime=self.runtime,
+            on_finished=self._finished,
+            source=source,
+        )
 
     def _finished(self, exit_code: int) -> None:
         self.exit_code = exit_code
@@ -94,6 +101,7 @@ class House:
         if self.exit_code is None:
             self.supervisor.kill(137)
             await self.until(lambda: self.exit_code is not None)
+        await self.supervisor.abandon_changes()
         await self.supervisor.close(5)
         await self.logs.close(5)
         asyncio.get_running_loop().remove_reader(self._signals.fileno())

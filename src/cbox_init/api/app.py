@@ -10,7 +10,17 @@ from starlette.routing import Route
 from cbox_init.api.auth import RequireToken
 from cbox_init.api.limits import LimitBody, RateLimit
 from cbox_init.api.replies import EXCEPTION_HANDLERS
-from cbox_init.api.routes import actions, health, log_stream, logs, openapi, processes, scale, schedule
+from cbox_init.api.routes import (
+    actions,
+    config,
+    health,
+    log_stream,
+    logs,
+    openapi,
+    processes,
+    scale,
+    schedule,
+)
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -48,6 +58,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *actions.resources(context),
         *scale.resources(context),
         *schedule.resources(context),
+        *config.resources(context),
         *logs.resources(context),
         *log_stream.resources(context),
     )

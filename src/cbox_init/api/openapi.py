@@ -31,6 +31,7 @@ _ERRORS: Final = {
     408: "The body did not come in time.",
     409: "Not in this state, or not with these settings.",
     413: "The body is larger than api_max_request_body.",
+    422: "Well formed, but no valid configuration; details name every problem. Nothing has changed.",
     429: "Too many requests from this address.",
 }
 

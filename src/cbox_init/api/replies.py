@@ -12,6 +12,7 @@ from starlette.responses import Response
 from cbox_init.api.schemas import ErrorReply
 from cbox_init.errors import (
     CboxError,
+    ConfigError,
     Conflict,
     InvalidScale,
     NotScheduled,
@@ -112,6 +113,13 @@ async def _refused(request: Request, error: Exception) -> Response:
     return error_response(409 if isinstance(error, Conflict) else 422, str(error))
 
 
+async def _bad_configuration(request: Request, error: Exception) -> Response:
+    """Well formed, but no configuration: nothing has changed."""
+    assert isinstance(error, ConfigError)
+    details = tuple(str(problem) for problem in error.problems if problem.severity == "error")
+    return error_response(422, "invalid configuration, nothing was changed", details)
+
+
 async def _http_error(request: Request, error: Exception) -> Response:
     """What Starlette finds: a path that does not exist."""
     assert isinstance(error, HTTPException)
@@ -126,6 +134,7 @@ async def _defect(request: Request, error: Exception) -> Response:
 EXCEPTION_HANDLERS: Mapping[type[Exception], ExceptionHandler] = {
     RequestError: _request_error,
     RequestRefused: _refused,
+    ConfigError: _bad_configuration,
     HTTPException: _http_error,
     Exception: _defect,
 }

@@ -251,6 +251,50 @@ class TriggerReply(Struct, frozen=True):
     exit_code: int | UnsetType = UNSET
 
 
+class NewProcess(Struct, frozen=True):
+    """A process to add: its name, and its keys as in the file."""
+
+    name: str
+    process: dict[str, JsonValue]
+
+
+class ChangedProcess(Struct, frozen=True):
+    """The whole configuration of a process, keys as in the file; ``***`` stands for what is there."""
+
+    process: dict[str, JsonValue]
+
+
+class EditReply(Struct, frozen=True):
+    """The configuration of a process was created, updated or removed."""
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["created", "updated", "removed"]})]
+    process: str
+    message: str
+
+
+class ReloadReply(Struct, frozen=True, kw_only=True):
+    """What the file changed; with ``dry_run`` what it would change. Every process is in one of the lists."""
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["reloaded", "dry_run"]})]
+    message: str
+    added: Annotated[tuple[str, ...], Meta(description="Started, unless configured otherwise.")]
+    changed: Annotated[tuple[str, ...], Meta(description="Instances replaced, one after another.")]
+    adjusted: Annotated[tuple[str, ...], Meta(description="Scale, limits or rules; nothing restarted.")]
+    removed: Annotated[tuple[str, ...], Meta(description="Stopped and forgotten.")]
+    kept: Annotated[tuple[str, ...], Meta(description="As they were.")]
+    needs_restart: Annotated[
+        tuple[str, ...], Meta(description="Keys that keep their old value until the daemon starts anew.")
+    ]
+    warnings: Annotated[tuple[str, ...], Meta(description="Warnings and suggestions about the file.")]
+
+
+class SavedReply(Struct, frozen=True):
+    """What was changed through the API is in the file."""
+
+    status: Annotated[str, Meta(extra_json_schema={"const": "saved"})]
+    message: str
+
+
 class LogEntry(Struct, frozen=True, kw_only=True):
     """One line of a process. ``partial`` marks a part, which the next record of the instance continues."""
 

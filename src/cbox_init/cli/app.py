@@ -16,6 +16,7 @@ from cbox_init.cli.connection import Target, target_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import list_, status
+from cbox_init.cli.reload import reload_config
 from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.version import version
 from cbox_init.errors import CboxError
@@ -64,7 +65,7 @@ def commands(target: Target) -> None:
 
 _STEERING = (start, stop, restart, scale, trigger, pause, resume)
 
-for _command in (serve, check_config, list_, status, *_STEERING, logs, version):
+for _command in (serve, check_config, list_, status, *_STEERING, logs, reload_config, version):
     commands.add_command(_command)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from cbox_init.api.schemas import (
     ActionReply,
+    EditReply,
     Health,
     HealthEntry,
     InstanceEntry,
@@ -21,6 +22,8 @@ from cbox_init.api.schemas import (
     MissedEvent,
     ProcessDetail,
     ProcessEntry,
+    ReloadReply,
+    SavedReply,
     ScaledReply,
     ScaleReply,
     ScheduleDetail,
@@ -42,6 +45,7 @@ __all__ = [
     "Client",
     "ClientError",
     "DaemonUnreachable",
+    "EditReply",
     "Health",
     "HealthEntry",
     "InstanceEntry",
@@ -53,6 +57,8 @@ __all__ = [
     "Order",
     "ProcessDetail",
     "ProcessEntry",
+    "ReloadReply",
+    "SavedReply",
     "ScaleReply",
     "ScaledReply",
     "ScheduleDetail",

@@ -37,12 +37,12 @@ def refusal(status: int, body: bytes, address: Address) -> ApiError:
             f"the daemon at {address} wants its token, or this one is wrong: "
             "give it with --token or in CBOX_INIT_API_AUTH",
         )
-    text = _error_text(body)
-    if text is None:
+    answer = _error(body)
+    if answer is None:
         return ApiError(
             status, f"{address} answers with status {status} and no reason; is that the API of cbox-init?"
         )
-    return ApiError(status, text)
+    return ApiError(status, _text(answer), answer.details or ())
 
 
 def check_event_stream(content_type: str, address: Address) -> None:
@@ -53,11 +53,14 @@ def check_event_stream(content_type: str, address: Address) -> None:
         )
 
 
-def _error_text(body: bytes) -> str | None:
+def _error(body: bytes) -> ErrorReply | None:
     try:
-        answer = msgspec.json.decode(body, type=ErrorReply)
+        return msgspec.json.decode(body, type=ErrorReply)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def _text(answer: ErrorReply) -> str:
     text = answer.error
     if answer.details:
         text += ": " + "; ".join(answer.details)

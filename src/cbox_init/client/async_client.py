@@ -10,17 +10,20 @@ from cbox_init.client.answers import check_event_stream, read_answer, refusal
 from cbox_init.client.stream import LogEvents
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
     import httpx
 
     from cbox_init.api.schemas import (
         ActionReply,
+        EditReply,
         Health,
         LogList,
         ProcessDetail,
         ProcessEntry,
+        ReloadReply,
+        SavedReply,
         ScaledReply,
         ScaleReply,
         ScheduleDetail,
@@ -171,6 +174,32 @@ class AsyncClient:
         After those ``status`` is "triggered" and there is no ``exit_code``; the run goes on.
         """
         return await self._send(calls.trigger_and_wait(name), calls.LONGEST_SYNC_S + 10.0)
+
+    async def add_process(self, name: str, process: Mapping[str, object]) -> EditReply:
+        """Add a process with these keys, as in the file; it is started unless they say otherwise.
+
+        An ApiError with status 422 has every problem in ``details``.
+        """
+        return await self._send(calls.add_process(name, process))
+
+    async def update_process(self, name: str, process: Mapping[str, object]) -> EditReply:
+        """Give a process these keys in place of all that it has; it alone is restarted, if it must be."""
+        return await self._send(calls.update_process(name, process))
+
+    async def remove_process(self, name: str, *, timeout_s: float = 120.0) -> EditReply:
+        """Stop a process and forget it. Returns when nothing of it is left."""
+        return await self._send(calls.remove_process(name), timeout_s)
+
+    async def reload_config(self, *, dry_run: bool = False, timeout_s: float = 60.0) -> ReloadReply:
+        """Have the file read again, and what differs changed; with ``dry_run`` only tell what that would be.
+
+        An ApiError with status 422 has every problem of the file in ``details``; nothing has changed then.
+        """
+        return await self._send(calls.reload_config(dry_run), timeout_s)
+
+    async def save_config(self, *, timeout_s: float = 60.0) -> SavedReply:
+        """Have what was changed through the API written to the configuration file."""
+        return await self._send(calls.save_config(), timeout_s)
 
     async def logs(
         self, name: str | None = None, *, limit: int = 100, level: Level | None = None, order: Order = "desc"

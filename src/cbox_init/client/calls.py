@@ -9,10 +9,15 @@ import msgspec
 
 from cbox_init.api.schemas import (
     ActionReply,
+    ChangedProcess,
+    EditReply,
     Health,
     LogList,
+    NewProcess,
     ProcessDetail,
     ProcessList,
+    ReloadReply,
+    SavedReply,
     ScaledReply,
     ScaleReply,
     ScaleRequest,
@@ -24,7 +29,7 @@ from cbox_init.api.schemas import (
 from cbox_init.errors import ClientError, UnknownProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cbox_init.api.schemas import ProcessEntry
 
@@ -91,6 +96,28 @@ def act_on_schedule(name: str, action: ScheduleAction) -> Call[ScheduleReply]:
 
 def trigger_and_wait(name: str) -> Call[TriggerReply]:
     return Call("POST", f"{_path(name)}/schedule/trigger?sync=true", TriggerReply)
+
+
+def add_process(name: str, process: Mapping[str, object]) -> Call[EditReply]:
+    body = msgspec.json.encode(NewProcess(name, dict(process)))
+    return Call("POST", f"{_BASE}/processes", EditReply, body)
+
+
+def update_process(name: str, process: Mapping[str, object]) -> Call[EditReply]:
+    return Call("PUT", _path(name), EditReply, msgspec.json.encode(ChangedProcess(dict(process))))
+
+
+def remove_process(name: str) -> Call[EditReply]:
+    return Call("DELETE", _path(name), EditReply)
+
+
+def reload_config(dry_run: bool) -> Call[ReloadReply]:
+    query = _query(dry_run="true" if dry_run else None)
+    return Call("POST", f"{_BASE}/config/reload{query}", ReloadReply)
+
+
+def save_config() -> Call[SavedReply]:
+    return Call("POST", f"{_BASE}/config/save", SavedReply)
 
 
 def logs(name: str | None, limit: int, level: Level | None, order: Order) -> Call[LogList]:

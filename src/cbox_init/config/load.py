@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 _LARGEST_FILE: Final = 64 * 2**20
 _EXTENSIONS: Final = (".yaml", ".yml")
+
+
+class Source(NamedTuple):
+    """Where the configuration came from, to read it again: a file (or none), and the environment over it."""
+
+    path: str | None
+    environ: Mapping[str, str]
+
+    def load(self) -> Loaded:
+        """As it is there now. Raises ConfigError."""
+        return load(self.path, self.environ)
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -84,6 +95,15 @@ def examine(
     return Examined(config=config, path=file, problems=report.problems())
 
 
+def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
+    """As `examine`, with ``text`` as what the file at ``path`` holds."""
+    report = Report()
+    config = _converted(text, path, environ, report)
+    if config is not None:
+        check(config, report)
+    return Examined(config=config, path=path, problems=report.problems())
+
+
 def find(path: str | None, environ: Mapping[str, str]) -> str | None:
     """The file to read: ``path``, else CBOX_INIT_CONFIG, else the first that exists of the usual places."""
     named = path or environ.get("CBOX_INIT_CONFIG")
@@ -102,11 +122,19 @@ def usual_places(environ: Mapping[str, str]) -> list[str]:
 
 def _read(file: str | None, environ: Mapping[str, str], report: Report) -> Config | None:
     """The configuration with effective values; None when there is nothing to convert."""
-    root: Raw = None
+    text: str | None = None
     if file is not None:
         text = _text(file, report)
         if text is None:
             return None
+    return _converted(text, file, environ, report)
+
+
+def _converted(
+    text: str | None, file: str | None, environ: Mapping[str, str], report: Report
+) -> Config | None:
+    root: Raw = None
+    if text is not None:
         root, problems = parse_document(expand(text, environ, INSTANCE_NAMES))
         for problem in problems:
             report.add(problem)

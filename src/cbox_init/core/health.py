@@ -96,6 +96,14 @@ def begin(rules: HealthRules, *, now: float) -> Health:
     return Health(rules=rules, healthy_by=now + rules.initial_delay_s + start_limit_s(rules))
 
 
+def begin_anew(before: Health | None, rules: HealthRules, *, now: float) -> Health:
+    """The health of an instance that runs already and gets another check: well, if it counted as well."""
+    health = begin(rules, now=now)
+    if before is None or before.state is HealthState.HEALTHY:
+        return replace(health, state=HealthState.HEALTHY, was_healthy=True)
+    return health
+
+
 def start_limit_s(rules: HealthRules) -> float:
     """How long after its first check an instance may take to get healthy.
 

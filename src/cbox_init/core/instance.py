@@ -225,6 +225,13 @@ def checked(instance: Instance, result: CheckResult) -> Instance:
     return replace(instance, health=checks.after(instance.health, result))
 
 
+def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> Instance:
+    """It runs on, and is checked in another way from now on; not at all without ``rules``."""
+    if rules is None:
+        return replace(instance, health=None)
+    return replace(instance, health=checks.begin_anew(instance.health, rules, now=now))
+
+
 def found_late(instance: Instance) -> Instance:
     """It has not become healthy in the time that a start has."""
     assert instance.health is not None

@@ -44,9 +44,9 @@ def is_ready(desired: Desired, instances: Collection[Instance], *, oneshot: bool
     """
     wanted = [instance for instance in instances if instance.index < desired.scale]
     if not desired.run or desired.scale == 0 or len(wanted) < desired.scale:
-        return oneshot and _completed(wanted)
+        return oneshot and _completed(wanted, desired)
     if oneshot:
-        return _completed(wanted)
+        return _completed(wanted, desired)
     return all(instance.ready for instance in wanted)
 
 
@@ -104,7 +104,11 @@ def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instanc
     return min(failed, key=lambda instance: instance.ended_at, default=None)
 
 
-def _completed(instances: Collection[Instance]) -> bool:
+def _completed(instances: Collection[Instance], desired: Desired) -> bool:
+    """Whether all have done their work, and were not asked to do it again since."""
     return bool(instances) and all(
-        instance.phase is Phase.ENDED and instance.outcome is State.COMPLETED for instance in instances
+        instance.phase is Phase.ENDED
+        and instance.outcome is State.COMPLETED
+        and not instance.behind(desired.lineage)
+        for instance in instances
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from cbox_init.system.reaper import ExitStatus
 
 
+class _Way(NamedTuple):
+    """How instances that run under one configuration are stopped."""
+
+    rules: StopRules
+    hooks: StopHooks | None
+
+
 class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
@@ -62,7 +69,6 @@ class Instances:
         self._name = name
         self._config = config
         self._restart_rules = restart_rules
-        self._stop_rules = stop_rules
         self._health_rules = health_rules
         self._runtime = runtime
         self._log = log
@@ -74,11 +80,8 @@ class Instances:
         self._clearing: set[int] = set()
         self._tidied: set[int] = set()
         self._last_output: dict[int, tuple[str, ...]] = {}
-        self._hooks: StopHooks | None = None
-        if stop_rules.pre_stop or stop_rules.post_stop_s:
-            from cbox_init.supervisor.stop_hooks import StopHooks
-
-            self._hooks = StopHooks(name, config, launch=self._launch, runtime=runtime, log=log)
+        self._way = self._way_to_stop(stop_rules)
+        self._ways: dict[int, _Way] = {}
         self._cut_short = False
         self.killed: set[str] = set()
 
@@ -107,6 +110,44 @@ class Instances:
         """Whether a main process has ended and it is not known that nothing else of its instance is left."""
         return bool(self._clearing)
 
+    def adopt(
+        self,
+        config: ProcessConfig,
+        *,
+        restart_rules: RestartRules,
+        stop_rules: StopRules,
+        launch: Launch | None,
+        health_rules: HealthRules | None = None,
+        rechecks: bool = False,
+    ) -> None:
+        """Another configuration from the next spawn on; its rules count at once.
+
+        With another ``launch`` those that run are of another kind, and are stopped in the way of that kind.
+        So is, in any case, one whose stop has begun. With ``rechecks`` the health check is another one.
+        """
+        before = self._way
+        self._config = config
+        self._restart_rules = restart_rules
+        self._oneshot = config.type is ProcessType.ONESHOT
+        self._launch = launch or self._launch
+        self._health_rules = health_rules
+        self._way = self._way_to_stop(stop_rules)
+        for index, way in self._ways.items():
+            if launch is None and way is before and self._observed[index].phase is Phase.RUNNING:
+                self._ways[index] = self._way
+                if rechecks:
+                    self._observed[index] = transitions.rechecked(
+                        self._observed[index], health_rules, now=self._runtime.now()
+                    )
+
+    def _way_to_stop(self, rules: StopRules) -> _Way:
+        if not rules.pre_stop and not rules.post_stop_s:
+            return _Way(rules, None)
+        from cbox_init.supervisor.stop_hooks import StopHooks
+
+        hooks = StopHooks(self._name, self._config, launch=self._launch, runtime=self._runtime, log=self._log)
+        return _Way(rules, hooks)
+
     def do(self, action: Action, lineage: Lineage) -> None:
         """Carry out one action of ``decide``."""
         match action:
@@ -133,10 +174,11 @@ class Instances:
         for live in self._lives.values():
             if live.index not in self._tidied:
                 self.killed.add(live.id)
-            live.signal_all(self._stop_rules.kill_signal)
+            live.signal_all(self._ways[live.index].rules.kill_signal)
         self._cut_short = True
-        if self._hooks is not None:
-            self._hooks.cancel_all()
+        for index, way in self._ways.items():
+            if way.hooks is not None:
+                way.hooks.cancel(index)
 
     def clear(self, lineage: Lineage) -> bool:
         """See what is left of instances whose main process has ended, and end it; whether there were any."""
@@ -160,6 +202,7 @@ class Instances:
             self._spawn_failed(before, error, lineage)
             return
         self._lives[index] = live
+        self._ways[index] = self._way
         self._last_output.pop(index, None)
         after = transitions.spawned(
             before,
@@ -201,7 +244,7 @@ class Instances:
     def _stop(self, index: int) -> None:
         instance, live = self._observed[index], self._lives[index]
         self._observed[index] = transitions.told_to_stop(
-            instance, now=self._runtime.now(), rules=self._stop_rules
+            instance, now=self._runtime.now(), rules=self._ways[index].rules
         )
         if instance.phase is Phase.STOPPING:  # what its main process left was told already
             return
@@ -209,13 +252,14 @@ class Instances:
 
     def _end_unhealthy(self, index: int, lineage: Lineage) -> None:
         self._observed[index] = transitions.condemned(
-            self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._stop_rules
+            self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._ways[index].rules
         )
         self._begin_stop(self._lives[index])
 
     def _begin_stop(self, live: Live) -> None:
-        if self._stop_rules.pre_stop and self._hooks is not None:
-            self._hooks.before(live.index, self._prepared)
+        rules, hooks = self._ways[live.index]
+        if rules.pre_stop and hooks is not None:
+            hooks.before(live.index, self._prepared)
         else:
             self._send_stop_signal(live)
 
@@ -228,13 +272,14 @@ class Instances:
         self._cancel_hook(index)  # its time is over, if it is not done
         self._send_stop_signal(self._lives[index])
         self._observed[index] = transitions.signalled(
-            self._observed[index], now=self._runtime.now(), rules=self._stop_rules
+            self._observed[index], now=self._runtime.now(), rules=self._ways[index].rules
         )
 
     def _send_stop_signal(self, live: Live) -> None:
-        main_only = self._stop_rules.mode is ShutdownMode.MAIN
+        rules = self._ways[live.index].rules
+        main_only = rules.mode is ShutdownMode.MAIN
         tell = live.signal_main if main_only else live.signal_group
-        if not tell(self._stop_rules.signal):
+        if not tell(rules.signal):
             self._runtime.log.error(
                 "Process instance cannot be told to stop",
                 process=self._name,
@@ -294,7 +339,7 @@ class Instances:
                 pid=live.pid,
             )
         self._observed[index] = transitions.killed(instance, now=self._runtime.now())
-        live.signal_all(self._stop_rules.kill_signal)
+        live.signal_all(self._ways[index].rules.kill_signal)
 
     def _main_exited(self, live: Live, status: ExitStatus) -> None:
         """The reaper's call: the main process has ended. What it wrote comes before the news of its end."""
@@ -335,12 +380,12 @@ class Instances:
         if not (self._oneshot and ended_well) and live.anything_left():
             self._end_leftovers(instance, live)
             return
-        if self._hooks is not None and not self._hooks_over(instance, live):
+        if not self._hooks_over(instance, live):
             return
         live.cleared()
         self._clearing.discard(live.index)
         self._tidied.discard(live.index)
-        del self._lives[live.index]
+        del self._lives[live.index], self._ways[live.index]
         after = transitions.gone(
             instance,
             now=self._runtime.now(),
@@ -353,26 +398,27 @@ class Instances:
 
     def _hooks_over(self, instance: Instance, live: Live) -> bool:
         """Whether no hook is left to wait for; begins the post-stop hook of an instance that has stopped."""
-        assert self._hooks is not None
-        if self._hooks.running(live.index):
+        rules, hooks = self._ways[live.index]
+        if hooks is None:
+            return True
+        if hooks.running(live.index):
             return False
         stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
-        if not stopped or not self._stop_rules.post_stop_s or live.index in self._tidied or self._cut_short:
+        if not stopped or not rules.post_stop_s or live.index in self._tidied or self._cut_short:
             return True
         self._tidied.add(live.index)
-        self._observed[live.index] = transitions.tidying(
-            instance, now=self._runtime.now(), rules=self._stop_rules
-        )
-        self._hooks.after(live.index, lambda _: self._on_exit())
+        self._observed[live.index] = transitions.tidying(instance, now=self._runtime.now(), rules=rules)
+        hooks.after(live.index, lambda _: self._on_exit())
         return False
 
     def _cancel_hook(self, index: int) -> None:
-        if self._hooks is not None and self._hooks.running(index):
-            self._hooks.cancel(index)
+        hooks = self._ways[index].hooks
+        if hooks is not None and hooks.running(index):
+            hooks.cancel(index)
             self._on_exit()  # nothing else may be left of the instance
 
     def _end_leftovers(self, instance: Instance, live: Live) -> None:
-        rules = self._stop_rules
+        rules = self._ways[live.index].rules
         if instance.killed:
             live.signal_all(rules.kill_signal)
         else:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from cbox_init.config.model import ProcessConfig, ProcessType
 from cbox_init.core import gate as gates
 from cbox_init.core.decide import Desired, Wait, decide
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instances import Instances
+from cbox_init.supervisor.launch import Launch
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
+    from cbox_init.core.reload_diff import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
     from cbox_init.supervisor.runtime import Runtime
@@ -76,13 +80,9 @@ class ManagedProcess:
             log=log,
             on_exit=self._exit_seen,
         )
-        self._health: HealthMonitor | None = None
-        if health_rules is not None:
-            from cbox_init.supervisor.health.monitor import HealthMonitor
-
-            self._health = HealthMonitor(
-                name, config, rules=health_rules, runtime=runtime, on_result=self._checked
-            )
+        self._health_rules = health_rules
+        self._health = self._monitor(config, health_rules)
+        self._outgoing: list[tuple[int, HealthMonitor | None]] = []
         self._status: ProcessStatus | None = None
 
     # -- commands: at once, only the desired state -----------------------------------------------------
@@ -107,6 +107,42 @@ class ManagedProcess:
         """It should have ``count`` instances when it runs."""
         self._want(scale=count)
 
+    def adopt(self, settings: Settings) -> None:
+        """It has another configuration: what is wanted of it changes as ``core.reload_diff`` says.
+
+        When its instances are to be replaced, that waits for its dependencies.
+        """
+        from cbox_init.core.reload_diff import desired_after, replaces
+
+        before, process = self.config, settings.process
+        desired = desired_after(self.desired, before, settings)
+        renewed = desired.run and (
+            not self.desired.run or desired.generation != self.desired.generation or self._gate.expired
+        )
+        self.config = process
+        self.scale_limit = settings.scale_limit
+        self._dependency_timeout_s = settings.dependency_timeout_s
+        self._oneshot = process.type is ProcessType.ONESHOT
+        launch = Launch(self.name, process, self._runtime.environ) if replaces(before, process) else None
+        rechecks = (before.health_check, self._health_rules) != (process.health_check, settings.health_rules)
+        if launch is not None or rechecks:
+            self._change_monitor(settings, desired)
+        self._instances.adopt(
+            process,
+            restart_rules=settings.restart_rules,
+            stop_rules=settings.stop_rules,
+            launch=launch,
+            health_rules=settings.health_rules,
+            rechecks=rechecks,
+        )
+        self.desired = desired
+        if renewed:
+            self._gate = self._new_gate()
+        else:
+            self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
+        self._changed()
+        self._wake()
+
     def kill(self) -> None:
         """It should not run, and what lives of it ends without a grace period."""
         self._want(run=False)
@@ -114,8 +150,9 @@ class ManagedProcess:
 
     def end_checks(self) -> None:
         """Its health no longer matters: the daemon ends."""
-        if self._health is not None:
-            self._health.close()
+        for _, monitor in (*self._outgoing, (0, self._health)):
+            if monitor is not None:
+                monitor.close()
 
     # -- what the others ask ---------------------------------------------------------------------------
 
@@ -153,7 +190,7 @@ class ManagedProcess:
     def ended_for_good(self) -> bool:
         """Whether it should live, and has ended by itself or was given up."""
         if self.blocked:
-            return self._gate.expired
+            return self._gate.expired and not self.alive
         return ended_for_good(self.desired, self._instances.observed.values())
 
     @property
@@ -211,8 +248,7 @@ class ManagedProcess:
             if time.monotonic() >= stop_at:
                 wait = 0.0  # the rest in the next turn
                 break
-        if self._health is not None:
-            self._health.follow(self._instances.observed)
+        self._follow_health()
         if changed:
             self._changed()
         deadline = self._gate.deadline if self.desired.run else None
@@ -267,6 +303,36 @@ class ManagedProcess:
         else:
             self._status = None
             self._surroundings.refreshed()
+
+    def _monitor(self, config: ProcessConfig, rules: HealthRules | None) -> HealthMonitor | None:
+        if rules is None:
+            return None
+        from cbox_init.supervisor.health.monitor import HealthMonitor
+
+        return HealthMonitor(self.name, config, rules=rules, runtime=self._runtime, on_result=self._checked)
+
+    def _change_monitor(self, settings: Settings, desired: Desired) -> None:
+        """Check in another way from now on; but instances that are to be replaced as before."""
+        if desired.generation > self.desired.generation:
+            self._outgoing.append((desired.generation, self._health))
+        elif self._health is not None:
+            self._health.close()
+        self._health_rules = settings.health_rules
+        self._health = self._monitor(settings.process, settings.health_rules)
+
+    def _follow_health(self) -> None:
+        observed = self._instances.observed
+        for generation, monitor in tuple(self._outgoing):
+            older = {i: one for i, one in observed.items() if one.generation < generation}
+            observed = {i: one for i, one in observed.items() if i not in older}
+            if monitor is not None:
+                monitor.follow(older)
+            if not any(one.alive for one in older.values()):
+                self._outgoing.remove((generation, monitor))
+                if monitor is not None:
+                    monitor.close()
+        if self._health is not None:
+            self._health.follow(observed)
 
     def _wake(self) -> None:
         self._runtime.agenda.wake(self)

@@ -49,16 +49,17 @@ class Readiness:
         runtime: Runtime,
     ) -> None:
         self._settings = settings
-        self._counted = tuple(
-            process
-            for name, process in processes.items()
-            if (name in settings.processes if settings.processes else counts(process.config))
-        )
+        self._counted = _counted(settings, processes)
         self._runtime = runtime
         self._withdrawn = False
         self._shown = False
         self._remove_file()  # a stale one, of a daemon that was killed
         runtime.agenda.wake(self)
+
+    def recount(self, processes: Mapping[str, ManagedProcess | ScheduledProcess]) -> None:
+        """There are other processes, or processes that are configured otherwise, from now on."""
+        self._counted = _counted(self._settings, processes)
+        self._runtime.agenda.wake(self)
 
     @property
     def ready(self) -> bool:
@@ -130,6 +131,16 @@ class Readiness:
             self._runtime.log.error(
                 "The readiness file cannot be removed", path=self._settings.path, error=error.strerror
             )
+
+
+def _counted(
+    settings: ReadinessConfig, processes: Mapping[str, ManagedProcess | ScheduledProcess]
+) -> tuple[ManagedProcess | ScheduledProcess, ...]:
+    return tuple(
+        process
+        for name, process in processes.items()
+        if (name in settings.processes if settings.processes else counts(process.config))
+    )
 
 
 def counts(process: ProcessConfig) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cbox_init.config.model import RestartPolicyName
+from cbox_init.config.model import InitialState, RestartPolicyName
 from cbox_init.core.decide import Desired, Forget, Spawn, Stop, Wait
 from cbox_init.core.instance import Lineage
 from cbox_init.core.schedule import Run, Tally, attend, counted, next_due, refusal, ring
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.rules import RestartRules, StopRules
+    from cbox_init.core.reload_diff import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.heartbeat import Heartbeat
     from cbox_init.supervisor.runtime import Runtime
@@ -167,6 +168,37 @@ class ScheduledProcess:
         self.close()
         self.stop()
         self._instances.kill_all()
+
+    def adopt(self, settings: Settings, heartbeat: Heartbeat | None) -> None:
+        """It has another configuration: runs under way go on as they began, the next is of the new one.
+
+        A schedule that was paused by hand stays so, unless ``initial_state`` is what has changed.
+        """
+        before, process = self.config, settings.process
+        self.config = process
+        self.stop_timeout_s = settings.stop_rules.timeout_s
+        self._heartbeat = heartbeat
+        self._instances.adopt(
+            process,
+            restart_rules=replace(settings.restart_rules, policy=RestartPolicyName.NEVER),
+            stop_rules=settings.stop_rules,
+            launch=RunLaunch(self.name, process, self._runtime),
+        )
+        if (before.schedule, before.schedule_timezone) != (process.schedule, process.schedule_timezone):
+            zone = find_zone(process.schedule_timezone, self._runtime.environ)
+            self._times = parse(process.schedule or "", zone)
+            if not self._paused:
+                self._timetable.enter(self)
+        if before.heartbeat != process.heartbeat:
+            self._silence = Silence.of(process.heartbeat)
+            if not self._paused:
+                self._silence = self._silence.begun(self._runtime.now())
+        if before.initial_state is not process.initial_state:
+            if process.initial_state is InitialState.RUNNING:
+                self.resume()
+            else:
+                self.stop()
+        self._changed_and_wake()
 
     # -- what the others ask ---------------------------------------------------------------------------
 

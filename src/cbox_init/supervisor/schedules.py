@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cbox_init.config.model import Config, HeartbeatConfig, ProcessConfig
+    from cbox_init.core.reload_diff import Settings
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.heartbeat import Heartbeat, HeartbeatSender
     from cbox_init.supervisor.runtime import Runtime
@@ -32,6 +33,7 @@ class Schedules:
         self._processes: list[ScheduledProcess] = []
         self._timetable: Timetable | None = None
         self._sender: HeartbeatSender | None = None
+        self._loop: AbstractEventLoop | None = None
 
     @property
     def processes(self) -> Sequence[ScheduledProcess]:
@@ -45,6 +47,8 @@ class Schedules:
 
         if self._timetable is None:
             self._timetable = Timetable(self._runtime)
+            if self._loop is not None:
+                self._timetable.attach(self._loop)
         logging = process.logging
         scheduled = ScheduledProcess(
             name,
@@ -61,8 +65,21 @@ class Schedules:
         self._processes.append(scheduled)
         return scheduled
 
+    def reconfigure(self, config: Config) -> None:
+        """Another configuration is in force; who is managed already learns of it by ``adopt``."""
+        self._config = config
+
+    def adopt(self, process: ScheduledProcess, settings: Settings) -> None:
+        """Give a process another configuration."""
+        process.adopt(settings, self._heartbeat(process.name, settings.process.heartbeat))
+
+    def forget(self, process: object) -> None:
+        """It is managed no more."""
+        self._processes = [other for other in self._processes if other is not process]
+
     def attach(self, loop: AbstractEventLoop) -> None:
         """The event loop runs from here on."""
+        self._loop = loop
         if self._timetable is not None:
             self._timetable.attach(loop)
 

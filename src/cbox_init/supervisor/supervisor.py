@@ -20,12 +20,16 @@ from cbox_init.supervisor.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from cbox_init.config.load import Source
     from cbox_init.config.model import Config, HookConfig, ProcessConfig
+    from cbox_init.core.reload_diff import Plan, Settings
     from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.configuration import Configuration
     from cbox_init.supervisor.hooks import HookChain
     from cbox_init.supervisor.readiness import Readiness
+    from cbox_init.supervisor.retirement import Retirement
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.scheduled import ScheduledProcess
     from cbox_init.supervisor.service_manager import ServiceManager
@@ -51,6 +55,7 @@ class Supervisor:
         runtime: Runtime,
         on_finished: Callable[[int], None],
         manager: ServiceManager | None = None,
+        source: Source | None = None,
     ) -> None:
         self.config = config
         self.logs = logs
@@ -73,6 +78,9 @@ class Supervisor:
         self.readiness = self._make_readiness()
         self._shutdown: Shutdown | None = None
         logs.on_room = self._output_flows_again
+        self._source = source
+        self._retirement: Retirement | None = None
+        self._configuration: Configuration | None = None
 
     def _manage(self, name: str, process: ProcessConfig) -> Managed:
         config = self.config
@@ -110,6 +118,15 @@ class Supervisor:
         """The configuration of one process."""
         return self._process(name).config
 
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force, as something that can be changed."""
+        if self._configuration is None:
+            from cbox_init.supervisor.configuration import Configuration
+
+            self._configuration = Configuration(self, self._source)
+        return self._configuration
+
     # -- commands --------------------------------------------------------------------------------------
 
     def start_all(self) -> None:
@@ -132,10 +149,13 @@ class Supervisor:
     def _start_processes(self) -> None:
         self._begun = True
         for process in self._processes.values():
-            if process.config.initial_state is InitialState.RUNNING:
-                process.start()
+            self._start_as_configured(process)
         if not self._all_started:  # nothing is to be started
             self._tell_when_all_started()
+
+    def _start_as_configured(self, process: Managed) -> None:
+        if process.config.initial_state is InitialState.RUNNING:
+            process.start()
 
     def start(self, name: str) -> None:
         """Start what is not running of a process, at once and with a new restart budget."""
@@ -212,6 +232,7 @@ class Supervisor:
             raise Conflict(f"cannot {command} {name}: the daemon is shutting down")
         if not self._begun and self._start_hooks:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks are not done")
+        self._refuse_leaving(name, command)
         self._runtime.log.info(f"Process {command} asked for", process=name)
         return process
 
@@ -219,6 +240,7 @@ class Supervisor:
         process = self._process(name)
         if self._shutdown:
             raise Conflict(f"cannot scale {name}: the daemon is shutting down")
+        self._refuse_leaving(name, "scale")
         if not isinstance(process, ManagedProcess):
             raise Conflict(f"cannot scale {name}: it has a schedule; schedule_max_concurrent limits its runs")
         if process.config.scale_locked:
@@ -230,6 +252,147 @@ class Supervisor:
             return self._processes[name]
         except KeyError:
             raise UnknownProcess(name) from None
+
+    def _refuse_leaving(self, name: str, command: str) -> None:
+        if self._retirement and name in self._retirement.leaving:
+            raise Conflict(f"cannot {command} {name}: it is being removed")
+
+    # -- another configuration -------------------------------------------------------------------------
+
+    def apply(self, config: Config) -> Plan:
+        """Have ``config`` in force, as far as it can be while running; gives what that changes.
+
+        Only what differs starts, stops or is replaced. Raises Conflict during the shutdown.
+        """
+        if self._shutdown:
+            raise Conflict("cannot change the configuration: the daemon is shutting down")
+        from cbox_init.core.reload_diff import plan_of, settings_of
+
+        plan = plan_of(self.config, config)
+        self.config = plan.config
+        settings = settings_of(plan.config)
+        if not self._begun:
+            self._begin_anew(settings)
+            return plan
+        before = dict(self._processes)
+        others = tuple(name for name, one in settings.items() if not _of_kind(before.get(name), one.process))
+        retirement = self._retire((*plan.removed, *others))
+        self._schedules.reconfigure(plan.config)
+        after = {name: before.get(name) or self._manage(name, one.process) for name, one in settings.items()}
+        self._set_processes({**after, **retirement.leaving})
+        self._depends_on = {
+            **{name: one.process.depends_on for name, one in settings.items()},
+            **{name: self._depends_on[name] for name in retirement.leaving if name not in settings},
+        }
+        self._dependents = graph.dependents(self._depends_on)
+        for rank in graph.order_up({name: self._depends_on[name] for name in settings}):
+            for name in rank:
+                if self._shutdown:  # an instance that was given up means the end by now
+                    break
+                if name not in before:
+                    self._start_as_configured(after[name])
+                elif name in others:
+                    continue  # what is configured now follows when what was there has gone
+                elif name in retirement.leaving:
+                    self._take_back(after[name], settings[name], retirement)
+                elif name not in plan.kept:
+                    self._adopt(after[name], settings[name])
+        self._recount()
+        return plan
+
+    def _begin_anew(self, settings: Mapping[str, Settings]) -> None:
+        """Nothing has been started yet (the pre-start hooks are not done): start other processes then."""
+        for name, process in self._processes.items():
+            self._let_go(process)
+            if name not in settings:
+                self.logs.forget(name)
+        self._schedules.reconfigure(self.config)
+        self._depends_on = {name: one.process.depends_on for name, one in settings.items()}
+        self._dependents = graph.dependents(self._depends_on)
+        self._set_processes({name: self._manage(name, one.process) for name, one in settings.items()})
+        self._recount()
+
+    def _let_go(self, process: Managed) -> None:
+        """It is looked at no more."""
+        if isinstance(process, ManagedProcess):
+            process.end_checks()
+        self._schedules.forget(process)
+        self._runtime.agenda.forget(process)
+
+    def _set_processes(self, processes: Mapping[str, Managed]) -> None:
+        now = dict(processes)
+        self._processes.clear()
+        self._processes.update(now)
+
+    def _recount(self) -> None:
+        """Other processes than before: whoever shows or counts them learns of it."""
+        self.version += 1
+        if self.readiness:
+            leaving = self._retirement.leaving if self._retirement else {}
+            self.readiness.recount({n: one for n, one in self._processes.items() if n not in leaving})
+
+    async def abandon_changes(self) -> None:
+        """The daemon ends: changes of the configuration that wait for their turn are not made."""
+        if self._configuration is not None:
+            await self._configuration.close()
+
+    async def gone(self, name: str) -> None:
+        """Wait until nothing is left of a process that was removed."""
+        if self._retirement:
+            await self._retirement.gone(name)
+
+    def _retire(self, names: tuple[str, ...]) -> Retirement:
+        if self._retirement is None:
+            from cbox_init.supervisor.retirement import Retirement
+
+            self._retirement = Retirement(
+                dependents_of=lambda name: self._dependents[name], forget=self._forget
+            )
+        for name in names:
+            self._retirement.add(self._processes[name])
+        self._runtime.agenda.wake(self._retirement)
+        return self._retirement
+
+    def _adopt(self, process: Managed, settings: Settings) -> None:
+        logging = settings.process.logging
+        self.logs.open(process.name, labels=logging.labels, min_level=Level.of(logging.min_level))
+        if isinstance(process, ManagedProcess):
+            process.adopt(settings)
+        else:
+            self._schedules.adopt(process, settings)
+
+    def _take_back(self, process: Managed, settings: Settings, retirement: Retirement) -> None:
+        """It was on its way out, and is configured again."""
+        from cbox_init.core.reload_diff import replaces, starts_by_itself
+
+        other = replaces(process.config, settings.process)
+        retirement.take_back(process.name)
+        self._adopt(process, settings)
+        if isinstance(process, ManagedProcess):
+            process.scale(settings.process.scale)
+        if not starts_by_itself(settings.process):
+            process.stop()
+        elif other and isinstance(process, ManagedProcess):
+            process.restart()
+        else:
+            process.start()
+
+    def _forget(self, process: Managed) -> None:
+        """Nothing is left of a process that was removed, or has become one of another kind."""
+        name = process.name
+        self._let_go(process)
+        self._ready.pop(name, None)
+        config = self.config.enabled_processes().get(name)
+        if config is not None:
+            self._processes[name] = self._manage(name, config)
+            self._start_as_configured(self._processes[name])
+            self._recount()
+            return
+        self.logs.forget(name)
+        del self._processes[name], self._depends_on[name]
+        self._dependents = graph.dependents(self._depends_on)
+        self._recount()
+        self._runtime.log.info("Process removed", process=name)
 
     # -- the event loop --------------------------------------------------------------------------------
 
@@ -279,6 +442,9 @@ class Supervisor:
                     waiter.set_result(None)
         if self._shutdown:
             self._runtime.agenda.wake(self._shutdown)
+            return
+        if self._retirement and name in self._retirement.leaving:
+            self._runtime.agenda.wake(self._retirement)
             return
         if not self._all_started and process.up:
             self._tell_when_all_started()
@@ -347,6 +513,8 @@ class Supervisor:
         for process in self._processes.values():
             if isinstance(process, ManagedProcess):
                 process.end_checks()
+        if self._retirement:
+            self._runtime.agenda.forget(self._retirement)  # from here on the shutdown stops them
         self._shutdown = Shutdown(
             self._processes,
             self._dependents,
@@ -372,6 +540,8 @@ class Supervisor:
             for waiter in waiters:
                 waiter.cancel()
         self._schedules.give_up_waiting()
+        if self._retirement:
+            self._retirement.abandon()
         self._on_finished(exit_code)
 
     def _end_when_all_ended(self) -> None:
@@ -379,12 +549,19 @@ class Supervisor:
 
         A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
         """
-        if not all(process.ended_for_good for process in self._processes.values()):
+        leaving = self._retirement.leaving if self._retirement else {}
+        staying = [process for name, process in self._processes.items() if name not in leaving]
+        if not all(process.ended_for_good for process in staying):
             return
-        ends = [end for process in self._processes.values() if (end := process.last_end)]
+        ends = [end for process in staying if (end := process.last_end)]
         _, exit_code = max(ends, default=(0.0, 1))
         self.shutdown("every process has ended", exit_code)
 
 
 def _first(own: float | None, default: float) -> float:
     return default if own is None else own
+
+
+def _of_kind(process: Managed | None, config: ProcessConfig) -> bool:
+    """Whether ``process`` can go on under ``config``: one that has a schedule cannot go on without."""
+    return process is None or isinstance(process, ManagedProcess) is not bool(config.schedule)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
+from cbox_init.api.bodies import read_body
 from cbox_init.api.process_list import ProcessListBody
 from cbox_init.api.replies import json_response, send_body
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering
-from cbox_init.api.schemas import ProcessDetail, ProcessList
+from cbox_init.api.schemas import ChangedProcess, EditReply, NewProcess, ProcessDetail, ProcessList
 from cbox_init.config.masking import masked
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from cbox_init.api.context import Context
+    from cbox_init.config.raw import Raw
 
 PATH: Final = "/api/v1/processes"
 NAME: Final = Parameter("name", "Name of a process.", {"type": "string"}, "path")
@@ -33,16 +35,41 @@ def resources(context: Context) -> tuple[Resource, ...]:
         name = request.path_params["name"]
         return json_response(ProcessDetail(name, masked(supervisor.process_config(name))))
 
+    async def add(request: Request) -> Response:
+        given = await read_body(request, NewProcess)
+        await supervisor.configuration.add(given.name, _raw(given.process))
+        return _edited("created", given.name, 201)
+
+    async def update(request: Request) -> Response:
+        name = request.path_params["name"]
+        supervisor.configuration.check_known(name)  # before a body that is wrong
+        given = await read_body(request, ChangedProcess)
+        await supervisor.configuration.update(name, _raw(given.process))
+        return _edited("updated", name)
+
+    async def remove(request: Request) -> Response:
+        name = request.path_params["name"]
+        await supervisor.configuration.remove(name)
+        return _edited("removed", name)
+
     return (
         Resource(
             PATH,
             {
+                "POST": Operation(
+                    answering(add),
+                    name="addProcess",
+                    summary="Add a process, and start it unless its keys say otherwise",
+                    replies={201: Reply("It is there.", EditReply)},
+                    errors=(400, 408, 409, 422),
+                    body=NewProcess,
+                ),
                 "GET": Operation(
                     list_all,
                     name="listProcesses",
                     summary="All processes with their instances, in the order of the file",
                     replies={200: Reply("As they are now.", ProcessList)},
-                )
+                ),
             },
         ),
         Resource(
@@ -55,7 +82,33 @@ def resources(context: Context) -> tuple[Resource, ...]:
                     replies={200: Reply("As it is in force.", ProcessDetail)},
                     errors=(404,),
                     parameters=(NAME,),
-                )
+                ),
+                "PUT": Operation(
+                    answering(update),
+                    name="updateProcess",
+                    summary="Give a process another configuration; it alone is restarted, if it must be",
+                    replies={200: Reply("It is in force.", EditReply)},
+                    errors=(400, 404, 408, 409, 422),
+                    parameters=(NAME,),
+                    body=ChangedProcess,
+                ),
+                "DELETE": Operation(
+                    answering(remove),
+                    name="removeProcess",
+                    summary="Stop a process and forget it",
+                    replies={200: Reply("Nothing is left of it.", EditReply)},
+                    errors=(404, 409),
+                    parameters=(NAME,),
+                ),
             },
         ),
     )
+
+
+def _raw(members: dict[str, object]) -> dict[str, Raw]:
+    """What JSON holds, as the configuration's converter takes it."""
+    return cast("dict[str, Raw]", members)
+
+
+def _edited(status: str, name: str, code: int = 200) -> Response:
+    return json_response(EditReply(status, name, f"process {name} {status}"), code)

@@ -1,0 +1,149 @@
+"""Processes that are added, changed and removed while the daemon runs, held to the rules of the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cbox_init.config.check import check
+from cbox_init.config.convert import Converter
+from cbox_init.config.effective import effective
+from cbox_init.config.masking import masked
+from cbox_init.config.model import Config, ProcessConfig
+from cbox_init.config.problems import Severity
+from cbox_init.config.report import Report
+from cbox_init.config.schema import fields_of
+from cbox_init.config.secret import MASK, Secret
+from cbox_init.config.substitute import INSTANCE_NAMES, expand
+from cbox_init.errors import ConfigError, Conflict, UnknownProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.config.raw import Raw
+
+#: More levels than any key has: what is nested deeper is not looked into.
+_DEEPEST: Final = 64
+
+
+class Edits:
+    """What has been edited since the file was read or saved last; a value, every edit gives the next one.
+
+    ``base`` is the configuration without the edits, ``config`` the one with them. ``raws`` holds what was
+    given for each process that was edited, None for one that was removed.
+    """
+
+    __slots__ = ("base", "config", "raws")
+
+    def __init__(
+        self,
+        base: Config,
+        config: Config | None = None,
+        raws: Mapping[str, Mapping[str, Raw] | None] | None = None,
+    ) -> None:
+        self.base = base
+        self.config = base if config is None else config
+        self.raws = raws or {}
+
+    def added(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
+        """With a process more. Raises Conflict when there is one of that name, and ConfigError."""
+        if name in self.config.processes:
+            raise Conflict(f"process {name} exists already: change it with PUT, or choose another name")
+        return self._with(name, raw, environ)
+
+    def updated(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
+        """With ``raw`` as the whole configuration of a process; keys that are absent have their default.
+
+        A value that is masked, just as the API shows it, stands for the value that is there. Raises
+        UnknownProcess and ConfigError.
+        """
+        current = self._process(name)
+        whole = _unmasked(raw, masked(current), _revealed(current))
+        assert isinstance(whole, dict)
+        return self._with(name, whole, environ)
+
+    def removed(self, name: str) -> Edits:
+        """Without a process. Raises UnknownProcess, and Conflict when others need it or it is the last."""
+        self._process(name)
+        left = {other: process for other, process in self.config.processes.items() if other != name}
+        needing = [other for other, process in left.items() if process.enabled and name in process.depends_on]
+        if needing:
+            names = ", ".join(needing)
+            raise Conflict(f"cannot remove {name}: {names} depends on it; change or remove that first")
+        readiness = self.config.global_.readiness
+        if readiness is not None and name in readiness.processes:
+            raise Conflict(f"cannot remove {name}: global.readiness.processes names it")
+        if not left:
+            raise Conflict(f"cannot remove {name}: it is the only process, and there must be one")
+        return Edits(self.base, replace(self.config, processes=left), {**self.raws, name: None})
+
+    def _process(self, name: str) -> ProcessConfig:
+        try:
+            return self.config.processes[name]
+        except KeyError:
+            raise UnknownProcess(name) from None
+
+    def _with(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
+        report = Report()
+        path = ("processes", name)
+        process = Converter(report, environ).section(ProcessConfig, _expanded(dict(raw), environ), path)
+        alone = Config(global_=self.config.global_, processes={name: process})
+        process = effective(alone, Report()).processes[name]
+        config = replace(self.config, processes={**self.config.processes, name: process})
+        check(config, report)
+        if report.failed:
+            problems = report.problems()
+            first = next(problem for problem in problems if problem.severity is Severity.ERROR)
+            raise ConfigError(str(first), problems)
+        return Edits(self.base, config, {**self.raws, name: dict(raw)})
+
+
+def _expanded(raw: Raw, environ: Mapping[str, str], level: int = 0) -> Raw:
+    """``${VAR}`` replaced as in the file, so that what is saved means the same when it is read."""
+    if level > _DEEPEST:
+        return raw
+    if isinstance(raw, str):
+        return expand(raw, environ, INSTANCE_NAMES)
+    if isinstance(raw, list):
+        return [_expanded(item, environ, level + 1) for item in raw]
+    if isinstance(raw, dict):
+        return {key: _expanded(item, environ, level + 1) for key, item in raw.items()}
+    return raw
+
+
+def _unmasked(raw: object, shown: object, actual: object) -> Raw:
+    """``raw`` with what is there in place of what is masked of it."""
+    if isinstance(raw, dict):
+        shown_, actual_ = _members(shown), _members(actual)
+        return {
+            key: _unmasked(item, shown_.get(key), actual_.get(key)) for key, item in _members(raw).items()
+        }
+    if isinstance(raw, list):
+        return [_unmasked(item, _item(shown, at), _item(actual, at)) for at, item in enumerate(raw)]
+    if isinstance(raw, str) and MASK in raw and raw == shown and isinstance(actual, str):
+        return actual
+    return raw  # type: ignore[return-value]  # what JSON holds
+
+
+def _members(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _item(value: object, at: int) -> object:
+    return value[at] if isinstance(value, list) and at < len(value) else None
+
+
+def _revealed(value: object) -> object:
+    """As ``masked``, but with everything that is secret: for comparison, never to be shown."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Struct):
+        fields = fields_of(type(value))
+        return {key: _revealed(getattr(value, field.attribute)) for key, field in fields.items()}
+    if isinstance(value, dict):
+        return {key: _revealed(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_revealed(item) for item in value]
+    return value

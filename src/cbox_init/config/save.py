@@ -1,0 +1,186 @@
+"""Writes edited processes into the file they came from, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from cbox_init.config.legacy import RENAMED, modernised
+from cbox_init.config.load import Examined, examine_text
+from cbox_init.config.patch import PatchError, Verbatim, drop, put, source_of_items
+from cbox_init.config.report import Report
+from cbox_init.config.schema import Form, fields_of, section_type
+from cbox_init.errors import NotSaved
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.config.edit import Edits
+    from cbox_init.config.model import ProcessConfig
+    from cbox_init.config.raw import Raw
+    from cbox_init.config.schema import Shape
+
+_OVERRIDES: Final = "CBOX_INIT_PROCESS_"
+_BOM: Final = "\ufeff"
+
+
+def saved(path: str, edits: Edits, environ: Mapping[str, str]) -> None:
+    """Put ``edits`` into the file at ``path``, in one step that a crash cannot leave half done.
+
+    Only the keys that differ are written; comments, order, quoting, secrets and ``${VAR}`` stay as they are.
+    Mode and owner stay, and a symbolic link goes on leading to the file. Raises NotSaved with the file as it
+    was. Blocks: not for the event loop.
+    """
+    target = os.path.realpath(path)
+    try:
+        before = os.stat(target)
+        with open(target, encoding="utf-8", newline="") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _not_saved(path, error) from None
+    bom = _BOM if text.startswith(_BOM) else ""
+    text = text.removeprefix(_BOM)
+    try:
+        changed = edited(text, edits)
+        _verify(path, text, changed, edits, environ)
+    except PatchError as error:
+        raise NotSaved(f"cannot save {path}: {error}; edit the file by hand") from None
+    if changed == text:
+        return
+    try:
+        _write(target, (bom + changed).encode(), before)
+    except OSError as error:
+        raise _not_saved(path, error) from None
+
+
+def edited(text: str, edits: Edits) -> str:
+    """The text of a file with ``edits`` in it. Raises PatchError."""
+    base, current = edits.base.processes, edits.config.processes
+    for name, raw in edits.raws.items():
+        path = ("processes", name)
+        if raw is None:
+            text = drop(text, path)
+        elif name not in base:
+            text = put(text, path, dict(raw))
+        else:
+            text = _section(text, path, dict(raw), base[name], current[name])
+    return text
+
+
+def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct, current: Struct) -> str:
+    """Every key of a section that ``current`` has otherwise than ``base``."""
+    kind = type(base)
+    raw = modernised(kind, raw, path, Report())
+    for key, field in fields_of(kind).items():
+        old, new = getattr(base, field.attribute), getattr(current, field.attribute)
+        if old == new:
+            continue
+        for former, today in RENAMED.get(kind, {}).items():
+            if today == key:
+                text = drop(text, (*path, former))
+        value = raw.get(key)
+        if value is None:
+            text = drop(text, (*path, key))
+        else:
+            text = _key(text, (*path, key), field.shape, value, old, new)
+    return text
+
+
+def _key(text: str, path: tuple[str, ...], shape: Shape, value: Raw, old: object, new: object) -> str:
+    if section_type(shape) is not None and isinstance(old, Struct) and isinstance(value, dict):
+        assert isinstance(new, Struct)
+        return _section(text, path, value, old, new)
+    if shape.form in (Form.TEXT_MAP, Form.SECRET_MAP) and isinstance(value, dict):
+        assert isinstance(old, dict) and isinstance(new, dict)
+        for name in old.keys() - new.keys():
+            text = drop(text, (*path, name))
+        for name in new:
+            if old.get(name) != new[name]:
+                text = put(text, (*path, name), value[name])
+        return text
+    if isinstance(value, list) and isinstance(old, tuple) and isinstance(new, tuple):
+        value = _with_old_items(text, path, value, old, new)
+    return put(text, path, value)
+
+
+def _with_old_items(
+    text: str, path: tuple[str, ...], value: list[Raw], old: tuple[object, ...], new: tuple[object, ...]
+) -> Raw:
+    """The list with each item that was there before as it was written there: it may be ``${VAR}``."""
+    written = source_of_items(text, path)
+    if len(written) != len(old) or len(value) != len(new):
+        return value
+    left = list(zip(old, written, strict=True))
+    items: list[Raw] = []
+    for item, after in zip(value, new, strict=True):
+        found = next((pair for pair in left if pair[0] == after), None)
+        if found is not None:
+            left.remove(found)
+        items.append(item if found is None else Verbatim(found[1]))
+    return items
+
+
+def _verify(path: str, text: str, changed: str, edits: Edits, environ: Mapping[str, str]) -> None:
+    """Read what would be written: it must mean what is in force for what was edited, and else the same."""
+    before, after = examine_text(text, path, environ), examine_text(changed, path, environ)
+    if not after.valid or after.config is None:
+        first = next(problem for problem in after.problems if problem.severity == "error")
+        raise PatchError(f"the file would not be valid: {first}")
+    overridden = any(name.startswith(_OVERRIDES) for name in environ)
+    was = _processes(before)
+    for name in {**was, **after.config.processes}:
+        read = after.config.processes.get(name)
+        if name not in edits.raws:
+            same = read == was.get(name)
+        else:
+            same = overridden or read == edits.config.processes.get(name)
+        if not same:
+            raise PatchError(f"processes.{name} would not be read as it should be")
+    if before.config is not None and (before.config.global_, before.config.hooks) != (
+        after.config.global_,
+        after.config.hooks,
+    ):
+        raise PatchError("other sections would be read differently")
+
+
+def _processes(found: Examined) -> Mapping[str, ProcessConfig]:
+    return found.config.processes if found.config is not None else {}
+
+
+def _write(target: str, data: bytes, before: os.stat_result) -> None:
+    """Replace the file by one with the same owner and mode. Raises OSError with the old one in place."""
+    folder = os.path.dirname(target)
+    temporary = f"{target}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            if (os.geteuid(), os.getegid()) != (before.st_uid, before.st_gid):
+                os.fchown(fd, before.st_uid, before.st_gid)
+            os.fchmod(fd, before.st_mode & 0o7777)
+            file.flush()
+            os.fsync(fd)
+        now = os.stat(target)
+        if (now.st_ino, now.st_mtime_ns, now.st_size) != (before.st_ino, before.st_mtime_ns, before.st_size):
+            raise OSError(0, "somebody else has changed it just now")
+        os.rename(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def _not_saved(path: str, error: OSError | UnicodeDecodeError) -> NotSaved:
+    reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8"
+    return NotSaved(
+        f"cannot save {path}: {reason}; the file and its directory must be writable, "
+        "and the file must not be a mount of its own"
+    )

@@ -1,0 +1,164 @@
+"""What a new configuration changes of the one in force: which processes come, go, roll, or go on.
+
+Pure: two configurations in, a plan out. The supervisor carries it out, `--dry-run` shows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from cbox_init.config.model import Config, GlobalConfig, InitialState, ProcessConfig, ProcessType
+from cbox_init.config.rules import HealthRules, RestartRules, StopRules  # noqa: TC001  # fields of a Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.core.decide import Desired
+
+#: Keys of a process that count for instances which run already. A change of any other key needs new ones.
+IN_PLACE: Final = frozenset(
+    (
+        *(
+            "enabled",
+            "initial_state",
+            "scale",
+            "max_scale",
+            "scale_locked",
+            "depends_on",
+            "dependency_timeout",
+        ),
+        *("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold", "on_give_up"),
+        *("shutdown", "logging", "health_check", "heartbeat", "max_memory_mb", "priority"),
+        *("schedule", "schedule_timezone", "schedule_timeout"),
+        *("schedule_max_concurrent", "schedule_misfire"),
+    )
+)
+
+#: Keys of ``global`` that count from the moment of a reload on. Any other needs a restart of the daemon.
+GLOBAL_IN_PLACE: Final = frozenset(
+    (
+        *("shutdown_timeout", "shutdown_drain", "dependency_timeout", "max_process_scale"),
+        *("restart_policy", "max_restart_attempts", "restart_stability_window"),
+        *("restart_backoff", "restart_backoff_initial", "restart_backoff_max"),
+        *("health_check_interval", "health_check_strict", "process_start_timeout"),
+        "zombie_reap_interval",
+    )
+)
+
+
+class Settings(Struct, frozen=True):
+    """All that counts for one process: its keys, and what follows from them and ``global`` together."""
+
+    process: ProcessConfig
+    restart_rules: RestartRules
+    stop_rules: StopRules
+    health_rules: HealthRules | None
+    scale_limit: int
+    dependency_timeout_s: float
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What becomes of each process, by name in the order of the new file (``removed``: of the old).
+
+    ``changed`` get new instances, one after another; ``adjusted`` go on under new limits, rules or numbers;
+    ``kept`` notice nothing. ``needs_restart`` names the keys that keep their old value until the daemon is
+    started anew. ``config`` is what is in force afterwards.
+    """
+
+    config: Config
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    adjusted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+
+
+def settings_of(config: Config) -> dict[str, Settings]:
+    """The settings of each enabled process, in the order of the file."""
+    default_s = config.global_.dependency_timeout
+    return {
+        name: Settings(
+            process,
+            config.restart_rules(name),
+            config.stop_rules(name),
+            config.health_rules(name),
+            config.scale_limit(name),
+            default_s if process.dependency_timeout is None else process.dependency_timeout,
+        )
+        for name, process in config.enabled_processes().items()
+    }
+
+
+def plan_of(old: Config, new: Config) -> Plan:
+    """How to come from ``old``, which is in force, to ``new``. A disabled process is as good as none."""
+    global_, needs_restart = _global(old.global_, new.global_)
+    config = replace(new, global_=global_)
+    before, after = settings_of(old), settings_of(config)
+    both = [name for name in after if name in before]
+    changed = [name for name in both if replaces(before[name].process, after[name].process)]
+    differing = [name for name in both if before[name] != after[name]]
+    return Plan(
+        config=config,
+        added=_names(after, without=before),
+        changed=tuple(changed),
+        adjusted=tuple(name for name in differing if name not in changed),
+        removed=_names(before, without=after),
+        kept=tuple(name for name in both if before[name] == after[name]),
+        needs_restart=needs_restart,
+    )
+
+
+def replaces(old: ProcessConfig, new: ProcessConfig) -> bool:
+    """Whether instances of ``old`` cannot go on as instances of ``new``."""
+    if (old.logging.stdout, old.logging.stderr) != (new.logging.stdout, new.logging.stderr):
+        return True  # their outputs were opened, or not, when they were started
+    if bool(old.schedule) is not bool(new.schedule):
+        return True
+    return any(getattr(old, key) != getattr(new, key) for key in old.__struct_fields__ if key not in IN_PLACE)
+
+
+def desired_after(desired: Desired, old: ProcessConfig, new: Settings) -> Desired:
+    """What is wanted of a process whose configuration was ``old`` and is now that of ``new``.
+
+    What was stopped or scaled by hand stays so, unless the file has changed that very key.
+    """
+    process = new.process
+    scale = desired.scale if process.scale == old.scale else process.scale
+    if new.scale_limit:
+        scale = min(scale, new.scale_limit)
+    if process.type is ProcessType.ONESHOT:
+        scale = min(scale, 1)
+    runs = desired.run
+    if starts_by_itself(old) is not starts_by_itself(process):
+        runs = starts_by_itself(process)
+    rolls = desired.run and runs and replaces(old, process)
+    return replace(
+        desired,
+        run=runs,
+        scale=scale,
+        generation=desired.generation + rolls,
+        starts=desired.starts + (runs and not desired.run),
+    )
+
+
+def starts_by_itself(process: ProcessConfig) -> bool:
+    """Whether the daemon starts it, or its schedule, rather than a command."""
+    return process.initial_state is InitialState.RUNNING
+
+
+def _global(old: GlobalConfig, new: GlobalConfig) -> tuple[GlobalConfig, tuple[str, ...]]:
+    """``new`` with the old value of each key that cannot change now, and the names of these keys."""
+    held = {
+        key: getattr(old, key)
+        for key in new.__struct_fields__
+        if key not in GLOBAL_IN_PLACE and getattr(old, key) != getattr(new, key)
+    }
+    return replace(new, **held), tuple(f"global.{key}" for key in held)
+
+
+def _names(names: Mapping[str, object], *, without: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(name for name in names if name not in without)

@@ -1,0 +1,202 @@
+"""The configuration in force, and how it is changed: read anew, edited by the API, saved.
+
+Loaded when somebody first asks for a change. Every change goes through here, one after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.config.edit import Edits
+from cbox_init.config.problems import Problem, Severity
+from cbox_init.config.save import saved
+from cbox_init.core.reload_diff import plan_of
+from cbox_init.errors import ConfigError, Conflict, NotSaved, UnknownProcess
+from cbox_init.supervisor.background import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cbox_init.config.load import Loaded, Source
+    from cbox_init.config.raw import Raw
+    from cbox_init.core.reload_diff import Plan
+    from cbox_init.supervisor.supervisor import Supervisor
+
+#: How long the file may take to be read or written, in seconds: a network file system may never answer.
+_FILE_TAKES_S: Final = 30.0
+
+_NO_FILE: Final = "the configuration comes from the environment alone; there is no file"
+
+
+class Reloaded:
+    """A reload, done or tried: what it changes, and what the file's warnings and suggestions are."""
+
+    __slots__ = ("plan", "warnings")
+
+    def __init__(self, plan: Plan, problems: Iterable[Problem]) -> None:
+        self.plan = plan
+        self.warnings = tuple(str(problem) for problem in problems)
+
+
+class Configuration:
+    """One for each supervisor."""
+
+    def __init__(self, supervisor: Supervisor, source: Source | None) -> None:
+        self._supervisor = supervisor
+        self._source = source
+        self._edits = Edits(supervisor.config)
+        self._log = supervisor.logs.daemon
+        self._turn = asyncio.Lock()
+        self._queued: asyncio.Task[Reloaded] | None = None
+        self._tasks: set[asyncio.Task[Reloaded]] = set()
+
+    # -- reload ----------------------------------------------------------------------------------------
+
+    def ask_for_reload(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
+        """Reload in the background (SIGHUP, a file that has changed); what comes of it is in the log."""
+        self._log.info("Configuration reload asked for", reason=why)
+        if self._supervisor.shutting_down:
+            self._log.warn("Configuration is not reloaded: the daemon is shutting down")
+        else:
+            self._queue(loop)
+
+    async def reload(self) -> Reloaded:
+        """Read the file again, and change what it changes.
+
+        Those who ask while another's turn has not come yet share it: the file is read once for all of them,
+        after the last of them asked. Raises ConfigError (nothing has changed then) and Conflict.
+        """
+        self._refuse_at_the_end()
+        return await asyncio.shield(self._queue(asyncio.get_running_loop()))
+
+    async def preview(self) -> Reloaded:
+        """What a reload would change now. Raises as ``reload`` does."""
+        loaded = await self._load()
+        return Reloaded(plan_of(self._supervisor.config, loaded.config), loaded.problems)
+
+    def _queue(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Reloaded]:
+        """The reload whose turn comes next."""
+        if self._queued is None:
+            self._queued = loop.create_task(self._reload_in_turn())
+            self._tasks.add(self._queued)
+            self._queued.add_done_callback(self._done)
+        return self._queued
+
+    def _done(self, task: asyncio.Task[Reloaded]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()  # fetched: perhaps nobody waits for it
+        if isinstance(error, ConfigError):
+            self._tell_refused(error)
+        elif error is not None:
+            self._log.error("Configuration was not reloaded", error=str(error))
+
+    async def _reload_in_turn(self) -> Reloaded:
+        async with self._turn:
+            self._queued = None
+            loaded = await self._load()
+            plan = self._supervisor.apply(loaded.config)
+            self._edits = Edits(plan.config)
+        self._tell_done(plan, loaded)
+        return Reloaded(plan, loaded.problems)
+
+    async def _load(self) -> Loaded:
+        if self._source is None:
+            raise Conflict(f"cannot reload: {_NO_FILE}")
+        try:
+            return await in_thread(self._source.load, name="config-read", timeout_s=_FILE_TAKES_S)
+        except TimeoutError:
+            message = f"cannot read {self._source.path}: no answer within {_FILE_TAKES_S:.0f} s"
+            problem = Problem(field="", message=message, recommendation="check its file system")
+            raise ConfigError(str(problem), (problem,)) from None
+
+    # -- edits -----------------------------------------------------------------------------------------
+
+    def check_known(self, name: str) -> None:
+        """Raises UnknownProcess when no process of that name is configured."""
+        if name not in self._supervisor.config.processes:
+            raise UnknownProcess(name)
+
+    async def add(self, name: str, raw: Mapping[str, Raw]) -> None:
+        """A new process. Raises Conflict when there is one of that name, and ConfigError."""
+        async with self._turn:
+            self._change(self._edits.added(name, raw, self._environ()), "added", name)
+
+    async def update(self, name: str, raw: Mapping[str, Raw]) -> None:
+        """Another configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
+        async with self._turn:
+            self._change(self._edits.updated(name, raw, self._environ()), "updated", name)
+
+    async def remove(self, name: str) -> None:
+        """No such process any more; returns when nothing of it is left. Raises UnknownProcess, Conflict."""
+        async with self._turn:
+            self._change(self._edits.removed(name), "removed", name)
+        await self._supervisor.gone(name)
+
+    async def save(self) -> str:
+        """Write what edits have changed to the file; gives its path. Raises Conflict and NotSaved."""
+        if self._source is None or self._source.path is None:
+            raise Conflict(f"cannot save: {_NO_FILE}")
+        source, path = self._source, self._source.path
+        async with self._turn:
+            edits = self._edits
+            try:
+                await in_thread(
+                    lambda: saved(path, edits, source.environ), name="config-write", timeout_s=_FILE_TAKES_S
+                )
+            except TimeoutError:
+                raise NotSaved(
+                    f"cannot save {path}: no answer within {_FILE_TAKES_S:.0f} s; check its file system"
+                ) from None
+            self._edits = Edits(self._supervisor.config)
+        self._log.info("Configuration saved", config=path)
+        return path
+
+    def _change(self, edits: Edits, verb: str, process: str) -> None:
+        """Applied first: when the supervisor refuses, the edit has never been."""
+        self._supervisor.apply(edits.config)
+        self._edits = edits
+        self._log.info(f"Process configuration {verb}", process=process)
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _environ(self) -> Mapping[str, str]:
+        self._refuse_at_the_end()
+        return self._source.environ if self._source is not None else {}
+
+    def _refuse_at_the_end(self) -> None:
+        if self._supervisor.shutting_down:
+            raise Conflict("cannot change the configuration: the daemon is shutting down")
+
+    def _tell_refused(self, error: ConfigError) -> None:
+        self._log.error("Configuration was not reloaded, the old one stays", error=str(error))
+        errors = [problem for problem in error.problems if problem.severity is Severity.ERROR]
+        for problem in errors[1:]:
+            self._log.error(str(problem))
+
+    def _tell_done(self, plan: Plan, loaded: Loaded) -> None:
+        for problem in loaded.problems:
+            self._log.warn(str(problem))
+        lists = {
+            word: ", ".join(names) or None
+            for word, names in (
+                ("added", plan.added),
+                ("changed", plan.changed),
+                ("adjusted", plan.adjusted),
+                ("removed", plan.removed),
+            )
+        }
+        self._log.info("Configuration reloaded", **lists, kept=len(plan.kept))
+        if plan.needs_restart:
+            self._log.warn(
+                "These keys count when the daemon is started again", keys=", ".join(plan.needs_restart)
+            )
+
+    async def close(self) -> None:
+        """Wait for nothing any more: the daemon ends."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

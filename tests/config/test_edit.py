@@ -1,0 +1,103 @@
+"""Processes edited while the daemon runs: held to the rules of the file, masked values kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.config.edit import Edits
+from cbox_init.config.masking import masked
+from cbox_init.errors import ConfigError, Conflict, UnknownProcess
+from tests.config.helpers import config_of
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import Config
+    from cbox_init.config.raw import Raw
+    from tests.config.conftest import Read
+
+FILE = """
+processes:
+  db: {command: [postgres]}
+  web:
+    command: [web, --dsn, "postgres://app:hush@db/app"]
+    depends_on: [db]
+    env: {DB_PASSWORD: hush, PLAIN: hello}
+    heartbeat: {url: "https://hc.example/secret", headers: {X-Key: hush}}
+"""
+
+
+@pytest.fixture
+def config(read: Read) -> Config:
+    return config_of(read(FILE))
+
+
+def test_add(config: Config) -> None:
+    edits = Edits(config).added("queue", {"command": "run ${WHO} ${PORT}", "scale": 3}, {"WHO": "me"})
+    queue = edits.config.processes["queue"]
+    assert (queue.command, queue.scale, queue.restart) == (("run", "me", "${PORT}"), 3, "always")
+    assert list(edits.config.processes) == ["db", "web", "queue"]
+    assert edits.base is config
+    with pytest.raises(Conflict, match="exists already"):
+        edits.added("queue", {"command": "x"}, {})
+
+
+def test_every_problem_is_reported(config: Config) -> None:
+    raw: dict[str, Raw] = {
+        "command": [],
+        "scale": "many",
+        "depends_on": ["dbb"],
+        "restart": 5,
+        "env": {"A=B": "c"},
+    }
+    with pytest.raises(ConfigError) as caught:
+        Edits(config).added("xy", raw, {})
+    errors = {problem.field for problem in caught.value.problems if problem.severity == "error"}
+    keys = ("command", "scale", "depends_on[0]", "restart", "env.A=B")
+    assert errors == {f"processes.xy.{key}" for key in keys}
+
+
+def test_update_takes_what_was_shown_for_what_is_there(config: Config) -> None:
+    web = config.processes["web"]
+    shown = masked(web)
+    assert "hush" not in str(shown)
+    shown["scale"] = 5
+    edits = Edits(config).updated("web", shown, {})  # type: ignore[arg-type]
+    after = edits.config.processes["web"]
+    assert after.scale == 5
+    assert (after.env, after.command, after.heartbeat) == (web.env, web.command, web.heartbeat)
+
+
+def test_a_new_value_of_a_secret_counts(config: Config) -> None:
+    shown = masked(config.processes["web"])
+    shown["env"] = {"DB_PASSWORD": "new", "OTHER": "***"}
+    after = Edits(config).updated("web", shown, {}).config.processes["web"]  # type: ignore[arg-type]
+    assert after.env == {"DB_PASSWORD": "new", "OTHER": "***"}
+
+
+def test_what_is_absent_has_its_default(config: Config) -> None:
+    after = Edits(config).updated("web", {"command": "x"}, {}).config.processes["web"]
+    assert (after.env, after.depends_on, after.scale) == ({}, (), 1)
+
+
+def test_remove(config: Config) -> None:
+    edits = Edits(config)
+    with pytest.raises(Conflict, match="web depends on it"):
+        edits.removed("db")
+    with pytest.raises(UnknownProcess):
+        edits.removed("nobody")
+    with pytest.raises(UnknownProcess):
+        edits.updated("nobody", {}, {})
+    without = edits.removed("web")
+    assert list(without.config.processes) == ["db"]
+    with pytest.raises(Conflict, match="only process"):
+        without.removed("db")
+
+
+@pytest.mark.parametrize("depth", [10, 100, 1000])
+def test_deep_nonsense_is_no_defect(config: Config, depth: int) -> None:
+    deep: object = "x"
+    for _ in range(depth):
+        deep = {"env": [deep]}
+    with pytest.raises(ConfigError):
+        Edits(config).added("x", {"command": deep}, {})  # type: ignore[dict-item]

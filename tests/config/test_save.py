@@ -1,0 +1,265 @@
+"""What was edited is written into the file, and nothing else of it is touched."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cbox_init.config.edit import Edits
+from cbox_init.config.load import examine, examine_text
+from cbox_init.config.masking import masked
+from cbox_init.config.patch import drop, put
+from cbox_init.config.save import saved
+from cbox_init.errors import NotSaved
+from tests.config.helpers import config_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENVIRON = {"DB_PASSWORD": "hush", "LEVEL": "debug", "ARG": "x"}
+
+FILE = """\
+# The stack.
+global:   # of all
+    api_auth: ${TOKEN:-0123456789abcdef}
+    log_level:    ${LEVEL}
+
+processes:
+
+    # The database.
+    db:
+        command: [ postgres, '-D', "/data" ]   # where it is
+
+    # What people see.
+    web:
+        command: ["web", "--password", "${DB_PASSWORD}", '${ARG}']
+        scale:   2     # a pair
+        env:
+            MODE: 0755
+            COUNTRY: no
+            "QUOTED": 'single'     # so it is
+            PASSWORD: ${DB_PASSWORD}
+        # Behind the environment.
+        depends_on:
+        - db
+
+    flow: {command: [run, ${ARG}], env: {A: ${ARG}, B: two}, scale: 1}   # on one line
+    # The end.
+"""
+
+
+def save(tmp_path: Path, text: str, **changes: dict[str, object] | None) -> list[str]:
+    """The lines that differ, after processes were given other keys (None: were removed)."""
+    file = tmp_path / "cbox-init.yaml"
+    file.write_bytes(text.encode())
+    base = config_of(examine(str(file), ENVIRON))
+    edits = Edits(base)
+    for name, change in changes.items():
+        if change is None:
+            edits = edits.removed(name)
+        elif name in base.processes:
+            whole = {**masked(base.processes[name]), **change}
+            edits = edits.updated(name, whole, ENVIRON)  # type: ignore[arg-type]
+        else:
+            edits = edits.added(name, change, ENVIRON)  # type: ignore[arg-type]
+    saved(str(file), edits, ENVIRON)
+    after = file.read_bytes().decode()
+    assert config_of(examine(str(file), ENVIRON)).processes == edits.config.processes
+    lines = difflib.ndiff(text.splitlines(), after.splitlines())
+    return [line for line in lines if line[0] in "+-"]
+
+
+def test_nothing_changed(tmp_path: Path) -> None:
+    assert save(tmp_path, FILE) == []
+    assert save(tmp_path, FILE, web={}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        ({"scale": 3}, ["-         scale:   2     # a pair", "+         scale: 3     # a pair"]),
+        ({"scale": 1, "max_scale": 4}, None),
+        ({"user": "www"}, ["+         user: www"]),
+        (
+            {"env": {"MODE": "0644", "COUNTRY": "no", "QUOTED": "single", "PASSWORD": "***"}},
+            ["-             MODE: 0755", "+             MODE: '0644'"],
+        ),
+        (
+            {"env": {"MODE": "0755", "QUOTED": "single", "PASSWORD": "***", "NEW": "a: b"}},
+            ["-             COUNTRY: no", "+             NEW: 'a: b'"],
+        ),
+        ({"depends_on": []}, ["-         depends_on:", "+         depends_on: []", "-         - db"]),
+        (
+            {"command": ["web", "--other", "hush", "x"]},
+            [
+                """-         command: ["web", "--password", "${DB_PASSWORD}", '${ARG}']""",
+                """+         command: ["web", --other, "${DB_PASSWORD}", '${ARG}']""",
+            ],
+        ),
+        ({"shutdown": {"timeout": "20s"}}, ["+         shutdown:", "+           timeout: 20s"]),
+        ({"command": "one two"}, None),
+        ({"env": None}, None),
+        ({"env": {"TEXT": "two\nlines", "EMPTY": "", "NULL": "null", "HASH": "a # b"}}, None),
+    ],
+)
+def test_one_change(tmp_path: Path, change: dict[str, object], lines: list[str] | None) -> None:
+    differing = save(tmp_path, FILE, web=change)
+    assert lines is None or [line for line in differing if line[0] != "?"] == lines
+    assert "hush" not in (tmp_path / "cbox-init.yaml").read_text()
+
+
+def test_in_a_flow_mapping(tmp_path: Path) -> None:
+    lines = save(tmp_path, FILE, flow={"scale": 2, "env": {"A": "x", "C": "3"}, "user": "www"})
+    assert [line[2:] for line in lines if line[0] == "+"] == [
+        "    flow: {command: [run, ${ARG}], env: {A: ${ARG}, C: '3'}, scale: 2, user: www}   # on one line"
+    ]
+
+
+def test_added_and_removed(tmp_path: Path) -> None:
+    queue: dict[str, object] = {"command": ["run", "${DB_PASSWORD}"], "env": {"A": "yes"}, "scale": 2}
+    assert save(tmp_path, FILE, queue=queue, flow=None) == [
+        "-     flow: {command: [run, ${ARG}], env: {A: ${ARG}, B: two}, scale: 1}   # on one line",
+        "+     queue:",
+        "+       command: [run, '${DB_PASSWORD}']",
+        "+       env:",
+        "+         A: 'yes'",
+        "+       scale: 2",
+    ]
+
+
+def test_a_removed_block_goes_whole_and_comments_of_others_stay(tmp_path: Path) -> None:
+    lines = save(tmp_path, FILE, web=None)
+    assert all(line[0] == "-" for line in lines)
+    text = (tmp_path / "cbox-init.yaml").read_text()
+    assert "# The database." in text
+    assert "# The end." in text
+    assert "flow: {" in text
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_line_ends_and_marks_stay(tmp_path: Path, newline: str, bom: str) -> None:
+    text = bom + FILE.replace("\n", newline)
+    save(tmp_path, text, web={"user": "www", "scale": 7})
+    after = (tmp_path / "cbox-init.yaml").read_bytes().decode()
+    assert after.startswith(bom + "# The stack.")
+    assert after.count("\r\n") == (after.count("\n") if newline == "\r\n" else 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "processes: {web: {command: a}}",
+        "processes: {web: {command: a,},}\n",
+        "processes:\n  web: {command: a}",
+        "processes:\n  web:\n    command: a",
+        "processes:\n  web:\n    command: |\n      a\n      b\n\n# end\n",
+        "processes:\n  web:\n    env:\n    command: a\n    scale:\n",
+        "---\nprocesses:\n  web:\n    command:\n      - a\n...\n---\nother: 1\n",
+        "processes:\n  web: &w\n    command: a\n  b:\n    <<: *w\n    command: c\nglobal: {}\n",
+        '"processes":\n  "web":\n    "command": a # c\n\n\n',
+    ],
+)
+def test_forms_of_files(tmp_path: Path, text: str) -> None:
+    save(tmp_path, text, web={"command": "x"}, new={"command": "n"})
+
+
+def test_what_is_shared_is_not_changed_for_others(tmp_path: Path) -> None:
+    text = (
+        "processes:\n  a: {command: a, env: &e {X: '1'}}\n  b: {command: b, env: *e}\n"
+        "  c: &c {command: c, user: x}\n  d:\n    <<: *c\n    command: d\n"
+    )
+    for change in ({"a": {"env": {"X": "2"}}}, {"b": {"env": {"X": "2"}}}, {"c": {"user": "y"}}):
+        with pytest.raises(NotSaved, match="edit the file by hand"):
+            save(tmp_path, text, **change)
+        assert (tmp_path / "cbox-init.yaml").read_text() == text
+    save(tmp_path, text, d={"user": None})
+    assert "user: null" in (tmp_path / "cbox-init.yaml").read_text()
+
+
+def test_older_names_give_way(tmp_path: Path) -> None:
+    text = "processes:\n  a:\n    command: a\n    schedule: '@daily'\n    timeout: 5\n"
+    lines = save(tmp_path, text, a={"schedule_timeout": 7})
+    assert lines == ["-     timeout: 5", "+     schedule_timeout: 7"]
+
+
+def test_mode_owner_and_link_stay(tmp_path: Path) -> None:
+    real = tmp_path / "real" / "config.yaml"
+    real.parent.mkdir()
+    real.write_text(FILE)
+    real.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(real, 1234, 4321)
+    before = real.stat()
+    link = tmp_path / "link.yaml"
+    link.symlink_to("real/config.yaml")
+    base = config_of(examine(str(link), ENVIRON))
+    saved(str(link), Edits(base).removed("flow"), ENVIRON)
+    after = real.stat()
+    assert link.is_symlink()
+    assert (after.st_uid, after.st_gid, stat.S_IMODE(after.st_mode)) == (before.st_uid, before.st_gid, 0o640)
+    assert after.st_ino != before.st_ino
+    assert os.listdir(real.parent) == ["config.yaml"]
+
+
+def test_the_file_may_have_been_edited_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(FILE)
+    edits = Edits(config_of(examine(str(file), ENVIRON))).added("q", {"command": "q"}, ENVIRON)
+    file.write_text(FILE.replace("# The end.", "# By hand.").replace("scale:   2", "scale:   9"))
+    saved(str(file), edits, ENVIRON)
+    processes = config_of(examine(str(file), ENVIRON)).processes
+    assert (processes["web"].scale, processes["q"].command) == (9, ("q",))
+    assert "# By hand." in file.read_text()
+
+
+@pytest.mark.parametrize("what", ["gone", "directory", "broken", "read-only"])
+def test_where_it_cannot_be_saved(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(FILE)
+    edits = Edits(config_of(examine(str(file), ENVIRON))).removed("flow")
+    if what == "read-only":
+
+        def refuse(*_: object) -> None:
+            raise OSError(30, "Read-only file system")
+
+        monkeypatch.setattr("os.rename", refuse)
+    elif what == "broken":
+        file.write_text("processes: {web: [")
+    else:
+        file.unlink()
+        if what == "directory":
+            file.mkdir()
+    with pytest.raises(NotSaved, match="cannot save") as caught:
+        saved(str(file), edits, ENVIRON)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ([] if what == "gone" else ["c.yaml"])
+    if what == "read-only":
+        assert file.read_text() == FILE
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff"), max_size=12)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.dictionaries(texts.filter(lambda t: t and "=" not in t and t != "<<"), texts, max_size=4))
+def test_any_text_is_read_as_it_was_written(env: dict[str, str]) -> None:
+    env = {key: value for key, value in env.items() if "${" not in key + value}
+    text = FILE
+    for key, value in env.items():
+        text = put(text, ("processes", "web", "env", key), value)
+    text = put(text, ("processes", "new"), {"command": ["a"], "env": dict(env)})
+    config = examine_text(text, "f", ENVIRON).config
+    assert config is not None
+    assert config.processes["new"].env == env
+    assert {key: config.processes["web"].env[key] for key in env} == env
+    for key in env:
+        text = drop(text, ("processes", "web", "env", key))
+    for key in config.processes["web"].env.keys() - env.keys():
+        assert f"{key}" in text
