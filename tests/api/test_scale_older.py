@@ -19,7 +19,7 @@ STUBBORN = """
 
 SLOW = """
   web:
-    command: [sh, -c, "trap 'sleep 0.3; exit 0' TERM; echo on; sleep 99 & wait"]
+    command: [sh, -c, "trap 'sleep 0.3; exit 0' TERM; (echo on; exec sleep 99) & wait"]
 """
 
 

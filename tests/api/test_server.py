@@ -35,7 +35,7 @@ STUBBORN = """
 
 SLOW = """
   web:
-    command: [sh, -c, "trap 'sleep 0.2; exit 0' TERM; echo on; sleep 99 & wait"]
+    command: [sh, -c, "trap 'sleep 0.2; exit 0' TERM; (echo on; exec sleep 99) & wait"]
 """
 
 LAZY = """

@@ -23,7 +23,7 @@ GLIBC_SIGNALS = 0b11 << 31
 WEB = """
 global: {api_socket: SOCKET}
 processes:
-  web: {command: [sh, -c, "trap 'echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"]}
+  web: {command: [sh, -c, "trap 'echo bye; exit 0' TERM; (echo ready; exec sleep 1000) & wait"]}
 """
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 20.0
 
 #: Keeps a child until it is told to end; says when its TERM handler has run.
-OBEDIENT = "trap 'echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"
+OBEDIENT = "trap 'echo bye; exit 0' TERM; (echo ready; exec sleep 1000) & wait"
 #: Cannot be told to end.
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 

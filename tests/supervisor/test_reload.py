@@ -117,7 +117,7 @@ async def test_replacement_is_one_after_another(build: Build) -> None:
 async def test_removed_ones_stop_dependents_first_and_are_forgotten(build: Build) -> None:
     more = f""",
   db: {{command: [sh, -c, "{OBEDIENT}"]}},
-  app: {{command: [sh, -c, "trap 'sleep 0.2; echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"],
+  app: {{command: [sh, -c, "trap 'sleep 0.2; echo bye; exit 0' TERM; (echo ready; exec sleep 1000) & wait"],
          depends_on: [db]}}}}"""
     house = build(WEB + more)
     await house.until_said("app", "ready")
@@ -232,7 +232,7 @@ async def test_one_that_was_given_up_gets_another_chance_when_it_has_changed(bui
 
 
 async def test_back_before_it_has_gone(build: Build) -> None:
-    slow = "trap 'sleep 0.3; exit 0' TERM; echo on; sleep 1000 & wait"
+    slow = "trap 'sleep 0.3; exit 0' TERM; (echo on; exec sleep 1000) & wait"
     web = f'{WEB}, slow: {{command: [sh, -c, "{slow}"]}}}}'
     house = build(web)
     await house.until_said("slow", "on")
@@ -369,7 +369,7 @@ async def test_during_the_shutdown_it_is_a_conflict(build: Build) -> None:
 
 
 async def test_shutdown_ends_what_is_being_removed_in_order(build: Build) -> None:
-    slow = "trap 'sleep 0.2; echo bye; exit 0' TERM; echo on; sleep 1000 & wait"
+    slow = "trap 'sleep 0.2; echo bye; exit 0' TERM; (echo on; exec sleep 1000) & wait"
     house = build(
         f'{WEB}, db: {{command: [sh, -c, "{slow}"]}}, '
         f'app: {{command: [sh, -c, "{slow}"], depends_on: [db]}}}}'

@@ -99,7 +99,7 @@ async def test_from_a_longrun_to_a_schedule_and_back(build: Build) -> None:
 
 
 async def test_kind_and_mind_changed_at_once(build: Build) -> None:
-    slow = 'trap "sleep 0.3; exit 0" TERM; echo up; sleep 1000 & wait'
+    slow = 'trap "sleep 0.3; exit 0" TERM; (echo up; exec sleep 1000) & wait'
     longrun = f"processes: {{keep: {{command: [sleep, '1000']}}, job: {{command: [sh, -c, '{slow}']}}}}"
     house = await started(build, longrun)
     await house.until_said("job", "up")
@@ -111,7 +111,7 @@ async def test_kind_and_mind_changed_at_once(build: Build) -> None:
 
 
 async def test_shutdown_while_one_kind_makes_room_for_the_other(build: Build) -> None:
-    slow = 'trap "sleep 0.3; exit 0" TERM; echo up; sleep 1000 & wait'
+    slow = 'trap "sleep 0.3; exit 0" TERM; (echo up; exec sleep 1000) & wait'
     longrun = f"processes: {{keep: {{command: [sleep, '1000']}}, job: {{command: [sh, -c, '{slow}']}}}}"
     house = await started(build, longrun)
     await house.until_said("job", "up")

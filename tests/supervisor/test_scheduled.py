@@ -299,7 +299,7 @@ async def test_what_has_no_schedule_has_none(build: Build) -> None:
 async def test_at_shutdown_a_run_has_its_time_before_anything_is_stopped(build: Build) -> None:
     text = json.loads(job("echo on; sleep 0.5; echo done"))
     text["processes"]["web"] = {
-        "command": ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo on; sleep 1000 & wait"]
+        "command": ["sh", "-c", "trap 'echo bye; exit 0' TERM; (echo on; exec sleep 1000) & wait"]
     }
     house = at(build, MIDNIGHT, json.dumps(text))
     number = house.supervisor.trigger("job")
@@ -320,7 +320,7 @@ async def test_at_shutdown_a_run_that_goes_on_is_stopped_in_time_for_the_others(
     text = json.loads(job("echo on; sleep 1000"))
     text["global"] = {"shutdown_timeout": 1}
     text["processes"]["web"] = {
-        "command": ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo on; sleep 1000 & wait"]
+        "command": ["sh", "-c", "trap 'echo bye; exit 0' TERM; (echo on; exec sleep 1000) & wait"]
     }
     house = at(build, MIDNIGHT, json.dumps(text))
     house.supervisor.trigger("job")

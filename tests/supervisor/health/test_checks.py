@@ -88,7 +88,7 @@ async def test_liveness_ends_the_unhealthy_instance_alone_and_counts_why(build: 
 
 
 async def test_an_unhealthy_instance_gets_its_grace(build: Build) -> None:
-    script = "trap 'echo bye; exit 0' TERM; echo ready; sleep 1000 & wait"
+    script = "trap 'echo bye; exit 0' TERM; (echo ready; exec sleep 1000) & wait"
     check = {"port": free_port(), "initial_delay": "200ms"}
     house = build(one(check, command=["sh", "-c", script], restart_delay="1000s"))
     await house.until(lambda: house.instance("web").next_restart_at)
@@ -105,7 +105,7 @@ async def test_the_end_of_an_unhealthy_instance_has_its_hooks(build: Build) -> N
     def hook(word: str) -> dict[str, object]:
         return {"command": ["sh", "-c", f"echo {word} >> $DIR/order"]}
 
-    script = "trap 'echo told >> $DIR/order; exit 0' TERM; echo ready; sleep 1000 & wait"
+    script = "trap 'echo told >> $DIR/order; exit 0' TERM; (echo ready; exec sleep 1000) & wait"
     shutdown = {"pre_stop_hook": hook("before"), "post_stop_hook": hook("after")}
     check = {"port": free_port(), "initial_delay": "200ms"}
     house = build(
