@@ -164,7 +164,8 @@ class Configuration:
 
     def _environ(self) -> Mapping[str, str]:
         self._refuse_at_the_end()
-        return self._source.environ if self._source is not None else {}
+        # What children get: the daemon's own secrets are not to be had by way of an edit.
+        return self._supervisor.environ
 
     def _refuse_at_the_end(self) -> None:
         if self._supervisor.shutting_down:

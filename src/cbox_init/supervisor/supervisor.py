@@ -119,6 +119,11 @@ class Supervisor:
         return self._process(name).config
 
     @property
+    def environ(self) -> Mapping[str, str]:
+        """The daemon's environment as far as children get it."""
+        return self._runtime.environ
+
+    @property
     def configuration(self) -> Configuration:
         """The configuration in force, as something that can be changed."""
         if self._configuration is None:
