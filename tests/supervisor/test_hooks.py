@@ -54,7 +54,8 @@ processes:
 async def test_the_order_of_a_whole_life(build: Build) -> None:
     moments = ("pre-start", "post-start", "pre-stop", "post-stop")
     hooks = ", ".join(f"{m}: [{{command: {sh(f'echo {m} >> $DIR/order')}}}]" for m in moments)
-    script = "echo up >> $DIR/order; trap 'echo down >> $DIR/order; exit' TERM; (echo ready; exec sleep 1000) & wait"
+    trap = "echo up >> $DIR/order; trap 'echo down >> $DIR/order; exit' TERM"
+    script = f"{trap}; (echo ready; exec sleep 1000) & wait"
     house = build(f"hooks: {{{hooks}}}\nprocesses: {{web: {{command: {sh(script)}}}}}")
     await house.until(lambda: "post-start" in written(house))
     await house.until_said("web", "ready")
