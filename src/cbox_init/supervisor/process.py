@@ -13,6 +13,7 @@ from cbox_init.core.decide import Desired, Wait, decide
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instances import Instances
 from cbox_init.supervisor.launch import Launch
+from cbox_init.supervisor.owner import InstancesOwner
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Surroundings(Protocol):
         """Figures that a status shows have changed, and nothing that anybody has to act on."""
 
 
-class ManagedProcess:
+class ManagedProcess(InstancesOwner):
     """A process under supervision.
 
     Commands change the desired state and wake the loop; ``look`` compares, acts and says when it wants to
@@ -162,11 +163,6 @@ class ManagedProcess:
         return self._instances.alive
 
     @property
-    def clearing(self) -> bool:
-        """Whether a main process has ended and others of its instance have not."""
-        return self._instances.clearing
-
-    @property
     def ready(self) -> bool:
         """Whether what depends on it may start."""
         return is_ready(self.desired, self._instances.observed.values(), oneshot=self._oneshot)
@@ -198,20 +194,6 @@ class ManagedProcess:
         """Monotonic time and exit code of its latest end."""
         ends = [(i.ended_at, i.ending.status) for i in self._instances.observed.values() if i.ending]
         return max(ends, default=None)
-
-    @property
-    def names_alive(self) -> tuple[str, ...]:
-        """The ids of its instances of which something lives."""
-        return self._instances.names_alive
-
-    @property
-    def names_killed(self) -> tuple[str, ...]:
-        """The ids of its instances that had to be killed since the last ``forget_killed``."""
-        return tuple(sorted(self._instances.killed))
-
-    def forget_killed(self) -> None:
-        """Who had to be killed until now is history."""
-        self._instances.killed.clear()
 
     @property
     def given_up(self) -> Instance | None:

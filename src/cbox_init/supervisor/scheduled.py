@@ -22,6 +22,7 @@ from cbox_init.core.states import State
 from cbox_init.cron import find_zone, parse
 from cbox_init.errors import Conflict
 from cbox_init.supervisor.instances import Instances
+from cbox_init.supervisor.owner import InstancesOwner
 from cbox_init.supervisor.run_launch import RunLaunch, run_id
 from cbox_init.supervisor.schedule_status import RunStatus, ScheduleState, ScheduleStatus
 from cbox_init.supervisor.silence import Silence
@@ -62,7 +63,7 @@ class _Begun(Struct):
     ended_for: str | None = None
 
 
-class ScheduledProcess:
+class ScheduledProcess(InstancesOwner):
     """A process under supervision that runs when its time has come.
 
     ``stop`` pauses the schedule and ends the runs; ``start`` resumes it; ``restart`` ends the runs, and the
@@ -213,28 +214,9 @@ class ScheduledProcess:
         return self._instances.alive or bool(self._wanted)
 
     @property
-    def names_alive(self) -> tuple[str, ...]:
-        """The ids of its runs of which something lives."""
-        return self._instances.names_alive
-
-    @property
-    def names_killed(self) -> tuple[str, ...]:
-        """The ids of its runs that had to be killed since the last ``forget_killed``."""
-        return tuple(sorted(self._instances.killed))
-
-    def forget_killed(self) -> None:
-        """Who had to be killed until now is history."""
-        self._instances.killed.clear()
-
-    @property
     def given_up(self) -> None:
         """Never: the next time is the next chance."""
         return None
-
-    @property
-    def clearing(self) -> bool:
-        """Whether a main process has ended and others of its run have not."""
-        return self._instances.clearing
 
     @property
     def ready(self) -> bool:
