@@ -17,6 +17,7 @@ from cbox_init.config.model import (
     RestartPolicyName,
     ShutdownConfig,
 )
+from cbox_init.config.settings import settings_of
 from cbox_init.core.decide import Desired
 from cbox_init.core.reload_diff import (
     GLOBAL_IN_PLACE,
@@ -25,7 +26,6 @@ from cbox_init.core.reload_diff import (
     desired_after,
     plan_of,
     replaces,
-    settings_of,
 )
 
 WEB = ProcessConfig(command=("web",), scale=2)

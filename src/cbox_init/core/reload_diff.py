@@ -11,11 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cbox_init.config.model import Config, GlobalConfig, InitialState, ProcessConfig, ProcessType
-from cbox_init.config.rules import HealthRules, RestartRules, StopRules  # noqa: TC001  # fields of a Struct
+from cbox_init.config.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.config.settings import Settings
     from cbox_init.core.decide import Desired
 
 #: Keys of a process that count for instances which run already. A change of any other key needs new ones.
@@ -49,17 +50,6 @@ GLOBAL_IN_PLACE: Final = frozenset(
 )
 
 
-class Settings(Struct, frozen=True):
-    """All that counts for one process: its keys, and what follows from them and ``global`` together."""
-
-    process: ProcessConfig
-    restart_rules: RestartRules
-    stop_rules: StopRules
-    health_rules: HealthRules | None
-    scale_limit: int
-    dependency_timeout_s: float
-
-
 class Plan(Struct, frozen=True, kw_only=True):
     """What becomes of each process, by name in the order of the new file (``removed``: of the old).
 
@@ -75,22 +65,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
-
-
-def settings_of(config: Config) -> dict[str, Settings]:
-    """The settings of each enabled process, in the order of the file."""
-    default_s = config.global_.dependency_timeout
-    return {
-        name: Settings(
-            process,
-            config.restart_rules(name),
-            config.stop_rules(name),
-            config.health_rules(name),
-            config.scale_limit(name),
-            default_s if process.dependency_timeout is None else process.dependency_timeout,
-        )
-        for name, process in config.enabled_processes().items()
-    }
 
 
 def plan_of(old: Config, new: Config) -> Plan:

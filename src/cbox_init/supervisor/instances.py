@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
+from cbox_init.config.model import ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
     Action,
@@ -30,7 +30,8 @@ from cbox_init.supervisor.live import Live, spawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.config.rules import StopRules
+    from cbox_init.config.settings import Settings
     from cbox_init.core.health import CheckResult, Health
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.runtime import Runtime
@@ -56,31 +57,25 @@ class Instances:
     def __init__(
         self,
         name: str,
-        config: ProcessConfig,
+        settings: Settings,
         *,
-        restart_rules: RestartRules,
-        stop_rules: StopRules,
-        health_rules: HealthRules | None = None,
         runtime: Runtime,
         log: ProcessLog,
         on_exit: Callable[[], None],
         launch: Launch | None = None,
     ) -> None:
         self._name = name
-        self._config = config
-        self._restart_rules = restart_rules
-        self._health_rules = health_rules
+        self._settings = settings
         self._runtime = runtime
         self._log = log
         self._on_exit = on_exit
-        self._launch = launch or Launch(name, config, runtime.environ)
-        self._oneshot = config.type is ProcessType.ONESHOT
+        self._launch = launch or Launch(name, settings.process, runtime.environ)
         self._observed: dict[int, Instance] = {}
         self._lives: dict[int, Live] = {}
         self._clearing: set[int] = set()
         self._tidied: set[int] = set()
         self._last_output: dict[int, tuple[str, ...]] = {}
-        self._way = self._way_to_stop(stop_rules)
+        self._way = self._way_to_stop()
         self._ways: dict[int, _Way] = {}
         self._cut_short = False
         self.killed: set[str] = set()
@@ -110,42 +105,36 @@ class Instances:
         """Whether a main process has ended and it is not known that nothing else of its instance is left."""
         return bool(self._clearing)
 
-    def adopt(
-        self,
-        config: ProcessConfig,
-        *,
-        restart_rules: RestartRules,
-        stop_rules: StopRules,
-        launch: Launch | None,
-        health_rules: HealthRules | None = None,
-        rechecks: bool = False,
-    ) -> None:
+    def adopt(self, settings: Settings, *, launch: Launch | None, rechecks: bool = False) -> None:
         """Another configuration from the next spawn on; its rules count at once.
 
         With another ``launch`` those that run are of another kind, and are stopped in the way of that kind.
         So is, in any case, one whose stop has begun. With ``rechecks`` the health check is another one.
         """
         before = self._way
-        self._config = config
-        self._restart_rules = restart_rules
-        self._oneshot = config.type is ProcessType.ONESHOT
+        self._settings = settings
         self._launch = launch or self._launch
-        self._health_rules = health_rules
-        self._way = self._way_to_stop(stop_rules)
+        self._way = self._way_to_stop()
         for index, way in self._ways.items():
             if launch is None and way is before and self._observed[index].phase is Phase.RUNNING:
                 self._ways[index] = self._way
                 if rechecks:
                     self._observed[index] = transitions.rechecked(
-                        self._observed[index], health_rules, now=self._runtime.now()
+                        self._observed[index], settings.health_rules, now=self._runtime.now()
                     )
 
-    def _way_to_stop(self, rules: StopRules) -> _Way:
+    @property
+    def _oneshot(self) -> bool:
+        return self._settings.process.type is ProcessType.ONESHOT
+
+    def _way_to_stop(self) -> _Way:
+        rules = self._settings.stop_rules
         if not rules.pre_stop and not rules.post_stop_s:
             return _Way(rules, None)
         from cbox_init.supervisor.stop_hooks import StopHooks
 
-        hooks = StopHooks(self._name, self._config, launch=self._launch, runtime=self._runtime, log=self._log)
+        process = self._settings.process
+        hooks = StopHooks(self._name, process, launch=self._launch, runtime=self._runtime, log=self._log)
         return _Way(rules, hooks)
 
     def do(self, action: Action, lineage: Lineage) -> None:
@@ -189,14 +178,15 @@ class Instances:
 
     def _spawn(self, index: int, lineage: Lineage) -> None:
         before = self._observed.get(index) or Instance(index=index)
+        outputs = self._settings.process.logging
         try:
             live = spawn(
                 self._runtime,
                 self._launch,
                 self._log,
                 index=index,
-                stdout=self._config.logging.stdout,
-                stderr=self._config.logging.stderr,
+                stdout=outputs.stdout,
+                stderr=outputs.stderr,
             )
         except SpawnError as error:
             self._spawn_failed(before, error, lineage)
@@ -210,7 +200,7 @@ class Instances:
             now=self._runtime.now(),
             unix=self._runtime.unix(),
             lineage=lineage,
-            health=self._health_rules,
+            health=self._settings.health_rules,
         )
         self._observed[index] = after
         self._runtime.log.info(
@@ -228,7 +218,7 @@ class Instances:
             Ending(error.exit_code, str(error)),
             now=self._runtime.now(),
             lineage=lineage,
-            rules=self._restart_rules,
+            rules=self._settings.restart_rules,
             oneshot=self._oneshot,
         )
         self._observed[before.index] = after
@@ -390,7 +380,7 @@ class Instances:
             instance,
             now=self._runtime.now(),
             lineage=lineage,
-            rules=self._restart_rules,
+            rules=self._settings.restart_rules,
             oneshot=self._oneshot,
         )
         self._observed[live.index] = after

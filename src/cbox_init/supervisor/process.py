@@ -17,11 +17,10 @@ from cbox_init.supervisor.owner import InstancesOwner
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
-    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.config.settings import Settings
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
-    from cbox_init.core.reload_diff import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
     from cbox_init.supervisor.runtime import Runtime
@@ -50,39 +49,27 @@ class ManagedProcess(InstancesOwner):
     def __init__(
         self,
         name: str,
-        config: ProcessConfig,
+        settings: Settings,
         *,
-        restart_rules: RestartRules,
-        stop_rules: StopRules,
-        health_rules: HealthRules | None,
-        scale_limit: int,
-        dependency_timeout_s: float,
         runtime: Runtime,
         log: ProcessLog,
         surroundings: Surroundings,
     ) -> None:
         self.name = name
-        self.config = config
-        self.scale_limit = scale_limit
-        self.desired = Desired(run=False, scale=config.scale)
-        self._dependency_timeout_s = dependency_timeout_s
+        self.desired = Desired(run=False, scale=settings.process.scale)
+        self._settings = settings
         self._runtime = runtime
         self._log = log
         self._surroundings = surroundings
-        self._oneshot = config.type is ProcessType.ONESHOT
         self._gate: Gate = gates.begin((), now=0.0, timeout_s=0.0)
         self._instances = Instances(
             name,
-            config,
-            restart_rules=restart_rules,
-            stop_rules=stop_rules,
-            health_rules=health_rules,
+            settings,
             runtime=runtime,
             log=log,
             on_exit=self._exit_seen,
         )
-        self._health_rules = health_rules
-        self._health = self._monitor(config, health_rules)
+        self._health = self._monitor(settings)
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []
         self._status: ProcessStatus | None = None
 
@@ -115,27 +102,17 @@ class ManagedProcess(InstancesOwner):
         """
         from cbox_init.core.reload_diff import desired_after, replaces
 
-        before, process = self.config, settings.process
+        former, before, process = self._settings, self.config, settings.process
         desired = desired_after(self.desired, before, settings)
         renewed = desired.run and (
             not self.desired.run or desired.generation != self.desired.generation or self._gate.expired
         )
-        self.config = process
-        self.scale_limit = settings.scale_limit
-        self._dependency_timeout_s = settings.dependency_timeout_s
-        self._oneshot = process.type is ProcessType.ONESHOT
+        self._settings = settings
         launch = Launch(self.name, process, self._runtime.environ) if replaces(before, process) else None
-        rechecks = (before.health_check, self._health_rules) != (process.health_check, settings.health_rules)
+        rechecks = (before.health_check, former.health_rules) != (process.health_check, settings.health_rules)
         if launch is not None or rechecks:
             self._change_monitor(settings, desired)
-        self._instances.adopt(
-            process,
-            restart_rules=settings.restart_rules,
-            stop_rules=settings.stop_rules,
-            launch=launch,
-            health_rules=settings.health_rules,
-            rechecks=rechecks,
-        )
+        self._instances.adopt(settings, launch=launch, rechecks=rechecks)
         self.desired = desired
         if renewed:
             self._gate = self._new_gate()
@@ -156,6 +133,16 @@ class ManagedProcess(InstancesOwner):
                 monitor.close()
 
     # -- what the others ask ---------------------------------------------------------------------------
+
+    @property
+    def config(self) -> ProcessConfig:
+        """The configuration that it runs by."""
+        return self._settings.process
+
+    @property
+    def scale_limit(self) -> int:
+        """The most instances that it may have, 0 for any number."""
+        return self._settings.scale_limit
 
     @property
     def alive(self) -> bool:
@@ -286,12 +273,19 @@ class ManagedProcess(InstancesOwner):
             self._status = None
             self._surroundings.refreshed()
 
-    def _monitor(self, config: ProcessConfig, rules: HealthRules | None) -> HealthMonitor | None:
+    @property
+    def _oneshot(self) -> bool:
+        return self.config.type is ProcessType.ONESHOT
+
+    def _monitor(self, settings: Settings) -> HealthMonitor | None:
+        rules = settings.health_rules
         if rules is None:
             return None
         from cbox_init.supervisor.health.monitor import HealthMonitor
 
-        return HealthMonitor(self.name, config, rules=rules, runtime=self._runtime, on_result=self._checked)
+        return HealthMonitor(
+            self.name, settings.process, rules=rules, runtime=self._runtime, on_result=self._checked
+        )
 
     def _change_monitor(self, settings: Settings, desired: Desired) -> None:
         """Check in another way from now on; but instances that are to be replaced as before."""
@@ -299,8 +293,7 @@ class ManagedProcess(InstancesOwner):
             self._outgoing.append((desired.generation, self._health))
         elif self._health is not None:
             self._health.close()
-        self._health_rules = settings.health_rules
-        self._health = self._monitor(settings.process, settings.health_rules)
+        self._health = self._monitor(settings)
 
     def _follow_health(self) -> None:
         observed = self._instances.observed
@@ -323,7 +316,7 @@ class ManagedProcess(InstancesOwner):
         return gates.begin(
             self._surroundings.not_ready(self.name),
             now=self._runtime.now(),
-            timeout_s=self._dependency_timeout_s,
+            timeout_s=self._settings.dependency_timeout_s,
         )
 
     def _look_at_gate(self) -> bool:

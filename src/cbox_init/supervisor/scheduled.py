@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Protocol
 
-    from cbox_init.config.model import ProcessConfig
-    from cbox_init.config.rules import RestartRules, StopRules
-    from cbox_init.core.reload_diff import Settings
+    from cbox_init.config.settings import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.heartbeat import Heartbeat
     from cbox_init.supervisor.runtime import Runtime
@@ -73,10 +71,8 @@ class ScheduledProcess(InstancesOwner):
     def __init__(
         self,
         name: str,
-        config: ProcessConfig,
+        settings: Settings,
         *,
-        restart_rules: RestartRules,
-        stop_rules: StopRules,
         history_size: int,
         runtime: Runtime,
         log: ProcessLog,
@@ -84,10 +80,11 @@ class ScheduledProcess(InstancesOwner):
         timetable: Timetable,
         heartbeat: Heartbeat | None,
     ) -> None:
+        config = settings.process
         self.name = name
         self.config = config
         self.scale_limit = 0
-        self.stop_timeout_s = stop_rules.timeout_s
+        self.stop_timeout_s = settings.stop_rules.timeout_s
         self._runtime = runtime
         self._log = log
         self._surroundings = surroundings
@@ -110,9 +107,7 @@ class ScheduledProcess(InstancesOwner):
         self._status: ProcessStatus | None = None
         self._instances = Instances(
             name,
-            config,
-            restart_rules=replace(restart_rules, policy=RestartPolicyName.NEVER),
-            stop_rules=stop_rules,
+            _of_runs(settings),
             runtime=runtime,
             log=log,
             on_exit=self._changed_and_wake,
@@ -179,12 +174,7 @@ class ScheduledProcess(InstancesOwner):
         self.config = process
         self.stop_timeout_s = settings.stop_rules.timeout_s
         self._heartbeat = heartbeat
-        self._instances.adopt(
-            process,
-            restart_rules=replace(settings.restart_rules, policy=RestartPolicyName.NEVER),
-            stop_rules=settings.stop_rules,
-            launch=RunLaunch(self.name, process, self._runtime),
-        )
+        self._instances.adopt(_of_runs(settings), launch=RunLaunch(self.name, process, self._runtime))
         if (before.schedule, before.schedule_timezone) != (process.schedule, process.schedule_timezone):
             zone = find_zone(process.schedule_timezone, self._runtime.environ)
             self._times = parse(process.schedule or "", zone)
@@ -481,3 +471,9 @@ class ScheduledProcess(InstancesOwner):
             current=run_id(self.name, max(self._begun)) if self._begun else None,
             tally=self._tally,
         )
+
+
+def _of_runs(settings: Settings) -> Settings:
+    """A run that ended is not tried again, and is not checked: it ends by itself."""
+    rules = replace(settings.restart_rules, policy=RestartPolicyName.NEVER)
+    return replace(settings, restart_rules=rules, health_rules=None)

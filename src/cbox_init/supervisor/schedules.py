@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Sequence
 
-    from cbox_init.config.model import Config, HeartbeatConfig, ProcessConfig
-    from cbox_init.core.reload_diff import Settings
+    from cbox_init.config.model import Config, HeartbeatConfig
+    from cbox_init.config.settings import Settings
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.heartbeat import Heartbeat, HeartbeatSender
     from cbox_init.supervisor.runtime import Runtime
@@ -40,7 +40,7 @@ class Schedules:
         """Every scheduled process."""
         return self._processes
 
-    def manage(self, name: str, process: ProcessConfig) -> ScheduledProcess:
+    def manage(self, name: str, settings: Settings) -> ScheduledProcess:
         """A process that runs by its schedule, once it is started."""
         from cbox_init.supervisor.scheduled import ScheduledProcess
         from cbox_init.supervisor.timetable import Timetable
@@ -49,12 +49,11 @@ class Schedules:
             self._timetable = Timetable(self._runtime)
             if self._loop is not None:
                 self._timetable.attach(self._loop)
+        process = settings.process
         logging = process.logging
         scheduled = ScheduledProcess(
             name,
-            process,
-            restart_rules=self._config.restart_rules(name),
-            stop_rules=self._config.stop_rules(name),
+            settings,
             history_size=self._config.global_.schedule_history_size,
             runtime=self._runtime,
             log=self._logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
+from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from cbox_init.config.load import Source
     from cbox_init.config.model import Config, HookConfig, ProcessConfig
-    from cbox_init.core.reload_diff import Plan, Settings
+    from cbox_init.config.settings import Settings
+    from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.configuration import Configuration
     from cbox_init.supervisor.hooks import HookChain
@@ -66,7 +68,9 @@ class Supervisor:
         self._depends_on = {name: process.depends_on for name, process in enabled.items()}
         self._dependents = graph.dependents(self._depends_on)
         self._schedules = Schedules(config, logs=logs, runtime=runtime, surroundings=self)
-        self._processes = {name: self._manage(name, process) for name, process in enabled.items()}
+        self._processes = {
+            name: self._manage(name, settings) for name, settings in settings_of(config).items()
+        }
         self._ready: dict[str, bool] = {}
         self._waiters: dict[str, list[Future[None]]] = {}
         self._statuses: tuple[ProcessStatus, ...] = ()
@@ -82,18 +86,13 @@ class Supervisor:
         self._retirement: Retirement | None = None
         self._configuration: Configuration | None = None
 
-    def _manage(self, name: str, process: ProcessConfig) -> Managed:
-        config = self.config
+    def _manage(self, name: str, settings: Settings) -> Managed:
+        process = settings.process
         if process.schedule:
-            return self._schedules.manage(name, process)
+            return self._schedules.manage(name, settings)
         return ManagedProcess(
             name,
-            process,
-            restart_rules=config.restart_rules(name),
-            stop_rules=config.stop_rules(name),
-            health_rules=config.health_rules(name),
-            scale_limit=config.scale_limit(name),
-            dependency_timeout_s=_first(process.dependency_timeout, config.global_.dependency_timeout),
+            settings,
             runtime=self._runtime,
             log=self.logs.open(
                 name, labels=process.logging.labels, min_level=Level.of(process.logging.min_level)
@@ -271,7 +270,7 @@ class Supervisor:
         """
         if self._shutdown:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
-        from cbox_init.core.reload_diff import plan_of, settings_of
+        from cbox_init.core.reload_diff import plan_of
 
         plan = plan_of(self.config, config)
         self.config = plan.config
@@ -283,7 +282,7 @@ class Supervisor:
         others = tuple(name for name, one in settings.items() if not _of_kind(before.get(name), one.process))
         retirement = self._retire((*plan.removed, *others))
         self._schedules.reconfigure(plan.config)
-        after = {name: before.get(name) or self._manage(name, one.process) for name, one in settings.items()}
+        after = {name: before.get(name) or self._manage(name, one) for name, one in settings.items()}
         self._set_processes({**after, **retirement.leaving})
         self._depends_on = {
             **{name: one.process.depends_on for name, one in settings.items()},
@@ -314,7 +313,7 @@ class Supervisor:
         self._schedules.reconfigure(self.config)
         self._depends_on = {name: one.process.depends_on for name, one in settings.items()}
         self._dependents = graph.dependents(self._depends_on)
-        self._set_processes({name: self._manage(name, one.process) for name, one in settings.items()})
+        self._set_processes({name: self._manage(name, one) for name, one in settings.items()})
         self._recount()
 
     def _let_go(self, process: Managed) -> None:
@@ -387,9 +386,9 @@ class Supervisor:
         name = process.name
         self._let_go(process)
         self._ready.pop(name, None)
-        config = self.config.enabled_processes().get(name)
-        if config is not None:
-            self._processes[name] = self._manage(name, config)
+        settings = settings_of(self.config).get(name)
+        if settings is not None:
+            self._processes[name] = self._manage(name, settings)
             self._start_as_configured(self._processes[name])
             self._recount()
             return
@@ -561,10 +560,6 @@ class Supervisor:
         ends = [end for process in staying if (end := process.last_end)]
         _, exit_code = max(ends, default=(0.0, 1))
         self.shutdown("every process has ended", exit_code)
-
-
-def _first(own: float | None, default: float) -> float:
-    return default if own is None else own
 
 
 def _of_kind(process: Managed | None, config: ProcessConfig) -> bool:

@@ -1,0 +1,42 @@
+"""All that counts for one process, as one value: its keys, and what follows from them and ``global``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cbox_init.config.model.process import ProcessConfig  # noqa: TC001  # fields of a Struct
+from cbox_init.config.rules import HealthRules, RestartRules, StopRules  # noqa: TC001
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import Config
+
+
+class Settings(Struct, frozen=True):
+    """``scale_limit`` is the most instances that it may have; ``dependency_timeout_s`` of 0 is for ever."""
+
+    process: ProcessConfig
+    restart_rules: RestartRules
+    stop_rules: StopRules
+    health_rules: HealthRules | None
+    scale_limit: int
+    dependency_timeout_s: float
+
+
+def settings_of(config: Config) -> dict[str, Settings]:
+    """The settings of each enabled process, in the order of the file."""
+    return {name: settings_for(name, process, config) for name, process in config.enabled_processes().items()}
+
+
+def settings_for(name: str, process: ProcessConfig, config: Config) -> Settings:
+    """The settings of ``process``, which ``config`` has as ``name``."""
+    timeout_s = process.dependency_timeout
+    return Settings(
+        process,
+        config.restart_rules(name),
+        config.stop_rules(name),
+        config.health_rules(name),
+        config.scale_limit(name),
+        config.global_.dependency_timeout if timeout_s is None else timeout_s,
+    )
