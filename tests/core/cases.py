@@ -107,9 +107,18 @@ def running(
     starts: int = 0,
     attempts: int = 0,
     health: Health | None = None,
+    surge: bool = False,
+    ready_for_s: float = 4.0,
+    renewed_at: float = NOW - 5,
+    proven: bool | None = None,
 ) -> Instance:
+    ready = health is None or health.ready
     return Instance(
         index=index,
+        surge=surge,
+        renewed_at=renewed_at,
+        ready_at=NOW - ready_for_s if ready else None,
+        proven=ready if proven is None else proven,
         phase=Phase.RUNNING,
         pid=1000 + index,
         up_at=NOW - 5,

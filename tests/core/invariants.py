@@ -5,14 +5,17 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING
 
-from cbox_init.config.model import RestartPolicyName
+from cbox_init.config.model import RestartPolicyName, RolloutStrategy
 from cbox_init.core.instance import KILL_AGAIN_S, SPAWN_AGAIN_S, Phase
 from cbox_init.core.states import State
 from cbox_init.core.summary import ended_for_good, has_settled, is_ready, process_state
 from tests.core.world import Descendants, World
 
 if TYPE_CHECKING:
-    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.config.rules import RestartRules
+    from cbox_init.core.instance import Instance
+    from cbox_init.core.rollout import Back
+    from tests.core.world import Rules
 
 #: What rounding may add to a time.
 ROUNDING_S = 1e-6
@@ -23,14 +26,13 @@ class CheckedWorld(World):
 
     def __init__(
         self,
-        restart_rules: RestartRules,
-        stop_rules: StopRules,
+        rules: Rules,
         *,
         scale: int,
         oneshot: bool = False,
-        health_rules: HealthRules | None = None,
     ) -> None:
-        super().__init__(restart_rules, stop_rules, scale=scale, oneshot=oneshot, health_rules=health_rules)
+        super().__init__(rules, scale=scale, oneshot=oneshot)
+        self._judged_by: dict[int, RestartRules] = {}
         self._wanted_then: dict[int, int] = {}
         self._restarts: dict[int, int] = {}
         self._budget_used: dict[int, int] = {}
@@ -48,15 +50,25 @@ class CheckedWorld(World):
         super().restart()
         self._last_start = next(self._moments)
 
+    def roll_back(self, back: Back[Rules]) -> None:
+        assert self.rules.rollout.rollback
+        assert self.rolling.shown
+        assert self.rolling.shown.reason, "taken back without a reason"
+        super().roll_back(back)
+        self._last_start = next(self._moments)
+
     def clear(self) -> None:
         for index in self.clearing:
             if self.instances[index].phase is Phase.RUNNING:
                 self._seen_to_end[index] = next(self._moments)
         super().clear()
 
-    def spawn(self, index: int) -> None:
-        assert index < self.wanted
-        assert self.gate.open
+    def end(self, index: int) -> None:
+        self._judged_by[index] = self.rules.restart
+        super().end(index)
+
+    def spawn(self, index: int, *, surge: bool = False) -> None:
+        self._check_spawn(index)
         before = self.instances.get(index)
         by_policy = before is not None and before.phase is Phase.WAITING
         again = before is not None and before.spawned_before
@@ -66,7 +78,8 @@ class CheckedWorld(World):
             self._check_restart_by_policy(index)
         else:
             self._budget_used[index] = 0
-        super().spawn(index)
+        super().spawn(index, surge=surge)
+        self._judged_by[index] = self.rules.restart
         self._seen_to_end[index] = next(self._moments)
         self._wanted_then[index] = self.wanted
         restarts = self._restarts.get(index, 0) + (again and (by_policy or restarted))
@@ -88,11 +101,14 @@ class CheckedWorld(World):
     def tell_to_stop(self, index: int) -> None:
         if index < self.wanted:
             self._check_replacement(index)
+        elif self.wanted and self.instances[index].surge:
+            self._check_end_of_surge(index)
         super().tell_to_stop(index)
 
     def end_unhealthy(self, index: int) -> None:
-        rules, health = self.health_rules, self.instances[index].health
-        assert rules and health
+        health = self.instances[index].health
+        assert health
+        rules = health.rules
         assert rules.liveness, "ended by a check that is for readiness"
         too_often = health.failures >= rules.failure_threshold
         assert too_often or (rules.strict and health.late)
@@ -100,10 +116,9 @@ class CheckedWorld(World):
         super().end_unhealthy(index)
 
     def note_late(self, index: int) -> None:
-        rules, before = self.health_rules, self.instances[index]
-        assert rules and before.health
+        before = self.instances[index]
+        assert before.health
         assert not before.health.was_healthy
-        assert self.now >= before.up_at + rules.initial_delay_s + rules.start_timeout_s - ROUNDING_S
         super().note_late(index)
 
     def forget(self, index: int) -> None:
@@ -138,8 +153,10 @@ class CheckedWorld(World):
             assert not self.lives
             assert all(index < desired.scale for index in self.instances)
             return
-        assert sorted(self.instances) == list(range(desired.scale))
         failed = any(instance.state is State.FAILED for instance in self.instances.values())
+        extra = [index for index in sorted(self.instances) if index >= desired.scale]
+        assert sorted(self.instances) == [*range(desired.scale), *extra]
+        assert failed or not extra, "a surge instance was left"
         for instance in self.instances.values():
             if instance.phase is Phase.RUNNING:
                 assert failed or instance.generation == desired.generation, "an old instance was left"
@@ -156,12 +173,15 @@ class CheckedWorld(World):
             assert self.instances[index].pid == (life.pid if life.main_alive else 0)
 
     def _check_number_alive(self) -> None:
-        """Never more than are wanted, or were wanted when one that still lives was started."""
-        assert len(self.lives) <= max([self.wanted, *(self._wanted_then[index] for index in self.lives)])
+        """Never more than are wanted, or were wanted when one that still lives was started; but for surge
+        instances, whose number is checked when one is spawned.
+        """
+        plain = [index for index in self.lives if not self.instances[index].surge]
+        assert len(plain) <= max([self.wanted, *(self._wanted_then[index] for index in plain)])
 
     def _check_stops_end(self) -> None:
         for life in self.lives.values():
-            grace_s = self.longest_stop_s
+            grace_s = life.longest_stop_s
             if life.breed.descendants is Descendants.FORKING:
                 grace_s += KILL_AGAIN_S
             assert self.now <= life.ending_since + grace_s + ROUNDING_S, "a stop has not ended"
@@ -172,6 +192,8 @@ class CheckedWorld(World):
         if not self.gate.open:
             assert self.gate.reason
             return
+        if self._holds_spawns and (instance is None or not instance.alive):
+            return
         assert instance is not None
         assert instance.phase is not Phase.IDLE
         if instance.phase is Phase.STOPPING:
@@ -180,12 +202,14 @@ class CheckedWorld(World):
             assert instance.reason
             assert not instance.behind(self.desired.lineage)
             if instance.reason.startswith("gave up"):
-                assert self._budget_used[index] == self.restart_rules.max_attempts
+                assert self._budget_used[index] >= self._judged_by[index].max_attempts
             assert instance.phase is Phase.ENDED or instance.due_at > self.now
 
     def _check_unwanted(self, index: int) -> None:
         """It is ending for good, or nothing of it lives; scaled away it is forgotten then."""
         instance = self.instances[index]
+        if instance.surge and self.wanted:
+            return
         if instance.phase is Phase.STOPPING:
             assert instance.asked
             assert instance.kill_at > self.now
@@ -194,7 +218,7 @@ class CheckedWorld(World):
             assert index < self.desired.scale
 
     def _check_restart_by_policy(self, index: int) -> None:
-        before, rules = self.instances[index], self.restart_rules
+        before, rules = self.instances[index], self._judged_by[index]
         assert before.ending is not None
         assert rules.policy is not RestartPolicyName.NEVER
         assert rules.policy is RestartPolicyName.ALWAYS or not before.ending.success
@@ -211,22 +235,60 @@ class CheckedWorld(World):
         assert not rules.max_attempts or used < rules.max_attempts, "more restarts than the budget has"
 
     def _check_replacement(self, index: int) -> None:
-        """A wanted instance is told to stop for a restart alone, when every other one is up."""
+        """A wanted instance is told to stop for a rollout alone, when enough others serve."""
         assert self.gate.open
-        assert self.instances[index].phase is Phase.RUNNING
-        assert self.instances[index].generation < self.desired.generation
-        for other in range(self.wanted):
-            assert self.instances[other].phase in (Phase.RUNNING, Phase.ENDED)
-            assert self.instances[other].state is not State.FAILED
-            if self.instances[other].generation == self.desired.generation and other != index:
-                assert self.instances[other].ready or self.instances[other].phase is Phase.ENDED
+        before, rules = self.instances[index], self.rules.rollout
+        assert before.phase is Phase.RUNNING
+        assert before.generation < self.desired.generation
+        if rules.strategy is not RolloutStrategy.ROLLING:
+            return
+        wanted = [self.instances[other] for other in range(self.wanted) if other != index]
+        down = sum(1 for one in wanted if one.state is State.FAILED or not (one.ready or is_done(one)))
+        lent = [one for number, one in self.instances.items() if number >= self.wanted]
+        stand_in = sum(1 for one in lent if one.ready or is_done(one))
+        new = [one for one in (*wanted, *lent) if one.generation == self.desired.generation]
+        assert not any(one.state is State.FAILED or one.phase is Phase.WAITING for one in new)
+        permitted = max(rules.max_unavailable, int(not stand_in))
+        if before.ready:
+            assert down + 1 - stand_in <= permitted, "too few are left that serve"
+
+    @property
+    def _holds_spawns(self) -> bool:
+        """Whether nothing new starts, since something old lives."""
+        older = any(self.instances[index].generation < self.desired.generation for index in self.lives)
+        return older and self.rules.rollout.strategy is RolloutStrategy.RECREATE
+
+    def _check_spawn(self, index: int) -> None:
+        assert self.gate.open
+        rules = self.rules.rollout
+        if index >= self.wanted:
+            assert self.wanted, "a surge instance of what is stopped"
+            lent = sum(1 for number in self.lives if number >= self.wanted and self.instances[number].surge)
+            assert lent < rules.max_surge
+            assert rules.highest_index is None or index <= rules.highest_index
+            return
+        assert not self._holds_spawns, "the old ones go first"
+
+    def _check_end_of_surge(self, index: int) -> None:
+        """It ends when it stands in for nobody any more, or there may be fewer."""
+        wanted = [self.instances.get(other) for other in range(self.wanted)]
+        rules = self.rules.rollout
+        room = self.wanted + rules.max_surge if rules.highest_index is None else rules.highest_index + 1
+        permitted = min(rules.max_surge, room - self.wanted) * (rules.strategy is RolloutStrategy.ROLLING)
+        lent = [one for number, one in self.instances.items() if number >= self.wanted and one.surge]
+        over = all(
+            one and one.generation == self.desired.generation and (one.ready or is_done(one))
+            for one in wanted
+        )
+        assert over or len(lent) > permitted or not self.instances[index].ready
 
     def _check_summary(self) -> None:
         desired, instances = self.desired, self.instances.values()
         blocked = desired.run and not self.gate.open
         state = process_state(desired, instances, blocked=blocked, expired=blocked and self.gate.expired)
         up = [index for index in range(self.wanted) if self._is_up(index)]
-        assert (state is State.RUNNING) == bool(up)
+        lent = [index for index in self.instances if index >= self.wanted > 0 and self._is_up(index)]
+        assert (state is State.RUNNING) == bool(up or lent)
         if not self.wanted:
             assert state is (State.STOPPING if self.lives else State.STOPPED)
         if not self.oneshot:
@@ -240,16 +302,22 @@ class CheckedWorld(World):
             assert has_settled(desired, instances) is not (ending or self._waits_for_ready())
 
     def _waits_for_ready(self) -> bool:
-        """Whether a restart waits for nothing but new instances that may get ready yet."""
+        """Whether a rollout waits for nothing but new instances that may get ready yet."""
         if not self.wanted:
             return False
         wanted = [one for index, one in self.instances.items() if index < self.wanted]
+        lent = [one for index, one in self.instances.items() if index >= self.wanted]
         new = [one for one in wanted if one.generation == self.desired.generation]
-        if len(new) == len(wanted) or all(one.phase is not Phase.RUNNING for one in wanted if one not in new):
+        if not lent and all(one in new or one.phase is not Phase.RUNNING for one in wanted):
             return False
-        stuck = [one for one in new if not one.ready and not (one.health and one.health.settling)]
-        return all(one.phase is Phase.ENDED and one.state is not State.FAILED for one in stuck)
+        stuck = [one for one in (*new, *lent) if not one.ready and not (one.health and one.health.settling)]
+        return all(is_done(one) for one in stuck)
 
     def _is_up(self, index: int) -> bool:
         instance = self.instances.get(index)
         return instance is not None and instance.phase is Phase.RUNNING
+
+
+def is_done(instance: Instance) -> bool:
+    """Whether it has ended, and nobody misses it."""
+    return instance.phase is Phase.ENDED and instance.state is not State.FAILED

@@ -317,7 +317,7 @@ def test_a_stop_beats_the_end_of_an_unhealthy_instance() -> None:
 
 
 def test_results_reach_the_instance() -> None:
-    instance = checked(of(health()), good())
+    instance = checked(of(health()), good(), now=NOW)
     assert instance.ready and instance.health == READY
     assert found_late(of(health())).health == LATE
 

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cbox_init.config.model import HealthCheckMode, RestartPolicyName
+from cbox_init.config.model import HealthCheckMode, RestartPolicyName, RolloutStrategy
+from cbox_init.config.rules import RolloutRules
 from cbox_init.core.instance import KILL_AGAIN_S
 from cbox_init.core.summary import is_ready
 from tests.core.cases import health_rules, restart_rules, stop_rules
 from tests.core.invariants import ROUNDING_S, CheckedWorld
-from tests.core.world import Breed, Descendants
+from tests.core.world import Breed, Descendants, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,6 +89,37 @@ rules_of_health = st.one_of(
         strict=st.booleans(),
     ),
 )
+rollouts = st.builds(
+    RolloutRules,
+    strategy=st.sampled_from([*[RolloutStrategy.ROLLING] * 4, *RolloutStrategy]),
+    max_surge=st.integers(0, 2),
+    max_unavailable=st.integers(0, 2),
+    highest_index=st.sampled_from([None, None, 3, 4]),
+    ready_timeout_s=st.sampled_from([None, 0.0, 2.0, 30.0]),
+    start_timeout_s=st.sampled_from([0.0, 10.0]),
+    pause_s=st.sampled_from([0.0, 0.0, 3.0]),
+    rollback=st.booleans(),
+)
+configurations = st.builds(
+    Rules,
+    restart=st.builds(
+        restart_rules,
+        st.sampled_from(RestartPolicyName),
+        max_attempts=st.integers(0, 3),
+        initial_s=st.sampled_from([0.0, 0.1, 1.0, 5.0]),
+        max_s=st.sampled_from([0.0, 1.0, 8.0, 60.0]),
+        window_s=st.sampled_from([-1.0, 0.0, 1.0, 10.0]),
+    ),
+    stop=st.builds(
+        stop_rules,
+        st.sampled_from([0.0, 1.0, 10.0]),
+        pre_stop=st.booleans(),
+        post_stop_s=st.sampled_from([0.0, 0.0, 3.0]),
+    ),
+    health=rules_of_health,
+    rollout=rollouts,
+    launch=st.integers(0, 2),
+)
 histories = histories_of(
     step("sicken", st.integers(0, MOST_INSTANCES)),
     step("heal"),
@@ -100,32 +132,15 @@ histories = histories_of(
     step("depends", st.sampled_from([(), ("db",), ("db", "cache")])),
     step("advance", st.sampled_from([0.1, 0.5, 1.0, 5.0, 12.0, 20.0])),
     step("look_briefly", st.integers(1, 3)),
+    step("reload", configurations),
 )
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> CheckedWorld:
     oneshot = draw(st.sampled_from([False, False, False, True]))
-    policies = [
-        policy for policy in RestartPolicyName if not oneshot or policy is not RestartPolicyName.ALWAYS
-    ]
-    return CheckedWorld(
-        restart_rules(
-            draw(st.sampled_from(policies)),
-            max_attempts=draw(st.integers(0, 3)),
-            initial_s=draw(st.sampled_from([0.0, 0.1, 1.0, 5.0])),
-            max_s=draw(st.sampled_from([0.0, 1.0, 8.0, 60.0])),
-            window_s=draw(st.sampled_from([-1.0, 0.0, 1.0, 10.0])),
-        ),
-        stop_rules(
-            draw(st.sampled_from([0.0, 1.0, 10.0])),
-            pre_stop=draw(st.booleans()),
-            post_stop_s=draw(st.sampled_from([0.0, 0.0, 3.0])),
-        ),
-        scale=draw(st.integers(0, 1 if oneshot else MOST_INSTANCES)),
-        oneshot=oneshot,
-        health_rules=draw(rules_of_health),
-    )
+    rules = draw(configurations)
+    return CheckedWorld(rules, scale=draw(st.integers(0, 1 if oneshot else MOST_INSTANCES)), oneshot=oneshot)
 
 
 @given(world=worlds(), history=histories)
@@ -163,13 +178,17 @@ def _without_health(instance: Instance) -> Instance:
 
 
 class HealthyWorld(CheckedWorld):
-    """Nothing in it fails; a restart takes at most one instance out of ready at a time."""
+    """Nothing in it fails; a rollout takes no more out of ready than its rules permit."""
 
     def carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             super().carry_out([action])
-            down = [one for one in self.instances.values() if not one.ready]
-            assert len(down) <= 1 or not self._began
+            rules = self.rules.rollout
+            room = rules.highest_index is None or rules.highest_index >= self.wanted
+            permitted = rules.max_unavailable if rules.max_surge and room else max(1, rules.max_unavailable)
+            ready = sum(1 for one in self.instances.values() if one.ready)
+            assert not self._began or ready >= self.wanted - permitted
+            assert len(self.lives) <= self.wanted + rules.max_surge
 
     _began = False
 
@@ -202,6 +221,14 @@ slow_to_fail = st.one_of(
         success_threshold=st.integers(1, 3),
     ),
 )
+harmless_rollouts = st.builds(
+    RolloutRules,
+    max_surge=st.integers(0, 2),
+    max_unavailable=st.integers(0, 2),
+    highest_index=st.sampled_from([None, 2, 6]),
+    pause_s=st.sampled_from([0.0, 3.0]),
+    rollback=st.booleans(),
+)
 harmless_histories = histories_of(
     step("restart"),
     step("start"),
@@ -217,13 +244,19 @@ harmless_histories = histories_of(
     first=healthy_breeds,
     timeout_s=st.sampled_from([0.0, 1.0, 10.0]),
     checks=slow_to_fail,
+    rollout=harmless_rollouts,
     history=harmless_histories,
 )
 @many
-def test_a_restart_takes_one_healthy_instance_down_at_a_time(
-    scale: int, first: Breed, timeout_s: float, checks: HealthRules | None, history: History
+def test_a_rollout_leaves_as_many_ready_as_its_rules_say(
+    scale: int,
+    first: Breed,
+    timeout_s: float,
+    checks: HealthRules | None,
+    rollout: RolloutRules,
+    history: History,
 ) -> None:
-    world = HealthyWorld(restart_rules(), stop_rules(timeout_s), scale=scale, health_rules=checks)
+    world = HealthyWorld(Rules(restart_rules(), stop_rules(timeout_s), checks, rollout), scale=scale)
     world.breeds(first)
     world.begin()
     play(world, history)
@@ -239,7 +272,7 @@ class Dependent(CheckedWorld):
     """Depends on another world being ready."""
 
     def __init__(self, dependency: CheckedWorld) -> None:
-        super().__init__(restart_rules(), stop_rules(), scale=1)
+        super().__init__(Rules(restart_rules(), stop_rules()), scale=1)
         self._dependency = dependency
 
     @property
@@ -250,10 +283,10 @@ class Dependent(CheckedWorld):
         self.waiting_for = () if self.dependency_ready else ("db",)
         super().look_at_gate()
 
-    def spawn(self, index: int) -> None:
+    def spawn(self, index: int, *, surge: bool = False) -> None:
         if index not in self.instances:
             assert self.dependency_ready, "started before what it depends on was ready"
-        super().spawn(index)
+        super().spawn(index, surge=surge)
 
 
 @given(checks=rules_of_health, scale=st.integers(1, 3), history=histories)
@@ -261,7 +294,7 @@ class Dependent(CheckedWorld):
 def test_a_dependent_starts_when_its_dependency_is_ready_and_not_before(
     checks: HealthRules | None, scale: int, history: History
 ) -> None:
-    db = CheckedWorld(restart_rules(max_attempts=0), stop_rules(), scale=scale, health_rules=checks)
+    db = CheckedWorld(Rules(restart_rules(max_attempts=0), stop_rules(), checks), scale=scale)
     web = Dependent(db)
     web.waiting_for = ("db",)
     web.start()

@@ -87,6 +87,9 @@ def test_spawned() -> None:
         generation=2,
         starts=5,
         spawned_before=True,
+        renewed_at=NOW,
+        proven=True,
+        ready_at=NOW,
     )
 
 

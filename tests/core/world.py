@@ -11,6 +11,9 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
+from cbox_init.config.model import RestartPolicyName
 from cbox_init.core import gate as gates
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
@@ -30,11 +33,13 @@ from cbox_init.core.decide import (
 from cbox_init.core.health import CheckResult, first_check_at, next_check_at, shows_change, spread
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
 from cbox_init.core.restart import Ending
+from cbox_init.core.rollout import ONE_BY_ONE, Rolling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.config.rules import HealthRules, RestartRules, RolloutRules, StopRules
+    from cbox_init.core.rollout import Back
 
 #: One decision may lead to another, but each look comes to an end within so many.
 MOST_ROUNDS = 6
@@ -64,11 +69,22 @@ class Breed(NamedTuple):
     sick_after_s: float = inf
 
 
+class Rules(NamedTuple):
+    """What a configuration says of the process. ``launch`` differs where new instances are needed."""
+
+    restart: RestartRules
+    stop: StopRules
+    health: HealthRules | None = None
+    rollout: RolloutRules = ONE_BY_ONE
+    launch: int = 0
+
+
 class Life:
     """What lives of one instance."""
 
-    def __init__(self, index: int, pid: int, breed: Breed, now: float) -> None:
+    def __init__(self, index: int, pid: int, breed: Breed, rules: Rules, now: float) -> None:
         self.index = index
+        self.rules = rules
         self.pid = pid
         self.breed = breed
         self.main_alive = True
@@ -82,6 +98,13 @@ class Life:
         self.in_hook = self.tidied = False
         self.began_at = now
         self.check_at = inf
+
+    @property
+    def longest_stop_s(self) -> float:
+        """A stop takes no longer, but for a second kill."""
+        rules = self.rules.stop
+        least_s = min(LEAST_GRACE_S, rules.timeout_s) if rules.pre_stop else 0.0
+        return rules.timeout_s + least_s + rules.post_stop_s
 
     def healthy(self, now: float) -> bool:
         return self.breed.healthy_after_s <= now - self.began_at < self.breed.sick_after_s
@@ -136,17 +159,14 @@ class World:
 
     def __init__(
         self,
-        restart_rules: RestartRules,
-        stop_rules: StopRules,
+        rules: Rules,
         *,
         scale: int,
         oneshot: bool = False,
-        health_rules: HealthRules | None = None,
     ) -> None:
-        self.health_rules = health_rules
-        self.restart_rules = restart_rules
-        self.stop_rules = stop_rules
         self.oneshot = oneshot
+        self.rules = self.permitted(rules)
+        self.rolling: Rolling[Rules] = Rolling(self.rules)
         self.dependency_timeout_s = 20.0
         self.breed = Breed()
         self.waiting_for: tuple[str, ...] = ()
@@ -158,17 +178,15 @@ class World:
         self.clearing: set[int] = set()
         self.look_at = inf
         self._last_pid = 0
-        self._made_of = f"{restart_rules}, {stop_rules}, scale={scale}, {oneshot=}, {health_rules=}"
+        self._made_of = f"{self.rules}, scale={scale}, {oneshot=}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._made_of})"
 
     @property
     def longest_stop_s(self) -> float:
-        """A stop takes no longer, but for a second kill."""
-        rules = self.stop_rules
-        least_s = min(LEAST_GRACE_S, rules.timeout_s) if rules.pre_stop else 0.0
-        return rules.timeout_s + least_s + rules.post_stop_s
+        """The stop of everything that lives takes no longer, but for second kills."""
+        return max((life.longest_stop_s for life in self.lives.values()), default=0.0)
 
     @property
     def wanted(self) -> int:
@@ -200,6 +218,37 @@ class World:
             generation=before.generation if generation is None else generation,
             starts=before.starts if starts is None else starts,
         )
+        self.look_at = self.now
+
+    def reload(self, rules: Rules) -> None:
+        """Another configuration; with another ``launch`` the instances are to be replaced."""
+        rules = self.permitted(rules)
+        replaces = rules.launch != self.rules.launch
+        if replaces and self.desired.run:
+            self.restart()
+        self.adopt(rules, in_place=not replaces)
+
+    def permitted(self, rules: Rules) -> Rules:
+        """``rules`` as a oneshot may have them, when it is one."""
+        if not self.oneshot:
+            return rules
+        restart = rules.restart
+        if restart.policy is RestartPolicyName.ALWAYS:
+            restart = replace(restart, policy=RestartPolicyName.ON_FAILURE)
+        return rules._replace(restart=restart, rollout=replace(rules.rollout, max_surge=0))
+
+    def adopt(self, rules: Rules, *, in_place: bool) -> None:
+        rechecks = rules.health != self.rules.health
+        self.rules = rules
+        for life in self.lives.values() if in_place else ():
+            instance = self.instances[life.index]
+            if instance.phase is not Phase.RUNNING:
+                continue
+            life.rules = rules
+            if rechecks:
+                self.instances[life.index] = transitions.rechecked(instance, rules.health, now=self.now)
+                life.check_at = self.first_check_at(rules, life.index, self.now)
+        self.rolling.adopted(rules, replaces=not in_place)
         self.look_at = self.now
 
     def depends(self, waiting_for: tuple[str, ...]) -> None:
@@ -247,12 +296,12 @@ class World:
             if not life.main_alive or before.phase is not Phase.RUNNING:
                 life.check_at = inf
                 continue
-            assert self.health_rules and before.health
+            assert before.health
             reason = None if life.healthy(self.now) else "refused"
             result = CheckResult(unix=self.now, latency_s=0.0, reason=reason)
-            instance = self.instances[life.index] = transitions.checked(before, result)
+            instance = self.instances[life.index] = transitions.checked(before, result, now=self.now)
             life.check_at = next_check_at(
-                self.health_rules,
+                before.health.rules,
                 self.place(life.index),
                 up_at=before.up_at,
                 began_at=self.now,
@@ -261,6 +310,11 @@ class World:
             assert instance.health
             if shows_change(before.health, instance.health):
                 self.look_at = self.now
+
+    def first_check_at(self, rules: Rules, index: int, up_at: float) -> float:
+        if rules.health is None:
+            return inf
+        return first_check_at(rules.health, self.place(index), up_at=up_at)
 
     def place(self, index: int) -> float:
         return spread(f"web-{index}")
@@ -308,6 +362,12 @@ class World:
         """Act until there is nothing to do now."""
         self.clear()
         self.look_at_gate()
+        self.act()
+        if self.follow_rollout():
+            self.act()
+            self.follow_rollout()
+
+    def act(self) -> None:
         for _ in range(MOST_ROUNDS):
             actions = self.decide()
             if not [action for action in actions if not isinstance(action, Wait)]:
@@ -317,6 +377,22 @@ class World:
             raise AssertionError(f"no end to it: still {actions}")
         self.note_next_look(actions)
 
+    def follow_rollout(self) -> bool:
+        """See how far a rollout is, and go back when it has failed; whether it did."""
+        back = self.rolling.follow(self.desired, self.instances.values(), self.rules.rollout, now=self.now)
+        if back is not None:
+            self.roll_back(back)
+        elif self.rolling.shown and self.rolling.shown.deadline is not None:
+            self.look_at = min(self.look_at, self.rolling.shown.deadline)
+        return back is not None
+
+    def roll_back(self, back: Back[Rules]) -> None:
+        self.want(run=True, scale=self.desired.scale, generation=back.generation)
+        for index, instance in self.instances.items():
+            if instance.generation == back.stable:
+                self.instances[index] = transitions.vouched_for(instance, generation=back.generation)
+        self.rules = back.settings
+
     def look_briefly(self, most: int) -> None:
         """A look whose slice of time is over after some actions; the next look goes on from there."""
         self.clear()
@@ -325,13 +401,19 @@ class World:
         self.look_at = self.now
 
     def decide(self) -> list[Action]:
-        return decide(self.desired, self.instances, may_spawn=self.gate.open, now=self.now)
+        return decide(
+            self.desired,
+            self.instances,
+            may_spawn=self.gate.open,
+            now=self.now,
+            rules=self.rules.rollout,
+        )
 
     def carry_out(self, actions: Iterable[Action]) -> None:
         for action in actions:
             match action:
-                case Spawn(index):
-                    self.spawn(index)
+                case Spawn(index, surge):
+                    self.spawn(index, surge=surge)
                 case Stop(index):
                     self.tell_to_stop(index)
                 case Signal(index):
@@ -354,9 +436,9 @@ class World:
             times.append(self.gate.deadline)
         self.look_at = min(times, default=inf)
 
-    def spawn(self, index: int) -> None:
+    def spawn(self, index: int, *, surge: bool = False) -> None:
         assert index not in self.lives, "two live instances with one index"
-        before = self.instances.get(index) or Instance(index=index)
+        before = self.instances.get(index) or Instance(index=index, surge=surge)
         lineage = self.desired.lineage
         if not self.breed.spawns:
             self.instances[index] = transitions.spawn_failed(
@@ -364,26 +446,25 @@ class World:
                 Ending(127, "no such file"),
                 now=self.now,
                 lineage=lineage,
-                rules=self.restart_rules,
+                rules=self.rules.restart,
                 oneshot=self.oneshot,
             )
             return
         self._last_pid += 1
-        self.lives[index] = Life(index, self._last_pid, self.breed, self.now)
+        self.lives[index] = Life(index, self._last_pid, self.breed, self.rules, self.now)
         self.instances[index] = transitions.spawned(
             before,
             pid=self._last_pid,
             now=self.now,
             unix=self.now,
             lineage=lineage,
-            health=self.health_rules,
+            health=self.rules.health,
         )
-        if self.health_rules:
-            self.lives[index].check_at = first_check_at(self.health_rules, self.place(index), up_at=self.now)
+        self.lives[index].check_at = self.first_check_at(self.rules, index, self.now)
 
     def tell_to_stop(self, index: int) -> None:
         before = self.instances[index]
-        after = transitions.told_to_stop(before, now=self.now, rules=self.stop_rules)
+        after = transitions.told_to_stop(before, now=self.now, rules=self.lives[index].rules.stop)
         self.instances[index] = after
         if before.phase is not Phase.STOPPING:
             self.begin_stop(index)
@@ -396,7 +477,8 @@ class World:
 
     def signal(self, index: int) -> None:
         before = self.instances[index]
-        self.instances[index] = transitions.signalled(before, now=self.now, rules=self.stop_rules)
+        rules = self.lives[index].rules.stop
+        self.instances[index] = transitions.signalled(before, now=self.now, rules=rules)
         self.lives[index].hook_killed(self.now)
         self.lives[index].told(self.now)
 
@@ -407,7 +489,10 @@ class World:
 
     def end_unhealthy(self, index: int) -> None:
         self.instances[index] = transitions.condemned(
-            self.instances[index], now=self.now, lineage=self.desired.lineage, rules=self.stop_rules
+            self.instances[index],
+            now=self.now,
+            lineage=self.desired.lineage,
+            rules=self.lives[index].rules.stop,
         )
         self.begin_stop(index)
 
@@ -429,7 +514,7 @@ class World:
                     life.told(self.now)
                 if instance.killed:
                     life.killed(self.now)
-                self.instances[index] = transitions.left_behind(instance, now=self.now, rules=self.stop_rules)
+                self.instances[index] = transitions.left_behind(instance, now=self.now, rules=life.rules.stop)
             elif not life.in_hook:
                 self.tidy_or_end(index)
 
@@ -437,10 +522,10 @@ class World:
         """Nothing of it is left: a post-stop hook comes before the end of a stop by command."""
         instance, life = self.instances[index], self.lives[index]
         stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
-        if not stopped or not self.stop_rules.post_stop_s or life.tidied:
+        if not stopped or not life.rules.stop.post_stop_s or life.tidied:
             self.end(index)
             return
-        self.instances[index] = transitions.tidying(instance, now=self.now, rules=self.stop_rules)
+        self.instances[index] = transitions.tidying(instance, now=self.now, rules=life.rules.stop)
         life.tidied = True
         life.begins_hook(self.now)
 
@@ -452,7 +537,7 @@ class World:
             self.instances[index],
             now=self.now,
             lineage=self.desired.lineage,
-            rules=self.restart_rules,
+            rules=self.rules.restart,
             oneshot=self.oneshot,
         )
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
+ROLLOUT_STATES = ("progressing", "failed", "rolled_back")
 LEVELS = ("debug", "info", "warn", "error")
 
 State = Annotated[
@@ -105,6 +106,23 @@ class InstanceEntry(Struct, frozen=True, kw_only=True):
     health: HealthEntry | UnsetType = UNSET
 
 
+class RolloutEntry(Struct, frozen=True, kw_only=True):
+    """A restart, or a change of the configuration, that replaces the instances of a process."""
+
+    state: Annotated[
+        str,
+        Meta(
+            description="failed: it has stopped, and the old instances that are left stay. rolled_back: the "
+            "former configuration is in force again.",
+            extra_json_schema={"enum": list(ROLLOUT_STATES)},
+        ),
+    ]
+    updated: Annotated[int, Meta(ge=0, description="New instances that are ready.")]
+    total: Annotated[int, Meta(ge=0, description="Instances that are to be new.")]
+    instance: Annotated[str, Meta(description="The new instance that it has stopped at.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Why it has stopped.")] | UnsetType = UNSET
+
+
 class ProcessEntry(Struct, frozen=True, kw_only=True):
     """One process. ``scale`` counts the instances that exist now; the figures are sums over them.
 
@@ -127,6 +145,7 @@ class ProcessEntry(Struct, frozen=True, kw_only=True):
         Annotated[tuple[str, ...], Meta(description="Dependencies that are not ready.")] | UnsetType
     ) = UNSET
     reason: Annotated[str, Meta(description="Why it is not as it should be.")] | UnsetType = UNSET
+    rollout: RolloutEntry | UnsetType = UNSET
     schedule: str | UnsetType = UNSET
     schedule_state: ScheduleState | UnsetType = UNSET
     next_run: UnixSeconds | UnsetType = UNSET

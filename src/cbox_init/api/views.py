@@ -12,17 +12,20 @@ from cbox_init.api.schemas import (
     InstanceEntry,
     LogEntry,
     ProcessEntry,
+    RolloutEntry,
     RunEntry,
     ScheduleEntry,
     ScheduleStats,
 )
 from cbox_init.logs.timestamps import Timestamps
+from cbox_init.supervisor.launch import instance_id
 from cbox_init.telemetry.figures import total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cbox_init.core.health import Health
+    from cbox_init.core.rollout import Rollout
     from cbox_init.logs.record import Record
     from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
@@ -47,8 +50,19 @@ def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
         wanted=status.wanted,
         waiting_for=status.waiting_for or UNSET,
         reason=status.reason or UNSET,
+        rollout=UNSET if status.rollout is None else _rollout_entry(status.name, status.rollout),
     )
     return entry if status.schedule is None else _with_schedule(entry, status.schedule)
+
+
+def _rollout_entry(name: str, rollout: Rollout) -> RolloutEntry:
+    return RolloutEntry(
+        state=rollout.state,
+        updated=rollout.updated,
+        total=rollout.total,
+        instance=UNSET if rollout.failed is None else instance_id(name, rollout.failed),
+        reason=rollout.reason or UNSET,
+    )
 
 
 def _with_schedule(entry: ProcessEntry, schedule: ScheduleStatus) -> ProcessEntry:

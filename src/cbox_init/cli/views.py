@@ -12,7 +12,7 @@ from cbox_init.cli.words import percent, size, uptime
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, ProcessEntry
+    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, ProcessEntry, RolloutEntry
 
 LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
 
@@ -52,6 +52,8 @@ def status_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
         lines.append(_labelled("Reason", Cell(entry.reason)))
     if entry.waiting_for:
         lines.append(_labelled("Waits for", Cell(", ".join(entry.waiting_for))))
+    if not isinstance(entry.rollout, UnsetType):
+        lines.append(_labelled("Rollout", Cell(_rollout(entry.rollout))))
     if isinstance(entry.schedule, str):
         lines += _schedule_lines(entry, now)
     lines.append(_labelled("Scale", Cell(_scale(entry))))
@@ -134,6 +136,14 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
         Cell(str(instance.restart_count)),
         Cell(", ".join(notes)),
     ]
+
+
+def _rollout(rollout: RolloutEntry) -> str:
+    """How far it is, such as "failed, 1/3 new: web-3: not ready 30 s after its start"."""
+    words = f"{rollout.state.replace('_', ' ')}, {rollout.updated}/{rollout.total} new"
+    if isinstance(rollout.instance, str) and rollout.reason:
+        words += f": {rollout.instance}: {rollout.reason}"
+    return words
 
 
 def _health(health: HealthEntry) -> str:

@@ -14,7 +14,7 @@ from msgspec import UnsetType
 from cbox_init.errors import ClientError
 
 if TYPE_CHECKING:
-    from cbox_init.client import Client, InstanceEntry, ProcessEntry
+    from cbox_init.client import Client, InstanceEntry, ProcessEntry, RolloutEntry
 
 STALE_S = 1.0
 """For so long after the command an end that looks like the one before it may still be that one."""
@@ -85,6 +85,8 @@ def wait_for(client: Client, goal: Goal, timeout_s: float) -> ProcessEntry:
 def _up(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
     """Every wanted instance runs and is ready (of a oneshot: has completed); after a restart none is old."""
     old = _living(goal.before) if goal.command == "restart" else set()
+    if not isinstance(now.rollout, UnsetType) and now.rollout.state != "progressing":
+        return _failed(_why_not_rolled(now.rollout))
     if old & _living(now):
         return _stuck(now, old) or _PENDING
     stale = {_end(one) for one in goal.before.instances} if age_s < STALE_S else set()
@@ -109,6 +111,13 @@ def _stuck(now: ProcessEntry, old: set[tuple[str, int, int]]) -> Outcome | None:
         if instance.state == "running" and _life(instance) not in old and _overdue(instance):
             return _failed(f"{instance.id}: {instance.reason or 'it does not get healthy'}")
     return None
+
+
+def _why_not_rolled(rollout: RolloutEntry) -> str:
+    back = "; it was taken back" if rollout.state == "rolled_back" else ""
+    if isinstance(rollout.instance, str) and isinstance(rollout.reason, str):
+        return f"{rollout.instance}: {rollout.reason}{back}"
+    return f"the new instances do not get ready{back}"
 
 
 def _gone(now: ProcessEntry) -> Outcome:

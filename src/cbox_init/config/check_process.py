@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.endpoints import parse_address, parse_url
-from cbox_init.config.model import HealthCheckType, HeartbeatConfig, ProcessType, RestartPolicyName
+from cbox_init.config.model import (
+    HealthCheckType,
+    HeartbeatConfig,
+    ProcessType,
+    RestartPolicyName,
+    RolloutStrategy,
+)
 from cbox_init.config.scalars import format_duration
 
 if TYPE_CHECKING:
@@ -41,6 +47,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
             report.error((*path, key), "is an empty text", "name one, or remove the key")
     _check_type(process, path, report)
     _check_scale(name, process, config, report)
+    _check_rollout(process, (*path, "rollout"), report)
     _check_shutdown(process, config, path, report)
     if process.schedule:
         _check_schedule(process, path, report)
@@ -130,6 +137,33 @@ def _check_scale(name: str, process: ProcessConfig, config: Config, report: Repo
             f"the last instance would have port {last}",
             f"keep port_base + scale below {_LAST_PORT + 2}",
         )
+
+
+def _check_rollout(process: ProcessConfig, path: Path, report: Report) -> None:
+    rollout = process.rollout
+    if rollout == type(rollout)():
+        return
+    if process.schedule or process.type is ProcessType.ONESHOT:
+        kind = "a process with a schedule" if process.schedule else "a oneshot"
+        report.warning(path, f"has no effect on {kind}", "remove it")
+        return
+    if rollout.max_surge == 0 and rollout.max_unavailable == 0:
+        report.error(
+            path,
+            "max_surge and max_unavailable are both 0, so no instance could ever be replaced",
+            "set one of them to 1",
+        )
+    last = process.port_base + process.scale + (rollout.max_surge or 0) - 1
+    if process.port_base and rollout.max_surge and process.scale and last > _LAST_PORT:
+        report.error(
+            (*path, "max_surge"),
+            f"the last instance of a rollout would have port {last}",
+            f"keep port_base + scale + max_surge below {_LAST_PORT + 2}",
+        )
+    if rollout.strategy is not RolloutStrategy.ROLLING:
+        for key in ("max_surge", "max_unavailable", "pause"):
+            if getattr(rollout, key):
+                report.warning((*path, key), f"has no effect with strategy: {rollout.strategy}", "remove it")
 
 
 def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: Report) -> None:

@@ -79,6 +79,11 @@ class Edits:
             raise Conflict(f"cannot remove {name}: it is the only process, and there must be one")
         return Edits(self.base, replace(self.config, processes=left), {**self.raws, name: None})
 
+    def taken_back(self, name: str, process: ProcessConfig) -> Edits:
+        """With ``process`` as it was before it was edited, or before the file was read anew."""
+        config = replace(self.config, processes={**self.config.processes, name: process})
+        return Edits(self.base, config, {key: raw for key, raw in self.raws.items() if key != name})
+
     def _process(self, name: str) -> ProcessConfig:
         try:
             return self.config.processes[name]

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import Struct
 
-from cbox_init.config.model.enums import HealthCheckMode, ProcessType, RestartPolicyName, ShutdownMode
+from cbox_init.config.model.enums import (
+    HealthCheckMode,
+    ProcessType,
+    RestartPolicyName,
+    RolloutFailure,
+    RolloutStrategy,
+    ShutdownMode,
+)
 
 if TYPE_CHECKING:
     from cbox_init.config.model.global_ import GlobalConfig
@@ -18,6 +25,7 @@ T = TypeVar("T", int, float)
 
 _STOP_TIMEOUT_S: Final = 30.0
 _BACKOFF_GROWTH: Final = 12
+_LAST_PORT: Final = 65535
 
 #: Seconds after its kill that a hook is waited for; what the kernel cannot end is left.
 HOOK_KILL_S: Final = 2.0
@@ -50,6 +58,24 @@ class StopRules(Struct, frozen=True, kw_only=True):
     mode: ShutdownMode
     pre_stop: bool = False
     post_stop_s: float = 0.0
+
+
+class RolloutRules(Struct, frozen=True, kw_only=True):
+    """How many old instances may be down, and how many new ones there may be beyond the scale, at a time.
+
+    ``highest_index`` is the largest that a surge instance may have, None for any. A new instance has to be
+    ready ``ready_timeout_s`` after its start; where that is None, as soon as ``start_timeout_s`` and its
+    health check say; 0 is no limit.
+    """
+
+    strategy: RolloutStrategy = RolloutStrategy.ROLLING
+    max_surge: int = 0
+    max_unavailable: int = 1
+    highest_index: int | None = None
+    ready_timeout_s: float | None = None
+    start_timeout_s: float = 0.0
+    pause_s: float = 0.0
+    rollback: bool = False
 
 
 class HealthRules(Struct, frozen=True, kw_only=True):
@@ -134,6 +160,40 @@ def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules |
         start_timeout_s=global_.process_start_timeout,
         strict=global_.health_check_strict,
     )
+
+
+def rollout_rules(global_: GlobalConfig, process: ProcessConfig) -> RolloutRules:
+    """The rollout rules of ``process``.
+
+    Where it does not say how many, there is one surge instance when that can listen beside the others and a
+    check tells when it is ready, and then none is down; else one is down at a time. `max_scale` is exceeded
+    only where the file asks for surge instances itself.
+    """
+    rollout = process.rollout
+    surge, unavailable = rollout.max_surge, rollout.max_unavailable
+    highest = _LAST_PORT - process.port_base if process.port_base else None
+    if process.type is ProcessType.ONESHOT:
+        surge = 0
+    elif surge is None:
+        surge = int(bool(process.port_base) and gets_ready(process))
+        if process.max_scale:
+            highest = process.max_scale - 1 if highest is None else min(highest, process.max_scale - 1)
+    return RolloutRules(
+        strategy=rollout.strategy,
+        max_surge=surge,
+        max_unavailable=int(not surge) if unavailable is None else unavailable,
+        highest_index=highest,
+        ready_timeout_s=rollout.ready_timeout,
+        start_timeout_s=global_.process_start_timeout,
+        pause_s=rollout.pause,
+        rollback=rollout.on_failure is RolloutFailure.ROLLBACK,
+    )
+
+
+def gets_ready(process: ProcessConfig) -> bool:
+    """Whether something tells when an instance is ready, so that running alone does not make it so."""
+    check = process.health_check
+    return check is not None and check.mode is not HealthCheckMode.LIVENESS
 
 
 def signal_number(name: str) -> int:

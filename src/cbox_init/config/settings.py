@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cbox_init.config.model.process import ProcessConfig  # noqa: TC001  # fields of a Struct
-from cbox_init.config.rules import HealthRules, RestartRules, StopRules  # noqa: TC001
+from cbox_init.config.rules import HealthRules, RestartRules, RolloutRules, StopRules  # noqa: TC001
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config
@@ -19,6 +19,7 @@ class Settings(Struct, frozen=True):
     process: ProcessConfig
     restart_rules: RestartRules
     stop_rules: StopRules
+    rollout_rules: RolloutRules
     health_rules: HealthRules | None
     scale_limit: int
     dependency_timeout_s: float
@@ -36,6 +37,7 @@ def settings_for(name: str, process: ProcessConfig, config: Config) -> Settings:
         process,
         config.restart_rules(name),
         config.stop_rules(name),
+        config.rollout_rules(name),
         config.health_rules(name),
         config.scale_limit(name),
         config.global_.dependency_timeout if timeout_s is None else timeout_s,

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cbox_init.core.instance import Instance, Lineage, Phase
+from cbox_init.core.rollout import ONE_BY_ONE, Replacement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from cbox_init.config.rules import RolloutRules
 
 
 class Desired(Struct, frozen=True, kw_only=True):
@@ -34,9 +37,10 @@ class Desired(Struct, frozen=True, kw_only=True):
 
 
 class Spawn(Struct, frozen=True):
-    """Start the instance."""
+    """Start the instance. ``surge``: it is one beyond the scale, for the time of a rollout."""
 
     index: int
+    surge: bool = False
 
 
 class Stop(Struct, frozen=True):
@@ -91,32 +95,50 @@ Action = Spawn | Stop | EndUnhealthy | NoteLate | Signal | Kill | Rest | Forget 
 
 
 def decide(
-    desired: Desired, instances: Mapping[int, Instance], *, may_spawn: bool, now: float
+    desired: Desired,
+    instances: Mapping[int, Instance],
+    *,
+    may_spawn: bool,
+    now: float,
+    rules: RolloutRules = ONE_BY_ONE,
 ) -> list[Action]:
     """The actions that bring what is there closer to what is wanted.
 
     Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
-    while dependencies are not ready. Instances are replaced one after another: the next old one is told to
-    stop when every other is up again and ready, and its successor may start. Old ones that are not ready go
+    while dependencies are not ready. Instances of an older generation are replaced as ``rules`` say: the next
+    is told to stop when enough others are ready, and its successor may start. Old ones that are not ready go
     first: nobody misses them.
     """
     wanted = desired.scale if desired.run else 0
-    plan = _Plan(desired, now)
+    plan = _Plan(desired, rules, now)
+    lent = []
     for instance in instances.values():
+        plan.rollout.see(instance)
         if instance.phase is Phase.STOPPING:
             plan.see_through(instance)
         if instance.index < wanted:
             plan.keep(instance)
+        elif instance.surge and wanted:
+            lent.append(instance)
+            plan.rollout.lend(instance)
         else:
             plan.end(instance)
     if plan.kept < wanted:
-        plan.spawns += [index for index in range(wanted) if index not in instances]
+        plan.spawn_absent(index for index in range(wanted) if index not in instances)
+    surplus = plan.rollout.surplus() if lent else ()
+    for instance in lent:
+        if instance.index in surplus:
+            plan.end(instance)
+        else:
+            plan.keep_surge(instance)
 
     actions = plan.actions
     if may_spawn:
-        actions += [Spawn(index) for index in sorted(plan.spawns)]
-        if plan.outdated and not plan.held_up and not plan.spawns:
-            actions.append(Stop(min(plan.outdated)[1]))
+        spawns = [] if plan.rollout.holds_spawns else [Spawn(index) for index in sorted(plan.spawns)]
+        spawns += [Spawn(index, surge=True) for index in plan.rollout.surge_spawns(instances)]
+        # What cannot be started at all is known before the first old one has gone.
+        actions += spawns or [Stop(index) for index in plan.rollout.stops()]
+    plan.deadlines += plan.rollout.pauses_until
     if plan.deadlines:
         actions.append(Wait(min(plan.deadlines)))
     return actions
@@ -138,24 +160,22 @@ class _Plan:
         "actions",
         "deadlines",
         "desired",
-        "held_up",
         "kept",
         "lineage",
         "now",
-        "outdated",
+        "rollout",
         "spawns",
     )
 
-    def __init__(self, desired: Desired, now: float) -> None:
+    def __init__(self, desired: Desired, rules: RolloutRules, now: float) -> None:
         self.desired = desired
         self.lineage = desired.lineage
         self.now = now
+        self.rollout = Replacement(desired, rules, now)
         self.actions: list[Action] = []
         self.spawns: list[int] = []
         self.deadlines: list[float] = []
-        self.outdated: list[tuple[bool, int]] = []
         self.kept = 0
-        self.held_up = False
 
     def see_through(self, instance: Instance) -> None:
         """A stop ends, whatever has been wanted since."""
@@ -168,32 +188,55 @@ class _Plan:
     def keep(self, instance: Instance) -> None:
         """An instance that should run."""
         self.kept += 1
-        phase = instance.phase
-        if phase is Phase.RUNNING:
-            self._keep_running(instance)
-        elif phase is not Phase.STOPPING and self._due(instance):
+        if self._comes_now(instance):
             self.spawns.append(instance.index)
+            self.rollout.add_missing(1)
+        elif instance.phase is Phase.RUNNING and self._ends_unhealthy(instance):
+            self.rollout.add_missing(1)
         else:
-            self.held_up |= instance.holds_up
-            if phase is Phase.WAITING:
-                self.deadlines.append(instance.due_at)
+            self.rollout.add(instance)
 
-    def _keep_running(self, instance: Instance) -> None:
+    def keep_surge(self, instance: Instance) -> None:
+        """An instance that stands in for others while they are replaced."""
+        if self._comes_now(instance):
+            if self.rollout.needs(instance.index):
+                self.spawns.append(instance.index)
+            else:
+                self.end(instance)
+        elif instance.phase is Phase.RUNNING:
+            self._ends_unhealthy(instance)
+
+    def spawn_absent(self, indexes: Iterable[int]) -> None:
+        """Instances that are wanted, and have never been."""
+        for index in indexes:
+            self.spawns.append(index)
+            self.rollout.add_missing(1)
+
+    def _comes_now(self, instance: Instance) -> bool:
+        """Whether it is to be spawned; when it comes later, that is noted."""
+        phase = instance.phase
+        if phase is Phase.RUNNING or phase is Phase.STOPPING:
+            return False
+        if self._due(instance):
+            return True
+        if phase is Phase.WAITING:
+            self.deadlines.append(instance.due_at)
+        return False
+
+    def _ends_unhealthy(self, instance: Instance) -> bool:
+        """Whether its checks end it now."""
         health = instance.health
-        if health is not None:
-            if health.fatal:
-                self.actions.append(EndUnhealthy(instance.index))
-                self.held_up = True
-                return
-            if health.settling and health.healthy_by is not None:
-                if health.healthy_by <= self.now:
-                    self.actions.append(NoteLate(instance.index))
-                else:
-                    self.deadlines.append(health.healthy_by)
-        if instance.generation < self.desired.generation:
-            self.outdated.append((instance.ready, instance.index))
-        else:
-            self.held_up |= instance.holds_up
+        if health is None:
+            return False
+        if health.fatal:
+            self.actions.append(EndUnhealthy(instance.index))
+            return True
+        if health.settling and health.healthy_by is not None:
+            if health.healthy_by <= self.now:
+                self.actions.append(NoteLate(instance.index))
+            else:
+                self.deadlines.append(health.healthy_by)
+        return False
 
     def end(self, instance: Instance) -> None:
         """An instance that should not run."""

@@ -61,6 +61,10 @@ class Instance(Struct, frozen=True, kw_only=True):
     ended, when it has; ``health`` what the checks of its present run have shown, when it has any.
     ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
     it back.
+
+    ``renewed_at`` is when the first instance of its generation was tried, and ``proven`` whether that
+    generation has been ready yet; ``ready_at`` is since when it has been ready, None while it is not.
+    ``surge``: it was spawned beyond the scale, for the time of a rollout.
     """
 
     index: int
@@ -85,6 +89,10 @@ class Instance(Struct, frozen=True, kw_only=True):
     ended_at: float = 0.0
     reason: str | None = None
     health: Health | None = None
+    renewed_at: float = 0.0
+    proven: bool = False
+    ready_at: float | None = None
+    surge: bool = False
 
     @property
     def alive(self) -> bool:
@@ -148,8 +156,8 @@ def spawned(
     health: HealthRules | None = None,
 ) -> Instance:
     """Its main process runs; from now on it is checked by the rules ``health``, when it has any."""
-    return replace(
-        _tried(instance, lineage),
+    running = replace(
+        _tried(instance, lineage, now=now),
         phase=Phase.RUNNING,
         pid=pid,
         up_at=now,
@@ -157,17 +165,18 @@ def spawned(
         ending=None,
         health=None if health is None else checks.begin(health, now=now),
     )
+    return _judged(running, now=now)
 
 
 def spawn_failed(
     instance: Instance, ending: Ending, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool
 ) -> Instance:
     """It could not be started: the restart policy decides as for an exit at once."""
-    tried = replace(_tried(instance, lineage), up_at=now, ending=ending, ended_at=now)
+    tried = replace(_tried(instance, lineage, now=now), up_at=now, ending=ending, ended_at=now)
     return _ended_by_itself(tried, now=now, earliest_at=now + SPAWN_AGAIN_S, rules=rules, oneshot=oneshot)
 
 
-def _tried(instance: Instance, lineage: Lineage) -> Instance:
+def _tried(instance: Instance, lineage: Lineage, *, now: float) -> Instance:
     """Stamped with what it is spawned under. A start or restart by hand makes its budget new.
 
     It is a restart when the restart policy or a restart command brings it back. A start of what was stopped
@@ -175,6 +184,7 @@ def _tried(instance: Instance, lineage: Lineage) -> Instance:
     """
     restarted = instance.generation < lineage.generation
     again = instance.spawned_before and (restarted or instance.phase is Phase.WAITING)
+    renewed = restarted or not instance.spawned_before
     causes = instance.restart_causes
     if again:
         ending = instance.ending
@@ -189,6 +199,8 @@ def _tried(instance: Instance, lineage: Lineage) -> Instance:
         restart_causes=causes,
         attempts=0 if instance.behind(lineage) else instance.attempts,
         reason=None,
+        renewed_at=now if renewed else instance.renewed_at,
+        proven=instance.proven and not renewed,
     )
 
 
@@ -219,17 +231,21 @@ def tidying(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     return replace(instance, signal_at=None, kill_at=now + rules.post_stop_s)
 
 
-def checked(instance: Instance, result: CheckResult) -> Instance:
+def checked(instance: Instance, result: CheckResult, *, now: float) -> Instance:
     """A check has ended."""
     assert instance.health is not None
-    return replace(instance, health=checks.after(instance.health, result))
+    return _judged(replace(instance, health=checks.after(instance.health, result)), now=now)
 
 
 def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> Instance:
     """It runs on, and is checked in another way from now on; not at all without ``rules``."""
-    if rules is None:
-        return replace(instance, health=None)
-    return replace(instance, health=checks.begin_anew(instance.health, rules, now=now))
+    health = None if rules is None else checks.begin_anew(instance.health, rules, now=now)
+    return _judged(replace(instance, health=health), now=now)
+
+
+def vouched_for(instance: Instance, *, generation: int) -> Instance:
+    """It counts as one of ``generation``: that is what it was started from, after all (a rollback)."""
+    return replace(instance, generation=generation)
 
 
 def found_late(instance: Instance) -> Instance:
@@ -326,6 +342,22 @@ def _ended_by_itself(
     return replace(settled, phase=Phase.ENDED, outcome=verdict.state, reason=verdict.reason)
 
 
+def _judged(instance: Instance, *, now: float) -> Instance:
+    """With what its checks, or that it has none, say of its readiness."""
+    if not instance.ready:
+        return replace(instance, ready_at=None)
+    return replace(instance, proven=True, ready_at=now if instance.ready_at is None else instance.ready_at)
+
+
 def _settled(instance: Instance) -> Instance:
     """Nothing of it lives."""
-    return replace(instance, pid=0, asked=False, unhealthy=False, signal_at=None, killed=False, health=None)
+    return replace(
+        instance,
+        pid=0,
+        asked=False,
+        unhealthy=False,
+        signal_at=None,
+        killed=False,
+        health=None,
+        ready_at=None,
+    )

@@ -32,7 +32,7 @@ IN_PLACE: Final = frozenset(
             "dependency_timeout",
         ),
         *("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold", "on_give_up"),
-        *("shutdown", "logging", "health_check", "heartbeat", "max_memory_mb", "priority"),
+        *("rollout", "shutdown", "logging", "health_check", "heartbeat", "max_memory_mb", "priority"),
         *("schedule", "schedule_timezone", "schedule_timeout"),
         *("schedule_max_concurrent", "schedule_misfire"),
     )

@@ -54,18 +54,24 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
     """Whether a command has had its effect, or an instance that cannot be had stands in its way.
 
     Then every wanted instance runs, waits for its next try or has ended, and no other is left. Instances
-    that a restart has still to replace do not count when one that waits, has failed or does not get ready
-    holds up the rollout. For readiness alone nothing waits here: who wants to know reads it.
+    that a rollout has still to replace, and its surge instances, do not count when one that waits, has failed
+    or does not get ready holds it up. For readiness alone nothing waits here: who wants to know reads it.
     """
     if not desired.run:
         return not any(instance.alive for instance in instances)
-    if len(instances) != desired.scale:
-        return False
     lineage = desired.lineage
     outdated = held_up = False
+    wanted = 0
     for instance in instances:
-        if instance.index >= desired.scale or instance.phase in (Phase.IDLE, Phase.STOPPING):
+        if instance.phase in (Phase.IDLE, Phase.STOPPING):
             return False
+        if instance.index >= desired.scale:
+            if not instance.surge or not desired.scale:
+                return False
+            outdated = True
+            held_up |= instance.stuck if instance.phase is Phase.RUNNING else instance.holds_up
+            continue
+        wanted += 1
         if instance.phase is Phase.RUNNING:
             if instance.generation < lineage.generation:
                 outdated = True
@@ -75,7 +81,7 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
         if instance.behind(lineage):
             return False
         held_up |= instance.holds_up
-    return held_up or not outdated
+    return wanted == desired.scale and (held_up or not outdated)
 
 
 def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
@@ -84,7 +90,7 @@ def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
     return (
         desired.run
         and desired.scale > 0
-        and len(instances) == desired.scale
+        and sum(1 for instance in instances if instance.index < desired.scale) == desired.scale
         and all(instance.phase is Phase.ENDED and not instance.behind(lineage) for instance in instances)
     )
 

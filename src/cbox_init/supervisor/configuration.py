@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cbox_init.config.load import Loaded, Source
+    from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.core.reload_diff import Plan
     from cbox_init.supervisor.supervisor import Supervisor
@@ -113,6 +114,10 @@ class Configuration:
             raise ConfigError(str(problem), (problem,)) from None
 
     # -- edits -----------------------------------------------------------------------------------------
+
+    def rolled_back(self, name: str, process: ProcessConfig) -> None:
+        """``process`` is in force again; what was edited of it is not."""
+        self._edits = self._edits.taken_back(name, process)
 
     def check_known(self, name: str) -> None:
         """Raises UnknownProcess when no process of that name is configured."""

@@ -140,8 +140,8 @@ class Instances:
     def do(self, action: Action, lineage: Lineage) -> None:
         """Carry out one action of ``decide``."""
         match action:
-            case Spawn(index):
-                self._spawn(index, lineage)
+            case Spawn(index, surge):
+                self._spawn(index, lineage, surge=surge)
             case Stop(index):
                 self._stop(index)
             case EndUnhealthy(index):
@@ -176,8 +176,14 @@ class Instances:
             self._clear(self._lives[index], lineage)
         return bool(ended)
 
-    def _spawn(self, index: int, lineage: Lineage) -> None:
-        before = self._observed.get(index) or Instance(index=index)
+    def vouch_for(self, stable: int, generation: int) -> None:
+        """Instances of the generation ``stable`` count as of ``generation`` (see `core.rollout.Back`)."""
+        for index, instance in self._observed.items():
+            if instance.generation == stable:
+                self._observed[index] = transitions.vouched_for(instance, generation=generation)
+
+    def _spawn(self, index: int, lineage: Lineage, *, surge: bool) -> None:
+        before = self._observed.get(index) or Instance(index=index, surge=surge)
         outputs = self._settings.process.logging
         try:
             live = spawn(
@@ -283,7 +289,7 @@ class Instances:
         before = self._observed.get(index)
         if before is None or before.phase is not Phase.RUNNING or before.pid != pid or not before.health:
             return False
-        after = self._observed[index] = transitions.checked(before, result)
+        after = self._observed[index] = transitions.checked(before, result, now=self._runtime.now())
         assert after.health
         if before.health.state is not after.health.state:
             self._tell_health(index, after.health)

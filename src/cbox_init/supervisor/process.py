@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from cbox_init.config.model import ProcessConfig, ProcessType
 from cbox_init.core import gate as gates
 from cbox_init.core.decide import Desired, Wait, decide
+from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instances import Instances
-from cbox_init.supervisor.launch import Launch
+from cbox_init.supervisor.launch import Launch, instance_id
 from cbox_init.supervisor.owner import InstancesOwner
 from cbox_init.supervisor.status import ProcessStatus, describe
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
+    from cbox_init.core.rollout import Back, Rollout
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
     from cbox_init.supervisor.runtime import Runtime
@@ -37,6 +39,9 @@ class Surroundings(Protocol):
 
     def refreshed(self) -> None:
         """Figures that a status shows have changed, and nothing that anybody has to act on."""
+
+    def rolled_back(self, process: ManagedProcess, settings: Settings) -> None:
+        """Its former settings are in force again."""
 
 
 class ManagedProcess(InstancesOwner):
@@ -71,6 +76,7 @@ class ManagedProcess(InstancesOwner):
         )
         self._health = self._monitor(settings)
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []
+        self._rolling = Rolling(settings)
         self._status: ProcessStatus | None = None
 
     # -- commands: at once, only the desired state -----------------------------------------------------
@@ -89,6 +95,7 @@ class ManagedProcess(InstancesOwner):
         """Every instance is replaced, one after another; a stopped process is started."""
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
+        self._rolling.shown = None
         self._want(run=True, generation=self.desired.generation + 1)
 
     def scale(self, count: int) -> None:
@@ -102,24 +109,32 @@ class ManagedProcess(InstancesOwner):
         """
         from cbox_init.core.reload_diff import desired_after, replaces
 
-        former, before, process = self._settings, self.config, settings.process
+        before = self.config
         desired = desired_after(self.desired, before, settings)
         renewed = desired.run and (
             not self.desired.run or desired.generation != self.desired.generation or self._gate.expired
         )
-        self._settings = settings
-        launch = Launch(self.name, process, self._runtime.environ) if replaces(before, process) else None
-        rechecks = (before.health_check, former.health_rules) != (process.health_check, settings.health_rules)
-        if launch is not None or rechecks:
-            self._change_monitor(settings, desired)
-        self._instances.adopt(settings, launch=launch, rechecks=rechecks)
-        self.desired = desired
+        replaced = replaces(before, settings.process)
+        self._rolling.adopted(settings, replaces=replaced)
+        self._take(settings, desired, replaced=replaced)
         if renewed:
             self._gate = self._new_gate()
         else:
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
         self._changed()
         self._wake()
+
+    def _take(self, settings: Settings, desired: Desired, *, replaced: bool) -> None:
+        """Go by other settings from now on; ``replaced``: what runs is of another kind."""
+        before, process = self._settings, settings.process
+        checks = (before.process.health_check, before.health_rules)
+        self._settings = settings
+        launch = Launch(self.name, process, self._runtime.environ) if replaced else None
+        rechecks = checks != (process.health_check, settings.health_rules)
+        if launch is not None or rechecks:
+            self._change_monitor(settings, desired)
+        self._instances.adopt(settings, launch=launch, rechecks=rechecks)
+        self.desired = desired
 
     def kill(self) -> None:
         """It should not run, and what lives of it ends without a grace period."""
@@ -198,6 +213,7 @@ class ManagedProcess(InstancesOwner):
                 self._gate if self.blocked else None,
                 last_output=self._instances.last_output,
                 scale_limit=self.scale_limit,
+                rollout=self._rolling.shown,
                 now=self._runtime.now(),
                 unix=self._runtime.unix(),
             )
@@ -217,11 +233,13 @@ class ManagedProcess(InstancesOwner):
             if time.monotonic() >= stop_at:
                 wait = 0.0  # the rest in the next turn
                 break
+        changed |= self._follow_rollout()
         self._follow_health()
         if changed:
             self._changed()
         deadline = self._gate.deadline if self.desired.run else None
-        return min((at for at in (wait, deadline) if at is not None), default=None)
+        ready_by = self._rolling.shown.deadline if self._rolling.shown else None
+        return min((at for at in (wait, deadline, ready_by) if at is not None), default=None)
 
     def _act(self, stop_at: float) -> tuple[bool, float | None]:
         """One decision carried out: whether there was anything to do, and the time that is waited for."""
@@ -231,6 +249,7 @@ class ManagedProcess(InstancesOwner):
             self._instances.observed,
             may_spawn=self._gate.open and not self._log.backed_up,
             now=self._runtime.now(),
+            rules=self._settings.rollout_rules,
         )
         for action in actions:
             if isinstance(action, Wait):
@@ -240,6 +259,53 @@ class ManagedProcess(InstancesOwner):
             if time.monotonic() >= stop_at:
                 break
         return acted, None
+
+    def _follow_rollout(self) -> bool:
+        """See how far a rollout is, and take back one that has failed; whether anything has changed."""
+        before = self._rolling.shown
+        back = self._rolling.follow(
+            self.desired,
+            self._instances.observed.values(),
+            self._settings.rollout_rules,
+            now=self._runtime.now(),
+        )
+        shown = self._rolling.shown
+        if shown == before:
+            return False
+        state = shown.state if shown else None
+        if shown and (before is None or before.state is not state):
+            self._tell_rollout(shown)
+        if back is not None:
+            self._roll_back(back)
+        return True
+
+    def _roll_back(self, back: Back[Settings]) -> None:
+        # Who waits for whom is a matter of all processes, and stays as they are configured now.
+        process = replace(back.settings.process, depends_on=self.config.depends_on)
+        settings = replace(back.settings, process=process)
+        self._take(settings, replace(self.desired, generation=back.generation), replaced=True)
+        self._instances.vouch_for(back.stable, back.generation)
+        self._surroundings.rolled_back(self, settings)
+        self._wake()
+
+    def _tell_rollout(self, shown: Rollout) -> None:
+        log, of = self._runtime.log, f"{shown.updated}/{shown.total}"
+        new = None if shown.failed is None else instance_id(self.name, shown.failed)
+        match shown.state:
+            case RolloutState.COMPLETE:
+                log.info("Rollout complete", process=self.name, instances=of)
+            case RolloutState.FAILED:
+                log.error(
+                    "Rollout has stopped, the instances that are left stay",
+                    process=self.name,
+                    instance_id=new,
+                    instances=of,
+                    error=shown.reason,
+                )
+            case RolloutState.ROLLED_BACK:
+                log.warn("Rollout is taken back", process=self.name, instance_id=new, error=shown.reason)
+            case RolloutState.PROGRESSING:
+                log.info("Rollout begun", process=self.name, instances=of)
 
     # -- inside ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.rollout import RolloutState
 from cbox_init.core.states import State
 from cbox_init.core.summary import process_state
 from cbox_init.supervisor.launch import instance_id
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import Health
     from cbox_init.core.restart import Cause
+    from cbox_init.core.rollout import Rollout
     from cbox_init.supervisor.schedule_status import ScheduleStatus
 
 
@@ -45,6 +47,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
     dependencies that are not ready yet; ``reason`` says why the process is not running or not healthy when it
     should be. ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
+    ``rollout`` is there while one is under way, and when it has failed.
     """
 
     name: str
@@ -58,6 +61,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     waiting_for: tuple[str, ...] = ()
     reason: str | None = None
     schedule: ScheduleStatus | None = None
+    rollout: Rollout | None = None
 
 
 def describe(
@@ -69,6 +73,7 @@ def describe(
     *,
     last_output: Mapping[int, tuple[str, ...]],
     scale_limit: int,
+    rollout: Rollout | None = None,
     now: float,
     unix: float,
 ) -> ProcessStatus:
@@ -90,6 +95,7 @@ def describe(
         wanted=desired.run and desired.scale > 0,
         instances=shown,
         waiting_for=gate.waiting_for if gate else (),
+        rollout=None if rollout is None or rollout.state is RolloutState.COMPLETE else rollout,
         reason=gate.reason if gate else next((one.reason for one in shown if one.reason), None),
     )
 

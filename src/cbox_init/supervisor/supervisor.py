@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from cbox_init.config.settings import Settings
     from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
+    from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.configuration import Configuration
     from cbox_init.supervisor.hooks import HookChain
     from cbox_init.supervisor.readiness import Readiness
@@ -94,11 +97,13 @@ class Supervisor:
             name,
             settings,
             runtime=self._runtime,
-            log=self.logs.open(
-                name, labels=process.logging.labels, min_level=Level.of(process.logging.min_level)
-            ),
+            log=self._open_log(name, settings),
             surroundings=self,
         )
+
+    def _open_log(self, name: str, settings: Settings) -> ProcessLog:
+        logging = settings.process.logging
+        return self.logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level))
 
     # -- what there is ---------------------------------------------------------------------------------
 
@@ -358,8 +363,7 @@ class Supervisor:
         return self._retirement
 
     def _adopt(self, process: Managed, settings: Settings) -> None:
-        logging = settings.process.logging
-        self.logs.open(process.name, labels=logging.labels, min_level=Level.of(logging.min_level))
+        self._open_log(process.name, settings)
         if isinstance(process, ManagedProcess):
             process.adopt(settings)
         else:
@@ -459,6 +463,14 @@ class Supervisor:
             return
         if process.ended_for_good:
             self._end_when_all_ended()
+
+    def rolled_back(self, process: ManagedProcess, settings: Settings) -> None:
+        """The former settings of a process are in force again, instead of those that failed."""
+        processes = {**self.config.processes, process.name: settings.process}
+        self.config = replace(self.config, processes=processes)
+        self._open_log(process.name, settings)
+        if self._configuration is not None:
+            self._configuration.rolled_back(process.name, settings.process)
 
     def refreshed(self) -> None:
         """Figures that a status shows have changed."""

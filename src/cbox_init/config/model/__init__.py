@@ -19,6 +19,8 @@ from cbox_init.config.model.enums import (
     ProcessType,
     ReadinessMode,
     RestartPolicyName,
+    RolloutFailure,
+    RolloutStrategy,
     ShutdownMode,
     TlsVersion,
     TracingExporter,
@@ -36,7 +38,13 @@ from cbox_init.config.model.logging import (
     RedactionPattern,
     RotateConfig,
 )
-from cbox_init.config.model.process import HealthCheckConfig, HeartbeatConfig, ProcessConfig, ShutdownConfig
+from cbox_init.config.model.process import (
+    HealthCheckConfig,
+    HeartbeatConfig,
+    ProcessConfig,
+    RolloutConfig,
+    ShutdownConfig,
+)
 from cbox_init.config.secret import Secret
 
 __all__ = [
@@ -69,6 +77,9 @@ __all__ = [
     "RedactionConfig",
     "RedactionPattern",
     "RestartPolicyName",
+    "RolloutConfig",
+    "RolloutFailure",
+    "RolloutStrategy",
     "RotateConfig",
     "Secret",
     "ShutdownConfig",

@@ -9,9 +9,11 @@ from cbox_init.config.model.process import ProcessConfig
 from cbox_init.config.rules import (
     HealthRules,
     RestartRules,
+    RolloutRules,
     StopRules,
     health_rules,
     restart_rules,
+    rollout_rules,
     stop_rules,
 )
 
@@ -35,6 +37,10 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
     def stop_rules(self, name: str) -> StopRules:
         """How an instance of ``name`` is stopped."""
         return stop_rules(self.global_, self.processes[name])
+
+    def rollout_rules(self, name: str) -> RolloutRules:
+        """How instances of ``name`` are replaced."""
+        return rollout_rules(self.global_, self.processes[name])
 
     def health_rules(self, name: str) -> HealthRules | None:
         """When the instances of ``name`` are checked, and what that means; None without a health check."""

@@ -33,6 +33,21 @@ class OnGiveUp(StrEnum):
     SHUTDOWN = "shutdown"
 
 
+class RolloutStrategy(StrEnum):
+    """How new instances take the place of old ones: a few at a time, all at once, or after all old ones."""
+
+    ROLLING = "rolling"
+    PARALLEL = "parallel"
+    RECREATE = "recreate"
+
+
+class RolloutFailure(StrEnum):
+    """What follows when a new instance does not get ready: the old ones stay, or all become as they were."""
+
+    STOP = "stop"
+    ROLLBACK = "rollback"
+
+
 class ShutdownMode(StrEnum):
     """Who gets the first signal of a stop: the whole process group, or the main process alone."""
 

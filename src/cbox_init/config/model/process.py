@@ -12,6 +12,8 @@ from cbox_init.config.model.enums import (
     OnGiveUp,
     ProcessType,
     RestartPolicyName,
+    RolloutFailure,
+    RolloutStrategy,
     ShutdownMode,
 )
 from cbox_init.config.model.hooks import HookConfig
@@ -64,6 +66,21 @@ class ShutdownConfig(Struct, frozen=True, kw_only=True):
     post_stop_hook: HookConfig | None = None
 
 
+class RolloutConfig(Struct, frozen=True, kw_only=True):
+    """How a restart, or a changed configuration, replaces the instances.
+
+    ``max_surge`` and ``max_unavailable`` are None where they follow from the process
+    (`cbox_init.config.rules.rollout_rules`); ``ready_timeout`` is None for `global.process_start_timeout`.
+    """
+
+    strategy: RolloutStrategy = RolloutStrategy.ROLLING
+    max_surge: Count | None = None
+    max_unavailable: Count | None = None
+    ready_timeout: Seconds | None = None
+    pause: Seconds = 0.0
+    on_failure: RolloutFailure = RolloutFailure.STOP
+
+
 class HeartbeatConfig(Struct, frozen=True, kw_only=True):
     """Who is told of a scheduled job's runs. URLs and headers carry keys, hence secrets."""
 
@@ -108,6 +125,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     dependency_timeout: Seconds | None = None
     health_check: HealthCheckConfig | None = None
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
     shutdown: ShutdownConfig = field(default_factory=ShutdownConfig)
     stdout: bool = True
     stderr: bool = True
