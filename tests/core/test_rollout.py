@@ -185,7 +185,7 @@ def test_it_is_complete_when_nobody_stands_in_any_more() -> None:
 def test_it_fails_when_the_new_one_is_not_ready_in_time() -> None:
     rollout = seen(unready(0, renewed_at=NOW - 31, limit_s=30), running(1))
     assert (rollout.state, rollout.failed) == (RolloutState.FAILED, 0)
-    assert rollout.reason == "not ready 31 s after its start: refused"
+    assert rollout.reason == "not ready within 31 s: refused"
 
 
 def test_it_fails_when_the_new_one_is_given_up() -> None:

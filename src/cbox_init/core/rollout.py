@@ -224,7 +224,7 @@ def progress(
         updated=updated,
         total=desired.scale,
         failed=None if failed is None else failed.index,
-        reason=None if failed is None else _why(failed, now),
+        reason=None if failed is None else _why(failed, rules),
         deadline=min(waited_for, default=None),
     )
 
@@ -338,10 +338,10 @@ def _ready_by(instance: Instance, rules: RolloutRules) -> float:
     return instance.renewed_at + health.rules.initial_delay_s + start_limit_s(health.rules)
 
 
-def _why(instance: Instance, now: float) -> str:
+def _why(instance: Instance, rules: RolloutRules) -> str:
     health = instance.health
     failed = health.last.reason if health and health.last else None
     if instance.phase is Phase.RUNNING:
-        since = f"not ready {now - instance.renewed_at:.0f} s after its start"
-        return f"{since}: {failed}" if failed else since
+        late = f"not ready within {_ready_by(instance, rules) - instance.renewed_at:g} s"
+        return f"{late}: {failed}" if failed else late
     return instance.reason or "it does not start"

@@ -182,7 +182,10 @@ class ManagedProcess(InstancesOwner):
     @property
     def settled(self) -> bool:
         """Whether the last command has had its effect."""
-        return not self.blocked and has_settled(self.desired, self._instances.observed.values())
+        if self.blocked:
+            return False
+        stopped = self._rolling.shown is not None and self._rolling.shown.state is RolloutState.FAILED
+        return stopped or has_settled(self.desired, self._instances.observed.values())
 
     @property
     def ended_for_good(self) -> bool:
