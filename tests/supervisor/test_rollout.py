@@ -162,8 +162,10 @@ async def test_commands_during_a_rollout(build: Build) -> None:
     house.supervisor.scale("web", 3)  # web-2 is one of those that are wanted now
     say_ready(house, "web-2", "web-3")
     await house.until(
-        lambda: [one.restart_count for one in house.status("web").instances][:2] == [1, 1]
-        and stage(house) is None
+        lambda: (
+            [one.restart_count for one in house.status("web").instances][:2] == [1, 1]
+            and stage(house) is None
+        )
     )
     assert [one.index for one in house.status("web").instances] == [0, 1, 2]
 
