@@ -90,14 +90,16 @@ class CheckedWorld(World):
             self._check_replacement(index)
         super().tell_to_stop(index)
 
-    def end_unhealthy(self, index: int) -> None:
-        rules, health = self.health_rules, self.instances[index].health
-        assert rules and health
-        assert rules.liveness, "ended by a check that is for readiness"
-        too_often = health.failures >= rules.failure_threshold
-        assert too_often or (rules.strict and health.late)
+    def condemn(self, index: int) -> None:
+        instance = self.instances[index]
+        if not instance.excess:
+            rules, health = self.health_rules, instance.health
+            assert rules and health
+            assert rules.liveness, "ended by a check that is for readiness"
+            too_often = health.failures >= rules.failure_threshold
+            assert too_often or (rules.strict and health.late)
         self._seen_to_end[index] = next(self._moments)
-        super().end_unhealthy(index)
+        super().condemn(index)
 
     def note_late(self, index: int) -> None:
         rules, before = self.health_rules, self.instances[index]

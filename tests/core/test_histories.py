@@ -91,6 +91,7 @@ rules_of_health = st.one_of(
 histories = histories_of(
     step("sicken", st.integers(0, MOST_INSTANCES)),
     step("heal"),
+    step("fatten", st.integers(0, MOST_INSTANCES)),
     step("start"),
     step("stop"),
     step("restart"),

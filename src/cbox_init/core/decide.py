@@ -51,8 +51,8 @@ class Signal(Struct, frozen=True):
     index: int
 
 
-class EndUnhealthy(Struct, frozen=True):
-    """Tell the instance to end, for it is unhealthy; the restart policy says what follows."""
+class Condemn(Struct, frozen=True):
+    """Tell the instance to end for its ``doom``; the restart policy says what follows."""
 
     index: int
 
@@ -87,7 +87,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | EndUnhealthy | NoteLate | Signal | Kill | Rest | Forget | Wait
+Action = Spawn | Stop | Condemn | NoteLate | Signal | Kill | Rest | Forget | Wait
 
 
 def decide(
@@ -179,17 +179,16 @@ class _Plan:
                 self.deadlines.append(instance.due_at)
 
     def _keep_running(self, instance: Instance) -> None:
+        if instance.doom is not None:
+            self.actions.append(Condemn(instance.index))
+            self.held_up = True
+            return
         health = instance.health
-        if health is not None:
-            if health.fatal:
-                self.actions.append(EndUnhealthy(instance.index))
-                self.held_up = True
-                return
-            if health.settling and health.healthy_by is not None:
-                if health.healthy_by <= self.now:
-                    self.actions.append(NoteLate(instance.index))
-                else:
-                    self.deadlines.append(health.healthy_by)
+        if health is not None and health.settling and health.healthy_by is not None:
+            if health.healthy_by <= self.now:
+                self.actions.append(NoteLate(instance.index))
+            else:
+                self.deadlines.append(health.healthy_by)
         if instance.generation < self.desired.generation:
             self.outdated.append((instance.ready, instance.index))
         else:

@@ -9,7 +9,7 @@ from cbox_init.config.model import ProcessConfig, ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
     Action,
-    EndUnhealthy,
+    Condemn,
     Forget,
     Kill,
     NoteLate,
@@ -155,8 +155,8 @@ class Instances:
                 self._spawn(index, lineage)
             case Stop(index):
                 self._stop(index)
-            case EndUnhealthy(index):
-                self._end_unhealthy(index, lineage)
+            case Condemn(index):
+                self._condemn(index, lineage)
             case NoteLate(index):
                 self._note_late(index)
             case Signal(index):
@@ -250,7 +250,7 @@ class Instances:
             return
         self._begin_stop(live)
 
-    def _end_unhealthy(self, index: int, lineage: Lineage) -> None:
+    def _condemn(self, index: int, lineage: Lineage) -> None:
         self._observed[index] = transitions.condemned(
             self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._ways[index].rules
         )
@@ -350,7 +350,7 @@ class Instances:
         self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
         log = self._runtime.log
-        told = before.phase is Phase.STOPPING and (before.asked or before.unhealthy)
+        told = before.phase is Phase.STOPPING and (before.asked or before.condemned_for is not None)
         if told or ending.success:
             log.info(
                 "Process instance stopped" if told else "Process instance exited",
@@ -403,7 +403,7 @@ class Instances:
             return True
         if hooks.running(live.index):
             return False
-        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
+        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.condemned_for is not None)
         if not stopped or not rules.post_stop_s or live.index in self._tidied or self._cut_short:
             return True
         self._tidied.add(live.index)
