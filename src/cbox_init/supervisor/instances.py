@@ -20,7 +20,7 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Lineage, Phase
-from cbox_init.core.restart import Ending
+from cbox_init.core.restart import Cause, Ending
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.last_output import last_lines
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules, RestartRules, StopRules
     from cbox_init.core.health import CheckResult, Health
     from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.memory_watch import MemoryWatch
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
@@ -48,7 +49,8 @@ class _Way(NamedTuple):
 class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
-    ``on_exit`` is called when a main process has ended or a hook is over; the owner then calls ``clear``.
+    ``on_exit`` is called when a main process has ended, a hook is over, or memory is above its limit; the
+    owner then calls ``clear``, and decides.
     ``killed`` holds the ids of those that had to be killed. ``launch`` is how they are started when not as
     instances of a process are (runs of a schedule).
     """
@@ -83,6 +85,8 @@ class Instances:
         self._way = self._way_to_stop(stop_rules)
         self._ways: dict[int, _Way] = {}
         self._cut_short = False
+        self._memory: MemoryWatch | None = None
+        self._watch_memory()
         self.killed: set[str] = set()
 
     @property
@@ -127,6 +131,7 @@ class Instances:
         """
         before = self._way
         self._config = config
+        self._watch_memory()
         self._restart_rules = restart_rules
         self._oneshot = config.type is ProcessType.ONESHOT
         self._launch = launch or self._launch
@@ -139,6 +144,23 @@ class Instances:
                     self._observed[index] = transitions.rechecked(
                         self._observed[index], health_rules, now=self._runtime.now()
                     )
+
+    def _watch_memory(self) -> None:
+        limit_mb = self._config.max_memory_mb
+        if self._memory is not None:
+            self._memory.change(limit_mb)
+        elif limit_mb:
+            from cbox_init.supervisor.memory_watch import MemoryWatch
+
+            self._memory = MemoryWatch(
+                limit_mb, lives=self._lives, runtime=self._runtime, on_weighed=self._weighed
+            )
+
+    def _weighed(self, index: int, pid: int, excess: str | None) -> None:
+        before = self._observed[index]
+        if before.phase is Phase.RUNNING and before.pid == pid and before.excess != excess:
+            self._observed[index] = transitions.weighed(before, excess)
+            self._on_exit()
 
     def _way_to_stop(self, rules: StopRules) -> _Way:
         if not rules.pre_stop and not rules.post_stop_s:
@@ -221,6 +243,8 @@ class Instances:
             restart_count=after.restart_count or None,
         )
         self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
+        if self._memory is not None:
+            self._memory.begun()
 
     def _spawn_failed(self, before: Instance, error: SpawnError, lineage: Lineage) -> None:
         after = transitions.spawn_failed(
@@ -251,10 +275,19 @@ class Instances:
         self._begin_stop(live)
 
     def _condemn(self, index: int, lineage: Lineage) -> None:
-        self._observed[index] = transitions.condemned(
+        live = self._lives[index]
+        after = self._observed[index] = transitions.condemned(
             self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._ways[index].rules
         )
-        self._begin_stop(self._lives[index])
+        if after.condemned_for is Cause.MEMORY_LIMIT:
+            self._runtime.log.warn(
+                "Process instance uses too much memory and is stopped",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+                error=after.reason,
+            )
+        self._begin_stop(live)
 
     def _begin_stop(self, live: Live) -> None:
         rules, hooks = self._ways[live.index]
