@@ -33,10 +33,15 @@ if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules, RestartRules, StopRules
     from cbox_init.core.health import CheckResult, Health
     from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.limits import ProcessLimits
     from cbox_init.supervisor.memory_watch import MemoryWatch
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
+
+
+#: The exit code of what SIGKILL has ended, and of a shell whose last command it has.
+_KILLED = 128 + 9
 
 
 class _Way(NamedTuple):
@@ -76,6 +81,7 @@ class Instances:
         self._log = log
         self._on_exit = on_exit
         self._launch = launch or Launch(name, config, runtime.environ)
+        self._limits = self._limits_of(config)
         self._oneshot = config.type is ProcessType.ONESHOT
         self._observed: dict[int, Instance] = {}
         self._lives: dict[int, Live] = {}
@@ -134,7 +140,8 @@ class Instances:
         self._watch_memory()
         self._restart_rules = restart_rules
         self._oneshot = config.type is ProcessType.ONESHOT
-        self._launch = launch or self._launch
+        if launch is not None:
+            self._launch, self._limits = launch, self._limits_of(config)
         self._health_rules = health_rules
         self._way = self._way_to_stop(stop_rules)
         for index, way in self._ways.items():
@@ -144,6 +151,13 @@ class Instances:
                     self._observed[index] = transitions.rechecked(
                         self._observed[index], health_rules, now=self._runtime.now()
                     )
+
+    def _limits_of(self, config: ProcessConfig) -> ProcessLimits | None:
+        if config.limits is None:
+            return None
+        from cbox_init.supervisor.limits import ProcessLimits
+
+        return ProcessLimits(self._name, config.limits, self._runtime)
 
     def _watch_memory(self) -> None:
         limit_mb = self._config.max_memory_mb
@@ -219,6 +233,7 @@ class Instances:
                 index=index,
                 stdout=self._config.logging.stdout,
                 stderr=self._config.logging.stderr,
+                limits=self._limits,
             )
         except SpawnError as error:
             self._spawn_failed(before, error, lineage)
@@ -380,6 +395,10 @@ class Instances:
         live.capture.drain()
         before = self._observed[live.index]
         ending = Ending(status.exit_code, status.describe())
+        if ending.exit_code == _KILLED and not before.killed and live.out_of_memory:
+            limit = f"processes.{self._name}.limits.memory"
+            reason = f"{ending.reason}: the kernel killed it for its memory, above {limit}"
+            ending = Ending(ending.exit_code, reason, Cause.MEMORY_LIMIT)
         self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
         log = self._runtime.log

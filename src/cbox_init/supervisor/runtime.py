@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.agenda import Agenda
+    from cbox_init.system.cgroup import Cgroups
     from cbox_init.system.reaper import Reaper
     from cbox_init.system.spawn import Spawner
 
@@ -31,6 +32,8 @@ class Runtime:
         self.environ = environ
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
+        self._cgroups: Cgroups | None = None
+        spawner.watch = reaper.watch
 
     @staticmethod
     def now() -> float:
@@ -40,6 +43,15 @@ class Runtime:
     def unix(self) -> float:
         """Unix seconds."""
         return time.time()
+
+    @property
+    def cgroups(self) -> Cgroups:
+        """The cgroups that instances can have; looked for when the first is wanted."""
+        if self._cgroups is None:
+            from cbox_init.system.cgroup import Cgroups
+
+            self._cgroups = Cgroups()
+        return self._cgroups
 
     # -- what instances leave behind -------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.global_ import AclConfig, GlobalConfig, ReadinessConfig, TlsConfig
 from cbox_init.config.model.hooks import HookConfig, HooksConfig
+from cbox_init.config.model.limits import LimitsConfig, RlimitConfig, SizeRlimitConfig
 from cbox_init.config.model.logging import (
     FilterConfig,
     JsonConfig,
@@ -55,6 +56,7 @@ __all__ = [
     "InitialState",
     "JsonConfig",
     "LevelDetectionConfig",
+    "LimitsConfig",
     "LogFileConfig",
     "LogFormat",
     "LogLevel",
@@ -69,10 +71,12 @@ __all__ = [
     "RedactionConfig",
     "RedactionPattern",
     "RestartPolicyName",
+    "RlimitConfig",
     "RotateConfig",
     "Secret",
     "ShutdownConfig",
     "ShutdownMode",
+    "SizeRlimitConfig",
     "TlsConfig",
     "TlsVersion",
     "TracingExporter",
