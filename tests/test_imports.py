@@ -44,13 +44,19 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, or somebody who wants to be told.
+#: What only those configurations need that have hooks, a readiness, limits, or somebody who wants to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.core.memory",
     "cbox_init.supervisor.hooks",
+    "cbox_init.supervisor.limits",
+    "cbox_init.supervisor.memory_watch",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",
     "cbox_init.supervisor.stop_hooks",
+    "cbox_init.system.cgroup",
+    "cbox_init.system.fork_server",
+    "cbox_init.system.limits",
     "cbox_init.system.notify",
 }
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cbox_init.config.load import Examined, examine
 from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.schema import fields_of
+from cbox_init.machine import check_machine
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["${PORT}", "1s"])
@@ -35,7 +36,7 @@ def examined(content: bytes, environ: dict[str, str] | None = None) -> Examined:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "c.yaml")
         file.write_bytes(content)
-        found = examine(str(file), environ or {}, machine=True)
+        found = examine(str(file), environ or {}, machine=check_machine)
     assert found.valid == (not any(problem.severity == "error" for problem in found.problems))
     for problem in found.problems:
         assert problem.message

@@ -75,6 +75,44 @@ def save(tmp_path: Path, text: str, **changes: dict[str, object] | None) -> list
     return [line for line in lines if line[0] in "+-"]
 
 
+LIMITED = """\
+processes:
+  web:
+    command: [web]
+    limits: {memory: 64MiB}   # not much
+  db:
+    command: [db]
+    limits:
+      nofile: 100       # for both
+      core: {soft: 0, hard: unlimited}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "lines"),
+    [
+        ("db", {"nofile": 100, "core": {"soft": 0, "hard": "unlimited"}}, []),
+        ("db", {"nofile": {"soft": 100, "hard": 100}, "core": {"soft": 0, "hard": "unlimited"}}, []),
+        (
+            "db",
+            {"nofile": 200, "core": {"soft": 0, "hard": "unlimited"}},
+            ["-       nofile: 100       # for both", "+       nofile: 200       # for both"],
+        ),
+        ("db", {"nofile": {"soft": 5, "hard": 10}, "core": 0}, None),
+        ("db", {"core": "unlimited"}, None),
+        ("web", {"memory": "64MiB", "nofile": {"soft": 1, "hard": "unlimited"}}, None),
+        ("web", {"memory": 1 << 30, "nofile": 7, "nproc": "unlimited"}, None),
+        ("web", None, ["-     limits: {memory: 64MiB}   # not much"]),
+    ],
+)
+def test_a_limit_for_both_or_for_each(
+    tmp_path: Path, name: str, limits: dict[str, object] | None, lines: list[str] | None
+) -> None:
+    change: dict[str, object] = {"limits": limits}
+    changed = save(tmp_path, LIMITED, **{name: change})
+    assert lines is None or changed == lines
+
+
 def test_nothing_changed(tmp_path: Path) -> None:
     assert save(tmp_path, FILE) == []
     assert save(tmp_path, FILE, web={}) == []

@@ -105,15 +105,17 @@ class CheckedWorld(World):
             self._check_end_of_surge(index)
         super().tell_to_stop(index)
 
-    def end_unhealthy(self, index: int) -> None:
-        health = self.instances[index].health
-        assert health
-        rules = health.rules
-        assert rules.liveness, "ended by a check that is for readiness"
-        too_often = health.failures >= rules.failure_threshold
-        assert too_often or (rules.strict and health.late)
+    def condemn(self, index: int) -> None:
+        instance = self.instances[index]
+        if not instance.excess:
+            health = instance.health
+            assert health
+            rules = health.rules
+            assert rules.liveness, "ended by a check that is for readiness"
+            too_often = health.failures >= rules.failure_threshold
+            assert too_often or (rules.strict and health.late)
         self._seen_to_end[index] = next(self._moments)
-        super().end_unhealthy(index)
+        super().condemn(index)
 
     def note_late(self, index: int) -> None:
         before = self.instances[index]

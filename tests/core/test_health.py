@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbox_init.config.model import HealthCheckMode
-from cbox_init.core.decide import Action, EndUnhealthy, NoteLate, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import Action, Condemn, NoteLate, Spawn, Stop, Wait, decide
 from cbox_init.core.health import (
     Health,
     HealthState,
@@ -218,12 +218,10 @@ ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
         pytest.param([of(ABOUT_TO_BE_LATE)], 0, [NoteLate(0)], id="late to the moment"),
         pytest.param([of(LATE)], 0, [], id="late, and noted"),
         pytest.param([of(health(rules=health_rules(start_timeout_s=0)))], 0, [], id="may take for ever"),
-        pytest.param([of(SICK), of(READY, 1)], 0, [EndUnhealthy(0)], id="the unhealthy one alone"),
-        pytest.param([of(health(good(), bad(), bad(), bad()))], 0, [EndUnhealthy(0)], id="not any more"),
+        pytest.param([of(SICK), of(READY, 1)], 0, [Condemn(0)], id="the unhealthy one alone"),
+        pytest.param([of(health(good(), bad(), bad(), bad()))], 0, [Condemn(0)], id="not any more"),
         pytest.param([of(FOR_READINESS)], 0, [Wait(NOT_LATE)], id="unready is no reason to end"),
-        pytest.param(
-            [of(health(rules=health_rules(strict=True), late=True))], 0, [EndUnhealthy(0)], id="strict"
-        ),
+        pytest.param([of(health(rules=health_rules(strict=True), late=True))], 0, [Condemn(0)], id="strict"),
         pytest.param([of(READY), of(READY, 1)], NEW, [Stop(0)], id="restart"),
         pytest.param(
             [of(health(), 0, NEW), of(READY, 1)], NEW, [Wait(NOT_LATE)], id="until the new one is ready"
@@ -231,7 +229,7 @@ ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
         pytest.param([of(READY, 0, NEW), of(READY, 1)], NEW, [Stop(1)], id="the next"),
         pytest.param([of(LATE, 0, NEW), of(READY, 1)], NEW, [], id="the new one does not get ready"),
         pytest.param(
-            [of(SICK, 0, NEW), of(READY, 1)], NEW, [EndUnhealthy(0)], id="the new one is ended, no other"
+            [of(SICK, 0, NEW), of(READY, 1)], NEW, [Condemn(0)], id="the new one is ended, no other"
         ),
         pytest.param(
             [of(READY, 0), of(FOR_READINESS, 1)],
@@ -256,7 +254,7 @@ def test_what_is_due(instances: list[Instance], generation: int, expected: list[
 
 
 def test_an_unhealthy_one_ends_also_while_nothing_may_start() -> None:
-    assert decided(of(SICK), may_spawn=False) == [EndUnhealthy(0)]
+    assert decided(of(SICK), may_spawn=False) == [Condemn(0)]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +300,7 @@ def test_an_unhealthy_instance_comes_back_as_after_a_crash_with_the_reason_count
     again = spawned(waits, pid=7, now=NOW, unix=0.0, lineage=FIRST, health=health_rules())
     assert (again.restart_count, again.restart_causes) == (1, {Cause.HEALTH_CHECK: 1})
     assert again.health == begin(health_rules(), now=NOW)
-    assert not again.unhealthy
+    assert again.condemned_for is None
 
 
 def test_an_unhealthy_instance_can_be_given_up() -> None:
@@ -313,7 +311,7 @@ def test_an_unhealthy_instance_can_be_given_up() -> None:
 
 def test_a_stop_beats_the_end_of_an_unhealthy_instance() -> None:
     stopped = end(told_to_stop(condemn(of(SICK)), now=NOW, rules=stop_rules()))
-    assert (stopped.phase, stopped.unhealthy, stopped.health) == (Phase.IDLE, False, None)
+    assert (stopped.phase, stopped.condemned_for, stopped.health) == (Phase.IDLE, None, None)
 
 
 def test_results_reach_the_instance() -> None:

@@ -123,6 +123,7 @@ configurations = st.builds(
 histories = histories_of(
     step("sicken", st.integers(0, MOST_INSTANCES)),
     step("heal"),
+    step("fatten", st.integers(0, MOST_INSTANCES)),
     step("start"),
     step("stop"),
     step("restart"),

@@ -18,8 +18,8 @@ from cbox_init.core import gate as gates
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
     Action,
+    Condemn,
     Desired,
-    EndUnhealthy,
     Forget,
     Kill,
     NoteLate,
@@ -282,6 +282,14 @@ class World:
         if lives:
             lives[nth % len(lives)].sickens(self.now)
 
+    def fatten(self, nth: int) -> None:
+        """The ``nth`` of those that run is found above its memory limit."""
+        runs = [one for one in self.instances.values() if one.phase is Phase.RUNNING]
+        if runs:
+            fat = runs[nth % len(runs)]
+            self.instances[fat.index] = transitions.weighed(fat, "too much")
+            self.look_at = self.now
+
     def heal(self) -> None:
         """From now on the checks of all that live succeed."""
         for life in self.lives.values():
@@ -418,8 +426,8 @@ class World:
                     self.tell_to_stop(index)
                 case Signal(index):
                     self.signal(index)
-                case EndUnhealthy(index):
-                    self.end_unhealthy(index)
+                case Condemn(index):
+                    self.condemn(index)
                 case NoteLate(index):
                     self.note_late(index)
                 case Kill(index):
@@ -487,7 +495,7 @@ class World:
         self.lives[index].hook_killed(self.now)
         self.lives[index].killed(self.now)
 
-    def end_unhealthy(self, index: int) -> None:
+    def condemn(self, index: int) -> None:
         self.instances[index] = transitions.condemned(
             self.instances[index],
             now=self.now,
@@ -521,7 +529,7 @@ class World:
     def tidy_or_end(self, index: int) -> None:
         """Nothing of it is left: a post-stop hook comes before the end of a stop by command."""
         instance, life = self.instances[index], self.lives[index]
-        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
+        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.condemned_for is not None)
         if not stopped or not life.rules.stop.post_stop_s or life.tidied:
             self.end(index)
             return

@@ -33,6 +33,8 @@ _TYPES = {
     Kind.DURATION: "duration",
     Kind.DURATION_MS: "duration (bare: ms)",
     Kind.SIZE: "size",
+    Kind.RLIMIT: "integer or `unlimited`",
+    Kind.SIZE_RLIMIT: "size or `unlimited`",
     Kind.COMMAND: "command",
     Kind.SIGNAL: "signal",
     Kind.HOST: "host",

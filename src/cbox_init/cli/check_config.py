@@ -9,6 +9,7 @@ from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
 from cbox_init.config.raw import printable
 from cbox_init.config.scalars import format_duration
+from cbox_init.machine import check_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ def run(
     Returns 1 when there are errors, with ``strict`` also when there are warnings, else 0. ``quiet`` leaves
     out what does not make it fail; the JSON is always whole.
     """
-    found = examine(path, environ, strict=strict, machine=True)
+    found = examine(path, environ, strict=strict, machine=check_machine)
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if as_json:
         out.write(_as_json(found) + "\n")

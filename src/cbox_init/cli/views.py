@@ -29,6 +29,9 @@ _STATE_STYLES = {
 _LEVEL_STYLES = {"debug": "dim", "warn": "yellow", "error": "red"}
 _LABEL_WIDTH = 11
 
+#: Reasons for restarts that are worth a word of their own.
+_RESTARTED_FOR = {"health_check": "by its health check", "memory_limit": "by its memory limit"}
+
 
 def list_row(entry: ProcessEntry, now: float) -> list[Cell]:
     """One process as a row under LIST_HEADER; ``now`` in Unix seconds."""
@@ -124,8 +127,9 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
     if not notes and not isinstance(instance.health, UnsetType):
         notes.append(_health(instance.health))
     if not isinstance(instance.restart_reasons, UnsetType):
-        unhealthy = instance.restart_reasons.get("health_check", 0)
-        notes += [f"restarted {unhealthy}x by its health check"] if unhealthy else []
+        for reason, words in _RESTARTED_FOR.items():
+            times = instance.restart_reasons.get(reason, 0)
+            notes += [f"restarted {times}x {words}"] if times else []
     if isinstance(instance.next_restart_at, float):
         notes.append(f"restart in {uptime(instance.next_restart_at - now)}")
     return [

@@ -30,7 +30,6 @@ _GLOBAL: Final = (
 _PROCESS: Final = (
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
     *("logging.filters", "logging.files"),
-    "max_memory_mb",
 )
 
 

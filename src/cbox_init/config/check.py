@@ -44,8 +44,8 @@ def check(config: Config, report: Report) -> None:
         )
 
 
-def check_machine(config: Config, report: Report) -> None:
-    """What is true of this machine only: users and groups that it does not have are warnings."""
+def check_accounts(config: Config, report: Report) -> None:
+    """Users and groups that this machine does not have are warnings."""
     from grp import getgrnam
     from pwd import getpwnam
 

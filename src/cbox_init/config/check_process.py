@@ -12,6 +12,7 @@ from cbox_init.config.model import (
     RestartPolicyName,
     RolloutStrategy,
 )
+from cbox_init.config.model.kinds import UNLIMITED
 from cbox_init.config.scalars import format_duration
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         Config,
         HealthCheckConfig,
         HookConfig,
+        LimitsConfig,
         ProcessConfig,
     )
     from cbox_init.config.raw import Path
@@ -49,6 +51,8 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
     _check_scale(name, process, config, report)
     _check_rollout(process, (*path, "rollout"), report)
     _check_shutdown(process, config, path, report)
+    if process.limits is not None:
+        _check_limits(process.limits, process.max_memory_mb, (*path, "limits"), report)
     if process.schedule:
         _check_schedule(process, path, report)
     else:
@@ -183,6 +187,21 @@ def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: 
     if process.shutdown.pre_stop_hook is not None and not process.shutdown.graceful:
         report.suggestion(
             (*path, "shutdown", "pre_stop_hook"), "is not run: graceful is false", "set graceful to true"
+        )
+
+
+def _check_limits(limits: LimitsConfig, max_memory_mb: int, path: Path, report: Report) -> None:
+    for key, rlimit in (("nofile", limits.nofile), ("nproc", limits.nproc), ("core", limits.core)):
+        if rlimit is None or rlimit.soft is None or rlimit.hard in (None, UNLIMITED):
+            continue
+        assert rlimit.hard is not None
+        if rlimit.soft == UNLIMITED or rlimit.soft > rlimit.hard:
+            report.error((*path, key, "soft"), "is above the hard limit", "lower it, or raise hard")
+    if limits.memory is not None and max_memory_mb << 20 >= limits.memory:
+        report.suggestion(
+            (*path, "memory"),
+            f"is not above max_memory_mb ({max_memory_mb} MB), so that the kernel kills first",
+            "raise it, or lower max_memory_mb",
         )
 
 

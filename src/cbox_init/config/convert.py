@@ -9,11 +9,11 @@ from msgspec import Struct
 from cbox_init.config import scalars
 from cbox_init.config.legacy import RENAMED, modernised
 from cbox_init.config.model.enums import LogLevel, TlsVersion
-from cbox_init.config.model.kinds import Kind
+from cbox_init.config.model.kinds import UNLIMITED, Kind
 from cbox_init.config.model.process import HealthCheckConfig
 from cbox_init.config.raw import kind_of, quoted, scalar_text
 from cbox_init.config.rules import signal_name, signal_number
-from cbox_init.config.schema import Form, Shape, fields_of
+from cbox_init.config.schema import Form, Shape, fields_of, single_value
 from cbox_init.config.secret import Secret
 from cbox_init.config.substitute import INSTANCE_NAMES, expand_instance, references
 
@@ -43,6 +43,8 @@ _EXAMPLES: Final[dict[Form | Kind, str]] = {
     Kind.DURATION: "write 500ms, 30s, 1m30s or a number of seconds",
     Kind.DURATION_MS: "write 500ms, 30s, 1m30s or a number of milliseconds",
     Kind.SIZE: "write 50MB, 8MiB or a number of bytes",
+    Kind.RLIMIT: "write digits only, such as 65536, or unlimited",
+    Kind.SIZE_RLIMIT: "write 50MB, 8MiB, a number of bytes, or unlimited",
     Kind.SIGNAL: "use a name such as SIGTERM, SIGQUIT or SIGUSR1",
     Kind.COMMAND: 'write a list such as ["php", "artisan", "queue:work"], or a string',
 }
@@ -97,7 +99,12 @@ class Converter:
         return convert(shape, raw, path) if convert is not None else self._scalar(shape, raw, path)
 
     def _section(self, shape: Shape, raw: Raw, path: Path) -> Value:
-        return self.section(_struct(shape), raw, path)
+        section = _struct(shape)
+        single = single_value(section)
+        if single is None or raw is None or isinstance(raw, list | dict):
+            return self.section(section, raw, path)
+        value = self._value(single.shape, raw, path)
+        return _INVALID if value is _INVALID else section(**dict.fromkeys(single.attributes, value))
 
     def _section_list(self, shape: Shape, raw: Raw, path: Path) -> Value:
         if not isinstance(raw, list):
@@ -155,7 +162,8 @@ class Converter:
         except ValueError as error:
             self._report.error(path, f"expected {error}, got {quoted(text)}", _mend(shape.form))
             return _INVALID
-        if isinstance(value, int | float) and (limits := _outside(shape, value)):
+        unlimited = value == UNLIMITED and shape.form in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
+        if isinstance(value, int | float) and not unlimited and (limits := _outside(shape, value)):
             self._report.error(path, f"must be {limits}, got {quoted(text)}", "stay in this range")
             return _INVALID
         return value
@@ -229,6 +237,10 @@ def _parsed(shape: Shape, text: str) -> Value:
             return scalars.parse_duration(text, 1e-3)
         case Kind.SIZE:
             return scalars.parse_size(text)
+        case Kind.RLIMIT:
+            return scalars.parse_unlimited(text, scalars.parse_int, "a whole number")
+        case Kind.SIZE_RLIMIT:
+            return scalars.parse_unlimited(text, scalars.parse_size, "a size")
         case Kind.SIGNAL:
             return _signal(text)
         case Kind.HOST:

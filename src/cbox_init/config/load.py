@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
-from cbox_init.config.check import check, check_machine
+from cbox_init.config.check import check
 from cbox_init.config.convert import Converter
 from cbox_init.config.document import parse_document
 from cbox_init.config.effective import effective
@@ -20,7 +20,7 @@ from cbox_init.config.substitute import INSTANCE_NAMES, expand
 from cbox_init.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cbox_init.config.raw import Raw
 
@@ -79,19 +79,23 @@ def load(path: str | None, environ: Mapping[str, str], *, strict: bool = False) 
 
 
 def examine(
-    path: str | None, environ: Mapping[str, str], *, strict: bool = False, machine: bool = False
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    strict: bool = False,
+    machine: Callable[[Config, Report], None] | None = None,
 ) -> Examined:
     """As `load`, for those who want the problems as a result.
 
-    With ``machine`` also what fits this machine badly, such as users that it does not have.
+    ``machine`` adds what fits this machine badly, such as users that it does not have.
     """
     report = Report(strict=strict)
     file = find(path, environ)
     config = _read(file, environ, report)
     if config is not None:
         check(config, report)
-        if machine:
-            check_machine(config, report)
+        if machine is not None:
+            machine(config, report)
     return Examined(config=config, path=file, problems=report.problems())
 
 

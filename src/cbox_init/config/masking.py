@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from cbox_init.config.model.kinds import UNLIMITED, Kind
 from cbox_init.config.schema import fields_of
 from cbox_init.config.secret import MASK, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cbox_init.config.schema import Field
 
 _SECRET_PARTS: Final = ("PASSW", "SECRET", "TOKEN", "KEY", "CRED", "DSN", "AUTH", "PRIVATE", "SIGNATURE")
 _SECRET_WORDS: Final = frozenset(("PASS", "PWD", "PW", "PIN", "JWT", "SALT", "COOKIE"))
@@ -26,7 +29,14 @@ def masked(section: Struct) -> dict[str, object]:
     Masked are secrets, values of ``env`` whose name sounds secret, and passwords in URLs anywhere.
     """
     fields = fields_of(type(section))
-    return {key: _shown(key, getattr(section, field.attribute)) for key, field in fields.items()}
+    return {key: _shown(key, _worded(field, section)) for key, field in fields.items()}
+
+
+def _worded(field: Field, section: Struct) -> object:
+    """The value of a key; one that a word stands for in the file, as that word."""
+    value: object = getattr(section, field.attribute)
+    unlimited = value == UNLIMITED and field.shape.form in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
+    return "unlimited" if unlimited else value
 
 
 def sounds_secret(name: str) -> bool:

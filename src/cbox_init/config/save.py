@@ -12,7 +12,7 @@ from cbox_init.config.legacy import RENAMED, modernised
 from cbox_init.config.load import Examined, examine_text
 from cbox_init.config.patch import PatchError, Verbatim, drop, put, source_of_items
 from cbox_init.config.report import Report
-from cbox_init.config.schema import Form, fields_of, section_type
+from cbox_init.config.schema import Form, fields_of, section_type, single_value
 from cbox_init.errors import NotSaved
 
 if TYPE_CHECKING:
@@ -90,7 +90,10 @@ def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct
 
 
 def _key(text: str, path: tuple[str, ...], shape: Shape, value: Raw, old: object, new: object) -> str:
-    if section_type(shape) is not None and isinstance(old, Struct) and isinstance(value, dict):
+    section = section_type(shape)
+    # One that may be written as a single value is written anew: in the file it may be either.
+    by_keys = section is not None and single_value(section) is None
+    if by_keys and isinstance(old, Struct) and isinstance(value, dict):
         assert isinstance(new, Struct)
         return _section(text, path, value, old, new)
     if shape.form in (Form.TEXT_MAP, Form.SECRET_MAP) and isinstance(value, dict):

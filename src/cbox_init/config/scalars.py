@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from cbox_init.config.model.kinds import UNLIMITED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNLIMITED: Final = frozenset(("unlimited", "infinity"))
 _TRUE: Final = frozenset(("true", "yes", "on", "1", "y", "t"))
 _FALSE: Final = frozenset(("false", "no", "off", "0", "n", "f"))
 
@@ -75,6 +81,19 @@ def parse_size(text: str) -> int:
     size = float(found[1]) * (1000 if decimal else 1024) ** power
     # Whole numbers are exact up to 2 ** 53, beyond what any key takes.
     return int(size) if math.isfinite(size) else 2**63
+
+
+def parse_unlimited(text: str, parse: Callable[[str], int], what: str) -> int:
+    """A limit that ``parse`` reads, which is ``what``, or `UNLIMITED` for one of its words."""
+    if text.strip().lower() in _UNLIMITED:
+        return UNLIMITED
+    try:
+        number = parse(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"{what} or unlimited")
+    return number
 
 
 def format_duration(seconds: float) -> str:

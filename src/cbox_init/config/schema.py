@@ -57,6 +57,13 @@ class Field(Struct, frozen=True):
     shape: Shape
 
 
+class Single(Struct, frozen=True):
+    """A value that may stand in place of a section: what it is, and the attributes that it gives."""
+
+    shape: Shape
+    attributes: tuple[str, ...]
+
+
 @cache
 def fields_of(section: type[Struct]) -> dict[str, Field]:
     """The keys of a section, in the order of the model."""
@@ -70,6 +77,12 @@ def section_type(shape: Shape) -> type[Struct] | None:
     if shape.form is Form.SECTION and shape.type is not None and issubclass(shape.type, Struct):
         return shape.type
     return None
+
+
+def single_value(section: type[Struct]) -> Single | None:
+    """What may stand in place of a whole section (``one_value_gives`` of the model), if anything may."""
+    attributes: tuple[str, ...] = getattr(section, "one_value_gives", ())
+    return Single(fields_of(section)[attributes[0]].shape, attributes) if attributes else None
 
 
 def _shape(annotation: object) -> Shape:

@@ -55,8 +55,8 @@ class Signal(Struct, frozen=True):
     index: int
 
 
-class EndUnhealthy(Struct, frozen=True):
-    """Tell the instance to end, for it is unhealthy; the restart policy says what follows."""
+class Condemn(Struct, frozen=True):
+    """Tell the instance to end for its ``doom``; the restart policy says what follows."""
 
     index: int
 
@@ -91,7 +91,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | EndUnhealthy | NoteLate | Signal | Kill | Rest | Forget | Wait
+Action = Spawn | Stop | Condemn | NoteLate | Signal | Kill | Rest | Forget | Wait
 
 
 def decide(
@@ -191,7 +191,7 @@ class _Plan:
         if self._comes_now(instance):
             self.spawns.append(instance.index)
             self.rollout.add_missing(1)
-        elif instance.phase is Phase.RUNNING and self._ends_unhealthy(instance):
+        elif instance.phase is Phase.RUNNING and self._is_condemned(instance):
             self.rollout.add_missing(1)
         else:
             self.rollout.add(instance)
@@ -204,7 +204,7 @@ class _Plan:
             else:
                 self.end(instance)
         elif instance.phase is Phase.RUNNING:
-            self._ends_unhealthy(instance)
+            self._is_condemned(instance)
 
     def spawn_absent(self, indexes: Iterable[int]) -> None:
         """Instances that are wanted, and have never been."""
@@ -223,15 +223,13 @@ class _Plan:
             self.deadlines.append(instance.due_at)
         return False
 
-    def _ends_unhealthy(self, instance: Instance) -> bool:
-        """Whether its checks end it now."""
-        health = instance.health
-        if health is None:
-            return False
-        if health.fatal:
-            self.actions.append(EndUnhealthy(instance.index))
+    def _is_condemned(self, instance: Instance) -> bool:
+        """Whether it is ended now for what it does; when it may be late, that is noted."""
+        if instance.doom is not None:
+            self.actions.append(Condemn(instance.index))
             return True
-        if health.settling and health.healthy_by is not None:
+        health = instance.health
+        if health is not None and health.settling and health.healthy_by is not None:
             if health.healthy_by <= self.now:
                 self.actions.append(NoteLate(instance.index))
             else:

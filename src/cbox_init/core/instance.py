@@ -14,7 +14,7 @@ people is ``started_unix``.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -57,8 +57,9 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     ``generation`` and ``starts`` are those of the desired state that it was last spawned under (``starts``
     also: that its main process ended under); ``attempts`` the restarts used of the budget; ``asked`` whether
-    a command is ending it, ``unhealthy`` whether its failed checks are; ``ending`` how its main process
-    ended, when it has; ``health`` what the checks of its present run have shown, when it has any.
+    a command is ending it, ``condemned_for`` what else is (failed checks, its memory), if anything;
+    ``ending`` how its main process ended, when it has; ``health`` what the checks of its present run have
+    shown, when it has any; ``excess`` in what it is above its memory limit, when it is.
     ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
     it back.
 
@@ -80,7 +81,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     due_at: float = 0.0
     asked: bool = False
-    unhealthy: bool = False
+    condemned_for: Cause | None = None
     signal_at: float | None = None
     kill_at: float = 0.0
     killed: bool = False
@@ -93,6 +94,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     proven: bool = False
     ready_at: float | None = None
     surge: bool = False
+    excess: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -120,6 +122,13 @@ class Instance(Struct, frozen=True, kw_only=True):
             return False
         return not self.health.ready and not self.health.settling
 
+    @property
+    def doom(self) -> Doom | None:
+        """Why it is to be ended although nobody has asked for it; None when it may run on."""
+        if self.health is not None and self.health.fatal:
+            return Doom(Cause.HEALTH_CHECK, self.health.reason)
+        return Doom(Cause.MEMORY_LIMIT, self.excess) if self.excess else None
+
     def behind(self, lineage: Lineage) -> bool:
         """Whether a start or a restart was asked for that it has not answered."""
         return self.generation < lineage.generation or self.starts < lineage.starts
@@ -137,6 +146,13 @@ class Instance(Struct, frozen=True, kw_only=True):
             case Phase.ENDED:
                 return self.outcome
         return State.STOPPED
+
+
+class Doom(NamedTuple):
+    """What an instance is ended for, and the same in words."""
+
+    cause: Cause
+    reason: str | None
 
 
 class Lineage(Struct, frozen=True):
@@ -164,6 +180,7 @@ def spawned(
         started_unix=unix,
         ending=None,
         health=None if health is None else checks.begin(health, now=now),
+        excess=None,
     )
     return _judged(running, now=now)
 
@@ -254,18 +271,24 @@ def found_late(instance: Instance) -> Instance:
     return replace(instance, health=checks.overdue(instance.health))
 
 
+def weighed(instance: Instance, excess: str | None) -> Instance:
+    """Its memory was measured; ``excess`` says in what that is above its limit, when it is."""
+    return replace(instance, excess=excess)
+
+
 def condemned(instance: Instance, *, now: float, lineage: Lineage, rules: StopRules) -> Instance:
-    """It is ended as by a command, for it is unhealthy; what follows is what follows a crash.
+    """It is ended as by a command, for its ``doom``; what follows is what follows a crash.
 
     A start that was asked for until now is answered by its having run.
     """
-    assert instance.health is not None
+    doom = instance.doom
+    assert doom is not None
     return replace(
         _stopping(instance, now=now, rules=rules),
         asked=False,
-        unhealthy=True,
+        condemned_for=doom.cause,
         starts=lineage.starts,
-        reason=instance.health.reason,
+        reason=doom.reason,
     )
 
 
@@ -287,8 +310,8 @@ def killed(instance: Instance, *, now: float) -> Instance:
 
 def main_exited(instance: Instance, ending: Ending, *, now: float) -> Instance:
     """Its main process has ended; whether others are left is not known yet."""
-    if instance.unhealthy:
-        ending = Ending(ending.exit_code, instance.reason or ending.reason, unhealthy=True)
+    if instance.condemned_for is not None:
+        ending = Ending(ending.exit_code, instance.reason or ending.reason, instance.condemned_for)
     return replace(instance, pid=0, ending=ending, ended_at=now)
 
 
@@ -355,9 +378,10 @@ def _settled(instance: Instance) -> Instance:
         instance,
         pid=0,
         asked=False,
-        unhealthy=False,
+        condemned_for=None,
         signal_at=None,
         killed=False,
         health=None,
+        excess=None,
         ready_at=None,
     )

@@ -24,21 +24,23 @@ class Cause(StrEnum):
     CRASH = "crash"
     NORMAL_EXIT = "normal_exit"
     HEALTH_CHECK = "health_check"
+    MEMORY_LIMIT = "memory_limit"
 
 
 class Ending(Struct, frozen=True):
     """How an instance ended: its exit code as a shell reports it, and the same in words.
 
-    ``unhealthy``: it was ended since its checks failed. That is a failure whatever its exit code.
+    ``ended_for``: it did not end by itself, but was ended for this: its checks failed, or it used too much
+    memory. That is a failure whatever its exit code.
     """
 
     exit_code: int
     reason: str
-    unhealthy: bool = False
+    ended_for: Cause | None = None
 
     @property
     def success(self) -> bool:
-        return self.exit_code == 0 and not self.unhealthy
+        return self.exit_code == 0 and self.ended_for is None
 
     @property
     def status(self) -> int:
@@ -48,8 +50,8 @@ class Ending(Struct, frozen=True):
     @property
     def cause(self) -> Cause:
         """What a restart that follows is counted as."""
-        if self.unhealthy:
-            return Cause.HEALTH_CHECK
+        if self.ended_for is not None:
+            return self.ended_for
         return Cause.NORMAL_EXIT if self.success else Cause.CRASH
 
 

@@ -9,7 +9,7 @@ from cbox_init.config.model import ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
     Action,
-    EndUnhealthy,
+    Condemn,
     Forget,
     Kill,
     NoteLate,
@@ -20,7 +20,7 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Lineage, Phase
-from cbox_init.core.restart import Ending
+from cbox_init.core.restart import Cause, Ending
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.last_output import last_lines
@@ -30,13 +30,20 @@ from cbox_init.supervisor.live import Live, spawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cbox_init.config.model import ProcessConfig
     from cbox_init.config.rules import StopRules
     from cbox_init.config.settings import Settings
     from cbox_init.core.health import CheckResult, Health
     from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.limits import ProcessLimits
+    from cbox_init.supervisor.memory_watch import MemoryWatch
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
+
+
+#: The exit code of what SIGKILL has ended, and of a shell whose last command it has.
+_KILLED = 128 + 9
 
 
 class _Way(NamedTuple):
@@ -49,7 +56,8 @@ class _Way(NamedTuple):
 class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
-    ``on_exit`` is called when a main process has ended or a hook is over; the owner then calls ``clear``.
+    ``on_exit`` is called when a main process has ended, a hook is over, or memory is above its limit; the
+    owner then calls ``clear``, and decides.
     ``killed`` holds the ids of those that had to be killed. ``launch`` is how they are started when not as
     instances of a process are (runs of a schedule).
     """
@@ -70,6 +78,7 @@ class Instances:
         self._log = log
         self._on_exit = on_exit
         self._launch = launch or Launch(name, settings.process, runtime.environ)
+        self._limits = self._limits_of(settings.process)
         self._observed: dict[int, Instance] = {}
         self._lives: dict[int, Live] = {}
         self._clearing: set[int] = set()
@@ -78,6 +87,8 @@ class Instances:
         self._way = self._way_to_stop()
         self._ways: dict[int, _Way] = {}
         self._cut_short = False
+        self._memory: MemoryWatch | None = None
+        self._watch_memory()
         self.killed: set[str] = set()
 
     @property
@@ -113,7 +124,9 @@ class Instances:
         """
         before = self._way
         self._settings = settings
-        self._launch = launch or self._launch
+        self._watch_memory()
+        if launch is not None:
+            self._launch, self._limits = launch, self._limits_of(settings.process)
         self._way = self._way_to_stop()
         for index, way in self._ways.items():
             if launch is None and way is before and self._observed[index].phase is Phase.RUNNING:
@@ -126,6 +139,30 @@ class Instances:
     @property
     def _oneshot(self) -> bool:
         return self._settings.process.type is ProcessType.ONESHOT
+
+    def _limits_of(self, config: ProcessConfig) -> ProcessLimits | None:
+        if config.limits is None:
+            return None
+        from cbox_init.supervisor.limits import ProcessLimits
+
+        return ProcessLimits(self._name, config.limits, self._runtime)
+
+    def _watch_memory(self) -> None:
+        limit_mb = self._settings.process.max_memory_mb
+        if self._memory is not None:
+            self._memory.change(limit_mb)
+        elif limit_mb:
+            from cbox_init.supervisor.memory_watch import MemoryWatch
+
+            self._memory = MemoryWatch(
+                limit_mb, lives=self._lives, runtime=self._runtime, on_weighed=self._weighed
+            )
+
+    def _weighed(self, index: int, pid: int, excess: str | None) -> None:
+        before = self._observed[index]
+        if before.phase is Phase.RUNNING and before.pid == pid and before.excess != excess:
+            self._observed[index] = transitions.weighed(before, excess)
+            self._on_exit()
 
     def _way_to_stop(self) -> _Way:
         rules = self._settings.stop_rules
@@ -144,8 +181,8 @@ class Instances:
                 self._spawn(index, lineage, surge=surge)
             case Stop(index):
                 self._stop(index)
-            case EndUnhealthy(index):
-                self._end_unhealthy(index, lineage)
+            case Condemn(index):
+                self._condemn(index, lineage)
             case NoteLate(index):
                 self._note_late(index)
             case Signal(index):
@@ -193,6 +230,7 @@ class Instances:
                 index=index,
                 stdout=outputs.stdout,
                 stderr=outputs.stderr,
+                limits=self._limits,
             )
         except SpawnError as error:
             self._spawn_failed(before, error, lineage)
@@ -217,6 +255,8 @@ class Instances:
             restart_count=after.restart_count or None,
         )
         self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
+        if self._memory is not None:
+            self._memory.begun()
 
     def _spawn_failed(self, before: Instance, error: SpawnError, lineage: Lineage) -> None:
         after = transitions.spawn_failed(
@@ -246,11 +286,20 @@ class Instances:
             return
         self._begin_stop(live)
 
-    def _end_unhealthy(self, index: int, lineage: Lineage) -> None:
-        self._observed[index] = transitions.condemned(
+    def _condemn(self, index: int, lineage: Lineage) -> None:
+        live = self._lives[index]
+        after = self._observed[index] = transitions.condemned(
             self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._ways[index].rules
         )
-        self._begin_stop(self._lives[index])
+        if after.condemned_for is Cause.MEMORY_LIMIT:
+            self._runtime.log.warn(
+                "Process instance uses too much memory and is stopped",
+                process=self._name,
+                instance_id=live.id,
+                pid=live.pid,
+                error=after.reason,
+            )
+        self._begin_stop(live)
 
     def _begin_stop(self, live: Live) -> None:
         rules, hooks = self._ways[live.index]
@@ -343,10 +392,14 @@ class Instances:
         live.capture.drain()
         before = self._observed[live.index]
         ending = Ending(status.exit_code, status.describe())
+        if ending.exit_code == _KILLED and not before.killed and live.out_of_memory:
+            limit = f"processes.{self._name}.limits.memory"
+            reason = f"{ending.reason}: the kernel killed it for its memory, above {limit}"
+            ending = Ending(ending.exit_code, reason, Cause.MEMORY_LIMIT)
         self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
         log = self._runtime.log
-        told = before.phase is Phase.STOPPING and (before.asked or before.unhealthy)
+        told = before.phase is Phase.STOPPING and (before.asked or before.condemned_for is not None)
         if told or ending.success:
             log.info(
                 "Process instance stopped" if told else "Process instance exited",
@@ -399,7 +452,7 @@ class Instances:
             return True
         if hooks.running(live.index):
             return False
-        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.unhealthy)
+        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.condemned_for is not None)
         if not stopped or not rules.post_stop_s or live.index in self._tidied or self._cut_short:
             return True
         self._tidied.add(live.index)

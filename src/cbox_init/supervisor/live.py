@@ -6,6 +6,8 @@ import os
 from signal import SIGCONT
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cbox_init.errors import SpawnError
 from cbox_init.system.pipes import output_pipe
 from cbox_init.system.tree import signal_group, signal_strays
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.launch import Launch
+    from cbox_init.supervisor.limits import Hold, ProcessLimits
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.identity import Identity
     from cbox_init.system.spawn import SpawnRequest
@@ -29,10 +32,20 @@ class Live:
     SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
     """
 
-    __slots__ = ("_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+    __slots__ = ("_hold", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
 
-    def __init__(self, runtime: Runtime, *, name: str, index: int, pid: int, capture: Capture) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        name: str,
+        index: int,
+        pid: int,
+        capture: Capture,
+        hold: Hold | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._hold = hold
         self._main_ended = False
         self._told: set[Stray] = set()
         self.index = index
@@ -44,6 +57,11 @@ class Live:
         """The main process has been reaped: from now on its number may become another's."""
         self._main_ended = True
         self._runtime.main_ended(self.id, self.pid)
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed something of it, as it was above ``limits.memory``."""
+        return self._hold is not None and self._hold.out_of_memory
 
     def anything_left(self) -> bool:
         """Whether the main process, which has ended, left others in its group or outside of it."""
@@ -89,6 +107,8 @@ class Live:
     def cleared(self) -> None:
         """Nothing is left, or nobody minds."""
         self._runtime.cleared(self.pid)
+        if self._hold is not None:
+            self._hold.release()
 
     def _strays(self) -> Sequence[Stray]:
         if self._main_ended:
@@ -97,20 +117,32 @@ class Live:
 
 
 def spawn(
-    runtime: Runtime, launch: Launch, log: ProcessLog, *, index: int, stdout: bool, stderr: bool
+    runtime: Runtime,
+    launch: Launch,
+    log: ProcessLog,
+    *,
+    index: int,
+    stdout: bool,
+    stderr: bool,
+    limits: ProcessLimits | None = None,
 ) -> Live:
     """Start the main process of an instance, with its output captured. Raises SpawnError."""
     name = launch.instance_id(index)
-    pid, capture = spawn_captured(
-        runtime,
-        log,
-        name,
-        lambda out, err: launch.request(index, stdout_fd=out, stderr_fd=err),
-        identity=launch.identity(),
-        stdout=stdout,
-        stderr=stderr,
-    )
-    return Live(runtime, name=name, index=index, pid=pid, capture=capture)
+    hold = limits.hold(name) if limits is not None else None
+
+    def request(out: int, err: int) -> SpawnRequest:
+        plain = launch.request(index, stdout_fd=out, stderr_fd=err)
+        return plain if hold is None else replace(plain, limits=hold.limits)
+
+    try:
+        pid, capture = spawn_captured(
+            runtime, log, name, request, identity=launch.identity(), stdout=stdout, stderr=stderr
+        )
+    except SpawnError:
+        if hold is not None:
+            hold.release()
+        raise
+    return Live(runtime, name=name, index=index, pid=pid, capture=capture, hold=hold)
 
 
 def spawn_captured(

@@ -6,13 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init.supervisor.launch import MARKER
-from cbox_init.system.tree import Stray, find_strays, left_group
+from cbox_init.system import procfs
+from cbox_init.system.tree import Stray, find_strays, left_group, resident_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.agenda import Agenda
+    from cbox_init.system.cgroup import Cgroups
     from cbox_init.system.reaper import Reaper
     from cbox_init.system.spawn import Spawner
 
@@ -30,6 +32,8 @@ class Runtime:
         self.environ = environ
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
+        self._cgroups: Cgroups | None = None
+        spawner.watch = reaper.watch
 
     @staticmethod
     def now() -> float:
@@ -39,6 +43,15 @@ class Runtime:
     def unix(self) -> float:
         """Unix seconds."""
         return time.time()
+
+    @property
+    def cgroups(self) -> Cgroups:
+        """The cgroups that instances can have; looked for when the first is wanted."""
+        if self._cgroups is None:
+            from cbox_init.system.cgroup import Cgroups
+
+            self._cgroups = Cgroups()
+        return self._cgroups
 
     # -- what instances leave behind -------------------------------------------------------------------
 
@@ -76,6 +89,16 @@ class Runtime:
     def orphans(self) -> Sequence[Stray]:
         """Every process that we have inherited."""
         return [stray for family in self._search().values() for stray in family]
+
+    def resident(self) -> Callable[[str, int], int]:
+        """A function that measures the memory of a living instance, by its id and its main process.
+
+        In bytes, with all that it has started. One search for what has lost its parent serves all of them.
+        """
+        if not procfs.is_ours():
+            return lambda instance, pid: 0
+        strays, children = self._search(), procfs.child_lookup()
+        return lambda instance, pid: resident_bytes(pid, children, strays.get(instance, ()))
 
     def _search(self) -> dict[str, list[Stray]]:
         return find_strays(MARKER, self.reaper.watched, self._ended)

@@ -30,6 +30,11 @@ def explain(error: Exception, request: SpawnRequest, identity: Identity | None) 
 
 
 def _explain_errno(error: OSError, request: SpawnRequest, identity: Identity | None) -> SpawnError:
+    limits = request.limits
+    if error.errno == errno.EAGAIN and limits is not None and limits.nproc is not None:
+        from cbox_init.system.limit_failure import too_many_processes
+
+        return SpawnError(too_many_processes(limits, str(identity or os.geteuid())), _OTHER)
     if error.errno == errno.EAGAIN:
         return SpawnError(
             f"out of processes: raise the user's limit (ulimit -u, now {_limit('RLIMIT_NPROC')}) "

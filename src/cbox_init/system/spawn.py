@@ -16,13 +16,16 @@ from cbox_init.system.descriptors import out_of_descriptors
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cbox_init.system.fork_server import ForkServer, Watch
     from cbox_init.system.identity import Identity
+    from cbox_init.system.limits import Limits
 
 
 class SpawnRequest(Struct, frozen=True):
     """All that a child gets. ``env`` is its whole environment, and its PATH is where ``argv[0]`` is sought.
 
-    ``cwd`` None is our own; ``identity`` None is our own. The two descriptors stay the caller's.
+    ``cwd`` None is our own; ``identity`` None is our own; ``limits`` None are ours. The two descriptors stay
+    the caller's.
     """
 
     argv: Sequence[str]
@@ -31,12 +34,19 @@ class SpawnRequest(Struct, frozen=True):
     identity: Identity | None
     stdout_fd: int
     stderr_fd: int
+    limits: Limits | None = None
 
 
 class Spawner:
-    """Starts children; owns a descriptor of /dev/null for their input and unwanted output."""
+    """Starts children; owns a descriptor of /dev/null for their input and unwanted output.
+
+    ``watch`` is told of a process that it starts for itself, as `Reaper.watch`: the `fork_server`, when a
+    child is to be held to limits.
+    """
 
     def __init__(self) -> None:
+        self.watch: Watch | None = None
+        self._fork_server: ForkServer | None = None
         try:
             self._null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -48,7 +58,9 @@ class Spawner:
         return self._null_fd
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptor back, and end what was started for this alone."""
+        if self._fork_server is not None:
+            self._fork_server.close()
         os.close(self._null_fd)
 
     def spawn(self, request: SpawnRequest) -> int:
@@ -72,13 +84,33 @@ class Spawner:
                 "start it as root, or leave out user and group"
             )
         try:
-            return self._start(request, identity)
+            return self._start_held(request, identity) if request.limits else self._start(request, identity)
         except (OSError, ValueError, OverflowError, MemoryError, subprocess.SubprocessError) as error:
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
                 raise out_of_descriptors(error) from error  # without a descriptor nothing can be imported
             from cbox_init.system.exec_failure import explain
 
             raise explain(error, request, identity) from error
+
+    def _start_held(self, request: SpawnRequest, identity: Identity | None) -> int:
+        from cbox_init.system.fork_server import ForkServer, ForkServerGone, LimitRefused
+
+        assert request.limits is not None
+        try:
+            for _ in range(2):  # it may have been killed
+                if self._fork_server is None:
+                    self._fork_server = ForkServer(self._null_fd, self.watch)
+                try:
+                    return self._fork_server.spawn(request, identity, self._null_fd)
+                except ForkServerGone:
+                    self._fork_server.kill()
+                    self._fork_server = None
+            raise SpawnError("limits cannot be set: the process that starts children for it ends at once")
+        except LimitRefused as refused:
+            from cbox_init.system.limit_failure import reason
+
+            why = reason(request.limits, refused.key, refused.number, str(refused))
+            raise SpawnError(f"{request.limits.where}.{refused.key} cannot be set: {why}") from refused
 
     def _start(self, request: SpawnRequest, identity: Identity | None) -> int:
         # Without user and groups subprocess uses vfork, which takes half the time of fork.

@@ -27,6 +27,7 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.global_ import AclConfig, GlobalConfig, ReadinessConfig, TlsConfig
 from cbox_init.config.model.hooks import HookConfig, HooksConfig
+from cbox_init.config.model.limits import LimitsConfig, RlimitConfig, SizeRlimitConfig
 from cbox_init.config.model.logging import (
     FilterConfig,
     JsonConfig,
@@ -63,6 +64,7 @@ __all__ = [
     "InitialState",
     "JsonConfig",
     "LevelDetectionConfig",
+    "LimitsConfig",
     "LogFileConfig",
     "LogFormat",
     "LogLevel",
@@ -77,6 +79,7 @@ __all__ = [
     "RedactionConfig",
     "RedactionPattern",
     "RestartPolicyName",
+    "RlimitConfig",
     "RolloutConfig",
     "RolloutFailure",
     "RolloutStrategy",
@@ -84,6 +87,7 @@ __all__ = [
     "Secret",
     "ShutdownConfig",
     "ShutdownMode",
+    "SizeRlimitConfig",
     "TlsConfig",
     "TlsVersion",
     "TracingExporter",

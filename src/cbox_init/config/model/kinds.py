@@ -16,6 +16,8 @@ class Kind(StrEnum):
     DURATION = "duration"
     DURATION_MS = "duration in milliseconds"
     SIZE = "size"
+    RLIMIT = "whole number or unlimited"
+    SIZE_RLIMIT = "size or unlimited"
     COMMAND = "command"
     SIGNAL = "signal"
     HOST = "host"
@@ -40,6 +42,13 @@ Milliseconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={"kind": Kind.DUR
 
 #: Bytes, as "50MB", "8 MiB" or a bare number.
 Size = Annotated[int, Meta(ge=1, le=2**50, extra={"kind": Kind.SIZE})]
+
+#: No limit, as the module `resource` has it (RLIM_INFINITY).
+UNLIMITED: Final = -1
+#: A limit of setrlimit(2): a number, or "unlimited".
+Rlimit = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.RLIMIT})]
+#: The same in bytes: "50MB", "8 MiB", a bare number, or "unlimited".
+SizeRlimit = Annotated[int, Meta(ge=0, le=2**50, extra={"kind": Kind.SIZE_RLIMIT})]
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]

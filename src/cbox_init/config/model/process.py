@@ -28,6 +28,7 @@ from cbox_init.config.model.kinds import (
     SignalName,
     SignedSeconds,
 )
+from cbox_init.config.model.limits import LimitsConfig
 from cbox_init.config.model.logging import LoggingConfig
 from cbox_init.config.secret import Secret
 
@@ -137,4 +138,5 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     schedule_misfire: Misfire = Misfire.RUN
     heartbeat: HeartbeatConfig | None = None
     max_memory_mb: Count = 0
+    limits: LimitsConfig | None = None
     priority: int = 0

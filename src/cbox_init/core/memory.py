@@ -1,0 +1,28 @@
+"""When the memory of an instance is looked at, and whether it is too much."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+#: Seconds between two looks at the memory of one instance.
+PERIOD_S: Final = 5.0
+
+#: Looks come on the multiples of so many seconds: instances are spread over the period, and share turns.
+SLOT_S: Final = 1.0
+
+MIB: Final = 2**20
+
+
+def next_look_at(place: float, now: float) -> float:
+    """The monotonic time of the next look at an instance with this ``place`` (0 to below 1) in the period."""
+    offset = math.floor(place * PERIOD_S / SLOT_S) * SLOT_S
+    return offset + (math.floor((now - offset) / PERIOD_S) + 1) * PERIOD_S
+
+
+def excess(resident_bytes: int, limit_mb: int) -> str | None:
+    """In what an instance is above ``max_memory_mb``; None when it is not, or there is no limit (0)."""
+    if not limit_mb or resident_bytes <= limit_mb * MIB:
+        return None
+    used = math.ceil(resident_bytes / MIB)
+    return f"its memory of {used} MB is above max_memory_mb: {limit_mb}"

@@ -1,0 +1,46 @@
+"""What is true of this machine only, as ``check-config`` says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.config.check import check_accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.config.model import Config, LimitsConfig
+    from cbox_init.config.report import Report
+
+#: The keys that need a cgroup, and what to do where there is none.
+_WITHOUT_CGROUP: Final = {
+    "cpu": "run it where a cgroup v2 is delegated; without one, instances start without this limit",
+    "memory": "run it where a cgroup v2 is delegated, or use max_memory_mb; without, there is no limit",
+}
+
+
+def check_machine(config: Config, report: Report) -> None:
+    """Warnings for users, groups and limits that cannot be had here; it may be made to run elsewhere."""
+    check_accounts(config, report)
+    limited = {
+        name: process.limits
+        for name, process in config.processes.items()
+        if process.enabled and process.limits is not None
+    }
+    if limited:
+        _check_limits(limited, report)
+
+
+def _check_limits(limited: Mapping[str, LimitsConfig], report: Report) -> None:
+    from cbox_init.supervisor.limits import limits_of
+    from cbox_init.system.cgroup import Cgroups
+    from cbox_init.system.limit_trial import refused
+
+    cgroups = Cgroups()
+    for name, limits in limited.items():
+        path = ("processes", name, "limits")
+        for key, why in refused(limits_of(name, limits, None)):
+            report.warning((*path, key), f"cannot be applied here: {why}", "an instance would not start here")
+        for key, mend in _WITHOUT_CGROUP.items():
+            if getattr(limits, key) is not None and (why_not := cgroups.lacks(key)):
+                report.warning((*path, key), f"cannot be applied here: {why_not}", mend)

@@ -1,0 +1,211 @@
+"""Starting children that are held to limits.
+
+A limit has to be there before exec: programs read their limits when they start, and start others. The call
+that sets them is made by the child itself, between fork and exec, as for a child of another user the daemon
+may not make it (that takes CAP_SYS_RESOURCE, which containers lack as a rule). A child of vfork cannot, and
+a fork of the daemon must not: it has threads. Hence a process that has one thread and little memory forks
+for it. What it starts becomes the daemon's own child, as an orphan does.
+"""
+
+from __future__ import annotations
+
+import io
+import marshal
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import cbox_init
+from cbox_init.errors import SpawnError
+from cbox_init.system.descriptors import out_of_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.system.fork_server_main import Failure, Ids, Order
+    from cbox_init.system.identity import Identity
+    from cbox_init.system.reaper import ExitStatus
+    from cbox_init.system.spawn import SpawnRequest
+
+    Watch = Callable[[int, Callable[[ExitStatus], None]], None]
+
+_PROGRAM: Final = (
+    "import sys; sys.path.append(sys.argv[1]); from cbox_init.system.fork_server_main import main; main()"
+)
+
+#: How long an answer may take: a start takes 2 ms, and a machine may be busy. In seconds.
+_ANSWER_S: Final = 10.0
+
+
+class LimitRefused(Exception):
+    """The child may not set one of its limits: the key, the error number, and its text."""
+
+    def __init__(self, key: str, number: int, text: str) -> None:
+        super().__init__(text)
+        self.key = key
+        self.number = number
+
+
+class ForkServerGone(Exception):
+    """It has ended without starting anything: another one is needed."""
+
+
+class ForkServer:
+    """The process, and the socket to it. ``watch`` is told of it, so that nobody takes it for an orphan.
+
+    Raises SpawnError when it cannot be started.
+    """
+
+    def __init__(self, null_fd: int, watch: Watch | None) -> None:
+        if not sys.executable:
+            raise SpawnError("limits cannot be set: Python does not know where its own program is")
+        root = os.path.dirname(os.path.dirname(cbox_init.__file__))
+        try:
+            self._control, theirs = socket.socketpair()
+        except OSError as error:
+            raise out_of_descriptors(error) from error
+        try:
+            child = subprocess.Popen(
+                (sys.executable, "-I", "-S", "-c", _PROGRAM, root),
+                stdin=theirs.fileno(),
+                stdout=null_fd,
+                stderr=null_fd,
+                process_group=0,
+                close_fds=False,
+            )
+        except OSError as error:
+            self._control.close()
+            raise SpawnError(
+                f"limits cannot be set: cannot start {sys.executable}: {error.strerror}"
+            ) from error
+        finally:
+            theirs.close()
+        child.returncode = 0  # the reaper waits for it
+        self._control.settimeout(_ANSWER_S)
+        self.pid = child.pid
+        self.ended = False
+        if watch is not None:
+            watch(child.pid, self._reaped)
+
+    def kill(self) -> None:
+        """End it at once; it is left to the reaper."""
+        self._control.close()
+        if not self.ended:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it, and wait for it: no reaper will any more."""
+        self.kill()
+        if not self.ended:
+            os.waitpid(self.pid, 0)
+
+    def spawn(self, request: SpawnRequest, identity: Identity | None, stdin_fd: int) -> int:
+        """Start a child that takes its limits, and give its pid; exec has succeeded then.
+
+        Raises what subprocess.Popen raises, LimitRefused, SpawnError, or ForkServerGone; nothing runs then.
+        """
+        assert request.limits is not None
+        if self._control.fileno() < 0:
+            raise ForkServerGone
+        order: Order = (
+            tuple(os.fsencode(path) for path in _paths(request)),
+            tuple(map(os.fsencode, request.argv)),
+            {os.fsencode(name): os.fsencode(value) for name, value in request.env.items()},
+            None if request.cwd is None else os.fsencode(request.cwd),
+            _ids(identity),
+            request.limits.steps(),
+        )
+        answer, theirs = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                self._send(marshal.dumps(order), (stdin_fd, request.stdout_fd, request.stderr_fd, theirs))
+            finally:
+                os.close(theirs)
+            pid, failure = self._received(answer)
+        finally:
+            os.close(answer)
+        if failure is not None:
+            raise _as_raised(failure, request)
+        if pid is None:
+            raise ForkServerGone
+        _check_ours(pid)
+        return pid
+
+    def _send(self, data: bytes, descriptors: tuple[int, ...]) -> None:
+        from cbox_init.system.fork_server_main import HEAD
+
+        try:
+            socket.send_fds(self._control, [len(data).to_bytes(HEAD, "little")], descriptors)
+            self._control.sendall(data)
+        except ConnectionError as error:
+            raise ForkServerGone from error
+        except TimeoutError as error:
+            raise self._stuck() from error
+
+    def _received(self, descriptor: int) -> tuple[int | None, Failure | None]:
+        """All that was said until everybody has closed the pipe: the pid, and what has failed."""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        data = b""
+        while True:
+            if not poll.poll(_ANSWER_S * 1000):
+                raise self._stuck()
+            block = os.read(descriptor, 4096)
+            if not block:
+                break
+            data += block
+        pid = failure = None
+        stream = io.BytesIO(data)
+        while stream.tell() < len(data):
+            said = marshal.load(stream)
+            if isinstance(said, int):
+                pid = said
+            else:
+                failure = said
+        return pid, failure
+
+    def _stuck(self) -> SpawnError:
+        """Nobody knows what it is at: end it; the next child gets another one."""
+        self.kill()
+        return SpawnError(
+            f"limits cannot be set: the process that starts children for it took {_ANSWER_S:g} s"
+        )
+
+    def _reaped(self, status: ExitStatus) -> None:
+        self.ended = True
+
+
+def _paths(request: SpawnRequest) -> list[str]:
+    """Where exec looks for the program, as subprocess does."""
+    program = request.argv[0]
+    if os.path.dirname(program):
+        return [program]
+    return [os.path.join(folder, program) for folder in os.get_exec_path(request.env)]
+
+
+def _ids(identity: Identity | None) -> Ids | None:
+    return None if identity is None else (identity.uid, identity.gid, tuple(identity.groups))
+
+
+def _as_raised(failure: Failure, request: SpawnRequest) -> Exception:
+    """What subprocess.Popen would have raised, or LimitRefused."""
+    at, number, text = failure
+    if at in ("fork", "chdir", "user", "exec"):
+        if not number:
+            return ValueError(text)
+        filename = {"chdir": request.cwd, "exec": request.argv[0]}.get(at)
+        return OSError(number, text, filename)
+    return LimitRefused(at, number, text)
+
+
+def _check_ours(pid: int) -> None:
+    """Where the kernel gives orphans to somebody else, what was started is nobody's to stop."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        os.kill(pid, signal.SIGKILL)
+        raise SpawnError("limits cannot be set: the kernel does not give orphans to this daemon") from None

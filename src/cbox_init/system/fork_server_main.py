@@ -1,0 +1,145 @@
+"""The program of the fork server (see `fork_server`): one order after another, until its socket closes.
+
+It has one thread, so that what it forks may run Python. Of the standard library, which is all that it has, it
+imports what is there anyway and three modules of C: `signal`, `socket` and `typing` would double the time
+that it takes to start, and that the first child waits.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
+import _socket
+import gc
+import marshal
+import os
+
+from cbox_init.system import confine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Final, NoReturn, TypeAlias
+
+    from cbox_init.system.confine import Step
+
+#: uid, gid and supplementary groups.
+Ids: TypeAlias = "tuple[int, int, tuple[int, ...]]"
+
+#: Paths to try as the program, argv, environment, working directory, who to become, what to be held to.
+Order: TypeAlias = (
+    "tuple[tuple[bytes, ...], tuple[bytes, ...], dict[bytes, bytes], bytes | None, Ids | None, list[Step]]"
+)
+
+#: What failed (a key of limits, "fork", "chdir", "user" or "exec"), the error number (0 for what Python
+#: refuses), and its text.
+Failure: TypeAlias = "tuple[str, int, str]"
+
+#: Descriptors of an order: standard input, output and error, and the pipe for the answer.
+DESCRIPTORS: Final = 4
+#: Bytes in front of an order that hold its length.
+HEAD: Final = 8
+
+_SET_BY_PYTHON: Final = (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT)
+
+
+def main() -> None:
+    """Serve the socket that is standard input."""
+    gc.disable()  # a collection in a fork would copy every page
+    for signum in _SET_BY_PYTHON:
+        _signal.signal(signum, _signal.SIG_DFL)
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, 0)
+    space = _socket.CMSG_SPACE(4 * DESCRIPTORS)
+    while True:
+        head, ancillary, _, _ = control.recvmsg(HEAD, space, _socket.MSG_CMSG_CLOEXEC)
+        if not head:
+            return
+        order: Order = marshal.loads(_receive(control, int.from_bytes(head, "little")))
+        ((_, _, descriptors),) = ancillary
+        _obey(order, memoryview(descriptors).cast("i").tolist())
+
+
+def _receive(control: _socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        block = control.recv(min(size - len(data), 1 << 20))
+        if not block:
+            raise EOFError
+        data += block
+    return bytes(data)
+
+
+def _obey(order: Order, descriptors: list[int]) -> None:
+    """Start a child of the daemon: its parent here ends at once, and the daemon is who adopts orphans.
+
+    The pipe for the answer is held open until then, so that its end tells the daemon that it is the parent.
+    """
+    answer = descriptors[-1]
+    try:
+        middle = os.fork()
+        if middle == 0:
+            _fork_again(order, descriptors)
+        os.waitpid(middle, 0)
+    except OSError as error:
+        _answer(answer, ("fork", error.errno or 0, str(error.strerror)))
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _fork_again(order: Order, descriptors: list[int]) -> NoReturn:
+    answer = descriptors[-1]
+    try:
+        child = os.fork()
+        if child == 0:
+            _become(order, descriptors)
+        _answer(answer, child)
+    except OSError as error:
+        _answer(answer, ("fork", error.errno or 0, str(error.strerror)))
+    finally:
+        os._exit(0)
+
+
+def _become(order: Order, descriptors: list[int]) -> NoReturn:
+    paths, argv, env, cwd, ids, steps = order
+    at = "fork"
+    try:
+        os.setpgid(0, 0)
+        for standard, descriptor in enumerate(descriptors[:-1]):
+            os.dup2(descriptor, standard)
+        at = "chdir"
+        if cwd is not None:
+            os.chdir(cwd)
+        for step in steps:
+            at = step[0]
+            confine.take(step)
+        at = "user"
+        if ids is not None:
+            uid, gid, groups = ids
+            os.setgroups(groups)
+            os.setregid(gid, gid)
+            os.setreuid(uid, uid)
+        at = "exec"
+        _exec(paths, argv, env)
+    except OSError as error:
+        _answer(descriptors[-1], (at, error.errno or 0, str(error.strerror)))
+    except BaseException as error:  # noqa: BLE001  # nothing may come back from here
+        _answer(descriptors[-1], (at, 0, str(error)))
+    finally:
+        os._exit(255)
+
+
+def _exec(paths: tuple[bytes, ...], argv: tuple[bytes, ...], env: Mapping[bytes, bytes]) -> NoReturn:
+    """Raises the first OSError that is more than a file which is not there."""
+    missing = worse = None
+    for path in paths:
+        try:
+            os.execve(path, argv, env)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            missing = error
+        except OSError as error:
+            worse = worse or error
+    raise worse or missing or AssertionError("no path to try")
+
+
+def _answer(descriptor: int, answer: int | Failure) -> None:
+    """Each is one write of less than PIPE_BUF, and so in one piece."""
+    os.write(descriptor, marshal.dumps(answer))

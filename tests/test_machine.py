@@ -1,0 +1,71 @@
+"""What check-config says about this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from cbox_init.config.load import examine
+from cbox_init.config.problems import Severity
+from cbox_init.machine import check_machine
+from cbox_init.system.cgroup import Cgroups
+from tests.system.helpers import as_root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from cbox_init.config.problems import Problem
+
+
+def warnings(folder: Path, **web: object) -> list[Problem]:
+    file = folder / "cbox-init.yaml"
+    file.write_text(json.dumps({"processes": {"web": {"command": ["true"], **web}}}))
+    return list(examine(str(file), {}, machine=check_machine).of(Severity.WARNING))
+
+
+def test_a_limit_that_cannot_be_set_here(tmp_path: Path) -> None:
+    (found,) = warnings(tmp_path, limits={"nofile": 2_000_000_000, "nice": 5, "core": 0})
+    assert found.field == "processes.web.limits.nofile"
+    assert found.message.startswith("cannot be applied here: 2000000000 is above fs.nr_open (")
+    assert found.recommendation == "an instance would not start here"
+
+
+def test_what_can_be_had_is_no_warning(tmp_path: Path) -> None:
+    assert warnings(tmp_path, limits={"nofile": 64, "nproc": 5, "core": 0, "nice": 19}) == []
+    assert warnings(tmp_path, limits={}) == []
+
+
+def test_what_is_disabled_is_not_tried(tmp_path: Path) -> None:
+    assert warnings(tmp_path, enabled=False, limits={"nofile": 2_000_000_000})[0].field == "processes"
+
+
+def test_cgroups_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cgroups, "lacks", lambda self, controller: f"no {controller}")
+    cpu, memory = warnings(tmp_path, limits={"cpu": 0.5, "memory": "64MiB"})
+    assert (cpu.field, cpu.message) == ("processes.web.limits.cpu", "cannot be applied here: no cpu")
+    assert (memory.field, memory.message) == (
+        "processes.web.limits.memory",
+        "cannot be applied here: no memory",
+    )
+    assert "max_memory_mb" in memory.recommendation
+
+
+@as_root
+def test_without_the_capabilities_of_containers(tmp_path: Path) -> None:
+    file = tmp_path / "cbox-init.yaml"
+    limits = {"nice": -5, "oom_score_adj": -500, "nofile": 1_000_000}
+    file.write_text(json.dumps({"processes": {"web": {"command": ["true"], "limits": limits}}}))
+    words = ["setpriv", "--bounding-set", "-sys_nice,-sys_resource", sys.executable, "-m", "cbox_init"]
+    done = subprocess.run(
+        [*words, "check-config", "--json", "-c", str(file)], capture_output=True, text=True, check=True
+    )
+    found = {problem["field"]: problem["message"] for problem in json.loads(done.stdout)["warnings"]}
+    prefix = "processes.web.limits."
+    assert found[f"{prefix}nice"].startswith("cannot be applied here: a nice of -5 is below the daemon's")
+    assert "CAP_SYS_NICE" in found[f"{prefix}nice"]
+    assert "CAP_SYS_RESOURCE" in found[f"{prefix}oom_score_adj"]
+    assert "1000000 is above the hard limit here" in found[f"{prefix}nofile"]
