@@ -120,6 +120,25 @@ def test_status() -> None:
     ]
 
 
+def test_status_shows_what_an_instance_says_of_itself() -> None:
+    well = {"status": "healthy", "ready": True, "consecutive_failures": 0, "notified": "ready"}
+    entry = process(
+        instance(0, health={**well, "status_text": "3 connections"}),
+        instance(1, health=well),
+        instance(
+            2,
+            health={**well, "ready": False, "notified": "reloading", "status_text": "reading"},
+            reason="not ready: it says that it is reloading",
+        ),
+    )
+    rows = text(status_lines(entry, NOW))
+    assert [row.split("0         ")[1] for row in rows if row.startswith("  web-")] == [
+        'healthy, says "3 connections"',
+        "healthy",
+        'not ready: it says that it is reloading, says "reading"',
+    ]
+
+
 def test_status_shows_health() -> None:
     well = {"status": "healthy", "ready": True, "consecutive_failures": 0, "last_result": "success"}
     slow = {"status": "starting", "ready": False, "consecutive_failures": 2, "reason": "a:1: refused"}

@@ -32,7 +32,8 @@ WEB = ProcessConfig(command=("web",), scale=2)
 
 #: Written down once more, so that a new key is not put anywhere without thinking.
 NEEDS_NEW_INSTANCES = {
-    *("type", "command", "working_dir", "user", "group", "env", "port_base", "stdout", "stderr")
+    *("type", "command", "working_dir", "user", "group", "env", "port_base", "stdout", "stderr"),
+    "watchdog",
 }
 
 

@@ -29,6 +29,7 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import CheckResult, first_check_at, next_check_at, shows_change, spread
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
+from cbox_init.core.notice import Message, Word
 from cbox_init.core.restart import Ending
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Breed(NamedTuple):
     hook_takes_s: float = 0.0
     healthy_after_s: float = 0.0
     sick_after_s: float = inf
+    ready_after_s: float = 0.0
 
 
 class Life:
@@ -82,6 +84,7 @@ class Life:
         self.in_hook = self.tidied = False
         self.began_at = now
         self.check_at = inf
+        self.says_ready_at = inf
 
     def healthy(self, now: float) -> bool:
         return self.breed.healthy_after_s <= now - self.began_at < self.breed.sick_after_s
@@ -91,6 +94,10 @@ class Life:
 
     def heals(self) -> None:
         self.breed = self.breed._replace(healthy_after_s=0.0, sick_after_s=inf)
+
+    def announces(self, now: float) -> None:
+        """It says that it is ready when it is, and again when it has said something else."""
+        self.says_ready_at = max(now, self.began_at + self.breed.ready_after_s)
 
     def told(self, now: float) -> None:
         """The stop signal: to the whole group."""
@@ -217,6 +224,9 @@ class World:
         self.depends(())
         for life in self.lives.values():
             life.heals()
+            life.breed = life.breed._replace(ready_after_s=0.0)
+            if self.health_rules and self.health_rules.announced:
+                life.announces(self.now)
             if life.main_alive and life.ending_since == inf:
                 life.main_ends_at = inf
 
@@ -237,6 +247,27 @@ class World:
         """From now on the checks of all that live succeed."""
         for life in self.lives.values():
             life.heals()
+
+    def say(self, nth: int, message: Message) -> None:
+        """The ``nth`` of those that live says something of itself, if it does such a thing."""
+        lives = [life for life in self.lives.values() if life.main_alive]
+        if lives and self.health_rules and self.health_rules.announced:
+            self.hear(lives[nth % len(lives)], message)
+
+    def hear(self, life: Life, message: Message) -> None:
+        before = self.instances[life.index]
+        assert before.health
+        instance = self.instances[life.index] = transitions.heard(before, message, now=self.now)
+        assert instance.health
+        if before.phase is Phase.RUNNING and shows_change(before.health, instance.health):
+            self.look_at = self.now
+
+    def hear_who_is_ready(self) -> None:
+        for life in self.lives.values():
+            if life.says_ready_at <= self.now:
+                life.says_ready_at = inf
+                if life.main_alive:
+                    self.hear(life, Message(words=(Word.READY,)))
 
     def check_health(self) -> None:
         """Take in the checks that are due; the loop looks when somebody may have to act."""
@@ -292,12 +323,14 @@ class World:
         for _ in range(MOST_LOOKS):
             ends_at = min((life.next_end_at for life in self.lives.values()), default=inf)
             checks_at = min((life.check_at for life in self.lives.values()), default=inf)
-            at = min(ends_at, checks_at, self.look_at)
+            words_at = min((life.says_ready_at for life in self.lives.values()), default=inf)
+            at = min(ends_at, checks_at, words_at, self.look_at)
             if at > end:
                 break
             self.now = max(self.now, at)
             self.reap()
             self.check_health()
+            self.hear_who_is_ready()
             if self.look_at <= self.now:
                 self.look()
         else:
@@ -378,7 +411,9 @@ class World:
             lineage=lineage,
             health=self.health_rules,
         )
-        if self.health_rules:
+        if self.health_rules and self.health_rules.announced:
+            self.lives[index].announces(self.now)
+        if self.health_rules and self.health_rules.checked:
             self.lives[index].check_at = first_check_at(self.health_rules, self.place(index), up_at=self.now)
 
     def tell_to_stop(self, index: int) -> None:

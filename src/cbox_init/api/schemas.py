@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
+NOTIFY_STATES = ("starting", "ready", "reloading", "stopping")
 LEVELS = ("debug", "info", "warn", "error")
 
 State = Annotated[
@@ -60,16 +61,22 @@ class ErrorReply(Struct, frozen=True):
 
 
 class HealthEntry(Struct, frozen=True, kw_only=True):
-    """What the health checks of an instance have shown since its start."""
+    """What the health checks of an instance have shown since its start, and what it says itself."""
 
     status: Annotated[
         str,
         Meta(
-            description="starting until the first thresholds are reached.",
+            description="starting until the first thresholds are reached, and with type: notify READY=1.",
             extra_json_schema={"enum": list(HEALTH_STATES)},
         ),
     ]
-    ready: Annotated[bool, Meta(description="True when its mode is liveness, or it is healthy.")]
+    ready: Annotated[
+        bool,
+        Meta(
+            description="True when its mode is liveness, or it is healthy; "
+            "with type: notify only while it says so."
+        ),
+    ]
     consecutive_failures: Count
     overdue: (
         Annotated[bool, Meta(description="True when it has not become healthy in process_start_timeout.")]
@@ -79,6 +86,17 @@ class HealthEntry(Struct, frozen=True, kw_only=True):
     last_result: Annotated[str, Meta(extra_json_schema={"enum": ["success", "failure"]})] | UnsetType = UNSET
     latency_ms: Annotated[float, Meta(ge=0, description="How long the last check took.")] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="Why the last check failed.")] | UnsetType = UNSET
+    notified: (
+        Annotated[
+            str,
+            Meta(
+                description="With type: notify: what it has said last of its readiness.",
+                extra_json_schema={"enum": list(NOTIFY_STATES)},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    status_text: Annotated[str, Meta(description="The STATUS= that it has sent last.")] | UnsetType = UNSET
 
 
 class InstanceEntry(Struct, frozen=True, kw_only=True):

@@ -132,12 +132,14 @@ def _instance_entry(status: InstanceStatus, figure: Figure) -> InstanceEntry:
 
 
 def _health_entry(health: Health) -> HealthEntry:
-    last = health.last
+    last, notice = health.last, health.notice
     entry = HealthEntry(
         status=health.state,
         ready=health.ready,
         consecutive_failures=health.failures,
         overdue=True if health.late else UNSET,
+        notified=UNSET if notice is None else notice.word,
+        status_text=(notice and notice.status) or UNSET,
     )
     if last is None:
         return entry

@@ -121,6 +121,8 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
     notes = [instance.reason] if instance.reason else []
     if not notes and not isinstance(instance.health, UnsetType):
         notes.append(_health(instance.health))
+    if not isinstance(instance.health, UnsetType) and instance.health.status_text:
+        notes.append(f'says "{instance.health.status_text}"')
     if not isinstance(instance.restart_reasons, UnsetType):
         unhealthy = instance.restart_reasons.get("health_check", 0)
         notes += [f"restarted {unhealthy}x by its health check"] if unhealthy else []

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from cbox_init.config.rules import HealthRules, RestartRules, StopRules
     from cbox_init.core.health import CheckResult, Health
+    from cbox_init.core.notice import Message
     from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.notify_channel import NotifyChannel
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
@@ -49,6 +51,7 @@ class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
     ``on_exit`` is called when a main process has ended or a hook is over; the owner then calls ``clear``.
+    ``on_message`` gets the index and pid of an instance that says something of itself (``type: notify``).
     ``killed`` holds the ids of those that had to be killed. ``launch`` is how they are started when not as
     instances of a process are (runs of a schedule).
     """
@@ -64,6 +67,7 @@ class Instances:
         runtime: Runtime,
         log: ProcessLog,
         on_exit: Callable[[], None],
+        on_message: Callable[[int, int, Message], None] | None = None,
         launch: Launch | None = None,
     ) -> None:
         self._name = name
@@ -73,6 +77,7 @@ class Instances:
         self._runtime = runtime
         self._log = log
         self._on_exit = on_exit
+        self._on_message = on_message
         self._launch = launch or Launch(name, config, runtime.environ)
         self._oneshot = config.type is ProcessType.ONESHOT
         self._observed: dict[int, Instance] = {}
@@ -197,6 +202,7 @@ class Instances:
                 index=index,
                 stdout=self._config.logging.stdout,
                 stderr=self._config.logging.stderr,
+                channel=self._channel(index),
             )
         except SpawnError as error:
             self._spawn_failed(before, error, lineage)
@@ -221,6 +227,19 @@ class Instances:
             restart_count=after.restart_count or None,
         )
         self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
+
+    def _channel(self, index: int) -> NotifyChannel | None:
+        """Where an instance tells how it is, when it does. Raises SpawnError."""
+        if self._on_message is None or self._config.type is not ProcessType.NOTIFY:
+            return None
+        from cbox_init.supervisor.notify_channel import NotifyChannel
+
+        return NotifyChannel(
+            self._launch.instance_id(index),
+            runtime=self._runtime,
+            watchdog_s=self._config.watchdog,
+            on_message=partial(self._on_message, index),
+        )
 
     def _spawn_failed(self, before: Instance, error: SpawnError, lineage: Lineage) -> None:
         after = transitions.spawn_failed(
@@ -293,11 +312,35 @@ class Instances:
         before = self._observed.get(index)
         if before is None or before.phase is not Phase.RUNNING or before.pid != pid or not before.health:
             return False
-        after = self._observed[index] = transitions.checked(before, result)
-        assert after.health
-        if before.health.state is not after.health.state:
-            self._tell_health(index, after.health)
-        return shows_change(before.health, after.health)
+        return self._weigh(before.health, transitions.checked(before, result))
+
+    def heard(self, index: int, pid: int, message: Message) -> bool:
+        """The run with this pid says something of itself: whether that changes more than its figures."""
+        before = self._observed.get(index)
+        if before is None or before.pid != pid or not before.health:
+            return False
+        after = transitions.heard(before, message, now=self._runtime.now())
+        if before.phase is Phase.RUNNING:
+            return self._weigh(before.health, after)
+        self._observed[index] = after  # it is stopping: its status is of interest, whether it is ready is not
+        return False
+
+    def _weigh(self, before: Health, instance: Instance) -> bool:
+        """Take in an instance with another health; whether somebody may have to act."""
+        assert instance.health
+        index, after = instance.index, instance.health
+        self._observed[index] = instance
+        if before.state is not after.state:
+            self._tell_health(index, after)
+        elif before.ready is not after.ready:
+            self._runtime.log.info(
+                "Process instance is ready again" if after.ready else "Process instance is not ready",
+                process=self._name,
+                instance_id=self._lives[index].id,
+                pid=instance.pid,
+                error=after.reason,
+            )
+        return shows_change(before, after)
 
     def _note_late(self, index: int) -> None:
         after = self._observed[index] = transitions.found_late(self._observed[index])
@@ -323,8 +366,8 @@ class Instances:
                 process=self._name,
                 instance_id=live.id,
                 pid=live.pid,
-                failures=health.failures,
-                error=health.last.reason if health.last else None,
+                failures=health.failures or None,
+                error=health.failure,
             )
 
     def _kill(self, index: int) -> None:

@@ -6,6 +6,8 @@ import os
 from signal import SIGCONT
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cbox_init.errors import SpawnError
 from cbox_init.system.pipes import output_pipe
 from cbox_init.system.tree import signal_group, signal_strays
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.launch import Launch
+    from cbox_init.supervisor.notify_channel import NotifyChannel
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.identity import Identity
     from cbox_init.system.spawn import SpawnRequest
@@ -29,10 +32,20 @@ class Live:
     SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
     """
 
-    __slots__ = ("_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+    __slots__ = ("_channel", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
 
-    def __init__(self, runtime: Runtime, *, name: str, index: int, pid: int, capture: Capture) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        name: str,
+        index: int,
+        pid: int,
+        capture: Capture,
+        channel: NotifyChannel | None = None,
+    ) -> None:
         self._runtime = runtime
+        self._channel = channel
         self._main_ended = False
         self._told: set[Stray] = set()
         self.index = index
@@ -43,6 +56,8 @@ class Live:
     def main_ended(self) -> None:
         """The main process has been reaped: from now on its number may become another's."""
         self._main_ended = True
+        if self._channel is not None:
+            self._channel.close()
         self._runtime.main_ended(self.id, self.pid)
 
     def anything_left(self) -> bool:
@@ -97,20 +112,36 @@ class Live:
 
 
 def spawn(
-    runtime: Runtime, launch: Launch, log: ProcessLog, *, index: int, stdout: bool, stderr: bool
+    runtime: Runtime,
+    launch: Launch,
+    log: ProcessLog,
+    *,
+    index: int,
+    stdout: bool,
+    stderr: bool,
+    channel: NotifyChannel | None = None,
 ) -> Live:
-    """Start the main process of an instance, with its output captured. Raises SpawnError."""
+    """Start the main process of an instance, with its output captured. Raises SpawnError.
+
+    It finds ``channel``, which is its own from now on, in its environment.
+    """
     name = launch.instance_id(index)
-    pid, capture = spawn_captured(
-        runtime,
-        log,
-        name,
-        lambda out, err: launch.request(index, stdout_fd=out, stderr_fd=err),
-        identity=launch.identity(),
-        stdout=stdout,
-        stderr=stderr,
-    )
-    return Live(runtime, name=name, index=index, pid=pid, capture=capture)
+
+    def request(out: int, err: int) -> SpawnRequest:
+        asked = launch.request(index, stdout_fd=out, stderr_fd=err)
+        return asked if channel is None else replace(asked, env={**asked.env, **channel.variables})
+
+    try:
+        pid, capture = spawn_captured(
+            runtime, log, name, request, identity=launch.identity(), stdout=stdout, stderr=stderr
+        )
+    except BaseException:
+        if channel is not None:
+            channel.close()
+        raise
+    if channel is not None:
+        channel.follow(pid)
+    return Live(runtime, name=name, index=index, pid=pid, capture=capture, channel=channel)
 
 
 def spawn_captured(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
+    from cbox_init.core.notice import Message
     from cbox_init.core.reload_diff import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
@@ -80,6 +81,7 @@ class ManagedProcess(InstancesOwner):
             runtime=runtime,
             log=log,
             on_exit=self._exit_seen,
+            on_message=self._heard,
         )
         self._health_rules = health_rules
         self._health = self._monitor(config, health_rules)
@@ -279,7 +281,14 @@ class ManagedProcess(InstancesOwner):
         self._wake()
 
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
-        if self._instances.checked(index, pid, result):
+        self._weighed(self._instances.checked(index, pid, result))
+
+    def _heard(self, index: int, pid: int, message: Message) -> None:
+        self._weighed(self._instances.heard(index, pid, message))
+
+    def _weighed(self, changed: bool) -> None:
+        """An instance has another health: by more than its figures, or not."""
+        if changed:
             self._changed()
             self._wake()
         else:
@@ -287,7 +296,7 @@ class ManagedProcess(InstancesOwner):
             self._surroundings.refreshed()
 
     def _monitor(self, config: ProcessConfig, rules: HealthRules | None) -> HealthMonitor | None:
-        if rules is None:
+        if rules is None or not rules.checked:
             return None
         from cbox_init.supervisor.health.monitor import HealthMonitor
 
