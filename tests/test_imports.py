@@ -51,6 +51,7 @@ NOT_CONFIGURED = {
     "cbox_init.core.notice",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.notify_channel",
+    "cbox_init.supervisor.oneshot_history",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",
     "cbox_init.supervisor.stop_hooks",

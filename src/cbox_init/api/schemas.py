@@ -15,6 +15,7 @@ STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "
 SCHEDULE_STATES = ("idle", "executing", "paused")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
 NOTIFY_STATES = ("starting", "ready", "reloading", "stopping")
+TRIGGERS = ("startup", "reload", "manual", "restart", "schedule")
 LEVELS = ("debug", "info", "warn", "error")
 
 State = Annotated[
@@ -252,6 +253,30 @@ class ScheduleHistory(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)]
     count: Count
     history: tuple[RunEntry, ...]
+
+
+class OneshotEntry(Struct, frozen=True, kw_only=True):
+    """One execution of a oneshot. What is known at its end is null while it runs."""
+
+    id: Annotated[int, Meta(ge=1, description="Executions are counted from 1 since the daemon started.")]
+    process_name: str
+    instance_id: Annotated[str, Meta(description="NAME-0; of a run of a schedule NAME-run-N.")]
+    started_at: Timestamp
+    finished_at: Timestamp | None
+    exit_code: Annotated[int | None, Meta(description="128 + N for signal N.")]
+    success: bool | None
+    error: Annotated[str, Meta(description="Why it was no success; empty when it was, and while it runs.")]
+    duration: Annotated[str | None, Meta(description="In Go's notation, such as 1m2.5s.")]
+    duration_ms: Annotated[int, Meta(ge=0)] | None
+    trigger_type: Annotated[str, Meta(extra_json_schema={"enum": list(TRIGGERS)})]
+
+
+class OneshotHistory(Struct, frozen=True, kw_only=True):
+    """The last executions of oneshots, those that run among them, newest first."""
+
+    executions: tuple[OneshotEntry, ...]
+    count: Count
+    limit: Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class ScheduleReply(Struct, frozen=True):

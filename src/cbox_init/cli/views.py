@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from cbox_init.cli.table import Cell, table_lines
-from cbox_init.cli.words import percent, size, uptime
+from cbox_init.cli.words import percent, size, took, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, ProcessEntry
+    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, OneshotEntry, ProcessEntry, RunEntry
 
 LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
+
+HISTORY_HEADER = ("STARTED", "INSTANCE", "TRIGGER", "TOOK", "EXIT", "RESULT")
 
 _STATE_STYLES = {
     "running": "green",
@@ -82,6 +84,25 @@ def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
         text = f"{entry.run_count}, {percent(entry.success_rate)} succeeded"
         lines.append(_labelled("Runs", Cell(text)))
     return lines
+
+
+def execution_row(entry: OneshotEntry) -> list[Cell]:
+    """One execution of a oneshot as a row under HISTORY_HEADER."""
+    start = [Cell(_to_milliseconds(entry.started_at)), Cell(entry.instance_id), Cell(entry.trigger_type)]
+    if entry.finished_at is None:
+        return [*start, Cell("-"), Cell("-"), Cell("running", "yellow")]
+    return [*start, *_end(entry.started_at, entry.finished_at, entry.exit_code, entry.error)]
+
+
+def run_row(entry: RunEntry) -> list[Cell]:
+    """One run of a schedule as a row under HISTORY_HEADER."""
+    start = [Cell(_to_milliseconds(entry.start_time)), Cell(entry.id), Cell(entry.triggered)]
+    return [*start, *_end(entry.start_time, entry.end_time, entry.exit_code, entry.error)]
+
+
+def _end(started: str, ended: str, exit_code: int | None, error: str) -> list[Cell]:
+    result = Cell(error, "red") if error else Cell("success", "green")
+    return [Cell(took(started, ended)), Cell("-" if exit_code is None else str(exit_code)), result]
 
 
 def log_line(entry: LogEntry) -> list[Cell]:

@@ -20,7 +20,7 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Lineage, Phase
-from cbox_init.core.restart import Ending
+from cbox_init.core.restart import Ending, Trigger
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.last_output import last_lines
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cbox_init.core.notice import Message
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.notify_channel import NotifyChannel
+    from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
@@ -53,7 +54,8 @@ class Instances:
     ``on_exit`` is called when a main process has ended or a hook is over; the owner then calls ``clear``.
     ``on_message`` gets the index and pid of an instance that says something of itself (``type: notify``).
     ``killed`` holds the ids of those that had to be killed. ``launch`` is how they are started when not as
-    instances of a process are (runs of a schedule).
+    instances of a process are (runs of a schedule). What oneshots do is noted in ``oneshots``, with the
+    ``trigger`` that the owner has set.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Instances:
         on_exit: Callable[[], None],
         on_message: Callable[[int, int, Message], None] | None = None,
         launch: Launch | None = None,
+        oneshots: Callable[[], OneshotHistory] | None = None,
     ) -> None:
         self._name = name
         self._config = config
@@ -88,6 +91,9 @@ class Instances:
         self._way = self._way_to_stop(stop_rules)
         self._ways: dict[int, _Way] = {}
         self._cut_short = False
+        self._oneshots = oneshots
+        self._noted: set[int] = set()
+        self.trigger = Trigger.STARTUP
         self.killed: set[str] = set()
 
     @property
@@ -194,6 +200,7 @@ class Instances:
 
     def _spawn(self, index: int, lineage: Lineage) -> None:
         before = self._observed.get(index) or Instance(index=index)
+        self._note_begin(before, lineage)
         try:
             live = spawn(
                 self._runtime,
@@ -251,6 +258,7 @@ class Instances:
             oneshot=self._oneshot,
         )
         self._observed[before.index] = after
+        self._note_end(after, stopped=False)
         self._runtime.log.error(
             "Process instance could not be started",
             process=self._name,
@@ -390,10 +398,11 @@ class Instances:
         live.capture.drain()
         before = self._observed[live.index]
         ending = Ending(status.exit_code, status.describe())
-        self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
+        after = self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
         log = self._runtime.log
         told = before.phase is Phase.STOPPING and (before.asked or before.unhealthy)
+        self._note_end(after, stopped=told and before.asked)
         if told or ending.success:
             log.info(
                 "Process instance stopped" if told else "Process instance exited",
@@ -438,6 +447,27 @@ class Instances:
         )
         self._observed[live.index] = after
         self._tell_what_follows(after)
+
+    def _note_begin(self, before: Instance, lineage: Lineage) -> None:
+        """An execution of a oneshot begins: by its policy when it waited for that, else by a command."""
+        if self._oneshot and self._oneshots is not None:
+            by_policy = before.phase is Phase.WAITING and not before.behind(lineage)
+            trigger = Trigger.RESTART if by_policy else self.trigger
+            self._oneshots().begun(self._name, self._launch.instance_id(before.index), trigger)
+            self._noted.add(before.index)
+
+    def _note_end(self, instance: Instance, *, stopped: bool) -> None:
+        """It is over, whatever its process has been configured to be since it began."""
+        ending = instance.ending
+        if instance.index in self._noted and self._oneshots is not None and ending is not None:
+            self._noted.discard(instance.index)
+            error = f"stopped: {ending.reason}" if stopped else ending.reason
+            self._oneshots().ended(
+                self._launch.instance_id(instance.index),
+                duration_s=instance.ended_at - instance.up_at,
+                exit_code=ending.exit_code,
+                error=None if ending.success and not stopped else error,
+            )
 
     def _hooks_over(self, instance: Instance, live: Live) -> bool:
         """Whether no hook is left to wait for; begins the post-stop hook of an instance that has stopped."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cbox_init.config.model import ProcessConfig, ProcessType
 from cbox_init.core import gate as gates
 from cbox_init.core.decide import Desired, Wait, decide
+from cbox_init.core.restart import Trigger
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instances import Instances
 from cbox_init.supervisor.launch import Launch
@@ -25,11 +26,16 @@ if TYPE_CHECKING:
     from cbox_init.core.reload_diff import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
+    from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
 
 
 class Surroundings(Protocol):
     """What a process asks of the others, through the supervisor."""
+
+    @property
+    def oneshots(self) -> OneshotHistory:
+        """What oneshots have done."""
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of the process ``name`` that are not ready."""
@@ -82,6 +88,7 @@ class ManagedProcess(InstancesOwner):
             log=log,
             on_exit=self._exit_seen,
             on_message=self._heard,
+            oneshots=lambda: surroundings.oneshots,
         )
         self._health_rules = health_rules
         self._health = self._monitor(config, health_rules)
@@ -90,8 +97,9 @@ class ManagedProcess(InstancesOwner):
 
     # -- commands: at once, only the desired state -----------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """It should run; instances that ended or wait for a restart are started now."""
+        self._instances.trigger = trigger
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._want(run=True, starts=self.desired.starts + 1)
@@ -100,14 +108,16 @@ class ManagedProcess(InstancesOwner):
         """It should not run."""
         self._want(run=False)
 
-    def restart(self) -> None:
+    def restart(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """Every instance is replaced, one after another; a stopped process is started."""
+        self._instances.trigger = trigger
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._want(run=True, generation=self.desired.generation + 1)
 
     def scale(self, count: int) -> None:
         """It should have ``count`` instances when it runs."""
+        self._instances.trigger = Trigger.MANUAL
         self._want(scale=count)
 
     def adopt(self, settings: Settings) -> None:
@@ -140,6 +150,7 @@ class ManagedProcess(InstancesOwner):
         )
         self.desired = desired
         if renewed:
+            self._instances.trigger = Trigger.RELOAD
             self._gate = self._new_gate()
         else:
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
