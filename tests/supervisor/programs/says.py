@@ -1,8 +1,8 @@
 """Says of itself what its arguments are, in their order (sd_notify(3)), and then goes on until it is ended.
 
-``wait:NAME`` waits for the file NAME in $DIR; ``end:N`` ends with the code N; ``child:MESSAGE`` has a child
-say it, ``orphan:MESSAGE`` one that has lost its parent and left the group; ``often:MESSAGE`` says it every
-20 ms for the rest of its life, or until the file NAME is there with ``often:MESSAGE:NAME``.
+``wait:NAME`` waits for the file NAME in $DIR, or in its own directory; ``print:NAME`` writes a variable;
+``child:MESSAGE`` has a child say it, ``orphan:MESSAGE`` one that has lost its parent and left the group;
+``often:MESSAGE:NAME`` says it every 20 ms until the file NAME is there.
 """
 
 import os
@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-folder = os.environ["DIR"]
+folder = os.environ.get("DIR", ".")
 address = os.environ["NOTIFY_SOCKET"]
 
 
@@ -28,8 +28,6 @@ for argument in sys.argv[1:]:
     if verb == "wait":
         while not there(rest):
             time.sleep(0.005)
-    elif verb == "end":
-        sys.exit(int(rest))
     elif verb == "child":
         if (pid := os.fork()) == 0:
             say(rest)
@@ -48,7 +46,7 @@ for argument in sys.argv[1:]:
         os.waitpid(pid, 0)
     elif verb == "often":
         message, _, until = rest.partition(":")
-        while not (until and there(until)):
+        while not there(until):
             say(message)
             time.sleep(0.02)
     elif verb == "print":
