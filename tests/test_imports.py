@@ -44,13 +44,17 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, limits, or somebody who wants to be told.
+#: What only those configurations need that have hooks, a readiness, limits, a process that says itself when
+#: it is ready, or somebody who wants to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
     "cbox_init.core.memory",
+    "cbox_init.core.notice",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.limits",
     "cbox_init.supervisor.memory_watch",
+    "cbox_init.supervisor.notify_channel",
+    "cbox_init.supervisor.oneshot_history",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",
     "cbox_init.supervisor.stop_hooks",
@@ -58,12 +62,14 @@ NOT_CONFIGURED = {
     "cbox_init.system.fork_server",
     "cbox_init.system.limits",
     "cbox_init.system.notify",
+    "cbox_init.system.notify_receiver",
 }
 
 EVERYTHING = """
 global: {api_socket: SOCKET, readiness: {enabled: true, path: "", http_port: PORT, http_host: 127.0.0.1}}
 hooks: {pre-stop: [{command: ['true']}]}
-processes: {web: {command: ['true'], shutdown: {pre_stop_hook: {command: ['true']}}}}
+processes:
+  web: {command: ['true'], type: notify, watchdog: 1s, shutdown: {pre_stop_hook: {command: ['true']}}}
 """
 
 
@@ -138,6 +144,7 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
     loaded = loaded_at_the_loop(tmp_path, EVERYTHING.replace("PORT", str(port)))
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert "cbox_init.supervisor.readiness" in loaded
+    assert "cbox_init.supervisor.notify_channel" in loaded
 
 
 def test_checks_of_http_without_tls_need_no_ssl_and_no_checks_need_nothing() -> None:

@@ -15,6 +15,8 @@ from cbox_init.api.app import all_resources
 from cbox_init.api.context import Context
 from cbox_init.api.streams import Streams
 from cbox_init.config.model import ProcessType
+from cbox_init.core.notice import Word
+from cbox_init.core.restart import Trigger
 from cbox_init.core.states import State
 from cbox_init.logs.levels import Level
 from cbox_init.telemetry.figures import Figures
@@ -84,7 +86,9 @@ def test_words_are_those_of_the_supervisor() -> None:
     """The types stand alone, for the client's sake; so their words are held against the real ones here."""
     assert tuple(State) == schemas.STATES
     assert tuple(level.name.lower() for level in Level) == schemas.LEVELS
-    assert {"longrun", "oneshot"} == set(ProcessType)
+    assert {"longrun", "oneshot"} == {kind.shown for kind in ProcessType}
+    assert tuple(Word) == schemas.NOTIFY_STATES
+    assert tuple(Trigger) == schemas.TRIGGERS
 
 
 @pytest.mark.parametrize(

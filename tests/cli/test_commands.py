@@ -41,6 +41,20 @@ def test_list(with_daemon: Run) -> None:
     assert lines[4][4] == "-"
 
 
+def test_history(with_daemon: Run) -> None:
+    done = with_daemon("history")
+    assert (done.code, done.err) == (0, "")
+    header, row = (line.split() for line in done.out.splitlines())
+    assert header == ["STARTED", "INSTANCE", "TRIGGER", "TOOK", "EXIT", "RESULT"]
+    assert row[1:3] == ["migrate-0", "startup"]
+    assert row[4:] == ["0", "success"]
+    (execution,) = json.loads(with_daemon("history", "migrate", "--json").out)["executions"]
+    assert (execution["process_name"], execution["exit_code"]) == ("migrate", 0)
+    assert with_daemon("history", "web").out.split() == header
+    done = with_daemon("history", "migarte")
+    assert (done.code, done.err) == (1, "cbox-init: no process is named 'migarte'; did you mean 'migrate'?\n")
+
+
 def test_list_for_programs(with_daemon: Run) -> None:
     done = with_daemon("list", "--json")
     assert done.out.count("\n") == 1

@@ -5,11 +5,23 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from cbox_init.cli.output import Output, wants_colour
 from cbox_init.cli.table import Cell, table_lines
-from cbox_init.cli.views import LIST_HEADER, all_run, list_row, log_line, status_lines
+from cbox_init.cli.views import (
+    HISTORY_HEADER,
+    LIST_HEADER,
+    all_run,
+    execution_row,
+    list_row,
+    log_line,
+    run_row,
+    status_lines,
+)
+from cbox_init.cli.words import took
+from cbox_init.client import OneshotEntry, RunEntry
 from tests.client.fake import instance, line, process
 
 if TYPE_CHECKING:
@@ -117,6 +129,54 @@ def test_status() -> None:
         "  web-1  -     starting  -       0         exit code 3, restart in 5s",
         "CPU:       1.0%",
         "Memory:    2.0 MiB (0.2%)",
+    ]
+
+
+def test_history_of_oneshots_and_of_schedules() -> None:
+    at = "2026-11-24T09:08:{:06.3f}000000Z"
+    base = {"id": 1, "process_name": "migrate", "instance_id": "migrate-0", "started_at": at.format(3.25)}
+    over = {"finished_at": at.format(3.262), "duration": "12ms", "duration_ms": 12}
+    nothing = {"finished_at": None, "exit_code": None, "success": None, "duration": None, "duration_ms": None}
+    run = {"id": "job-run-2", "start_time": at.format(1), "end_time": "2026-11-24T09:10:04Z"}
+    executions = [
+        {**base, **nothing, "error": "", "trigger_type": "manual"},
+        {**base, **over, "exit_code": 0, "success": True, "error": "", "trigger_type": "startup"},
+    ]
+    rows = [execution_row(entry) for entry in msgspec.convert(executions, list[OneshotEntry])]
+    failed = {**run, "exit_code": 3, "success": False, "error": "exit code 3", "triggered": "schedule"}
+    rows.append(run_row(msgspec.convert(failed, RunEntry)))
+    assert text(table_lines(HISTORY_HEADER, rows)) == [
+        "STARTED                   INSTANCE   TRIGGER   TOOK    EXIT  RESULT",
+        "2026-11-24T09:08:03.250Z  migrate-0  manual    -       -     running",
+        "2026-11-24T09:08:03.250Z  migrate-0  startup   0.012s  0     success",
+        "2026-11-24T09:08:01.000Z  job-run-2  schedule  2m3s    3     exit code 3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [("09:00:00.01Z", "0.010s"), ("09:00:59.94Z", "59.9s"), ("08:00:00Z", "0.000s"), ("soon", "-")],
+)
+def test_what_it_took(ended: str, words: str) -> None:
+    assert took("2026-11-24T09:00:00Z", f"2026-11-24T{ended}") == words
+
+
+def test_status_shows_what_an_instance_says_of_itself() -> None:
+    well = {"status": "healthy", "ready": True, "consecutive_failures": 0, "notified": "ready"}
+    entry = process(
+        instance(0, health={**well, "status_text": "3 connections"}),
+        instance(1, health=well),
+        instance(
+            2,
+            health={**well, "ready": False, "notified": "reloading", "status_text": "reading"},
+            reason="not ready: it says that it is reloading",
+        ),
+    )
+    rows = text(status_lines(entry, NOW))
+    assert [row.split("0         ")[1] for row in rows if row.startswith("  web-")] == [
+        'healthy, says "3 connections"',
+        "healthy",
+        'not ready: it says that it is reloading, says "reading"',
     ]
 
 

@@ -121,6 +121,12 @@ def test_names_that_can(read: Read, name: str) -> None:
         (process("depends_on: [b]", ", b: {enabled: false}"), "processes.web.depends_on[0]", "b is disabled"),
         (process("shutdown: {timeout: 31}"), "processes.web.shutdown.timeout", "whole shutdown has only 30s"),
         ("processes: {web: {command: a && b}}", "processes.web.command", "no shell reads && here"),
+        (process("watchdog: 5s"), "processes.web.watchdog", "only a process of type notify"),
+        (
+            process("type: notify, schedule: '@daily'"),
+            "processes.web.type",
+            "runs of a schedule are not asked",
+        ),
         (
             "{global: {api_enabled: true}, processes: {web: {command: a}}}",
             "global.api_enabled",

@@ -242,6 +242,7 @@ def test_the_values_of_that_file() -> None:
 def test_a_file_with_every_key_is_also_good_when_strict() -> None:
     assert [problem.message.split(":")[0] for problem in load(str(FULL), {}, strict=True).problems] == [
         "has no effect on a process with a schedule",
+        "has no effect",  # its watchdog, with type: oneshot
         "runs of a schedule are not checked, they end by themselves",
         "is not run",  # its pre_stop_hook, with graceful: false
         "read, but not acted on yet",

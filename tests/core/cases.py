@@ -7,8 +7,9 @@ import signal
 from cbox_init.config.model import HealthCheckMode, RestartPolicyName, ShutdownMode
 from cbox_init.config.rules import HealthRules, RestartRules, StopRules
 from cbox_init.core.decide import Desired
-from cbox_init.core.health import CheckResult, Health, after, begin, overdue
+from cbox_init.core.health import CheckResult, Health, after, begin, heard, overdue
 from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.notice import Message, Word
 from cbox_init.core.restart import Ending
 from cbox_init.core.states import State
 
@@ -58,17 +59,23 @@ def health_rules(
     success_threshold: int = 1,
     start_timeout_s: float = 30.0,
     strict: bool = False,
+    checked: bool = True,
+    announced: bool = False,
 ) -> HealthRules:
+    if not checked:
+        initial_delay_s = period_s = 0.0
     return HealthRules(
         liveness=mode is not HealthCheckMode.READINESS,
         readiness=mode is not HealthCheckMode.LIVENESS,
         initial_delay_s=initial_delay_s,
         period_s=period_s,
-        timeout_s=1.0,
+        timeout_s=1.0 if checked else 0.0,
         failure_threshold=failure_threshold,
         success_threshold=success_threshold,
         start_timeout_s=start_timeout_s,
         strict=strict,
+        checked=checked,
+        announced=announced,
     )
 
 
@@ -86,6 +93,14 @@ def health(*results: CheckResult, rules: HealthRules | None = None, late: bool =
     for result in results:
         state = after(state, result)
     return overdue(state) if late else state
+
+
+def told(rules: HealthRules, *words: str, begun: Health | None = None) -> Health:
+    """What an instance that says these words adds up to."""
+    state = begun or begin(rules, now=NOW)
+    for word in words:
+        state = heard(state, Message(words=(Word[word],)), now=NOW)
+    return state
 
 
 def want(scale: int, *, generation: int = 0, starts: int = 0) -> Desired:

@@ -110,10 +110,11 @@ class CheckedWorld(World):
         if not instance.excess:
             health = instance.health
             assert health
-            rules = health.rules
-            assert rules.liveness, "ended by a check that is for readiness"
-            too_often = health.failures >= rules.failure_threshold
-            assert too_often or (rules.strict and health.late)
+            rules, notice = health.rules, health.notice
+            too_late = rules.strict and health.late
+            if not notice or not (notice.failure or (too_late and notice.starting)):
+                assert rules.liveness, "ended by a check that is for readiness"
+                assert health.failures >= rules.failure_threshold or too_late
         self._seen_to_end[index] = next(self._moments)
         super().condemn(index)
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from cbox_init.config.model import HealthCheckMode, RestartPolicyName, RolloutStrategy
 from cbox_init.config.rules import RolloutRules
 from cbox_init.core.instance import KILL_AGAIN_S
+from cbox_init.core.notice import Message, Word
 from cbox_init.core.summary import is_ready
 from tests.core.cases import health_rules, restart_rules, stop_rules
 from tests.core.invariants import ROUNDING_S, CheckedWorld
@@ -75,6 +76,7 @@ breeds = st.builds(
     hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     healthy_after_s=st.sampled_from([0.0, 0.0, 3.0, 40.0, inf]),
     sick_after_s=st.sampled_from([inf, inf, 8.0]),
+    ready_after_s=st.sampled_from([0.0, 0.0, 3.0, 40.0, inf]),
 )
 rules_of_health = st.one_of(
     st.none(),
@@ -87,7 +89,15 @@ rules_of_health = st.one_of(
         success_threshold=st.integers(1, 2),
         start_timeout_s=st.sampled_from([0.0, 4.0, 30.0]),
         strict=st.booleans(),
-    ),
+        checked=st.sampled_from([True, True, False]),
+        announced=st.booleans(),
+    ).filter(lambda rules: rules.checked or rules.announced),
+)
+messages = st.builds(
+    Message,
+    words=st.lists(st.sampled_from([Word.READY, Word.RELOADING, Word.STOPPING]), max_size=2).map(tuple),
+    failure=st.sampled_from([None, None, None, "silent"]),
+    extend_s=st.sampled_from([None, None, 10.0, 60.0]),
 )
 rollouts = st.builds(
     RolloutRules,
@@ -124,6 +134,7 @@ histories = histories_of(
     step("sicken", st.integers(0, MOST_INSTANCES)),
     step("heal"),
     step("fatten", st.integers(0, MOST_INSTANCES)),
+    step("say", st.integers(0, MOST_INSTANCES), messages),
     step("start"),
     step("stop"),
     step("restart"),
@@ -210,6 +221,7 @@ healthy_breeds = st.builds(
     hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     healthy_after_s=st.sampled_from([0.0, 0.0, 3.0, 12.0]),
     sick_after_s=st.just(inf),
+    ready_after_s=st.sampled_from([0.0, 3.0, 25.0]),
 )
 slow_to_fail = st.one_of(
     st.none(),
@@ -220,7 +232,9 @@ slow_to_fail = st.one_of(
         period_s=st.just(10.0),
         failure_threshold=st.just(8),
         success_threshold=st.integers(1, 3),
-    ),
+        checked=st.sampled_from([True, True, False]),
+        announced=st.booleans(),
+    ).filter(lambda rules: rules.checked or rules.announced),
 )
 harmless_rollouts = st.builds(
     RolloutRules,

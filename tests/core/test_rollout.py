@@ -47,6 +47,7 @@ def new(index: int, *, surge: bool = False, **given: object) -> Instance:
 
 def unready(index: int, *, surge: bool = False, renewed_at: float = NOW - 5, limit_s: float = 0) -> Instance:
     checks = health(bad(), rules=health_rules(start_timeout_s=limit_s))
+    checks = replace(checks, healthy_by=renewed_at + 1 + limit_s if limit_s else None)
     return running(index, generation=NEW, surge=surge, health=checks, renewed_at=renewed_at)
 
 

@@ -32,6 +32,7 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import CheckResult, first_check_at, next_check_at, shows_change, spread
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
+from cbox_init.core.notice import Message, Word
 from cbox_init.core.restart import Ending
 from cbox_init.core.rollout import ONE_BY_ONE, Rolling
 
@@ -67,6 +68,7 @@ class Breed(NamedTuple):
     hook_takes_s: float = 0.0
     healthy_after_s: float = 0.0
     sick_after_s: float = inf
+    ready_after_s: float = 0.0
 
 
 class Rules(NamedTuple):
@@ -77,6 +79,10 @@ class Rules(NamedTuple):
     health: HealthRules | None = None
     rollout: RolloutRules = ONE_BY_ONE
     launch: int = 0
+
+    @property
+    def announced(self) -> bool:
+        return self.health is not None and self.health.announced
 
 
 class Life:
@@ -98,6 +104,7 @@ class Life:
         self.in_hook = self.tidied = False
         self.began_at = now
         self.check_at = inf
+        self.says_ready_at = inf
 
     @property
     def longest_stop_s(self) -> float:
@@ -114,6 +121,10 @@ class Life:
 
     def heals(self) -> None:
         self.breed = self.breed._replace(healthy_after_s=0.0, sick_after_s=inf)
+
+    def announces(self, now: float) -> None:
+        """It says that it is ready when it is, and again when it has said something else."""
+        self.says_ready_at = max(now, self.began_at + self.breed.ready_after_s)
 
     def told(self, now: float) -> None:
         """The stop signal: to the whole group."""
@@ -223,7 +234,8 @@ class World:
     def reload(self, rules: Rules) -> None:
         """Another configuration; with another ``launch`` the instances are to be replaced."""
         rules = self.permitted(rules)
-        replaces = rules.launch != self.rules.launch
+        # Whether an instance speaks for itself is a matter of its type, and that of its start.
+        replaces = (rules.launch, rules.announced) != (self.rules.launch, self.rules.announced)
         if replaces and self.desired.run:
             self.restart()
         self.adopt(rules, in_place=not replaces)
@@ -266,6 +278,9 @@ class World:
         self.depends(())
         for life in self.lives.values():
             life.heals()
+            life.breed = life.breed._replace(ready_after_s=0.0)
+            if life.rules.announced:
+                life.announces(self.now)
             if life.main_alive and life.ending_since == inf:
                 life.main_ends_at = inf
 
@@ -295,6 +310,27 @@ class World:
         for life in self.lives.values():
             life.heals()
 
+    def say(self, nth: int, message: Message) -> None:
+        """The ``nth`` of those that live says something of itself, if it does such a thing."""
+        lives = [life for life in self.lives.values() if life.main_alive and life.rules.announced]
+        if lives:
+            self.hear(lives[nth % len(lives)], message)
+
+    def hear(self, life: Life, message: Message) -> None:
+        before = self.instances[life.index]
+        assert before.health
+        instance = self.instances[life.index] = transitions.heard(before, message, now=self.now)
+        assert instance.health
+        if before.phase is Phase.RUNNING and shows_change(before.health, instance.health):
+            self.look_at = self.now
+
+    def hear_who_is_ready(self) -> None:
+        for life in self.lives.values():
+            if life.says_ready_at <= self.now:
+                life.says_ready_at = inf
+                if life.main_alive:
+                    self.hear(life, Message(words=(Word.READY,)))
+
     def check_health(self) -> None:
         """Take in the checks that are due; the loop looks when somebody may have to act."""
         for life in self.lives.values():
@@ -320,7 +356,7 @@ class World:
                 self.look_at = self.now
 
     def first_check_at(self, rules: Rules, index: int, up_at: float) -> float:
-        if rules.health is None:
+        if rules.health is None or not rules.health.checked:
             return inf
         return first_check_at(rules.health, self.place(index), up_at=up_at)
 
@@ -354,12 +390,14 @@ class World:
         for _ in range(MOST_LOOKS):
             ends_at = min((life.next_end_at for life in self.lives.values()), default=inf)
             checks_at = min((life.check_at for life in self.lives.values()), default=inf)
-            at = min(ends_at, checks_at, self.look_at)
+            words_at = min((life.says_ready_at for life in self.lives.values()), default=inf)
+            at = min(ends_at, checks_at, words_at, self.look_at)
             if at > end:
                 break
             self.now = max(self.now, at)
             self.reap()
             self.check_health()
+            self.hear_who_is_ready()
             if self.look_at <= self.now:
                 self.look()
         else:
@@ -468,6 +506,8 @@ class World:
             lineage=lineage,
             health=self.rules.health,
         )
+        if self.rules.announced:
+            self.lives[index].announces(self.now)
         self.lives[index].check_at = self.first_check_at(self.rules, index, self.now)
 
     def tell_to_stop(self, index: int) -> None:

@@ -33,6 +33,7 @@ SYNC = Parameter(
     {"type": "boolean", "default": False},
 )
 LEVEL = Parameter("level", "The least level to show.", {"type": "string", "enum": list(LEVELS)})
+PROCESS = Parameter("process", "Of this process alone.", {"type": "string"})
 PROCESSES = Parameter(
     "process",
     "A process to follow; can be given more than once. All when absent.",

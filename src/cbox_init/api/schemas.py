@@ -15,6 +15,8 @@ STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "
 SCHEDULE_STATES = ("idle", "executing", "paused")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
 ROLLOUT_STATES = ("progressing", "failed", "rolled_back")
+NOTIFY_STATES = ("starting", "ready", "reloading", "stopping")
+TRIGGERS = ("startup", "reload", "manual", "restart", "schedule")
 LEVELS = ("debug", "info", "warn", "error")
 
 State = Annotated[
@@ -61,16 +63,22 @@ class ErrorReply(Struct, frozen=True):
 
 
 class HealthEntry(Struct, frozen=True, kw_only=True):
-    """What the health checks of an instance have shown since its start."""
+    """What the health checks of an instance have shown since its start, and what it says itself."""
 
     status: Annotated[
         str,
         Meta(
-            description="starting until the first thresholds are reached.",
+            description="starting until the first thresholds are reached, and with type: notify READY=1.",
             extra_json_schema={"enum": list(HEALTH_STATES)},
         ),
     ]
-    ready: Annotated[bool, Meta(description="True when its mode is liveness, or it is healthy.")]
+    ready: Annotated[
+        bool,
+        Meta(
+            description="True when its mode is liveness, or it is healthy; "
+            "with type: notify only while it says so."
+        ),
+    ]
     consecutive_failures: Count
     overdue: (
         Annotated[bool, Meta(description="True when it has not become healthy in process_start_timeout.")]
@@ -80,6 +88,17 @@ class HealthEntry(Struct, frozen=True, kw_only=True):
     last_result: Annotated[str, Meta(extra_json_schema={"enum": ["success", "failure"]})] | UnsetType = UNSET
     latency_ms: Annotated[float, Meta(ge=0, description="How long the last check took.")] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="Why the last check failed.")] | UnsetType = UNSET
+    notified: (
+        Annotated[
+            str,
+            Meta(
+                description="With type: notify: what it has said last of its readiness.",
+                extra_json_schema={"enum": list(NOTIFY_STATES)},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    status_text: Annotated[str, Meta(description="The STATUS= that it has sent last.")] | UnsetType = UNSET
 
 
 class InstanceEntry(Struct, frozen=True, kw_only=True):
@@ -253,6 +272,30 @@ class ScheduleHistory(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)]
     count: Count
     history: tuple[RunEntry, ...]
+
+
+class OneshotEntry(Struct, frozen=True, kw_only=True):
+    """One execution of a oneshot. What is known at its end is null while it runs."""
+
+    id: Annotated[int, Meta(ge=1, description="Executions are counted from 1 since the daemon started.")]
+    process_name: str
+    instance_id: Annotated[str, Meta(description="NAME-0; of a run of a schedule NAME-run-N.")]
+    started_at: Timestamp
+    finished_at: Timestamp | None
+    exit_code: Annotated[int | None, Meta(description="128 + N for signal N.")]
+    success: bool | None
+    error: Annotated[str, Meta(description="Why it was no success; empty when it was, and while it runs.")]
+    duration: Annotated[str | None, Meta(description="In Go's notation, such as 1m2.5s.")]
+    duration_ms: Annotated[int, Meta(ge=0)] | None
+    trigger_type: Annotated[str, Meta(extra_json_schema={"enum": list(TRIGGERS)})]
+
+
+class OneshotHistory(Struct, frozen=True, kw_only=True):
+    """The last executions of oneshots, those that run among them, newest first."""
+
+    executions: tuple[OneshotEntry, ...]
+    count: Count
+    limit: Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class ScheduleReply(Struct, frozen=True):

@@ -11,12 +11,14 @@ from cbox_init.api.schemas import (
     HealthEntry,
     InstanceEntry,
     LogEntry,
+    OneshotEntry,
     ProcessEntry,
     RolloutEntry,
     RunEntry,
     ScheduleEntry,
     ScheduleStats,
 )
+from cbox_init.config.scalars import format_duration
 from cbox_init.logs.timestamps import Timestamps
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.telemetry.figures import total
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from cbox_init.core.health import Health
     from cbox_init.core.rollout import Rollout
     from cbox_init.logs.record import Record
+    from cbox_init.supervisor.oneshot_history import Execution
     from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.telemetry.figures import Figure, Figures
@@ -121,6 +124,27 @@ def run_entries(runs: Iterable[RunStatus]) -> tuple[RunEntry, ...]:
     )
 
 
+def oneshot_entries(executions: Iterable[Execution]) -> tuple[OneshotEntry, ...]:
+    """Executions of oneshots, in the order given."""
+    at = Timestamps().nanoseconds
+    return tuple(
+        OneshotEntry(
+            id=one.number,
+            process_name=one.process,
+            instance_id=one.instance,
+            started_at=at(int(one.started_unix * 1e9)),
+            finished_at=None if one.ended_unix is None else at(int(one.ended_unix * 1e9)),
+            exit_code=one.exit_code,
+            success=None if one.exit_code is None else not one.error,
+            error=one.error,
+            duration=None if one.duration_s is None else format_duration(round(one.duration_s, 3)),
+            duration_ms=None if one.duration_s is None else int(one.duration_s * 1000),
+            trigger_type=one.trigger,
+        )
+        for one in executions
+    )
+
+
 def _rfc3339(unix: float | None) -> str | None:
     return None if unix is None else Timestamps().nanoseconds(int(unix * 1e9))
 
@@ -146,12 +170,14 @@ def _instance_entry(status: InstanceStatus, figure: Figure) -> InstanceEntry:
 
 
 def _health_entry(health: Health) -> HealthEntry:
-    last = health.last
+    last, notice = health.last, health.notice
     entry = HealthEntry(
         status=health.state,
         ready=health.ready,
         consecutive_failures=health.failures,
         overdue=True if health.late else UNSET,
+        notified=UNSET if notice is None else notice.word,
+        status_text=(notice and notice.status) or UNSET,
     )
     if last is None:
         return entry

@@ -14,6 +14,7 @@ from cbox_init.cli.actions import restart, scale, start, stop
 from cbox_init.cli.complain import PROGRAM, complain
 from cbox_init.cli.connection import Target, target_options
 from cbox_init.cli.daemon import check_config, serve
+from cbox_init.cli.history import history
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import list_, status
 from cbox_init.cli.reload import reload_config
@@ -65,7 +66,7 @@ def commands(target: Target) -> None:
 
 _STEERING = (start, stop, restart, scale, trigger, pause, resume)
 
-for _command in (serve, check_config, list_, status, *_STEERING, logs, reload_config, version):
+for _command in (serve, check_config, list_, status, *_STEERING, history, logs, reload_config, version):
     commands.add_command(_command)
 
 

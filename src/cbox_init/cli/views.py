@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from cbox_init.cli.table import Cell, table_lines
-from cbox_init.cli.words import percent, size, uptime
+from cbox_init.cli.words import percent, size, took, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, ProcessEntry, RolloutEntry
+    from cbox_init.client import (
+        HealthEntry,
+        InstanceEntry,
+        LogEntry,
+        OneshotEntry,
+        ProcessEntry,
+        RolloutEntry,
+        RunEntry,
+    )
 
 LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
+
+HISTORY_HEADER = ("STARTED", "INSTANCE", "TRIGGER", "TOOK", "EXIT", "RESULT")
 
 _STATE_STYLES = {
     "running": "green",
@@ -89,6 +99,25 @@ def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
     return lines
 
 
+def execution_row(entry: OneshotEntry) -> list[Cell]:
+    """One execution of a oneshot as a row under HISTORY_HEADER."""
+    start = [Cell(_to_milliseconds(entry.started_at)), Cell(entry.instance_id), Cell(entry.trigger_type)]
+    if entry.finished_at is None:
+        return [*start, Cell("-"), Cell("-"), Cell("running", "yellow")]
+    return [*start, *_end(entry.started_at, entry.finished_at, entry.exit_code, entry.error)]
+
+
+def run_row(entry: RunEntry) -> list[Cell]:
+    """One run of a schedule as a row under HISTORY_HEADER."""
+    start = [Cell(_to_milliseconds(entry.start_time)), Cell(entry.id), Cell(entry.triggered)]
+    return [*start, *_end(entry.start_time, entry.end_time, entry.exit_code, entry.error)]
+
+
+def _end(started: str, ended: str, exit_code: int | None, error: str) -> list[Cell]:
+    result = Cell(error, "red") if error else Cell("success", "green")
+    return [Cell(took(started, ended)), Cell("-" if exit_code is None else str(exit_code)), result]
+
+
 def log_line(entry: LogEntry) -> list[Cell]:
     """One line of a log: when, which instance, how grave, what."""
     return [
@@ -126,6 +155,8 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
     notes = [instance.reason] if instance.reason else []
     if not notes and not isinstance(instance.health, UnsetType):
         notes.append(_health(instance.health))
+    if not isinstance(instance.health, UnsetType) and instance.health.status_text:
+        notes.append(f'says "{instance.health.status_text}"')
     if not isinstance(instance.restart_reasons, UnsetType):
         for reason, words in _RESTARTED_FOR.items():
             times = instance.restart_reasons.get(reason, 0)

@@ -26,6 +26,19 @@ def uptime(seconds: float | None) -> str:
     return f"{whole}s"
 
 
+def took(started: str, ended: str) -> str:
+    """The time between two RFC 3339 times: 0.012s, 3.4s, then as ``uptime``; ``-`` when one is none."""
+    from datetime import datetime
+
+    try:
+        seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    except (ValueError, TypeError):
+        return "-"
+    if seconds >= 60:
+        return uptime(seconds)
+    return f"{max(0.0, seconds):.{1 if seconds >= 1 else 3}f}s"
+
+
 def size(count: int | None) -> str:
     """Bytes with a binary unit, such as 12.3 MiB; ``-`` for None."""
     if count is None:

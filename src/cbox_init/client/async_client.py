@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         EditReply,
         Health,
         LogList,
+        OneshotHistory,
         ProcessDetail,
         ProcessEntry,
         ReloadReply,
@@ -155,6 +156,10 @@ class AsyncClient:
     async def schedule_history(self, name: str, *, limit: int = 100) -> ScheduleHistory:
         """The last ``limit`` (1 to 10000) runs of a scheduled process that are over, newest first."""
         return await self._send(calls.schedule_history(name, limit))
+
+    async def oneshot_history(self, name: str | None = None, *, limit: int = 100) -> OneshotHistory:
+        """The last ``limit`` (1 to 10000) executions of oneshots, newest first; of one process, or of all."""
+        return await self._send(calls.oneshot_history(name, limit))
 
     async def pause(self, name: str) -> ScheduleReply:
         """Have no run of a scheduled process begin until it is resumed."""

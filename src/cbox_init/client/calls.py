@@ -14,6 +14,7 @@ from cbox_init.api.schemas import (
     Health,
     LogList,
     NewProcess,
+    OneshotHistory,
     ProcessDetail,
     ProcessList,
     ReloadReply,
@@ -88,6 +89,11 @@ def schedule(name: str) -> Call[ScheduleDetail]:
 
 def schedule_history(name: str, limit: int) -> Call[ScheduleHistory]:
     return Call("GET", f"{_path(name)}/schedule/history{_query(limit=str(limit))}", ScheduleHistory)
+
+
+def oneshot_history(name: str | None, limit: int) -> Call[OneshotHistory]:
+    query = _query(limit=str(limit), process=name)
+    return Call("GET", f"{_BASE}/oneshot/history{query}", OneshotHistory)
 
 
 def act_on_schedule(name: str, action: ScheduleAction) -> Call[ScheduleReply]:

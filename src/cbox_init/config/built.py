@@ -25,7 +25,6 @@ _GLOBAL: Final = (
     "audit_enabled",
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
-    *("oneshot_history_max_entries", "oneshot_history_max_age"),
 )
 _PROCESS: Final = (
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),

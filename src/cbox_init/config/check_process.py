@@ -48,6 +48,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
         if text == "":
             report.error((*path, key), "is an empty text", "name one, or remove the key")
     _check_type(process, path, report)
+    _check_notify(process, path, report)
     _check_scale(name, process, config, report)
     _check_rollout(process, (*path, "rollout"), report)
     _check_shutdown(process, config, path, report)
@@ -117,6 +118,20 @@ def _check_type(process: ProcessConfig, path: Path, report: Report) -> None:
         )
     if process.scale > 1:
         report.error((*path, "scale"), "a oneshot has one instance", "set scale to 1, or use type: longrun")
+
+
+def _check_notify(process: ProcessConfig, path: Path, report: Report) -> None:
+    if process.type is not ProcessType.NOTIFY:
+        if process.watchdog:
+            report.warning(
+                (*path, "watchdog"),
+                "has no effect: only a process of type notify gives signs of life",
+                "set type: notify, or remove it",
+            )
+    elif process.schedule:
+        report.warning(
+            (*path, "type"), "runs of a schedule are not asked whether they are ready", "use type: oneshot"
+        )
 
 
 def _check_scale(name: str, process: ProcessConfig, config: Config, report: Report) -> None:

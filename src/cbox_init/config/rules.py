@@ -82,7 +82,8 @@ class HealthRules(Struct, frozen=True, kw_only=True):
     """When an instance is checked, and what the results mean.
 
     ``start_timeout_s`` is how long after its first check it may take to get healthy, 0 for ever; with
-    ``strict`` an instance whose liveness counts is ended then.
+    ``strict`` an instance whose liveness counts is ended then. ``announced``: it says itself when it is
+    ready; it may then be that it is not ``checked``.
     """
 
     liveness: bool
@@ -94,6 +95,8 @@ class HealthRules(Struct, frozen=True, kw_only=True):
     success_threshold: int
     start_timeout_s: float
     strict: bool
+    checked: bool = True
+    announced: bool = False
 
 
 def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules:
@@ -145,10 +148,11 @@ def longest_s(hook: HookConfig) -> float:
 
 
 def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules | None:
-    """The health rules of ``process``, None when it has no check."""
+    """The health rules of ``process``, None when it has no check and does not say itself how it is."""
     check = process.health_check
+    announced = process.type is ProcessType.NOTIFY
     if check is None:
-        return None
+        return _announced_only(global_) if announced else None
     return HealthRules(
         liveness=check.mode is not HealthCheckMode.READINESS,
         readiness=check.mode is not HealthCheckMode.LIVENESS,
@@ -159,6 +163,24 @@ def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules |
         success_threshold=check.success_threshold,
         start_timeout_s=global_.process_start_timeout,
         strict=global_.health_check_strict,
+        announced=announced,
+    )
+
+
+def _announced_only(global_: GlobalConfig) -> HealthRules:
+    """Those of an instance that nobody checks, since it says itself how it is."""
+    return HealthRules(
+        liveness=True,
+        readiness=True,
+        initial_delay_s=0.0,
+        period_s=0.0,
+        timeout_s=0.0,
+        failure_threshold=1,
+        success_threshold=1,
+        start_timeout_s=global_.process_start_timeout,
+        strict=global_.health_check_strict,
+        checked=False,
+        announced=True,
     )
 
 
@@ -193,6 +215,8 @@ def rollout_rules(global_: GlobalConfig, process: ProcessConfig) -> RolloutRules
 def gets_ready(process: ProcessConfig) -> bool:
     """Whether something tells when an instance is ready, so that running alone does not make it so."""
     check = process.health_check
+    if process.type is ProcessType.NOTIFY:
+        return True
     return check is not None and check.mode is not HealthCheckMode.LIVENESS
 
 

@@ -7,6 +7,9 @@
 The mode says what follows. For readiness only a healthy instance is ready, and nothing ever ends one. For
 liveness an unhealthy one is ended, and the restart policy decides as after a crash; ready it is from its
 start. ``both`` is both.
+
+An instance of ``type: notify`` says itself when it is ready (`cbox_init.core.notice`). With a check beside
+that both must say so; without one its checks count as passed.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules
+    from cbox_init.core.notice import Message, Notice
 
 #: The first checks of instances that start together are spread over this part of the period, and no longer
 #: than so many seconds: somebody may be waiting for them.
@@ -29,7 +33,7 @@ _FIRST_SPREAD_S = 1.0
 
 
 class HealthState(StrEnum):
-    """What the checks of one run have shown so far."""
+    """What one run has shown so far."""
 
     STARTING = "starting"
     HEALTHY = "healthy"
@@ -45,15 +49,17 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """The checks of one run of an instance. Counts are of results in a row.
+    """The checks of one run of an instance, and what it says itself. Counts are of results in a row.
 
     ``healthy_by`` is the monotonic time by which it should have been healthy, None for no limit; ``late``
-    says that it was not.
+    says that it was not. ``checks`` is what the checks alone have shown, ``notice`` is there when it says
+    itself how it is.
     """
 
     rules: HealthRules
     healthy_by: float | None
-    state: HealthState = HealthState.STARTING
+    checks: HealthState = HealthState.STARTING
+    notice: Notice | None = None
     was_healthy: bool = False
     late: bool = False
     successes: int = 0
@@ -61,9 +67,22 @@ class Health(Struct, frozen=True, kw_only=True):
     last: CheckResult | None = None
 
     @property
+    def state(self) -> HealthState:
+        """The worst of what its checks show and of what it says."""
+        notice = self.notice
+        if notice is not None and self.checks is not HealthState.UNHEALTHY:
+            if notice.failure:
+                return HealthState.UNHEALTHY
+            if notice.starting:
+                return HealthState.STARTING
+        return self.checks
+
+    @property
     def ready(self) -> bool:
-        """Whether the instance may get work, as far as its checks tell."""
-        return self.state is HealthState.HEALTHY or not self.rules.readiness
+        """Whether the instance may get work, as far as its checks and its own words tell."""
+        if self.notice is not None and not self.notice.ready:
+            return False
+        return self.checks is HealthState.HEALTHY or not self.rules.readiness
 
     @property
     def settling(self) -> bool:
@@ -72,36 +91,62 @@ class Health(Struct, frozen=True, kw_only=True):
 
     @property
     def fatal(self) -> bool:
-        """Whether the instance is to be ended. Never in mode readiness."""
-        if not self.rules.liveness:
-            return False
-        return self.state is HealthState.UNHEALTHY or (self.late and self.rules.strict)
+        """Whether the instance is to be ended. A check in mode readiness never ends one."""
+        too_late = self.late and self.rules.strict
+        if self.notice is not None and (self.notice.failure or (too_late and self.notice.starting)):
+            return True
+        return self.rules.liveness and (self.checks is HealthState.UNHEALTHY or too_late)
+
+    @property
+    def failure(self) -> str | None:
+        """Why its watchdog has run out, else why its last check failed."""
+        if self.notice is not None and self.notice.failure:
+            return self.notice.failure
+        return self.last.reason if self.last else None
 
     @property
     def reason(self) -> str | None:
         """Why it is not healthy; None while it is, or may still get so."""
         failed = self.last.reason if self.last else None
         why = f": {failed}" if failed else ""
-        if self.state is HealthState.UNHEALTHY:
+        if self.checks is HealthState.UNHEALTHY:
             return f"unhealthy after {_failures(self.failures)}{why}" if self.failures else "unhealthy"
+        if self.notice is not None and self.notice.failure:
+            return f"unhealthy: {self.notice.failure}"
+        if self.notice is not None and self.notice.starting:
+            return _unannounced(self.rules, self.notice) if self.late else None
         if self.late:
             return f"not healthy {start_limit_s(self.rules):g} s after its first check{why}"
-        return None
+        return self.notice.reason if self.notice else None
 
 
 def begin(rules: HealthRules, *, now: float) -> Health:
     """The health of an instance that starts now."""
-    if not rules.start_timeout_s:
-        return Health(rules=rules, healthy_by=None)
-    return Health(rules=rules, healthy_by=now + rules.initial_delay_s + start_limit_s(rules))
+    notice = None
+    if rules.announced:
+        from cbox_init.core.notice import Notice
+
+        notice = Notice()
+    limit_s = rules.initial_delay_s + start_limit_s(rules)
+    return Health(
+        rules=rules,
+        healthy_by=now + limit_s if rules.start_timeout_s else None,
+        checks=HealthState.STARTING if rules.checked else HealthState.HEALTHY,
+        notice=notice,
+    )
 
 
 def begin_anew(before: Health | None, rules: HealthRules, *, now: float) -> Health:
-    """The health of an instance that runs already and gets another check: well, if it counted as well."""
+    """The health of an instance that runs already and gets another check: well, if it counted as well.
+
+    What it has said of itself stays said.
+    """
     health = begin(rules, now=now)
-    if before is None or before.state is HealthState.HEALTHY:
-        return replace(health, state=HealthState.HEALTHY, was_healthy=True)
-    return health
+    if before is not None:
+        health = replace(health, notice=before.notice)
+    if before is None or before.checks is HealthState.HEALTHY:
+        health = replace(health, checks=HealthState.HEALTHY)
+    return _weighed(health)
 
 
 def start_limit_s(rules: HealthRules) -> float:
@@ -119,23 +164,28 @@ def after(health: Health, result: CheckResult) -> Health:
     if result.reason is None:
         successes = health.successes + 1
         healthy = successes >= rules.success_threshold
-        return replace(
-            health,
-            state=HealthState.HEALTHY if healthy else health.state,
-            was_healthy=health.was_healthy or healthy,
-            late=health.late and not healthy,
-            successes=successes,
-            failures=0,
-            last=result,
-        )
+        checks = HealthState.HEALTHY if healthy else health.checks
+        return _weighed(replace(health, checks=checks, successes=successes, failures=0, last=result))
     failures = health.failures + 1
     return replace(
         health,
-        state=HealthState.UNHEALTHY if failures >= rules.failure_threshold else health.state,
+        checks=HealthState.UNHEALTHY if failures >= rules.failure_threshold else health.checks,
         successes=0,
         failures=failures,
         last=result,
     )
+
+
+def heard(health: Health, message: Message, *, now: float) -> Health:
+    """The health after another message of an instance that says itself how it is."""
+    from cbox_init.core import notice
+
+    assert health.notice is not None
+    healthy_by = health.healthy_by
+    if message.extend_s is not None and healthy_by is not None:
+        healthy_by = max(healthy_by, now + message.extend_s)
+    after_it = notice.after(health.notice, message)
+    return _weighed(replace(health, notice=after_it, healthy_by=healthy_by))
 
 
 def overdue(health: Health) -> Health:
@@ -145,7 +195,7 @@ def overdue(health: Health) -> Health:
 
 def shows_change(before: Health, now: Health) -> bool:
     """Whether more has changed than the counts and the last result: somebody may have to act."""
-    return before.state is not now.state or before.late is not now.late
+    return (before.state, before.late, before.ready) != (now.state, now.late, now.ready)
 
 
 def spread(instance_id: str) -> float:
@@ -169,6 +219,18 @@ def next_check_at(rules: HealthRules, place: float, *, up_at: float, began_at: f
     origin = up_at + rules.initial_delay_s + place * period
     earliest = max(began_at + period / 2, now)
     return max(earliest, origin + math.ceil((earliest - origin) / period) * period)
+
+
+def _weighed(health: Health) -> Health:
+    """With the note that it has been healthy, when it is."""
+    if health.state is not HealthState.HEALTHY or (health.was_healthy and not health.late):
+        return health
+    return replace(health, was_healthy=True, late=False)
+
+
+def _unannounced(rules: HealthRules, notice: Notice) -> str:
+    said = f'; its status is "{notice.status}"' if notice.status else ""
+    return f"no READY=1 in time (global.process_start_timeout: {rules.start_timeout_s:g} s){said}"
 
 
 def _first_spread_s(rules: HealthRules) -> float:

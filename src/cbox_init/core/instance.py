@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.rules import HealthRules, RestartRules, StopRules
     from cbox_init.core.health import CheckResult, Health
+    from cbox_init.core.notice import Message
 
 #: Seconds between two kills of an instance that a kill has not ended: what it forked meanwhile gets the next.
 KILL_AGAIN_S = 1.0
@@ -103,7 +104,7 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether it may get work: it runs, and its readiness check, if it has one, says so."""
+        """Whether it may get work: it runs, and its check and itself, where they are asked, say so."""
         return self.phase is Phase.RUNNING and (self.health is None or self.health.ready)
 
     @property
@@ -252,6 +253,12 @@ def checked(instance: Instance, result: CheckResult, *, now: float) -> Instance:
     """A check has ended."""
     assert instance.health is not None
     return _judged(replace(instance, health=checks.after(instance.health, result)), now=now)
+
+
+def heard(instance: Instance, message: Message, *, now: float) -> Instance:
+    """It has said something of itself."""
+    assert instance.health is not None
+    return _judged(replace(instance, health=checks.heard(instance.health, message, now=now)), now=now)
 
 
 def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> Instance:

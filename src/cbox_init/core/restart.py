@@ -27,6 +27,16 @@ class Cause(StrEnum):
     MEMORY_LIMIT = "memory_limit"
 
 
+class Trigger(StrEnum):
+    """What an execution of a oneshot was begun by."""
+
+    STARTUP = "startup"  # the start of the daemon
+    RELOAD = "reload"  # another configuration, from the file or over the API
+    MANUAL = "manual"  # a command
+    RESTART = "restart"  # its restart policy
+    SCHEDULE = "schedule"
+
+
 class Ending(Struct, frozen=True):
     """How an instance ended: its exit code as a shell reports it, and the same in words.
 

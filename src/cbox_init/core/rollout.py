@@ -335,7 +335,8 @@ def _ready_by(instance: Instance, rules: RolloutRules) -> float:
     health = instance.health
     if health is None:
         return instance.renewed_at + rules.start_timeout_s
-    return instance.renewed_at + health.rules.initial_delay_s + start_limit_s(health.rules)
+    usual = instance.renewed_at + health.rules.initial_delay_s + start_limit_s(health.rules)
+    return max(usual, health.healthy_by or 0.0)  # it may have asked for more time (sd_notify)
 
 
 def _why(instance: Instance, rules: RolloutRules) -> str:

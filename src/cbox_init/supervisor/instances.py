@@ -20,7 +20,7 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Lineage, Phase
-from cbox_init.core.restart import Cause, Ending
+from cbox_init.core.restart import Cause, Ending, Trigger
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.last_output import last_lines
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
     from cbox_init.config.rules import StopRules
     from cbox_init.config.settings import Settings
     from cbox_init.core.health import CheckResult, Health
+    from cbox_init.core.notice import Message
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.limits import ProcessLimits
     from cbox_init.supervisor.memory_watch import MemoryWatch
+    from cbox_init.supervisor.notify_channel import NotifyChannel
+    from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.stop_hooks import StopHooks
     from cbox_init.system.reaper import ExitStatus
@@ -57,9 +60,11 @@ class Instances:
     """Carries out the actions of ``decide`` and takes in what happens, one value of Instance after another.
 
     ``on_exit`` is called when a main process has ended, a hook is over, or memory is above its limit; the
-    owner then calls ``clear``, and decides.
+    owner then calls ``clear``, and decides. ``on_message`` gets the index and pid of an instance that says
+    something of itself (``type: notify``).
     ``killed`` holds the ids of those that had to be killed. ``launch`` is how they are started when not as
-    instances of a process are (runs of a schedule).
+    instances of a process are (runs of a schedule). What oneshots do is noted in ``oneshots``, with the
+    ``trigger`` that the owner has set.
     """
 
     def __init__(
@@ -70,13 +75,16 @@ class Instances:
         runtime: Runtime,
         log: ProcessLog,
         on_exit: Callable[[], None],
+        on_message: Callable[[int, int, Message], None] | None = None,
         launch: Launch | None = None,
+        oneshots: Callable[[], OneshotHistory] | None = None,
     ) -> None:
         self._name = name
         self._settings = settings
         self._runtime = runtime
         self._log = log
         self._on_exit = on_exit
+        self._on_message = on_message
         self._launch = launch or Launch(name, settings.process, runtime.environ)
         self._limits = self._limits_of(settings.process)
         self._observed: dict[int, Instance] = {}
@@ -89,6 +97,9 @@ class Instances:
         self._cut_short = False
         self._memory: MemoryWatch | None = None
         self._watch_memory()
+        self._oneshots = oneshots
+        self._noted: set[int] = set()
+        self.trigger = Trigger.STARTUP
         self.killed: set[str] = set()
 
     @property
@@ -221,6 +232,7 @@ class Instances:
 
     def _spawn(self, index: int, lineage: Lineage, *, surge: bool) -> None:
         before = self._observed.get(index) or Instance(index=index, surge=surge)
+        self._note_begin(before, lineage)
         outputs = self._settings.process.logging
         try:
             live = spawn(
@@ -231,6 +243,7 @@ class Instances:
                 stdout=outputs.stdout,
                 stderr=outputs.stderr,
                 limits=self._limits,
+                channel=self._channel(index),
             )
         except SpawnError as error:
             self._spawn_failed(before, error, lineage)
@@ -258,6 +271,19 @@ class Instances:
         if self._memory is not None:
             self._memory.begun()
 
+    def _channel(self, index: int) -> NotifyChannel | None:
+        """Where an instance tells how it is, when it does. Raises SpawnError."""
+        if self._on_message is None or self._settings.process.type is not ProcessType.NOTIFY:
+            return None
+        from cbox_init.supervisor.notify_channel import NotifyChannel
+
+        return NotifyChannel(
+            self._launch.instance_id(index),
+            runtime=self._runtime,
+            watchdog_s=self._settings.process.watchdog,
+            on_message=partial(self._on_message, index),
+        )
+
     def _spawn_failed(self, before: Instance, error: SpawnError, lineage: Lineage) -> None:
         after = transitions.spawn_failed(
             before,
@@ -268,6 +294,7 @@ class Instances:
             oneshot=self._oneshot,
         )
         self._observed[before.index] = after
+        self._note_end(after, stopped=False)
         self._runtime.log.error(
             "Process instance could not be started",
             process=self._name,
@@ -338,11 +365,35 @@ class Instances:
         before = self._observed.get(index)
         if before is None or before.phase is not Phase.RUNNING or before.pid != pid or not before.health:
             return False
-        after = self._observed[index] = transitions.checked(before, result, now=self._runtime.now())
-        assert after.health
-        if before.health.state is not after.health.state:
-            self._tell_health(index, after.health)
-        return shows_change(before.health, after.health)
+        return self._weigh(before.health, transitions.checked(before, result, now=self._runtime.now()))
+
+    def heard(self, index: int, pid: int, message: Message) -> bool:
+        """The run with this pid says something of itself: whether that changes more than its figures."""
+        before = self._observed.get(index)
+        if before is None or before.pid != pid or not before.health:
+            return False
+        after = transitions.heard(before, message, now=self._runtime.now())
+        if before.phase is Phase.RUNNING:
+            return self._weigh(before.health, after)
+        self._observed[index] = after  # it is stopping: its status is of interest, whether it is ready is not
+        return False
+
+    def _weigh(self, before: Health, instance: Instance) -> bool:
+        """Take in an instance with another health; whether somebody may have to act."""
+        assert instance.health
+        index, after = instance.index, instance.health
+        self._observed[index] = instance
+        if before.state is not after.state:
+            self._tell_health(index, after)
+        elif before.ready is not after.ready:
+            self._runtime.log.info(
+                "Process instance is ready again" if after.ready else "Process instance is not ready",
+                process=self._name,
+                instance_id=self._lives[index].id,
+                pid=instance.pid,
+                error=after.reason,
+            )
+        return shows_change(before, after)
 
     def _note_late(self, index: int) -> None:
         after = self._observed[index] = transitions.found_late(self._observed[index])
@@ -368,8 +419,8 @@ class Instances:
                 process=self._name,
                 instance_id=live.id,
                 pid=live.pid,
-                failures=health.failures,
-                error=health.last.reason if health.last else None,
+                failures=health.failures or None,
+                error=health.failure,
             )
 
     def _kill(self, index: int) -> None:
@@ -396,10 +447,11 @@ class Instances:
             limit = f"processes.{self._name}.limits.memory"
             reason = f"{ending.reason}: the kernel killed it for its memory, above {limit}"
             ending = Ending(ending.exit_code, reason, Cause.MEMORY_LIMIT)
-        self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
+        after = self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
         log = self._runtime.log
         told = before.phase is Phase.STOPPING and (before.asked or before.condemned_for is not None)
+        self._note_end(after, stopped=told and before.asked)
         if told or ending.success:
             log.info(
                 "Process instance stopped" if told else "Process instance exited",
@@ -444,6 +496,27 @@ class Instances:
         )
         self._observed[live.index] = after
         self._tell_what_follows(after)
+
+    def _note_begin(self, before: Instance, lineage: Lineage) -> None:
+        """An execution of a oneshot begins: by its policy when it waited for that, else by a command."""
+        if self._oneshot and self._oneshots is not None:
+            by_policy = before.phase is Phase.WAITING and not before.behind(lineage)
+            trigger = Trigger.RESTART if by_policy else self.trigger
+            self._oneshots().begun(self._name, self._launch.instance_id(before.index), trigger)
+            self._noted.add(before.index)
+
+    def _note_end(self, instance: Instance, *, stopped: bool) -> None:
+        """It is over, whatever its process has been configured to be since it began."""
+        ending = instance.ending
+        if instance.index in self._noted and self._oneshots is not None and ending is not None:
+            self._noted.discard(instance.index)
+            error = f"stopped: {ending.reason}" if stopped else ending.reason
+            self._oneshots().ended(
+                self._launch.instance_id(instance.index),
+                duration_s=instance.ended_at - instance.up_at,
+                exit_code=ending.exit_code,
+                error=None if ending.success and not stopped else error,
+            )
 
     def _hooks_over(self, instance: Instance, live: Live) -> bool:
         """Whether no hook is left to wait for; begins the post-stop hook of an instance that has stopped."""

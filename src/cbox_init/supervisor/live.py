@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.launch import Launch
     from cbox_init.supervisor.limits import Hold, ProcessLimits
+    from cbox_init.supervisor.notify_channel import NotifyChannel
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.identity import Identity
     from cbox_init.system.spawn import SpawnRequest
@@ -32,7 +33,7 @@ class Live:
     SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
     """
 
-    __slots__ = ("_hold", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+    __slots__ = ("_channel", "_hold", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
 
     def __init__(
         self,
@@ -43,9 +44,11 @@ class Live:
         pid: int,
         capture: Capture,
         hold: Hold | None = None,
+        channel: NotifyChannel | None = None,
     ) -> None:
         self._runtime = runtime
         self._hold = hold
+        self._channel = channel
         self._main_ended = False
         self._told: set[Stray] = set()
         self.index = index
@@ -56,6 +59,8 @@ class Live:
     def main_ended(self) -> None:
         """The main process has been reaped: from now on its number may become another's."""
         self._main_ended = True
+        if self._channel is not None:
+            self._channel.close()
         self._runtime.main_ended(self.id, self.pid)
 
     @property
@@ -125,24 +130,34 @@ def spawn(
     stdout: bool,
     stderr: bool,
     limits: ProcessLimits | None = None,
+    channel: NotifyChannel | None = None,
 ) -> Live:
-    """Start the main process of an instance, with its output captured. Raises SpawnError."""
+    """Start the main process of an instance, with its output captured. Raises SpawnError.
+
+    It finds ``channel``, which is its own from now on, in its environment.
+    """
     name = launch.instance_id(index)
     hold = limits.hold(name) if limits is not None else None
 
     def request(out: int, err: int) -> SpawnRequest:
-        plain = launch.request(index, stdout_fd=out, stderr_fd=err)
-        return plain if hold is None else replace(plain, limits=hold.limits)
+        asked = launch.request(index, stdout_fd=out, stderr_fd=err)
+        if hold is not None:
+            asked = replace(asked, limits=hold.limits)
+        return asked if channel is None else replace(asked, env={**asked.env, **channel.variables})
 
     try:
         pid, capture = spawn_captured(
             runtime, log, name, request, identity=launch.identity(), stdout=stdout, stderr=stderr
         )
-    except SpawnError:
+    except BaseException:
         if hold is not None:
             hold.release()
+        if channel is not None:
+            channel.close()
         raise
-    return Live(runtime, name=name, index=index, pid=pid, capture=capture, hold=hold)
+    if channel is not None:
+        channel.follow(pid)
+    return Live(runtime, name=name, index=index, pid=pid, capture=capture, hold=hold, channel=channel)
 
 
 def spawn_captured(

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cbox_init.config.model import ProcessConfig, ProcessType
 from cbox_init.core import gate as gates
 from cbox_init.core.decide import Desired, Wait, decide
+from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instances import Instances
@@ -22,14 +23,20 @@ if TYPE_CHECKING:
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
+    from cbox_init.core.notice import Message
     from cbox_init.core.rollout import Back, Rollout
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
+    from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
 
 
 class Surroundings(Protocol):
     """What a process asks of the others, through the supervisor."""
+
+    @property
+    def oneshots(self) -> OneshotHistory:
+        """What oneshots have done."""
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of the process ``name`` that are not ready."""
@@ -73,6 +80,8 @@ class ManagedProcess(InstancesOwner):
             runtime=runtime,
             log=log,
             on_exit=self._exit_seen,
+            on_message=self._heard,
+            oneshots=lambda: surroundings.oneshots,
         )
         self._health = self._monitor(settings)
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []
@@ -81,8 +90,9 @@ class ManagedProcess(InstancesOwner):
 
     # -- commands: at once, only the desired state -----------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """It should run; instances that ended or wait for a restart are started now."""
+        self._instances.trigger = trigger
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._want(run=True, starts=self.desired.starts + 1)
@@ -91,8 +101,9 @@ class ManagedProcess(InstancesOwner):
         """It should not run."""
         self._want(run=False)
 
-    def restart(self) -> None:
+    def restart(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """Every instance is replaced, one after another; a stopped process is started."""
+        self._instances.trigger = trigger
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._rolling.shown = None
@@ -100,6 +111,7 @@ class ManagedProcess(InstancesOwner):
 
     def scale(self, count: int) -> None:
         """It should have ``count`` instances when it runs."""
+        self._instances.trigger = Trigger.MANUAL
         self._want(scale=count)
 
     def adopt(self, settings: Settings) -> None:
@@ -118,6 +130,7 @@ class ManagedProcess(InstancesOwner):
         self._rolling.adopted(settings, replaces=replaced)
         self._take(settings, desired, replaced=replaced)
         if renewed:
+            self._instances.trigger = Trigger.RELOAD
             self._gate = self._new_gate()
         else:
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
@@ -335,7 +348,14 @@ class ManagedProcess(InstancesOwner):
         self._wake()
 
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
-        if self._instances.checked(index, pid, result):
+        self._weighed(self._instances.checked(index, pid, result))
+
+    def _heard(self, index: int, pid: int, message: Message) -> None:
+        self._weighed(self._instances.heard(index, pid, message))
+
+    def _weighed(self, changed: bool) -> None:
+        """An instance has another health: by more than its figures, or not."""
+        if changed:
             self._changed()
             self._wake()
         else:
@@ -348,7 +368,7 @@ class ManagedProcess(InstancesOwner):
 
     def _monitor(self, settings: Settings) -> HealthMonitor | None:
         rules = settings.health_rules
-        if rules is None:
+        if rules is None or not rules.checked:
             return None
         from cbox_init.supervisor.health.monitor import HealthMonitor
 

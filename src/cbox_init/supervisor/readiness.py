@@ -146,7 +146,7 @@ def _counted(
 def counts(process: ProcessConfig) -> bool:
     """Whether a process counts where none is named: a longrun that is to run from the start."""
     return (
-        process.type is ProcessType.LONGRUN
+        process.type is not ProcessType.ONESHOT
         and process.initial_state is InitialState.RUNNING
         and process.scale > 0
         and not process.schedule

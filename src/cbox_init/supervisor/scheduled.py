@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cbox_init.config.model import InitialState, RestartPolicyName
+from cbox_init.config.model import InitialState, ProcessType, RestartPolicyName
 from cbox_init.core.decide import Desired, Forget, Spawn, Stop, Wait
 from cbox_init.core.instance import Lineage
+from cbox_init.core.restart import Trigger
 from cbox_init.core.schedule import Run, Tally, attend, counted, next_due, refusal, ring
 from cbox_init.core.states import State
 from cbox_init.cron import find_zone, parse
@@ -36,11 +37,16 @@ if TYPE_CHECKING:
     from cbox_init.config.settings import Settings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.heartbeat import Heartbeat
+    from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.timetable import Timetable
 
     class Surroundings(Protocol):
         """What a scheduled process asks of the others, through the supervisor."""
+
+        @property
+        def oneshots(self) -> OneshotHistory:
+            """What oneshots have done."""
 
         def not_ready(self, name: str) -> tuple[str, ...]:
             """The dependencies of the process ``name`` that are not ready."""
@@ -53,12 +59,13 @@ _LINEAGE = Lineage(0, 0)
 
 
 class _Begun(Struct):
-    """A run that was begun: by whom, and why it was told to end, if it was."""
+    """A run that was begun: by whom, why it was told to end, and whether the oneshots' history has it."""
 
     manual: bool
     started_unix: float
     started_at: float
     ended_for: str | None = None
+    noted: bool = False
 
 
 class ScheduledProcess(InstancesOwner):
@@ -348,6 +355,10 @@ class ScheduledProcess(InstancesOwner):
         begun = self._begun[number]
         begun.started_unix, begun.started_at = runtime.unix(), runtime.now()
         self._last_run = begun.started_unix
+        if self.config.type is ProcessType.ONESHOT:
+            trigger = Trigger.MANUAL if begun.manual else Trigger.SCHEDULE
+            self._surroundings.oneshots.begun(self.name, run_id(self.name, number), trigger)
+            begun.noted = True
         if self._heartbeat:
             self._heartbeat.started()
         self._instances.do(Spawn(number), _LINEAGE)
@@ -381,6 +392,10 @@ class ScheduledProcess(InstancesOwner):
         )
         self._tally = counted(self._tally, run)
         self._history.append(run)
+        if begun.noted:
+            self._surroundings.oneshots.ended(
+                run_id(self.name, number), duration_s=run.duration_s, exit_code=run.exit_code, error=error
+            )
         if error is None:
             if self._silence.alerted:
                 self._runtime.log.info("Scheduled process succeeds again", process=self.name)

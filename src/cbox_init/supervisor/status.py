@@ -85,7 +85,7 @@ def describe(
     existing = observed.values()
     return ProcessStatus(
         name=name,
-        type=config.type,
+        type=config.type.shown,
         state=process_state(
             desired, existing, blocked=gate is not None, expired=gate is not None and gate.expired
         ),

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
+from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
 from cbox_init.logs.levels import Level
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.configuration import Configuration
     from cbox_init.supervisor.hooks import HookChain
+    from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
     from cbox_init.supervisor.readiness import Readiness
     from cbox_init.supervisor.retirement import Retirement
     from cbox_init.supervisor.runtime import Runtime
@@ -88,6 +90,7 @@ class Supervisor:
         self._source = source
         self._retirement: Retirement | None = None
         self._configuration: Configuration | None = None
+        self._oneshots: OneshotHistory | None = None
 
     def _manage(self, name: str, settings: Settings) -> Managed:
         process = settings.process
@@ -121,6 +124,30 @@ class Supervisor:
     def process_config(self, name: str) -> ProcessConfig:
         """The configuration of one process."""
         return self._process(name).config
+
+    @property
+    def oneshots(self) -> OneshotHistory:
+        """What oneshots have done."""
+        if self._oneshots is None:
+            from cbox_init.supervisor.oneshot_history import OneshotHistory
+
+            settings = self.config.global_
+            self._oneshots = OneshotHistory(
+                max_entries=settings.oneshot_history_max_entries,
+                max_age_s=settings.oneshot_history_max_age,
+                unix=self._runtime.unix,
+            )
+        return self._oneshots
+
+    def executions(self, limit: int, name: str | None = None) -> list[Execution]:
+        """The last executions of oneshots, newest first; of one process when it is named.
+
+        Raises UnknownProcess for a name of which there is neither a process nor an execution.
+        """
+        found = self.oneshots.latest(limit, name)
+        if name is not None and not found:
+            self._process(name)
+        return found
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -158,12 +185,16 @@ class Supervisor:
     def _start_processes(self) -> None:
         self._begun = True
         for process in self._processes.values():
-            self._start_as_configured(process)
+            self._start_as_configured(process, Trigger.STARTUP)
         if not self._all_started:  # nothing is to be started
             self._tell_when_all_started()
 
-    def _start_as_configured(self, process: Managed) -> None:
-        if process.config.initial_state is InitialState.RUNNING:
+    def _start_as_configured(self, process: Managed, trigger: Trigger) -> None:
+        if process.config.initial_state is not InitialState.RUNNING:
+            return
+        if isinstance(process, ManagedProcess):
+            process.start(trigger)
+        else:
             process.start()
 
     def start(self, name: str) -> None:
@@ -299,7 +330,7 @@ class Supervisor:
                 if self._shutdown:  # an instance that was given up means the end by now
                     break
                 if name not in before:
-                    self._start_as_configured(after[name])
+                    self._start_as_configured(after[name], Trigger.RELOAD)
                 elif name in others:
                     continue  # what is configured now follows when what was there has gone
                 elif name in retirement.leaving:
@@ -381,9 +412,9 @@ class Supervisor:
         if not starts_by_itself(settings.process):
             process.stop()
         elif other and isinstance(process, ManagedProcess):
-            process.restart()
+            process.restart(Trigger.RELOAD)
         else:
-            process.start()
+            self._start_as_configured(process, Trigger.RELOAD)
 
     def _forget(self, process: Managed) -> None:
         """Nothing is left of a process that was removed, or has become one of another kind."""
@@ -393,7 +424,7 @@ class Supervisor:
         settings = settings_of(self.config).get(name)
         if settings is not None:
             self._processes[name] = self._manage(name, settings)
-            self._start_as_configured(self._processes[name])
+            self._start_as_configured(self._processes[name], Trigger.RELOAD)
             self._recount()
             return
         self.logs.forget(name)

@@ -119,6 +119,26 @@ def resident_bytes(main_pid: int, children: Callable[[int], list[int]], strays: 
     return total
 
 
+def descends_from(pid: int, main_pid: int) -> bool:
+    """Whether a process is in the group that a living main process leads, or below it.
+
+    A zombie counts too, and one that has lost its parent only while it is in the group; `find_strays` has
+    the others.
+    """
+    if pid <= 0 or not procfs.is_ours():
+        return False
+    seen: set[int] = set()
+    while pid > 1 and pid not in seen:
+        figures = procfs.read_figures(pid)
+        if figures is None:
+            return False
+        if main_pid in (figures.pgid, figures.ppid):
+            return True
+        seen.add(pid)
+        pid = figures.ppid
+    return False
+
+
 def signal_strays(strays: Iterable[Stray], signum: int) -> int:
     """Send a signal to those processes that still live, never to another that got the number of one.
 

@@ -43,7 +43,7 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
         return rollout_rules(self.global_, self.processes[name])
 
     def health_rules(self, name: str) -> HealthRules | None:
-        """When the instances of ``name`` are checked, and what that means; None without a health check."""
+        """When the instances of ``name`` are healthy; None when nothing tells but that they run."""
         return health_rules(self.global_, self.processes[name])
 
     def scale_limit(self, name: str) -> int:

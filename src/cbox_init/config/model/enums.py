@@ -4,8 +4,16 @@ from enum import StrEnum
 
 
 class ProcessType(StrEnum):
+    """``notify`` is a longrun that says itself when it is ready (sd_notify(3))."""
+
     LONGRUN = "longrun"
     ONESHOT = "oneshot"
+    NOTIFY = "notify"
+
+    @property
+    def shown(self) -> "ProcessType":
+        """What the API calls it: its clients know no other types."""
+        return ProcessType.LONGRUN if self is ProcessType.NOTIFY else self
 
 
 class InitialState(StrEnum):

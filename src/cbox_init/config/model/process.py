@@ -126,6 +126,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     dependency_timeout: Seconds | None = None
     health_check: HealthCheckConfig | None = None
+    watchdog: Seconds = 0.0
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     shutdown: ShutdownConfig = field(default_factory=ShutdownConfig)
     stdout: bool = True

@@ -1,0 +1,37 @@
+"""What oneshots have done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.api.queries import LIMIT, PROCESS, limit_of
+from cbox_init.api.replies import json_response
+from cbox_init.api.resource import Operation, Reply, Resource, answering
+from cbox_init.api.schemas import OneshotHistory
+from cbox_init.api.views import oneshot_entries
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cbox_init.api.context import Context
+
+
+def resources(context: Context) -> tuple[Resource, ...]:
+    """``/oneshot/history``."""
+
+    async def history(request: Request) -> Response:
+        limit = limit_of(request.query_params)
+        name = request.query_params.get("process")
+        entries = oneshot_entries(context.supervisor.executions(limit, name))
+        return json_response(OneshotHistory(executions=entries, count=len(entries), limit=limit))
+
+    get = Operation(
+        answering(history),
+        name="getOneshotHistory",
+        summary="The last executions of oneshots, newest first",
+        replies={200: Reply("At most oneshot_history_max_entries are kept.", OneshotHistory)},
+        errors=(400, 404),
+        parameters=(LIMIT, PROCESS),
+    )
+    return (Resource("/api/v1/oneshot/history", {"GET": get}),)
