@@ -23,6 +23,7 @@ from cbox_init.core.instance import Instance, Lineage, Phase
 from cbox_init.core.restart import Cause, Ending, Trigger
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
+from cbox_init.supervisor.instance_news import InstanceNews
 from cbox_init.supervisor.last_output import last_lines
 from cbox_init.supervisor.launch import Launch
 from cbox_init.supervisor.live import Live, spawn
@@ -84,6 +85,7 @@ class Instances:
         self._runtime = runtime
         self._log = log
         self._on_exit = on_exit
+        self._news = InstanceNews(name, runtime.log)
         self._on_message = on_message
         self._launch = launch or Launch(name, settings.process, runtime.environ)
         self._limits = self._limits_of(settings.process)
@@ -260,13 +262,7 @@ class Instances:
             health=self._settings.health_rules,
         )
         self._observed[index] = after
-        self._runtime.log.info(
-            "Process instance started",
-            process=self._name,
-            instance_id=live.id,
-            pid=live.pid,
-            restart_count=after.restart_count or None,
-        )
+        self._news.started(live.id, after)
         self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
         if self._memory is not None:
             self._memory.begun()
@@ -295,13 +291,7 @@ class Instances:
         )
         self._observed[before.index] = after
         self._note_end(after, stopped=False)
-        self._runtime.log.error(
-            "Process instance could not be started",
-            process=self._name,
-            instance_id=self._launch.instance_id(before.index),
-            exit_code=error.exit_code,
-            error=str(error),
-        )
+        self._news.not_started(self._launch.instance_id(before.index), error)
         self._tell_what_follows(after)
 
     def _stop(self, index: int) -> None:
@@ -319,13 +309,7 @@ class Instances:
             self._observed[index], now=self._runtime.now(), lineage=lineage, rules=self._ways[index].rules
         )
         if after.condemned_for is Cause.MEMORY_LIMIT:
-            self._runtime.log.warn(
-                "Process instance uses too much memory and is stopped",
-                process=self._name,
-                instance_id=live.id,
-                pid=live.pid,
-                error=after.reason,
-            )
+            self._news.too_large(live.id, live.pid, after.reason)
         self._begin_stop(live)
 
     def _begin_stop(self, live: Live) -> None:
@@ -352,13 +336,7 @@ class Instances:
         main_only = rules.mode is ShutdownMode.MAIN
         tell = live.signal_main if main_only else live.signal_group
         if not tell(rules.signal):
-            self._runtime.log.error(
-                "Process instance cannot be told to stop",
-                process=self._name,
-                instance_id=live.id,
-                pid=live.pid,
-                error="no permission to signal it: it runs as another user; give the daemon CAP_KILL",
-            )
+            self._news.not_permitted(live.id, live.pid)
 
     def checked(self, index: int, pid: int, result: CheckResult) -> bool:
         """A health check of the run with this pid has ended: whether that changes more than its figures."""
@@ -383,57 +361,21 @@ class Instances:
         assert instance.health
         index, after = instance.index, instance.health
         self._observed[index] = instance
-        if before.state is not after.state:
-            self._tell_health(index, after)
-        elif before.ready is not after.ready:
-            self._runtime.log.info(
-                "Process instance is ready again" if after.ready else "Process instance is not ready",
-                process=self._name,
-                instance_id=self._lives[index].id,
-                pid=instance.pid,
-                error=after.reason,
-            )
+        self._news.health_changed(self._lives[index].id, instance.pid, before, after)
         return shows_change(before, after)
 
     def _note_late(self, index: int) -> None:
         after = self._observed[index] = transitions.found_late(self._observed[index])
         assert after.health
         if after.health.state is HealthState.STARTING:
-            self._runtime.log.warn(
-                "Process instance is not healthy in time",
-                process=self._name,
-                instance_id=self._lives[index].id,
-                pid=after.pid,
-                error=after.health.reason,
-            )
-
-    def _tell_health(self, index: int, health: Health) -> None:
-        live = self._lives[index]
-        if health.state is HealthState.HEALTHY:
-            self._runtime.log.info(
-                "Process marked as healthy", process=self._name, instance_id=live.id, pid=live.pid
-            )
-        else:
-            self._runtime.log.warn(
-                "Process marked as unhealthy",
-                process=self._name,
-                instance_id=live.id,
-                pid=live.pid,
-                failures=health.failures or None,
-                error=health.failure,
-            )
+            self._news.late(self._lives[index].id, after.pid, after.health)
 
     def _kill(self, index: int) -> None:
         instance, live = self._observed[index], self._lives[index]
         self._cancel_hook(index)
         if not instance.killed and index not in self._tidied:
             self.killed.add(live.id)
-            self._runtime.log.warn(
-                "Process instance did not stop in time and is killed",
-                process=self._name,
-                instance_id=live.id,
-                pid=live.pid,
-            )
+            self._news.killed(live.id, live.pid)
         self._observed[index] = transitions.killed(instance, now=self._runtime.now())
         live.signal_all(self._ways[index].rules.kill_signal)
 
@@ -449,26 +391,9 @@ class Instances:
             ending = Ending(ending.exit_code, reason, Cause.MEMORY_LIMIT)
         after = self._observed[live.index] = transitions.main_exited(before, ending, now=self._runtime.now())
         self._clearing.add(live.index)
-        log = self._runtime.log
         told = before.phase is Phase.STOPPING and (before.asked or before.condemned_for is not None)
         self._note_end(after, stopped=told and before.asked)
-        if told or ending.success:
-            log.info(
-                "Process instance stopped" if told else "Process instance exited",
-                process=self._name,
-                instance_id=live.id,
-                pid=live.pid,
-                exit_code=ending.exit_code,
-            )
-        else:
-            log.error(
-                "Process instance exited with error",
-                process=self._name,
-                instance_id=live.id,
-                pid=live.pid,
-                exit_code=ending.exit_code,
-                error=ending.reason,
-            )
+        self._news.ended(live.id, live.pid, ending, told=told)
         self._on_exit()
 
     def _clear(self, live: Live, lineage: Lineage) -> None:
@@ -548,27 +473,11 @@ class Instances:
         self._observed[live.index] = transitions.left_behind(instance, now=self._runtime.now(), rules=rules)
 
     def _tell_what_follows(self, instance: Instance) -> None:
-        log = self._runtime.log
         name = self._launch.instance_id(instance.index)
         if instance.phase is Phase.WAITING:
-            log.info(
-                "Restarting process instance",
-                process=self._name,
-                instance_id=name,
-                restart_count=instance.restart_count + 1,
-                delay=round(max(0.0, instance.due_at - self._runtime.now()), 3),
-            )
+            self._news.comes_back(name, instance, in_s=instance.due_at - self._runtime.now())
         elif (
             instance.outcome is State.FAILED and instance.phase is Phase.ENDED and not self._launch.recurring
         ):
-            log.error(
-                "Process instance has failed and is not restarted",
-                process=self._name,
-                instance_id=name,
-                error=instance.reason,
-                last_output="\n".join(self._note_last_output(instance.index, name)) or None,
-            )
-
-    def _note_last_output(self, index: int, name: str) -> tuple[str, ...]:
-        lines = self._last_output[index] = last_lines(self._log.ring, name)
-        return lines
+            lines = self._last_output[instance.index] = last_lines(self._log.ring, name)
+            self._news.given_up(name, instance, lines)
