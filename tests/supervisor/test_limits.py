@@ -122,11 +122,7 @@ async def test_with_nothing_to_set_they_are_started_as_without(
     assert house.runtime.spawner._fork_server is None
 
 
-LACK = Cgroups().lacks("memory") or Cgroups().lacks("cpu")
-for_real = pytest.mark.skipif(LACK is not None, reason=f"no cgroup can be had here: {LACK}")
-
-
-@for_real
+@pytest.mark.cgroup
 async def test_a_kill_by_the_kernel_is_the_reason(build: Build) -> None:
     script = "[ -e $DIR/fat ] && exec sleep 1000; touch $DIR/fat; tail /dev/zero"
     house = build(web(script, {"memory": "16MiB"}))
@@ -138,7 +134,7 @@ async def test_a_kill_by_the_kernel_is_the_reason(build: Build) -> None:
     assert house.instance("web").restart_causes == {"memory_limit": 1}
 
 
-@for_real
+@pytest.mark.cgroup
 async def test_each_instance_has_a_cgroup_until_it_is_gone(build: Build) -> None:
     house = build(web("cat /proc/self/cgroup; exec sleep 1000", {"cpu": 0.25, "memory": "64MiB"}, scale=2))
     await house.until(lambda: len(house.lines("web")) == 2)
