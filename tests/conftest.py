@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.system.cgroup import Cgroups
 
 if TYPE_CHECKING:
     import pytest
 
+_CAP_SYS_NICE: Final = 23
+_CAP_SYS_RESOURCE: Final = 24
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a cgroup v2 where none can be had: the closing line then names them deselected.
+    """Leave out what this kernel or container cannot do, whatever is installed.
 
-    A kernel that keeps its controllers in cgroup v1 has none, whatever is installed.
+    The closing line then says how many were deselected. Nothing is ever skipped for another reason.
     """
-    marked = [item for item in items if item.get_closest_marker("cgroup")]
-    if marked and (Cgroups().lacks("memory") or Cgroups().lacks("cpu")):
-        config.hook.pytest_deselected(items=marked)
-        items[:] = [item for item in items if item not in marked]
+    lacking = []
+    if Cgroups().lacks("memory") or Cgroups().lacks("cpu"):
+        lacking.append("cgroup")
+    if not _has(_CAP_SYS_NICE, _CAP_SYS_RESOURCE):
+        lacking.append("capable")
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _has(*capabilities: int) -> bool:
+    with open("/proc/self/status") as file:
+        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff"))
+    return all(effective >> capability & 1 for capability in capabilities)

@@ -22,6 +22,7 @@ from cbox_init.system.limit_trial import refused
 from cbox_init.system.limits import Limits
 from cbox_init.system.pipes import output_pipe
 from cbox_init.system.reaper import Reaper
+from cbox_init.system.signals import reset_inherited
 from cbox_init.system.spawn import Spawner, SpawnRequest
 from cbox_init.system.subreaper import become_subreaper
 
@@ -125,6 +126,7 @@ def test_all_else_is_as_without_limits() -> None:
 
 def test_no_signal_is_blocked_or_ignored() -> None:
     def test() -> None:
+        reset_inherited()  # a shell starts what runs in its background with SIGQUIT ignored
         with started() as spawner:
             text = output(spawner, held("cat", "/proc/self/status"))
             fields = dict(line.split(":", 1) for line in text.splitlines())
@@ -222,15 +224,7 @@ def test_a_limit_that_is_refused(limits: Limits, message: str) -> None:
     isolated(test)
 
 
-def has(*capabilities: int) -> bool:
-    with open("/proc/self/status") as file:
-        effective = next(int(line.split()[1], 16) for line in file if line.startswith("CapEff"))
-    return all(effective >> capability & 1 for capability in capabilities)
-
-
-@pytest.mark.skipif(
-    not has(CAP_SYS_NICE, CAP_SYS_RESOURCE), reason="needs the capabilities, as containers lack"
-)
+@pytest.mark.capable
 @pytest.mark.parametrize(("limits", "message"), REFUSED)
 def test_with_the_capability_it_is_not(limits: Limits, message: str) -> None:
     def test() -> None:
@@ -327,6 +321,7 @@ def test_it_ends_with_the_daemon(tmp_path: object) -> None:
 import os
 from cbox_init.system.limits import Limits
 from cbox_init.system.spawn import Spawner, SpawnRequest
+from cbox_init.system.signals import reset_inherited
 from cbox_init.system.subreaper import become_subreaper
 become_subreaper()
 spawner = Spawner()
