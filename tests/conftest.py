@@ -16,7 +16,7 @@ _CAP_SYS_RESOURCE: Final = 24
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this kernel or container cannot do, whatever is installed.
 
-    The closing line then says how many were deselected. Nothing is ever skipped for another reason.
+    The closing line then says how many were deselected.
     """
     lacking = []
     if Cgroups().lacks("memory") or Cgroups().lacks("cpu"):

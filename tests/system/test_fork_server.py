@@ -321,7 +321,6 @@ def test_it_ends_with_the_daemon(tmp_path: object) -> None:
 import os
 from cbox_init.system.limits import Limits
 from cbox_init.system.spawn import Spawner, SpawnRequest
-from cbox_init.system.signals import reset_inherited
 from cbox_init.system.subreaper import become_subreaper
 become_subreaper()
 spawner = Spawner()
