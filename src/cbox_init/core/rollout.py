@@ -117,7 +117,7 @@ class Replacement:
         elif instance.phase is Phase.RUNNING and not instance.ready:
             self._stale.append(instance.index)
         ended_well = instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
-        self._standing_in += ended_well or self._steady(instance)
+        self._standing_in += ended_well or (instance.doom is None and self._steady(instance))
 
     # -- what follows ----------------------------------------------------------------------------------
 
