@@ -397,3 +397,19 @@ async def test_preview_changes_nothing(build: Build) -> None:
     plan = (await house.supervisor.configuration.preview()).plan
     assert (plan.added, plan.removed) == (("b",), ("web",))
     assert born(house) == before
+
+
+async def test_the_memory_for_last_lines_changes_in_place(build: Build) -> None:
+    def text(size: str, own: str = "") -> str:
+        script = "i=0; while [ $i -lt 50 ]; do echo $i; i=$((i+1)); sleep 0; done; echo end; exec sleep 1000"
+        web = f"{{command: [sh, -c, '{script}'], logging: {{{own}}}}}"
+        return f"global: {{log_ring_size: {size}}}\nprocesses: {{web: {web}}}"
+
+    house = build(text("1MiB"))
+    await house.until_said("web", "end")
+    assert len(house.lines("web")) == 51
+    before = born(house)
+    assert await reload(house, text("1MiB", "ring_size: 400")) == {"adjusted": ("web",)}
+    assert 0 < len(house.lines("web")) < 51
+    assert await reload(house, text("0")) == {"adjusted": ("web",)}
+    assert (house.lines("web"), born(house)) == ([], before)

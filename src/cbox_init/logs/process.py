@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.levels import Level
     from cbox_init.logs.reader import Reader
     from cbox_init.logs.record import Block
+    from cbox_init.logs.ring import Entry
     from cbox_init.logs.sink import Sink
 
 _FEW_CAPTURES = 16
@@ -37,11 +38,12 @@ class ProcessLog:
         level: Level,
         sink: Sink,
         reader: Reader,
-        publish: Callable[[Block], None],
+        publish: Callable[[Block], Entry],
         labels: Mapping[str, str],
         min_level: Level,
+        ring_size: int,
     ) -> None:
-        self.ring = Ring()
+        self.ring = Ring(ring_size)
         self._name = name
         self._form = form
         self._level = level
@@ -58,8 +60,9 @@ class ProcessLog:
         """Whether so much waits to be written that a new instance should wait as well (see `Sink`)."""
         return self._sink.backed_up
 
-    def update(self, *, labels: Mapping[str, str], min_level: Level) -> None:
+    def update(self, *, labels: Mapping[str, str], min_level: Level, ring_size: int) -> None:
         """Use these from the next line on, for the captures that are open as well."""
+        self.ring.resize(ring_size)
         self._labels = dict(labels)
         self._threshold = max(self._level, min_level)
         for capture in self._captures:
@@ -96,7 +99,6 @@ class ProcessLog:
         return Stream(fd, source, self._form.encoder(source, self._labels), self._reader, self._emit)
 
     def _emit(self, block: Block, encoder: BlockEncoder) -> None:
-        self.ring.append(block)
-        self._publish(block)
+        self.ring.append(self._publish(block))
         if block.level >= self._threshold:
             self._sink.write(encoder(block))

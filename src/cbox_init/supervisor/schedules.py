@@ -56,7 +56,12 @@ class Schedules:
             settings,
             history_size=self._config.global_.schedule_history_size,
             runtime=self._runtime,
-            log=self._logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level)),
+            log=self._logs.open(
+                name,
+                labels=logging.labels,
+                min_level=Level.of(logging.min_level),
+                ring_size=settings.ring_size,
+            ),
             surroundings=self._surroundings,
             timetable=self._timetable,
             heartbeat=self._heartbeat(name, process.heartbeat),

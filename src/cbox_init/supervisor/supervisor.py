@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cbox_init.config.settings import Settings
     from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
+    from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.configuration import Configuration
     from cbox_init.supervisor.hooks import HookChain
     from cbox_init.supervisor.readiness import Readiness
@@ -94,10 +95,17 @@ class Supervisor:
             name,
             settings,
             runtime=self._runtime,
-            log=self.logs.open(
-                name, labels=process.logging.labels, min_level=Level.of(process.logging.min_level)
-            ),
+            log=self._open_log(name, settings),
             surroundings=self,
+        )
+
+    def _open_log(self, name: str, settings: Settings) -> ProcessLog:
+        logging = settings.process.logging
+        return self.logs.open(
+            name,
+            labels=logging.labels,
+            min_level=Level.of(logging.min_level),
+            ring_size=settings.ring_size,
         )
 
     # -- what there is ---------------------------------------------------------------------------------
@@ -358,8 +366,7 @@ class Supervisor:
         return self._retirement
 
     def _adopt(self, process: Managed, settings: Settings) -> None:
-        logging = settings.process.logging
-        self.logs.open(process.name, labels=logging.labels, min_level=Level.of(logging.min_level))
+        self._open_log(process.name, settings)
         if isinstance(process, ManagedProcess):
             process.adopt(settings)
         else:

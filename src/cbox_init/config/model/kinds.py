@@ -41,6 +41,9 @@ Milliseconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={"kind": Kind.DUR
 #: Bytes, as "50MB", "8 MiB" or a bare number.
 Size = Annotated[int, Meta(ge=1, le=2**50, extra={"kind": Kind.SIZE})]
 
+#: Memory for the last lines of a process; 0 keeps none.
+RingSize = Annotated[int, Meta(ge=0, le=2**30, extra={"kind": Kind.SIZE})]
+
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
