@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.model import LoggingConfig, LogLevel
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.ring import RING_BYTES
@@ -109,11 +110,12 @@ class Bench:
     def open(
         self,
         name: str = "web",
-        min_level: Level = Level.DEBUG,
+        min_level: LogLevel = LogLevel.DEBUG,
         ring_size: int = RING_BYTES,
         **labels: str,
     ) -> ProcessLog:
-        return self.hub.open(name, labels=labels, min_level=min_level, ring_size=ring_size)
+        logging = LoggingConfig(labels=labels, min_level=min_level)
+        return self.hub.open(name, logging, ring_size=ring_size)
 
     def pipe(self, log: ProcessLog, instance: str = "web-0") -> tuple[Capture, int]:
         """A capture of stdout, and the writing end."""

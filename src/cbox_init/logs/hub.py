@@ -15,8 +15,9 @@ from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
+    from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.levels import Level
     from cbox_init.logs.past import Past
@@ -48,16 +49,14 @@ class LogHub:
         self._gone = 0
         self.daemon = DaemonLog(self._form, level, sink)
 
-    def open(
-        self, process: str, *, labels: Mapping[str, str], min_level: Level, ring_size: int = RING_BYTES
-    ) -> ProcessLog:
+    def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on.
 
         ``ring_size`` is the memory for its last lines, in bytes.
         """
         log = self._processes.get(process)
         if log is not None:
-            log.update(labels=labels, min_level=min_level, ring_size=ring_size)
+            log.update(logging, ring_size)
             return log
         log = self._processes[process] = ProcessLog(
             process,
@@ -66,8 +65,7 @@ class LogHub:
             sink=self._sink,
             reader=self._reader,
             publish=self._publish,
-            labels=labels,
-            min_level=min_level,
+            logging=logging,
             ring_size=ring_size,
         )
         return log

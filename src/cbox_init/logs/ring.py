@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 RING_BYTES: Final = 256 * 1024
 """Memory of one process's ring, where nothing else is configured."""
 
-BLOCK_OVERHEAD: Final = 248
-"""What a block costs beyond its bytes: the objects around them, its number and its place in the ring."""
+_ENTRY_BYTES: Final = 88
+"""What the number of a block costs, and the object that holds it."""
 
 
 class Entry(Struct, gc=False):
@@ -38,7 +38,7 @@ class Entry(Struct, gc=False):
     @property
     def size(self) -> int:
         """Bytes of memory."""
-        return len(self.block.data) + BLOCK_OVERHEAD
+        return self.block.size + _ENTRY_BYTES
 
 
 class Ring:

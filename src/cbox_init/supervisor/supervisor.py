@@ -13,7 +13,6 @@ from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
 from cbox_init.supervisor.schedules import Schedules
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from cbox_init.config.settings import Settings
     from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
-    from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.configuration import Configuration
     from cbox_init.supervisor.hooks import HookChain
     from cbox_init.supervisor.readiness import Readiness
@@ -95,17 +93,8 @@ class Supervisor:
             name,
             settings,
             runtime=self._runtime,
-            log=self._open_log(name, settings),
+            log=self.logs.open(name, process.logging, ring_size=settings.ring_size),
             surroundings=self,
-        )
-
-    def _open_log(self, name: str, settings: Settings) -> ProcessLog:
-        logging = settings.process.logging
-        return self.logs.open(
-            name,
-            labels=logging.labels,
-            min_level=Level.of(logging.min_level),
-            ring_size=settings.ring_size,
         )
 
     # -- what there is ---------------------------------------------------------------------------------
@@ -366,7 +355,7 @@ class Supervisor:
         return self._retirement
 
     def _adopt(self, process: Managed, settings: Settings) -> None:
-        self._open_log(process.name, settings)
+        self.logs.open(process.name, settings.process.logging, ring_size=settings.ring_size)
         if isinstance(process, ManagedProcess):
             process.adopt(settings)
         else:
