@@ -12,7 +12,7 @@ from cbox_init.cli.words import percent, size, uptime
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.client import HealthEntry, InstanceEntry, LogEntry, ProcessEntry
+    from cbox_init.client import HealthEntry, InstanceEntry, ProcessEntry
 
 LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
 
@@ -26,7 +26,6 @@ _STATE_STYLES = {
     "scheduled": "cyan",
     "paused": "dim",
 }
-_LEVEL_STYLES = {"debug": "dim", "warn": "yellow", "error": "red"}
 _LABEL_WIDTH = 11
 
 
@@ -84,16 +83,6 @@ def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
     return lines
 
 
-def log_line(entry: LogEntry) -> list[Cell]:
-    """One line of a log: when, which instance, how grave, what."""
-    return [
-        Cell(f"{_to_milliseconds(entry.timestamp)} ", "dim"),
-        Cell(f"{entry.instance} ", "cyan"),
-        Cell(f"{entry.level.upper():5} ", _LEVEL_STYLES.get(entry.level, "")),
-        Cell(entry.message),
-    ]
-
-
 def runs_as_it_should(entry: ProcessEntry) -> bool:
     """Whether a process is up, has done its work, or need not run.
 
@@ -109,12 +98,6 @@ def runs_as_it_should(entry: ProcessEntry) -> bool:
 def all_run(entries: Iterable[ProcessEntry]) -> bool:
     """Whether every process that should run does."""
     return all(runs_as_it_should(entry) for entry in entries)
-
-
-def _to_milliseconds(timestamp: str) -> str:
-    """An RFC 3339 time in UTC with three digits behind the point; anything else as it is."""
-    second, point, fraction = timestamp.partition(".")
-    return f"{second}.{fraction[:3]}Z" if point and len(fraction) > 3 and fraction[-1] == "Z" else timestamp
 
 
 def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:

@@ -32,8 +32,8 @@ from cbox_init.api.schemas import (
     TriggerReply,
 )
 from cbox_init.client.async_client import AsyncClient
-from cbox_init.client.calls import Action, Level, Order
-from cbox_init.client.stream import LogRecord
+from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
+from cbox_init.client.stream import AsyncLogStream, LogRecord, LogStream, run_of
 from cbox_init.client.sync_client import Client
 from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownProcess
 
@@ -42,6 +42,7 @@ __all__ = [
     "ActionReply",
     "ApiError",
     "AsyncClient",
+    "AsyncLogStream",
     "Client",
     "ClientError",
     "DaemonUnreachable",
@@ -51,8 +52,10 @@ __all__ = [
     "InstanceEntry",
     "Level",
     "LogEntry",
+    "LogFilters",
     "LogList",
     "LogRecord",
+    "LogStream",
     "MissedEvent",
     "Order",
     "ProcessDetail",
@@ -64,6 +67,9 @@ __all__ = [
     "ScheduleDetail",
     "ScheduleHistory",
     "ScheduleReply",
+    "Stream",
+    "StreamFilters",
     "TriggerReply",
     "UnknownProcess",
+    "run_of",
 ]
