@@ -24,7 +24,10 @@ def shown(chosen: LogFilter, given: Block) -> list[str]:
         return []
     lines = [record.message for _, record in chosen.lines(given)]
     assert [record.message for record in chosen.newest_first(given)] == lines[::-1]
-    assert chosen.count(Entry(1, given)) == len(lines)
+    entry = Entry(1, given)
+    assert [chosen.count(entry) for _ in range(2)] == [len(lines)] * 2
+    assert LogFilter(text=TextSearch.of("\n")).count(entry) == (given.single and b"\n" in given.data)
+    assert chosen.count(entry) == len(lines)
     return lines
 
 
@@ -87,6 +90,12 @@ _texts = st.text(st.sampled_from("aAkKäÄß\\x \N{KELVIN SIGN}"), min_size=1, m
 _data = st.binary(max_size=12) | st.text(st.sampled_from("aAkKäÄß\\x \n\N{KELVIN SIGN}"), max_size=12).map(
     str.encode
 )
+
+
+def test_a_record_of_several_lines_is_one() -> None:
+    joined = Block(50, WEB, Level.INFO, b"a\n  at a", single=True)
+    assert shown(LogFilter(text=TextSearch.of("a\n ")), joined) == ["a\n  at a"]
+    assert shown(LogFilter(text=TextSearch.of("a")), joined) == ["a\n  at a"]
 
 
 @given(_texts, st.booleans(), _data)

@@ -89,9 +89,13 @@ async def test_followers_see_the_lines_as_they_come(bench: Bench) -> None:
         say(bench, bench.open(name), b"hello\n")
     assert said((everything.take(), everything.take())) == [("web", "hello"), ("api", "hello")]
     assert said((only_api.take(),)) == [("api", "hello")]
+    other = bench.hub.subscribe(LogFilter())  # wants the same as one who is there
     everything.close()
+    say(bench, bench.open("api"), b"bye\n")
+    assert said((other.take(), only_api.take(), everything.take())) == [("api", "bye")] * 2
     await bench.close()
     assert only_api.ended
+    assert other.ended
 
 
 async def test_what_is_kept_and_what_comes_fit_together(bench: Bench) -> None:

@@ -101,7 +101,7 @@ def test_the_last_lines_are_those_of_all_processes(
 
 
 def test_no_more_than_fits() -> None:
-    written = write(*(("web", Level.INFO, ["x" * 752]) for _ in range(10)))
+    written = write(*(("web", Level.INFO, ["x" * 744]) for _ in range(10)))
     start = Start(EVERYTHING, room=3000)
     assert [place.number for place, _ in read(start, written.past, EVERYTHING)] == [8, 9, 10]
     assert start.cut

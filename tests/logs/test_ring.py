@@ -62,7 +62,7 @@ def test_memory_is_bounded_for_small_and_large_blocks(size: int, limit: int) -> 
 def test_a_ring_can_shrink_and_grow_and_keep_nothing() -> None:
     ring = Ring()
     for number in range(1, 101):
-        ring.append(entry(b"x" * 752, number))
+        ring.append(entry(b"x" * 744, number))
     ring.resize(10_000)
     assert [one.number for one in ring.entries()] == list(range(91, 101))
     assert (ring.gone, ring.size) == (90, 10_000)

@@ -43,6 +43,22 @@ class TextSearch(Struct, frozen=True):
         # Bytes that are no UTF-8 are shown in digits and letters, in which the text may be.
         return self.ignore_case or self.needle in data or not _is_utf_8(data)
 
+    def count_in(self, data: bytes) -> int | None:
+        """How many of these lines contain the text; None where only their messages can tell."""
+        if self.needle is None or not data.isascii():
+            return None
+        if b"\n" in self.needle:
+            return 0
+        if self.ignore_case:
+            data = data.lower()
+        count = 0
+        at = data.find(self.needle)
+        while at >= 0:
+            count += 1
+            end = data.find(b"\n", at)
+            at = data.find(self.needle, end) if end >= 0 else -1
+        return count
+
     def is_in(self, message: str) -> bool:
         return self.text in (message.casefold() if self.ignore_case else message)
 
@@ -89,7 +105,13 @@ class LogFilter(Struct, frozen=True, kw_only=True):
 
     def count(self, entry: Entry) -> int:
         """How many lines of a block that may have some are wanted."""
-        return len(entry) if self.text is None else sum(1 for _ in self.lines(entry.block))
+        if self.text is None:
+            return len(entry)
+        if entry.found is None or entry.found[0] != self.text:
+            block = entry.block
+            count = None if block.single else self.text.count_in(block.data)
+            entry.found = (self.text, sum(1 for _ in self.lines(block)) if count is None else count)
+        return entry.found[1]
 
 
 def _is_utf_8(data: bytes) -> bool:

@@ -44,7 +44,7 @@ class LogHub:
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
-        self._subscriptions: list[Subscription] = []
+        self._readers: dict[LogFilter, list[Subscription]] = {}
         self._number = 0
         self._gone = 0
         self.daemon = DaemonLog(self._form, level, sink)
@@ -121,14 +121,14 @@ class LogHub:
         """
         from cbox_init.logs.subscription import Subscription
 
-        subscription = Subscription(chosen, self._subscriptions.remove)
-        self._subscriptions.append(subscription)
+        subscription = Subscription(chosen, self._unsubscribe)
+        self._readers.setdefault(chosen, []).append(subscription)
         return subscription
 
     @property
     def unread(self) -> int:
         """Bytes of memory of what readers have not taken yet; a block counts for each of them."""
-        return sum(subscription.size for subscription in self._subscriptions)
+        return sum(reader.size for readers in self._readers.values() for reader in readers)
 
     async def close(self, timeout_s: float) -> bool:
         """Read what the pipes hold, write all to the sink, end the writer, the captures and subscriptions.
@@ -142,8 +142,8 @@ class LogHub:
             log.close()
         self._sink.on_room = None
         self._reader.close()
-        for subscription in tuple(self._subscriptions):
-            subscription.end()
+        for reader in [reader for readers in self._readers.values() for reader in readers]:
+            reader.end()
         loop = get_running_loop()
         written = loop.create_future()
 
@@ -175,6 +175,14 @@ class LogHub:
         """Number a block, and hand it to those who follow."""
         self._number += 1
         entry = Entry(self._number, block)
-        for subscription in self._subscriptions:
-            subscription.offer(entry)
+        for chosen, readers in self._readers.items():
+            if chosen.may_take(block):
+                for reader in readers:
+                    reader.offer(entry)
         return entry
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        readers = self._readers[subscription.chosen]
+        readers.remove(subscription)
+        if not readers:
+            del self._readers[subscription.chosen]

@@ -12,21 +12,25 @@ from cbox_init.logs.record import Block  # noqa: TC001  # a field of a Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cbox_init.logs.filter import TextSearch
+
 RING_BYTES: Final = 256 * 1024
 """Memory of one process's ring, where nothing else is configured."""
 
-_ENTRY_BYTES: Final = 88
+_ENTRY_BYTES: Final = 96
 """What the number of a block costs, and the object that holds it."""
 
 
 class Entry(Struct, gc=False):
     """A block with its number: the blocks of all processes are numbered as they come, from 1.
 
-    Rings and readers share it, so that a block's lines are counted once, whoever asks.
+    Rings and readers share it, so that a block's lines are counted once, whoever asks. ``found`` is the last
+    search in it, and how many lines that has found.
     """
 
     number: int
     block: Block
+    found: tuple[TextSearch, int] | None = None
     _length: int = -1
 
     def __len__(self) -> int:

@@ -71,9 +71,7 @@ class Subscription:
         return self._ended
 
     def offer(self, entry: Entry) -> None:
-        """Called for every block of every process; never waits, drops the oldest that was not taken."""
-        if not self.chosen.may_take(entry.block):
-            return
+        """Called for each block that may be wanted; never waits, drops the oldest that was not taken."""
         self._backlog.append(entry)
         self._backlog_bytes += entry.size
         while self._backlog_bytes > self._limit:
