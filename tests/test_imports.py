@@ -44,9 +44,14 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, or somebody who wants to be told.
+#: What only those configurations need that have hooks, a readiness, or somebody who wants to be told; and
+#: what only those need who ask for lines.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.logs.filter",
+    "cbox_init.logs.past",
+    "cbox_init.logs.position",
+    "cbox_init.logs.subscription",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",

@@ -341,8 +341,12 @@ async def test_during_a_rollout_it_merges(build: Build) -> None:
         house.supervisor.restart("web")
     await house.until(lambda: house.lines("web").count("5") >= 3 and len(house.pids("web")) == 3)
     await house.until(lambda: house.supervisor._processes["web"].settled)
-    last = {r.instance: r.message for r in house.logs.records("web", limit=100, newest_first=False)}
-    assert set(last.values()) == {"5"}
+
+    def last() -> set[str]:
+        records = house.logs.records("web", limit=100, newest_first=False)
+        return set({record.instance: record.message for record in records}.values())
+
+    await house.until(lambda: last() == {"5"})
 
 
 async def test_in_the_middle_of_a_stop(build: Build) -> None:
