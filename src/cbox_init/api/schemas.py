@@ -380,6 +380,6 @@ class LogList(Struct, frozen=True, kw_only=True):
 
 
 class MissedEvent(Struct, frozen=True):
-    """In a stream: so many lines were dropped here, since the reader was too slow."""
+    """In a stream: so many lines are missing here. Without ``count`` nobody knows how many."""
 
-    count: Annotated[int, Meta(ge=1)]
+    count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET

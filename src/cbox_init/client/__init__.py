@@ -36,8 +36,8 @@ from cbox_init.api.schemas import (
     TriggerReply,
 )
 from cbox_init.client.async_client import AsyncClient
-from cbox_init.client.calls import Action, Level, Order
-from cbox_init.client.stream import LogRecord
+from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
+from cbox_init.client.stream import AsyncLogStream, LogRecord, LogStream, run_of
 from cbox_init.client.sync_client import Client
 from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownProcess
 
@@ -46,6 +46,7 @@ __all__ = [
     "ActionReply",
     "ApiError",
     "AsyncClient",
+    "AsyncLogStream",
     "Client",
     "ClientError",
     "DaemonUnreachable",
@@ -55,8 +56,10 @@ __all__ = [
     "InstanceEntry",
     "Level",
     "LogEntry",
+    "LogFilters",
     "LogList",
     "LogRecord",
+    "LogStream",
     "MissedEvent",
     "OneshotEntry",
     "OneshotHistory",
@@ -72,6 +75,9 @@ __all__ = [
     "ScheduleDetail",
     "ScheduleHistory",
     "ScheduleReply",
+    "Stream",
+    "StreamFilters",
     "TriggerReply",
     "UnknownProcess",
+    "run_of",
 ]

@@ -45,7 +45,7 @@ GLOBAL_IN_PLACE: Final = frozenset(
         *("restart_policy", "max_restart_attempts", "restart_stability_window"),
         *("restart_backoff", "restart_backoff_initial", "restart_backoff_max"),
         *("health_check_interval", "health_check_strict", "process_start_timeout"),
-        "zombie_reap_interval",
+        *("zombie_reap_interval", "log_ring_size"),
     )
 )
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
 from cbox_init.logs.reader import Reader
-from cbox_init.logs.ring import latest
-from cbox_init.logs.subscription import Subscription
+from cbox_init.logs.ring import RING_BYTES, Entry
 from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
+    from cbox_init.config.model import LoggingConfig
+    from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.levels import Level
+    from cbox_init.logs.past import Past
+    from cbox_init.logs.position import Position
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
+    from cbox_init.logs.subscription import Subscription
 
 
 class LogHub:
@@ -31,19 +37,26 @@ class LogHub:
     def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
         self.on_room: Callable[[], None] | None = None
         """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
+        self.run: Final = os.urandom(5).hex()
+        """Tells places in this log from those in the log of another run of the daemon."""
         self._form = output_format(fmt, timestamps=timestamps)
         self._level = level
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
-        self._subscriptions: list[Subscription] = []
+        self._readers: dict[LogFilter, list[Subscription]] = {}
+        self._number = 0
+        self._gone = 0
         self.daemon = DaemonLog(self._form, level, sink)
 
-    def open(self, process: str, *, labels: Mapping[str, str], min_level: Level) -> ProcessLog:
-        """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
+    def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
+        """The log of ``process``: a new one, or the one that is there, with these settings from now on.
+
+        ``ring_size`` is the memory for its last lines, in bytes.
+        """
         log = self._processes.get(process)
         if log is not None:
-            log.update(labels=labels, min_level=min_level)
+            log.update(logging, ring_size)
             return log
         log = self._processes[process] = ProcessLog(
             process,
@@ -52,8 +65,8 @@ class LogHub:
             sink=self._sink,
             reader=self._reader,
             publish=self._publish,
-            labels=labels,
-            min_level=min_level,
+            logging=logging,
+            ring_size=ring_size,
         )
         return log
 
@@ -62,38 +75,60 @@ class LogHub:
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
+            self._gone = max(self._gone, log.ring.newest)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
         self._reader.attach(loop)
         self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
 
-    def records(
-        self,
-        process: str | None,
-        *,
-        limit: int,
-        newest_first: bool = True,
-        min_level: Level | None = None,
-    ) -> list[Record]:
-        """The last ``limit`` lines of ``process``, or of all together in the order of their times.
+    @property
+    def position(self) -> Position:
+        """The place where the next line will be."""
+        from cbox_init.logs.position import Position
+
+        return Position(self._number + 1)
+
+    def past(self, processes: Collection[str] | None = None) -> Past:
+        """What is kept of the lines of ``processes`` (None: of all) at this moment.
 
         Nothing for a process that has no log.
         """
-        if process is None:
-            rings = [log.ring for log in self._processes.values()]
-        else:
-            log = self._processes.get(process)
-            rings = [log.ring] if log is not None else []
-        return latest(rings, limit=limit, newest_first=newest_first, min_level=min_level)
+        from cbox_init.logs.past import Past
 
-    def subscribe(
-        self, processes: Collection[str] | None = None, min_level: Level | None = None
-    ) -> Subscription:
-        """The lines of ``processes`` (None: of all) from now on. To be closed by the reader."""
-        subscription = Subscription(processes, min_level, self._subscriptions.remove)
-        self._subscriptions.append(subscription)
+        if processes is None:
+            rings, gone = [log.ring for log in self._processes.values()], self._gone
+        else:
+            rings = [self._processes[name].ring for name in processes if name in self._processes]
+            gone = 0
+        return Past(
+            tuple(ring.entries() for ring in rings),
+            max((gone, *(ring.gone for ring in rings))),
+            self.position,
+        )
+
+    def records(self, process: str | None, *, limit: int, newest_first: bool = True) -> list[Record]:
+        """The last ``limit`` lines of ``process``, or of all together, at once: for a few lines."""
+        past = self.past(None if process is None else (process,))
+        lines = (line for entry in past.newest_first() for line in entry.block.records(newest_first=True))
+        latest = list(islice(lines, limit))
+        return latest if newest_first else latest[::-1]
+
+    def subscribe(self, chosen: LogFilter) -> Subscription:
+        """The lines that ``chosen`` asks for, from now on. To be closed by the reader.
+
+        With ``past``, asked for in the same turn of the event loop, no line is missing and none comes twice.
+        """
+        from cbox_init.logs.subscription import Subscription
+
+        subscription = Subscription(chosen, self._unsubscribe)
+        self._readers.setdefault(chosen, []).append(subscription)
         return subscription
+
+    @property
+    def unread(self) -> int:
+        """Bytes of memory of what readers have not taken yet; a block counts for each of them."""
+        return sum(reader.size for readers in self._readers.values() for reader in readers)
 
     async def close(self, timeout_s: float) -> bool:
         """Read what the pipes hold, write all to the sink, end the writer, the captures and subscriptions.
@@ -107,8 +142,8 @@ class LogHub:
             log.close()
         self._sink.on_room = None
         self._reader.close()
-        for subscription in tuple(self._subscriptions):
-            subscription.close()
+        for reader in [reader for readers in self._readers.values() for reader in readers]:
+            reader.end()
         loop = get_running_loop()
         written = loop.create_future()
 
@@ -136,6 +171,18 @@ class LogHub:
         if self.on_room is not None:
             self.on_room()
 
-    def _publish(self, block: Block) -> None:
-        for subscription in self._subscriptions:
-            subscription.offer(block)
+    def _publish(self, block: Block) -> Entry:
+        """Number a block, and hand it to those who follow."""
+        self._number += 1
+        entry = Entry(self._number, block)
+        for chosen, readers in self._readers.items():
+            if chosen.may_take(block):
+                for reader in readers:
+                    reader.offer(entry)
+        return entry
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        readers = self._readers[subscription.chosen]
+        readers.remove(subscription)
+        if not readers:
+            del self._readers[subscription.chosen]

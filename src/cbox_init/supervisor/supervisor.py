@@ -16,7 +16,6 @@ from cbox_init.core import graph
 from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
 from cbox_init.supervisor.schedules import Schedules
@@ -105,8 +104,7 @@ class Supervisor:
         )
 
     def _open_log(self, name: str, settings: Settings) -> ProcessLog:
-        logging = settings.process.logging
-        return self.logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level))
+        return self.logs.open(name, settings.process.logging, ring_size=settings.ring_size)
 
     # -- what there is ---------------------------------------------------------------------------------
 

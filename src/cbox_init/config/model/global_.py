@@ -24,6 +24,7 @@ from cbox_init.config.model.kinds import (
     Port,
     PositiveCount,
     PositiveSeconds,
+    RingSize,
     Seconds,
     SecondsOfAnHour,
     SignedSeconds,
@@ -91,6 +92,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     log_format: LogFormat = LogFormat.JSON
     log_level: LogLevel = LogLevel.INFO
     log_timestamps: bool = True
+    log_ring_size: RingSize = 256 * 1024
     log_multiline_enabled: bool = False
     log_multiline_pattern: str = ""
     log_multiline_timeout: Milliseconds = 1.0

@@ -3,7 +3,7 @@
 from msgspec import Struct, field
 
 from cbox_init.config.model.enums import LogLevel
-from cbox_init.config.model.kinds import PositiveCount, PositiveSeconds, Size
+from cbox_init.config.model.kinds import PositiveCount, PositiveSeconds, RingSize, Size
 
 
 class RedactionPattern(Struct, frozen=True, kw_only=True):
@@ -69,10 +69,13 @@ class LogFileConfig(Struct, frozen=True, kw_only=True):
 
 
 class LoggingConfig(Struct, frozen=True, kw_only=True):
+    """``ring_size`` of None is the global ``log_ring_size``."""
+
     stdout: bool = True
     stderr: bool = True
     labels: dict[str, str] = field(default_factory=dict)
     min_level: LogLevel = LogLevel.INFO
+    ring_size: RingSize | None = None
     redaction: RedactionConfig | None = None
     multiline: MultilineConfig | None = None
     json: JsonConfig | None = None
