@@ -44,9 +44,13 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, or somebody who wants to be told.
+#: What only those configurations need that have hooks, a readiness, stages between a line and its record, or
+#: somebody who wants to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.levels",
+    "cbox_init.logs.stages",
+    "cbox_init.patterns",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",

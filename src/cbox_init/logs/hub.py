@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.config.model import LoggingConfig
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
 
-    from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
+    from cbox_init.logs.stages.build import Shared
+    from cbox_init.logs.stages.pipeline import Stages
 
 
 class LogHub:
@@ -32,19 +34,23 @@ class LogHub:
     def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
         self.on_room: Callable[[], None] | None = None
         """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
+        self.defaults = LoggingConfig()
+        """Settings for output that belongs to no process."""
         self._form = output_format(fmt, timestamps=timestamps)
         self._level = level
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
         self._subscriptions: list[Subscription] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shared: Shared | None = None
         self.daemon = DaemonLog(self._form, level, sink)
 
     def open(self, process: str, logging: LoggingConfig) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
         log = self._processes.get(process)
         if log is not None:
-            log.update(logging)
+            log.update(logging, self._stages(process, logging))
             return log
         log = self._processes[process] = ProcessLog(
             process,
@@ -54,8 +60,24 @@ class LogHub:
             reader=self._reader,
             publish=self._publish,
             logging=logging,
+            stages=self._stages(process, logging),
         )
         return log
+
+    def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
+        """The stages of a process, None when it uses none: then nothing of them is imported."""
+        if not logging.has_stages:
+            return None
+        from cbox_init.logs.stages.build import Shared, build
+
+        if self._shared is None:
+            from cbox_init.logs.stages.deadlines import Deadlines
+            from cbox_init.logs.stages.guard import Alarm
+
+            self._shared = Shared(Alarm(), Deadlines(), self.daemon)
+            if self._loop is not None:
+                self._shared.deadlines.attach(self._loop)
+        return build(process, logging, self._shared)
 
     def forget(self, process: str) -> None:
         """Let go of the lines of ``process``. Captures that are still open are closed."""
@@ -65,6 +87,9 @@ class LogHub:
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
+        self._loop = loop
+        if self._shared is not None:
+            self._shared.deadlines.attach(loop)
         self._reader.attach(loop)
         self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
 
@@ -105,6 +130,8 @@ class LogHub:
 
         for log in self._processes.values():
             log.close()
+        if self._shared is not None:
+            self._shared.deadlines.close()
         self._sink.on_room = None
         self._reader.close()
         for subscription in tuple(self._subscriptions):
