@@ -44,16 +44,20 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, limits, a process that says itself when
-#: it is ready, or somebody who wants to be told; and what only those need who ask for lines.
+#: What only those configurations need that have hooks, a readiness, limits, stages between a line and its
+#: record, a process that says itself when it is ready, or somebody who wants to be told; and what only those
+#: need who ask for lines.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.levels",
     "cbox_init.core.memory",
     "cbox_init.core.notice",
     "cbox_init.logs.filter",
     "cbox_init.logs.past",
     "cbox_init.logs.position",
+    "cbox_init.logs.stages",
     "cbox_init.logs.subscription",
+    "cbox_init.patterns",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.limits",
     "cbox_init.supervisor.memory_watch",

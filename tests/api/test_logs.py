@@ -176,3 +176,19 @@ async def test_a_long_search_lets_others_have_their_turn(
     assert (await searching).json()["count"] == 0
     assert turns > blocks > 1
     assert len(await said(service, "limit=10000", "/api/v1/logs")) == 3001
+
+
+async def test_fields_of_json_and_masked_secrets(serve: Serve) -> None:
+    service = await serve(r"""
+  shop:
+    command: [printf, '{"msg":"paid by ann@example.org","order":7}\nplain\n']
+    type: oneshot
+    logging:
+      redaction: {enabled: true, patterns: [email]}
+      json: {enabled: true, extract_message: true, merge_fields: true}
+  other: {command: [sleep, '1000']}
+""")
+    await service.house.until_said("shop", "plain")
+    first, second = (await service.tcp.get("/api/v1/processes/shop/logs?order=asc")).json()["logs"]
+    assert (first["message"], first["fields"]) == ("paid by ***", {"order": 7})
+    assert "fields" not in second

@@ -211,6 +211,7 @@ def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
                 level=_LEVELS[record.level],
                 message=record.message,
                 partial=True if record.partial else UNSET,
+                fields=UNSET if record.fields is None else record.fields,
             )
         )
     return tuple(entries)

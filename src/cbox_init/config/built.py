@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 _GLOBAL: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
-    *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout", "log_multiline_max_lines"),
-    *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
-    *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
-    *("log_json_parsing", "log_level_detection"),
     *("api_tls", "api_acl"),
     *("metrics_enabled", "metrics_host", "metrics_port", "metrics_path", "metrics_tls", "metrics_acl"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
@@ -26,10 +22,7 @@ _GLOBAL: Final = (
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
 )
-_PROCESS: Final = (
-    *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
-    *("logging.filters", "logging.files"),
-)
+_PROCESS: Final = ("logging.files",)
 
 
 def not_acted_on(config: Config) -> list[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode import BlockEncoder
     from cbox_init.logs.framing import Piece
     from cbox_init.logs.reader import Reader
+    from cbox_init.logs.stages.pipeline import Pipeline, Stages
 
 READ_BYTES = 24 * 1024
 """One read. As JSON it becomes some 50 KB: larger blocks go back to the kernel each time they are freed and
@@ -26,7 +27,7 @@ fault in again, which costs a third of the throughput. It also bounds what a blo
 class Stream:
     """One descriptor, which it owns: closed at its end, or by close()."""
 
-    __slots__ = ("_emit", "_fd", "_framer", "_reader", "encoder", "source")
+    __slots__ = ("_emit", "_fd", "_framer", "_pipeline", "_reader", "encoder", "source")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Stream:
         encoder: BlockEncoder,
         reader: Reader,
         emit: Callable[[Sequence[Block], BlockEncoder], None],
+        stages: Stages | None = None,
     ) -> None:
         self.source = source
         self.encoder = encoder
@@ -42,12 +44,27 @@ class Stream:
         self._framer = Framer()
         self._reader = reader
         self._emit = emit
+        self._pipeline: Pipeline | None = None
+        self.use(stages)
         os.set_blocking(fd, False)
         reader.add(fd, self)
 
     @property
     def closed(self) -> bool:
         return self._fd < 0
+
+    def use(self, stages: Stages | None) -> None:
+        """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
+        if self._pipeline is not None:
+            self._emit_all(self._pipeline.flush())
+            self._pipeline = None
+        cut = None
+        if stages is not None:
+            from cbox_init.logs.stages.pipeline import Pipeline
+
+            self._pipeline = Pipeline(self.source, stages, self._emit_all)
+            cut = self._pipeline.cut
+        self._framer.cut_by(cut)
 
     def read_block(self) -> int:
         """Hand on the lines of one block; return how many bytes there were, 0 when there is nothing now."""
@@ -74,22 +91,35 @@ class Stream:
         left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
         while left >= 0 and (size := self.read_block()):
             left -= size
-        self._hand_on(self._framer.flush())
+        self._flush()
 
     def close(self) -> None:
         """Hand on what has been read, and read no more."""
         if self.closed:
             return
-        self._hand_on(self._framer.flush())
+        self._flush()
         self._reader.remove(self._fd)
         os.close(self._fd)
         self._fd = -1
 
+    def _flush(self) -> None:
+        """Hand on the beginning of a line, and of a record of several."""
+        self._hand_on(self._framer.flush())
+        if self._pipeline is not None:
+            self._emit_all(self._pipeline.flush())
+
     def _hand_on(self, pieces: list[Piece]) -> None:
-        if pieces:
-            now = time.time_ns()
-            source = self.source
-            blocks = [Block(now, source, Level.INFO, data, partial) for data, partial in pieces]
+        if not pieces:
+            return
+        now = time.time_ns()
+        if self._pipeline is not None:
+            self._emit_all(self._pipeline.feed(pieces, now))
+            return
+        source = self.source
+        self._emit([Block(now, source, Level.INFO, data, partial) for data, partial in pieces], self.encoder)
+
+    def _emit_all(self, blocks: Sequence[Block]) -> None:
+        if blocks:
             self._emit(blocks, self.encoder)
 
 

@@ -6,6 +6,7 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.config.model import LoggingConfig
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
 
-    from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.levels import Level
     from cbox_init.logs.past import Past
     from cbox_init.logs.position import Position
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
+    from cbox_init.logs.stages.build import Shared
+    from cbox_init.logs.stages.pipeline import Stages
     from cbox_init.logs.subscription import Subscription
 
 
@@ -39,6 +41,8 @@ class LogHub:
         """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
         self.run: Final = os.urandom(5).hex()
         """Tells places in this log from those in the log of another run of the daemon."""
+        self.defaults = LoggingConfig()
+        """Settings for output that belongs to no process."""
         self._form = output_format(fmt, timestamps=timestamps)
         self._level = level
         self._sink = sink
@@ -47,6 +51,8 @@ class LogHub:
         self._readers: dict[LogFilter, list[Subscription]] = {}
         self._number = 0
         self._gone = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shared: Shared | None = None
         self.daemon = DaemonLog(self._form, level, sink)
 
     def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
@@ -56,7 +62,7 @@ class LogHub:
         """
         log = self._processes.get(process)
         if log is not None:
-            log.update(logging, ring_size)
+            log.update(logging, self._stages(process, logging), ring_size)
             return log
         log = self._processes[process] = ProcessLog(
             process,
@@ -66,9 +72,25 @@ class LogHub:
             reader=self._reader,
             publish=self._publish,
             logging=logging,
+            stages=self._stages(process, logging),
             ring_size=ring_size,
         )
         return log
+
+    def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
+        """The stages of a process, None when it uses none: then nothing of them is imported."""
+        if not logging.has_stages:
+            return None
+        from cbox_init.logs.stages.build import Shared, build
+
+        if self._shared is None:
+            from cbox_init.logs.stages.deadlines import Deadlines
+            from cbox_init.logs.stages.guard import Alarm
+
+            self._shared = Shared(Alarm(), Deadlines(), self.daemon)
+            if self._loop is not None:
+                self._shared.deadlines.attach(self._loop)
+        return build(process, logging, self._shared)
 
     def forget(self, process: str) -> None:
         """Let go of the lines of ``process``. Captures that are still open are closed."""
@@ -79,6 +101,9 @@ class LogHub:
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
+        self._loop = loop
+        if self._shared is not None:
+            self._shared.deadlines.attach(loop)
         self._reader.attach(loop)
         self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
 
@@ -140,6 +165,8 @@ class LogHub:
 
         for log in self._processes.values():
             log.close()
+        if self._shared is not None:
+            self._shared.deadlines.close()
         self._sink.on_room = None
         self._reader.close()
         for reader in [reader for readers in self._readers.values() for reader in readers]:

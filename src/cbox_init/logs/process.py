@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block
     from cbox_init.logs.ring import Entry
     from cbox_init.logs.sink import Sink
+    from cbox_init.logs.stages.pipeline import Stages
 
 _FEW_CAPTURES = 16
 """Closed captures are forgotten when their number may have doubled, not at each new one: a process can have
@@ -41,6 +42,7 @@ class ProcessLog:
         reader: Reader,
         publish: Callable[[Block], Entry],
         logging: LoggingConfig,
+        stages: Stages | None,
         ring_size: int,
     ) -> None:
         self.ring = Ring(ring_size)
@@ -51,7 +53,8 @@ class ProcessLog:
         self._reader = reader
         self._publish = publish
         self._labels = logging.labels
-        self._threshold = max(level, Level.of(logging.min_level))
+        self._threshold = max(level, _least(logging))
+        self._stages = stages
         self._captures: list[Capture] = []
         self._forget_closed_at = _FEW_CAPTURES
 
@@ -60,13 +63,16 @@ class ProcessLog:
         """Whether so much waits to be written that a new instance should wait as well (see `Sink`)."""
         return self._sink.backed_up
 
-    def update(self, logging: LoggingConfig, ring_size: int) -> None:
+    def update(self, logging: LoggingConfig, stages: Stages | None, ring_size: int) -> None:
         """Use these settings from the next line on, for the captures that are open as well."""
         self.ring.resize(ring_size)
         self._labels = logging.labels
-        self._threshold = max(self._level, Level.of(logging.min_level))
+        self._threshold = max(self._level, _least(logging))
+        self._tell_dropped()
+        self._stages = stages
         for capture in self._captures:
             for stream in capture.streams:
+                stream.use(stages)
                 stream.encoder = self._form.encoder(stream.source, self._labels)
 
     def capture(self, instance_id: str, *, stdout: int | None, stderr: int | None) -> Capture:
@@ -93,10 +99,17 @@ class ProcessLog:
             capture.drain()
             capture.close()
         self._captures.clear()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        if self._stages is not None and self._stages.rate is not None:
+            self._stages.rate.tell()
 
     def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
         source = Source(self._name, instance_id, name)
-        return Stream(fd, source, self._form.encoder(source, self._labels), self._reader, self._emit)
+        return Stream(
+            fd, source, self._form.encoder(source, self._labels), self._reader, self._emit, self._stages
+        )
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         for block in blocks:
@@ -104,3 +117,7 @@ class ProcessLog:
         shown = [encoder(block) for block in blocks if block.level >= self._threshold]
         if shown:
             self._sink.write(shown[0] if len(shown) == 1 else b"".join(shown))
+
+
+def _least(logging: LoggingConfig) -> Level:
+    return Level.INFO if logging.min_level is None else Level.of(logging.min_level)

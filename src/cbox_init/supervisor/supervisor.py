@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
@@ -65,6 +66,7 @@ class Supervisor:
     ) -> None:
         self.config = config
         self.logs = logs
+        logs.defaults = default_logging(config.global_)
         self.version = 0
         self._runtime = runtime
         self._on_finished = on_finished
@@ -308,6 +310,7 @@ class Supervisor:
 
         plan = plan_of(self.config, config)
         self.config = plan.config
+        self.logs.defaults = default_logging(plan.config.global_)
         settings = settings_of(plan.config)
         if not self._begun:
             self._begin_anew(settings)
