@@ -49,6 +49,7 @@ NOT_AT_START = {
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
     "cbox_init.config.levels",
+    "cbox_init.logs.colours",
     "cbox_init.logs.stages",
     "cbox_init.patterns",
     "cbox_init.supervisor.hooks",
