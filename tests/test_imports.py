@@ -55,6 +55,7 @@ NOT_CONFIGURED = {
     "cbox_init.logs.filter",
     "cbox_init.logs.past",
     "cbox_init.logs.position",
+    "cbox_init.logs.colours",
     "cbox_init.logs.stages",
     "cbox_init.logs.subscription",
     "cbox_init.patterns",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
 
+    from cbox_init.logs.colours import Colours
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.levels import Level
     from cbox_init.logs.past import Past
@@ -32,18 +33,21 @@ if TYPE_CHECKING:
 class LogHub:
     """Owns the reading of all pipes, the rings, the subscriptions and the way to ``sink``.
 
-    ``fmt`` is json or text; messages and lines below ``level`` stay off the sink. For one thread (the event
-    loop's, and before there is a loop the one that will run it), but for ``daemon``.
+    ``fmt`` is json or text, the latter in ``colours`` where there are some; messages and lines below
+    ``level`` stay off the sink. For one thread (the event loop's, and before there is a loop the one that
+    will run it), but for ``daemon``.
     """
 
-    def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
+    def __init__(
+        self, *, fmt: str, level: Level, timestamps: bool, sink: Sink, colours: Colours | None = None
+    ) -> None:
         self.on_room: Callable[[], None] | None = None
         """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
         self.run: Final = os.urandom(5).hex()
         """Tells places in this log from those in the log of another run of the daemon."""
         self.defaults = LoggingConfig()
         """Settings for output that belongs to no process."""
-        self._form = output_format(fmt, timestamps=timestamps)
+        self._form = output_format(fmt, timestamps=timestamps, colours=colours)
         self._level = level
         self._sink = sink
         self._reader = Reader(sink)

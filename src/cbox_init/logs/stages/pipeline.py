@@ -82,9 +82,7 @@ class Pipeline:
         """Where the framer may cut a long line, None for anywhere."""
         if self._redaction is None:
             return None
-        from cbox_init.logs.stages.redaction import OVERLAP
-
-        return self._redaction.cut, OVERLAP
+        return self._redaction.cut, self._redaction.overlap
 
     def feed(self, pieces: Sequence[Piece], now_ns: int) -> list[Block]:
         """The blocks that ``pieces`` complete."""

@@ -64,6 +64,8 @@ class Redaction:
 
     __slots__ = ("_guard", "_rules")
 
+    overlap = OVERLAP
+
     def __init__(self, rules: Sequence[Rule], guard: Guard) -> None:
         self._rules = tuple(rules)
         self._guard = guard
@@ -82,7 +84,7 @@ class Redaction:
     def cut(self, line: bytes, limit: int) -> int:
         """Where to cut a long line, at ``limit`` or before it: not in the middle of a secret.
 
-        ``line`` is its beginning, OVERLAP bytes more than ``limit`` where it has as many.
+        ``line`` is its beginning, ``overlap`` bytes more than ``limit`` where it has as many.
         """
         text = line.decode("utf-8", "surrogateescape")
         at = len(line[:limit].decode("utf-8", "surrogateescape"))
