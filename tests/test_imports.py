@@ -48,6 +48,7 @@ NOT_AT_START = {
 #: somebody who wants to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.check_logging",
     "cbox_init.config.levels",
     "cbox_init.logs.colours",
     "cbox_init.logs.stages",
