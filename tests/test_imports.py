@@ -49,6 +49,7 @@ NOT_AT_START = {
 #: need who ask for lines.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.check_logging",
     "cbox_init.config.levels",
     "cbox_init.core.memory",
     "cbox_init.core.notice",

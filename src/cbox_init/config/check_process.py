@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.check_logging import check_logging
 from cbox_init.config.endpoints import parse_address, parse_url
 from cbox_init.config.model import (
     HealthCheckType,
@@ -55,7 +54,6 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
     _check_shutdown(process, config, path, report)
     if process.limits is not None:
         _check_limits(process.limits, process.max_memory_mb, (*path, "limits"), report)
-    check_logging(process.logging, config.global_, (*path, "logging"), report)
     if process.schedule:
         _check_schedule(process, path, report)
     else:
