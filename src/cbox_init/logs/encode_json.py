@@ -109,5 +109,6 @@ class JsonBlocks:
 
 
 def _escape_separators(messages: bytes) -> bytes:
-    """U+2028 and U+2029 may stand in JSON as they are, but many readers take them for the end of a line."""
+    """U+0085, U+2028 and U+2029 may stand in JSON, but many readers take them for the end of a line."""
+    messages = messages.replace(b"\xc2\x85", b"\\u0085")
     return messages.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
