@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.model import LoggingConfig, LogLevel
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
@@ -105,8 +106,8 @@ class Bench:
         self.hub = LogHub(fmt=fmt, level=level, timestamps=True, sink=self.sink)
         self._closed = False
 
-    def open(self, name: str = "web", min_level: Level = Level.DEBUG, **labels: str) -> ProcessLog:
-        return self.hub.open(name, labels=labels, min_level=min_level)
+    def open(self, name: str = "web", min_level: LogLevel = LogLevel.DEBUG, **labels: str) -> ProcessLog:
+        return self.hub.open(name, LoggingConfig(labels=labels, min_level=min_level))
 
     def pipe(self, log: ProcessLog, instance: str = "web-0") -> tuple[Capture, int]:
         """A capture of stdout, and the writing end."""

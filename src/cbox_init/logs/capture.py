@@ -12,7 +12,7 @@ from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cbox_init.logs.encode import BlockEncoder
     from cbox_init.logs.framing import Piece
@@ -34,7 +34,7 @@ class Stream:
         source: Source,
         encoder: BlockEncoder,
         reader: Reader,
-        emit: Callable[[Block, BlockEncoder], None],
+        emit: Callable[[Sequence[Block], BlockEncoder], None],
     ) -> None:
         self.source = source
         self.encoder = encoder
@@ -88,8 +88,9 @@ class Stream:
     def _hand_on(self, pieces: list[Piece]) -> None:
         if pieces:
             now = time.time_ns()
-            for data, partial in pieces:
-                self._emit(Block(now, self.source, Level.INFO, data, partial), self.encoder)
+            source = self.source
+            blocks = [Block(now, source, Level.INFO, data, partial) for data, partial in pieces]
+            self._emit(blocks, self.encoder)
 
 
 class Capture:

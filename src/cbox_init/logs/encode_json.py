@@ -80,6 +80,11 @@ class JsonBlocks:
         data = block.data
         head = self._head(block.time_ns, block.level)
         suffix = self._partial_suffix if block.partial else self._suffix
+        if block.single:
+            message = _escape_separators(self._encode(data.decode("utf-8", "backslashreplace")))
+            if block.fields:
+                suffix = b"".join((suffix[:-2], b",", _escape_separators(block.fields[1:]), b"\n"))
+            return b"".join((head, message, suffix))
         if _DEL not in data:
             try:
                 text = str(data.replace(b"\n", _DEL), "utf-8")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Raw, json
+
 from cbox_init.logs.clean import encodable
 from cbox_init.logs.timestamps import Timestamps
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _QUOTING = b' ="'
 _ORDINARY = bytes(byte for byte in range(0x21, 0x7F) if byte not in _QUOTING)
+_DECODE = json.Decoder(dict[str, Raw]).decode
 _OTHER = b"?"
 _SHAPE = bytes(byte if byte == 0x0A else 0x22 if byte in _QUOTING else _OTHER[0] for byte in range(256))
 """For bytes.translate: a newline stays, ``"`` stands for what calls for quotes, ``?`` for all else."""
@@ -77,6 +80,11 @@ class TextBlocks:
     def __call__(self, block: Block) -> bytes:
         head = self._head(block.time_ns, block.level)
         suffix = self._partial_suffix if block.partial else self._suffix
+        if block.single:
+            message = quoted(block.data.decode("utf-8", "backslashreplace")).encode()
+            if block.fields:
+                suffix = b"".join((suffix[:-1], _fields(block.fields), b"\n"))
+            return b"".join((head, message, suffix))
         return b"".join((head, _values(block.data, suffix + head), suffix))
 
 
@@ -122,6 +130,17 @@ def _values(data: bytes, seam: bytes) -> bytes:
 
 def _in_quotes(printable: bytes) -> bytes:
     return b'"' + printable.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _fields(fields: bytes) -> bytes:
+    """The members of a JSON object as text; what is neither text, number nor word stays JSON."""
+    return "".join(
+        f" {quoted(name)}={quoted(_plain(bytes(value)))}" for name, value in _DECODE(fields).items()
+    ).encode()
+
+
+def _plain(value: bytes) -> str:
+    return encodable(json.decode(value, type=str)) if value[:1] == b'"' else value.decode()
 
 
 def _members(fields: Mapping[str, Field]) -> str:

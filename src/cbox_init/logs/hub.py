@@ -14,8 +14,9 @@ from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
+    from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
@@ -39,11 +40,11 @@ class LogHub:
         self._subscriptions: list[Subscription] = []
         self.daemon = DaemonLog(self._form, level, sink)
 
-    def open(self, process: str, *, labels: Mapping[str, str], min_level: Level) -> ProcessLog:
+    def open(self, process: str, logging: LoggingConfig) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
         log = self._processes.get(process)
         if log is not None:
-            log.update(labels=labels, min_level=min_level)
+            log.update(logging)
             return log
         log = self._processes[process] = ProcessLog(
             process,
@@ -52,8 +53,7 @@ class LogHub:
             sink=self._sink,
             reader=self._reader,
             publish=self._publish,
-            labels=labels,
-            min_level=min_level,
+            logging=logging,
         )
         return log
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.capture import Capture, Stream
+from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Source
 from cbox_init.logs.ring import Ring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
+    from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.encode import BlockEncoder, Format
-    from cbox_init.logs.levels import Level
     from cbox_init.logs.reader import Reader
     from cbox_init.logs.record import Block
     from cbox_init.logs.sink import Sink
@@ -38,8 +39,7 @@ class ProcessLog:
         sink: Sink,
         reader: Reader,
         publish: Callable[[Block], None],
-        labels: Mapping[str, str],
-        min_level: Level,
+        logging: LoggingConfig,
     ) -> None:
         self.ring = Ring()
         self._name = name
@@ -48,8 +48,8 @@ class ProcessLog:
         self._sink = sink
         self._reader = reader
         self._publish = publish
-        self._labels = dict(labels)
-        self._threshold = max(level, min_level)
+        self._labels = logging.labels
+        self._threshold = max(level, Level.of(logging.min_level))
         self._captures: list[Capture] = []
         self._forget_closed_at = _FEW_CAPTURES
 
@@ -58,10 +58,10 @@ class ProcessLog:
         """Whether so much waits to be written that a new instance should wait as well (see `Sink`)."""
         return self._sink.backed_up
 
-    def update(self, *, labels: Mapping[str, str], min_level: Level) -> None:
-        """Use these from the next line on, for the captures that are open as well."""
-        self._labels = dict(labels)
-        self._threshold = max(self._level, min_level)
+    def update(self, logging: LoggingConfig) -> None:
+        """Use these settings from the next line on, for the captures that are open as well."""
+        self._labels = logging.labels
+        self._threshold = max(self._level, Level.of(logging.min_level))
         for capture in self._captures:
             for stream in capture.streams:
                 stream.encoder = self._form.encoder(stream.source, self._labels)
@@ -95,8 +95,10 @@ class ProcessLog:
         source = Source(self._name, instance_id, name)
         return Stream(fd, source, self._form.encoder(source, self._labels), self._reader, self._emit)
 
-    def _emit(self, block: Block, encoder: BlockEncoder) -> None:
-        self.ring.append(block)
-        self._publish(block)
-        if block.level >= self._threshold:
-            self._sink.write(encoder(block))
+    def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
+        for block in blocks:
+            self.ring.append(block)
+            self._publish(block)
+        shown = [encoder(block) for block in blocks if block.level >= self._threshold]
+        if shown:
+            self._sink.write(shown[0] if len(shown) == 1 else b"".join(shown))

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 RING_BYTES = 256 * 1024
 """Memory of one process's ring."""
 
-BLOCK_OVERHEAD = 160
-"""What a block costs beyond its bytes: the objects around them and their place in the ring."""
-
 
 class Ring:
     """Keeps whole blocks in the order of their arrival and lets go of the oldest."""
@@ -38,9 +35,9 @@ class Ring:
     def append(self, block: Block) -> None:
         blocks = self._blocks
         blocks.append(block)
-        self._size += len(block.data) + BLOCK_OVERHEAD
+        self._size += block.size
         while self._size > self._limit:
-            self._size -= len(blocks.popleft().data) + BLOCK_OVERHEAD
+            self._size -= blocks.popleft().size
 
     def newest_first(self) -> Iterator[Block]:
         return reversed(self._blocks)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
-from cbox_init.logs.ring import BLOCK_OVERHEAD
-
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Collection, Iterator
@@ -60,7 +58,7 @@ class Subscription:
         if self._min_level is not None and block.level < self._min_level:
             return
         self._backlog.append(block)
-        self._size += len(block.data) + BLOCK_OVERHEAD
+        self._size += block.size
         while self._size > self._limit:
             dropped = self._take()
             self._missed += len(dropped)
@@ -105,7 +103,7 @@ class Subscription:
 
     def _take(self) -> Block:
         block = self._backlog.popleft()
-        self._size -= len(block.data) + BLOCK_OVERHEAD
+        self._size -= block.size
         return block
 
     async def _wait(self) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.levels import Level
-
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Sequence
@@ -49,7 +47,6 @@ class Schedules:
             self._timetable = Timetable(self._runtime)
             if self._loop is not None:
                 self._timetable.attach(self._loop)
-        logging = process.logging
         scheduled = ScheduledProcess(
             name,
             process,
@@ -57,7 +54,7 @@ class Schedules:
             stop_rules=self._config.stop_rules(name),
             history_size=self._config.global_.schedule_history_size,
             runtime=self._runtime,
-            log=self._logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level)),
+            log=self._logs.open(name, process.logging),
             surroundings=self._surroundings,
             timetable=self._timetable,
             heartbeat=self._heartbeat(name, process.heartbeat),

@@ -12,7 +12,6 @@ from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessT
 from cbox_init.core import graph
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
 from cbox_init.supervisor.schedules import Schedules
@@ -95,9 +94,7 @@ class Supervisor:
             scale_limit=config.scale_limit(name),
             dependency_timeout_s=_first(process.dependency_timeout, config.global_.dependency_timeout),
             runtime=self._runtime,
-            log=self.logs.open(
-                name, labels=process.logging.labels, min_level=Level.of(process.logging.min_level)
-            ),
+            log=self.logs.open(name, process.logging),
             surroundings=self,
         )
 
@@ -359,8 +356,7 @@ class Supervisor:
         return self._retirement
 
     def _adopt(self, process: Managed, settings: Settings) -> None:
-        logging = settings.process.logging
-        self.logs.open(process.name, labels=logging.labels, min_level=Level.of(logging.min_level))
+        self.logs.open(process.name, settings.process.logging)
         if isinstance(process, ManagedProcess):
             process.adopt(settings)
         else:
