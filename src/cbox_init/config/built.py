@@ -29,7 +29,7 @@ _GLOBAL: Final = (
 )
 _PROCESS: Final = (
     *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
-    *("logging.filters", "logging.files"),
+    "logging.filters",
     "max_memory_mb",
 )
 
