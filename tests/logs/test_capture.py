@@ -218,7 +218,7 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
 
     source = Source("web", "web-0", "stdout")
     encoder = output_format("json", timestamps=True).encoder(source, {})
-    stream = Stream(read_end, source, encoder, reader, refill)
+    stream = Stream(read_end, source, encoder, reader, refill, lambda: False)
     os.write(write_end, b"flood\n" * 1000)
     stream.drain()
     assert reads > 1

@@ -229,21 +229,6 @@ def test_a_full_disk_is_said_once_and_nothing_is_lost(
     assert capfd.readouterr().err.count("\n") == 1
 
 
-def test_what_is_offered_to_a_full_queue_is_dropped_and_counted_exactly(output: Output) -> None:
-    sink = Sink(output.fd, high_water=100_000, low_water=50_000)
-    for number in range(50_000):
-        sink.offer(b"%07d\n" % number, 1)
-    assert sink.full
-    assert sink.queued <= 100_000 + 8
-    output.start()
-    end(sink)
-    assert sink.dropped > 0
-    lines = output.finish().split()
-    assert sink.written == len(lines) == len(set(lines))
-    assert sink.written + sink.dropped == 50_000
-    assert (sink.take_unsaid(), sink.take_unsaid()) == (sink.dropped, 0)
-
-
 def test_what_nobody_can_read_any_more_is_counted(output: Output) -> None:
     sink = Sink(output.fd)
     output.close_read()

@@ -26,7 +26,7 @@ fault in again, which costs a third of the throughput. It also bounds what a blo
 class Stream:
     """One descriptor, which it owns: closed at its end, or by close()."""
 
-    __slots__ = ("_emit", "_fd", "_framer", "_reader", "encoder", "source")
+    __slots__ = ("_emit", "_fd", "_framer", "_held", "_reader", "encoder", "source")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Stream:
         encoder: BlockEncoder,
         reader: Reader,
         emit: Callable[[Sequence[Block], BlockEncoder], None],
+        held: Callable[[], bool],
     ) -> None:
         self.source = source
         self.encoder = encoder
@@ -42,12 +43,17 @@ class Stream:
         self._framer = Framer()
         self._reader = reader
         self._emit = emit
+        self._held = held
         os.set_blocking(fd, False)
         reader.add(fd, self)
 
     @property
     def closed(self) -> bool:
         return self._fd < 0
+
+    @property
+    def held(self) -> bool:
+        return self._held()
 
     def read_block(self) -> int:
         """Hand on the lines of one block; return how many bytes there were, 0 when there is nothing now."""

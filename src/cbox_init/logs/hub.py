@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from cbox_init.config.model import LogOverflow
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
@@ -14,12 +17,18 @@ from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
-    from cbox_init.config.model import LoggingConfig
+    from cbox_init.config.model import LoggingConfig, OutputConfig
     from cbox_init.logs.levels import Level
+    from cbox_init.logs.outlet import Outlet
+    from cbox_init.logs.outputs.places import OutputStatus, Places
+    from cbox_init.logs.outputs.routes import Router, Routes
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
+
+_TELL_AFTER_S = 1.0
+"""Once in this time, in seconds, is said how many records were dropped."""
 
 
 class LogHub:
@@ -29,22 +38,42 @@ class LogHub:
     loop's, and before there is a loop the one that will run it), but for ``daemon``.
     """
 
-    def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
+    def __init__(
+        self,
+        *,
+        fmt: str,
+        level: Level,
+        timestamps: bool,
+        sink: Sink,
+        overflow: LogOverflow = LogOverflow.BLOCK,
+        outputs: Mapping[str, OutputConfig] | None = None,
+    ) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
+        """Called in the loop when an output, once full, has room: some process is ``backed_up`` no more."""
+        self._fmt = fmt
+        self._timestamps = timestamps
         self._form = output_format(fmt, timestamps=timestamps)
         self._level = level
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
         self._subscriptions: list[Subscription] = []
-        self.daemon = DaemonLog(self._form, level, sink)
+        self._drops = overflow is LogOverflow.DROP
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        self._places: Places | None = None
+        self._router: Router | None = None
+        self.daemon = DaemonLog(self._form, level, sink, drops=self._drops)
+        sink.on_room = self._has_room
+        if outputs:
+            self._router = self._make_router(outputs)
 
     def open(self, process: str, logging: LoggingConfig) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
         log = self._processes.get(process)
         if log is not None:
             log.update(logging)
+            self._reader.singly = not self._all_usual()
             return log
         log = self._processes[process] = ProcessLog(
             process,
@@ -53,8 +82,11 @@ class LogHub:
             sink=self._sink,
             reader=self._reader,
             publish=self._publish,
+            route=self._route,
+            drops=self._drops,
             logging=logging,
         )
+        self._reader.singly = not self._all_usual()
         return log
 
     def forget(self, process: str) -> None:
@@ -62,11 +94,13 @@ class LogHub:
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
+            if self._router is not None:
+                self._router.forget(process)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
+        self._loop = loop
         self._reader.attach(loop)
-        self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
 
     def records(
         self,
@@ -105,21 +139,22 @@ class LogHub:
 
         for log in self._processes.values():
             log.close()
-        self._sink.on_room = None
         self._reader.close()
         for subscription in tuple(self._subscriptions):
             subscription.close()
+        if self._telling is not None:
+            self._telling.cancel()
+        self._tell_dropped()
+        self._loop = None
         loop = get_running_loop()
-        written = loop.create_future()
-
-        def settle() -> None:
-            if not written.done():
-                written.set_result(None)
-
-        self._sink.end(lambda: call_in_loop(loop, settle))
+        outlets = [outlet for _, outlet in self._outlets()]
+        written = [loop.create_future() for _ in outlets]
+        for outlet, future in zip(outlets, written, strict=True):
+            outlet.end(partial(call_in_loop, loop, partial(_settle, future)))
         try:
             async with timeout(timeout_s):
-                await written
+                for future in written:
+                    await future
         except TimeoutError:
             return False
         return True
@@ -129,13 +164,82 @@ class LogHub:
 
         Blocks; False when that took too long.
         """
-        return self._sink.flush(timeout_s)
+        end = monotonic() + timeout_s
+        flushed = [outlet.flush(max(end - monotonic(), 0)) for _, outlet in self._outlets()]
+        return all(flushed)
+
+    def reopen(self) -> None:
+        """Open anew the files that are written, for those who have moved them away."""
+        for _, outlet in self._outlets():
+            outlet.reopen()
+
+    def outputs(self) -> list[OutputStatus]:
+        """What has become of the records, for each place where they go; standard output is the first."""
+        from cbox_init.logs.outputs.places import OnePlace
+
+        if self._places is not None:
+            return [place.status() for place in self._places.all()]
+        return [OnePlace("stdout", "stdout", self._sink).status()]
+
+    def _route(self, process: str, logging: LoggingConfig, level: Level) -> Routes | None:
+        """Where the records of ``process`` go; None for standard output alone."""
+        if self._router is None:
+            if not logging.outputs:
+                return None
+            self._router = self._make_router({})
+        return self._router.process(process, logging.outputs, logging.labels, level)
+
+    def _make_router(self, everywhere: Mapping[str, OutputConfig]) -> Router:
+        from cbox_init.logs.outputs.places import Places
+        from cbox_init.logs.outputs.routes import Router
+
+        self._places = Places(
+            fmt=self._fmt,
+            timestamps=self._timestamps,
+            sink=self._sink,
+            log=self.daemon,
+            on_room=self._has_room,
+        )
+        overflow = LogOverflow.DROP if self._drops else LogOverflow.BLOCK
+        router = Router(self._places, everywhere, level=self._level, overflow=overflow)
+        self.daemon.route(router.daemon())
+        return router
+
+    def _all_usual(self) -> bool:
+        return all(log.usual for log in self._processes.values())
+
+    def _outlets(self) -> list[tuple[str, Outlet]]:
+        """Every outlet, and the name of its place."""
+        if self._places is None:
+            return [("stdout", self._sink)]
+        return [(place.target, outlet) for place in self._places.all() for outlet in place.outlets()]
+
+    def _has_room(self) -> None:
+        """From the thread of an outlet."""
+        if (loop := self._loop) is not None:
+            call_in_loop(loop, self._room_made)
 
     def _room_made(self) -> None:
+        if self._loop is None:
+            return
+        if self._telling is None and any(outlet.unsaid for _, outlet in self._outlets()):
+            self._telling = self._loop.call_later(_TELL_AFTER_S, self._tell_dropped)
         self._reader.resume()
         if self.on_room is not None:
             self.on_room()
 
+    def _tell_dropped(self) -> None:
+        """Say how many records were dropped since this was said before."""
+        self._telling = None
+        for target, outlet in self._outlets():
+            if dropped := outlet.take_unsaid():
+                self.daemon.warn("Log records were dropped", output=target, dropped=dropped)
+
     def _publish(self, block: Block) -> None:
         for subscription in self._subscriptions:
             subscription.offer(block)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -55,7 +55,8 @@ class Outlet:
     """Queues chunks for ``target``. Its thread starts with the first and sleeps while there is nothing to do.
 
     What is queued is bounded by those who write: ``full`` asks them to stop, ``on_room`` tells when they can
-    go on. Nothing is dropped but what was ``offered`` rather than written, and what the target gives up.
+    go on. Nothing of it is dropped but what the target gives up; who drops records instead of waiting counts
+    them with ``refuse``.
     """
 
     def __init__(self, target: Target, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
@@ -108,16 +109,16 @@ class Outlet:
         with self._lock:
             self._put(Chunk(data, records, source))
 
-    def offer(self, data: bytes, records: int = 1, source: Source | None = None) -> None:
-        """Queue ``data`` unless the queue is full: then it is dropped, and counted. From any thread."""
-        if not data:
-            return
+    def refuse(self, records: int) -> None:
+        """Count records that were dropped, since the queue is full. From any thread."""
         with self._lock:
-            if self._full:
-                self._dropped += records
-                self._unsaid += records
-            else:
-                self._put(Chunk(data, records, source))
+            self._dropped += records
+            self._unsaid += records
+
+    @property
+    def unsaid(self) -> int:
+        """How many records were dropped since ``take_unsaid``."""
+        return self._unsaid
 
     def take_unsaid(self) -> int:
         """How many records were dropped since the last call."""

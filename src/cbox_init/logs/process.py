@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.encode import BlockEncoder, Format
+    from cbox_init.logs.outputs.output import Output
+    from cbox_init.logs.outputs.routes import Routes
     from cbox_init.logs.reader import Reader
     from cbox_init.logs.record import Block
     from cbox_init.logs.sink import Sink
@@ -39,6 +41,8 @@ class ProcessLog:
         sink: Sink,
         reader: Reader,
         publish: Callable[[Block], None],
+        route: Callable[[str, LoggingConfig, Level], Routes | None],
+        drops: bool,
         logging: LoggingConfig,
     ) -> None:
         self.ring = Ring()
@@ -48,20 +52,33 @@ class ProcessLog:
         self._sink = sink
         self._reader = reader
         self._publish = publish
-        self._labels = logging.labels
-        self._threshold = max(level, Level.of(logging.min_level))
+        self._route = route
+        self._drops = drops
+        self._apply(logging)
         self._captures: list[Capture] = []
         self._forget_closed_at = _FEW_CAPTURES
 
     @property
     def backed_up(self) -> bool:
-        """Whether so much waits to be written that a new instance should wait as well (see `Sink`)."""
-        return self._sink.backed_up
+        """Whether so much waits to be written that a new instance should wait as well (see `Outlet`)."""
+        if self._waits_for_sink and self._sink.backed_up:
+            return True
+        return any(output.backed_up for output in self._outputs)
+
+    @property
+    def usual(self) -> bool:
+        """Whether it depends on standard output alone, as a process does unless told otherwise."""
+        return self._waits_for_sink and not self._outputs
+
+    def held(self) -> bool:
+        """Whether its instances should wait before more is read of what they write."""
+        if self._waits_for_sink and self._sink.full:
+            return True
+        return any(output.full for output in self._outputs)
 
     def update(self, logging: LoggingConfig) -> None:
         """Use these settings from the next line on, for the captures that are open as well."""
-        self._labels = logging.labels
-        self._threshold = max(self._level, Level.of(logging.min_level))
+        self._apply(logging)
         for capture in self._captures:
             for stream in capture.streams:
                 stream.encoder = self._form.encoder(stream.source, self._labels)
@@ -93,12 +110,32 @@ class ProcessLog:
 
     def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
         source = Source(self._name, instance_id, name)
-        return Stream(fd, source, self._form.encoder(source, self._labels), self._reader, self._emit)
+        return Stream(
+            fd, source, self._form.encoder(source, self._labels), self._reader, self._emit, self.held
+        )
+
+    def _apply(self, logging: LoggingConfig) -> None:
+        self._labels = logging.labels
+        self._threshold = max(self._level, Level.of(logging.min_level))
+        routes = self._route(self._name, logging, self._threshold)
+        self._plain = routes is None or routes.plain
+        self._outputs: tuple[Output, ...] = routes.outputs if routes else ()
+        self._waits_for_sink = self._plain and not self._drops
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         for block in blocks:
             self.ring.append(block)
             self._publish(block)
-        shown = [encoder(block) for block in blocks if block.level >= self._threshold]
-        if shown:
-            self._sink.write(shown[0] if len(shown) == 1 else b"".join(shown))
+        if self._plain:
+            self._write([block for block in blocks if block.level >= self._threshold], encoder)
+        for output in self._outputs:
+            output.put(blocks)
+
+    def _write(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
+        records = sum([len(block) for block in blocks])
+        if self._drops and self._sink.full:
+            self._sink.refuse(records)
+        elif len(blocks) == 1:
+            self._sink.write(encoder(blocks[0]), records)
+        elif blocks:
+            self._sink.write(b"".join([encoder(block) for block in blocks]), records)

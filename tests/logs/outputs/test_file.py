@@ -245,7 +245,7 @@ def test_what_is_given_up_is_counted(tmp_path: Path, said: Said) -> None:
     written = Written(tmp_path, said)  # a directory
     written.write(*numbers(10))
     wait_for(lambda: written.trouble.error, "the failure")
-    written.trouble.give_up()
+    written.trouble.leave(0)
     end(written.outlet)
     assert (written.outlet.written, written.outlet.dropped) == (0, 10)
 
