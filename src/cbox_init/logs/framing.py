@@ -31,6 +31,11 @@ class Framer:
         self._limit = limit
         self._rest = bytearray()
 
+    @property
+    def holds(self) -> bool:
+        """Whether the beginning of a line waits for its end."""
+        return bool(self._rest)
+
     def feed(self, data: bytes) -> list[Piece]:
         """What ``data`` completes; the beginning of the next line stays here."""
         if len(data) <= self._limit:
