@@ -182,13 +182,13 @@ class Follower:
     def _serve(self, lane: _Lane, now: float) -> float | None:
         """Send the next block of a file on its way; gives when to come again, if nothing else happens."""
         tail = lane.tail
-        lane.rotating.look(now)
+        due = lane.rotating.look(now)
         if not lane.free:
-            return None
+            return due
         pieces = tail.next_lines(now)
-        due = None
         if not pieces:
-            pieces, due = tail.tend(now)
+            pieces, at = tail.tend(now)
+            due = at if due is None or at is None else min(at, due)
         if not pieces and tail.leaving:
             pieces = tail.last_lines()
             if not pieces:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs import rotation as files
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.tail import Part, Tail
     from cbox_init.logs.rotation import Rotation
+
+_LATER_S: Final = 0.05
 
 
 class Rotating:
@@ -39,20 +41,21 @@ class Rotating:
         self._rotation = rotation
         self._above = rotation.max_size if rotation else 0
 
-    def look(self, now: float) -> None:
-        """Rotate it when it is time."""
+    def look(self, now: float) -> float | None:
+        """Rotate it when it is time; gives when to come again, if nothing else happens."""
         rotation, part = self._rotation, self._tail.current
         if rotation is None or part is None or part.file is None:
-            return
+            return None
         size = part.file.size
         if size > self._above and len(self._tail.parts) <= rotation.max_files:
+            if self._compressing is not None and self._compressing.is_alive():
+                return now + _LATER_S  # no file is moved while it is read
             self._rotate(rotation, part, part.file.inode, now)
         elif not size and self._old is not None:
             self._look_at_old(self._old)
+        return None
 
     def _rotate(self, rotation: Rotation, part: Part, inode: tuple[int, int], now: float) -> None:
-        if self._compressing is not None and self._compressing.is_alive():
-            return  # no file is moved while it is read
         path = os.path.realpath(self._tail.path)
         found = _status(path)
         if found is None or (found.st_dev, found.st_ino) != inode:

@@ -193,7 +193,9 @@ class Tail:
 
     def is_quiet(self, part: Part, now: float) -> bool:
         """Whether nothing more is expected in it."""
-        return part.file is None or (not part.dirty and now >= part.quiet_since + QUIET_S)
+        if part.file is None:
+            return True
+        return part.file.position >= part.file.size and now >= part.quiet_since + QUIET_S
 
     def leave(self) -> None:
         """Read what there is now, and then no more."""

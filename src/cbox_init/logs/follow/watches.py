@@ -134,7 +134,7 @@ class Watches:
 
     def _file_event(self, event: Event) -> None:
         for tail, part in self._files[event.watch]:
-            part.dirty = True
+            part.dirty |= bool(event.mask & inotify.MODIFY)
             if event.mask & ~inotify.MODIFY and os.path.islink(tail.path):
                 tail.look()  # its directory is another, of whose events we do not hear
 
