@@ -14,6 +14,7 @@ from cbox_init.api.routes import (
     actions,
     config,
     health,
+    log_outputs,
     log_stream,
     logs,
     openapi,
@@ -60,6 +61,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *schedule.resources(context),
         *config.resources(context),
         *logs.resources(context),
+        *log_outputs.resources(context),
         *log_stream.resources(context),
     )
     return (*described, *openapi.resources(described))

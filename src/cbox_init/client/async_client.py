@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         EditReply,
         Health,
         LogList,
+        LogOutputs,
         ProcessDetail,
         ProcessEntry,
         ReloadReply,
@@ -209,6 +210,10 @@ class AsyncClient:
         ``level`` leaves out what is below it; ``order`` is newest first ("desc") or oldest first ("asc").
         """
         return await self._send(calls.logs(name, limit, level, order))
+
+    async def log_outputs(self) -> LogOutputs:
+        """Where log records go, standard output first, and how many were written, dropped, or wait."""
+        return await self._send(calls.log_outputs())
 
     @asynccontextmanager
     async def follow(

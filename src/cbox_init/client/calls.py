@@ -13,6 +13,7 @@ from cbox_init.api.schemas import (
     EditReply,
     Health,
     LogList,
+    LogOutputs,
     NewProcess,
     ProcessDetail,
     ProcessList,
@@ -123,6 +124,10 @@ def save_config() -> Call[SavedReply]:
 def logs(name: str | None, limit: int, level: Level | None, order: Order) -> Call[LogList]:
     base = _BASE if name is None else _path(name)
     return Call("GET", f"{base}/logs{_query(limit=str(limit), order=order, level=level)}", LogList)
+
+
+def log_outputs() -> Call[LogOutputs]:
+    return Call("GET", f"{_BASE}/logs/outputs", LogOutputs)
 
 
 def log_stream(names: Iterable[str], level: Level | None) -> str:
