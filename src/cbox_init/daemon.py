@@ -174,6 +174,7 @@ class Daemon:
             self._readyz.close()
         await api.close(_CLOSING_S)
         await self._supervisor.close(_HEARTBEATS_S)
+        self._logs.drain()
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
         await self._logs.close(_CLOSING_S)
         assert self._loop

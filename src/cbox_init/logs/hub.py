@@ -129,23 +129,27 @@ class LogHub:
         self._subscriptions.append(subscription)
         return subscription
 
-    async def close(self, timeout_s: float) -> bool:
-        """Read what the pipes hold, write all to the sink, end the writer, the captures and subscriptions.
+    def drain(self) -> None:
+        """Read what the pipes hold, end the captures, and say what was dropped: nothing lives any more."""
+        for log in self._processes.values():
+            log.close()
+        if self._telling is not None:
+            self._telling.cancel()
+        self._tell_dropped()
 
-        False when the sink did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
+    async def close(self, timeout_s: float) -> bool:
+        """Drain, write all to the outputs, and end their writers and the subscriptions.
+
+        False when some output did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
         says afterwards wants a ``flush_sync``.
         """
         from asyncio import get_running_loop, timeout
 
-        for log in self._processes.values():
-            log.close()
+        self.drain()
+        self._loop = None
         self._reader.close()
         for subscription in tuple(self._subscriptions):
             subscription.close()
-        if self._telling is not None:
-            self._telling.cancel()
-        self._tell_dropped()
-        self._loop = None
         loop = get_running_loop()
         outlets = [outlet for _, outlet in self._outlets()]
         written = [loop.create_future() for _ in outlets]
