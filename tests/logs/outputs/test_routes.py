@@ -238,14 +238,14 @@ async def test_a_network_peer_that_is_away_holds_up_nobody(drained: Output) -> N
 async def test_a_flood_into_a_file_that_rotates(drained: Output, tmp_path: Path) -> None:
     bench = attached(drained)
     path = tmp_path / "app.log"
-    rotate = RotateConfig(max_size=500_000, max_files=1000)
+    rotate = RotateConfig(max_size=200_000, max_files=1000)
     log = log_of(bench, file=OutputConfig(path=str(path), rotate=rotate), o=STDOUT_OFF)
     memory = PeakMemory()
-    capture, child = bench.spawn(log, "for n in range(300_000): print(n)")
+    capture, child = bench.spawn(log, "for n in range(100_000): print(n)")
     await until(lambda: capture.closed, what="the end of the child")
     child.wait()
     await bench.finish()
-    assert list(_numbers(path)) == list(range(300_000))
+    assert list(_numbers(path)) == list(range(100_000))
     assert memory.growth < 40_000_000
 
 
