@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _COPY_BYTES = 1024 * 1024
 _FASTEST = 1
-_SUFFIXES = ("", ".gz")
 
 
 class Rotation(Struct, frozen=True):
@@ -29,14 +28,20 @@ def rotate(path: str, max_files: int) -> None:
 
     Whoever has the file open goes on writing to it. Nothing is there under PATH afterwards.
     """
-    for suffix in _SUFFIXES:
-        with suppress(FileNotFoundError):
-            os.unlink(f"{path}.{max_files}{suffix}")
-    for number in range(max_files - 1, 0, -1):
-        for suffix in _SUFFIXES:
-            with suppress(FileNotFoundError):
-                os.rename(f"{path}.{number}{suffix}", f"{path}.{number + 1}{suffix}")
+    free = next((number for number in range(1, max_files) if not any(_there(path, number))), max_files)
+    for name in _there(path, free):
+        os.unlink(name)
+    for number in range(free - 1, 0, -1):
+        for name in _there(path, number):
+            os.rename(name, f"{path}.{number + 1}{name.removeprefix(f'{path}.{number}')}")
     os.rename(path, f"{path}.1")
+
+
+def _there(path: str, number: int) -> Iterator[str]:
+    """The forms of a rotated file that there are."""
+    for name in (f"{path}.{number}", f"{path}.{number}.gz"):
+        if os.path.exists(name):
+            yield name
 
 
 def uncompressed(path: str, max_files: int, first: int = 1) -> Iterator[str]:
