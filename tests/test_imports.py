@@ -44,9 +44,12 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, or somebody who wants to be told.
+#: What only those configurations need that have hooks, a readiness, outputs, files, or somebody to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.check_outputs",
+    "cbox_init.logs.follow",
+    "cbox_init.logs.outputs",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",
@@ -132,6 +135,17 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
     loaded = loaded_at_the_loop(tmp_path, EVERYTHING.replace("PORT", str(port)))
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert "cbox_init.supervisor.readiness" in loaded
+
+
+def test_outputs_to_files_and_syslog_need_little(tmp_path: Path) -> None:
+    text = """
+global: {api_socket: SOCKET, log_outputs: {a: {path: FILE}, b: {address: 'udp://127.0.0.1:9'}}}
+processes: {web: {command: ['true']}}
+"""
+    loaded = loaded_at_the_loop(tmp_path, text.replace("FILE", str(tmp_path / "log")))
+    assert sorted(packages(loaded) & NOT_AT_START) == []
+    assert "cbox_init.logs.outputs.file" in loaded
+    assert "cbox_init.logs.outputs.otlp" not in loaded
 
 
 def test_checks_of_http_without_tls_need_no_ssl_and_no_checks_need_nothing() -> None:
