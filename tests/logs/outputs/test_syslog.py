@@ -36,7 +36,7 @@ class Sender:
     def __init__(self, address: str, said: Said) -> None:
         self.trouble = Trouble(said.log, address)
         self.outlet = Outlet(SyslogTarget(syslog_address(address), self.trouble))
-        self._encode = SyslogFormat(SyslogFacility.USER, datagrams=False).encoder(WEB, {})
+        self._encode = SyslogFormat(SyslogFacility.USER).encoder(WEB, {})
 
     def send(self, *lines: str) -> None:
         for line in lines:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cbox_init.config.model import SyslogFacility
 from cbox_init.logs.levels import Level
 from cbox_init.logs.outputs.syslog_format import (
-    DATAGRAM_BYTES,
+    MESSAGE_BYTES,
     SyslogFormat,
     messages_in,
     without_length,
@@ -50,12 +50,12 @@ def parsed(encoded: bytes) -> list[dict[str, str]]:
     return found
 
 
-def form(*, datagrams: bool = False, facility: SyslogFacility = SyslogFacility.DAEMON) -> SyslogFormat:
-    return SyslogFormat(facility, datagrams=datagrams)
+def form(facility: SyslogFacility = SyslogFacility.DAEMON) -> SyslogFormat:
+    return SyslogFormat(facility)
 
 
 def test_a_line_is_a_message() -> None:
-    encoder = form(facility=SyslogFacility.LOCAL3).encoder(WEB, {"team": "shop", 'a ="]': 'x"]\\'})
+    encoder = form(SyslogFacility.LOCAL3).encoder(WEB, {"team": "shop", 'a ="]': 'x"]\\'})
     first, second = parsed(encoder(Block(AT_NS, WEB, Level.WARN, "one\nzw\u00f6lf".encode())))
     assert first["pri"] == str(19 * 8 + 4)
     assert first["time"] == "2025-11-24T16:00:00.123456Z"
@@ -75,7 +75,7 @@ def test_severities(level: str, severity: int) -> None:
 def test_every_facility_has_its_number() -> None:
     numbers = {}
     for facility in SyslogFacility:
-        (found,) = parsed(form(facility=facility).message(AT_NS, Level.DEBUG, "x", {}))
+        (found,) = parsed(form(facility).message(AT_NS, Level.DEBUG, "x", {}))
         numbers[facility.value] = int(found["pri"]) // 8
     assert (numbers["user"], numbers["daemon"]) == (1, 3)
     assert len(set(numbers.values())) == len(SyslogFacility)
@@ -86,7 +86,7 @@ def test_a_record_of_several_lines_with_fields_is_one_message() -> None:
     block = Block(
         AT_NS, WEB, Level.ERROR, b"Traceback\n  line", single=True, fields=b'{"n":1,"s":"x y","l":[1,null]}'
     )
-    (found,) = parsed(form(datagrams=True).encoder(WEB, {})(block))
+    (found,) = parsed(form().encoder(WEB, {})(block))
     assert found["msg"] == "Traceback\n  line"
     assert (found["n"], found["s"], found["l"]) == ("1", "x y", "[1,null]")
 
@@ -100,17 +100,14 @@ def test_a_message_of_the_daemon() -> None:
     assert parsed(form().message(AT_NS, Level.INFO, "x", {}))[0]["data"] == "-"
 
 
-def test_a_long_record_is_cut_to_fit_into_datagrams() -> None:
+def test_a_long_record_becomes_several_messages() -> None:
     text = "zw\u00f6lf \u20ac " * 5000
-    encoded = form(datagrams=True).encoder(WEB, {"team": "shop"})(
-        Block(AT_NS, WEB, Level.INFO, text.encode())
-    )
+    encoded = form().encoder(WEB, {"team": "shop"})(Block(AT_NS, WEB, Level.INFO, text.encode()))
     found = parsed(encoded)
     assert len(found) > 5
-    assert max(len(without_length(message)) for message in messages_in(encoded)) <= DATAGRAM_BYTES
+    assert max(len(without_length(message)) for message in messages_in(encoded)) <= MESSAGE_BYTES
     assert "".join(one["msg"] for one in found) == text
     assert [one.get("partial") for one in found] == [*["true"] * (len(found) - 1), None]
-    assert len(parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.INFO, text.encode())))) == 1
 
 
 def test_a_partial_record_says_so() -> None:
@@ -123,9 +120,8 @@ def test_any_bytes_and_names_are_messages(
     data: bytes, process: str, instance: str, labels: dict[str, str]
 ) -> None:
     source = Source(process, instance, "stderr")
-    for datagrams in (False, True):
-        encoder = form(datagrams=datagrams).encoder(source, labels)
-        found = parsed(encoder(Block(AT_NS, source, Level.INFO, data)))
-        lines = [line.decode("utf-8", "backslashreplace") for line in data.split(b"\n")]
-        if not datagrams:
-            assert [one["msg"] for one in found] == lines
+    encoder = form().encoder(source, labels)
+    found = parsed(encoder(Block(AT_NS, source, Level.INFO, data)))
+    assert [one["msg"] for one in found] == [
+        line.decode("utf-8", "backslashreplace") for line in data.split(b"\n")
+    ]

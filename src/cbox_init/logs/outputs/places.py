@@ -206,8 +206,7 @@ class Places:
             case OutputType.SYSLOG:
                 from cbox_init.logs.outputs.syslog_format import SyslogFormat
 
-                address = syslog_address(config.address or DEFAULT_SYSLOG)
-                return SyslogFormat(config.facility, datagrams=address.transport != "tcp")
+                return SyslogFormat(config.facility)
             case OutputType.OTLP:
                 from cbox_init.logs.outputs.otlp import OtlpFormat
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _CONNECT_S: Final = 5.0
 _SILENCE_MS: Final = 120_000
 _SEND_BYTES: Final = 256 * 1024
-_OVER: Final = select.POLLIN | select.POLLHUP | select.POLLERR | select.POLLRDHUP
+_LOOK_UP_MS: Final = 1000  # while it waits for room: whether anybody minds
+_ENDED: Final = select.POLLHUP | select.POLLERR | select.POLLRDHUP
 
 
 class SyslogTarget:
@@ -75,15 +76,33 @@ class SyslogTarget:
                 self._send_datagram(connection, without_length(waiting[0]))
                 waiting.popleft()
             return
-        if _closed_there(connection):
-            raise ConnectionResetError(errno.ECONNRESET, "The other side has closed the connection")
+        self._await_room(connection)
         self._forget_all_but(_unacknowledged(connection))
         data = memoryview(b"".join(waiting))
         self._sent.extend(waiting)
         self._unsent = len(data)
         waiting.clear()
         while self._unsent:
-            self._unsent -= connection.send(data[len(data) - self._unsent :])
+            self._unsent -= connection.send(data[len(data) - self._unsent :], socket.MSG_DONTWAIT)
+            if self._unsent:
+                self._await_room(connection)
+
+    def _await_room(self, connection: socket.socket) -> None:
+        """Wait until something can be sent.
+
+        Raises OSError when the other side has closed the connection: a send that waits would not notice.
+        """
+        poll = select.poll()
+        poll.register(connection, _ENDED | select.POLLIN | select.POLLOUT)
+        while not self._trouble.given_up:
+            for _, events in poll.poll(_LOOK_UP_MS):
+                # What the other side says is of no interest, but for its end.
+                talks = events & select.POLLIN and connection.recv(4096, socket.MSG_DONTWAIT)
+                if events & _ENDED or (events & select.POLLIN and not talks):
+                    raise ConnectionResetError(errno.ECONNRESET, "The other side has closed the connection")
+                if events & select.POLLOUT:
+                    return
+        raise TimeoutError(errno.ETIMEDOUT, "The other side does not read")
 
     def _send_datagram(self, connection: socket.socket, message: bytes) -> None:
         """Over UDP a refusal is about what was sent before, and no reason to wait."""
@@ -146,17 +165,6 @@ def _connected(fresh: socket.socket, address: tuple[object, ...] | str) -> socke
         fresh.close()
         raise
     return fresh
-
-
-def _closed_there(connection: socket.socket) -> bool:
-    """Whether the other side has ended a connection on which it has nothing to say."""
-    poll = select.poll()
-    poll.register(connection, _OVER)
-    for _, events in poll.poll(0):
-        if events & ~select.POLLIN:
-            return True
-        return not connection.recv(4096, socket.MSG_DONTWAIT)
-    return False
 
 
 def _unacknowledged(connection: socket.socket) -> int:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode import Field
     from cbox_init.logs.record import Block, Source
 
-DATAGRAM_BYTES: Final = 8192
-"""The largest message in a datagram: what rsyslog and syslog-ng take unless told otherwise."""
+MESSAGE_BYTES: Final = 8000
+"""The largest message: rsyslog takes 8,096 bytes unless told otherwise, over TCP as well."""
 
 _ENTERPRISE: Final = "32473"  # the number that RFC 5612 keeps for examples: we have none of our own
 _LONGEST_CHARACTER: Final = 4
@@ -47,12 +47,11 @@ _SEVERITIES: Final = {Level.DEBUG: 7, Level.INFO: 6, Level.WARN: 4, Level.ERROR:
 class SyslogFormat:
     """APP-NAME is the process, PROCID the instance, MSGID the stream; all else is structured data.
 
-    With ``datagrams`` a record that is too long for one becomes several messages, marked as partial.
+    A record that is too long for a message becomes several, all but the last marked as partial.
     """
 
-    def __init__(self, facility: SyslogFacility, *, datagrams: bool) -> None:
+    def __init__(self, facility: SyslogFacility) -> None:
         self._facility = _FACILITIES[facility]
-        self._datagrams = datagrams
         self._clock = Timestamps()
         self._host = _name(os.uname().nodename, _HOST_LENGTH)
 
@@ -73,13 +72,12 @@ class SyslogFormat:
 
     def messages(self, whole: str, part: str, text: bytes) -> Iterator[bytes]:
         """The messages of one record, which begin with ``part``, but for the last, with ``whole``."""
-        if self._datagrams:
-            head = part.encode()
-            room = max(DATAGRAM_BYTES - len(head), DATAGRAM_BYTES // 4)
-            while len(text) > room:
-                end = _character_start(text, room)
-                yield _framed(head + text[:end])
-                text = text[end:]
+        head = part.encode()
+        room = max(MESSAGE_BYTES - len(head), MESSAGE_BYTES // 4)
+        while len(text) > room:
+            end = _character_start(text, room)
+            yield _framed(head + text[:end])
+            text = text[end:]
         yield _framed(whole.encode() + text)
 
 
