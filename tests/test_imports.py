@@ -44,12 +44,17 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, outputs, files, or somebody to be told.
+#: What only those configurations need that have hooks, a readiness, stages between a line and its record,
+#: outputs, files that are followed, or somebody who wants to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
     "cbox_init.config.check_outputs",
+    "cbox_init.config.levels",
+    "cbox_init.logs.colours",
     "cbox_init.logs.follow",
     "cbox_init.logs.outputs",
+    "cbox_init.logs.stages",
+    "cbox_init.patterns",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.readiness",
     "cbox_init.supervisor.service_manager",

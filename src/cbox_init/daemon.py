@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.config.load import Source, load
+from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.logs.hub import LogHub
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
     from cbox_init.config.model import Config, ReadinessConfig
+    from cbox_init.logs.colours import Colours
     from cbox_init.options import ServeOptions
     from cbox_init.supervisor.service_manager import ServiceManager
 
@@ -93,6 +95,7 @@ class Daemon:
             level=Level.of(settings.log_level),
             timestamps=settings.log_timestamps,
             sink=Sink(),
+            colours=_colours(settings.log_format, environ),
             overflow=settings.log_overflow,
             outputs=settings.log_outputs,
         )
@@ -174,7 +177,7 @@ class Daemon:
             self._readyz.close()
         await api.close(_CLOSING_S)
         await self._supervisor.close(_HEARTBEATS_S)
-        self._logs.drain()
+        await self._logs.drain(_CLOSING_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
         await self._logs.close(_CLOSING_S)
         assert self._loop
@@ -250,6 +253,15 @@ class Daemon:
             self._log.info("Management API listening", address=address)
         for address in self._readyz.addresses() if self._readyz else ():
             self._log.info("Readiness listening", address=address)
+
+
+def _colours(form: LogFormat, environ: Mapping[str, str]) -> Colours | None:
+    """Those of standard output, None when it has none."""
+    if form is not LogFormat.TEXT:
+        return None
+    from cbox_init.logs.colours import Colours, wanted
+
+    return Colours() if wanted(environ, 1) else None
 
 
 def _new_event_loop() -> AbstractEventLoop:

@@ -80,3 +80,19 @@ async def test_least_level(talking: Service) -> None:
     shown = (await talking.tcp.get("/api/v1/logs")).json()["logs"]
     errors = {log["message"] for log in shown if log["level"] == "error" and log["process"] == "one"}
     assert await messages("error") == errors < everything
+
+
+async def test_fields_of_json_and_masked_secrets(serve: Serve) -> None:
+    service = await serve(r"""
+  shop:
+    command: [printf, '{"msg":"paid by ann@example.org","order":7}\nplain\n']
+    type: oneshot
+    logging:
+      redaction: {enabled: true, patterns: [email]}
+      json: {enabled: true, extract_message: true, merge_fields: true}
+  other: {command: [sleep, '1000']}
+""")
+    await service.house.until_said("shop", "plain")
+    first, second = (await service.tcp.get("/api/v1/processes/shop/logs?order=asc")).json()["logs"]
+    assert (first["message"], first["fields"]) == ("paid by ***", {"order": 7})
+    assert "fields" not in second

@@ -202,12 +202,10 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
           job:
             command: a
             schedule: "@hourly"
-            logging: {redaction: {enabled: true}, json: {enabled: false}}
+            logging: {files: {app: {path: /a}}, json: {enabled: false}}
     """
     last = read(text).problems[-1]
-    assert last.message == (
-        "read, but not acted on yet: global.audit_enabled, processes.job.logging.redaction"
-    )
+    assert last.message == "read, but not acted on yet: global.audit_enabled, processes.job.logging.files"
     assert last.severity is Severity.WARNING
 
 

@@ -397,3 +397,28 @@ async def test_preview_changes_nothing(build: Build) -> None:
     plan = (await house.supervisor.configuration.preview()).plan
     assert (plan.added, plan.removed) == (("b",), ("web",))
     assert born(house) == before
+
+
+async def test_redaction_for_all_counts_for_instances_that_run(build: Build) -> None:
+    processes = """
+hooks: {post-stop: [{command: [echo, "token=abc"]}]}
+processes:
+  web: {command: [sh, -c, "mkfifo $DIR/p; exec 3<>$DIR/p; echo up; while read line <&3; do echo $line; done"]}
+"""
+    house = build(processes)
+    await house.until_said("web", "up")
+    before = born(house)
+
+    def say(line: str) -> None:
+        (house.file.parent / "p").write_text(f"{line}\n")
+
+    await asyncio.to_thread(say, "token=before")
+    await house.until_said("web", "token=before")
+    settings = "{log_redaction_enabled: true, log_redaction_patterns: [token]}"
+    assert await reload(house, f"global: {settings}{processes}") == {"adjusted": ("web",)}
+    await asyncio.to_thread(say, "token=after")
+    await house.until_said("web", "token=***")
+    assert born(house) == before
+    house.supervisor.shutdown("the test is over")
+    await house.until(lambda: house.lines("hooks/post-stop"))
+    assert house.lines("hooks/post-stop") == ["token=***"]

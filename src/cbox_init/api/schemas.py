@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
@@ -296,7 +296,7 @@ class SavedReply(Struct, frozen=True):
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):
-    """One line of a process. ``partial`` marks a part, which the next record of the instance continues."""
+    """One record of a process. ``partial`` marks a part, which the next record of the instance continues."""
 
     timestamp: Timestamp
     process: str
@@ -305,6 +305,12 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     level: LevelName
     message: str
     partial: bool | UnsetType = UNSET
+    fields: (
+        Annotated[
+            Raw, Meta(description="Members of a line that was JSON.", extra_json_schema={"type": "object"})
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class LogList(Struct, frozen=True, kw_only=True):

@@ -162,6 +162,7 @@ def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
             level=record.level.name.lower(),
             message=record.message,
             partial=True if record.partial else UNSET,
+            fields=UNSET if record.fields is None else record.fields,
         )
         for record in records
     )

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 _GLOBAL: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
-    *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout", "log_multiline_max_lines"),
-    *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
-    *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
-    *("log_json_parsing", "log_level_detection"),
     *("api_tls", "api_acl"),
     *("metrics_enabled", "metrics_host", "metrics_port", "metrics_path", "metrics_tls", "metrics_acl"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
@@ -27,11 +23,7 @@ _GLOBAL: Final = (
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
     *("oneshot_history_max_entries", "oneshot_history_max_age"),
 )
-_PROCESS: Final = (
-    *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
-    "logging.filters",
-    "max_memory_mb",
-)
+_PROCESS: Final = ("max_memory_mb",)
 
 
 def not_acted_on(config: Config) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.built import not_acted_on
+from cbox_init.config.check_logging import check_global_logging
 from cbox_init.config.check_process import check_hook, check_process
 from cbox_init.config.model import Config, ProcessConfig, TracingExporter
 
@@ -21,6 +22,7 @@ _SHORT_TOKEN: Final = 12
 def check(config: Config, report: Report) -> None:
     """Everything that can be said without looking at this machine. ``config`` holds effective values."""
     _check_global(config.global_, report)
+    check_global_logging(config.global_, config.enabled_processes(), report)
     _check_hooks(config.hooks, report)
     if not config.processes:
         report.missing(

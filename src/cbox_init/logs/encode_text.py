@@ -16,6 +16,7 @@ from cbox_init.logs.timestamps import Timestamps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.logs.colours import Colours
     from cbox_init.logs.encode import Field
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Source
@@ -43,8 +44,9 @@ _ESCAPES = {
 class TextFormat:
     """``time=… level=… msg=…`` and then the members that say where the record comes from."""
 
-    def __init__(self, *, timestamps: bool) -> None:
+    def __init__(self, *, timestamps: bool, colours: Colours | None = None) -> None:
         self._clock = Timestamps() if timestamps else None
+        self._colours = colours
 
     def encoder(self, source: Source, labels: Mapping[str, str]) -> TextBlocks:
         members: dict[str, Field] = {
@@ -55,6 +57,8 @@ class TextFormat:
         marked = _members({f"labels.{key}": value for key, value in labels.items()})
         whole = _members(members) + marked
         part = _members(members | {"partial": True}) + marked
+        if self._colours is not None:
+            whole, part = (self._colours.of_process(source.process, text) for text in (whole, part))
         return TextBlocks(self, suffix=f"{whole}\n".encode(), partial_suffix=f"{part}\n".encode())
 
     def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
@@ -62,9 +66,10 @@ class TextFormat:
 
     def head(self, time_ns: int, level: Level) -> bytes:
         """All that stands before the value of ``msg``."""
+        name = level.name if self._colours is None else self._colours.of_level(level)
         if self._clock is None:
-            return f"level={level.name} msg=".encode()
-        return f"time={self._clock.milliseconds(time_ns)} level={level.name} msg=".encode()
+            return f"level={name} msg=".encode()
+        return f"time={self._clock.milliseconds(time_ns)} level={name} msg=".encode()
 
 
 class TextBlocks:

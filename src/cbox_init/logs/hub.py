@@ -6,36 +6,37 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from cbox_init.config.model import LogOverflow
-from cbox_init.logs.daemon import DaemonLog
+from cbox_init.config.model import LoggingConfig, LogOverflow
 from cbox_init.logs.encode import output_format
+from cbox_init.logs.outlets import Outlets
 from cbox_init.logs.process import ProcessLog
 from cbox_init.logs.reader import Reader
 from cbox_init.logs.ring import latest
 from cbox_init.logs.subscription import Subscription
-from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Mapping
 
-    from cbox_init.config.model import LoggingConfig, OutputConfig
+    from cbox_init.config.model import FilterConfig, OutputConfig
+    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.follow.follower import Follower
+    from cbox_init.logs.follow.streams import FileStreams
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.outlet import Outlet
-    from cbox_init.logs.outputs.places import OutputStatus, Places
-    from cbox_init.logs.outputs.routes import Router, Routes
+    from cbox_init.logs.outputs.filtering import BlockFilter
+    from cbox_init.logs.outputs.places import OutputStatus
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
-
-_TELL_AFTER_S = 1.0
-"""Once in this time, in seconds, is said how many records were dropped."""
+    from cbox_init.logs.stages.build import Shared
+    from cbox_init.logs.stages.pipeline import Stages
 
 
 class LogHub:
-    """Owns the reading of all pipes, the rings, the subscriptions and the way to ``sink``.
+    """Owns the reading of all pipes and files, the rings, the subscriptions and the way to all outputs.
 
-    ``fmt`` is json or text; messages and lines below ``level`` stay off the sink. For one thread (the event
-    loop's, and before there is a loop the one that will run it), but for ``daemon``.
+    ``fmt`` is json or text, the latter in ``colours`` where there are some; messages and lines below
+    ``level`` stay off the sink. For one thread (the event loop's, and before there is a loop the one that
+    will run it), but for ``daemon``.
     """
 
     def __init__(
@@ -45,62 +46,122 @@ class LogHub:
         level: Level,
         timestamps: bool,
         sink: Sink,
+        colours: Colours | None = None,
         overflow: LogOverflow = LogOverflow.BLOCK,
         outputs: Mapping[str, OutputConfig] | None = None,
     ) -> None:
         self.on_room: Callable[[], None] | None = None
         """Called in the loop when an output, once full, has room: some process is ``backed_up`` no more."""
-        self._fmt = fmt
-        self._timestamps = timestamps
-        self._form = output_format(fmt, timestamps=timestamps)
+        self.defaults = LoggingConfig()
+        """Settings for output that belongs to no process."""
+        self._form = output_format(fmt, timestamps=timestamps, colours=colours)
         self._level = level
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
         self._subscriptions: list[Subscription] = []
-        self._drops = overflow is LogOverflow.DROP
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._telling: asyncio.TimerHandle | None = None
-        self._places: Places | None = None
-        self._router: Router | None = None
-        self.daemon = DaemonLog(self._form, level, sink, drops=self._drops)
-        sink.on_room = self._has_room
-        if outputs:
-            self._router = self._make_router(outputs)
+        self._shared: Shared | None = None
+        self._follower: Follower | None = None
+        self._files: dict[str, FileStreams] = {}
+        self._outlets = Outlets(
+            sink,
+            self._form,
+            fmt=fmt,
+            timestamps=timestamps,
+            level=level,
+            overflow=overflow,
+            outputs=outputs or {},
+            filters=self._filters,
+        )
+        self._outlets.on_room = self._room_made
+        self.daemon = self._outlets.daemon
 
     def open(self, process: str, logging: LoggingConfig) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
         log = self._processes.get(process)
         if log is not None:
-            log.update(logging)
-            self._reader.singly = not self._all_usual()
-            return log
-        log = self._processes[process] = ProcessLog(
-            process,
-            form=self._form,
-            level=self._level,
-            sink=self._sink,
-            reader=self._reader,
-            publish=self._publish,
-            route=self._route,
-            drops=self._drops,
-            logging=logging,
-        )
-        self._reader.singly = not self._all_usual()
+            log.update(logging, self._stages(process, logging))
+        else:
+            log = self._processes[process] = ProcessLog(
+                process,
+                form=self._form,
+                level=self._level,
+                sink=self._sink,
+                reader=self._reader,
+                publish=self._publish,
+                outlets=self._outlets,
+                logging=logging,
+                stages=self._stages(process, logging),
+            )
+        self._reader.singly = any(not one.usual for one in self._processes.values())
+        if logging.files or process in self._files:
+            self._follow(process, log, logging)
         return log
+
+    def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
+        """Follow the files of ``process`` that it is configured to have."""
+        from cbox_init.logs.follow.follower import Follower
+        from cbox_init.logs.follow.streams import FileStreams
+
+        if self._follower is None:
+            self._follower = Follower(self.daemon)
+            if self._loop is not None:
+                self._follower.attach(self._loop)
+        if process not in self._files:
+            stages = partial(self._stages, process)
+            self._files[process] = FileStreams(process, log, self._follower, stages)
+        self._files[process].use(logging)
+
+    def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
+        """The stages of a process, None when it uses none: then nothing of them is imported."""
+        if not logging.has_stages:
+            return None
+        from cbox_init.logs.stages.build import build
+
+        return build(process, logging, self._shared_by_stages())
+
+    def _filters(self, process: str, config: FilterConfig | None) -> BlockFilter | None:
+        """The filters of an output of a process, None when there are none."""
+        if config is None or not (config.exclude or config.include):
+            return None
+        from cbox_init.logs.outputs.filtering import BlockFilter
+        from cbox_init.logs.stages.build import build
+
+        filters = build(process, LoggingConfig(filters=config), self._shared_by_stages()).filters
+        return BlockFilter(filters) if filters is not None else None
+
+    def _shared_by_stages(self) -> Shared:
+        from cbox_init.logs.stages.build import Shared
+
+        if self._shared is None:
+            from cbox_init.logs.stages.deadlines import Deadlines
+            from cbox_init.logs.stages.guard import Alarm
+
+            self._shared = Shared(Alarm(), Deadlines(), self.daemon)
+            if self._loop is not None:
+                self._shared.deadlines.attach(self._loop)
+        return self._shared
 
     def forget(self, process: str) -> None:
         """Let go of the lines of ``process``. Captures that are still open are closed."""
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
-            if self._router is not None:
-                self._router.forget(process)
+            self._outlets.forget(process)
+        files = self._files.pop(process, None)
+        if files is not None:
+            files.leave()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
         self._loop = loop
+        if self._shared is not None:
+            self._shared.deadlines.attach(loop)
         self._reader.attach(loop)
+        self._outlets.attach(loop)
+        if self._follower is not None:
+            self._follower.attach(loop)
 
     def records(
         self,
@@ -129,13 +190,19 @@ class LogHub:
         self._subscriptions.append(subscription)
         return subscription
 
-    def drain(self) -> None:
-        """Read what the pipes hold, end the captures, and say what was dropped: nothing lives any more."""
+    async def drain(self, timeout_s: float) -> None:
+        """Read what files and pipes hold, end the captures, and say what was dropped: nothing lives any more.
+
+        Files are read for as long as ``timeout_s``.
+        """
+        if self._follower is not None:
+            await self._follower.finish(timeout_s)
+            self._follower = None
         for log in self._processes.values():
             log.close()
-        if self._telling is not None:
-            self._telling.cancel()
-        self._tell_dropped()
+        if self._shared is not None:
+            self._shared.deadlines.close()
+        self._outlets.tell_dropped()
 
     async def close(self, timeout_s: float) -> bool:
         """Drain, write all to the outputs, and end their writers and the subscriptions.
@@ -143,107 +210,37 @@ class LogHub:
         False when some output did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
         says afterwards wants a ``flush_sync``.
         """
-        from asyncio import get_running_loop, timeout
-
-        self.drain()
-        self._loop = None
+        until = monotonic() + timeout_s
+        await self.drain(timeout_s)
         self._reader.close()
         for subscription in tuple(self._subscriptions):
             subscription.close()
-        loop = get_running_loop()
-        outlets = [outlet for _, outlet in self._outlets()]
-        written = [loop.create_future() for _ in outlets]
-        for outlet, future in zip(outlets, written, strict=True):
-            outlet.end(partial(call_in_loop, loop, partial(_settle, future)))
-        try:
-            async with timeout(timeout_s):
-                for future in written:
-                    await future
-        except TimeoutError:
-            return False
-        return True
+        return await self._outlets.close(max(until - monotonic(), 0))
 
     def flush_sync(self, timeout_s: float) -> bool:
         """Wait, at most ``timeout_s``, until all has been written: for exits where no loop runs.
 
         Blocks; False when that took too long.
         """
-        end = monotonic() + timeout_s
-        flushed = [outlet.flush(max(end - monotonic(), 0)) for _, outlet in self._outlets()]
-        return all(flushed)
+        return self._outlets.flush(timeout_s)
 
     def reopen(self) -> None:
-        """Open anew the files that are written, for those who have moved them away."""
-        for _, outlet in self._outlets():
-            outlet.reopen()
+        """Open anew the files that are written, look at those that are followed, try at once what failed."""
+        self._outlets.reopen()
+        if self._follower is not None:
+            self._follower.reopen()
 
     def outputs(self) -> list[OutputStatus]:
         """What has become of the records, for each place where they go; standard output is the first."""
-        from cbox_init.logs.outputs.places import OnePlace
-
-        if self._places is not None:
-            return [place.status() for place in self._places.all()]
-        return [OnePlace("stdout", "stdout", self._sink).status()]
-
-    def _route(self, process: str, logging: LoggingConfig, level: Level) -> Routes | None:
-        """Where the records of ``process`` go; None for standard output alone."""
-        if self._router is None:
-            if not logging.outputs:
-                return None
-            self._router = self._make_router({})
-        return self._router.process(process, logging.outputs, logging.labels, level)
-
-    def _make_router(self, everywhere: Mapping[str, OutputConfig]) -> Router:
-        from cbox_init.logs.outputs.places import Places
-        from cbox_init.logs.outputs.routes import Router
-
-        self._places = Places(
-            fmt=self._fmt,
-            timestamps=self._timestamps,
-            sink=self._sink,
-            log=self.daemon,
-            on_room=self._has_room,
-        )
-        overflow = LogOverflow.DROP if self._drops else LogOverflow.BLOCK
-        router = Router(self._places, everywhere, level=self._level, overflow=overflow)
-        self.daemon.route(router.daemon())
-        return router
-
-    def _all_usual(self) -> bool:
-        return all(log.usual for log in self._processes.values())
-
-    def _outlets(self) -> list[tuple[str, Outlet]]:
-        """Every outlet, and the name of its place."""
-        if self._places is None:
-            return [("stdout", self._sink)]
-        return [(place.target, outlet) for place in self._places.all() for outlet in place.outlets()]
-
-    def _has_room(self) -> None:
-        """From the thread of an outlet."""
-        if (loop := self._loop) is not None:
-            call_in_loop(loop, self._room_made)
+        return self._outlets.status()
 
     def _room_made(self) -> None:
-        if self._loop is None:
-            return
-        if self._telling is None and any(outlet.unsaid for _, outlet in self._outlets()):
-            self._telling = self._loop.call_later(_TELL_AFTER_S, self._tell_dropped)
         self._reader.resume()
+        if self._follower is not None:
+            self._follower.resume()
         if self.on_room is not None:
             self.on_room()
-
-    def _tell_dropped(self) -> None:
-        """Say how many records were dropped since this was said before."""
-        self._telling = None
-        for target, outlet in self._outlets():
-            if dropped := outlet.take_unsaid():
-                self.daemon.warn("Log records were dropped", output=target, dropped=dropped)
 
     def _publish(self, block: Block) -> None:
         for subscription in self._subscriptions:
             subscription.offer(block)
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

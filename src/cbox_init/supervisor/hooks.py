@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.config.model import LoggingConfig
 from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.config.substitute import expand_instance
 from cbox_init.core.hooks import TryAgain, after_try
@@ -174,7 +173,7 @@ class HookChain:
         self._moment = moment
         self._left = list(enumerate(hooks))
         self._runtime = runtime
-        self._log = logs.open(f"hooks/{moment}", LoggingConfig())
+        self._log = logs.open(f"hooks/{moment}", logs.defaults)
         self._on_over = on_over
         self._current: HookRun | None = None
         self._next()

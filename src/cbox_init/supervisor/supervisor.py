@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.core import graph
 from cbox_init.core.scale import scale_problem, scaled_by
@@ -58,6 +59,7 @@ class Supervisor:
     ) -> None:
         self.config = config
         self.logs = logs
+        logs.defaults = default_logging(config.global_)
         self.version = 0
         self._runtime = runtime
         self._on_finished = on_finished
@@ -272,6 +274,7 @@ class Supervisor:
 
         plan = plan_of(self.config, config)
         self.config = plan.config
+        self.logs.defaults = default_logging(plan.config.global_)
         settings = settings_of(plan.config)
         if not self._begun:
             self._begin_anew(settings)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.logs.follow.follower import Followed, Follower
+from cbox_init.logs.framing import Framer
 from tests.logs.conftest import until
 from tests.logs.outputs.conftest import Said
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from cbox_init.logs.follow.reading import Read
     from cbox_init.logs.framing import Piece
     from cbox_init.logs.rotation import Rotation
 
@@ -29,12 +31,20 @@ class Lines:
         self.stopped = False
         self.followed = Followed(str(path), self)
         self._follower = follower
+        self._framers: dict[int, Framer] = {}
 
     def held(self) -> bool:
         return self.stopped
 
-    def take(self, pieces: Sequence[Piece]) -> None:
-        self.pieces += pieces
+    def take(self, reads: Sequence[Read]) -> None:
+        for read in reads:
+            framer = self._framers.setdefault(read.file, Framer())
+            self.pieces += framer.feed(read.data)
+            if read.ends:
+                self.pieces += self._framers.pop(read.file).flush()
+
+    def end(self) -> None:
+        assert self._framers == {}
 
     def go_on(self) -> None:
         self.stopped = False
@@ -81,10 +91,7 @@ class Following:
         self._ended = True
         for lines in self._lines:
             lines.go_on()
-        done = asyncio.get_running_loop().create_future()
-        self.follower.finish(lambda: done.set_result(None))
-        await asyncio.wait_for(done, 20)
-        self.follower.close()
+        assert await self.follower.finish(20)
 
 
 @pytest.fixture

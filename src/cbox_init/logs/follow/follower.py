@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.framing import Piece
+    from cbox_init.logs.follow.reading import Read
     from cbox_init.logs.rotation import Rotation
 
 _POLL_S: Final = 1.0
@@ -41,8 +41,11 @@ class Reader(Protocol):
     def held(self) -> bool:
         """Whether the next lines should wait."""
 
-    def take(self, pieces: Sequence[Piece]) -> None:
-        """Take some lines."""
+    def take(self, reads: Sequence[Read]) -> None:
+        """Take what was read."""
+
+    def end(self) -> None:
+        """Nothing more comes."""
 
 
 class Followed:
@@ -113,23 +116,30 @@ class Follower:
         """Look again at each path, and try again what failed."""
         self._call(self._look)
 
-    def finish(self, done: Callable[[], None]) -> None:
-        """Read what there is, then call ``done`` in the loop and end. Held processes are waited for."""
-        if self._thread is None:
-            done()
-        else:
-            self._call(partial(self._finish, done))
+    async def finish(self, timeout_s: float) -> bool:
+        """Read what there is, and end; False when that took longer than ``timeout_s``.
 
-    def close(self) -> None:
-        """When it has ended, or never began."""
+        Processes that are held are waited for.
+        """
+        from asyncio import get_running_loop, timeout
+
+        if self._thread is not None:
+            ended = get_running_loop().create_future()
+            self._call(partial(self._finish, partial(_settle, ended)))
+            try:
+                async with timeout(timeout_s):
+                    await ended
+            except TimeoutError:
+                return False
         os.close(self._wake_fd)
+        return True
 
     def _call(self, call: Callable[[], None]) -> None:
         self._calls.put(call)
         os.eventfd_write(self._wake_fd, 1)
 
-    def _arrived(self, followed: Followed, pieces: list[Piece]) -> None:
-        followed.reader.take(pieces)
+    def _arrived(self, followed: Followed, reads: list[Read]) -> None:
+        followed.reader.take(reads)
         self._go_on(followed)
 
     def _go_on(self, followed: Followed) -> None:
@@ -149,8 +159,7 @@ class Follower:
                 self._log.error("Unexpected failure while following files", error=repr(error))
                 select.poll().poll(_POLL_S * 1000)
         self._watches.close()
-        assert self._loop
-        call_in_loop(self._loop, self._finished)
+        self._tell(self._finished)
 
     def _turn(self) -> None:
         """All that is to be done now, then wait for more."""
@@ -185,20 +194,26 @@ class Follower:
         due = lane.rotating.look(now)
         if not lane.free:
             return due
-        pieces = tail.next_lines(now)
-        if not pieces:
-            pieces, at = tail.tend(now)
+        reads = tail.next_reads(now)
+        if not reads:
+            reads, at = tail.tend(now)
             due = at if due is None or at is None else min(at, due)
-        if not pieces and tail.leaving:
-            pieces = tail.last_lines()
-            if not pieces:
+        if not reads and tail.leaving:
+            if not tail.parts:
                 self._end(lane)
                 return None
-        if pieces:
+            tail.close()
+            reads = tail.next_reads(now)
+            if not reads:
+                return now
+        if reads:
             lane.free = False
-            assert self._loop
-            call_in_loop(self._loop, partial(self._arrived, lane.followed, pieces))
+            self._tell(partial(self._arrived, lane.followed, reads))
         return due
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        assert self._loop
+        call_in_loop(self._loop, call)
 
     def _begin(self, followed: Followed, rotation: Rotation | None, found: tuple[int, int] | None) -> None:
         tail = Tail(followed.path, self._log, opened=self._watches.add_file, closed=self._watches.drop_file)
@@ -233,6 +248,7 @@ class Follower:
         self._watches.drop(lane.tail)
         lane.tail.close()
         del self._lanes[lane.followed]
+        self._tell(lane.followed.reader.end)
 
 
 def _milliseconds(due: Sequence[float | None], now: float, *, polls: bool) -> int | None:
@@ -241,3 +257,8 @@ def _milliseconds(due: Sequence[float | None], now: float, *, polls: bool) -> in
     if polls:
         times.append(now + _POLL_S)
     return int(max(min(times) - now, 0) * 1000) + 1 if times else None
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

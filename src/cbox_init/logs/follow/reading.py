@@ -1,19 +1,29 @@
-"""One open file that grows, and may be truncated: what is new in it, by blocks of lines."""
+"""One open file that grows, and may be truncated: what is new in it, by blocks."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
-
-from cbox_init.logs.framing import Framer
-
-if TYPE_CHECKING:
-    from cbox_init.logs.framing import Piece
+from itertools import count
+from typing import Final, NamedTuple
 
 READ_BYTES: Final = 24 * 1024
 _MARK_BYTES: Final = 64
 FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+_serials = count()
+
+
+class Read(NamedTuple):
+    """What was read of one file. With ``ends`` the line that it has begun will not go on.
+
+    ``file`` is a number that no other file has, and a file that begins anew another one.
+    """
+
+    file: int
+    data: bytes
+    ends: bool = False
 
 
 class Growing:
@@ -23,7 +33,7 @@ class Growing:
     were read do not stand before the position any more.
     """
 
-    __slots__ = ("_framer", "_mark", "_skips_nul", "at_end", "fd", "inode", "position")
+    __slots__ = ("_mark", "_serial", "_skips_nul", "at_end", "fd", "inode", "partial", "position")
 
     def __init__(self, fd: int, position: int) -> None:
         found = os.fstat(fd)
@@ -31,15 +41,12 @@ class Growing:
         self.inode = (found.st_dev, found.st_ino)
         self.position = position
         self.at_end = False
-        self._framer = Framer()
+        self.partial = False
+        """Whether the beginning of a line waits for its end."""
+        self._serial = next(_serials)
         marked = min(position, _MARK_BYTES)
         self._mark = os.pread(fd, marked, position - marked)
         self._skips_nul = False
-
-    @property
-    def partial(self) -> bool:
-        """Whether the beginning of a line waits for its end."""
-        return self._framer.holds
 
     @property
     def size(self) -> int:
@@ -50,29 +57,30 @@ class Growing:
         """Whether it has no name anywhere any more."""
         return os.fstat(self.fd).st_nlink == 0
 
-    def read(self) -> list[Piece]:
-        """The lines of the next block; none may be complete. ``at_end`` tells whether there was nothing more.
-
-        Raises OSError.
-        """
-        pieces: list[Piece] = []
+    def read(self) -> list[Read]:
+        """The next block. ``at_end`` tells whether there was nothing more. Raises OSError."""
+        reads: list[Read] = []
         if not self._intact():
-            pieces = self._framer.flush()
+            reads.append(self.end())
             self._rewind()
         data = os.pread(self.fd, READ_BYTES, self.position)
         self.at_end = not data
         if not data:
-            return pieces
+            return reads
         self.position += len(data)
         self._mark = (self._mark + data[-_MARK_BYTES:])[-_MARK_BYTES:]
         if self._skips_nul:
             data = data.lstrip(b"\0")
             self._skips_nul = not data
-        return pieces + self._framer.feed(data)
+        if data:
+            self.partial = not data.endswith(b"\n")
+            reads.append(Read(self._serial, data))
+        return reads
 
-    def flush(self) -> list[Piece]:
-        """The beginning of a line that nobody may ever end."""
-        return self._framer.flush()
+    def end(self) -> Read:
+        """The beginning of a line is a line: nobody may ever end it."""
+        self.partial = False
+        return Read(self._serial, b"", ends=True)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -86,6 +94,7 @@ class Growing:
     def _rewind(self) -> None:
         """Begin anew. Who writes on at its old place leaves a hole, or zeros, before it."""
         self.position = 0
+        self._serial = next(_serials)
         self._mark = b""
         self._skips_nul = True
         with suppress(OSError):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.inotify import Event
     from cbox_init.logs.follow.names import Generation
-    from cbox_init.logs.framing import Piece
+    from cbox_init.logs.follow.reading import Read
 
 QUIET_S: Final = 10.0
 """After this time without a byte nothing more is expected in a file that was removed, or has gone far."""
@@ -63,6 +63,7 @@ class Tail:
         self._names = Names(os.path.basename(self.path))
         self._trying: dict[Part, tuple[str, int]] = {}
         self._said: set[str] = set()
+        self._over: list[Read] = []
 
     @property
     def current(self) -> Part | None:
@@ -84,7 +85,7 @@ class Tail:
             if name == event.name:  # it may not be the file that it was thought to be
                 os.close(fd)
                 del self._trying[part]
-        if generation := self._names.apply(event):
+        if (generation := self._names.apply(event)) and not self.leaving:
             self.parts.append(Part(generation))
 
     def lose_sight(self) -> None:
@@ -94,6 +95,8 @@ class Tail:
 
     def look(self) -> None:
         """See whether there is another file at the path, and whether there is something new in those."""
+        if self.leaving:
+            return
         found = None
         try:
             status = os.stat(self.path)
@@ -156,25 +159,23 @@ class Tail:
         """Whether there may be something to read."""
         return any(part.dirty for part in self.parts)
 
-    def next_lines(self, now: float) -> list[Piece]:
-        """The next lines, at most one block; nothing when all has been read."""
+    def next_reads(self, now: float) -> list[Read]:
+        """What is to be read next, at most one block; nothing when all has been read."""
+        reads, self._over = self._over, []
         for part in tuple(self.parts):
-            while part.dirty and part.file is not None:
+            while part.dirty and part.file is not None and not reads:
                 try:
-                    pieces = part.file.read()
+                    reads = part.file.read()
                 except OSError as error:
                     self._say(f"Log file cannot be read: {error.strerror}")
-                    pieces = part.file.flush()
                     self._close(part)
                 else:
                     enough = part.end_at is not None and part.file.position >= part.end_at
                     part.dirty = not part.file.at_end and not enough
                     part.quiet_since = now
-                if pieces:
-                    return pieces
-        return []
+        return reads
 
-    def tend(self, now: float) -> tuple[list[Piece], float | None]:
+    def tend(self, now: float) -> tuple[list[Read], float | None]:
         """Close files that are done with; gives what was left in one, and when to come again."""
         soonest: float | None = None
         old = [part for part in self.parts[:-1] if part.file and not part.dirty]
@@ -186,7 +187,7 @@ class Tail:
                 if applies and now < due:
                     soonest = due if soonest is None else min(soonest, due)
             if part.file.partial and now >= part.quiet_since + _PARTIAL_S:
-                return part.file.flush(), now
+                return [part.file.end()], now
             if surplus and now >= part.quiet_since + QUIET_S:
                 self._close(part)
         return [], soonest
@@ -204,10 +205,6 @@ class Tail:
             if part.file is not None:
                 part.dirty = True
                 part.end_at = part.file.size
-
-    def last_lines(self) -> list[Piece]:
-        """The beginnings of lines that are left in all files."""
-        return [piece for part in self.parts if part.file for piece in part.file.flush()]
 
     def close(self) -> None:
         """Let go of all files."""
@@ -234,6 +231,7 @@ class Tail:
         self.parts.remove(part)
         if part.file is not None:
             self._closed(self, part)
+            self._over.append(part.file.end())
             part.file.close()
             part.file = None
 

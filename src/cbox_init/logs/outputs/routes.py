@@ -13,9 +13,10 @@ from cbox_init.logs.outputs.output import Output
 from cbox_init.logs.outputs.places import STDOUT, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from cbox_init.config.model import OutputConfig
+    from cbox_init.config.model import FilterConfig, OutputConfig
+    from cbox_init.logs.outputs.filtering import BlockFilter
     from cbox_init.logs.outputs.places import Places
 
 
@@ -30,12 +31,19 @@ class Router:
     """Makes routes. ``everywhere`` are the outputs of all; ``overflow`` is that of standard output."""
 
     def __init__(
-        self, places: Places, everywhere: Mapping[str, OutputConfig], *, level: Level, overflow: LogOverflow
+        self,
+        places: Places,
+        everywhere: Mapping[str, OutputConfig],
+        *,
+        level: Level,
+        overflow: LogOverflow,
+        filters: Callable[[str, FilterConfig | None], BlockFilter | None],
     ) -> None:
         self._places = places
         self._everywhere = everywhere
         self._level = level
         self._overflow = overflow
+        self._filters = filters
         self._used: dict[str | None, Sequence[Hashable]] = {}
 
     def daemon(self) -> Routes:
@@ -66,10 +74,12 @@ class Router:
         used = {key: config for key, config in chosen.items() if config.enabled}
         self._use(name, tuple(used))
         return Routes(
-            STDOUT not in chosen, tuple(self._output(config, level, labels) for config in used.values())
+            STDOUT not in chosen, tuple(self._output(name, config, level, labels) for config in used.values())
         )
 
-    def _output(self, config: OutputConfig, level: Level, labels: Mapping[str, str]) -> Output:
+    def _output(
+        self, name: str | None, config: OutputConfig, level: Level, labels: Mapping[str, str]
+    ) -> Output:
         overflow = overflow_of(config)
         if output_type(config) is OutputType.STDOUT and config.overflow is None:
             overflow = self._overflow
@@ -79,6 +89,7 @@ class Router:
             threshold=level if config.min_level is None else Level.of(config.min_level),
             drops=overflow is LogOverflow.DROP,
             labels=labels,
+            keep=self._filters(name, config.filters) if name is not None else None,
         )
 
     def _use(self, name: str | None, keys: Sequence[Hashable]) -> None:
