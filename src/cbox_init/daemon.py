@@ -57,8 +57,6 @@ _OURS = frozenset(("CBOX_INIT_GLOBAL_API_AUTH", "NOTIFY_SOCKET", "WATCHDOG_USEC"
 #: How long the end waits for heartbeats of the last runs, in seconds.
 _HEARTBEATS_S = 2.0
 
-_SHUTDOWN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
-
 
 def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int:
     """Run the daemon until it ends; gives its exit code.
@@ -98,6 +96,8 @@ class Daemon:
             timestamps=settings.log_timestamps,
             sink=Sink(),
             colours=_colours(settings.log_format, environ),
+            overflow=settings.log_overflow,
+            outputs=settings.log_outputs,
         )
         self._log = self._logs.daemon
         self._agenda = Agenda()
@@ -177,6 +177,7 @@ class Daemon:
             self._readyz.close()
         await api.close(_CLOSING_S)
         await self._supervisor.close(_HEARTBEATS_S)
+        await self._logs.drain(_CLOSING_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
         await self._logs.close(_CLOSING_S)
         assert self._loop
@@ -216,8 +217,9 @@ class Daemon:
                 self._supervisor.reap()
             elif signum == signal.SIGHUP:
                 self._reload("received SIGHUP")
-            elif signum not in _SHUTDOWN_SIGNALS:
-                self._log.warn(f"{signal.Signals(signum).name} has no effect yet")
+            elif signum == signal.SIGUSR1:
+                self._log.info("Log files are opened anew", reason="received SIGUSR1")
+                self._logs.reopen()
             elif self._supervisor.shutting_down:
                 self._supervisor.kill(128 + signum)
             else:

@@ -223,6 +223,14 @@ def test_what_is_no_text_is_not_sent(path: str) -> None:
             client.logs("\udcff")
 
 
+def test_log_outputs(daemon: FakeDaemon, path: str) -> None:
+    counts = {"written": 1, "dropped": 2, "queued_bytes": 3}
+    one = {"type": "stdout", "target": "stdout", **counts}
+    daemon.answers[f"GET {BASE}/logs/outputs"] = Answer({"outputs": [one]})
+    (found,) = both(path, Client.log_outputs, AsyncClient.log_outputs).outputs
+    assert (found.type, found.written, found.dropped, found.queued_bytes) == ("stdout", 1, 2, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "segment"),
     [

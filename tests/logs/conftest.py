@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.config.model import LoggingConfig, LogLevel
+from cbox_init.config.model import LoggingConfig, LogLevel, LogOverflow, OutputConfig
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.ring import RING_BYTES
@@ -101,10 +101,19 @@ def output() -> Iterator[Output]:
 class Bench:
     """A hub with its output, and short ways to what the tests want of it."""
 
-    def __init__(self, output: Output, fmt: str = "json", level: Level = Level.INFO) -> None:
+    def __init__(
+        self,
+        output: Output,
+        fmt: str = "json",
+        level: Level = Level.INFO,
+        overflow: LogOverflow = LogOverflow.BLOCK,
+        outputs: dict[str, OutputConfig] | None = None,
+    ) -> None:
         self.output = output
         self.sink = Sink(output.fd)
-        self.hub = LogHub(fmt=fmt, level=level, timestamps=True, sink=self.sink)
+        self.hub = LogHub(
+            fmt=fmt, level=level, timestamps=True, sink=self.sink, overflow=overflow, outputs=outputs
+        )
         self._closed = False
 
     def open(

@@ -14,6 +14,7 @@ from cbox_init.logs.capture import Stream
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.framing import LINE_LIMIT
 from cbox_init.logs.levels import Level
+from cbox_init.logs.lines import Lines
 from cbox_init.logs.reader import Reader
 from cbox_init.logs.record import Source
 from cbox_init.logs.sink import Sink
@@ -218,7 +219,7 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
 
     source = Source("web", "web-0", "stdout")
     encoder = output_format("json", timestamps=True).encoder(source, {})
-    stream = Stream(read_end, source, encoder, reader, refill)
+    stream = Stream(read_end, Lines(source, encoder, refill, None), reader, lambda: False)
     os.write(write_end, b"flood\n" * 1000)
     stream.drain()
     assert reads > 1

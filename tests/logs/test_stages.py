@@ -113,7 +113,7 @@ async def test_other_stages_count_for_captures_that_are_open(bench: Bench) -> No
     log = opened(bench, multiline)
     _, fd = bench.pipe(log)
     os.write(fd, b"first\n hunter2\n")
-    await until(lambda: log._captures[0].streams[0]._pipeline._joiner.open)  # type: ignore[union-attr]
+    await until(lambda: log._captures[0].streams[0].lines._pipeline._joiner.open)  # type: ignore[union-attr]
     assert opened(bench, SECRET) is log
     assert ring_of(bench) == ["first\n hunter2"]
     os.write(fd, b"hunter2\n")

@@ -14,6 +14,7 @@ from cbox_init.api.routes import (
     actions,
     config,
     health,
+    log_outputs,
     log_stream,
     logs,
     oneshot,
@@ -62,6 +63,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *oneshot.resources(context),
         *config.resources(context),
         *logs.resources(context),
+        *log_outputs.resources(context),
         *log_stream.resources(context),
     )
     return (*described, *openapi.resources(described))

@@ -385,6 +385,23 @@ class LogList(Struct, frozen=True, kw_only=True):
     logs: tuple[LogEntry, ...]
 
 
+class LogOutput(Struct, frozen=True, kw_only=True):
+    """What has become of the records that were sent to one place."""
+
+    type: Annotated[str, Meta(extra_json_schema={"enum": ["stdout", "stderr", "file", "syslog", "otlp"]})]
+    target: Annotated[str, Meta(description="A path or an address.")]
+    written: Annotated[int, Meta(ge=0, description="Records.")]
+    dropped: Annotated[int, Meta(ge=0, description="Records that are nowhere: there was no room, or no use.")]
+    queued_bytes: Annotated[int, Meta(ge=0, description="Bytes that wait to be written.")]
+    error: Annotated[str, Meta(description="What is wrong at the moment.")] | UnsetType = UNSET
+
+
+class LogOutputs(Struct, frozen=True):
+    """Where records go; standard output is the first."""
+
+    outputs: tuple[LogOutput, ...]
+
+
 class MissedEvent(Struct, frozen=True):
     """In a stream: so many lines are missing here. Without ``count`` nobody knows how many."""
 

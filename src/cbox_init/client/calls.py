@@ -14,6 +14,7 @@ from cbox_init.api.schemas import (
     EditReply,
     Health,
     LogList,
+    LogOutputs,
     NewProcess,
     OneshotHistory,
     ProcessDetail,
@@ -155,6 +156,10 @@ def logs(names: Sequence[str], limit: int, order: Order, filters: LogFilters) ->
     several = list(names) if len(names) > 1 else None
     query = _query(limit=str(limit), order=order, process=several, **_values(filters))
     return Call("GET", f"{base}/logs{query}", LogList)
+
+
+def log_outputs() -> Call[LogOutputs]:
+    return Call("GET", f"{_BASE}/logs/outputs", LogOutputs)
 
 
 def log_stream(

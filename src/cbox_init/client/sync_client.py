@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         EditReply,
         Health,
         LogList,
+        LogOutputs,
         OneshotHistory,
         ProcessDetail,
         ProcessEntry,
@@ -214,6 +215,10 @@ class Client:
         ``instance``, ``since``, ``until``, ``grep`` and ``ignore_case``, as for the API.
         """
         return self._send(calls.logs(names, limit, order, filters))
+
+    def log_outputs(self) -> LogOutputs:
+        """Where log records go, standard output first, and how many were written, dropped, or wait."""
+        return self._send(calls.log_outputs())
 
     @contextmanager
     def follow(

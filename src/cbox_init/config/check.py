@@ -41,6 +41,12 @@ def check(config: Config, report: Report) -> None:
         check_process(name, process, config, report)
     _check_dependencies(config.processes, report)
     _check_readiness(config, report)
+    if config.global_.log_outputs or any(
+        one.logging.outputs or one.logging.files for one in config.processes.values()
+    ):
+        from cbox_init.config.check_outputs import check_outputs
+
+        check_outputs(config, report)
     if ineffective := not_acted_on(config):
         report.warning(
             (), f"read, but not acted on yet: {', '.join(ineffective)}", "remove them, or wait for them"

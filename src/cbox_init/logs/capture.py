@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import Framer
-from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from cbox_init.logs.encode import BlockEncoder
-    from cbox_init.logs.framing import Piece
+    from cbox_init.logs.lines import Lines
     from cbox_init.logs.reader import Reader
-    from cbox_init.logs.stages.pipeline import Pipeline, Stages
+    from cbox_init.logs.stages.pipeline import Stages
 
 READ_BYTES = 24 * 1024
 """One read. As JSON it becomes some 50 KB: larger blocks go back to the kernel each time they are freed and
@@ -27,25 +23,14 @@ fault in again, which costs a third of the throughput. It also bounds what a blo
 class Stream:
     """One descriptor, which it owns: closed at its end, or by close()."""
 
-    __slots__ = ("_emit", "_fd", "_framer", "_pipeline", "_reader", "encoder", "source")
+    __slots__ = ("_fd", "_framer", "_held", "_reader", "lines")
 
-    def __init__(
-        self,
-        fd: int,
-        source: Source,
-        encoder: BlockEncoder,
-        reader: Reader,
-        emit: Callable[[Sequence[Block], BlockEncoder], None],
-        stages: Stages | None = None,
-    ) -> None:
-        self.source = source
-        self.encoder = encoder
+    def __init__(self, fd: int, lines: Lines, reader: Reader, held: Callable[[], bool]) -> None:
+        self.lines = lines
         self._fd = fd
-        self._framer = Framer()
+        self._framer = Framer(cut=lines.cut)
         self._reader = reader
-        self._emit = emit
-        self._pipeline: Pipeline | None = None
-        self.use(stages)
+        self._held = held
         os.set_blocking(fd, False)
         reader.add(fd, self)
 
@@ -53,18 +38,14 @@ class Stream:
     def closed(self) -> bool:
         return self._fd < 0
 
+    @property
+    def held(self) -> bool:
+        return self._held()
+
     def use(self, stages: Stages | None) -> None:
         """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
-        if self._pipeline is not None:
-            self._emit_all(self._pipeline.flush())
-            self._pipeline = None
-        cut = None
-        if stages is not None:
-            from cbox_init.logs.stages.pipeline import Pipeline
-
-            self._pipeline = Pipeline(self.source, stages, self._emit_all)
-            cut = self._pipeline.cut
-        self._framer.cut_by(cut)
+        self.lines.use(stages)
+        self._framer.cut_by(self.lines.cut)
 
     def read_block(self) -> int:
         """Hand on the lines of one block; return how many bytes there were, 0 when there is nothing now."""
@@ -77,7 +58,7 @@ class Stream:
         if not data:
             self.close()
             return 0
-        self._hand_on(self._framer.feed(data))
+        self.lines.hand_on(self._framer.feed(data))
         return len(data)
 
     def drain(self) -> None:
@@ -104,23 +85,8 @@ class Stream:
 
     def _flush(self) -> None:
         """Hand on the beginning of a line, and of a record of several."""
-        self._hand_on(self._framer.flush())
-        if self._pipeline is not None:
-            self._emit_all(self._pipeline.flush())
-
-    def _hand_on(self, pieces: list[Piece]) -> None:
-        if not pieces:
-            return
-        now = time.time_ns()
-        if self._pipeline is not None:
-            self._emit_all(self._pipeline.feed(pieces, now))
-            return
-        source = self.source
-        self._emit([Block(now, source, Level.INFO, data, partial) for data, partial in pieces], self.encoder)
-
-    def _emit_all(self, blocks: Sequence[Block]) -> None:
-        if blocks:
-            self._emit(blocks, self.encoder)
+        self.lines.hand_on(self._framer.flush())
+        self.lines.flush()
 
 
 class Capture:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.model import LoggingConfig
-from cbox_init.logs.daemon import DaemonLog
+from cbox_init.config.model import LoggingConfig, LogOverflow
 from cbox_init.logs.encode import output_format
+from cbox_init.logs.outlets import Outlets
 from cbox_init.logs.process import ProcessLog
 from cbox_init.logs.reader import Reader
 from cbox_init.logs.ring import RING_BYTES, Entry
-from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
+    from cbox_init.config.model import FilterConfig, OutputConfig
     from cbox_init.logs.colours import Colours
     from cbox_init.logs.filter import LogFilter
+    from cbox_init.logs.follow.follower import Follower
+    from cbox_init.logs.follow.streams import FileStreams
     from cbox_init.logs.levels import Level
+    from cbox_init.logs.outputs.filtering import BlockFilter
+    from cbox_init.logs.outputs.places import OutputStatus
     from cbox_init.logs.past import Past
     from cbox_init.logs.position import Position
     from cbox_init.logs.record import Block, Record
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class LogHub:
-    """Owns the reading of all pipes, the rings, the subscriptions and the way to ``sink``.
+    """Owns the reading of all pipes and files, the rings, the subscriptions and the way to all outputs.
 
     ``fmt`` is json or text, the latter in ``colours`` where there are some; messages and lines below
     ``level`` stay off the sink. For one thread (the event loop's, and before there is a loop the one that
@@ -39,10 +45,18 @@ class LogHub:
     """
 
     def __init__(
-        self, *, fmt: str, level: Level, timestamps: bool, sink: Sink, colours: Colours | None = None
+        self,
+        *,
+        fmt: str,
+        level: Level,
+        timestamps: bool,
+        sink: Sink,
+        colours: Colours | None = None,
+        overflow: LogOverflow = LogOverflow.BLOCK,
+        outputs: Mapping[str, OutputConfig] | None = None,
     ) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
+        """Called in the loop when an output, once full, has room: some process is ``backed_up`` no more."""
         self.run: Final = os.urandom(5).hex()
         """Tells places in this log from those in the log of another run of the daemon."""
         self.defaults = LoggingConfig()
@@ -57,7 +71,20 @@ class LogHub:
         self._gone = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._shared: Shared | None = None
-        self.daemon = DaemonLog(self._form, level, sink)
+        self._follower: Follower | None = None
+        self._files: dict[str, FileStreams] = {}
+        self._outlets = Outlets(
+            sink,
+            self._form,
+            fmt=fmt,
+            timestamps=timestamps,
+            level=level,
+            overflow=overflow,
+            outputs=outputs or {},
+            filters=self._filters,
+        )
+        self._outlets.on_room = self._room_made
+        self.daemon = self._outlets.daemon
 
     def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on.
@@ -67,25 +94,58 @@ class LogHub:
         log = self._processes.get(process)
         if log is not None:
             log.update(logging, self._stages(process, logging), ring_size)
-            return log
-        log = self._processes[process] = ProcessLog(
-            process,
-            form=self._form,
-            level=self._level,
-            sink=self._sink,
-            reader=self._reader,
-            publish=self._publish,
-            logging=logging,
-            stages=self._stages(process, logging),
-            ring_size=ring_size,
-        )
+        else:
+            log = self._processes[process] = ProcessLog(
+                process,
+                form=self._form,
+                level=self._level,
+                sink=self._sink,
+                reader=self._reader,
+                publish=self._publish,
+                outlets=self._outlets,
+                logging=logging,
+                stages=self._stages(process, logging),
+                ring_size=ring_size,
+            )
+        self._reader.singly = any(not one.usual for one in self._processes.values())
+        if logging.files or process in self._files:
+            self._follow(process, log, logging)
         return log
+
+    def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
+        """Follow the files of ``process`` that it is configured to have."""
+        from cbox_init.logs.follow.follower import Follower
+        from cbox_init.logs.follow.streams import FileStreams
+
+        if self._follower is None:
+            self._follower = Follower(self.daemon)
+            if self._loop is not None:
+                self._follower.attach(self._loop)
+        if process not in self._files:
+            stages = partial(self._stages, process)
+            self._files[process] = FileStreams(process, log, self._follower, stages)
+        self._files[process].use(logging)
 
     def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
         """The stages of a process, None when it uses none: then nothing of them is imported."""
         if not logging.has_stages:
             return None
-        from cbox_init.logs.stages.build import Shared, build
+        from cbox_init.logs.stages.build import build
+
+        return build(process, logging, self._shared_by_stages())
+
+    def _filters(self, process: str, config: FilterConfig | None) -> BlockFilter | None:
+        """The filters of an output of a process, None when there are none."""
+        if config is None or not (config.exclude or config.include):
+            return None
+        from cbox_init.logs.outputs.filtering import BlockFilter
+        from cbox_init.logs.stages.build import build
+
+        filters = build(process, LoggingConfig(filters=config), self._shared_by_stages()).filters
+        return BlockFilter(filters) if filters is not None else None
+
+    def _shared_by_stages(self) -> Shared:
+        from cbox_init.logs.stages.build import Shared
 
         if self._shared is None:
             from cbox_init.logs.stages.deadlines import Deadlines
@@ -94,7 +154,7 @@ class LogHub:
             self._shared = Shared(Alarm(), Deadlines(), self.daemon)
             if self._loop is not None:
                 self._shared.deadlines.attach(self._loop)
-        return build(process, logging, self._shared)
+        return self._shared
 
     def forget(self, process: str) -> None:
         """Let go of the lines of ``process``. Captures that are still open are closed."""
@@ -102,6 +162,10 @@ class LogHub:
         if log is not None:
             log.close()
             self._gone = max(self._gone, log.ring.newest)
+            self._outlets.forget(process)
+        files = self._files.pop(process, None)
+        if files is not None:
+            files.leave()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
@@ -109,7 +173,9 @@ class LogHub:
         if self._shared is not None:
             self._shared.deadlines.attach(loop)
         self._reader.attach(loop)
-        self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
+        self._outlets.attach(loop)
+        if self._follower is not None:
+            self._follower.attach(loop)
 
     @property
     def position(self) -> Position:
@@ -159,46 +225,54 @@ class LogHub:
         """Bytes of memory of what readers have not taken yet; a block counts for each of them."""
         return sum(reader.size for readers in self._readers.values() for reader in readers)
 
-    async def close(self, timeout_s: float) -> bool:
-        """Read what the pipes hold, write all to the sink, end the writer, the captures and subscriptions.
+    async def drain(self, timeout_s: float) -> None:
+        """Read what files and pipes hold, end the captures, and say what was dropped: nothing lives any more.
 
-        False when the sink did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
-        says afterwards wants a ``flush_sync``.
+        Files are read for as long as ``timeout_s``.
         """
-        from asyncio import get_running_loop, timeout
-
+        if self._follower is not None:
+            await self._follower.finish(timeout_s)
+            self._follower = None
         for log in self._processes.values():
             log.close()
         if self._shared is not None:
             self._shared.deadlines.close()
-        self._sink.on_room = None
+        self._outlets.tell_dropped()
+
+    async def close(self, timeout_s: float) -> bool:
+        """Drain, write all to the outputs, and end their writers and the subscriptions.
+
+        False when some output did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
+        says afterwards wants a ``flush_sync``.
+        """
+        until = monotonic() + timeout_s
+        await self.drain(timeout_s)
         self._reader.close()
         for reader in [reader for readers in self._readers.values() for reader in readers]:
             reader.end()
-        loop = get_running_loop()
-        written = loop.create_future()
-
-        def settle() -> None:
-            if not written.done():
-                written.set_result(None)
-
-        self._sink.end(lambda: call_in_loop(loop, settle))
-        try:
-            async with timeout(timeout_s):
-                await written
-        except TimeoutError:
-            return False
-        return True
+        return await self._outlets.close(max(until - monotonic(), 0))
 
     def flush_sync(self, timeout_s: float) -> bool:
         """Wait, at most ``timeout_s``, until all has been written: for exits where no loop runs.
 
         Blocks; False when that took too long.
         """
-        return self._sink.flush(timeout_s)
+        return self._outlets.flush(timeout_s)
+
+    def reopen(self) -> None:
+        """Open anew the files that are written, look at those that are followed, try at once what failed."""
+        self._outlets.reopen()
+        if self._follower is not None:
+            self._follower.reopen()
+
+    def outputs(self) -> list[OutputStatus]:
+        """What has become of the records, for each place where they go; standard output is the first."""
+        return self._outlets.status()
 
     def _room_made(self) -> None:
         self._reader.resume()
+        if self._follower is not None:
+            self._follower.resume()
         if self.on_room is not None:
             self.on_room()
 

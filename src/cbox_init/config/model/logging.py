@@ -4,8 +4,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from cbox_init.config.model.enums import LogLevel
+from cbox_init.config.model.enums import LogFormat, LogLevel, LogOverflow, OutputType, SyslogFacility
 from cbox_init.config.model.kinds import PositiveCount, PositiveSeconds, RingSize, Size
+from cbox_init.config.secret import Secret
 
 
 class RedactionPattern(Struct, frozen=True, kw_only=True):
@@ -71,6 +72,7 @@ class RateLimitConfig(Struct, frozen=True, kw_only=True):
 class RotateConfig(Struct, frozen=True, kw_only=True):
     max_size: Size = 50_000_000
     max_files: PositiveCount = 5
+    compress: bool = False
 
 
 class LogFileConfig(Struct, frozen=True, kw_only=True):
@@ -83,6 +85,25 @@ class LogFileConfig(Struct, frozen=True, kw_only=True):
     level_detection: LevelDetectionConfig | None = None
     multiline: MultilineConfig | None = None
     filters: FilterConfig | None = None
+
+
+class OutputConfig(Struct, frozen=True, kw_only=True):
+    """A place where records go. What ``type`` is None for follows from ``path`` or ``address``
+    (`cbox_init.config.outputs`); ``overflow`` of None is that of the type, ``format`` of None
+    ``global.log_format``, ``min_level`` of None what counts for standard output.
+    """
+
+    enabled: bool = True
+    type: OutputType | None = None
+    path: str | None = None
+    address: str | None = None
+    rotate: RotateConfig | None = None
+    min_level: LogLevel | None = None
+    filters: FilterConfig | None = None
+    format: LogFormat | None = None
+    overflow: LogOverflow | None = None
+    facility: SyslogFacility = SyslogFacility.DAEMON
+    headers: dict[str, Secret] = field(default_factory=dict)
 
 
 class LoggingConfig(Struct, frozen=True, kw_only=True):
@@ -100,6 +121,7 @@ class LoggingConfig(Struct, frozen=True, kw_only=True):
     level_detection: LevelDetectionConfig | None = None
     filters: FilterConfig | None = None
     files: dict[str, LogFileConfig] = field(default_factory=dict)
+    outputs: dict[str, OutputConfig] = field(default_factory=dict)
 
     @property
     def has_stages(self) -> bool:
