@@ -112,6 +112,7 @@ def test_what_is_right_has_no_problems(read: Read) -> None:
         ("{type: otlp, address: 'udp://a'}", "address", "cannot be used: it does not begin with http"),
         ("{type: syslog, address: 'a'}", "address", "cannot be used: it does not begin with udp"),
         ("{address: 'udp://a:0'}", "address", "cannot be used: '0' is no port"),
+        ("{path: /a, filters: {exclude: ['(']}}", "filters.exclude[0]", "the pattern"),
         ("{address: 'http://a', headers: {A: \"b\\n\"}}", "headers.A", "cannot be sent"),
     ],
 )

@@ -148,3 +148,30 @@ records = [json.loads(line) for line in (disk / "out").read_text().splitlines()]
 assert [r["msg"] for r in records if "stream" in r] == [str(n) for n in range(1, 3001)]
 """
     subprocess.run(["unshare", "-m", *COMMAND[:1], "-c", script], check=True, timeout=60, cwd=os.getcwd())
+
+
+def test_a_file_of_an_application_is_followed_and_rotated(serve: Serve) -> None:
+    """The application begins before there is an event loop, opens its log for each line, and is killed."""
+    daemon = serve("""
+global: {api_socket: SOCKET, log_redaction_enabled: true, log_redaction_patterns: [password]}
+processes:
+  app:
+    working_dir: DIR/logs
+    command: [sh, -c, 'for n in $(seq 2000); do echo "line $n password=x$n" >> app.log; done; kill -9 $$']
+    restart: never
+    logging: {files: {main: {path: DIR/logs/app.log, rotate: {max_size: 5000, max_files: 100}}}}
+hooks: {pre-start: [{command: [mkdir, DIR/logs]}]}
+""")
+    assert daemon.wait() == 137
+    records = [record for record in daemon.records() if record.get("stream") == "file"]
+    assert [record["msg"] for record in records] == [f"line {n} password=***" for n in range(1, 2001)]
+    assert {(record["process"], record["instance_id"]) for record in records} == {("app", "main")}
+    on_disk = [
+        line
+        for number in [*range(100, 0, -1), 0]
+        if (path := daemon.folder / "logs" / (f"app.log.{number}" if number else "app.log")).exists()
+        for line in path.read_text().splitlines()
+    ]
+    assert on_disk == [f"line {n} password=x{n}" for n in range(1, 2001)]
+    assert (daemon.folder / "logs/app.log.5").exists()
+    assert daemon.messages()[-1] == "Cbox Init shutdown complete"

@@ -86,7 +86,7 @@ def _check_stages(
     if section.level_detection is not None:
         _check_levels(section.level_detection, (*path, "level_detection"), report)
     if section.filters is not None:
-        _check_filters(section.filters, global_, (*path, "filters"), report)
+        check_filters(section.filters, global_, (*path, "filters"), report)
 
 
 def _finds_levels(logging: LoggingConfig) -> bool:
@@ -170,7 +170,8 @@ def _check_levels(section: LevelDetectionConfig, path: Path, report: Report) -> 
         _check_pattern(pattern, (*path, "patterns", name), report)
 
 
-def _check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, report: Report) -> None:
+def check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, report: Report) -> None:
+    """Reports patterns that cannot be used, but those that ``global`` has brought here."""
     for_all: Collection[str] = global_.log_filter_patterns if global_.log_filter_enabled else ()
     for key, patterns in (("exclude", section.exclude), ("include", section.include)):
         for index, pattern in enumerate(patterns):

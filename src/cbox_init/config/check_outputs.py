@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cbox_init.config.model import OutputType
+from cbox_init.config.check_logging import check_filters
+from cbox_init.config.model import GlobalConfig, OutputType
 from cbox_init.config.outputs import (
     INSTANCE_NAMES,
     PROCESS_NAMES,
@@ -38,6 +39,8 @@ def check_outputs(config: Config, report: Report) -> None:
     """Reports what is wrong with the outputs and the followed files of all processes."""
     written: dict[str, tuple[Path, OutputConfig]] = {}
     for path, output in _outputs(config):
+        if output.filters is not None:
+            check_filters(output.filters, GlobalConfig(), (*path, "filters"), report)
         kind = _check_output(output, path, report)
         if kind is not OutputType.FILE or not output.enabled or not output.path:
             continue

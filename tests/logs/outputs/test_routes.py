@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import (
+    FilterConfig,
     LogFormat,
     LoggingConfig,
     LogLevel,
@@ -135,6 +136,19 @@ async def test_levels(drained: Output, tmp_path: Path) -> None:
     assert messages(tmp_path / "debug.log") == ["DEBUG", "INFO", "WARN", "ERROR", "a line"]
     assert messages(tmp_path / "same.log") == ["WARN", "ERROR"]
     assert messages(tmp_path / "error.log") == ["ERROR"]
+
+
+async def test_filters_of_one_output_are_of_no_concern_to_others(drained: Output, tmp_path: Path) -> None:
+    only, without = tmp_path / "only.log", tmp_path / "without.log"
+    everywhere = {"without": OutputConfig(path=str(without), filters=FilterConfig(exclude=("noise",)))}
+    bench = attached(drained, outputs=everywhere)
+    log = log_of(bench, only=OutputConfig(path=str(only), filters=FilterConfig(include=("^a",))))
+    write(bench, log, b"apple\nnoise\n\xffbanana\navocado noise\n")
+    bench.hub.daemon.info("noise of the daemon")
+    assert len(await bench.finish()) == 5
+    assert messages(only) == ["apple", "avocado noise"]
+    assert messages(without) == ["apple", "\\xffbanana", "noise of the daemon"]
+    assert [(one.written, one.dropped) for one in bench.hub.outputs()] == [(5, 0), (3, 0), (2, 0)]
 
 
 async def test_a_file_for_each_process_and_each_instance(drained: Output, tmp_path: Path) -> None:
