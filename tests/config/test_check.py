@@ -202,7 +202,7 @@ def test_a_long_chain_is_no_cycle(read: Read) -> None:
 
 def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     text = """
-        global: {audit_enabled: true, metrics_port: 9100, health_check_interval: 10, readiness: {enabled: false}}
+        global: {audit_enabled: true, metrics_port: 9100, readiness: {enabled: false}}
         processes:
           web: {command: a, health_check: {address: "a:1"}, priority: 3, max_memory_mb: 0}
           job:
