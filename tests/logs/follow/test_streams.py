@@ -19,6 +19,8 @@ from cbox_init.config.model import (
     RedactionPattern,
     RotateConfig,
 )
+from cbox_init.logs.filter import LogFilter
+from cbox_init.logs.past import Part
 from tests.logs.conftest import Bench, Output, until
 from tests.logs.follow.conftest import append, numbers, open_files
 
@@ -34,10 +36,12 @@ async def test_a_line_of_a_file_is_a_record_of_the_process(bench: Bench, tmp_pat
     path = tmp_path / "app.log"
     files = {"laravel": LogFileConfig(path=str(path))}
     bench.hub.open("web", LoggingConfig(labels={"team": "shop"}, files=files))
-    with bench.hub.subscribe(["web"]) as follow:
+    with bench.hub.subscribe(LogFilter(processes=frozenset(("web",)))) as follow:
         append(path, "hello")
-        record = await anext(follow)
-    assert (record.process, record.instance, record.stream) == ("web", "laravel", "file")  # type: ignore[union-attr]
+        await until(lambda: follow.pending)
+        part = follow.take()
+    assert isinstance(part, Part)
+    assert part.entry.block.source == ("web", "laravel", "file")
     assert ring(bench) == ["hello"]
     (written,) = await bench.finish()
     assert (written["msg"], written["stream"], written["instance_id"]) == ("hello", "file", "laravel")
