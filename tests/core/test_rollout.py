@@ -157,6 +157,14 @@ def test_a_larger_scale_takes_it_over() -> None:
     assert decided(SURGE, want(3, generation=NEW), *there) == [Spawn(3, surge=True)]
 
 
+def test_of_several_that_stand_in_those_stay_that_serve() -> None:
+    left_over = replace(idle(1, generation=NEW), surge=True)
+    assert decided(SURGE, want(1, generation=NEW), idle(0), left_over, new(2, surge=True)) == [
+        Forget(1),
+        Spawn(0),
+    ]
+
+
 def test_what_is_scaled_away_does_not_stand_in() -> None:
     assert decided(SURGE, want(1, generation=NEW), unready(0), new(1), new(2)) == [Stop(1), Stop(2)]
 
