@@ -48,6 +48,7 @@ NOT_AT_START = {
 #: outputs, files that are followed, or somebody who wants to be told.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.check_logging",
     "cbox_init.config.check_outputs",
     "cbox_init.config.levels",
     "cbox_init.logs.colours",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.check_logging import check_logging
 from cbox_init.config.endpoints import parse_address, parse_url
 from cbox_init.config.model import HealthCheckType, HeartbeatConfig, ProcessType, RestartPolicyName
 from cbox_init.config.scalars import format_duration
@@ -43,7 +42,6 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
     _check_type(process, path, report)
     _check_scale(name, process, config, report)
     _check_shutdown(process, config, path, report)
-    check_logging(process.logging, config.global_, (*path, "logging"), report)
     if process.schedule:
         _check_schedule(process, path, report)
     else:
