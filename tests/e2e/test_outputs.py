@@ -173,5 +173,5 @@ hooks: {pre-start: [{command: [mkdir, DIR/logs]}]}
         for line in path.read_text().splitlines()
     ]
     assert on_disk == [f"line {n} password=x{n}" for n in range(1, 2001)]
-    assert (daemon.folder / "logs/app.log.5").exists()
+    assert (daemon.folder / "logs/app.log.1").exists()
     assert daemon.messages()[-1] == "Cbox Init shutdown complete"

@@ -338,6 +338,19 @@ async def test_who_is_left_is_read_to_the_end(following: Following, tmp_path: Pa
     await until(lambda: not open_files(path), what="the close")
 
 
+async def test_what_comes_in_the_last_moment_is_read(following: Following, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    lines = following.follow(path)
+    append(path, "one")
+    await lines.until("one")
+    path.rename(tmp_path / "app.log.1")
+    append(path, "two")
+    path.rename(tmp_path / "app.log.2")
+    append(path, "three", end="")
+    await following.finish()
+    assert lines.lines == ["one", "two", "three"]
+
+
 async def test_at_the_end_all_is_read(following: Following, tmp_path: Path) -> None:
     path = tmp_path / "app.log"
     lines = following.follow(path)

@@ -46,7 +46,7 @@ for number in range(20_000):
     await until(lambda: child.poll() is not None, what="the end of the writer")
     await lines.until(*numbers(20_000))
     assert on_disk(path) == numbers(20_000)
-    assert path.with_name("app.log.5").exists()
+    assert path.with_name("app.log.1").exists()
 
 
 async def test_only_so_many_are_kept_and_older_ones_are_compressed(

@@ -167,7 +167,7 @@ class Follower:
         polls = self._watches.fileno() is None
         if polls:
             self._look()
-        again = self._watches.take_events([lane.tail for lane in self._lanes.values()])
+        again = self._take_events()
         now = monotonic()
         due = [self._serve(lane, now) for lane in tuple(self._lanes.values())]
         if self._finished is not None and not self._lanes:
@@ -227,6 +227,7 @@ class Follower:
             lane.rotating.change(rotation)
 
     def _leave(self, followed: Followed) -> None:
+        self._catch_up()
         if lane := self._lanes.get(followed):
             lane.tail.leave()
 
@@ -239,7 +240,18 @@ class Follower:
             self._watches.add(lane.tail)
             lane.tail.look()
 
+    def _take_events(self) -> bool:
+        return self._watches.take_events([lane.tail for lane in self._lanes.values()])
+
+    def _catch_up(self) -> None:
+        """Open every file that there is by now."""
+        if self._watches.fileno() is None:
+            self._look()
+        while self._take_events():
+            pass
+
     def _finish(self, done: Callable[[], None]) -> None:
+        self._catch_up()
         self._finished = done
         for lane in self._lanes.values():
             lane.tail.leave()

@@ -44,7 +44,7 @@ class Rotating:
     def look(self, now: float) -> float | None:
         """Rotate it when it is time; gives when to come again, if nothing else happens."""
         rotation, part = self._rotation, self._tail.current
-        if rotation is None or part is None or part.file is None:
+        if rotation is None or part is None or part.file is None or self._tail.leaving:
             return None
         size = part.file.size
         if size > self._above and len(self._tail.parts) <= rotation.max_files:

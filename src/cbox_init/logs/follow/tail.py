@@ -154,11 +154,6 @@ class Tail:
 
     # -- content ---------------------------------------------------------------------------------------
 
-    @property
-    def dirty(self) -> bool:
-        """Whether there may be something to read."""
-        return any(part.dirty for part in self.parts)
-
     def next_reads(self, now: float) -> list[Read]:
         """What is to be read next, at most one block; nothing when all has been read."""
         reads, self._over = self._over, []
@@ -190,7 +185,8 @@ class Tail:
                 return [part.file.end()], now
             if surplus and now >= part.quiet_since + QUIET_S:
                 self._close(part)
-        return [], soonest
+        reads, self._over = self._over, []
+        return reads, soonest
 
     def is_quiet(self, part: Part, now: float) -> bool:
         """Whether nothing more is expected in it."""

@@ -33,6 +33,7 @@ class Watches:
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
         self._steps: dict[Tail, list[Step]] = {}
+        self._users: dict[int, list[tuple[Tail, Step]]] = {}
         self._files: dict[int, list[tuple[Tail, Part]]] = {}
         self._inotify: Inotify | None = None
         try:
@@ -50,8 +51,7 @@ class Watches:
             return
         before = self._steps.get(tail, [])
         steps = list(self._watched(tail.path))
-        self._steps[tail] = steps
-        self._unwatch(before)
+        self._use(tail, steps)
         if before and _last(before) == _last(steps):
             tail.look()
         else:
@@ -59,7 +59,10 @@ class Watches:
 
     def drop(self, tail: Tail) -> None:
         """Watch the way to it no more."""
-        self._unwatch(self._steps.pop(tail, []))
+        if tail not in self._steps:
+            return
+        self._use(tail, [])
+        del self._steps[tail]
 
     def add_file(self, tail: Tail, part: Part) -> None:
         """Watch what is written to a file that has been opened."""
@@ -141,21 +144,26 @@ class Watches:
     def _directory_event(self, event: Event) -> set[Tail]:
         """Gives the tails to which the way may be another now."""
         lost: set[Tail] = set()
-        for tail, steps in self._steps.items():
-            for step in steps:
-                if step.watch != event.watch:
-                    continue
-                if not event.name or (event.name == step.name and not step.last):
-                    lost.add(tail)
-                elif step.last:
-                    tail.apply(event)
+        for tail, step in self._users.get(event.watch, ()):
+            if not event.name or (event.name == step.name and not step.last):
+                lost.add(tail)
+            elif step.last:
+                tail.apply(event)
         return lost
 
-    def _unwatch(self, steps: Sequence[Step]) -> None:
-        used = {step.watch for steps in self._steps.values() for step in steps}
-        for watch in {step.watch for step in steps} - used:
-            if self._inotify is not None:
-                self._inotify.unwatch(watch)
+    def _use(self, tail: Tail, steps: list[Step]) -> None:
+        """Watch these directories for a tail, and those no more that nobody needs."""
+        before = self._steps.get(tail, [])
+        self._steps[tail] = steps
+        for step in before:
+            self._users[step.watch].remove((tail, step))
+        for step in steps:
+            self._users.setdefault(step.watch, []).append((tail, step))
+        for watch in {step.watch for step in before}:
+            if not self._users[watch]:
+                del self._users[watch]
+                if self._inotify is not None:
+                    self._inotify.unwatch(watch)
 
     def _fail(self, error: OSError) -> None:
         """Do without: once the system has no more to give, nothing that it tells is complete."""
