@@ -165,6 +165,13 @@ def test_of_several_that_stand_in_those_stay_that_serve() -> None:
     ]
 
 
+def test_one_that_may_soon_serve_stays_as_well() -> None:
+    left_over = replace(idle(1, generation=NEW), surge=True)
+    coming = unready(2, surge=True)
+    assert decided(SURGE, want(1, generation=2), running(0), left_over, coming) == [Forget(1), Stop(2)]
+    assert decided(SURGE, want(1, generation=NEW), running(0), left_over, coming) == [Forget(1)]
+
+
 def test_what_is_scaled_away_does_not_stand_in() -> None:
     assert decided(SURGE, want(1, generation=NEW), unready(0), new(1), new(2)) == [Stop(1), Stop(2)]
 

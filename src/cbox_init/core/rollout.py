@@ -83,7 +83,7 @@ class Replacement:
         self._standing_in = 0
         self._trouble = False
         self._older_alive = False
-        self._lent: list[tuple[bool, int]] = []
+        self._lent: list[tuple[bool, bool, int]] = []
         self._stale: list[int] = []
         self._pauses: list[float] = []
 
@@ -118,7 +118,8 @@ class Replacement:
         ended_well = instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
         stands_in = ended_well or (instance.doom is None and self._steady(instance))
         self._standing_in += stands_in
-        self._lent.append((not stands_in, instance.index))  # those that serve come first
+        # Those that serve come first, then those that may soon.
+        self._lent.append((not stands_in, not instance.alive, instance.index))
 
     # -- what follows ----------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class Replacement:
 
     def surplus(self) -> list[int]:
         """Surge instances that are no longer needed."""
-        lent = [index for _, index in sorted(self._lent)]
+        lent = [index for _, _, index in sorted(self._lent)]
         return lent if self.over else lent[self._surge :]
 
     def surge_spawns(self, taken: Collection[int]) -> list[int]:
