@@ -363,7 +363,7 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     timestamp: Timestamp
     process: str
     instance: str
-    stream: Annotated[str, Meta(description="stdout or stderr.")]
+    stream: Annotated[str, Meta(description="stdout, stderr or file.")]
     level: LevelName
     message: str
     partial: bool | UnsetType = UNSET

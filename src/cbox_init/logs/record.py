@@ -16,7 +16,7 @@ BLOCK_OVERHEAD: Final = 160
 
 
 class Source(NamedTuple):
-    """Where lines come from. ``stream`` is stdout or stderr."""
+    """Where lines come from. ``stream`` is stdout, stderr or file."""
 
     process: str
     instance: str
