@@ -18,7 +18,16 @@ _HEAD = 40
 _PANEL_HEAD = 26
 _PANEL_GAP = 14
 _CURVES_WIDTH, _CURVES_HEIGHT = 380, 250
-_COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#64748b")
+# The same ones in every picture.
+_COLOURS = {
+    OURS: "#2563eb",
+    "supervisord": "#d97706",
+    "circus": "#059669",
+    "s6": "#db2777",
+    "runit": "#7c3aed",
+    "monit": "#0891b2",
+    "pm2": "#65a30d",
+}
 _OTHERS = "#9ca3af"
 _INK, _FAINT = "#1f2937", "#e5e7eb"
 
@@ -37,7 +46,7 @@ def curves(series: SeriesResult) -> str:
     """Return a picture with a panel a figure, a curve a peer over the size, on a logarithmic axis."""
     lines = [line for line in series.lines if line.peers]
     names = list(dict.fromkeys(name for line in lines for name in line.peers))
-    colours = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
+    colours = {name: _COLOURS.get(name, _INK) for name in names}
     parts = [*_legend(colours)]
     top = _HEAD + 22
     for number, line in enumerate(lines):
@@ -77,7 +86,7 @@ def _bar_panel(line: Line, top: float) -> Iterator[str]:
     yield _text(_WIDTH - 12, top + 14, remark, "faint", anchor="end")
     for number, (name, summary) in enumerate(line.peers.items()):
         y = top + _PANEL_HEAD + number * _BAR_STEP
-        colour = _COLOURS[0] if name == OURS else _OTHERS
+        colour = _COLOURS[OURS] if name == OURS else _OTHERS
         end = x(summary.median)
         yield _text(_NAMES_WIDTH - 8, y + 11, name, "own" if name == OURS else "", anchor="end")
         yield _rect(_NAMES_WIDTH, y, max(end - _NAMES_WIDTH, 1), _BAR, colour)
@@ -93,6 +102,9 @@ def _curve_panel(
     positive = [median for median in medians if median > 0]
     logarithmic = bool(positive) and max(positive) > _LOGARITHMIC_FROM * min(positive)
     scale = decades(min(positive), max(positive)) if logarithmic else ticks(0, max(medians) or 1)
+    labels = [_tick(tick) for tick in scale]
+    if logarithmic and len(positive) < len(medians):
+        scale, labels = [scale[0] / 10, *scale], ["0", *labels]  # the lowest line is for what is 0
     x0, x1, y0, y1 = left + 66, left + _CURVES_WIDTH - 20, top + _CURVES_HEIGHT - 46, top + 30
     # Each size is as far from the next as their ratio is large.
     span = math.log(series.sizes[-1] / series.sizes[0])
@@ -104,9 +116,9 @@ def _curve_panel(
         return y0 + (y1 - y0) * _share(value, scale, logarithmic)
 
     yield _text(left + 12, top + 14, _label(line.figure), "bold")
-    for tick in scale:
+    for tick, label in zip(scale, labels, strict=True):
         yield _line(x0, y(tick), x1, y(tick), _FAINT)
-        yield _text(x0 - 6, y(tick) + 4, _tick(tick), "faint", anchor="end")
+        yield _text(x0 - 6, y(tick) + 4, label, "faint", anchor="end")
     for size in series.sizes:
         yield _text(x(size), y0 + 16, f"{size:,}", "faint", anchor="middle")
     yield _text((x0 + x1) / 2, y0 + 32, series.of, "faint", anchor="middle")
@@ -148,6 +160,9 @@ def _value(summary: Summary) -> str:
 
 
 def _tick(value: float) -> str:
+    for size, suffix in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= 10 * size:
+            return f"{value / size:,.10g}{suffix}"
     return f"{value:,.10g}"
 
 

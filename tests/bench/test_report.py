@@ -116,6 +116,14 @@ def test_a_curve_goes_through_its_sizes_at_equal_ratios() -> None:
     assert second[0][1] > second[1][1] > second[2][1], "more is higher up"
 
 
+def test_zero_is_below_all_else_on_a_logarithmic_axis() -> None:
+    picture = curves(series(cbox_init=[0, 1, 1000]))
+    labels = [one.text for one in ET.fromstring(picture).iter(f"{SVG}text") if one.text]
+    assert labels[labels.index("start <cold> (ms)") + 1 :][:5] == ["0", "1", "10", "100", "1,000"]
+    (zero, one, thousand) = points(picture)[0]
+    assert zero[1] - one[1] == pytest.approx((one[1] - thousand[1]) / 3, abs=0.2), "a decade below"
+
+
 @pytest.mark.parametrize("values", [[0.0, 0, 0], [0, 5, 0], [0.5, 5, 5000], [3, 3, 3]])
 def test_a_curve_stays_within_the_picture(values: list[float]) -> None:
     picture = curves(series(cbox_init=values))
