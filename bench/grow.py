@@ -22,7 +22,7 @@ def _series(run: Run, series: Series, peers: Sequence[Peer]) -> SeriesResult:
         def measure(start: Start, effort: Effort, size: int = size) -> dict[str, float]:
             return series.measure(start, effort, size)
 
-        found = run.measure(f"{series.name} {size}", series.figures, peers, measure)
+        found = run.measure(f"{series.name} {size}", series.figures, peers, measure, run.rounds)
         for line, at_size in zip(lines, found, strict=True):
             for name, summary in at_size.peers.items():
                 line.peers.setdefault(name, {})[size] = summary
