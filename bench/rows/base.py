@@ -42,3 +42,4 @@ class Row(NamedTuple):
     uses: tuple[Need, ...] = ()
     only_ours: bool = False
     counted: bool = False  # rather than timed: once is enough
+    long: bool = False  # in a quick run only by name

@@ -96,4 +96,5 @@ INSTRUCTIONS_ROW = Row(
     _callgrind,
     only_ours=True,
     counted=True,
+    long=True,
 )
