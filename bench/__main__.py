@@ -95,7 +95,10 @@ def _prepare(options: argparse.Namespace) -> tuple[list[peers.Peer], results.Tak
 
 
 def _rows(options: argparse.Namespace, run: Run, present: Sequence[peers.Peer], taken: results.Taken) -> str:
-    chosen = [row for row in rows.ALL if not options.row or row.name in options.row]
+    if options.row:
+        chosen = [row for row in rows.ALL if row.name in options.row]
+    else:
+        chosen = [row for row in rows.ALL if not (options.quick and row.long)]
     lines = run.rows(chosen, present)
     found = results.Results(**_finished(taken, run), lines=lines)
     results.write(found, _file(options, workspace.RESULTS))

@@ -24,7 +24,7 @@
 #define HEAD 15 /* "#000.000000000 " */
 #define BLOCK (65536 / LINE)
 
-static const char filling[] = "the quick brown fox jumps over the lazy dog, and that was that;\n";
+static const char filling[] = " the quick brown fox jumps over the lazy dog, and that was all;\n";
 static char block[BLOCK][LINE];
 
 static long number_of(const char *name)

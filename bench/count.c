@@ -34,7 +34,7 @@
 #define PATIENCE_MS 5000
 #define FILE_PAUSE_US 2000
 
-static const char filling[] = "the quick brown fox jumps over the lazy dog, and that was that;";
+static const char filling[] = " the quick brown fox jumps over the lazy dog, and that was all;";
 
 struct source {
     const char *path; /* of a file that may not be there yet; NULL for a pipe */

@@ -19,7 +19,7 @@ from bench.peers.base import Job, Need, Output, Peer, Work
 from bench.records import Record, RecordFile
 from bench.workspace import Programs
 
-_UP_TIMEOUT_S = 60.0
+_UP_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 60.0
 _LINES_TIMEOUT_S = 120.0
 _POLL_S = 0.002  # the children themselves note the time, so that this costs no precision

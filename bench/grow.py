@@ -17,12 +17,13 @@ def grow(run: Run, chosen: Sequence[Series], peers: Sequence[Peer]) -> list[Seri
 
 def _series(run: Run, series: Series, peers: Sequence[Peer]) -> SeriesResult:
     lines = [SeriesLine(figure, {}) for figure in series.figures]
+    rounds = 1 if series.once else run.rounds
     for size in series.sizes:
 
         def measure(start: Start, effort: Effort, size: int = size) -> dict[str, float]:
             return series.measure(start, effort, size)
 
-        found = run.measure(f"{series.name} {size}", series.figures, peers, measure)
+        found = run.measure(f"{series.name} {size}", series.figures, peers, measure, rounds)
         for line, at_size in zip(lines, found, strict=True):
             for name, summary in at_size.peers.items():
                 line.peers.setdefault(name, {})[size] = summary

@@ -160,8 +160,8 @@ def _value(summary: Summary) -> str:
 
 
 def _tick(value: float) -> str:
-    for size, suffix in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= 10 * size:
+    for least, size, suffix in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if abs(value) >= least:
             return f"{value / size:,.10g}{suffix}"
     return f"{value:,.10g}"
 

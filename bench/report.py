@@ -84,7 +84,7 @@ def _cell(name: str, summary: Summary | None, ours: Summary | None) -> str:
     cell = quantity(summary.median)
     if len(summary.samples) > 1 and summary.low != summary.high:
         cell += f" ({quantity(summary.low)} to {quantity(summary.high)})"
-    if name != OURS and ours and ours.median:
+    if name != OURS and ours and ours.median and summary.median:
         cell += f", {quantity(summary.median / ours.median)}x"
     return cell
 

@@ -22,3 +22,4 @@ class Series(NamedTuple):
     figures: tuple[Figure, ...]
     measure: Callable[[Start, Effort, int], dict[str, float]]
     needs: tuple[Need, ...] = ()
+    once: bool = False  # one round is enough

@@ -48,4 +48,5 @@ SERIES = Series(
     (PRIVATE, WAKE_UPS, LATE),
     measure,
     (Need.SCHEDULES,),
+    once=True,  # it waits for a full minute
 )

@@ -16,6 +16,7 @@ class Pm2:
     lacks: Mapping[Need, str] = {
         Need.REDACTION: "it does not change lines",
         Need.LIST: "it answers over a socket of its own",
+        Need.TRACE: "its count differs by hundreds from one time to the next",
         Need.CHECKS: "it has no health checks",
         Need.STREAM: "it answers over a socket of its own",
         Need.SCHEDULES: "its cron restarts a running child",

@@ -20,7 +20,7 @@ class Effort(NamedTuple):
     idle_more_seconds: float  # for who does not wake at all in the former
 
 
-FULL = Effort(50, 10, 4, 300, 5_000_000, 10, 60)
+FULL = Effort(50, 8, 3, 300, 5_000_000, 10, 50)
 QUICK = Effort(15, 3, 1, 100, 500_000, 3, 0)
 
 Start = Callable[[Job], Daemon]
@@ -41,3 +41,5 @@ class Row(NamedTuple):
     needs: tuple[Need, ...] = ()
     uses: tuple[Need, ...] = ()
     only_ours: bool = False
+    counted: bool = False  # rather than timed: once is enough
+    long: bool = False  # in a quick run only by name

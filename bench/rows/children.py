@@ -27,4 +27,4 @@ def row(count: int) -> Row:
             return found
 
     title = f"Start and stop of {count:,} children" if count > 1 else "Start and stop of one child"
-    return Row(f"children-{count}", title, (up, stop), measure, uses=(Need.STOP,))
+    return Row(f"children-{count}", title, (up, stop), measure, uses=(Need.STOP,), long=count > 100)

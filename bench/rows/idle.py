@@ -30,4 +30,4 @@ def measure(start: Start, effort: Effort) -> dict[str, float]:
         return {WAKE_UPS.key: wake_ups / minutes, CPU.key: cpu_s * 1e3 / minutes}
 
 
-ROW = Row("idle", "100 idle children", (WAKE_UPS, CPU), measure)
+ROW = Row("idle", "100 idle children", (WAKE_UPS, CPU), measure, counted=True)

@@ -86,7 +86,7 @@ TEXT = _row(
     "One child floods its output, text",
     "bytes of a flooding child, text",
     ("megabytes_rate", "spoiled", "merged", "cpu"),
-    lambda start, effort: measure(start, Output.TEXT, Writing(1, effort.lines)),
+    lambda start, effort: measure(start, Output.TEXT, Writing(1, effort.lines // 2)),
 )
 REDACT = _row(
     "log-flood-redact",

@@ -12,7 +12,7 @@ from bench.figures import Figure
 from bench.peers.base import Job, Need
 from bench.rows.base import Effort, Row, Start
 
-_FEW, _MANY = 10, 110
+_FEW, _MANY = 10, 60
 _TRACER_TIMEOUT_S = 30.0
 
 SYSCALLS = Figure("spawn_syscalls", "system calls for one more child, its own included", "")
@@ -87,6 +87,7 @@ SYSCALLS_ROW = Row(
     (FIRST_SYSCALLS, SYSCALLS),
     _strace,
     needs=(Need.STOP, Need.TRACE),
+    counted=True,
 )
 INSTRUCTIONS_ROW = Row(
     "spawn-instructions",
@@ -94,4 +95,6 @@ INSTRUCTIONS_ROW = Row(
     (FIRST_INSTRUCTIONS, INSTRUCTIONS),
     _callgrind,
     only_ours=True,
+    counted=True,
+    long=True,
 )
