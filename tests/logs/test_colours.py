@@ -57,7 +57,7 @@ def test_each_process_has_its_own() -> None:
 
     def line(process: str, level: Level = Level.INFO, message: bytes = b"x") -> str:
         source = Source(process, f"{process}-0", "stdout")
-        return form.encoder(source, {})(Block(0, source, level, message)).decode()
+        return form.encoder(source, {})(Block(0, source, level, message)).data.decode()
 
     assert line("web") == "level=INFO msg=x\x1b[36m process=web instance_id=web-0 stream=stdout\x1b[0m\n"
     assert line("db", Level.ERROR).startswith("level=\x1b[31mERROR\x1b[0m msg=x\x1b[32m process=db ")
@@ -70,7 +70,7 @@ def test_each_process_has_its_own() -> None:
 def test_what_a_child_writes_colours_nothing() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
     source = Source("web", "web-0", "stdout")
-    written = form.encoder(source, {})(Block(0, source, Level.INFO, b"\x1b[31mred"))
+    written = form.encoder(source, {})(Block(0, source, Level.INFO, b"\x1b[31mred")).data
     assert b'msg="\\x1b[31mred"' in written
 
 
@@ -80,7 +80,7 @@ def test_lines_of_a_block_each_have_them() -> None:
     plain = output_format("text", timestamps=False).encoder(source, {})
     block = Block(0, source, Level.ERROR, b"a b\nc\n")
     for line, bare in zip(
-        form.encoder(source, {})(block).split(b"\n"), plain(block).split(b"\n"), strict=True
+        form.encoder(source, {})(block).data.split(b"\n"), plain(block).data.split(b"\n"), strict=True
     ):
         for code in (b"\x1b[31m", b"\x1b[36m", b"\x1b[0m"):
             line = line.replace(code, b"")

@@ -29,7 +29,10 @@ blocks = st.lists(
 
 def encode(data: bytes, fmt: str = "json", *, partial: bool = False, **labels: str) -> bytes:
     encoder = output_format(fmt, timestamps=True).encoder(WEB, labels)
-    return encoder(Block(TIME_NS, WEB, Level.INFO, data, partial))
+    block = Block(TIME_NS, WEB, Level.INFO, data, partial)
+    encoded = encoder(block)
+    assert encoded.records == len(block)
+    return encoded.data
 
 
 def test_json_is_the_form_of_the_specification() -> None:
@@ -58,26 +61,31 @@ def test_labels_and_the_mark_of_a_part_are_further_members() -> None:
 def test_a_record_of_several_lines_is_one_line_of_output() -> None:
     block = Block(TIME_NS, WEB, Level.ERROR, b"Traceback:\n  \x7f caf\xe9\n", single=True)
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
-    record = json.loads(json_form.encoder(WEB, {})(block))
+    record = json.loads(json_form.encoder(WEB, {})(block).data)
     assert (record["level"], record["msg"]) == ("ERROR", "Traceback:\n  \x7f caf\\xe9\n")
-    assert text_form.encoder(WEB, {})(block) == (
+    assert text_form.encoder(WEB, {})(block).data == (
         rb'level=ERROR msg="Traceback:\n  \x7f caf\\xe9\n" '
         b"process=web instance_id=web-0 stream=stdout\n"
     )
     assert [one.message for one in block.records()] == ["Traceback:\n  \x7f caf\\xe9\n"]
-    assert len(block) == 1
+    assert (
+        len(block)
+        == json_form.encoder(WEB, {})(block).records
+        == text_form.encoder(WEB, {})(block).records
+        == 1
+    )
 
 
 def test_fields_come_behind_the_labels() -> None:
     fields = '{"user":7,"path":"/a b","tags":["x","y"],"none":null,"a b":"\u2028"}'.encode()
     block = Block(TIME_NS, WEB, Level.INFO, b"hello", single=True, fields=fields)
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
-    assert json_form.encoder(WEB, {"tier": "front"})(block) == (
+    assert json_form.encoder(WEB, {"tier": "front"})(block).data == (
         b'{"level":"INFO","msg":"hello","process":"web","instance_id":"web-0","stream":"stdout",'
         b'"labels":{"tier":"front"},'
         b'"user":7,"path":"/a b","tags":["x","y"],"none":null,"a b":"\\u2028"}\n'
     )
-    assert text_form.encoder(WEB, {"tier": "front"})(block) == (
+    assert text_form.encoder(WEB, {"tier": "front"})(block).data == (
         b"level=INFO msg=hello process=web instance_id=web-0 stream=stdout labels.tier=front "
         rb'user=7 path="/a b" tags="[\"x\",\"y\"]" none=null "a b"="\u2028"' + b"\n"
     )
@@ -88,8 +96,8 @@ def test_fields_come_behind_the_labels() -> None:
 def test_without_timestamps_there_is_no_time() -> None:
     block = Block(TIME_NS, WEB, Level.INFO, b"a b\nc")
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
-    assert json_form.encoder(WEB, {})(block).startswith(b'{"level":"INFO","msg":"a b","process"')
-    assert text_form.encoder(WEB, {})(block).startswith(b'level=INFO msg="a b" process=web')
+    assert json_form.encoder(WEB, {})(block).data.startswith(b'{"level":"INFO","msg":"a b","process"')
+    assert text_form.encoder(WEB, {})(block).data.startswith(b'level=INFO msg="a b" process=web')
     assert json_form.message(TIME_NS, Level.WARN, "m", {}) == b'{"level":"WARN","msg":"m"}\n'
     assert text_form.message(TIME_NS, Level.WARN, "m", {}) == b"level=WARN msg=m\n"
 
@@ -171,7 +179,7 @@ def test_names_that_are_not_utf8_do_not_stop_a_message(fmt: str) -> None:
     assert written.count(b"\n") == 1
     assert rb"caf\udce9" in written or rb"caf\\udce9" in written
     encoder = form.encoder(Source(broken, broken, "stderr"), {broken: broken})
-    encoder(Block(TIME_NS, WEB, Level.INFO, b"x")).decode()
+    encoder(Block(TIME_NS, WEB, Level.INFO, b"x")).data.decode()
 
 
 def test_an_unknown_format_is_refused() -> None:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import Framer
+from cbox_init.logs.reader import READ_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from cbox_init.logs.lines import Lines
     from cbox_init.logs.reader import Reader
     from cbox_init.logs.stages.pipeline import Stages
-
-READ_BYTES = 24 * 1024
-"""One read. As JSON it becomes some 50 KB: larger blocks go back to the kernel each time they are freed and
-fault in again, which costs a third of the throughput. It also bounds what a block of empty lines becomes."""
 
 
 class Stream:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.colours import Colours
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.record import Block, Encoded, Source
 
 Field = str | int | float | bool | None
 """The value of a member of a daemon's message."""
@@ -21,7 +21,7 @@ Field = str | int | float | bool | None
 class BlockEncoder(Protocol):
     """Writes the blocks of one source: a line of output for each record, the last newline included."""
 
-    def __call__(self, block: Block) -> bytes: ...
+    def __call__(self, block: Block) -> Encoded: ...
 
 
 class Format(Protocol):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.json import Encoder
 
 from cbox_init.logs.clean import encodable
+from cbox_init.logs.record import Encoded
 from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class JsonBlocks:
         self._suffix = suffix
         self._partial_suffix = partial_suffix
 
-    def __call__(self, block: Block) -> bytes:
+    def __call__(self, block: Block) -> Encoded:
         data = block.data
         head = self._head(block.time_ns, block.level)
         suffix = self._partial_suffix if block.partial else self._suffix
@@ -91,7 +92,7 @@ class JsonBlocks:
             if block.fields:
                 suffix = b"".join((suffix[:-2], b",", block.fields[1:], b"\n"))
             record = b"".join((head, message, suffix))
-            return record if record.isascii() else _escape_separators(record)
+            return Encoded(record if record.isascii() else _escape_separators(record), 1)
         if _DEL not in data:
             try:
                 text = str(data.replace(b"\n", _DEL), "utf-8")
@@ -99,13 +100,16 @@ class JsonBlocks:
                 pass
             else:
                 # The strings' own quotes are the first and last byte; the inner ones come with the seam.
-                messages = self._encode(text).replace(_DEL, b'"' + suffix + head + b'"')
+                seam = b'"' + suffix + head + b'"'
+                message = self._encode(text)
+                messages = message.replace(_DEL, seam)
+                records = 1 + (len(messages) - len(message)) // (len(seam) - len(_DEL))
                 if not text.isascii():
                     messages = _escape_separators(messages)
-                return b"".join((head, messages, suffix))
+                return Encoded(b"".join((head, messages, suffix)), records)
         encode = self._encode
         lines = [encode(line.decode("utf-8", "backslashreplace")) for line in data.split(b"\n")]
-        return b"".join((head, _escape_separators((suffix + head).join(lines)), suffix))
+        return Encoded(b"".join((head, _escape_separators((suffix + head).join(lines)), suffix)), len(lines))
 
 
 def _escape_separators(messages: bytes) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Raw, json
 
 from cbox_init.logs.clean import encodable
+from cbox_init.logs.record import Encoded
 from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
@@ -82,15 +83,16 @@ class TextBlocks:
         self._suffix = suffix
         self._partial_suffix = partial_suffix
 
-    def __call__(self, block: Block) -> bytes:
+    def __call__(self, block: Block) -> Encoded:
         head = self._head(block.time_ns, block.level)
         suffix = self._partial_suffix if block.partial else self._suffix
         if block.single:
             message = quoted(block.data.decode("utf-8", "backslashreplace")).encode()
             if block.fields:
                 suffix = b"".join((suffix[:-1], _fields(block.fields), b"\n"))
-            return b"".join((head, message, suffix))
-        return b"".join((head, _values(block.data, suffix + head), suffix))
+            return Encoded(b"".join((head, message, suffix)), 1)
+        values, records = _values(block.data, suffix + head)
+        return Encoded(b"".join((head, values, suffix)), records)
 
 
 def quoted(value: str) -> str:
@@ -115,22 +117,22 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _values(data: bytes, seam: bytes) -> bytes:
-    """The lines of a block, each quoted where it needs it, with ``seam`` between them."""
+def _values(data: bytes, seam: bytes) -> tuple[bytes, int]:
+    """The lines of a block, each quoted where it needs it, with ``seam`` between them; and how many."""
     shape = data.translate(_SHAPE, _ORDINARY)
     if _OTHER in shape:
-        lines = data.split(b"\n")
-        return seam.join([quoted(line.decode("utf-8", "backslashreplace")).encode() for line in lines])
-    if b"\n\n" in shape or shape[:1] != b'"' or shape[-1:] != b'"':
-        shapes = shape.split(b"\n")
-        return seam.join(
-            [
-                _in_quotes(line) if special or not line else line
-                for line, special in zip(data.split(b"\n"), shapes, strict=True)
-            ]
-        )
-    # Every line has a space, a = or a quote: the whole block at once.
-    return _in_quotes(data).replace(b"\n", b'"' + seam + b'"')
+        lines = [quoted(line.decode("utf-8", "backslashreplace")).encode() for line in data.split(b"\n")]
+    elif b"\n\n" in shape or shape[:1] != b'"' or shape[-1:] != b'"':
+        lines = [
+            _in_quotes(line) if special or not line else line
+            for line, special in zip(data.split(b"\n"), shape.split(b"\n"), strict=True)
+        ]
+    else:  # every line has a space, a = or a quote: the whole block at once
+        seam = b'"' + seam + b'"'
+        block = _in_quotes(data)
+        values = block.replace(b"\n", seam)
+        return values, 1 + (len(values) - len(block)) // (len(seam) - 1)
+    return seam.join(lines), len(lines)
 
 
 def _in_quotes(printable: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cbox_init.logs.capture import Capture, Stream
 from cbox_init.logs.levels import Level
 from cbox_init.logs.lines import Lines
-from cbox_init.logs.record import Source
+from cbox_init.logs.record import Source, joined
 from cbox_init.logs.ring import Ring
 
 if TYPE_CHECKING:
@@ -162,13 +162,10 @@ class ProcessLog:
             self.ring.append(self._publish(block))
         if way.plain:
             shown = [block for block in blocks if block.level >= way.threshold]
-            records = sum([len(block) for block in shown])
             if self._drops and self._sink.full:
-                self._sink.refuse(records)
-            elif len(shown) == 1:
-                self._sink.write(encoder(shown[0]), records)
+                self._sink.refuse(sum([len(block) for block in shown]))
             elif shown:
-                self._sink.write(b"".join([encoder(block) for block in shown]), records)
+                self._sink.write(*joined([encoder(block) for block in shown]))
         for output in way.outputs:
             output.put(blocks)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import Raw, Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cbox_init.logs.levels import Level
 
@@ -21,6 +21,20 @@ class Source(NamedTuple):
     process: str
     instance: str
     stream: str
+
+
+class Encoded(NamedTuple):
+    """Records in the form of an output, and how many: who writes them knows it, or has it for nothing."""
+
+    data: bytes
+    records: int
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """At least one part, and all that follow it."""
+    if len(parts) == 1:
+        return parts[0]
+    return Encoded(b"".join([part.data for part in parts]), sum([part.records for part in parts]))
 
 
 class Record(Struct, frozen=True, kw_only=True, gc=False):

@@ -113,8 +113,7 @@ class Sender:
 
     def send(self, *lines: str) -> None:
         for line in lines:
-            block = Block(AT_NS, WEB, Level.INFO, line.encode())
-            self.outlet.write(self._encode(block), len(block), WEB)
+            self.outlet.write(*self._encode(Block(AT_NS, WEB, Level.INFO, line.encode())), WEB)
 
 
 def numbers(count: int, start: int = 0) -> list[str]:
@@ -126,10 +125,10 @@ def test_a_record_and_who_wrote_it(collector: Collector, said: Said) -> None:
     encode = OtlpFormat().encoder(WEB, {"team": "shop"})
     fields = b'{"n":1,"f":1.5,"b":true,"s":"x","l":[1,null]}'
     block = Block(AT_NS, WEB, Level.ERROR, b"one\ntwo \xff", single=True, fields=fields)
-    sender.outlet.write(encode(block), 1, WEB)
+    sender.outlet.write(*encode(block), WEB)
     other = Source("api", "api-1", "stderr")
     sender.outlet.write(
-        OtlpFormat().encoder(other, {})(Block(AT_NS, other, Level.DEBUG, b"a\nb", partial=True)), 2, other
+        *OtlpFormat().encoder(other, {})(Block(AT_NS, other, Level.DEBUG, b"a\nb", partial=True)), other
     )
     sender.outlet.write(OtlpFormat().message(AT_NS, Level.WARN, "Said", {"pid": 7, "error": None}))
     end(sender.outlet)

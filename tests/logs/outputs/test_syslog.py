@@ -40,7 +40,7 @@ class Sender:
 
     def send(self, *lines: str) -> None:
         for line in lines:
-            self.outlet.write(self._encode(Block(1, WEB, Level.INFO, line.encode(), single=True)), 1, WEB)
+            self.outlet.write(*self._encode(Block(1, WEB, Level.INFO, line.encode(), single=True)), WEB)
 
 
 class Receiver:

@@ -56,7 +56,7 @@ def form(facility: SyslogFacility = SyslogFacility.DAEMON) -> SyslogFormat:
 
 def test_a_line_is_a_message() -> None:
     encoder = form(SyslogFacility.LOCAL3).encoder(WEB, {"team": "shop", 'a ="]': 'x"]\\'})
-    first, second = parsed(encoder(Block(AT_NS, WEB, Level.WARN, "one\nzw\u00f6lf".encode())))
+    first, second = parsed(encoder(Block(AT_NS, WEB, Level.WARN, "one\nzw\u00f6lf".encode())).data)
     assert first["pri"] == str(19 * 8 + 4)
     assert first["time"] == "2025-11-24T16:00:00.123456Z"
     assert first["host"] == os.uname().nodename
@@ -68,7 +68,7 @@ def test_a_line_is_a_message() -> None:
 
 @pytest.mark.parametrize(("level", "severity"), [("debug", 7), ("info", 6), ("warn", 4), ("error", 3)])
 def test_severities(level: str, severity: int) -> None:
-    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.of(level), b"x")))
+    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.of(level), b"x")).data)
     assert found["pri"] == str(3 * 8 + severity)
 
 
@@ -86,7 +86,7 @@ def test_a_record_of_several_lines_with_fields_is_one_message() -> None:
     block = Block(
         AT_NS, WEB, Level.ERROR, b"Traceback\n  line", single=True, fields=b'{"n":1,"s":"x y","l":[1,null]}'
     )
-    (found,) = parsed(form().encoder(WEB, {})(block))
+    (found,) = parsed(form().encoder(WEB, {})(block).data)
     assert found["msg"] == "Traceback\n  line"
     assert (found["n"], found["s"], found["l"]) == ("1", "x y", "[1,null]")
 
@@ -102,7 +102,7 @@ def test_a_message_of_the_daemon() -> None:
 
 def test_a_long_record_becomes_several_messages() -> None:
     text = "zw\u00f6lf \u20ac " * 5000
-    encoded = form().encoder(WEB, {"team": "shop"})(Block(AT_NS, WEB, Level.INFO, text.encode()))
+    encoded = form().encoder(WEB, {"team": "shop"})(Block(AT_NS, WEB, Level.INFO, text.encode())).data
     found = parsed(encoded)
     assert len(found) > 5
     assert max(len(without_length(message)) for message in messages_in(encoded)) <= MESSAGE_BYTES
@@ -111,7 +111,7 @@ def test_a_long_record_becomes_several_messages() -> None:
 
 
 def test_a_partial_record_says_so() -> None:
-    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.INFO, b"x", partial=True)))
+    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.INFO, b"x", partial=True)).data)
     assert found["partial"] == "true"
 
 
@@ -121,7 +121,7 @@ def test_any_bytes_and_names_are_messages(
 ) -> None:
     source = Source(process, instance, "stderr")
     encoder = form().encoder(source, labels)
-    found = parsed(encoder(Block(AT_NS, source, Level.INFO, data)))
+    found = parsed(encoder(Block(AT_NS, source, Level.INFO, data)).data)
     assert [one["msg"] for one in found] == [
         line.decode("utf-8", "backslashreplace") for line in data.split(b"\n")
     ]

@@ -65,7 +65,7 @@ def test_members_of_ours_win() -> None:
     line = '{"msg":"m","time":"then","process":1,"instance_id":2,"stream":3,"labels":4,"partial":5,"x":6}'
     blocks = blocks_of(stages_of(ALL), [line.encode()])
     form = output_format("json", timestamps=True).encoder(WEB, {"a": "b"})
-    pairs = json.loads(form(blocks[0]), object_pairs_hook=list)
+    pairs = json.loads(form(blocks[0]).data, object_pairs_hook=list)
     names = [name for name, _ in pairs]
     assert len(names) == len(set(names))
     assert dict(pairs)["process"] == "web"

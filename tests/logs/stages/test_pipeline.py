@@ -79,7 +79,7 @@ def test_any_split_into_reads_gives_the_same_records(
 def test_every_record_is_one_line_of_valid_json(section: dict[str, Any], data: bytes) -> None:
     blocks = blocks_of(stages_of(section), [data], 32)
     form = output_format("json", timestamps=False).encoder(WEB, {"tier": "front"})
-    written = b"".join([form(block) for block in blocks])
+    written = b"".join([form(block).data for block in blocks])
     records = [json.loads(line) for line in written.split(b"\n")[:-1]]
     assert [(record["msg"], record["level"]) for record in records] == [line[:2] for line in lines_of(blocks)]
     assert all(record["labels"] == {"tier": "front"} for record in records)

@@ -10,6 +10,7 @@ from msgspec import DecodeError, Struct, field, json
 from cbox_init import __version__
 from cbox_init.logs.clean import encodable
 from cbox_init.logs.levels import Level
+from cbox_init.logs.record import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,19 +50,18 @@ class OtlpBlocks:
         marked = {f"labels.{name}": value for name, value in labels.items()}
         self._attributes = _attributes({"log.iostream": source.stream, **marked})
 
-    def __call__(self, block: Block) -> bytes:
+    def __call__(self, block: Block) -> Encoded:
         attributes = self._attributes
         if block.partial:
             attributes = attributes + _attributes({"partial": True})
         if block.fields:
             attributes = attributes + _attributes(json.decode(block.fields))
         lines = [block.data] if block.single else block.data.split(b"\n")
-        return b"".join(
-            [
-                _record(block.time_ns, block.level, line.decode("utf-8", "backslashreplace"), attributes)
-                for line in lines
-            ]
-        )
+        records = [
+            _record(block.time_ns, block.level, line.decode("utf-8", "backslashreplace"), attributes)
+            for line in lines
+        ]
+        return Encoded(b"".join(records), len(records))
 
 
 class OtlpTarget:

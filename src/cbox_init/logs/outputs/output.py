@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.logs.record import joined
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -60,12 +62,11 @@ class Output:
             return
         source = wanted[0].source
         outlet = self._place.outlet_of(source)
-        records = sum([len(block) for block in wanted])
         if self._drops and outlet.full:
-            outlet.refuse(records)
-            return
-        encoder = self._encoder(source)
-        outlet.write(b"".join([encoder(block) for block in wanted]), records, source)
+            outlet.refuse(sum([len(block) for block in wanted]))
+        else:
+            encoder = self._encoder(source)
+            outlet.write(*joined([encoder(block) for block in wanted]), source)
 
     def say(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> None:
         """Send a message of the daemon, which is dropped only when very much waits already."""

@@ -14,6 +14,7 @@ from msgspec import json
 from cbox_init.config.model import SyslogFacility
 from cbox_init.logs.clean import encodable
 from cbox_init.logs.levels import Level
+from cbox_init.logs.record import Encoded
 from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
@@ -95,14 +96,15 @@ class SyslogBlocks:
         self._whole = _element("cbox", members) + marked
         self._part = _element("cbox", {**members, "partial": "true"}) + marked
 
-    def __call__(self, block: Block) -> bytes:
+    def __call__(self, block: Block) -> Encoded:
         form = self._form
         head = f"{form.head(block.time_ns, block.level)} {self._names}"
         fields = _fields(block.fields) if block.fields else ""
         part = f"{head}{self._part}{fields} "
         whole = part if block.partial else f"{head}{self._whole}{fields} "
         lines = [block.data] if block.single else block.data.split(b"\n")
-        return b"".join([one for line in lines for one in form.messages(whole, part, _utf8(line))])
+        messages = [one for line in lines for one in form.messages(whole, part, _utf8(line))]
+        return Encoded(b"".join(messages), len(lines))
 
 
 def messages_in(data: bytes) -> Iterator[bytes]:
