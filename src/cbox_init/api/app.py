@@ -13,6 +13,7 @@ from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.routes import (
     actions,
     config,
+    daemon,
     health,
     log_stream,
     logs,
@@ -56,6 +57,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
     described = (
         *processes.resources(context),
         *health.resources(),
+        *daemon.resources(context),
         *actions.resources(context),
         *scale.resources(context),
         *schedule.resources(context),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from cbox_init.api.schemas import (
     ActionReply,
+    DaemonEntry,
     EditReply,
     Health,
     HealthEntry,
@@ -48,6 +49,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
+    "DaemonEntry",
     "DaemonUnreachable",
     "EditReply",
     "Health",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from cbox_init.logs.sink import Sink
 
 
+class LogFigures(Struct, frozen=True, kw_only=True):
+    """What waits for standard output and what has been written to it, in bytes; who follows the lines."""
+
+    queued_bytes: int
+    written_bytes: int
+    backed_up: bool
+    subscribers: int
+
+
 class LogHub:
     """Owns the reading of all pipes, the rings, the subscriptions and the way to ``sink``.
 
@@ -30,7 +41,7 @@ class LogHub:
 
     def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the loop when the sink, once full, has room: no process is ``backed_up`` any more."""
+        """Called in the loop when no process is ``backed_up`` any more."""
         self._form = output_format(fmt, timestamps=timestamps)
         self._level = level
         self._sink = sink
@@ -38,6 +49,16 @@ class LogHub:
         self._processes: dict[str, ProcessLog] = {}
         self._subscriptions: list[Subscription] = []
         self.daemon = DaemonLog(self._form, level, sink)
+
+    @property
+    def figures(self) -> LogFigures:
+        """The figures of now."""
+        return LogFigures(
+            queued_bytes=self._sink.queued,
+            written_bytes=self._sink.written,
+            backed_up=self._sink.backed_up,
+            subscribers=len(self._subscriptions),
+        )
 
     def open(self, process: str, *, labels: Mapping[str, str], min_level: Level) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
@@ -133,7 +154,7 @@ class LogHub:
 
     def _room_made(self) -> None:
         self._reader.resume()
-        if self.on_room is not None:
+        if self._sink.take_overflowed() and self.on_room is not None:
             self.on_room()
 
     def _publish(self, block: Block) -> None:

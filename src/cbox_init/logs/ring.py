@@ -45,9 +45,16 @@ class Ring:
     def newest_first(self) -> Iterator[Block]:
         return reversed(self._blocks)
 
+    @property
+    def newest_ns(self) -> int:
+        """The time of the last block, 0 when there is none."""
+        return self._blocks[-1].time_ns if self._blocks else 0
+
 
 def latest(rings: Iterable[Ring], *, limit: int, newest_first: bool, min_level: Level | None) -> list[Record]:
     """The last ``limit`` records of all ``rings`` together; either order shows the same records."""
+    if min_level is None:  # each ring has a record in its last block, so that no more rings can matter
+        rings = heapq.nlargest(limit, rings, key=lambda ring: ring.newest_ns)
     blocks = heapq.merge(*(ring.newest_first() for ring in rings), key=lambda block: -block.time_ns)
     chosen = islice(
         (

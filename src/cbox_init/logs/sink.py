@@ -52,7 +52,9 @@ class Sink:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._queued = 0
+        self._written = 0
         self._full = False
+        self._overflowed = False
         self._failing = False
         self._closed = False
 
@@ -66,10 +68,20 @@ class Sink:
         """Whether those who cannot wait have filled it far beyond that; ``on_room`` ends this as well."""
         return self._queued > BACKLOG_LIMIT
 
+    def take_overflowed(self) -> bool:
+        """Whether it has been backed up since the last call."""
+        overflowed, self._overflowed = self._overflowed, False
+        return overflowed
+
     @property
     def queued(self) -> int:
         """Bytes not written yet."""
         return self._queued
+
+    @property
+    def written(self) -> int:
+        """Bytes that have left the queue, those too that nobody could take."""
+        return self._written
 
     def write(self, data: bytes) -> None:
         """Queue ``data``. Never blocks, never refuses; from any thread.
@@ -82,6 +94,8 @@ class Sink:
             self._queued += len(data)
             if self._queued > self._high:
                 self._full = True
+                if self._queued > BACKLOG_LIMIT:
+                    self._overflowed = True
             self._queue.put(data)
             self._ensure_thread()
 
@@ -158,6 +172,7 @@ class Sink:
     def _settle(self, size: int) -> None:
         with self._lock:
             self._queued -= size
+            self._written += size
             room = self._full and self._queued <= self._low
             if room:
                 self._full = False

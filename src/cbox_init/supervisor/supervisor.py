@@ -6,6 +6,7 @@ child dies ─ SIGCHLD ─ reap() ─ main_exited ─ Agenda.wake ─ look: deci
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -15,16 +16,19 @@ from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
 from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
+from cbox_init.core.unanimity import Unanimity
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
 from cbox_init.logs.levels import Level
+from cbox_init.supervisor.census import Census, census_of
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
+from cbox_init.supervisor.reaping import Reaping
 from cbox_init.supervisor.schedules import Schedules
 from cbox_init.supervisor.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cbox_init.config.load import Source
     from cbox_init.config.model import Config, HookConfig, ProcessConfig
@@ -81,6 +85,10 @@ class Supervisor:
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
         self._all_started = False
+        self._up = Unanimity(_is_up, self._processes.values())
+        self._ended = Unanimity(_has_ended, self._processes.values())
+        self._clearing: dict[Managed, None] = {}
+        self._reaping = Reaping(runtime, self._reaped)
         self._begun = False
         self._start_hooks: HookChain | None = None
         self._manager = manager
@@ -116,6 +124,14 @@ class Supervisor:
             self._statuses = tuple(process.status() for process in self._processes.values())
             self._statuses_version = self.version
         return self._statuses
+
+    def each_status(self) -> Iterator[ProcessStatus]:
+        """Every process of now, in the order of the file; each as it is when it is asked for."""
+        return (process.status() for process in tuple(self._processes.values()))
+
+    def census(self) -> Census:
+        """How many there are of what."""
+        return census_of(self._processes.values())
 
     def status(self, name: str) -> ProcessStatus:
         """One process."""
@@ -308,6 +324,7 @@ class Supervisor:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
         from cbox_init.core.reload_diff import plan_of
 
+        gc.unfreeze()  # what was there from the start (see `daemon`) may now be garbage
         plan = plan_of(self.config, config)
         self.config = plan.config
         settings = settings_of(plan.config)
@@ -356,20 +373,28 @@ class Supervisor:
         """It is looked at no more."""
         if isinstance(process, ManagedProcess):
             process.end_checks()
-        self._schedules.forget(process)
+        self._schedules.forget(process.name)
         self._runtime.agenda.forget(process)
 
     def _set_processes(self, processes: Mapping[str, Managed]) -> None:
         now = dict(processes)
         self._processes.clear()
         self._processes.update(now)
+        self._up.reset(now.values())
+        self._ended.reset(self._staying())
+
+    def _staying(self) -> Sequence[Managed]:
+        """The processes that are configured; the others are on their way out."""
+        leaving = self._retirement.leaving if self._retirement else {}
+        return [process for name, process in self._processes.items() if name not in leaving]
 
     def _recount(self) -> None:
         """Other processes than before: whoever shows or counts them learns of it."""
         self.version += 1
+        self._up.reset(self._processes.values())
+        self._ended.reset(self._staying())
         if self.readiness:
-            leaving = self._retirement.leaving if self._retirement else {}
-            self.readiness.recount({n: one for n, one in self._processes.items() if n not in leaving})
+            self.readiness.recount(self._staying())
 
     async def abandon_changes(self) -> None:
         """The daemon ends: changes of the configuration that wait for their turn are not made."""
@@ -416,22 +441,23 @@ class Supervisor:
         else:
             self._start_as_configured(process, Trigger.RELOAD)
 
-    def _forget(self, process: Managed) -> None:
-        """Nothing is left of a process that was removed, or has become one of another kind."""
-        name = process.name
-        self._let_go(process)
-        self._ready.pop(name, None)
-        settings = settings_of(self.config).get(name)
-        if settings is not None:
-            self._processes[name] = self._manage(name, settings)
-            self._start_as_configured(self._processes[name], Trigger.RELOAD)
-            self._recount()
-            return
-        self.logs.forget(name)
-        del self._processes[name], self._depends_on[name]
+    def _forget(self, processes: Sequence[Managed]) -> None:
+        """Nothing is left of processes that were removed, or have become some of another kind."""
+        configured = settings_of(self.config)
+        for process in processes:
+            name = process.name
+            self._let_go(process)
+            self._ready.pop(name, None)
+            settings = configured.get(name)
+            if settings is not None:
+                self._processes[name] = self._manage(name, settings)
+                self._start_as_configured(self._processes[name], Trigger.RELOAD)
+                continue
+            self.logs.forget(name)
+            del self._processes[name], self._depends_on[name]
+            self._runtime.log.info("Process removed", process=name)
         self._dependents = graph.dependents(self._depends_on)
         self._recount()
-        self._runtime.log.info("Process removed", process=name)
 
     # -- the event loop --------------------------------------------------------------------------------
 
@@ -446,15 +472,18 @@ class Supervisor:
     # -- events ----------------------------------------------------------------------------------------
 
     def reap(self) -> None:
-        """Children have ended (SIGCHLD): take in the exits, and see whether anything is left behind them."""
-        try:
-            self._runtime.reap()
-        finally:  # one exit that cannot be taken in does not keep the others waiting
-            for process in self._processes.values():
-                if process.clearing:
-                    self._runtime.agenda.wake(process)
-            if self._shutdown:
-                self._runtime.agenda.wake(self._shutdown)
+        """Children have ended (SIGCHLD): take in the exits soon, and see what is left behind them."""
+        self._runtime.agenda.wake(self._reaping)
+
+    def _reaped(self) -> None:
+        """Some have been reaped; perhaps the last of what an instance had left behind."""
+        clearing, self._clearing = self._clearing, {}
+        for process in clearing:
+            if process.clearing:
+                self._clearing[process] = None
+                self._runtime.agenda.wake(process)
+        if self._shutdown:
+            self._runtime.agenda.wake(self._shutdown)
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
@@ -469,8 +498,10 @@ class Supervisor:
         """A process has changed: tell who waits for it."""
         self.version += 1
         name = process.name
+        if process.clearing:
+            self._clearing[process] = None
         if self.readiness:
-            self._runtime.agenda.wake(self.readiness)
+            self.readiness.note(process)
         if self._dependents[name] and process.ready != self._ready.get(name, False):
             self._ready[name] = process.ready
             for dependent in self._dependents[name]:
@@ -508,7 +539,7 @@ class Supervisor:
         self.version += 1
 
     def _tell_when_all_started(self) -> None:
-        self._all_started = all(process.up for process in self._processes.values())
+        self._all_started = self._up.reached()
         if not self._all_started:
             return
         self._runtime.log.info("All processes started successfully")
@@ -535,7 +566,7 @@ class Supervisor:
             return None
         from cbox_init.supervisor.readiness import Readiness
 
-        return Readiness(settings, self._processes, runtime=self._runtime)
+        return Readiness(settings, self._processes.values(), runtime=self._runtime)
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -596,13 +627,19 @@ class Supervisor:
 
         A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
         """
-        leaving = self._retirement.leaving if self._retirement else {}
-        staying = [process for name, process in self._processes.items() if name not in leaving]
-        if not all(process.ended_for_good for process in staying):
+        if not self._ended.reached():
             return
-        ends = [end for process in staying if (end := process.last_end)]
+        ends = [end for process in self._staying() if (end := process.last_end)]
         _, exit_code = max(ends, default=(0.0, 1))
         self.shutdown("every process has ended", exit_code)
+
+
+def _is_up(process: Managed) -> bool:
+    return process.up
+
+
+def _has_ended(process: Managed) -> bool:
+    return process.ended_for_good
 
 
 def _of_kind(process: Managed | None, config: ProcessConfig) -> bool:
