@@ -3,3 +3,7 @@
 
 class BenchError(Exception):
     """A measurement, or what it needs, failed; the message says which and how."""
+
+
+class DoesNotApply(BenchError):
+    """A measurement makes no sense for a peer; the message says why."""

@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Collection
 
 from bench import procfs
 from bench.errors import BenchError
@@ -18,6 +19,18 @@ def adopt_orphans() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise BenchError(f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(ctypes.get_errno())}")
+
+
+def reap_orphans(keep: Collection[int]) -> None:
+    """Reap adopted processes that have ended, as the first process of a container does; not those of `keep`.
+
+    Until then a supervisor that watches them by their pid takes them for living.
+    """
+    with contextlib.suppress(ChildProcessError):
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in keep:
+                return
+            os.waitpid(ended.si_pid, os.WNOHANG)
 
 
 def kill_descendants() -> None:

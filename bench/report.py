@@ -1,32 +1,80 @@
 """Results as Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from bench.figures import Summary, quantity
-from bench.results import Results
-
-OURS = "cbox-init"
+from bench.figures import Figure, Summary, quantity
+from bench.names import OURS
+from bench.results import Growth, Line, Results, SeriesResult, Taken
 
 
 def markdown(results: Results, before: Results | None) -> str:
     """Return the whole report: the table, the machine, the notes, and the change since `before`."""
-    parts = [
-        "\n".join(_table(results)),
-        "\n".join(f"- {name}: {value}" for name, value in _facts(results).items()),
-        "\n".join(f"- not measured: {note}" for note in results.notes),
-        "\n".join(_changes(results, before)) if before else "",
-    ]
+    changes = "\n".join(_changes(results, before)) if before else ""
+    return _joined(table(results.lines, list(results.versions)), facts(results), notes(results), changes)
+
+
+def growth(found: Growth) -> str:
+    """Return the whole report of how figures grow: a table a series, the machine, the notes."""
+    tables = [f"### {series.title}\n\n{series_table(series)}" for series in found.series]
+    return _joined(*tables, facts(found), notes(found))
+
+
+def table(lines: Sequence[Line], names: Sequence[str]) -> str:
+    """Return a line a figure, a column a peer; a figure that nobody has is left out."""
+    rows = []
+    for line in lines:
+        if line.peers:
+            ours = line.peers.get(OURS)
+            rows.append([_label(line.figure), *(_cell(name, line.peers.get(name), ours) for name in names)])
+    return _grid(["", *names], rows)
+
+
+def series_table(series: SeriesResult) -> str:
+    """Return a line a figure and peer, a column a size."""
+    rows = []
+    for line in series.lines:
+        for name, sizes in line.peers.items():
+            cells = [quantity(sizes[size].median) if size in sizes else "-" for size in series.sizes]
+            rows.append([_label(line.figure), name, *cells])
+    return _grid([series.of, "", *(f"{size:,}" for size in series.sizes)], rows)
+
+
+def facts(taken: Taken) -> str:
+    """Return what a reader needs to know of the run, as a list."""
+    rounds = "one round" if taken.rounds == 1 else f"medians of {taken.rounds} rounds (lowest to highest)"
+    versions = ", ".join(f"{name} {version}" for name, version in taken.versions.items())
+    lines = {
+        "measured": f"{taken.date}, {rounds}; x is the ratio to {OURS}",
+        **taken.machine,
+        "versions": versions,
+    }
+    return "\n".join(f"- {name}: {value}" for name, value in lines.items())
+
+
+def notes(taken: Taken) -> str:
+    """Return what is not in the tables, and why, as a list."""
+    lines = [f"- not measured: {note}" for note in taken.notes]
+    absent: dict[str, dict[str, list[str]]] = {}
+    for absence in taken.absences:
+        absent.setdefault(absence.peer, {}).setdefault(absence.why, []).append(absence.row)
+    for peer, reasons in absent.items():
+        told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+        lines.append(f"- without {peer}: {told}")
+    return "\n".join(lines)
+
+
+def _label(figure: Figure) -> str:
+    return f"{figure.label} ({figure.unit})" if figure.unit else figure.label
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    # An empty cell has one space, not two.
+    return "\n".join([lines[0], f"|{'---|' * len(head)}", *lines[1:]]).replace("|  |", "| |")
+
+
+def _joined(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part)
-
-
-def _table(results: Results) -> Iterator[str]:
-    names = list(results.versions)
-    yield f"| | {' | '.join(names)} |"
-    yield f"|---|{'---|' * len(names)}"
-    for line in results.lines:
-        ours = line.peers.get(OURS)
-        cells = [_cell(name, line.peers.get(name), ours) for name in names]
-        yield f"| {line.figure.label} ({line.figure.unit}) | {' | '.join(cells)} |"
 
 
 def _cell(name: str, summary: Summary | None, ours: Summary | None) -> str:
@@ -34,21 +82,11 @@ def _cell(name: str, summary: Summary | None, ours: Summary | None) -> str:
     if summary is None:
         return "-"
     cell = quantity(summary.median)
-    if len(summary.samples) > 1:
+    if len(summary.samples) > 1 and summary.low != summary.high:
         cell += f" ({quantity(summary.low)} to {quantity(summary.high)})"
     if name != OURS and ours and ours.median:
         cell += f", {quantity(summary.median / ours.median)}x"
     return cell
-
-
-def _facts(results: Results) -> dict[str, str]:
-    rounds = "one round" if results.rounds == 1 else f"medians of {results.rounds} rounds (lowest to highest)"
-    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
-    return {
-        "measured": f"{results.date}, {rounds}; x is the ratio to {OURS}",
-        **results.machine,
-        "versions": versions,
-    }
 
 
 def _changes(results: Results, before: Results) -> Iterator[str]:
@@ -73,7 +111,4 @@ def _changes(results: Results, before: Results) -> Iterator[str]:
         verdict = ""
         if apart:
             verdict = " better" if (now.median > then.median) == figure.more_is_better else " worse"
-        yield (
-            f"| {figure.label} ({figure.unit}) | {quantity(then.median)} | {quantity(now.median)} "
-            f"| {change}{verdict} |"
-        )
+        yield f"| {_label(figure)} | {quantity(then.median)} | {quantity(now.median)} | {change}{verdict} |"

@@ -1,4 +1,4 @@
-"""What the benchmark makes for itself, under bench/work: virtual environments and the child program."""
+"""What the benchmark makes for itself, under bench/work: virtual environments and programs."""
 
 import functools
 import os
@@ -7,30 +7,26 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.errors import BenchError
 
 PROJECT = Path(__file__).resolve().parent.parent
 WORK = PROJECT / "bench" / "work"
 RESULTS = PROJECT / "bench" / "results.json"
+GROWTH = PROJECT / "bench" / "growth.json"
 
 
-def build_child() -> Path:
-    """Compile child.c and return the program; static where that works, as it then starts quickest."""
-    source, program = PROJECT / "bench" / "child.c", WORK / "child"
-    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
-        return program
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise BenchError("a C compiler builds the benchmark's child: install gcc and libc6-dev")
-    WORK.mkdir(exist_ok=True)
-    for flags in (["-static"], []):
-        done = subprocess.run(
-            [compiler, "-O2", *flags, "-o", program, source], capture_output=True, text=True
-        )
-        if done.returncode == 0:
-            return program
-    raise BenchError(f"cc cannot build {source}: {done.stderr.strip()}")
+class Programs(NamedTuple):
+    """What is written in C, so that it is not what is measured."""
+
+    child: Path
+    counter: Path
+
+
+def build_programs() -> Programs:
+    """Compile child.c and count.c where that has not been done."""
+    return Programs(_build("child"), _build("count"))
 
 
 def install_project() -> Path:
@@ -52,6 +48,64 @@ def installed_version(programs: Path, distribution: str) -> str:
     if done.returncode != 0:
         raise BenchError(f"{distribution} is not installed in {programs.parent}")
     return done.stdout.strip()
+
+
+def install_npm_peer(package: str, program: str) -> Path:
+    """Install `package` by npm, or find its `program` on PATH; return the directory of programs."""
+    directory = WORK / "npm"
+    programs = directory / "node_modules" / ".bin"
+    if (programs / program).exists():
+        return programs
+    if shutil.which("npm"):
+        directory.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(directory), package]
+        _run(command, dict(os.environ))
+        return programs
+    found = shutil.which(program)
+    if found is None:
+        raise BenchError(f"neither npm nor {program} is on PATH")
+    return Path(found).parent
+
+
+def find_program(program: str, package: str | None) -> str:
+    """Return where `program` is; BenchError names the Debian package that has it, if one does."""
+    found = shutil.which(program)
+    if found is None:
+        raise BenchError(f"{program} is not on PATH" + (f": install {package}" if package else ""))
+    return found
+
+
+def debian_version(package: str) -> str:
+    """Return the version of an installed Debian package, for programs that do not tell theirs."""
+    query = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "of an unknown version"
+
+
+def write_program(path: Path, text: str) -> None:
+    """Write a script that can be run, and the directories above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def _build(name: str) -> Path:
+    """Return the program; static where that works, as it then starts quickest."""
+    source, program = PROJECT / "bench" / f"{name}.c", WORK / name
+    if program.exists() and program.stat().st_mtime > source.stat().st_mtime:
+        return program
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise BenchError("a C compiler builds the benchmark's child: install gcc and libc6-dev")
+    WORK.mkdir(exist_ok=True)
+    for flags in (["-static"], []):
+        command: list[str | Path] = [compiler, "-O2", *flags, "-o", program, source]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return program
+    raise BenchError(f"cc cannot build {source}: {done.stderr.strip()}")
 
 
 def _install(name: str, requirements: list[str]) -> Path:

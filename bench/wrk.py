@@ -7,7 +7,7 @@ import tempfile
 from typing import NamedTuple
 
 from bench.errors import BenchError
-from bench.peers.base import ListRequest
+from bench.peers.base import Request
 
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -20,7 +20,7 @@ class Load(NamedTuple):
     p99_ms: float
 
 
-def load(request: ListRequest, connections: int, seconds: int) -> Load:
+def load(request: Request, connections: int, seconds: int) -> Load:
     """Send `request` from so many connections for so long; BenchError when any answer is not a good one."""
     url = f"http://127.0.0.1:{request.port}{request.path}"
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:

@@ -44,12 +44,25 @@ NOT_AT_START = {
 }
 
 
-#: What only those configurations need that have hooks, a readiness, limits, a process that says itself when
-#: it is ready, or somebody who wants to be told.
+#: What only those configurations need that have hooks, a readiness, limits, stages between a line and its
+#: record, outputs, files that are followed, a process that says itself when it is ready, or somebody who
+#: wants to be told; and what only those need who ask for lines.
 NOT_CONFIGURED = {
     "cbox_init.api.readyz",
+    "cbox_init.config.check_logging",
+    "cbox_init.config.check_outputs",
+    "cbox_init.config.levels",
     "cbox_init.core.memory",
     "cbox_init.core.notice",
+    "cbox_init.logs.filter",
+    "cbox_init.logs.past",
+    "cbox_init.logs.position",
+    "cbox_init.logs.colours",
+    "cbox_init.logs.follow",
+    "cbox_init.logs.outputs",
+    "cbox_init.logs.stages",
+    "cbox_init.logs.subscription",
+    "cbox_init.patterns",
     "cbox_init.supervisor.hooks",
     "cbox_init.supervisor.limits",
     "cbox_init.supervisor.memory_watch",
@@ -145,6 +158,17 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert "cbox_init.supervisor.readiness" in loaded
     assert "cbox_init.supervisor.notify_channel" in loaded
+
+
+def test_outputs_to_files_and_syslog_need_little(tmp_path: Path) -> None:
+    text = """
+global: {api_socket: SOCKET, log_outputs: {a: {path: FILE}, b: {address: 'udp://127.0.0.1:9'}}}
+processes: {web: {command: ['true']}}
+"""
+    loaded = loaded_at_the_loop(tmp_path, text.replace("FILE", str(tmp_path / "log")))
+    assert sorted(packages(loaded) & NOT_AT_START) == []
+    assert "cbox_init.logs.outputs.file" in loaded
+    assert "cbox_init.logs.outputs.otlp" not in loaded
 
 
 def test_checks_of_http_without_tls_need_no_ssl_and_no_checks_need_nothing() -> None:

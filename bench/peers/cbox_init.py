@@ -1,11 +1,13 @@
 """This project, installed from the work tree."""
 
+from collections.abc import Iterator, Mapping
+
 from bench import workspace
-from bench.peers.base import Launch, ListRequest, Work
+from bench.peers.base import Launch, Need, Output, Request, Work
 
 CONFIG = """\
 global:
-  log_format: json
+  log_format: {log_format}
   shutdown_timeout: 60
   api_enabled: true
   api_host: 127.0.0.1
@@ -18,14 +20,31 @@ global:
   restart_backoff_max: 1ms
   restart_stability_window: 1ms
 processes:
+"""
+PROCESS = """\
   child:
     command: [{program}]
-    scale: {children}
+    scale: {job.children}
+"""
+# A mask as long as the password, so that a line keeps its length: count.c looks for it.
+REDACTION = """\
+    logging:
+      redaction:
+        enabled: true
+        patterns:
+          - {pattern: 'password=\\w+', replacement: 'password=*******'}
+"""
+CHECK = """\
+    health_check: {{type: tcp, address: "127.0.0.1:{job.check_port}", initial_delay: 0, period: 1}}
+"""
+SCHEDULED = """\
+  job-{number}: {{command: [{program}], schedule: "{job.schedule}"}}
 """
 
 
 class CboxInit:
     name = "cbox-init"
+    lacks: Mapping[Need, str] = {}
 
     def prepare(self) -> str:
         self._programs = workspace.install_project()
@@ -33,8 +52,23 @@ class CboxInit:
 
     def launch(self, work: Work) -> Launch:
         file = work.directory / "cbox-init.yaml"
-        file.write_text(CONFIG.format_map(work._asdict()))
+        file.write_text("".join(_config(work)))
         return Launch(
             argv=[str(self._programs / "cbox-init"), "serve", "-c", str(file)],
-            list_request=ListRequest(work.port, "/api/v1/processes"),
+            list_request=Request(work.port, "/api/v1/processes"),
+            stream_request=Request(work.port, "/api/v1/logs/stream"),
         )
+
+
+def _config(work: Work) -> Iterator[str]:
+    facts = work._asdict()
+    job = work.job
+    yield CONFIG.format(log_format="text" if job.output is Output.TEXT else "json", **facts)
+    if job.schedule:
+        yield from (SCHEDULED.format(number=number, **facts) for number in range(job.children))
+        return
+    yield PROCESS.format_map(facts)
+    if job.output is Output.REDACTED:
+        yield REDACTION
+    if job.check_port:
+        yield CHECK.format_map(facts)

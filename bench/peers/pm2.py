@@ -1,32 +1,42 @@
-"""pm2, when it is on PATH (npm install --global pm2): pm2-runtime, its form for containers."""
+"""pm2, by npm into bench/work, or from PATH: pm2-runtime, its form for containers."""
 
 import json
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from bench.errors import BenchError
-from bench.peers.base import Launch, Work
+from bench import workspace
+from bench.errors import DoesNotApply
+from bench.peers.base import Launch, Need, Output, Work
+
+MOST_CHILDREN = 200
 
 
 class Pm2:
     name = "pm2"
+    lacks: Mapping[Need, str] = {
+        Need.REDACTION: "it does not change lines",
+        Need.LIST: "it answers over a socket of its own",
+        Need.CHECKS: "it has no health checks",
+        Need.STREAM: "it answers over a socket of its own",
+        Need.SCHEDULES: "its cron restarts a running child",
+    }
 
     def prepare(self) -> str:
-        program = shutil.which("pm2-runtime")
-        if program is None:
-            raise BenchError("pm2-runtime is not on PATH")
+        self._programs = workspace.install_npm_peer("pm2", "pm2-runtime")
         # Not `pm2 --version`, which leaves a daemon behind.
-        package = Path(program).resolve().parent.parent / "package.json"
+        package = Path(self._programs / "pm2-runtime").resolve().parent.parent / "package.json"
         return str(json.loads(package.read_text())["version"])
 
     def launch(self, work: Work) -> Launch:
+        if work.job.children > MOST_CHILDREN:
+            raise DoesNotApply("it takes a minute to stop 1,000 children")
         file = work.directory / "ecosystem.json"
         child = {
             "name": "child",
             "script": str(work.program),
             "interpreter": "none",
             "exec_mode": "fork",
-            "instances": work.children,
+            "instances": work.job.children,
             "out_file": "/dev/null",
             "error_file": "/dev/null",
             "max_restarts": 1_000_000,
@@ -34,9 +44,10 @@ class Pm2:
         }
         file.write_text(json.dumps({"apps": [child]}))
         home = str(work.directory / "pm2")
+        form = "--json" if work.job.output is Output.JSON else "--raw"
         return Launch(
-            argv=["pm2-runtime", "start", str(file)],
+            argv=[str(self._programs / "pm2-runtime"), "start", str(file), form],
             environment={"PM2_HOME": home},
             # Its own command, with the same home; without PM2_HOME it would start a daemon.
-            list_command=["env", f"PM2_HOME={home}", "pm2", "jlist"],
+            list_command=["env", f"PM2_HOME={home}", str(self._programs / "pm2"), "jlist"],
         )

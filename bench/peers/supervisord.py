@@ -1,7 +1,9 @@
 """supervisord, from PyPI. Its list is an XML-RPC call over HTTP."""
 
+from collections.abc import Mapping
+
 from bench import workspace
-from bench.peers.base import Launch, ListRequest, Work
+from bench.peers.base import Launch, Need, Output, Request, Work
 
 CONFIG = """\
 [supervisord]
@@ -21,10 +23,11 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [program:child]
 command = {program}
 process_name = child-%(process_num)d
-numprocs = {children}
+numprocs = {job.children}
 autorestart = true
 startsecs = 0
-stdout_logfile = NONE
+stdout_logfile = {output}
+stdout_logfile_maxbytes = 0
 stderr_logfile = NONE
 """
 
@@ -35,6 +38,13 @@ LIST_CALL = (
 
 class Supervisord:
     name = "supervisord"
+    lacks: Mapping[Need, str] = {
+        Need.REDACTION: "it does not change lines",
+        Need.CHECKS: "it has no health checks",
+        Need.STREAM: "its log over HTTP is a file, a request at a time",
+        Need.TRACE: "it tries to close 10,000 descriptors in each child",
+        Need.SCHEDULES: "it has no schedules",
+    }
 
     def prepare(self) -> str:
         self._programs = workspace.install_pypi_peers()
@@ -42,8 +52,10 @@ class Supervisord:
 
     def launch(self, work: Work) -> Launch:
         file = work.directory / "supervisord.conf"
-        file.write_text(CONFIG.format_map(work._asdict()))
+        # /dev/fd/1: raw to its own standard output, as in containers.
+        output = "NONE" if work.job.output is Output.IGNORED else "/dev/fd/1"
+        file.write_text(CONFIG.format(output=output, **work._asdict()))
         return Launch(
             argv=[str(self._programs / "supervisord"), "-c", str(file)],
-            list_request=ListRequest(work.port, "/RPC2", "POST", LIST_CALL),
+            list_request=Request(work.port, "/RPC2", "POST", LIST_CALL),
         )

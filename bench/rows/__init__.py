@@ -1,6 +1,6 @@
 """The measurements, one a file. A new one is a Row like these and a line in ALL."""
 
-from bench.rows import children, list_rate, memory, respawn
+from bench.rows import children, flood_api, idle, list_rate, log_flood, memory, respawn, spawn_cost
 from bench.rows.base import Row
 
 ALL: tuple[Row, ...] = (
@@ -9,5 +9,13 @@ ALL: tuple[Row, ...] = (
     children.row(1000),
     respawn.ROW,
     memory.ROW,
+    idle.ROW,
     list_rate.ROW,
+    log_flood.JSON,
+    log_flood.TEXT,
+    log_flood.REDACT,
+    log_flood.MANY,
+    flood_api.ROW,
+    spawn_cost.SYSCALLS_ROW,
+    spawn_cost.INSTRUCTIONS_ROW,
 )

@@ -1,10 +1,11 @@
 """What a row is."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from bench.daemon import Daemon
 from bench.figures import Figure
+from bench.peers.base import Job, Need
 
 
 class Effort(NamedTuple):
@@ -13,24 +14,30 @@ class Effort(NamedTuple):
     kills: int
     kill_seconds: float  # a peer that is slow to respawn gets fewer kills
     load_seconds: int
+    requests: int
+    lines: int  # of a flood
+    idle_seconds: float
+    idle_more_seconds: float  # for who does not wake at all in the former
 
 
-FULL = Effort(kills=50, kill_seconds=15, load_seconds=4)
-QUICK = Effort(kills=15, kill_seconds=5, load_seconds=1)
+FULL = Effort(50, 10, 4, 300, 5_000_000, 10, 60)
+QUICK = Effort(15, 3, 1, 100, 500_000, 3, 0)
 
-
-class Start(Protocol):
-    """Starts the peer that is being measured; see bench.peers.base.Work for the arguments."""
-
-    def __call__(self, children: int, quick_respawn: bool = False) -> Daemon: ...
+Start = Callable[[Job], Daemon]
+"""Starts the peer that is being measured."""
 
 
 class Row(NamedTuple):
     """One measurement, of one figure or of several that it yields together.
 
-    `measure` leaves out the figures that the peer does not have.
+    `measure` leaves out the figures that the peer does not have. A peer that lacks one of `needs` is left out
+    of the row; one that lacks one of `uses` lacks a part of the figures.
     """
 
     name: str
+    title: str
     figures: tuple[Figure, ...]
     measure: Callable[[Start, Effort], dict[str, float]]
+    needs: tuple[Need, ...] = ()
+    uses: tuple[Need, ...] = ()
+    only_ours: bool = False

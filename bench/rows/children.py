@@ -1,6 +1,7 @@
 """Cold start and stop: how long until the children run, and until they and the daemon are gone."""
 
 from bench.figures import Figure
+from bench.peers.base import Job, Need
 from bench.rows.base import Effort, Row, Start
 
 
@@ -16,10 +17,14 @@ def row(count: int) -> Row:
     )
 
     def measure(start: Start, effort: Effort) -> dict[str, float]:
-        with start(count) as daemon:
+        with start(Job(count)) as daemon:
             records = daemon.wait_up()
             up_ns = max(record.started_ns for record in records) - daemon.started_ns
+            found = {up.key: up_ns / 1e6}
             daemon.settle()
-            return {up.key: up_ns / 1e6, stop.key: daemon.stop() / 1e6}
+            if daemon.has(Need.STOP):
+                found[stop.key] = daemon.stop() / 1e6
+            return found
 
-    return Row(f"children-{count}", (up, stop), measure)
+    title = f"Start and stop of {count:,} children" if count > 1 else "Start and stop of one child"
+    return Row(f"children-{count}", title, (up, stop), measure, uses=(Need.STOP,))

@@ -4,7 +4,9 @@ import subprocess
 
 from bench import client, procfs
 from bench.daemon import Daemon
+from bench.errors import BenchError
 from bench.figures import Figure
+from bench.peers.base import Job
 from bench.rows.base import Effort, Row, Start
 
 _CHILDREN = 100
@@ -18,7 +20,7 @@ PRIVATE_AFTER = Figure("memory_private_after", "memory after API calls, private"
 
 
 def measure(start: Start, effort: Effort) -> dict[str, float]:
-    with start(_CHILDREN) as daemon:
+    with start(Job(_CHILDREN)) as daemon:
         daemon.wait_up()
         daemon.settle()
         before = procfs.memory(daemon.supervisors())
@@ -36,8 +38,10 @@ def _ask(daemon: Daemon) -> bool:
         client.ask(daemon.launch.list_request, _REQUESTS)
     elif daemon.launch.list_command:
         for _ in range(_COMMANDS):
-            subprocess.run(daemon.launch.list_command, check=True, capture_output=True)
+            done = subprocess.run(daemon.launch.list_command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise BenchError(f"{' '.join(done.args)} failed: {(done.stderr or done.stdout).strip()}")
     return bool(daemon.launch.list_request or daemon.launch.list_command)
 
 
-ROW = Row("memory", (RSS, PRIVATE, RSS_AFTER, PRIVATE_AFTER), measure)
+ROW = Row("memory", "Memory with 100 children", (RSS, PRIVATE, RSS_AFTER, PRIVATE_AFTER), measure)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.config.load import Source, load
+from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.logs.hub import LogHub
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
     from cbox_init.config.model import Config, ReadinessConfig
+    from cbox_init.logs.colours import Colours
     from cbox_init.options import ServeOptions
     from cbox_init.supervisor.service_manager import ServiceManager
     from cbox_init.telemetry.loop_lag import LoopLag
@@ -56,8 +58,6 @@ _OURS = frozenset(("CBOX_INIT_GLOBAL_API_AUTH", "NOTIFY_SOCKET", "WATCHDOG_USEC"
 
 #: How long the end waits for heartbeats of the last runs, in seconds.
 _HEARTBEATS_S = 2.0
-
-_SHUTDOWN_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int:
@@ -99,6 +99,9 @@ class Daemon:
             level=Level.of(settings.log_level),
             timestamps=settings.log_timestamps,
             sink=Sink(),
+            colours=_colours(settings.log_format, environ),
+            overflow=settings.log_overflow,
+            outputs=settings.log_outputs,
         )
         self._log = self._logs.daemon
         self._agenda = Agenda()
@@ -183,6 +186,7 @@ class Daemon:
             self._readyz.close()
         await api.close(_CLOSING_S)
         await self._supervisor.close(_HEARTBEATS_S)
+        await self._logs.drain(_CLOSING_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
         await self._logs.close(_CLOSING_S)
         assert self._loop
@@ -222,8 +226,9 @@ class Daemon:
                 self._supervisor.reap()
             elif signum == signal.SIGHUP:
                 self._reload("received SIGHUP")
-            elif signum not in _SHUTDOWN_SIGNALS:
-                self._log.warn(f"{signal.Signals(signum).name} has no effect yet")
+            elif signum == signal.SIGUSR1:
+                self._log.info("Log files are opened anew", reason="received SIGUSR1")
+                self._logs.reopen()
             elif self._supervisor.shutting_down:
                 self._supervisor.kill(128 + signum)
             else:
@@ -257,6 +262,15 @@ class Daemon:
             self._log.info("Management API listening", address=address)
         for address in self._readyz.addresses() if self._readyz else ():
             self._log.info("Readiness listening", address=address)
+
+
+def _colours(form: LogFormat, environ: Mapping[str, str]) -> Colours | None:
+    """Those of standard output, None when it has none."""
+    if form is not LogFormat.TEXT:
+        return None
+    from cbox_init.logs.colours import Colours, wanted
+
+    return Colours() if wanted(environ, 1) else None
 
 
 def _new_event_loop(lag: LoopLag) -> AbstractEventLoop:

@@ -2,6 +2,7 @@
 
     CboxError
     ├── ConfigError            the configuration cannot be used; carries every problem found
+    ├── PatternError           a regular expression that cannot be used; says why
     ├── SpawnError             a child could not be started; carries the reason and a shell's exit code
     ├── CheckFailed            a health check: the instance is not well, or cannot be asked
     ├── ListenError            a port or socket of the API cannot be had
@@ -41,6 +42,10 @@ class ConfigError(CboxError):
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class PatternError(CboxError):
+    """A regular expression cannot be used. The message goes on after "the pattern"."""
 
 
 class SpawnError(CboxError):

@@ -70,7 +70,10 @@ def test_a_load_with_bad_answers_does_not_count(bad: str) -> None:
 def results(ours: float, theirs: float | None = None) -> Results:
     peers = {"cbox-init": summarize([ours])} | ({"s6": summarize([theirs])} if theirs else {})
     line = Line(Figure("up_1", "start", "ms"), peers)
-    return Results("2026-11-24", 1, {"cores": "2"}, {"cbox-init": "1", "s6": "2"}, [line], [])
+    versions = {"cbox-init": "1", "s6": "2"}
+    return Results(
+        date="2026-11-24", rounds=1, machine={"cores": "2"}, versions=versions, notes=[], lines=[line]
+    )
 
 
 def test_a_peer_stands_beside_its_ratio_to_ours() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .conftest import Run
 
-STREAM = "GET /api/v1/logs/stream"
+STREAM = "GET /api/v1/logs/stream?tail=100"
 LIST = "GET /api/v1/processes"
 
 
@@ -35,9 +35,6 @@ def path(tmp_path: Path) -> str:
 @pytest.fixture
 def fake(path: str) -> Iterator[FakeDaemon]:
     with fake_daemon(path) as daemon:
-        daemon.answers["GET /api/v1/logs?limit=100&order=asc"] = Answer(
-            {"limit": 100, "count": 0, "logs": []}
-        )
         yield daemon
 
 
@@ -127,14 +124,16 @@ def test_ctrl_c_while_a_daemon_hangs(path: str) -> None:
 
 
 def test_a_stream_that_ends_well(cbox: Run, path: str, fake: FakeDaemon) -> None:
-    missed = b'event: missed\ndata: {"count":7}\n\n'
+    missed = b'event: missed\ndata: {"count":7}\n\nevent: missed\ndata: {}\n\n'
     chunks = (event(line("one")), missed, event(line("two", 1_000_000)))
     fake.answers[STREAM] = Answer(content_type="text/event-stream", chunks=chunks)
     done = cbox("--socket", path, "logs", "-f")
     assert done == (
         0,
         "2026-11-24T09:08:03.000Z web-0 INFO  one\n2026-11-24T09:08:03.001Z web-0 INFO  two\n",
-        "cbox-init: 7 lines are missing here: they came faster than they could be shown\n",
+        "cbox-init: 7 lines are missing here: they came faster than they could be shown\n"
+        "cbox-init: lines are missing here: the daemon keeps them no longer\n"
+        "cbox-init: the daemon has ended, and its log with it\n",
     )
 
 
@@ -180,6 +179,13 @@ def test_names_are_not_markup(cbox: Run, path: str, fake: FakeDaemon) -> None:
             "'many' is no number of instances; write 3, +1 or -1; see cbox-init scale",
         ),
         (["logs", "--tail", "-1"], "see cbox-init logs --help"),
+        (["logs", "--stream", "out"], "see cbox-init logs --help"),
+        (["logs", "--retry"], "--retry is for following: give -f as well"),
+        (["logs", "-f", "--until", "5m"], "--until and -f contradict each other"),
+        (
+            ["logs", "--url", "http://localhost:1", "--grep", "\udcff"],
+            "cannot be sent: it is no text in UTF-8",
+        ),
         (["list", "--url", "localhost:9180"], "'localhost:9180' is not a URL of an API"),
         (["list", "--url", "http://x", "--socket", "/x"], "a URL and a socket were both given"),
         (["serve", "-c", "/nonexistent.yaml"], "/nonexistent.yaml"),

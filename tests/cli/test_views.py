@@ -16,13 +16,12 @@ from cbox_init.cli.views import (
     all_run,
     execution_row,
     list_row,
-    log_line,
     run_row,
     status_lines,
 )
 from cbox_init.cli.words import took
 from cbox_init.client import OneshotEntry, RunEntry
-from tests.client.fake import instance, line, process
+from tests.client.fake import instance, process
 
 if TYPE_CHECKING:
     from cbox_init.client import ProcessEntry
@@ -206,14 +205,6 @@ def test_status_of_a_process_that_waits() -> None:
     lines = text(status_lines(process(state="starting", desired_scale=1, waiting_for=["db", "cache"]), NOW))
     assert "Waits for: db, cache" in lines
     assert "Instances: none" in lines
-
-
-def test_a_line_of_the_log() -> None:
-    assert text([log_line(line("hello  world", 123_456_789, level="warn"))]) == [
-        "2026-11-24T09:08:03.123Z web-0 WARN  hello  world"
-    ]
-    odd = line("x", timestamp="2026-11-24T09:08:03+01:00")
-    assert text([log_line(odd)]) == ["2026-11-24T09:08:03+01:00 web-0 INFO  x"]
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,13 @@ from cbox_init.client import (
     ClientError,
     DaemonUnreachable,
     Health,
+    LogFilters,
     MissedEvent,
     ScaledReply,
     ScaleReply,
+    StreamFilters,
     UnknownProcess,
+    run_of,
 )
 
 from .fake import Answer, FakeDaemon, event, fake_daemon, instance, line, listed, process, raw_server
@@ -191,6 +194,41 @@ def test_logs(daemon: FakeDaemon, path: str) -> None:
         lambda c: c.logs("web", limit=5, level="warn", order="asc"),
         lambda c: c.logs("web", limit=5, level="warn", order="asc"),
     )
+
+
+def test_logs_that_are_chosen(daemon: FakeDaemon, path: str) -> None:
+    answer = Answer({"scope": "stack", "limit": 100, "count": 0, "logs": []})
+    query = "limit=100&order=desc&process=web&process=a%26b&stream=stdout&stream=stderr&instance=web-0"
+    query += "&since=1795511283.500000&until=5m&grep=a+b%25&ignore_case=true"
+    daemon.answers[f"GET {BASE}/logs?{query}"] = answer
+    daemon.answers[f"GET {BASE}/logs?limit=100&order=desc"] = answer
+    filters: LogFilters = {
+        "stream": ("stdout", "stderr"),
+        "instance": "web-0",
+        "since": 1795511283.5,
+        "until": "5m",
+        "grep": "a b%",
+        "ignore_case": True,
+    }
+    both(path, lambda c: c.logs("web", "a&b", **filters), lambda c: c.logs("web", "a&b", **filters))
+    nothing: LogFilters = {"level": None, "stream": (), "since": None, "grep": "", "ignore_case": False}
+    both(path, lambda c: c.logs(**nothing), lambda c: c.logs(**nothing))
+
+
+def test_what_is_no_text_is_not_sent(path: str) -> None:
+    with Client.connect("http://localhost:1") as client:
+        with pytest.raises(ClientError, match=r"'\\udcff' cannot be sent"):
+            client.logs(grep="\udcff")
+        with pytest.raises(ClientError, match=r"'\\udcff' is the name of no process"):
+            client.logs("\udcff")
+
+
+def test_log_outputs(daemon: FakeDaemon, path: str) -> None:
+    counts = {"written": 1, "dropped": 2, "queued_bytes": 3}
+    one = {"type": "stdout", "target": "stdout", **counts}
+    daemon.answers[f"GET {BASE}/logs/outputs"] = Answer({"outputs": [one]})
+    (found,) = both(path, Client.log_outputs, AsyncClient.log_outputs).outputs
+    assert (found.type, found.written, found.dropped, found.queued_bytes) == ("stdout", 1, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -368,13 +406,56 @@ def test_follow_yields_lines_and_what_was_missed(daemon: FakeDaemon, path: str) 
     one, two = event(line("one")), event(line("zwei ü", 1))
     middle = two.index("ü".encode()) + 1
     missed = b'event: missed\ndata: {"count":7}\n\n: keepalive\n\nevent: new\ndata: ?\n\n'
+    missed += b"event: missed\ndata: {}\n\n"
     daemon.answers[STREAM] = stream(one + two[:middle], two[middle:] + missed)
-    assert follow(path) == [line("one"), line("zwei ü", 1), MissedEvent(7)]
+    assert follow(path) == [line("one"), line("zwei ü", 1), MissedEvent(7), MissedEvent()]
 
 
 def test_follow_names_processes(daemon: FakeDaemon, path: str) -> None:
     daemon.answers[f"{STREAM}?process=a%26b&process=web"] = stream()
     assert follow(path, "a&b", "web") == []
+
+
+def test_follow_says_where_it_begins_and_what_is_wanted(daemon: FakeDaemon, path: str) -> None:
+    query = (
+        "process=web&tail=10&last_event_id=a-1-0&level=warn&stream=stderr&since=5m&grep=x&ignore_case=true"
+    )
+    daemon.answers[f"{STREAM}?{query}"] = stream(event(line("one")))
+    filters: StreamFilters = {
+        "level": "warn",
+        "stream": ["stderr"],
+        "since": "5m",
+        "grep": "x",
+        "ignore_case": True,
+    }
+    with (
+        Client.connect(socket=path) as client,
+        client.follow("web", tail=10, last_event_id="a-1-0", **filters) as records,
+    ):
+        assert list(records) == [line("one")]
+    daemon.answers[f"{STREAM}?tail=0"] = stream()
+    with Client.connect(socket=path) as client, client.follow(tail=0) as records:
+        assert list(records) == []
+
+
+def test_each_record_has_its_place(daemon: FakeDaemon, path: str) -> None:
+    """Also when several come in one piece; the end has the last id, with or without an event."""
+    one, two = (b"id: a-%d-0\n%b" % (number, event(line("x", number))) for number in (1, 2))
+    daemon.answers[STREAM] = stream(b"retry: 2000\nid: a-1-0\n\n", one + two, b": keepalive\nid: a-9-0\n\n")
+    seen: list[str | None] = []
+    with Client.connect(socket=path) as client, client.follow() as records:
+        seen.append(records.last_event_id)
+        for _ in records:
+            seen += [records.last_event_id, str(records.pending)]
+        seen.append(records.last_event_id)
+    assert seen == [None, "a-1-0", "True", "a-2-0", "False", "a-9-0"]
+
+    async def places() -> list[str | None]:
+        async with AsyncClient.connect(socket=path) as client, client.follow() as records:
+            return [records.last_event_id async for _ in records] + [records.last_event_id]
+
+    assert asyncio.run(places()) == ["a-1-0", "a-2-0", "a-9-0"]
+    assert (run_of("a-1-0"), run_of("b-1-0")) == ("a", "b")
 
 
 def test_a_stream_that_breaks_gives_what_came_and_says_so(daemon: FakeDaemon, path: str) -> None:

@@ -27,7 +27,10 @@ def parse(*chunks: bytes) -> list[Event]:
         (b": keepalive\n\n", []),
         (b": keepalive\n\ndata: x\n\n", [Event("message", "x")]),
         (b"event: log\n\ndata: x\n\n", [Event("message", "x")]),
-        (b"id: 7\nretry: 10\nnonsense\ndata: x\n\n", [Event("message", "x")]),
+        (b"retry: 10\nnonsense\ndata: x\n\n", [Event("message", "x")]),
+        (b"id: 7\ndata: x\n\ndata: y\n\n", [Event("message", "x", "7"), Event("message", "y", "7")]),
+        (b"id: 7\n\ndata: x\n\nid\ndata: y\n\n", [Event("message", "x", "7"), Event("message", "y")]),
+        (b"id: 7\n\nid: a\0b\ndata: x\n\n", [Event("message", "x", "7")]),
         (b"\xef\xbb\xbfdata: x\n\n", [Event("message", "x")]),
         (b"data: x\r\n\r\ndata: y\r\rdata: z\n\n", [Event("message", c) for c in "xyz"]),
         ("data: grün 😀\n\n".encode(), [Event("message", "grün 😀")]),
@@ -46,6 +49,14 @@ def test_a_carriage_return_ends_an_event_before_its_line_feed_arrives() -> None:
     assert parser.feed(b"data: x\r\n\r") == [Event("message", "x")]
     assert parser.feed(b"") == []
     assert parser.feed(b"\ndata: y\n\n") == [Event("message", "y")]
+
+
+def test_an_id_counts_when_its_event_has_ended() -> None:
+    parser = EventParser()
+    assert parser.feed(b"id: 7\n\nid: 8\n") == []
+    assert parser.last_id == "7"
+    parser.feed(b"\n")
+    assert parser.last_id == "8"
 
 
 @pytest.mark.parametrize("stream", [b"data: " + b"x" * 200, b"data: xxxxxxxxxx\n" * 20])

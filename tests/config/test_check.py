@@ -202,18 +202,16 @@ def test_a_long_chain_is_no_cycle(read: Read) -> None:
 
 def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     text = """
-        global: {audit_enabled: true, health_check_interval: 10, readiness: {enabled: false}}
+        global: {audit_enabled: true, tracing_enabled: true, readiness: {enabled: false}}
         processes:
           web: {command: a, health_check: {address: "a:1"}, priority: 3, max_memory_mb: 0}
           job:
             command: a
             schedule: "@hourly"
-            logging: {redaction: {enabled: true}, json: {enabled: false}}
+            logging: {json: {enabled: false}}
     """
     last = read(text).problems[-1]
-    assert last.message == (
-        "read, but not acted on yet: global.audit_enabled, processes.job.logging.redaction"
-    )
+    assert last.message == "read, but not acted on yet: global.audit_enabled, global.tracing_enabled"
     assert last.severity is Severity.WARNING
 
 

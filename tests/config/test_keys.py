@@ -184,7 +184,7 @@ def test_a_file_with_every_key() -> None:
     written = [path for path, _ in leaves(root)]
     inner = {key.path[:-1] for key in ALL}
     names = {
-        str(key).replace("s.x", "s.web", 1).replace("files.x", "files.app")
+        str(key).replace("processes.x", "processes.web", 1).replace("files.x", "files.app")
         for key in ALL
         if key.path not in inner
     }
@@ -241,6 +241,7 @@ def test_the_values_of_that_file() -> None:
 
 def test_a_file_with_every_key_is_also_good_when_strict() -> None:
     assert [problem.message.split(":")[0] for problem in load(str(FULL), {}, strict=True).problems] == [
+        *(8 * ["has no effect on an output of type syslog"]),
         "has no effect on a process with a schedule",
         "has no effect",  # its watchdog, with type: oneshot
         "runs of a schedule are not checked, they end by themselves",

@@ -91,7 +91,7 @@ def test_the_other_old_keys(read: Read) -> None:
     assert web.schedule_timeout == 60.0
     assert web.logging.filters is not None
     assert (web.logging.filters.exclude, web.logging.filters.include) == (("x",), ("y",))
-    assert fields(found, Severity.WARNING) == ["global.api_auth", "processes.web.schedule_timeout", ""]
+    assert fields(found, Severity.WARNING) == ["global.api_auth", "processes.web.schedule_timeout"]
 
 
 def test_filters_that_are_there_already(read: Read) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import RolloutStrategy
 from cbox_init.config.rules import RolloutRules
-from cbox_init.core.decide import Action, Desired, Forget, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import Action, Condemn, Desired, Forget, Spawn, Stop, Wait, decide
 from cbox_init.core.rollout import Back, Rolling, Rollout, RolloutState, progress
 from cbox_init.core.states import State
 from tests.core.cases import (
@@ -62,6 +62,11 @@ def unready(index: int, *, surge: bool = False, renewed_at: float = NOW - 5, lim
         pytest.param([unready(0), running(1), new(2, surge=True)], [], id="the successor is not ready"),
         pytest.param([new(0), running(1), new(2, surge=True)], [Stop(1)], id="the next"),
         pytest.param([new(0), new(1), new(2, surge=True)], [Stop(2)], id="nobody needs it any more"),
+        pytest.param(
+            [running(0), running(1), replace(new(2, surge=True), excess="too much")],
+            [Condemn(2)],
+            id="it is about to be ended itself",
+        ),
         pytest.param([new(0), new(1), replace(idle(2), surge=True)], [Forget(2)], id="it has gone"),
         pytest.param([new(0), new(1)], [], id="done"),
         pytest.param(
@@ -150,6 +155,21 @@ def test_a_stop_ends_the_one_that_stands_in_too() -> None:
 def test_a_larger_scale_takes_it_over() -> None:
     there = [running(0), running(1), new(2, surge=True)]
     assert decided(SURGE, want(3, generation=NEW), *there) == [Spawn(3, surge=True)]
+
+
+def test_of_several_that_stand_in_those_stay_that_serve() -> None:
+    left_over = replace(idle(1, generation=NEW), surge=True)
+    assert decided(SURGE, want(1, generation=NEW), idle(0), left_over, new(2, surge=True)) == [
+        Forget(1),
+        Spawn(0),
+    ]
+
+
+def test_one_that_may_soon_serve_stays_as_well() -> None:
+    left_over = replace(idle(1, generation=NEW), surge=True)
+    coming = unready(2, surge=True)
+    assert decided(SURGE, want(1, generation=2), running(0), left_over, coming) == [Forget(1), Stop(2)]
+    assert decided(SURGE, want(1, generation=NEW), running(0), left_over, coming) == [Forget(1)]
 
 
 def test_what_is_scaled_away_does_not_stand_in() -> None:

@@ -250,12 +250,12 @@ class World:
         return rules._replace(restart=restart, rollout=replace(rules.rollout, max_surge=0))
 
     def adopt(self, rules: Rules, *, in_place: bool) -> None:
-        rechecks = rules.health != self.rules.health
-        self.rules = rules
+        before, self.rules = self.rules, rules
+        rechecks = rules.health != before.health
         for life in self.lives.values() if in_place else ():
             instance = self.instances[life.index]
-            if instance.phase is not Phase.RUNNING:
-                continue
+            if instance.phase is not Phase.RUNNING or life.rules is not before:
+                continue  # it is stopped in the way in which it was started
             life.rules = rules
             if rechecks:
                 self.instances[life.index] = transitions.rechecked(instance, rules.health, now=self.now)

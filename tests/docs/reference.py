@@ -144,8 +144,9 @@ def _duration(seconds: float) -> str:
 
 
 def _size(count: int) -> str:
-    if count and count % 2**20 == 0:
-        return f"{count // 2**20}MiB"
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count and count % size == 0:
+            return f"{count // size}{unit}"
     return f"{count // 10**6}MB" if count and count % 10**6 == 0 else str(count)
 
 

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.model import LoggingConfig, LogLevel, LogOverflow, OutputConfig
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
+from cbox_init.logs.ring import RING_BYTES
 from cbox_init.logs.sink import Sink
 
 if TYPE_CHECKING:
@@ -99,14 +101,30 @@ def output() -> Iterator[Output]:
 class Bench:
     """A hub with its output, and short ways to what the tests want of it."""
 
-    def __init__(self, output: Output, fmt: str = "json", level: Level = Level.INFO) -> None:
+    def __init__(
+        self,
+        output: Output,
+        fmt: str = "json",
+        level: Level = Level.INFO,
+        overflow: LogOverflow = LogOverflow.BLOCK,
+        outputs: dict[str, OutputConfig] | None = None,
+    ) -> None:
         self.output = output
         self.sink = Sink(output.fd)
-        self.hub = LogHub(fmt=fmt, level=level, timestamps=True, sink=self.sink)
+        self.hub = LogHub(
+            fmt=fmt, level=level, timestamps=True, sink=self.sink, overflow=overflow, outputs=outputs
+        )
         self._closed = False
 
-    def open(self, name: str = "web", min_level: Level = Level.DEBUG, **labels: str) -> ProcessLog:
-        return self.hub.open(name, labels=labels, min_level=min_level)
+    def open(
+        self,
+        name: str = "web",
+        min_level: LogLevel = LogLevel.DEBUG,
+        ring_size: int = RING_BYTES,
+        **labels: str,
+    ) -> ProcessLog:
+        logging = LoggingConfig(labels=labels, min_level=min_level)
+        return self.hub.open(name, logging, ring_size=ring_size)
 
     def pipe(self, log: ProcessLog, instance: str = "web-0") -> tuple[Capture, int]:
         """A capture of stdout, and the writing end."""

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.model import LogLevel
 from cbox_init.logs.capture import Stream
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.framing import LINE_LIMIT
 from cbox_init.logs.levels import Level
+from cbox_init.logs.lines import Lines
 from cbox_init.logs.reader import Reader
 from cbox_init.logs.record import Source
 from cbox_init.logs.sink import Sink
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cbox_init.logs.encode import BlockEncoder
     from cbox_init.logs.record import Block
 
@@ -207,7 +211,7 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
     read_end, write_end = os.pipe()
     reads = 0
 
-    def refill(block: Block, encoder: BlockEncoder) -> None:
+    def refill(blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         nonlocal reads
         reads += 1
         assert reads < 1000, "the drain follows the flood"
@@ -215,7 +219,7 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
 
     source = Source("web", "web-0", "stdout")
     encoder = output_format("json", timestamps=True).encoder(source, {})
-    stream = Stream(read_end, source, encoder, reader, refill)
+    stream = Stream(read_end, Lines(source, encoder, refill, None), reader, lambda: False)
     os.write(write_end, b"flood\n" * 1000)
     stream.drain()
     assert reads > 1
@@ -303,13 +307,13 @@ async def test_what_comes_before_there_is_a_loop_is_read_when_there_is_one(outpu
 @pytest.mark.parametrize(
     ("level", "min_level", "shown"),
     [
-        (Level.WARN, Level.DEBUG, []),
-        (Level.DEBUG, Level.WARN, []),
-        (Level.INFO, Level.INFO, ["line"]),
+        (Level.WARN, LogLevel.DEBUG, []),
+        (Level.DEBUG, LogLevel.WARN, []),
+        (Level.INFO, LogLevel.INFO, ["line"]),
     ],
 )
 async def test_lines_below_a_level_stay_in_the_ring(
-    output: Output, level: Level, min_level: Level, shown: list[str]
+    output: Output, level: Level, min_level: LogLevel, shown: list[str]
 ) -> None:
     bench = Bench(output, level=level)
     capture, fd = bench.pipe(bench.open(min_level=min_level))

@@ -55,6 +55,36 @@ def test_labels_and_the_mark_of_a_part_are_further_members() -> None:
     )
 
 
+def test_a_record_of_several_lines_is_one_line_of_output() -> None:
+    block = Block(TIME_NS, WEB, Level.ERROR, b"Traceback:\n  \x7f caf\xe9\n", single=True)
+    json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
+    record = json.loads(json_form.encoder(WEB, {})(block))
+    assert (record["level"], record["msg"]) == ("ERROR", "Traceback:\n  \x7f caf\\xe9\n")
+    assert text_form.encoder(WEB, {})(block) == (
+        rb'level=ERROR msg="Traceback:\n  \x7f caf\\xe9\n" '
+        b"process=web instance_id=web-0 stream=stdout\n"
+    )
+    assert [one.message for one in block.records()] == ["Traceback:\n  \x7f caf\\xe9\n"]
+    assert len(block) == 1
+
+
+def test_fields_come_behind_the_labels() -> None:
+    fields = '{"user":7,"path":"/a b","tags":["x","y"],"none":null,"a b":"\u2028"}'.encode()
+    block = Block(TIME_NS, WEB, Level.INFO, b"hello", single=True, fields=fields)
+    json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
+    assert json_form.encoder(WEB, {"tier": "front"})(block) == (
+        b'{"level":"INFO","msg":"hello","process":"web","instance_id":"web-0","stream":"stdout",'
+        b'"labels":{"tier":"front"},'
+        b'"user":7,"path":"/a b","tags":["x","y"],"none":null,"a b":"\\u2028"}\n'
+    )
+    assert text_form.encoder(WEB, {"tier": "front"})(block) == (
+        b"level=INFO msg=hello process=web instance_id=web-0 stream=stdout labels.tier=front "
+        rb'user=7 path="/a b" tags="[\"x\",\"y\"]" none=null "a b"="\u2028"' + b"\n"
+    )
+    (record,) = block.records()
+    assert bytes(record.fields or b"") == fields
+
+
 def test_without_timestamps_there_is_no_time() -> None:
     block = Block(TIME_NS, WEB, Level.INFO, b"a b\nc")
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))

@@ -7,16 +7,24 @@ import logging
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.logs.bridge import bridge
+from cbox_init.logs.filter import LogFilter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Record
+from cbox_init.logs.past import Part, Past
+from cbox_init.logs.position import Position
 from cbox_init.logs.sink import Sink
-from cbox_init.logs.subscription import Missed
+from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 from tests.logs.conftest import DEADLINE_S, Bench, Output, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.logs.process import ProcessLog
 
 
 async def test_a_process_is_opened_once_and_updated(bench: Bench) -> None:
@@ -27,6 +35,14 @@ async def test_a_process_is_opened_once_and_updated(bench: Bench) -> None:
     os.close(fd)
     await until(lambda: capture.closed)
     assert (await bench.finish())[0]["labels"] == {"tier": "new"}
+
+
+def say(bench: Bench, log: ProcessLog, data: bytes) -> None:
+    """Have an instance of a process write, and have that read."""
+    capture, fd = bench.pipe(log)
+    os.write(fd, data)
+    os.close(fd)
+    capture.drain()
 
 
 async def test_records_of_one_of_all_and_of_none(bench: Bench) -> None:
@@ -56,37 +72,73 @@ async def test_a_forgotten_process_has_no_records_and_no_open_pipes(bench: Bench
     assert [record["msg"] for record in await bench.finish()] == ["last"]
 
 
+def said(items: Iterable[Part | Missed | None]) -> list[tuple[str, str]]:
+    """Process and message of each line among ``items``."""
+    return [
+        (record.process, record.message)
+        for item in items
+        if isinstance(item, Part)
+        for record in item.entry.block.records()
+    ]
+
+
 async def test_followers_see_the_lines_as_they_come(bench: Bench) -> None:
-    everything, only_api = bench.hub.subscribe(), bench.hub.subscribe(["api"])
+    everything = bench.hub.subscribe(LogFilter())
+    only_api = bench.hub.subscribe(LogFilter(processes=frozenset(("api",))))
     for name in ("web", "api"):
-        capture, fd = bench.pipe(bench.open(name), f"{name}-0")
-        os.write(fd, b"hello\n")
-        os.close(fd)
-        capture.drain()
-    items = [await anext(everything), await anext(everything), await anext(only_api)]
-    assert [item.process for item in items if isinstance(item, Record)] == ["web", "api", "api"]
+        say(bench, bench.open(name), b"hello\n")
+    assert said((everything.take(), everything.take())) == [("web", "hello"), ("api", "hello")]
+    assert said((only_api.take(),)) == [("api", "hello")]
+    other = bench.hub.subscribe(LogFilter())  # wants the same as one who is there
     everything.close()
+    say(bench, bench.open("api"), b"bye\n")
+    assert said((other.take(), only_api.take(), everything.take())) == [("api", "bye")] * 2
     await bench.close()
-    with pytest.raises(StopAsyncIteration):
-        await anext(only_api)
+    assert only_api.ended
+    assert other.ended
+
+
+async def test_what_is_kept_and_what_comes_fit_together(bench: Bench) -> None:
+    web, api = bench.open("web"), bench.open("api")
+    say(bench, web, b"old 1\nold 2\n")
+    say(bench, api, b"old 3\n")
+    past, follow = bench.hub.past(), bench.hub.subscribe(LogFilter())
+    say(bench, web, b"new\n")
+    assert [entry.number for entry in past.newest_first()] == [2, 1]
+    assert (past.gone, past.end) == (0, Position(3))
+    new = follow.take()
+    assert isinstance(new, Part)
+    assert new.entry.number == 3
+    assert bench.hub.position == Position(4)
+    assert [entry.number for entry in bench.hub.past(("web",)).newest_first()] == [3, 1]
+    assert bench.hub.past(("nobody",)) == Past((), 0, Position(4))
+
+
+async def test_what_is_no_longer_kept_is_known(bench: Bench) -> None:
+    web = bench.open("web", ring_size=1000)
+    for _ in range(5):
+        say(bench, web, b"x" * 200 + b"\n")
+    say(bench, bench.open("job"), b"done\n")
+    assert (bench.hub.past(("web",)).gone, bench.hub.past(("job",)).gone) == (3, 0)
+    bench.open("web", ring_size=500)
+    assert bench.hub.past(("web",)).gone == 4
+    bench.hub.forget("job")
+    assert (bench.hub.past(("web",)).gone, bench.hub.past().gone) == (4, 6)
 
 
 async def test_a_follower_that_reads_nothing_holds_up_nobody(bench: Bench) -> None:
-    with bench.hub.subscribe() as follow:
+    with bench.hub.subscribe(LogFilter()) as follow:
         program = "import os\nfor n in range(50): os.write(1, b'%d\\n' % n * 2000)"
         capture, child = bench.spawn(bench.open(), program)
         await until(lambda: capture.closed)
         child.wait()
-        read = missed = 0
-        while read + missed < 100_000:
-            item = await anext(follow)
-            if isinstance(item, Missed):
-                missed += item.count
-            else:
-                read += 1
-        assert isinstance(item, Record)
-        assert item.message == "49"
-        assert missed > 0
+        assert 0 < bench.hub.unread <= BACKLOG_BYTES
+        missed = follow.take()
+        assert isinstance(missed, Missed)
+        assert missed.count
+        lines = said(iter(follow.take, None))
+        assert missed.count + len(lines) == 100_000
+        assert lines[-1] == ("web", "49")
     assert len(await bench.finish()) == 100_000
 
 

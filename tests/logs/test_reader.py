@@ -23,6 +23,8 @@ class Slow:
         self._name = name
         self._reads = reads
 
+    held = False
+
     def read_block(self) -> int:
         end = time.monotonic() + TURN_S / 2
         while time.monotonic() < end:

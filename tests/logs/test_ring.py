@@ -4,69 +4,71 @@ from __future__ import annotations
 
 import tracemalloc
 
+import pytest
+
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, Source
-from cbox_init.logs.ring import RING_BYTES, Ring, latest
+from cbox_init.logs.ring import RING_BYTES, Entry, Ring
 
-WEB = Source("web", "web-0", "stdout")
 API = Source("api", "api-0", "stderr")
 
 
-def block(data: bytes, time_ns: int = 0, source: Source = WEB, level: Level = Level.INFO) -> Block:
-    return Block(time_ns, source, level, data)
+def entry(data: bytes, number: int = 1) -> Entry:
+    return Entry(number, Block(1795511283_000000000 + number, API, Level.INFO, data))
 
 
-def messages(
-    *rings: Ring, limit: int = 100, newest_first: bool = True, min_level: Level | None = None
-) -> str:
-    records = latest(rings, limit=limit, newest_first=newest_first, min_level=min_level)
-    return " ".join(record.message for record in records)
+def messages(ring: Ring) -> list[str]:
+    return [record.message for block in ring.newest_first() for record in block.records(newest_first=True)]
 
 
-def test_the_newest_lines_come_first_or_last_and_are_the_same_ones() -> None:
+def test_whole_blocks_are_kept_in_order() -> None:
     ring = Ring()
-    for data in (b"1\n2\n3", b"4", b"5\n6"):
-        ring.append(block(data))
-    assert messages(ring) == "6 5 4 3 2 1"
-    assert messages(ring, limit=4) == "6 5 4 3"
-    assert messages(ring, limit=4, newest_first=False) == "3 4 5 6"
-    assert messages(ring, limit=0) == ""
-    assert messages(Ring()) == ""
-
-
-def test_several_rings_are_merged_by_time() -> None:
-    web, api = Ring(), Ring()
-    web.append(block(b"w1\nw2", 10))
-    api.append(block(b"a1", 20, API))
-    web.append(block(b"w3", 30))
-    assert messages(web, api) == "w3 a1 w2 w1"
-    assert messages(web, api, limit=2, newest_first=False) == "a1 w3"
-
-
-def test_lower_levels_are_left_out() -> None:
-    ring = Ring()
-    ring.append(block(b"quiet", level=Level.DEBUG))
-    ring.append(block(b"loud", level=Level.ERROR))
-    assert messages(ring, min_level=Level.INFO) == "loud"
+    assert (messages(ring), ring.newest) == ([], 0)
+    for number, data in enumerate((b"1\n2\n3", b"4", b"5\n6"), 1):
+        ring.append(entry(data, number))
+    assert messages(ring) == ["6", "5", "4", "3", "2", "1"]
+    assert [one.number for one in ring.entries()] == [1, 2, 3]
+    assert [len(one) for one in ring.entries()] == [3, 1, 2]
+    assert (ring.newest, ring.gone) == (3, 0)
 
 
 def test_a_record_says_where_it_comes_from() -> None:
     ring = Ring()
-    ring.append(Block(5, API, Level.WARN, b"caf\xe9", partial=True))
-    (record,) = latest([ring], limit=1, newest_first=True, min_level=None)
+    ring.append(Entry(1, Block(5, API, Level.WARN, b"caf\xe9", partial=True)))
+    (block,) = ring.newest_first()
+    (record,) = block.records()
     assert (record.time_ns, record.process, record.instance, record.stream) == (5, "api", "api-0", "stderr")
     assert (record.level, record.message, record.partial) == (Level.WARN, r"caf\xe9", True)
 
 
-def test_memory_is_bounded_for_small_and_large_blocks() -> None:
-    for size in (0, 60, 24 * 1024, 64 * 1024):
-        tracemalloc.start()
-        try:
-            ring = Ring()
-            for number in range(4 * RING_BYTES // (size + 40)):
-                ring.append(block(bytes(size + number % 2), time_ns=1795511283_000000000 + number))
-            held, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert RING_BYTES * 0.7 <= ring.size <= RING_BYTES
-        assert held <= RING_BYTES * 1.05
+@pytest.mark.parametrize("size", [0, 60, 24 * 1024, 64 * 1024])
+@pytest.mark.parametrize("limit", [RING_BYTES, 4 * RING_BYTES])
+def test_memory_is_bounded_for_small_and_large_blocks(size: int, limit: int) -> None:
+    tracemalloc.start()
+    try:
+        ring = Ring(limit)
+        count = 4 * limit // (size + 40)
+        for number in range(1, count + 1):
+            ring.append(entry(bytes(size + number % 2), number))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert limit * 0.7 <= ring.size <= limit
+    assert held <= limit * 1.05
+    assert ring.gone == count - len(ring.entries())
+    assert ring.newest == count
+
+
+def test_a_ring_can_shrink_and_grow_and_keep_nothing() -> None:
+    ring = Ring()
+    for number in range(1, 101):
+        ring.append(entry(b"x" * 744, number))
+    ring.resize(10_000)
+    assert [one.number for one in ring.entries()] == list(range(91, 101))
+    assert (ring.gone, ring.size) == (90, 10_000)
+    ring.resize(RING_BYTES)
+    ring.append(entry(b"more", 101))
+    assert len(ring.entries()) == 11
+    ring.resize(0)
+    ring.append(entry(b"secret", 102))
+    assert (ring.entries(), ring.size, ring.gone, ring.newest) == ((), 0, 102, 102)

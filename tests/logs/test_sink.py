@@ -209,19 +209,30 @@ def test_a_closed_descriptor_is_not_used_when_its_number_is_given_anew(
     assert "Bad file descriptor" in capfd.readouterr().err
 
 
-def test_a_full_disk_is_said_once_and_writing_goes_on_when_there_is_room(
+def test_a_full_disk_is_said_once_and_nothing_is_lost(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "log"
     fd = os.open("/dev/full", os.O_WRONLY)
     sink = Sink(fd)
-    for _ in range(3):
-        sink.write(b"lost")
-        assert sink.flush(DEADLINE_S)
+    for number in range(3):
+        sink.write(b"%d" % number)
+        assert not sink.flush(0.05)
     with path.open("wb") as room:
         os.dup2(room.fileno(), fd)
-    sink.write(b"good again")
+    sink.reopen()
+    sink.write(b" good again")
     end(sink)
     os.close(fd)
-    assert path.read_bytes() == b"good again"
+    assert path.read_bytes() == b"012 good again"
+    assert (sink.written, sink.dropped) == (4, 0)
     assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_what_nobody_can_read_any_more_is_counted(output: Output) -> None:
+    sink = Sink(output.fd)
+    output.close_read()
+    sink.write(b"one\ntwo\n", 2)
+    sink.write(b"three\n")
+    end(sink)
+    assert (sink.written, sink.dropped) == (0, 3)

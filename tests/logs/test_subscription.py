@@ -3,78 +3,125 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
+from cbox_init.logs.filter import LogFilter, TextSearch
 from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Record, Source
+from cbox_init.logs.past import Part
+from cbox_init.logs.position import Position
+from cbox_init.logs.record import Block, Source
+from cbox_init.logs.ring import Entry
 from cbox_init.logs.subscription import Missed, Subscription
 
+EVERYTHING = LogFilter()
 WEB = Source("web", "web-0", "stdout")
-API = Source("api", "api-0", "stdout")
+
+_numbers = itertools.count(1)
 
 
-def subscription(
-    processes: list[str] | None = None, min_level: Level | None = None, backlog_bytes: int = 1000
-) -> Subscription:
-    return Subscription(processes, min_level, lambda _: None, backlog_bytes)
+def subscription(chosen: LogFilter = EVERYTHING, backlog_bytes: int = 2000) -> Subscription:
+    return Subscription(chosen, lambda _: None, backlog_bytes)
 
 
-def block(data: bytes, source: Source = WEB, level: Level = Level.INFO) -> Block:
-    return Block(0, source, level, data)
+def block(data: bytes) -> Entry:
+    return Entry(next(_numbers), Block(0, WEB, Level.INFO, data))
 
 
-async def take(subscription: Subscription, count: int) -> list[str]:
-    items = [await anext(subscription) for _ in range(count)]
-    return [item.message if isinstance(item, Record) else f"missed {item.count}" for item in items]
+def taken(follow: Subscription) -> list[str]:
+    """What can be taken now."""
+    lines: list[str] = []
+    while (item := follow.take()) is not None:
+        if isinstance(item, Missed):
+            lines.append(f"missed {item.count}")
+        else:
+            found = follow.chosen.lines(item.entry.block, item.start)
+            lines += [record.message for _, record in found]
+    return lines
 
 
 async def test_a_reader_gets_what_comes_while_it_waits() -> None:
     with subscription() as follow:
-        reading = asyncio.create_task(take(follow, 3))
+        waiting = asyncio.create_task(follow.wait(60))
         await asyncio.sleep(0)
         follow.offer(block(b"one\ntwo"))
         follow.offer(block(b"three"))
-        assert await reading == ["one", "two", "three"]
+        await asyncio.wait_for(waiting, 10)
+        assert taken(follow) == ["one", "two", "three"]
+        assert (follow.pending, follow.size) == (False, 0)
+
+
+async def test_waiting_has_its_time() -> None:
+    with subscription() as follow:
+        await asyncio.wait_for(follow.wait(0.01), 10)
+        assert not follow.pending
+        follow.offer(block(b"there"))
+        await asyncio.wait_for(follow.wait(3600), 10)
 
 
 async def test_a_slow_reader_is_told_how_many_records_it_missed() -> None:
-    with subscription(backlog_bytes=500) as follow:
+    with subscription(backlog_bytes=1000) as follow:
         follow.offer(block(b"first\nsecond"))
-        assert await take(follow, 1) == ["first"]
+        assert taken(follow) == ["first", "second"]
+        blocks = [block(b"a%d\nb%d" % (number, number)) for number in range(10)]
+        for one in blocks:
+            follow.offer(one)
+        assert follow.size <= 1000
+        missed = follow.take()
+        assert missed == Missed(14, Position(blocks[7].number))
+        assert taken(follow) == ["a7", "b7", "a8", "b8", "a9", "b9"]
+        follow.offer(block(b"later"))
+        assert taken(follow) == ["later"]
+
+
+async def test_only_lines_that_were_wanted_are_missed() -> None:
+    with subscription(LogFilter(text=TextSearch.of("b")), 1000) as follow:
         for number in range(10):
             follow.offer(block(b"a%d\nb%d" % (number, number)))
-        # What the reader had begun comes to its end; then the gap, then what the backlog could hold.
-        assert await take(follow, 2) == ["second", "missed 14"]
-        assert await take(follow, 6) == ["a7", "b7", "a8", "b8", "a9", "b9"]
-        follow.offer(block(b"later"))
-        assert await take(follow, 1) == ["later"]
+        assert taken(follow) == ["missed 7", "b7", "b8", "b9"]
 
 
-async def test_only_what_was_asked_for() -> None:
-    with subscription(["api"], Level.WARN) as follow:
-        follow.offer(block(b"other process", WEB, Level.ERROR))
-        follow.offer(block(b"other level", API, Level.INFO))
-        follow.offer(block(b"mine", API, Level.WARN))
-        assert await take(follow, 1) == ["mine"]
+async def test_what_was_there_before_comes_first() -> None:
+    """And is not dropped for what comes meanwhile."""
+    old = [Part(block(b"old\nolder lines"), 1), Part(block(b"x" * 3000))]
+    with subscription(backlog_bytes=1000) as follow:
+        for _ in range(5):
+            follow.offer(block(b"new"))
+        follow.begin_with(old, Missed(None, Position(1)))
+        assert follow.size > 3000
+        assert taken(follow) == ["missed None", "older lines", "x" * 3000, "missed 2", "new", "new", "new"]
 
 
-async def test_closing_ends_the_iteration_for_a_reader_that_waits() -> None:
+async def test_the_end_leaves_what_is_there() -> None:
+    with subscription() as follow:
+        follow.offer(block(b"last"))
+        follow.end()
+        follow.end()
+        await asyncio.wait_for(follow.wait(3600), 10)
+        assert (taken(follow), follow.ended) == (["last"], True)
+
+
+async def test_closing_wakes_a_reader_that_waits_and_lets_go() -> None:
     follow = subscription()
-
-    async def read() -> list[Record | Missed]:
-        return [item async for item in follow]
-
-    reading = asyncio.create_task(read())
+    waiting = asyncio.create_task(follow.wait(3600))
     await asyncio.sleep(0)
     follow.close()
+    await asyncio.wait_for(waiting, 10)
     follow.close()
-    assert await reading == []
+    assert (taken(follow), follow.ended) == ([], True)
+
+    late = subscription()
+    late.begin_with([Part(block(b"before"))])
+    late.offer(block(b"here"))
+    late.close()
+    assert (taken(late), late.size) == ([], 0)
 
 
 async def test_a_reader_that_is_cancelled_can_read_again() -> None:
     with subscription() as follow:
-        reading = asyncio.create_task(take(follow, 1))
+        waiting = asyncio.create_task(follow.wait(3600))
         await asyncio.sleep(0)
-        reading.cancel()
-        await asyncio.wait([reading])
+        waiting.cancel()
+        await asyncio.wait([waiting])
         follow.offer(block(b"still here"))
-        assert await take(follow, 1) == ["still here"]
+        await asyncio.wait_for(follow.wait(3600), 10)
+        assert taken(follow) == ["still here"]

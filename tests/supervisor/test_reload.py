@@ -341,8 +341,12 @@ async def test_during_a_rollout_it_merges(build: Build) -> None:
         house.supervisor.restart("web")
     await house.until(lambda: house.lines("web").count("5") >= 3 and len(house.pids("web")) == 3)
     await house.until(lambda: house.supervisor._processes["web"].settled)
-    last = {r.instance: r.message for r in house.logs.records("web", limit=100, newest_first=False)}
-    assert set(last.values()) == {"5"}
+
+    def last() -> set[str]:
+        records = house.logs.records("web", limit=100, newest_first=False)
+        return set({record.instance: record.message for record in records}.values())
+
+    await house.until(lambda: last() == {"5"})
 
 
 async def test_in_the_middle_of_a_stop(build: Build) -> None:
@@ -397,3 +401,44 @@ async def test_preview_changes_nothing(build: Build) -> None:
     plan = (await house.supervisor.configuration.preview()).plan
     assert (plan.added, plan.removed) == (("b",), ("web",))
     assert born(house) == before
+
+
+async def test_the_memory_for_last_lines_changes_in_place(build: Build) -> None:
+    def text(size: str, own: str = "") -> str:
+        script = "i=0; while [ $i -lt 50 ]; do echo $i; i=$((i+1)); sleep 0; done; echo end; exec sleep 1000"
+        web = f"{{command: [sh, -c, '{script}'], logging: {{{own}}}}}"
+        return f"global: {{log_ring_size: {size}}}\nprocesses: {{web: {web}}}"
+
+    house = build(text("1MiB"))
+    await house.until_said("web", "end")
+    assert len(house.lines("web")) == 51
+    before = born(house)
+    assert await reload(house, text("1MiB", "ring_size: 400")) == {"adjusted": ("web",)}
+    assert 0 < len(house.lines("web")) < 51
+    assert await reload(house, text("0")) == {"adjusted": ("web",)}
+    assert (house.lines("web"), born(house)) == ([], before)
+
+
+async def test_redaction_for_all_counts_for_instances_that_run(build: Build) -> None:
+    processes = """
+hooks: {post-stop: [{command: [echo, "token=abc"]}]}
+processes:
+  web: {command: [sh, -c, "mkfifo $DIR/p; exec 3<>$DIR/p; echo up; while read line <&3; do echo $line; done"]}
+"""
+    house = build(processes)
+    await house.until_said("web", "up")
+    before = born(house)
+
+    def say(line: str) -> None:
+        (house.file.parent / "p").write_text(f"{line}\n")
+
+    await asyncio.to_thread(say, "token=before")
+    await house.until_said("web", "token=before")
+    settings = "{log_redaction_enabled: true, log_redaction_patterns: [token]}"
+    assert await reload(house, f"global: {settings}{processes}") == {"adjusted": ("web",)}
+    await asyncio.to_thread(say, "token=after")
+    await house.until_said("web", "token=***")
+    assert born(house) == before
+    house.supervisor.shutdown("the test is over")
+    await house.until(lambda: house.lines("hooks/post-stop"))
+    assert house.lines("hooks/post-stop") == ["token=***"]

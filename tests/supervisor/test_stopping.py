@@ -78,8 +78,8 @@ async def test_a_stubborn_descendant_that_left_the_group_is_killed(build: Build)
 
 async def test_mode_main_tells_the_main_process_first(build: Build) -> None:
     script = (
-        "sh -c 'trap \"echo child told; exit\" TERM; (echo up; exec sleep 1000) & wait' & "
-        "trap 'echo main told; exit 0' TERM; wait"
+        "trap 'echo main told; exit 0' TERM; "
+        "sh -c 'trap \"echo child told; exit\" TERM; (echo up; exec sleep 1000) & wait' & wait"
     )
     house = build(_one(script).replace("timeout: 20s", "timeout: 20s, mode: main"))
     await house.until_said("web", "up")

@@ -15,6 +15,7 @@ from cbox_init.api.routes import (
     config,
     daemon,
     health,
+    log_outputs,
     log_stream,
     logs,
     oneshot,
@@ -64,6 +65,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *oneshot.resources(context),
         *config.resources(context),
         *logs.resources(context),
+        *log_outputs.resources(context),
         *log_stream.resources(context),
     )
     return (*described, *openapi.resources(described))

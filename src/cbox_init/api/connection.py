@@ -15,6 +15,8 @@ from cbox_init.api.replies import encode
 from cbox_init.api.schemas import ErrorReply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from uvicorn.config import Config
 
 #: Bytes of a request line with all headers. The parser itself has no limit.
@@ -25,6 +27,9 @@ HEAD_TAKES_S: Final = 15.0
 
 #: Connections of one application at the same time: the Unix socket answers although TCP is flooded.
 MOST_CONNECTIONS: Final = 512
+
+#: How long a stream may take to send what it has when it must end, in seconds.
+_STREAM_ENDS_S: Final = 0.5
 
 #: How long a request whose client has gone may take to notice, in seconds.
 _REQUEST_ENDS_S: Final = 1.0
@@ -46,16 +51,17 @@ class Connections(ServerState):
             self.default_headers = [(b"date", formatdate(second, usegmt=True).encode())]
 
     async def close(self, timeout_s: float) -> None:
-        """Let requests that are being answered end, for so long; idle connections are closed at once."""
+        """Let requests that are being answered end, for so long; idle connections are closed at once.
+
+        A stream whose reader does not take the rest is not waited for.
+        """
         for connection in tuple(self.connections):
             connection.shutdown()
-        try:
-            async with asyncio.timeout(timeout_s):
+        if not await self._drains_within(min(_STREAM_ENDS_S, timeout_s)):
+            self._abort(lambda connection: connection.streams)
+            if not await self._drains_within(timeout_s):
+                self._abort(lambda _: True)
                 await self._until_drained()
-        except TimeoutError:
-            for connection in tuple(self.connections):
-                connection.transport.abort()
-            await self._until_drained()
         await self._end_tasks()
 
     def lost(self) -> None:
@@ -70,6 +76,19 @@ class Connections(ServerState):
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+
+    def _abort(self, chosen: Callable[[Connection], bool]) -> None:
+        for connection in tuple(self.connections):
+            if isinstance(connection, Connection) and chosen(connection):
+                connection.transport.abort()
+
+    async def _drains_within(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._until_drained()
+        except TimeoutError:
+            return False
+        return True
 
     async def _until_drained(self) -> None:
         if self.connections:
@@ -112,6 +131,11 @@ class Connection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    @property
+    def streams(self) -> bool:
+        """Whether it sends a stream, or the end of one: all else has a length."""
+        return self.cycle is not None and self.cycle.chunked_encoding is True
 
     @property
     def _is_idle(self) -> bool:

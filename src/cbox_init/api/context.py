@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Context(NamedTuple):
-    """One for each daemon: what is supervised, what is measured of it and of the daemon, who asks and follows."""
+    """One for each daemon: what is supervised, what is measured of it and of us, who asks and who follows."""
 
     supervisor: Supervisor
     figures: Figures

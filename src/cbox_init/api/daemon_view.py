@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict
 
 from cbox_init import __version__
-from cbox_init.api.schemas import CountsEntry, DaemonEntry, LoopEntry, OutputEntry, TrafficEntry
+from cbox_init.api.schemas import ApiVitals, CountsVitals, DaemonEntry, LogVitals, LoopVitals
 
 if TYPE_CHECKING:
     from cbox_init.api.traffic import Traffic
@@ -38,14 +38,14 @@ def daemon_entry(
         file_descriptors=own.descriptors,
         max_file_descriptors=own.most_descriptors,
         loop=_loop_entry(vitals.loop()),
-        counts=CountsEntry(**asdict(census)),
-        log=OutputEntry(**asdict(log)),
-        api=TrafficEntry(requests=traffic.requests, connections=traffic.connections),
+        counts=CountsVitals(**asdict(census)),
+        log=LogVitals(**asdict(log)),
+        api=ApiVitals(requests=traffic.requests, connections=traffic.connections),
     )
 
 
-def _loop_entry(lag: LagFigures) -> LoopEntry:
-    return LoopEntry(
+def _loop_entry(lag: LagFigures) -> LoopVitals:
+    return LoopVitals(
         lag_p50_ms=round(lag.p50_s * 1000, 3),
         lag_p99_ms=round(lag.p99_s * 1000, 3),
         lag_max_ms=round(lag.max_s * 1000, 3),

@@ -34,28 +34,29 @@ SYNC = Parameter(
 )
 LEVEL = Parameter("level", "The least level to show.", {"type": "string", "enum": list(LEVELS)})
 PROCESS = Parameter("process", "Of this process alone.", {"type": "string"})
-PROCESSES = Parameter(
-    "process",
-    "A process to follow; can be given more than once. All when absent.",
-    {"type": "array", "items": {"type": "string"}},
-)
 
 
 def limit_of(query: QueryParams) -> int:
     """The parameter ``limit``; raises BadRequestError."""
-    text = query.get("limit")
+    limit = count_of(query, "limit", least=1)
+    return DEFAULT_LIMIT if limit is None else limit
+
+
+def count_of(query: QueryParams, name: str, *, least: int) -> int | None:
+    """The parameter ``name``, a number of lines; None when it is absent. Raises BadRequestError."""
+    text = query.get(name)
     if text is None:
-        return DEFAULT_LIMIT
-    if len(text) <= 9 and text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_LIMIT:
+        return None
+    if len(text) <= 9 and text.isascii() and text.isdigit() and least <= int(text) <= LARGEST_LIMIT:
         return int(text)
-    raise BadRequestError(f"limit must be a whole number from 1 to {LARGEST_LIMIT}, not {_shown(text)}")
+    raise BadRequestError(f"{name} must be a whole number from {least} to {LARGEST_LIMIT}, not {shown(text)}")
 
 
 def flag_of(query: QueryParams, name: str) -> bool:
     """The parameter ``name``, false when it is absent; raises BadRequestError."""
     text = query.get(name, "false")
     if text not in _FLAGS:
-        raise BadRequestError(f"{name} must be true or false, not {_shown(text)}")
+        raise BadRequestError(f"{name} must be true or false, not {shown(text)}")
     return _FLAGS[text]
 
 
@@ -63,7 +64,7 @@ def newest_first(query: QueryParams) -> bool:
     """The parameter ``order``; raises BadRequestError."""
     text = query.get("order", "desc")
     if text not in _ORDERS:
-        raise BadRequestError(f"order must be desc or asc, not {_shown(text)}")
+        raise BadRequestError(f"order must be desc or asc, not {shown(text)}")
     return text == "desc"
 
 
@@ -73,9 +74,10 @@ def level_of(query: QueryParams) -> Level | None:
     if text is None:
         return None
     if text.lower() not in LEVELS:
-        raise BadRequestError(f"level must be one of {', '.join(LEVELS)}, not {_shown(text)}")
+        raise BadRequestError(f"level must be one of {', '.join(LEVELS)}, not {shown(text)}")
     return Level.of(text)
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """A value as a message shows it, in one line and not too long."""
     return repr(text if len(text) <= 40 else text[:39] + "…")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
@@ -357,7 +357,7 @@ class SavedReply(Struct, frozen=True):
     message: str
 
 
-class LoopEntry(Struct, frozen=True, kw_only=True):
+class LoopVitals(Struct, frozen=True, kw_only=True):
     """How long the turns of the event loop took in the last minute: the most that anybody waited in each."""
 
     lag_p50_ms: Annotated[float, Meta(ge=0, description="Half of the turns took at most this long.")]
@@ -366,7 +366,7 @@ class LoopEntry(Struct, frozen=True, kw_only=True):
     turns: Count
 
 
-class CountsEntry(Struct, frozen=True, kw_only=True):
+class CountsVitals(Struct, frozen=True, kw_only=True):
     """How many there are. ``instances`` are those that are shown, ``restarts`` the sum of theirs."""
 
     processes: Count
@@ -378,16 +378,18 @@ class CountsEntry(Struct, frozen=True, kw_only=True):
     runs: Annotated[int, Meta(ge=0, description="Runs of schedules since the start.")]
 
 
-class OutputEntry(Struct, frozen=True, kw_only=True):
-    """Standard output. While it is ``backed_up`` nothing is started."""
+class LogVitals(Struct, frozen=True, kw_only=True):
+    """The log with all its outputs. While standard output is ``backed_up`` nothing is started."""
 
     queued_bytes: Annotated[int, Meta(ge=0, description="That wait to be written.")]
-    written_bytes: Annotated[int, Meta(ge=0, description="Since the start.")]
+    written_records: Annotated[int, Meta(ge=0, description="Since the start.")]
+    dropped_records: Annotated[int, Meta(ge=0, description="Since the start.")]
     backed_up: bool
     subscribers: Annotated[int, Meta(ge=0, description="Streams of log lines that are followed.")]
+    unread_bytes: Annotated[int, Meta(ge=0, description="That they have not taken yet.")]
 
 
-class TrafficEntry(Struct, frozen=True, kw_only=True):
+class ApiVitals(Struct, frozen=True, kw_only=True):
     """What the API is asked."""
 
     requests: Annotated[int, Meta(ge=0, description="That were answered before this one.")]
@@ -409,22 +411,28 @@ class DaemonEntry(Struct, frozen=True, kw_only=True):
     threads: Count
     file_descriptors: Annotated[int, Meta(ge=0, description="That are open.")]
     max_file_descriptors: Annotated[int, Meta(ge=-1, description="That may be open; -1 is no limit.")]
-    loop: LoopEntry
-    counts: CountsEntry
-    log: OutputEntry
-    api: TrafficEntry
+    loop: LoopVitals
+    counts: CountsVitals
+    log: LogVitals
+    api: ApiVitals
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):
-    """One line of a process. ``partial`` marks a part, which the next record of the instance continues."""
+    """One record of a process. ``partial`` marks a part, which the next record of the instance continues."""
 
     timestamp: Timestamp
     process: str
     instance: str
-    stream: Annotated[str, Meta(description="stdout or stderr.")]
+    stream: Annotated[str, Meta(description="stdout, stderr or file.")]
     level: LevelName
     message: str
     partial: bool | UnsetType = UNSET
+    fields: (
+        Annotated[
+            Raw, Meta(description="Members of a line that was JSON.", extra_json_schema={"type": "object"})
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class LogList(Struct, frozen=True, kw_only=True):
@@ -437,7 +445,24 @@ class LogList(Struct, frozen=True, kw_only=True):
     logs: tuple[LogEntry, ...]
 
 
-class MissedEvent(Struct, frozen=True):
-    """In a stream: so many lines were dropped here, since the reader was too slow."""
+class LogOutput(Struct, frozen=True, kw_only=True):
+    """What has become of the records that were sent to one place."""
 
-    count: Annotated[int, Meta(ge=1)]
+    type: Annotated[str, Meta(extra_json_schema={"enum": ["stdout", "stderr", "file", "syslog", "otlp"]})]
+    target: Annotated[str, Meta(description="A path or an address.")]
+    written: Annotated[int, Meta(ge=0, description="Records.")]
+    dropped: Annotated[int, Meta(ge=0, description="Records that are nowhere: there was no room, or no use.")]
+    queued_bytes: Annotated[int, Meta(ge=0, description="Bytes that wait to be written.")]
+    error: Annotated[str, Meta(description="What is wrong at the moment.")] | UnsetType = UNSET
+
+
+class LogOutputs(Struct, frozen=True):
+    """Where records go; standard output is the first."""
+
+    outputs: tuple[LogOutput, ...]
+
+
+class MissedEvent(Struct, frozen=True):
+    """In a stream: so many lines are missing here. Without ``count`` nobody knows how many."""
+
+    count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET

@@ -25,9 +25,7 @@ TRY_AGAIN_S: Final = 5.0
 class ApiServer:
     """Serves the sockets of ``listeners`` and owns them: closing it closes them."""
 
-    def __init__(
-        self, listeners: Listeners, supervisor: Supervisor, config: Config, vitals: Vitals
-    ) -> None:
+    def __init__(self, listeners: Listeners, supervisor: Supervisor, config: Config, vitals: Vitals) -> None:
         self._listeners = listeners
         self._supervisor = supervisor
         self._settings = config.global_

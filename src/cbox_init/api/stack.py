@@ -45,7 +45,7 @@ class Stack:
 
     async def close(self, timeout_s: float) -> None:
         """Accept no more; streams end at once, other requests within ``timeout_s``."""
-        self._streams.close()
+        self._streams.end()
         await gather(self._unix.close(timeout_s), self._tcp.close(timeout_s))
         self._figures.close()
         for name in _LOGGERS:

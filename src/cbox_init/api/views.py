@@ -19,6 +19,7 @@ from cbox_init.api.schemas import (
     ScheduleStats,
 )
 from cbox_init.config.scalars import format_duration
+from cbox_init.logs.levels import Level
 from cbox_init.logs.timestamps import Timestamps
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.telemetry.figures import total
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.telemetry.figures import Figure, Figures
+
+_LEVELS = {level: level.name.lower() for level in Level}
 
 
 def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
@@ -193,15 +196,22 @@ def _health_entry(health: Health) -> HealthEntry:
 def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
     """Lines of processes, in the order given."""
     timestamp = Timestamps().nanoseconds
-    return tuple(
-        LogEntry(
-            timestamp=timestamp(record.time_ns),
-            process=record.process,
-            instance=record.instance,
-            stream=record.stream,
-            level=record.level.name.lower(),
-            message=record.message,
-            partial=True if record.partial else UNSET,
+    last_ns, written = -1, ""  # the lines of a block have one time
+    entries = []
+    for record in records:
+        if record.time_ns != last_ns:
+            last_ns = record.time_ns
+            written = timestamp(last_ns)
+        entries.append(
+            LogEntry(
+                timestamp=written,
+                process=record.process,
+                instance=record.instance,
+                stream=record.stream,
+                level=_LEVELS[record.level],
+                message=record.message,
+                partial=True if record.partial else UNSET,
+                fields=UNSET if record.fields is None else record.fields,
+            )
         )
-        for record in records
-    )
+    return tuple(entries)

@@ -29,8 +29,8 @@ def daemon_lines(entry: DaemonEntry) -> list[list[Cell]]:
         "Memory": f"{size(entry.memory_rss_bytes)}, at most {size(entry.memory_peak_bytes)}",
         "Descriptors": f"{entry.file_descriptors}{limit}",
         "Loop lag": f"{_ms(loop.lag_p50_ms)} median, {_ms(loop.lag_p99_ms)} p99, {_ms(loop.lag_max_ms)} max",
-        "Log": f"{size(log.written_bytes)} written, {size(log.queued_bytes)} queued"
-        + (", backed up" if log.backed_up else ""),
+        "Log": f"{log.written_records} records, {log.dropped_records} dropped, "
+        + f"{size(log.queued_bytes)} queued{', backed up' if log.backed_up else ''}",
         "API": f"{api.requests} requests, {api.connections} connections, {log.subscribers} follow the log",
     }
     return [[Cell(f"{label}:".ljust(_LABEL_WIDTH), "bold"), Cell(text)] for label, text in facts.items()]

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Output:
     """Where a command writes. rich is imported only when there is something to colour."""
 
-    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+    def __init__(self, stream: TextIO, environ: Mapping[str, str], *, colour: bool = True) -> None:
         self._stream = stream
-        self._colour = wants_colour(stream, environ)
+        self._colour = colour and wants_colour(stream, environ)
 
     def lines(self, lines: Iterable[Sequence[Cell]]) -> None:
         """Write each line."""
@@ -45,9 +45,9 @@ class Output:
         self._stream.flush()
 
 
-def stdout() -> Output:
-    """The standard output of this process."""
-    return Output(sys.stdout, os.environ)
+def stdout(*, colour: bool = True) -> Output:
+    """The standard output of this process, without ``colour`` never in colours."""
+    return Output(sys.stdout, os.environ, colour=colour)
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:

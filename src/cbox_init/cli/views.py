@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 from cbox_init.cli.table import Cell, table_lines
-from cbox_init.cli.words import percent, size, took, uptime
+from cbox_init.cli.words import percent, size, to_milliseconds, took, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from cbox_init.client import (
         HealthEntry,
         InstanceEntry,
-        LogEntry,
         OneshotEntry,
         ProcessEntry,
         RolloutEntry,
@@ -36,7 +35,6 @@ _STATE_STYLES = {
     "scheduled": "cyan",
     "paused": "dim",
 }
-_LEVEL_STYLES = {"debug": "dim", "warn": "yellow", "error": "red"}
 _LABEL_WIDTH = 11
 
 #: Reasons for restarts that are worth a word of their own.
@@ -101,7 +99,7 @@ def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
 
 def execution_row(entry: OneshotEntry) -> list[Cell]:
     """One execution of a oneshot as a row under HISTORY_HEADER."""
-    start = [Cell(_to_milliseconds(entry.started_at)), Cell(entry.instance_id), Cell(entry.trigger_type)]
+    start = [Cell(to_milliseconds(entry.started_at)), Cell(entry.instance_id), Cell(entry.trigger_type)]
     if entry.finished_at is None:
         return [*start, Cell("-"), Cell("-"), Cell("running", "yellow")]
     return [*start, *_end(entry.started_at, entry.finished_at, entry.exit_code, entry.error)]
@@ -109,23 +107,13 @@ def execution_row(entry: OneshotEntry) -> list[Cell]:
 
 def run_row(entry: RunEntry) -> list[Cell]:
     """One run of a schedule as a row under HISTORY_HEADER."""
-    start = [Cell(_to_milliseconds(entry.start_time)), Cell(entry.id), Cell(entry.triggered)]
+    start = [Cell(to_milliseconds(entry.start_time)), Cell(entry.id), Cell(entry.triggered)]
     return [*start, *_end(entry.start_time, entry.end_time, entry.exit_code, entry.error)]
 
 
 def _end(started: str, ended: str, exit_code: int | None, error: str) -> list[Cell]:
     result = Cell(error, "red") if error else Cell("success", "green")
     return [Cell(took(started, ended)), Cell("-" if exit_code is None else str(exit_code)), result]
-
-
-def log_line(entry: LogEntry) -> list[Cell]:
-    """One line of a log: when, which instance, how grave, what."""
-    return [
-        Cell(f"{_to_milliseconds(entry.timestamp)} ", "dim"),
-        Cell(f"{entry.instance} ", "cyan"),
-        Cell(f"{entry.level.upper():5} ", _LEVEL_STYLES.get(entry.level, "")),
-        Cell(entry.message),
-    ]
 
 
 def runs_as_it_should(entry: ProcessEntry) -> bool:
@@ -143,12 +131,6 @@ def runs_as_it_should(entry: ProcessEntry) -> bool:
 def all_run(entries: Iterable[ProcessEntry]) -> bool:
     """Whether every process that should run does."""
     return all(runs_as_it_should(entry) for entry in entries)
-
-
-def _to_milliseconds(timestamp: str) -> str:
-    """An RFC 3339 time in UTC with three digits behind the point; anything else as it is."""
-    second, point, fraction = timestamp.partition(".")
-    return f"{second}.{fraction[:3]}Z" if point and len(fraction) > 3 and fraction[-1] == "Z" else timestamp
 
 
 def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:

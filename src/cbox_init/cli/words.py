@@ -65,3 +65,9 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
     by_folded = {candidate.casefold(): candidate for candidate in reversed(known)}
     found = get_close_matches(name.casefold(), by_folded, n=1)
     return by_folded[found[0]] if found else None
+
+
+def to_milliseconds(timestamp: str) -> str:
+    """An RFC 3339 time in UTC with three digits behind the point; anything else as it is."""
+    second, point, fraction = timestamp.partition(".")
+    return f"{second}.{fraction[:3]}Z" if point and len(fraction) > 3 and fraction[-1] == "Z" else timestamp

@@ -20,6 +20,8 @@ from cbox_init.api.schemas import (
     InstanceEntry,
     LogEntry,
     LogList,
+    LogOutput,
+    LogOutputs,
     MissedEvent,
     OneshotEntry,
     OneshotHistory,
@@ -37,8 +39,8 @@ from cbox_init.api.schemas import (
     TriggerReply,
 )
 from cbox_init.client.async_client import AsyncClient
-from cbox_init.client.calls import Action, Level, Order
-from cbox_init.client.stream import LogRecord
+from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
+from cbox_init.client.stream import AsyncLogStream, LogRecord, LogStream, run_of
 from cbox_init.client.sync_client import Client
 from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownProcess
 
@@ -47,6 +49,7 @@ __all__ = [
     "ActionReply",
     "ApiError",
     "AsyncClient",
+    "AsyncLogStream",
     "Client",
     "ClientError",
     "DaemonEntry",
@@ -57,8 +60,12 @@ __all__ = [
     "InstanceEntry",
     "Level",
     "LogEntry",
+    "LogFilters",
     "LogList",
+    "LogOutput",
+    "LogOutputs",
     "LogRecord",
+    "LogStream",
     "MissedEvent",
     "OneshotEntry",
     "OneshotHistory",
@@ -74,6 +81,9 @@ __all__ = [
     "ScheduleDetail",
     "ScheduleHistory",
     "ScheduleReply",
+    "Stream",
+    "StreamFilters",
     "TriggerReply",
     "UnknownProcess",
+    "run_of",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -14,6 +15,7 @@ from cbox_init.api.schemas import (
     EditReply,
     Health,
     LogList,
+    LogOutputs,
     NewProcess,
     OneshotHistory,
     ProcessDetail,
@@ -31,20 +33,43 @@ from cbox_init.api.schemas import (
 from cbox_init.errors import ClientError, UnknownProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from cbox_init.api.schemas import ProcessEntry
 
 Reply = TypeVar("Reply")
+_Value = str | list[str] | None
 Action = Literal["start", "stop", "restart"]
 ScheduleAction = Literal["pause", "resume", "trigger"]
 Level = Literal["debug", "info", "warn", "error"]
 Order = Literal["asc", "desc"]
+Stream = Literal["stdout", "stderr", "file"]
 
 _BASE = "/api/v1"
 
 #: How long the daemon waits at most for the end of a run before it answers.
 LONGEST_SYNC_S = 300.0
+
+
+class StreamFilters(TypedDict, total=False):
+    """What lines must be like; a line has to meet all of it.
+
+    ``level`` is the least level, ``grep`` text that the message contains. ``since`` is a time in RFC 3339,
+    Unix seconds, or a duration that has passed since ("5m"). None asks for nothing.
+    """
+
+    level: Level | None
+    stream: Stream | Sequence[Stream] | None
+    instance: str | Sequence[str] | None
+    since: str | float | None
+    grep: str | None
+    ignore_case: bool
+
+
+class LogFilters(StreamFilters, total=False):
+    """The same for lines that are there; ``until`` is a time like ``since``."""
+
+    until: str | float | None
 
 
 class Call(NamedTuple, Generic[Reply]):
@@ -131,14 +156,28 @@ def save_config() -> Call[SavedReply]:
     return Call("POST", f"{_BASE}/config/save", SavedReply)
 
 
-def logs(name: str | None, limit: int, level: Level | None, order: Order) -> Call[LogList]:
-    base = _BASE if name is None else _path(name)
-    return Call("GET", f"{base}/logs{_query(limit=str(limit), order=order, level=level)}", LogList)
+def logs(names: Sequence[str], limit: int, order: Order, filters: LogFilters) -> Call[LogList]:
+    base = _path(names[0]) if len(names) == 1 else _BASE
+    several = list(names) if len(names) > 1 else None
+    query = _query(limit=str(limit), order=order, process=several, **_values(filters))
+    return Call("GET", f"{base}/logs{query}", LogList)
 
 
-def log_stream(names: Iterable[str], level: Level | None) -> str:
+def log_outputs() -> Call[LogOutputs]:
+    return Call("GET", f"{_BASE}/logs/outputs", LogOutputs)
+
+
+def log_stream(
+    names: Sequence[str], tail: int | None, last_event_id: str | None, filters: StreamFilters
+) -> str:
     """The path of the stream of events; it is read with ``stream.LogEvents``."""
-    return f"{_BASE}/logs/stream{_query(process=list(names), level=level)}"
+    query = _query(
+        process=list(names),
+        tail=None if tail is None else str(tail),
+        last_event_id=last_event_id,
+        **_values(filters),
+    )
+    return f"{_BASE}/logs/stream{query}"
 
 
 def openapi() -> Call[dict[str, object]]:
@@ -156,12 +195,33 @@ def entry_of(name: str, entries: Iterable[ProcessEntry]) -> ProcessEntry:
 def _path(name: str) -> str:
     if not name:
         raise ClientError("the name of a process is empty")
-    segment = quote(name, safe="")
+    try:
+        segment = quote(name, safe="")
+    except UnicodeEncodeError:
+        raise ClientError(f"{name!r} is the name of no process: it is no text in UTF-8") from None
     if name in (".", ".."):  # dots of their own would be taken for steps in the path
         segment = name.replace(".", "%2E")
     return f"{_BASE}/processes/{segment}"
 
 
-def _query(**values: str | list[str] | None) -> str:
+def _values(filters: StreamFilters) -> dict[str, _Value]:
+    return {name: _value(value) for name, value in filters.items()}
+
+
+def _value(value: object) -> _Value:
+    if isinstance(value, bool):
+        return "true" if value else None
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float | int):
+        return f"{value:.6f}"
+    assert isinstance(value, Iterable)
+    return [str(one) for one in value]
+
+
+def _query(**values: _Value) -> str:
     given = {key: value for key, value in values.items() if value}
-    return f"?{urlencode(given, doseq=True)}" if given else ""
+    try:
+        return f"?{urlencode(given, doseq=True)}" if given else ""
+    except UnicodeEncodeError as error:
+        raise ClientError(f"{error.object!r} cannot be sent: it is no text in UTF-8") from None

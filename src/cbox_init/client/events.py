@@ -13,23 +13,30 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """One event: its name ("message" when it has none) and its data, lines joined by newlines."""
+    """One event: its name ("message" when it has none) and its data, lines joined by newlines.
+
+    ``id`` is that of the last event so far that had one, "" when none had.
+    """
 
     name: str
     data: str
+    id: str = ""
 
 
 class EventParser:
     """Collects chunks and gives the events that they complete (WHATWG HTML, "event stream" format)."""
 
-    __slots__ = ("_after_cr", "_data", "_largest", "_name", "_rest", "_size", "_started")
+    __slots__ = ("_after_cr", "_data", "_id", "_largest", "_name", "_rest", "_size", "_started", "last_id")
 
     def __init__(self, largest: int = LARGEST_EVENT) -> None:
+        self.last_id = ""
+        """The id with which a reader would go on: also one that came without an event."""
         self._largest = largest
         self._rest = b""
         self._after_cr = False
         self._started = False
         self._name = b""
+        self._id = ""
         self._data: list[bytes] = []
         self._size = 0
 
@@ -66,11 +73,15 @@ class EventParser:
         elif field == b"data":
             self._data.append(value)
             self._size += len(value) + 1
+        elif field == b"id" and b"\0" not in value:
+            self._id = value.decode(errors="replace")
         return None
 
     def _dispatch(self) -> Event | None:
         name, data = self._name, self._data
         self._name, self._data, self._size = b"", [], 0
+        self.last_id = self._id
         if not data:
             return None
-        return Event(name.decode(errors="replace") or "message", b"\n".join(data).decode(errors="replace"))
+        text = b"\n".join(data).decode(errors="replace")
+        return Event(name.decode(errors="replace") or "message", text, self.last_id)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from cbox_init.client import calls
 from cbox_init.client.answers import check_event_stream, read_answer, refusal
-from cbox_init.client.stream import LogEvents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         EditReply,
         Health,
         LogList,
+        LogOutputs,
         OneshotHistory,
         ProcessDetail,
         ProcessEntry,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         ScheduleReply,
         TriggerReply,
     )
-    from cbox_init.client.calls import Call, Level, Order
+    from cbox_init.client.calls import Call, LogFilters, Order, StreamFilters
     from cbox_init.client.settings import Settings
-    from cbox_init.client.stream import LogRecord
+    from cbox_init.client.stream import LogStream
 
 _Reply = TypeVar("_Reply")
 
@@ -212,31 +212,44 @@ class Client:
         return self._send(calls.save_config(), timeout_s)
 
     def logs(
-        self, name: str | None = None, *, limit: int = 100, level: Level | None = None, order: Order = "desc"
+        self, *names: str, limit: int = 100, order: Order = "desc", **filters: Unpack[LogFilters]
     ) -> LogList:
-        """The last ``limit`` (1 to 10000) log lines of one process, or of all together.
+        """The last ``limit`` (1 to 10000) log lines of the named processes together, or of all.
 
-        ``level`` leaves out what is below it; ``order`` is newest first ("desc") or oldest first ("asc").
+        ``order`` is newest first ("desc") or oldest first ("asc"). The filters are ``level``, ``stream``,
+        ``instance``, ``since``, ``until``, ``grep`` and ``ignore_case``, as for the API.
         """
-        return self._send(calls.logs(name, limit, level, order))
+        return self._send(calls.logs(names, limit, order, filters))
+
+    def log_outputs(self) -> LogOutputs:
+        """Where log records go, standard output first, and how many were written, dropped, or wait."""
+        return self._send(calls.log_outputs())
 
     @contextmanager
-    def follow(self, *names: str, level: Level | None = None) -> Iterator[Iterator[LogRecord]]:
+    def follow(
+        self,
+        *names: str,
+        tail: int | None = None,
+        last_event_id: str | None = None,
+        **filters: Unpack[StreamFilters],
+    ) -> Iterator[LogStream]:
         """New log lines of the named processes, or of all, from the moment of entering on.
 
-            with client.follow("web") as records:
+            with client.follow("web", tail=10) as records:
                 for record in records: ...
 
-        A MissedEvent among them says how many lines were dropped at that place since the reader was too
-        slow. The iteration ends when the daemon ends the stream, and raises DaemonUnreachable when it breaks.
+        ``tail`` (0 to 10000) has the last lines come first, ``since`` those from a time on. Where a stream
+        broke another one goes on with its ``records.last_event_id``. The filters are those of ``logs``
+        without ``until``. A MissedEvent among the records stands where lines are missing. The iteration ends
+        when the daemon ends the stream, and raises DaemonUnreachable when it breaks.
         """
         from cbox_init.client.failures import translated
-        from cbox_init.client.stream import SILENCE_S
+        from cbox_init.client.stream import SILENCE_S, LogStream
 
         address = self._settings.address
         request = self._http.build_request(
             "GET",
-            calls.log_stream(names, level),
+            calls.log_stream(names, tail, last_event_id, filters),
             headers={"Accept": "text/event-stream"},
             timeout=self._settings.timeout(SILENCE_S),
         )
@@ -248,17 +261,9 @@ class Client:
                     response.read()
                 raise refusal(response.status_code, response.content, address)
             check_event_stream(response.headers.get("Content-Type", ""), address)
-            yield self._records(response)
+            yield LogStream(response.iter_bytes(), address, last_event_id)
         finally:
             response.close()
-
-    def _records(self, response: httpx.Response) -> Iterator[LogRecord]:
-        from cbox_init.client.failures import translated
-
-        events = LogEvents()
-        with translated(self._settings.address):
-            for chunk in response.iter_bytes():
-                yield from events.feed(chunk)
 
     def _send(self, call: Call[_Reply], timeout_s: float | None = None) -> _Reply:
         from cbox_init.client.failures import translated

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
-from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
-from cbox_init.config.schema import fields_of
+from cbox_init.config.model import GlobalConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from cbox_init.config.model import Config
 
-_GLOBAL: Final = (
+_NOT_YET: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
-    *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout", "log_multiline_max_lines"),
-    *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
-    *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
-    *("log_json_parsing", "log_level_detection"),
     *("api_tls", "api_acl"),
     *("metrics_enabled", "metrics_host", "metrics_port", "metrics_path", "metrics_tls", "metrics_acl"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
@@ -26,34 +19,16 @@ _GLOBAL: Final = (
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
 )
-_PROCESS: Final = (
-    *("logging.redaction", "logging.multiline", "logging.json", "logging.level_detection"),
-    *("logging.filters", "logging.files"),
-)
 
 
 def not_acted_on(config: Config) -> list[str]:
-    """The paths of the keys that ``config`` sets to no effect, in the order of the model.
+    """The paths of the keys that ``config`` sets to no effect, in the order of the model: all of ``global``.
 
     A key that has its default is not among them, nor is a section whose ``enabled`` is false.
     """
-    paths = [f"global.{key}" for key in _set(config.global_, GlobalConfig(), _GLOBAL)]
-    default = ProcessConfig()
-    for name, process in config.processes.items():
-        paths += [f"processes.{name}.{key}" for key in _set(process, default, _PROCESS)]
-    return paths
+    given, default = config.global_, GlobalConfig()
+    return [f"global.{key}" for key in _NOT_YET if _is_set(getattr(given, key), getattr(default, key))]
 
 
-def _set(section: Struct, default: Struct, keys: tuple[str, ...]) -> Iterator[str]:
-    for key in keys:
-        value = _get(section, key)
-        if value != _get(default, key) and getattr(value, "enabled", True):
-            yield key
-
-
-def _get(section: Struct, key: str) -> object:
-    value: object = section
-    for step in key.split("."):
-        assert isinstance(value, Struct)
-        value = getattr(value, fields_of(type(value))[step].attribute)
-    return value
+def _is_set(value: object, default: object) -> bool:
+    return bool(value != default and getattr(value, "enabled", True))

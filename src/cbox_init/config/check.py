@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from cbox_init.config.built import not_acted_on
 from cbox_init.config.check_process import check_hook, check_process
-from cbox_init.config.model import Config, ProcessConfig, TracingExporter
+from cbox_init.config.model import Config, LoggingConfig, LogLevel, ProcessConfig, TracingExporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ _SHORT_TOKEN: Final = 12
 def check(config: Config, report: Report) -> None:
     """Everything that can be said without looking at this machine. ``config`` holds effective values."""
     _check_global(config.global_, report)
+    _check_logging(config, report)
     _check_hooks(config.hooks, report)
     if not config.processes:
         report.missing(
@@ -38,6 +41,12 @@ def check(config: Config, report: Report) -> None:
         check_process(name, process, config, report)
     _check_dependencies(config.processes, report)
     _check_readiness(config, report)
+    if config.global_.log_outputs or any(
+        one.logging.outputs or one.logging.files for one in config.processes.values()
+    ):
+        from cbox_init.config.check_outputs import check_outputs
+
+        check_outputs(config, report)
     if ineffective := not_acted_on(config):
         report.warning(
             (), f"read, but not acted on yet: {', '.join(ineffective)}", "remove them, or wait for them"
@@ -96,6 +105,30 @@ def _check_global(global_: GlobalConfig, report: Report) -> None:
     for key, acl in (("api_acl", global_.api_acl), ("metrics_acl", global_.metrics_acl)):
         if acl is not None:
             _check_acl(acl, (*path, key), report)
+
+
+def _check_logging(config: Config, report: Report) -> None:
+    """Most files say nothing of stages, and need not pay for the checks of them."""
+    global_ = config.global_
+    plain = LoggingConfig(min_level=LogLevel.INFO)
+    special = {
+        name: process.logging
+        for name, process in config.processes.items()
+        if replace(process.logging, stdout=True, stderr=True, labels={}) != plain
+    }
+    if (
+        special
+        or global_.log_level in (LogLevel.WARN, LogLevel.ERROR)
+        or global_.log_multiline_enabled
+        or global_.log_multiline_pattern
+        or global_.log_redaction_patterns
+        or global_.log_filter_patterns
+    ):
+        from cbox_init.config.check_logging import check_global_logging, check_logging
+
+        check_global_logging(global_, config.enabled_processes(), report)
+        for name, logging in special.items():
+            check_logging(logging, global_, ("processes", name, "logging"), report)
 
 
 def _open_to_all(global_: GlobalConfig) -> bool:

@@ -10,6 +10,7 @@ from cbox_init.config import scalars
 from cbox_init.config.legacy import RENAMED, modernised
 from cbox_init.config.model.enums import LogLevel, TlsVersion
 from cbox_init.config.model.kinds import UNLIMITED, Kind
+from cbox_init.config.model.logging import OutputConfig
 from cbox_init.config.model.process import HealthCheckConfig
 from cbox_init.config.raw import kind_of, quoted, scalar_text
 from cbox_init.config.rules import signal_name, signal_number
@@ -48,8 +49,9 @@ _EXAMPLES: Final[dict[Form | Kind, str]] = {
     Kind.SIGNAL: "use a name such as SIGTERM, SIGQUIT or SIGUSR1",
     Kind.COMMAND: 'write a list such as ["php", "artisan", "queue:work"], or a string',
 }
-#: Keys whose texts each instance completes itself.
+#: Keys whose texts each instance completes itself, and sections of which that holds as a whole.
 _LEFT_FOR_INSTANCES: Final = frozenset(("command", "env"))
+_SECTIONS_OF_INSTANCES: Final = (HealthCheckConfig, OutputConfig)
 
 
 class Converter:
@@ -87,7 +89,7 @@ class Converter:
             if field is None:
                 self._report.unknown_key((*path, key), (*known, *RENAMED.get(section, ())))
             elif item is not None:
-                self._for_instance = outer or key in _LEFT_FOR_INSTANCES or section is HealthCheckConfig
+                self._for_instance = outer or key in _LEFT_FOR_INSTANCES or section in _SECTIONS_OF_INSTANCES
                 value = self._value(field.shape, item, (*path, key))
                 if value is not _INVALID:
                     values[field.attribute] = value

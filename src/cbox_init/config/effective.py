@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from cbox_init.config.log_defaults import LogDefaults
 from cbox_init.config.model import HealthCheckConfig, HealthCheckType, Secret
 from cbox_init.config.rules import global_backoff, restart_rules, stop_rules
 
@@ -19,10 +20,13 @@ _BEARER: Final = "Bearer "
 def effective(config: Config, report: Report) -> Config:
     """``config`` with every value that follows from others filled in."""
     global_ = _global(config.global_, report)
+    log_defaults = LogDefaults(global_)
     return replace(
         config,
         global_=global_,
-        processes={name: _process(process, global_) for name, process in config.processes.items()},
+        processes={
+            name: _process(process, global_, log_defaults) for name, process in config.processes.items()
+        },
     )
 
 
@@ -53,7 +57,7 @@ def _token(given: Secret | None, report: Report) -> Secret | None:
     return Secret(text)
 
 
-def _process(process: ProcessConfig, global_: GlobalConfig) -> ProcessConfig:
+def _process(process: ProcessConfig, global_: GlobalConfig, log_defaults: LogDefaults) -> ProcessConfig:
     stdout = process.stdout and process.logging.stdout
     stderr = process.stderr and process.logging.stderr
     return replace(
@@ -62,7 +66,7 @@ def _process(process: ProcessConfig, global_: GlobalConfig) -> ProcessConfig:
         shutdown=replace(process.shutdown, timeout=stop_rules(global_, process).timeout_s),
         stdout=stdout,
         stderr=stderr,
-        logging=replace(process.logging, stdout=stdout, stderr=stderr),
+        logging=replace(log_defaults.applied(process.logging), stdout=stdout, stderr=stderr),
         health_check=_health_check(process.health_check, global_),
     )
 

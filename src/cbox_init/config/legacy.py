@@ -12,6 +12,7 @@ from cbox_init.config.model import (
     HealthCheckConfig,
     LoggingConfig,
     ProcessConfig,
+    RedactionConfig,
     TlsConfig,
 )
 from cbox_init.config.raw import copied, scalar_text
@@ -34,6 +35,8 @@ RENAMED: Final[dict[type[Struct], dict[str, str]]] = {
 
 def modernised(section: type[Struct], raw: dict[str, Raw], path: Path, report: Report) -> dict[str, Raw]:
     """``raw`` with today's keys. Where old and new are both there the new one counts, with a warning."""
+    if section is RedactionConfig:
+        return _patterns_by_name(raw)
     renamed = RENAMED.get(section)
     if renamed is None:
         return raw
@@ -63,6 +66,18 @@ def _in_new_form(old: str, value: Raw, present: Raw) -> Raw:
     if old == "port" and value is not None and not isinstance(value, list | dict):
         return f"127.0.0.1:{scalar_text(value)}"
     return value
+
+
+def _patterns_by_name(raw: dict[str, Raw]) -> dict[str, Raw]:
+    """``patterns: [jwt]`` is short for ``patterns: [{name: jwt}]``."""
+    patterns = raw.get("patterns")
+    if not isinstance(patterns, list) or all(isinstance(one, dict) for one in patterns):
+        return raw
+    result = copied(raw)
+    result["patterns"] = [
+        one if isinstance(one, dict | list) or one is None else {"name": one} for one in patterns
+    ]
+    return result
 
 
 def _address_that_is_a_url(raw: dict[str, Raw], path: Path, report: Report) -> dict[str, Raw]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Settings(Struct, frozen=True):
-    """``scale_limit`` is the most instances that it may have; ``dependency_timeout_s`` of 0 is for ever."""
+    """``scale_limit`` is the most instances that it may have; ``dependency_timeout_s`` of 0 is for ever;
+    ``ring_size`` is the memory for its last lines, in bytes."""
 
     process: ProcessConfig
     restart_rules: RestartRules
@@ -23,6 +24,7 @@ class Settings(Struct, frozen=True):
     health_rules: HealthRules | None
     scale_limit: int
     dependency_timeout_s: float
+    ring_size: int
 
 
 def settings_of(config: Config) -> dict[str, Settings]:
@@ -33,6 +35,7 @@ def settings_of(config: Config) -> dict[str, Settings]:
 def settings_for(name: str, process: ProcessConfig, config: Config) -> Settings:
     """The settings of ``process``, which ``config`` has as ``name``."""
     timeout_s = process.dependency_timeout
+    ring_size = process.logging.ring_size
     return Settings(
         process,
         config.restart_rules(name),
@@ -41,4 +44,5 @@ def settings_for(name: str, process: ProcessConfig, config: Config) -> Settings:
         config.health_rules(name),
         config.scale_limit(name),
         config.global_.dependency_timeout if timeout_s is None else timeout_s,
+        config.global_.log_ring_size if ring_size is None else ring_size,
     )

@@ -96,7 +96,7 @@ Action = Spawn | Stop | Condemn | NoteLate | Signal | Kill | Rest | Forget | Wai
 
 
 class Decision:
-    """Actions that are carried out one after another; ``until`` is the time that is waited for behind them."""
+    """Actions that are carried out one after another; ``until`` is the time to wait for behind them."""
 
     __slots__ = ("_actions", "_may_spawn", "until")
 

@@ -45,7 +45,11 @@ GLOBAL_IN_PLACE: Final = frozenset(
         *("restart_policy", "max_restart_attempts", "restart_stability_window"),
         *("restart_backoff", "restart_backoff_initial", "restart_backoff_max"),
         *("health_check_interval", "health_check_strict", "process_start_timeout"),
-        "zombie_reap_interval",
+        *("zombie_reap_interval", "log_ring_size"),
+        *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout"),
+        *("log_multiline_max_lines", "log_json_parsing", "log_level_detection"),
+        *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
+        *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
     )
 )
 

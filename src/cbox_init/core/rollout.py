@@ -83,7 +83,7 @@ class Replacement:
         self._standing_in = 0
         self._trouble = False
         self._older_alive = False
-        self._lent: list[int] = []
+        self._lent: list[tuple[bool, bool, int]] = []
         self._stale: list[int] = []
         self._pauses: list[float] = []
 
@@ -111,13 +111,15 @@ class Replacement:
 
     def lend(self, instance: Instance) -> None:
         """A surge instance."""
-        self._lent.append(instance.index)
         if instance.generation >= self._desired.generation:
             self._trouble |= _in_trouble(instance, self._rules, self._now)
         elif instance.phase is Phase.RUNNING and not instance.ready:
             self._stale.append(instance.index)
         ended_well = instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
-        self._standing_in += ended_well or self._steady(instance)
+        stands_in = ended_well or (instance.doom is None and self._steady(instance))
+        self._standing_in += stands_in
+        # Those that serve come first, then those that may soon.
+        self._lent.append((not stands_in, not instance.alive, instance.index))
 
     # -- what follows ----------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Replacement:
 
     def surplus(self) -> list[int]:
         """Surge instances that are no longer needed."""
-        lent = sorted(self._lent)
+        lent = [index for _, _, index in sorted(self._lent)]
         return lent if self.over else lent[self._surge :]
 
     def surge_spawns(self, taken: Collection[int]) -> list[int]:
@@ -153,7 +155,7 @@ class Replacement:
 
     def needs(self, index: int) -> bool:
         """Whether a surge instance that has ended is to be spawned again."""
-        return bool(self._outdated) and sorted(self._lent).index(index) < self._surge
+        return bool(self._outdated) and index not in self.surplus()
 
     def stops(self) -> list[int]:
         """The old instances that may be stopped now."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import Framer
-from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cbox_init.logs.encode import BlockEncoder
-    from cbox_init.logs.framing import Piece
+    from cbox_init.logs.lines import Lines
     from cbox_init.logs.reader import Reader
+    from cbox_init.logs.stages.pipeline import Stages
 
 READ_BYTES = 24 * 1024
 """One read. As JSON it becomes some 50 KB: larger blocks go back to the kernel each time they are freed and
@@ -26,28 +23,29 @@ fault in again, which costs a third of the throughput. It also bounds what a blo
 class Stream:
     """One descriptor, which it owns: closed at its end, or by close()."""
 
-    __slots__ = ("_emit", "_fd", "_framer", "_reader", "encoder", "source")
+    __slots__ = ("_fd", "_framer", "_held", "_reader", "lines")
 
-    def __init__(
-        self,
-        fd: int,
-        source: Source,
-        encoder: BlockEncoder,
-        reader: Reader,
-        emit: Callable[[Block, BlockEncoder], None],
-    ) -> None:
-        self.source = source
-        self.encoder = encoder
+    def __init__(self, fd: int, lines: Lines, reader: Reader, held: Callable[[], bool]) -> None:
+        self.lines = lines
         self._fd = fd
-        self._framer = Framer()
+        self._framer = Framer(cut=lines.cut)
         self._reader = reader
-        self._emit = emit
+        self._held = held
         os.set_blocking(fd, False)
         reader.add(fd, self)
 
     @property
     def closed(self) -> bool:
         return self._fd < 0
+
+    @property
+    def held(self) -> bool:
+        return self._held()
+
+    def use(self, stages: Stages | None) -> None:
+        """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
+        self.lines.use(stages)
+        self._framer.cut_by(self.lines.cut)
 
     def read_block(self) -> int:
         """Hand on the lines of one block; return how many bytes there were, 0 when there is nothing now."""
@@ -60,7 +58,7 @@ class Stream:
         if not data:
             self.close()
             return 0
-        self._hand_on(self._framer.feed(data))
+        self.lines.hand_on(self._framer.feed(data))
         return len(data)
 
     def drain(self) -> None:
@@ -74,22 +72,21 @@ class Stream:
         left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
         while left >= 0 and (size := self.read_block()):
             left -= size
-        self._hand_on(self._framer.flush())
+        self._flush()
 
     def close(self) -> None:
         """Hand on what has been read, and read no more."""
         if self.closed:
             return
-        self._hand_on(self._framer.flush())
+        self._flush()
         self._reader.remove(self._fd)
         os.close(self._fd)
         self._fd = -1
 
-    def _hand_on(self, pieces: list[Piece]) -> None:
-        if pieces:
-            now = time.time_ns()
-            for data, partial in pieces:
-                self._emit(Block(now, self.source, Level.INFO, data, partial), self.encoder)
+    def _flush(self) -> None:
+        """Hand on the beginning of a line, and of a record of several."""
+        self.lines.hand_on(self._framer.flush())
+        self.lines.flush()
 
 
 class Capture:

@@ -9,6 +9,8 @@ from cbox_init.logs.levels import Level
 
 if TYPE_CHECKING:
     from cbox_init.logs.encode import Field, Format
+    from cbox_init.logs.outputs.output import Output
+    from cbox_init.logs.outputs.routes import Routes
     from cbox_init.logs.sink import Sink
 
 
@@ -16,14 +18,22 @@ class DaemonLog:
     """Messages of the daemon, among the children's lines and in their form, without ``stream``.
 
     Fields become members: ``process``, ``instance_id``, ``pid``, ``exit_code``, ``restart_count``, ``error``
-    where they apply; one that is None is left out. From any thread. These messages are for standard output;
-    the rings, and so the API's replies, hold the children's lines alone.
+    where they apply; one that is None is left out. From any thread. These messages are for the outputs; the
+    rings, and so the API's replies, hold the children's lines alone. With ``drops`` a message is dropped when
+    very much waits to be written, long after lines are.
     """
 
-    def __init__(self, form: Format, level: Level, sink: Sink) -> None:
+    def __init__(self, form: Format, level: Level, sink: Sink, *, drops: bool = False) -> None:
         self._form = form
         self._level = level
         self._sink = sink
+        self._drops = drops
+        self._plain = True
+        self._outputs: tuple[Output, ...] = ()
+
+    def route(self, routes: Routes) -> None:
+        """Send the messages there from now on."""
+        self._plain, self._outputs = routes.plain, routes.outputs
 
     def debug(self, message: str, **fields: Field) -> None:
         self.log(Level.DEBUG, message, **fields)
@@ -38,5 +48,11 @@ class DaemonLog:
         self.log(Level.ERROR, message, **fields)
 
     def log(self, level: Level, message: str, **fields: Field) -> None:
-        if level >= self._level:
-            self._sink.write(self._form.message(time.time_ns(), level, message, fields))
+        now = time.time_ns()
+        if self._plain and level >= self._level:
+            if self._drops and self._sink.backed_up:
+                self._sink.refuse(1)
+            else:
+                self._sink.write(self._form.message(now, level, message, fields))
+        for output in self._outputs:
+            output.say(now, level, message, fields)

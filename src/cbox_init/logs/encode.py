@@ -10,6 +10,7 @@ from cbox_init.logs.encode_text import TextFormat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.logs.colours import Colours
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Source
 
@@ -32,10 +33,13 @@ class Format(Protocol):
         """A message of the daemon's own, newline included. Fields that are None are left out."""
 
 
-def output_format(name: str, *, timestamps: bool) -> Format:
-    """The format called ``name``: json or text. Without ``timestamps`` records have no ``time``."""
+def output_format(name: str, *, timestamps: bool, colours: Colours | None = None) -> Format:
+    """The format called ``name``: json or text. Without ``timestamps`` records have no ``time``.
+
+    ``colours`` are for text alone.
+    """
     if name == "json":
         return JsonFormat(timestamps=timestamps)
     if name == "text":
-        return TextFormat(timestamps=timestamps)
+        return TextFormat(timestamps=timestamps, colours=colours)
     raise ValueError(f"unknown log format {name!r}: use json or text")

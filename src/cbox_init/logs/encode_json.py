@@ -30,6 +30,8 @@ class JsonFormat:
     def __init__(self, *, timestamps: bool) -> None:
         self._clock = Timestamps() if timestamps else None
         self._encode = Encoder().encode
+        # One value, so that no thread sees half of a change; single records of one read share it.
+        self._last: tuple[int, Level | None, bytes] = (-1, None, b"")
 
     def encoder(self, source: Source, labels: Mapping[str, str]) -> JsonBlocks:
         members: dict[str, object] = {
@@ -58,7 +60,11 @@ class JsonFormat:
         """All that stands before the value of ``msg``."""
         if self._clock is None:
             return f'{{"level":"{level.name}","msg":'.encode()
-        return f'{{"time":"{self._clock.nanoseconds(time_ns)}","level":"{level.name}","msg":'.encode()
+        last = self._last
+        if last[0] != time_ns or last[1] is not level:
+            head = f'{{"time":"{self._clock.nanoseconds(time_ns)}","level":"{level.name}","msg":'.encode()
+            self._last = last = (time_ns, level, head)
+        return last[2]
 
     def _members(self, members: Mapping[str, object]) -> bytes:
         """The members as they follow others in an object."""
@@ -80,6 +86,12 @@ class JsonBlocks:
         data = block.data
         head = self._head(block.time_ns, block.level)
         suffix = self._partial_suffix if block.partial else self._suffix
+        if block.single:
+            message = self._encode(data.decode("utf-8", "backslashreplace"))
+            if block.fields:
+                suffix = b"".join((suffix[:-2], b",", block.fields[1:], b"\n"))
+            record = b"".join((head, message, suffix))
+            return record if record.isascii() else _escape_separators(record)
         if _DEL not in data:
             try:
                 text = str(data.replace(b"\n", _DEL), "utf-8")
@@ -97,5 +109,6 @@ class JsonBlocks:
 
 
 def _escape_separators(messages: bytes) -> bytes:
-    """U+2028 and U+2029 may stand in JSON as they are, but many readers take them for the end of a line."""
+    """U+0085, U+2028 and U+2029 may stand in JSON, but many readers take them for the end of a line."""
+    messages = messages.replace(b"\xc2\x85", b"\\u0085")
     return messages.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")

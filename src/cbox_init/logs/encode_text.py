@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Raw, json
+
 from cbox_init.logs.clean import encodable
 from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.logs.colours import Colours
     from cbox_init.logs.encode import Field
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Source
 
 _QUOTING = b' ="'
 _ORDINARY = bytes(byte for byte in range(0x21, 0x7F) if byte not in _QUOTING)
+_DECODE = json.Decoder(dict[str, Raw]).decode
 _OTHER = b"?"
 _SHAPE = bytes(byte if byte == 0x0A else 0x22 if byte in _QUOTING else _OTHER[0] for byte in range(256))
 """For bytes.translate: a newline stays, ``"`` stands for what calls for quotes, ``?`` for all else."""
@@ -40,8 +44,9 @@ _ESCAPES = {
 class TextFormat:
     """``time=… level=… msg=…`` and then the members that say where the record comes from."""
 
-    def __init__(self, *, timestamps: bool) -> None:
+    def __init__(self, *, timestamps: bool, colours: Colours | None = None) -> None:
         self._clock = Timestamps() if timestamps else None
+        self._colours = colours
 
     def encoder(self, source: Source, labels: Mapping[str, str]) -> TextBlocks:
         members: dict[str, Field] = {
@@ -52,6 +57,8 @@ class TextFormat:
         marked = _members({f"labels.{key}": value for key, value in labels.items()})
         whole = _members(members) + marked
         part = _members(members | {"partial": True}) + marked
+        if self._colours is not None:
+            whole, part = (self._colours.of_process(source.process, text) for text in (whole, part))
         return TextBlocks(self, suffix=f"{whole}\n".encode(), partial_suffix=f"{part}\n".encode())
 
     def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
@@ -59,9 +66,10 @@ class TextFormat:
 
     def head(self, time_ns: int, level: Level) -> bytes:
         """All that stands before the value of ``msg``."""
+        name = level.name if self._colours is None else self._colours.of_level(level)
         if self._clock is None:
-            return f"level={level.name} msg=".encode()
-        return f"time={self._clock.milliseconds(time_ns)} level={level.name} msg=".encode()
+            return f"level={name} msg=".encode()
+        return f"time={self._clock.milliseconds(time_ns)} level={name} msg=".encode()
 
 
 class TextBlocks:
@@ -77,6 +85,11 @@ class TextBlocks:
     def __call__(self, block: Block) -> bytes:
         head = self._head(block.time_ns, block.level)
         suffix = self._partial_suffix if block.partial else self._suffix
+        if block.single:
+            message = quoted(block.data.decode("utf-8", "backslashreplace")).encode()
+            if block.fields:
+                suffix = b"".join((suffix[:-1], _fields(block.fields), b"\n"))
+            return b"".join((head, message, suffix))
         return b"".join((head, _values(block.data, suffix + head), suffix))
 
 
@@ -122,6 +135,17 @@ def _values(data: bytes, seam: bytes) -> bytes:
 
 def _in_quotes(printable: bytes) -> bytes:
     return b'"' + printable.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _fields(fields: bytes) -> bytes:
+    """The members of a JSON object as text; what is neither text, number nor word stays JSON."""
+    return "".join(
+        f" {quoted(name)}={quoted(_plain(bytes(value)))}" for name, value in _DECODE(fields).items()
+    ).encode()
+
+
+def _plain(value: bytes) -> str:
+    return encodable(json.decode(value, type=str)) if value[:1] == b'"' else value.decode()
 
 
 def _members(fields: Mapping[str, Field]) -> str:

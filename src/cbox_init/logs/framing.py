@@ -1,12 +1,14 @@
 """Lines out of bytes, as blocks: pure, and the same for every way in which the bytes are cut into reads.
 
 - A line ends with ``\\n``; one ``\\r`` before it belongs to the end, not to the line.
-- A line of more than LINE_LIMIT bytes is cut into parts of that size, never inside a UTF-8 character.
-- At most twice LINE_LIMIT is held, however long a line is.
+- A line of more than LINE_LIMIT bytes is cut into parts of that size, never inside a UTF-8 character. Who
+  looks for something that may stand across a cut can have it made earlier.
+- At most twice LINE_LIMIT is held, and what a cut looks ahead, however long a line is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 LINE_LIMIT = 64 * 1024
@@ -22,14 +24,25 @@ class Piece(NamedTuple):
     partial: bool
 
 
+Cut = tuple[Callable[[bytes, int], int], int]
+"""Where to cut a long line: a function of its beginning and of the limit, which gives a place above 0 and not
+behind the limit, and how many bytes behind the limit it is to see where they are there."""
+
+
 class Framer:
     """Cuts one stream. ``limit`` is in bytes, at least 4 (the longest character)."""
 
-    __slots__ = ("_limit", "_rest")
+    __slots__ = ("_cut_at", "_limit", "_look_ahead", "_rest")
 
-    def __init__(self, limit: int = LINE_LIMIT) -> None:
+    def __init__(self, limit: int = LINE_LIMIT, cut: Cut | None = None) -> None:
         self._limit = limit
         self._rest = bytearray()
+        self._cut_at: Callable[[bytes, int], int] | None
+        self.cut_by(cut)
+
+    def cut_by(self, cut: Cut | None) -> None:
+        """Cut long lines by ``cut`` from now on; None: at the limit."""
+        self._cut_at, self._look_ahead = cut or (None, 0)
 
     def feed(self, data: bytes) -> list[Piece]:
         """What ``data`` completes; the beginning of the next line stays here."""
@@ -44,23 +57,24 @@ class Framer:
         """The last line, when it has no newline; afterwards nothing is held."""
         if not self._rest:
             return []
+        pieces = self._cut(self._rest, whole=True)
         line = bytes(self._rest)
         self._rest.clear()
-        return [Piece(_without_cr(line), partial=False)]
+        return [*pieces, Piece(_without_cr(line), partial=False)]
 
     def _feed(self, data: bytes) -> list[Piece]:
         rest = self._rest
         end = data.rfind(b"\n")
         if end < 0:
             rest += data
-            return self._cut(rest)
+            return self._cut(rest, whole=False)
         pieces: list[Piece] = []
         if rest:
             # Only the first line, which began earlier, can be longer than the limit.
             first = data.find(b"\n")
             if len(rest) + first > self._limit:
                 rest += memoryview(data)[:first]
-                pieces = self._cut(rest)
+                pieces = self._cut(rest, whole=True)
                 block = b"".join((rest, memoryview(data)[first:end]))
             else:
                 block = b"".join((rest, memoryview(data)[:end]))
@@ -71,14 +85,18 @@ class Framer:
         pieces.append(Piece(_without_cr(block), partial=False))
         return pieces
 
-    def _cut(self, line: bytearray) -> list[Piece]:
-        """Take from ``line`` the parts that surely are not its last.
+    def _cut(self, line: bytearray, *, whole: bool) -> list[Piece]:
+        """Take from ``line``, which is ``whole`` or will go on, the parts that surely are not its last.
 
         A ``\\r`` right behind the limit may be half of a line's end: the next read will tell.
         """
         pieces: list[Piece] = []
-        while len(line) - line.endswith(b"\r") > self._limit:
+        seen = self._limit + self._look_ahead
+        least = self._limit if whole else seen
+        while len(line) - line.endswith(b"\r") > least:
             end = _character_start(line, self._limit)
+            if self._cut_at is not None:
+                end = self._cut_at(bytes(line[:seen]), end)
             pieces.append(Piece(bytes(line[:end]), partial=True))
             del line[:end]
         return pieces

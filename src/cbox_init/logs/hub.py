@@ -2,161 +2,318 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from functools import partial
+from itertools import islice
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from cbox_init.logs.daemon import DaemonLog
+from cbox_init.config.model import LoggingConfig, LogOverflow
 from cbox_init.logs.encode import output_format
+from cbox_init.logs.outlets import Outlets
 from cbox_init.logs.process import ProcessLog
 from cbox_init.logs.reader import Reader
-from cbox_init.logs.ring import latest
-from cbox_init.logs.subscription import Subscription
-from cbox_init.logs.threads import call_in_loop
+from cbox_init.logs.ring import RING_BYTES, Entry
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Mapping
 
+    from cbox_init.config.model import FilterConfig, OutputConfig
+    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.filter import LogFilter
+    from cbox_init.logs.follow.follower import Follower
+    from cbox_init.logs.follow.streams import FileStreams
     from cbox_init.logs.levels import Level
+    from cbox_init.logs.outputs.filtering import BlockFilter
+    from cbox_init.logs.outputs.places import OutputStatus
+    from cbox_init.logs.past import Past
+    from cbox_init.logs.position import Position
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.sink import Sink
+    from cbox_init.logs.stages.build import Shared
+    from cbox_init.logs.stages.pipeline import Stages
+    from cbox_init.logs.subscription import Subscription
 
 
 class LogFigures(Struct, frozen=True, kw_only=True):
-    """What waits for standard output and what has been written to it, in bytes; who follows the lines."""
+    """What waits for the outputs, what they have taken, who follows the lines and has not read them yet."""
 
     queued_bytes: int
-    written_bytes: int
+    written_records: int
+    dropped_records: int
     backed_up: bool
     subscribers: int
+    unread_bytes: int
 
 
 class LogHub:
-    """Owns the reading of all pipes, the rings, the subscriptions and the way to ``sink``.
+    """Owns the reading of all pipes and files, the rings, the subscriptions and the way to all outputs.
 
-    ``fmt`` is json or text; messages and lines below ``level`` stay off the sink. For one thread (the event
-    loop's, and before there is a loop the one that will run it), but for ``daemon``.
+    ``fmt`` is json or text, the latter in ``colours`` where there are some; messages and lines below
+    ``level`` stay off the sink. For one thread (the event loop's, and before there is a loop the one that
+    will run it), but for ``daemon``.
     """
 
-    def __init__(self, *, fmt: str, level: Level, timestamps: bool, sink: Sink) -> None:
+    def __init__(
+        self,
+        *,
+        fmt: str,
+        level: Level,
+        timestamps: bool,
+        sink: Sink,
+        colours: Colours | None = None,
+        overflow: LogOverflow = LogOverflow.BLOCK,
+        outputs: Mapping[str, OutputConfig] | None = None,
+    ) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the loop when no process is ``backed_up`` any more."""
-        self._form = output_format(fmt, timestamps=timestamps)
+        """Called in the loop when an output, once full, has room: some process is ``backed_up`` no more."""
+        self.run: Final = os.urandom(5).hex()
+        """Tells places in this log from those in the log of another run of the daemon."""
+        self.defaults = LoggingConfig()
+        """Settings for output that belongs to no process."""
+        self._form = output_format(fmt, timestamps=timestamps, colours=colours)
         self._level = level
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
-        self._subscriptions: list[Subscription] = []
-        self.daemon = DaemonLog(self._form, level, sink)
+        self._readers: dict[LogFilter, list[Subscription]] = {}
+        self._number = 0
+        self._gone = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._shared: Shared | None = None
+        self._follower: Follower | None = None
+        self._files: dict[str, FileStreams] = {}
+        self._outlets = Outlets(
+            sink,
+            self._form,
+            fmt=fmt,
+            timestamps=timestamps,
+            level=level,
+            overflow=overflow,
+            outputs=outputs or {},
+            filters=self._filters,
+        )
+        self._outlets.on_room = self._room_made
+        self.daemon = self._outlets.daemon
 
     @property
     def figures(self) -> LogFigures:
-        """The figures of now."""
+        """The figures of now, over all outputs."""
+        outputs = self.outputs()
         return LogFigures(
-            queued_bytes=self._sink.queued,
-            written_bytes=self._sink.written,
+            queued_bytes=sum(one.queued_bytes for one in outputs),
+            written_records=sum(one.written for one in outputs),
+            dropped_records=sum(one.dropped for one in outputs),
             backed_up=self._sink.backed_up,
-            subscribers=len(self._subscriptions),
+            subscribers=sum(len(readers) for readers in self._readers.values()),
+            unread_bytes=self.unread,
         )
 
-    def open(self, process: str, *, labels: Mapping[str, str], min_level: Level) -> ProcessLog:
-        """The log of ``process``: a new one, or the one that is there, with these settings from now on."""
+    def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
+        """The log of ``process``: a new one, or the one that is there, with these settings from now on.
+
+        ``ring_size`` is the memory for its last lines, in bytes.
+        """
         log = self._processes.get(process)
         if log is not None:
-            log.update(labels=labels, min_level=min_level)
-            return log
-        log = self._processes[process] = ProcessLog(
-            process,
-            form=self._form,
-            level=self._level,
-            sink=self._sink,
-            reader=self._reader,
-            publish=self._publish,
-            labels=labels,
-            min_level=min_level,
-        )
+            log.update(logging, self._stages(process, logging), ring_size)
+        else:
+            log = self._processes[process] = ProcessLog(
+                process,
+                form=self._form,
+                level=self._level,
+                sink=self._sink,
+                reader=self._reader,
+                publish=self._publish,
+                outlets=self._outlets,
+                logging=logging,
+                stages=self._stages(process, logging),
+                ring_size=ring_size,
+            )
+        self._reader.singly = any(not one.usual for one in self._processes.values())
+        if logging.files or process in self._files:
+            self._follow(process, log, logging)
         return log
+
+    def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
+        """Follow the files of ``process`` that it is configured to have."""
+        from cbox_init.logs.follow.follower import Follower
+        from cbox_init.logs.follow.streams import FileStreams
+
+        if self._follower is None:
+            self._follower = Follower(self.daemon)
+            if self._loop is not None:
+                self._follower.attach(self._loop)
+        if process not in self._files:
+            stages = partial(self._stages, process)
+            self._files[process] = FileStreams(process, log, self._follower, stages)
+        self._files[process].use(logging)
+
+    def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
+        """The stages of a process, None when it uses none: then nothing of them is imported."""
+        if not logging.has_stages:
+            return None
+        from cbox_init.logs.stages.build import build
+
+        return build(process, logging, self._shared_by_stages())
+
+    def _filters(self, process: str, config: FilterConfig | None) -> BlockFilter | None:
+        """The filters of an output of a process, None when there are none."""
+        if config is None or not (config.exclude or config.include):
+            return None
+        from cbox_init.logs.outputs.filtering import BlockFilter
+        from cbox_init.logs.stages.build import build
+
+        filters = build(process, LoggingConfig(filters=config), self._shared_by_stages()).filters
+        return BlockFilter(filters) if filters is not None else None
+
+    def _shared_by_stages(self) -> Shared:
+        from cbox_init.logs.stages.build import Shared
+
+        if self._shared is None:
+            from cbox_init.logs.stages.deadlines import Deadlines
+            from cbox_init.logs.stages.guard import Alarm
+
+            self._shared = Shared(Alarm(), Deadlines(), self.daemon)
+            if self._loop is not None:
+                self._shared.deadlines.attach(self._loop)
+        return self._shared
 
     def forget(self, process: str) -> None:
         """Let go of the lines of ``process``. Captures that are still open are closed."""
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
+            self._gone = max(self._gone, log.ring.newest)
+            self._outlets.forget(process)
+        files = self._files.pop(process, None)
+        if files is not None:
+            files.leave()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
+        self._loop = loop
+        if self._shared is not None:
+            self._shared.deadlines.attach(loop)
         self._reader.attach(loop)
-        self._sink.on_room = lambda: call_in_loop(loop, self._room_made)
+        self._outlets.attach(loop)
+        if self._follower is not None:
+            self._follower.attach(loop)
 
-    def records(
-        self,
-        process: str | None,
-        *,
-        limit: int,
-        newest_first: bool = True,
-        min_level: Level | None = None,
-    ) -> list[Record]:
-        """The last ``limit`` lines of ``process``, or of all together in the order of their times.
+    @property
+    def position(self) -> Position:
+        """The place where the next line will be."""
+        from cbox_init.logs.position import Position
+
+        return Position(self._number + 1)
+
+    def past(self, processes: Collection[str] | None = None) -> Past:
+        """What is kept of the lines of ``processes`` (None: of all) at this moment.
 
         Nothing for a process that has no log.
         """
-        if process is None:
-            rings = [log.ring for log in self._processes.values()]
-        else:
-            log = self._processes.get(process)
-            rings = [log.ring] if log is not None else []
-        return latest(rings, limit=limit, newest_first=newest_first, min_level=min_level)
+        from cbox_init.logs.past import Past
 
-    def subscribe(
-        self, processes: Collection[str] | None = None, min_level: Level | None = None
-    ) -> Subscription:
-        """The lines of ``processes`` (None: of all) from now on. To be closed by the reader."""
-        subscription = Subscription(processes, min_level, self._subscriptions.remove)
-        self._subscriptions.append(subscription)
+        if processes is None:
+            rings, gone = [log.ring for log in self._processes.values()], self._gone
+        else:
+            rings = [self._processes[name].ring for name in processes if name in self._processes]
+            gone = 0
+        return Past(
+            tuple(ring.entries() for ring in rings),
+            max((gone, *(ring.gone for ring in rings))),
+            self.position,
+        )
+
+    def records(self, process: str | None, *, limit: int, newest_first: bool = True) -> list[Record]:
+        """The last ``limit`` lines of ``process``, or of all together, at once: for a few lines."""
+        past = self.past(None if process is None else (process,))
+        lines = (line for entry in past.newest_first() for line in entry.block.records(newest_first=True))
+        latest = list(islice(lines, limit))
+        return latest if newest_first else latest[::-1]
+
+    def subscribe(self, chosen: LogFilter) -> Subscription:
+        """The lines that ``chosen`` asks for, from now on. To be closed by the reader.
+
+        With ``past``, asked for in the same turn of the event loop, no line is missing and none comes twice.
+        """
+        from cbox_init.logs.subscription import Subscription
+
+        subscription = Subscription(chosen, self._unsubscribe)
+        self._readers.setdefault(chosen, []).append(subscription)
         return subscription
 
-    async def close(self, timeout_s: float) -> bool:
-        """Read what the pipes hold, write all to the sink, end the writer, the captures and subscriptions.
+    @property
+    def unread(self) -> int:
+        """Bytes of memory of what readers have not taken yet; a block counts for each of them."""
+        return sum(reader.size for readers in self._readers.values() for reader in readers)
 
-        False when the sink did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
-        says afterwards wants a ``flush_sync``.
+    async def drain(self, timeout_s: float) -> None:
+        """Read what files and pipes hold, end the captures, and say what was dropped: nothing lives any more.
+
+        Files are read for as long as ``timeout_s``.
         """
-        from asyncio import get_running_loop, timeout
-
+        if self._follower is not None:
+            await self._follower.finish(timeout_s)
+            self._follower = None
         for log in self._processes.values():
             log.close()
-        self._sink.on_room = None
+        if self._shared is not None:
+            self._shared.deadlines.close()
+        self._outlets.tell_dropped()
+
+    async def close(self, timeout_s: float) -> bool:
+        """Drain, write all to the outputs, and end their writers and the subscriptions.
+
+        False when some output did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
+        says afterwards wants a ``flush_sync``.
+        """
+        until = monotonic() + timeout_s
+        await self.drain(timeout_s)
         self._reader.close()
-        for subscription in tuple(self._subscriptions):
-            subscription.close()
-        loop = get_running_loop()
-        written = loop.create_future()
-
-        def settle() -> None:
-            if not written.done():
-                written.set_result(None)
-
-        self._sink.end(lambda: call_in_loop(loop, settle))
-        try:
-            async with timeout(timeout_s):
-                await written
-        except TimeoutError:
-            return False
-        return True
+        for reader in [reader for readers in self._readers.values() for reader in readers]:
+            reader.end()
+        return await self._outlets.close(max(until - monotonic(), 0))
 
     def flush_sync(self, timeout_s: float) -> bool:
         """Wait, at most ``timeout_s``, until all has been written: for exits where no loop runs.
 
         Blocks; False when that took too long.
         """
-        return self._sink.flush(timeout_s)
+        return self._outlets.flush(timeout_s)
+
+    def reopen(self) -> None:
+        """Open anew the files that are written, look at those that are followed, try at once what failed."""
+        self._outlets.reopen()
+        if self._follower is not None:
+            self._follower.reopen()
+
+    def outputs(self) -> list[OutputStatus]:
+        """What has become of the records, for each place where they go; standard output is the first."""
+        return self._outlets.status()
 
     def _room_made(self) -> None:
         self._reader.resume()
-        if self._sink.take_overflowed() and self.on_room is not None:
+        if self._follower is not None:
+            self._follower.resume()
+        if self.on_room is not None:
             self.on_room()
 
-    def _publish(self, block: Block) -> None:
-        for subscription in self._subscriptions:
-            subscription.offer(block)
+    def _publish(self, block: Block) -> Entry:
+        """Number a block, and hand it to those who follow."""
+        self._number += 1
+        entry = Entry(self._number, block)
+        for chosen, readers in self._readers.items():
+            if chosen.may_take(block):
+                for reader in readers:
+                    reader.offer(entry)
+        return entry
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        readers = self._readers[subscription.chosen]
+        readers.remove(subscription)
+        if not readers:
+            del self._readers[subscription.chosen]

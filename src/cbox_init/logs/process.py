@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cbox_init.logs.capture import Capture, Stream
+from cbox_init.logs.levels import Level
+from cbox_init.logs.lines import Lines
 from cbox_init.logs.record import Source
 from cbox_init.logs.ring import Ring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
+    from cbox_init.config.model import LoggingConfig
     from cbox_init.logs.encode import BlockEncoder, Format
-    from cbox_init.logs.levels import Level
+    from cbox_init.logs.outlets import Outlets
+    from cbox_init.logs.outputs.output import Output
     from cbox_init.logs.reader import Reader
     from cbox_init.logs.record import Block
+    from cbox_init.logs.ring import Entry
     from cbox_init.logs.sink import Sink
+    from cbox_init.logs.stages.pipeline import Stages
 
 _FEW_CAPTURES = 16
 """Closed captures are forgotten when their number may have doubled, not at each new one: a process can have
 thousands of instances."""
 
 
+class Way(NamedTuple):
+    """Where records go beside the ring: to standard output in its ``plain`` form from ``threshold`` on, and
+    to outputs, which have thresholds of their own.
+    """
+
+    threshold: Level
+    plain: bool
+    outputs: tuple[Output, ...]
+
+
 class ProcessLog:
     """Takes the lines of all instances of one process.
 
-    A line goes to the ring and to those who follow, whatever its level; to the sink when it has the level
-    that the process (``min_level``) and the daemon ask for.
+    A line goes to the ring and to those who follow, whatever its level; to standard output when it has the
+    level that the process (``min_level``) and the daemon ask for, and to other outputs as configured.
     """
 
     def __init__(
@@ -37,34 +53,66 @@ class ProcessLog:
         level: Level,
         sink: Sink,
         reader: Reader,
-        publish: Callable[[Block], None],
-        labels: Mapping[str, str],
-        min_level: Level,
+        publish: Callable[[Block], Entry],
+        outlets: Outlets,
+        logging: LoggingConfig,
+        stages: Stages | None,
+        ring_size: int,
     ) -> None:
-        self.ring = Ring()
+        self.ring = Ring(ring_size)
         self._name = name
         self._form = form
         self._level = level
         self._sink = sink
+        self._drops = outlets.drops
         self._reader = reader
         self._publish = publish
-        self._labels = dict(labels)
-        self._threshold = max(level, min_level)
+        self._outlets = outlets
+        self._labels = logging.labels
+        self._way = self.way(logging)
+        self._stages = stages
         self._captures: list[Capture] = []
         self._forget_closed_at = _FEW_CAPTURES
 
     @property
     def backed_up(self) -> bool:
-        """Whether so much waits to be written that a new instance should wait as well (see `Sink`)."""
-        return self._sink.backed_up
+        """Whether so much waits to be written that a new instance should wait as well (see `Outlet`)."""
+        if self._waits_for_sink and self._sink.backed_up:
+            return True
+        return any(output.backed_up for output in self._way.outputs)
 
-    def update(self, *, labels: Mapping[str, str], min_level: Level) -> None:
-        """Use these from the next line on, for the captures that are open as well."""
-        self._labels = dict(labels)
-        self._threshold = max(self._level, min_level)
+    @property
+    def usual(self) -> bool:
+        """Whether it depends on standard output alone, as a process does unless told otherwise."""
+        return self._waits_for_sink and not self._way.outputs
+
+    def held(self) -> bool:
+        """Whether its instances should wait before more is read of what they write."""
+        if self._waits_for_sink and self._sink.full:
+            return True
+        return any(output.full for output in self._way.outputs)
+
+    def update(self, logging: LoggingConfig, stages: Stages | None, ring_size: int) -> None:
+        """Use these settings from the next line on, for the captures that are open as well."""
+        self.ring.resize(ring_size)
+        self._labels = logging.labels
+        self._way = self.way(logging)
+        self._tell_dropped()
+        self._stages = stages
         for capture in self._captures:
             for stream in capture.streams:
-                stream.encoder = self._form.encoder(stream.source, self._labels)
+                stream.use(stages)
+                stream.lines.encoder = self.encoder(stream.lines.source)
+
+    def way(self, logging: LoggingConfig) -> Way:
+        """Where records go under these settings."""
+        threshold = max(self._level, _least(logging))
+        routes = self._outlets.routes(self._name, logging, threshold)
+        return Way(threshold, True, ()) if routes is None else Way(threshold, routes.plain, routes.outputs)
+
+    def encoder(self, source: Source) -> BlockEncoder:
+        """Writes the records of ``source`` for standard output."""
+        return self._form.encoder(source, self._labels)
 
     def capture(self, instance_id: str, *, stdout: int | None, stderr: int | None) -> Capture:
         """Take over the read ends of an instance's pipes; None for an output that is not captured.
@@ -90,13 +138,40 @@ class ProcessLog:
             capture.drain()
             capture.close()
         self._captures.clear()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        if self._stages is not None and self._stages.rate is not None:
+            self._stages.rate.tell()
+
+    @property
+    def _waits_for_sink(self) -> bool:
+        return self._way.plain and not self._drops
 
     def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
         source = Source(self._name, instance_id, name)
-        return Stream(fd, source, self._form.encoder(source, self._labels), self._reader, self._emit)
+        lines = Lines(source, self.encoder(source), self._emit, self._stages)
+        return Stream(fd, lines, self._reader, self.held)
 
-    def _emit(self, block: Block, encoder: BlockEncoder) -> None:
-        self.ring.append(block)
-        self._publish(block)
-        if block.level >= self._threshold:
-            self._sink.write(encoder(block))
+    def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
+        self.send(self._way, blocks, encoder)
+
+    def send(self, way: Way, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
+        """Send records of this process on their ``way``."""
+        for block in blocks:
+            self.ring.append(self._publish(block))
+        if way.plain:
+            shown = [block for block in blocks if block.level >= way.threshold]
+            records = sum([len(block) for block in shown])
+            if self._drops and self._sink.full:
+                self._sink.refuse(records)
+            elif len(shown) == 1:
+                self._sink.write(encoder(shown[0]), records)
+            elif shown:
+                self._sink.write(b"".join([encoder(block) for block in shown]), records)
+        for output in way.outputs:
+            output.put(blocks)
+
+
+def _least(logging: LoggingConfig) -> Level:
+    return Level.INFO if logging.min_level is None else Level.of(logging.min_level)

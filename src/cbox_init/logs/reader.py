@@ -26,18 +26,27 @@ _EVENTS = 256
 class Readable(Protocol):
     """Something that has a descriptor in the set."""
 
+    @property
+    def held(self) -> bool:
+        """Whether what it would read has nowhere to go at the moment."""
+
     def read_block(self) -> int:
         """Take one block, if one is there; return its size in bytes."""
 
 
 class Reader:
-    """Shares the turns of the loop fairly among all descriptors, and stops while the sink is full."""
+    """Shares the turns of the loop fairly among all descriptors, and stops while the sink is full.
+
+    Where not all depend on the sink alone, ``singly`` is set, and each that is ``held`` stops for itself.
+    """
 
     def __init__(self, sink: Sink) -> None:
+        self.singly = False
         self._sink = sink
         self._epoll = select.epoll()
         self._readables: dict[int, Readable] = {}
         self._ready: deque[int] = deque()
+        self._parked: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching = False
 
@@ -54,7 +63,10 @@ class Reader:
     def remove(self, fd: int) -> None:
         """To be called before ``fd`` is closed: the set knows the open file, not the number."""
         del self._readables[fd]
-        self._epoll.unregister(fd)
+        if fd in self._parked:
+            self._parked.remove(fd)
+        else:
+            self._epoll.unregister(fd)
 
     def close(self) -> None:
         """Read nothing any more. The descriptors stay their owners' to close."""
@@ -63,6 +75,7 @@ class Reader:
         self._watching = False
         self._loop = None
         self._readables.clear()
+        self._parked.clear()
         self._epoll.close()
 
     def _turn(self) -> None:
@@ -71,20 +84,32 @@ class Reader:
             ready.extend(fd for fd, _ in self._epoll.poll(0, _EVENTS))
         end = monotonic() + TURN_S
         while ready:
-            if self._sink.full:
+            if self._sink.full and not self.singly:
                 self._unwatch()
                 return
-            readable = self._readables.get(ready.popleft())
-            if readable is not None:
+            fd = ready.popleft()
+            readable = self._readables.get(fd)
+            if readable is not None and self.singly and readable.held:
+                self._park(fd)
+            elif readable is not None:
                 readable.read_block()
                 if monotonic() >= end:
                     return
 
     def resume(self) -> None:
-        """Read on: the sink has room again."""
+        """Read on: the sink has room again, or another place where records go."""
+        for fd in [fd for fd in self._parked if not self._readables[fd].held]:
+            self._parked.remove(fd)
+            self._epoll.register(fd, select.EPOLLIN)
         if self._loop is not None and not self._watching:
             self._watching = True
             self._loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def _park(self, fd: int) -> None:
+        """Do not ask for it until ``resume``."""
+        if fd not in self._parked:
+            self._parked.add(fd)
+            self._epoll.unregister(fd)
 
     def _unwatch(self) -> None:
         if self._loop is not None and self._watching:

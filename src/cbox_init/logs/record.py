@@ -1,19 +1,22 @@
-"""What a child has written: kept in blocks, told line by line."""
+"""What a child has written: kept in blocks, told record by record."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbox_init.logs.levels import Level
 
+BLOCK_OVERHEAD: Final = 160
+"""Memory that a block costs beyond its bytes: the objects around them and their place in a queue."""
+
 
 class Source(NamedTuple):
-    """Where lines come from. ``stream`` is stdout or stderr."""
+    """Where lines come from. ``stream`` is stdout, stderr or file."""
 
     process: str
     instance: str
@@ -21,10 +24,14 @@ class Source(NamedTuple):
 
 
 class Record(Struct, frozen=True, kw_only=True, gc=False):
-    """One line of a child. ``time_ns`` is Unix time in nanoseconds, of the read that completed the line.
+    """One record of a child: a line, or several that multiline has joined.
+
+    ``time_ns`` is Unix time in nanoseconds, of the read that completed the record's first line. A record that
+    waits for more lines comes into the ring later than its time says.
 
     Bytes that are not UTF-8 stand in ``message`` as ``\\xNN``. ``partial`` marks every part but the last of
     a line that was too long for one record: the next record of the same instance and stream goes on.
+    ``fields`` are the members of a line that was JSON, as a JSON object; None when there are none.
     """
 
     time_ns: int
@@ -34,12 +41,17 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     level: Level
     message: str
     partial: bool = False
+    fields: Raw | None = None
 
 
 class Block(Struct, frozen=True, gc=False):
-    """The lines of one read: ``data`` is one line or more, without the last newline.
+    """Records of one source that share time and level, in the order in which they were written.
 
-    A block is kept and handed on as a whole; only who wants single lines pays for splitting it.
+    ``data`` is one line or more, without the last newline, and each line is a record. A block is kept and
+    handed on as a whole; only who wants single records pays for splitting it. With ``single`` the whole of
+    ``data`` is one record, newlines and all.
+
+    ``fields`` is a JSON object with at least one member, for a block that is ``single``; empty for none.
     """
 
     time_ns: int
@@ -47,13 +59,20 @@ class Block(Struct, frozen=True, gc=False):
     level: Level
     data: bytes
     partial: bool = False
+    single: bool = False
+    fields: bytes = b""
 
     def __len__(self) -> int:
         """Number of records."""
-        return self.data.count(b"\n") + 1
+        return 1 if self.single else self.data.count(b"\n") + 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return len(self.data) + len(self.fields) + BLOCK_OVERHEAD
 
     def records(self, *, newest_first: bool = False) -> Iterator[Record]:
-        lines = self.data.split(b"\n")
+        lines = [self.data] if self.single else self.data.split(b"\n")
         if newest_first:
             lines.reverse()
         for line in lines:
@@ -65,4 +84,5 @@ class Block(Struct, frozen=True, gc=False):
                 level=self.level,
                 message=line.decode("utf-8", "backslashreplace"),
                 partial=self.partial,
+                fields=Raw(self.fields) if self.fields else None,
             )

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from cbox_init.logs.record import Block  # noqa: TC001  # a field of a Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Record
+    from cbox_init.logs.filter import TextSearch
 
-RING_BYTES = 256 * 1024
-"""Memory of one process's ring."""
+RING_BYTES: Final = 256 * 1024
+"""Memory of one process's ring, where nothing else is configured."""
 
-BLOCK_OVERHEAD = 160
-"""What a block costs beyond its bytes: the objects around them and their place in the ring."""
+_ENTRY_BYTES: Final = 96
+"""What the number of a block costs, and the object that holds it."""
+
+
+class Entry(Struct, gc=False):
+    """A block with its number: the blocks of all processes are numbered as they come, from 1.
+
+    Rings and readers share it, so that a block's lines are counted once, whoever asks. ``found`` is the last
+    search in it, and how many lines that has found.
+    """
+
+    number: int
+    block: Block
+    found: tuple[TextSearch, int] | None = None
+    _length: int = -1
+
+    def __len__(self) -> int:
+        """Number of records."""
+        if self._length < 0:
+            self._length = len(self.block)
+        return self._length
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory."""
+        return self.block.size + _ENTRY_BYTES
 
 
 class Ring:
     """Keeps whole blocks in the order of their arrival and lets go of the oldest."""
 
-    __slots__ = ("_blocks", "_limit", "_size")
+    __slots__ = ("_entries", "_limit", "_size", "gone")
 
     def __init__(self, limit: int = RING_BYTES) -> None:
-        self._blocks: deque[Block] = deque()
+        self.gone = 0
+        """The number of the last block that it has let go of; 0 when it has everything."""
+        self._entries: deque[Entry] = deque()
         self._limit = limit
         self._size = 0
 
@@ -35,37 +62,31 @@ class Ring:
         """Bytes of memory that count against the limit."""
         return self._size
 
-    def append(self, block: Block) -> None:
-        blocks = self._blocks
-        blocks.append(block)
-        self._size += len(block.data) + BLOCK_OVERHEAD
-        while self._size > self._limit:
-            self._size -= len(blocks.popleft().data) + BLOCK_OVERHEAD
+    @property
+    def newest(self) -> int:
+        """The number of the last block that came; 0 when none has come."""
+        return self._entries[-1].number if self._entries else self.gone
+
+    def append(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._size += entry.size
+        if self._size > self._limit:
+            self._let_go()
+
+    def resize(self, limit: int) -> None:
+        """Keep so many bytes from now on."""
+        self._limit = limit
+        self._let_go()
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What there is now, oldest first."""
+        return tuple(self._entries)
 
     def newest_first(self) -> Iterator[Block]:
-        return reversed(self._blocks)
+        return (entry.block for entry in reversed(self._entries))
 
-    @property
-    def newest_ns(self) -> int:
-        """The time of the last block, 0 when there is none."""
-        return self._blocks[-1].time_ns if self._blocks else 0
-
-
-def latest(rings: Iterable[Ring], *, limit: int, newest_first: bool, min_level: Level | None) -> list[Record]:
-    """The last ``limit`` records of all ``rings`` together; either order shows the same records."""
-    if min_level is None:  # each ring has a record in its last block, so that no more rings can matter
-        rings = heapq.nlargest(limit, rings, key=lambda ring: ring.newest_ns)
-    blocks = heapq.merge(*(ring.newest_first() for ring in rings), key=lambda block: -block.time_ns)
-    chosen = islice(
-        (
-            record
-            for block in blocks
-            if min_level is None or block.level >= min_level
-            for record in block.records(newest_first=True)
-        ),
-        limit,
-    )
-    records = list(chosen)
-    if not newest_first:
-        records.reverse()
-    return records
+    def _let_go(self) -> None:
+        while self._size > self._limit:
+            oldest = self._entries.popleft()
+            self._size -= oldest.size
+            self.gone = oldest.number

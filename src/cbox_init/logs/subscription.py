@@ -2,80 +2,132 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections import deque
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from msgspec import Struct
 
-from cbox_init.logs.ring import BLOCK_OVERHEAD
+from cbox_init.logs.past import Part
+from cbox_init.logs.position import Position
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
-    from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Record
+    from cbox_init.logs.filter import LogFilter
+    from cbox_init.logs.ring import Entry
 
-BACKLOG_BYTES = 256 * 1024
+BACKLOG_BYTES: Final = 256 * 1024
 """Memory for what one reader has not taken yet."""
 
 
 class Missed(Struct, frozen=True):
-    """Stands in a subscription where ``count`` records were dropped, since the reader was too slow."""
+    """Stands where ``count`` wanted lines are missing, None where nobody knows how many; ``upto`` says where
+    the log goes on."""
 
-    count: int
+    count: int | None
+    upto: Position
 
 
 class Subscription:
-    """Records from now on, oldest first: ``async for item in subscription``.
+    """What one reader has yet to read, oldest first: ``take`` it, and ``wait`` when there is nothing.
 
-    An item is a Record, or a Missed where records were dropped. The iteration ends when the subscription is
-    closed, by its reader or by the hub. For one reader, in the event loop's thread; leaving the ``with``
-    block closes it.
+    For one reader, in the event loop's thread; leaving the ``with`` block closes it.
     """
 
     def __init__(
         self,
-        processes: Collection[str] | None,
-        min_level: Level | None,
+        chosen: LogFilter,
         on_close: Callable[[Subscription], None],
         backlog_bytes: int = BACKLOG_BYTES,
     ) -> None:
-        self._processes = None if processes is None else frozenset(processes)
-        self._min_level = min_level
+        self.chosen: Final = chosen
         self._on_close = on_close
         self._limit = backlog_bytes
-        self._backlog: deque[Block] = deque()
-        self._size = 0
-        self._missed = 0
-        self._current: Iterator[Record] = iter(())
+        self._before: deque[Part | Missed] = deque()
+        self._backlog: deque[Entry] = deque()
+        self._before_bytes = 0
+        self._backlog_bytes = 0
+        self._dropped = 0
+        self._dropped_upto = Position(0)
         self._waiting: Future[None] | None = None
-        self._closed = False
+        self._ended = False
 
-    def offer(self, block: Block) -> None:
-        """Called for every block of every process; never waits, drops the oldest that was not taken."""
-        if self._processes is not None and block.source.process not in self._processes:
+    @property
+    def size(self) -> int:
+        """Bytes of memory of what was not taken yet."""
+        return self._before_bytes + self._backlog_bytes
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._before or self._dropped or self._backlog)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will come beyond what is pending."""
+        return self._ended
+
+    def offer(self, entry: Entry) -> None:
+        """Called for each block that may be wanted; never waits, drops the oldest that was not taken."""
+        self._backlog.append(entry)
+        self._backlog_bytes += entry.size
+        while self._backlog_bytes > self._limit:
+            dropped = self._next_of_backlog()
+            self._dropped += self.chosen.count(dropped)
+            self._dropped_upto = Position(dropped.number + 1)
+        self._wake()
+
+    def begin_with(self, parts: Iterable[Part], missed: Missed | None = None) -> None:
+        """Have these, which came before the subscription was made, read before everything else."""
+        if missed is not None:
+            self._before.append(missed)
+        for part in parts:
+            self._before.append(part)
+            self._before_bytes += part.entry.size
+        self._wake()
+
+    def take(self) -> Part | Missed | None:
+        """The next that is to be read, None when there is nothing now."""
+        if self._before:
+            item = self._before.popleft()
+            if isinstance(item, Part):
+                self._before_bytes -= item.entry.size
+            return item
+        if self._dropped:
+            count, self._dropped = self._dropped, 0
+            return Missed(count, self._dropped_upto)
+        return Part(self._next_of_backlog()) if self._backlog else None
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when there is something to take, when nothing will come any more, or after so long."""
+        if self.pending or self._ended:
             return
-        if self._min_level is not None and block.level < self._min_level:
+        loop = get_running_loop()
+        self._waiting = loop.create_future()
+        timer = loop.call_later(timeout_s, self._wake)
+        try:
+            await self._waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
+
+    def end(self) -> None:
+        """Nothing will come any more; what is pending can still be taken."""
+        if self._ended:
             return
-        self._backlog.append(block)
-        self._size += len(block.data) + BLOCK_OVERHEAD
-        while self._size > self._limit:
-            dropped = self._take()
-            self._missed += len(dropped)
+        self._ended = True
+        self._on_close(self)
         self._wake()
 
     def close(self) -> None:
-        """End the iteration. What was not taken yet is let go."""
-        if self._closed:
-            return
-        self._closed = True
+        """The reader has gone: let go of everything."""
+        self.end()
+        self._before.clear()
         self._backlog.clear()
-        self._current = iter(())
-        self._missed = 0
-        self._on_close(self)
-        self._wake()
+        self._before_bytes = self._backlog_bytes = self._dropped = 0
 
     def __enter__(self) -> Self:
         return self
@@ -85,37 +137,10 @@ class Subscription:
     ) -> None:
         self.close()
 
-    def __aiter__(self) -> Subscription:
-        return self
-
-    async def __anext__(self) -> Record | Missed:
-        while True:
-            record = next(self._current, None)
-            if record is not None:
-                return record
-            if self._missed:
-                missed, self._missed = self._missed, 0
-                return Missed(missed)
-            if self._backlog:
-                self._current = self._take().records()
-            elif self._closed:
-                raise StopAsyncIteration
-            else:
-                await self._wait()
-
-    def _take(self) -> Block:
-        block = self._backlog.popleft()
-        self._size -= len(block.data) + BLOCK_OVERHEAD
-        return block
-
-    async def _wait(self) -> None:
-        from asyncio import get_running_loop
-
-        self._waiting = get_running_loop().create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
+    def _next_of_backlog(self) -> Entry:
+        entry = self._backlog.popleft()
+        self._backlog_bytes -= entry.size
+        return entry
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():

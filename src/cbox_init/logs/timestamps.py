@@ -20,6 +20,11 @@ class Timestamps:
         second, rest = divmod(time_ns, _SECOND_NS)
         return f"{self._seconds(second)}.{rest:09d}Z"
 
+    def microseconds(self, time_ns: int) -> str:
+        """As in ``2026-11-24T09:08:03.778794Z``."""
+        second, rest = divmod(time_ns, _SECOND_NS)
+        return f"{self._seconds(second)}.{rest // 1000:06d}Z"
+
     def milliseconds(self, time_ns: int) -> str:
         """As in ``2026-11-24T09:08:03.778Z``."""
         second, rest = divmod(time_ns, _SECOND_NS)

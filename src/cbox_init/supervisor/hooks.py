@@ -12,7 +12,6 @@ from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.config.substitute import expand_instance
 from cbox_init.core.hooks import TryAgain, after_try
 from cbox_init.errors import SpawnError
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.live import spawn_captured
 from cbox_init.system.spawn import SpawnRequest
 from cbox_init.system.tree import left_group, signal_group, signal_strays
@@ -174,7 +173,7 @@ class HookChain:
         self._moment = moment
         self._left = list(enumerate(hooks))
         self._runtime = runtime
-        self._log = logs.open(f"hooks/{moment}", labels={}, min_level=Level.INFO)
+        self._log = logs.open(f"hooks/{moment}", logs.defaults)
         self._on_over = on_over
         self._current: HookRun | None = None
         self._next()

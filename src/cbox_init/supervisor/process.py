@@ -88,6 +88,8 @@ class ManagedProcess(InstancesOwner):
         self._rolling = Rolling(settings)
         self._status: ProcessStatus | None = None
         self._decision = Decision(())
+        self.held_back = False
+        """Whether it starts nothing until its output flows again."""
 
     # -- commands: at once, only the desired state -----------------------------------------------------
 
@@ -272,7 +274,8 @@ class ManagedProcess(InstancesOwner):
         has happened: a decision over thousands of instances takes a good part of a slice.
         """
         acted = False
-        may_spawn = self._gate.open and not self._log.backed_up
+        self.held_back = self._log.backed_up
+        may_spawn = self._gate.open and not self.held_back
         if not self._decision.holds(may_spawn=may_spawn, now=self._runtime.now()):
             actions = decide(
                 self.desired,

@@ -15,7 +15,8 @@ class Retirement:
     """Looked at whenever one of its processes changes.
 
     A process is stopped when nothing that depended on it lives, and handed to ``forget``, with those that end
-    with it, when nothing of it is left. ``dependents_of`` gives the names that depend on a name; they are retiring as well.
+    with it, when nothing of it is left. ``dependents_of`` gives the names that depend on a name; they are
+    retiring as well.
     """
 
     def __init__(

@@ -216,6 +216,11 @@ class ScheduledProcess(InstancesOwner):
         return self._instances.alive or bool(self._wanted)
 
     @property
+    def held_back(self) -> bool:
+        """Whether a run waits to begin, for its output to flow again."""
+        return bool(self._wanted)
+
+    @property
     def given_up(self) -> None:
         """Never: the next time is the next chance."""
         return None

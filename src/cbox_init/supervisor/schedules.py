@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.levels import Level
-
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Sequence
@@ -50,13 +48,12 @@ class Schedules:
             if self._loop is not None:
                 self._timetable.attach(self._loop)
         process = settings.process
-        logging = process.logging
         scheduled = ScheduledProcess(
             name,
             settings,
             history_size=self._config.global_.schedule_history_size,
             runtime=self._runtime,
-            log=self._logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level)),
+            log=self._logs.open(name, process.logging, ring_size=settings.ring_size),
             surroundings=self._surroundings,
             timetable=self._timetable,
             heartbeat=self._heartbeat(name, process.heartbeat),

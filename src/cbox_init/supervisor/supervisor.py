@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
@@ -18,7 +19,6 @@ from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
 from cbox_init.core.unanimity import Unanimity
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.census import Census, census_of
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
@@ -70,6 +70,7 @@ class Supervisor:
     ) -> None:
         self.config = config
         self.logs = logs
+        logs.defaults = default_logging(config.global_)
         self.version = 0
         self._runtime = runtime
         self._on_finished = on_finished
@@ -113,8 +114,7 @@ class Supervisor:
         )
 
     def _open_log(self, name: str, settings: Settings) -> ProcessLog:
-        logging = settings.process.logging
-        return self.logs.open(name, labels=logging.labels, min_level=Level.of(logging.min_level))
+        return self.logs.open(name, settings.process.logging, ring_size=settings.ring_size)
 
     # -- what there is ---------------------------------------------------------------------------------
 
@@ -327,6 +327,7 @@ class Supervisor:
         gc.unfreeze()  # what was there from the start (see `daemon`) may now be garbage
         plan = plan_of(self.config, config)
         self.config = plan.config
+        self.logs.defaults = default_logging(plan.config.global_)
         settings = settings_of(plan.config)
         if not self._begun:
             self._begin_anew(settings)
@@ -492,7 +493,8 @@ class Supervisor:
     def _output_flows_again(self) -> None:
         """What was held back while output was backed up may start."""
         for process in self._processes.values():
-            self._runtime.agenda.wake(process)
+            if process.held_back:
+                self._runtime.agenda.wake(process)
 
     def changed(self, process: Managed) -> None:
         """A process has changed: tell who waits for it."""

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
 from starlette.requests import Request
 
-from cbox_init.api import queries
-from cbox_init.api.replies import encode
-from cbox_init.api.resource import Operation, Reply, Resource
-from cbox_init.api.schemas import MissedEvent
-from cbox_init.api.views import log_entries
-from cbox_init.logs.subscription import Missed
+from cbox_init.api import log_queries, queries
+from cbox_init.api.log_feed import EventWriter, Feed
+from cbox_init.api.replies import BadRequestError
+from cbox_init.api.resource import Operation, Parameter, Reply, Resource
+from cbox_init.api.slices import Slices
+from cbox_init.logs.past import Start
+from cbox_init.logs.position import Position, position_of
+from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from cbox_init.api.context import Context
-    from cbox_init.logs.record import Record
+    from cbox_init.api.streams import Streams
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.logs.past import Past
     from cbox_init.logs.subscription import Subscription
 
 #: Seconds between two comments that tell both sides, and what is between them, that the stream lives.
 KEEPALIVE_S: Final = 15.0
 
-#: Events that are sent before others get their turn of the event loop.
-_EVENTS_A_TURN: Final = 64
+#: When a browser comes back after the connection broke, in milliseconds.
+_RETRY_MS: Final = 2000
+
+#: Memory for lines that were there already and that readers have yet to take, of all of them together. Each
+#: has its backlog at least.
+_PAST_BYTES: Final = 4 * 1024 * 1024
 
 _MEDIA: Final = "text/event-stream"
 _HEADERS: Final = (
@@ -33,22 +44,56 @@ _HEADERS: Final = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+_PARAMETERS: Final = (
+    log_queries.PROCESSES,
+    *log_queries.FILTERS,
+    Parameter(
+        "tail",
+        "How many of the last lines come first. None when absent; with since all of them.",
+        {"type": "integer", "minimum": 0, "maximum": queries.LARGEST_LIMIT},
+    ),
+    Parameter(
+        "Last-Event-ID",
+        "The id of the last event seen: the stream goes on behind it, tail and since have no effect.",
+        {"type": "string"},
+        where="header",
+    ),
+    Parameter("last_event_id", "The same, for clients that cannot send the header.", {"type": "string"}),
+)
+
+
+class _Beginning(NamedTuple):
+    """Where a stream begins: behind a place, or with the ``last`` so many lines, or (both None) with all."""
+
+    after: Position | None
+    last: int | None
 
 
 def resources(context: Context) -> tuple[Resource, ...]:
     """``/logs/stream``."""
-    supervisor = context.supervisor
+    supervisor, streams = context.supervisor, context.streams
+    logs = supervisor.logs
+    writer_of_all = cache(lambda: EventWriter(logs.run))
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        query = Request(scope).query_params
-        names = query.getlist("process")
+        request = Request(scope)
+        names = request.query_params.getlist("process")
         for name in names:
             supervisor.status(name)
-        level = queries.level_of(query)
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        if scope["method"] != "HEAD":
-            with context.streams.entry(supervisor.logs.subscribe(names or None, level)) as lines:
-                await _relay(lines, receive, send)
+        beginning = _beginning_of(request, logs.run)
+        chosen = log_queries.filter_of(request.query_params, names or None)
+        if beginning.after is not None:
+            chosen = replace(chosen, since_ns=None)
+        room = max(BACKLOG_BYTES, _PAST_BYTES - logs.unread)
+        past = logs.past(chosen.processes)
+        writer = writer_of_all()
+        with streams.entry(logs.subscribe(chosen)) as lines:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            if scope["method"] != "HEAD":
+                await _begin(lines, past, beginning, room)
+                await _Relay(logs, streams, lines, writer, send).run(receive)
+        if not streams:
+            writer.forget()
         await send({"type": "http.response.body", "body": b""})
 
     get = Operation(
@@ -58,50 +103,82 @@ def resources(context: Context) -> tuple[Resource, ...]:
         replies={
             200: Reply(
                 "Until either side ends it. `event: log` with a LogEntry as data; `event: missed` with a "
-                f"MissedEvent where the reader was too slow; a comment each {KEEPALIVE_S:.0f} seconds.",
+                "MissedEvent where lines are missing; an `id` with each, from which the stream can be taken "
+                f"up again; a comment each {KEEPALIVE_S:.0f} seconds.",
                 media=_MEDIA,
             )
         },
         errors=(400, 404),
-        parameters=(queries.PROCESSES, queries.LEVEL),
+        parameters=_PARAMETERS,
     )
     return (Resource("/api/v1/logs/stream", {"GET": get}),)
 
 
-async def _relay(lines: Subscription, receive: Receive, send: Send) -> None:
-    """Send lines until the subscription is closed, here or elsewhere; the end of the client closes it."""
-    async with asyncio.TaskGroup() as tasks:
-        others = (
-            tasks.create_task(_close_when_gone(receive, lines)),
-            tasks.create_task(_keep_alive(send)),
-        )
-        sent = 0
-        async for item in lines:
-            await _send_chunk(send, _event(item))
-            sent += 1
-            if sent % _EVENTS_A_TURN == 0:
-                await asyncio.sleep(0)
-        for task in others:
-            task.cancel()
+def _beginning_of(request: Request, run: str) -> _Beginning:
+    """Where the request wants to begin; raises BadRequestError."""
+    query = request.query_params
+    if "until" in query:
+        raise BadRequestError("until has no meaning here: a stream ends when you leave it; ask for /logs")
+    tail = queries.count_of(query, "tail", least=0)
+    seen = request.headers.get("last-event-id") or query.get("last_event_id")
+    if seen:
+        return _Beginning(position_of(seen, run), None)
+    return _Beginning(None, 0 if tail is None and "since" not in query else tail)
 
 
-async def _close_when_gone(receive: Receive, lines: Subscription) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    lines.close()
+async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: int) -> None:
+    """Put what was there already, and is wanted, in front of what comes."""
+    if beginning.last == 0:
+        return
+    start = Start(lines.chosen, room=room, after=beginning.after, count=beginning.last)
+    slices = Slices()
+    for entry in past.newest_first():
+        if not start.add(entry):
+            break
+        await slices.breathe()
+    parts = start.parts
+    incomplete = start.cut or (beginning.after is not None and past.gone >= beginning.after.number)
+    upto = Position(parts[0].entry.number, parts[0].start) if parts else past.end
+    lines.begin_with(parts, Missed(None, upto) if incomplete else None)
 
 
-async def _keep_alive(send: Send) -> None:
-    while True:
-        await asyncio.sleep(KEEPALIVE_S)
-        await _send_chunk(send, b": keepalive\n\n")
+class _Relay:
+    """Sends one reader its lines, until nothing will come any more or it has gone."""
 
+    def __init__(
+        self, logs: LogHub, streams: Streams, lines: Subscription, writer: EventWriter, send: Send
+    ) -> None:
+        self._logs = logs
+        self._streams = streams
+        self._lines = lines
+        self._feed = Feed(lines, writer)
+        self._send = send
 
-async def _send_chunk(send: Send, chunk: bytes) -> None:
-    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    async def run(self, receive: Receive) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._close_when_gone(receive))
+            await self._relay()
+            watching.cancel()
 
+    async def _relay(self) -> None:
+        chunk = b"retry: %d\n%b" % (_RETRY_MS, self._feed.mark(self._logs.position) or b"\n")
+        due = monotonic() + KEEPALIVE_S
+        while True:
+            if self._feed.pending:
+                async with self._streams.turn():
+                    chunk += self._feed.chunk()
+            elif not chunk and self._lines.ended:
+                return
+            if monotonic() >= due:
+                chunk += b": keepalive\n%b" % (self._feed.mark(self._logs.position) or b"\n")
+                due = monotonic() + KEEPALIVE_S
+            if chunk:
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = b""
+            else:
+                await self._lines.wait(due - monotonic())
 
-def _event(item: Record | Missed) -> bytes:
-    if isinstance(item, Missed):
-        return b"event: missed\ndata: %b\n\n" % encode(MissedEvent(item.count))
-    return b"event: log\ndata: %b\n\n" % encode(log_entries((item,))[0])
+    async def _close_when_gone(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._lines.close()

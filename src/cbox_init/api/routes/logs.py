@@ -2,73 +2,86 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
-
-from cbox_init.api import queries
+from cbox_init.api import log_queries, queries
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import LogList
+from cbox_init.api.slices import Slices
 from cbox_init.api.views import log_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from cbox_init.api.context import Context
+    from cbox_init.api.schemas import LogEntry
+    from cbox_init.logs.filter import LogFilter
+    from cbox_init.logs.past import Past
 
-_PARAMETERS = (queries.LIMIT, queries.ORDER, queries.LEVEL)
+_PARAMETERS = (queries.LIMIT, queries.ORDER, *log_queries.FILTERS, log_queries.UNTIL)
 
 
 def resources(context: Context) -> tuple[Resource, ...]:
     """``/processes/{name}/logs`` and ``/logs``."""
     supervisor = context.supervisor
 
-    def reply(request: Request, process: str | None) -> Response:
-        query = request.query_params
-        limit = queries.limit_of(query)
-        records = supervisor.logs.records(
-            process, limit=limit, newest_first=queries.newest_first(query), min_level=queries.level_of(query)
-        )
-        logs = log_entries(records)
-        return json_response(
-            LogList(
-                process=UNSET if process is None else process,
-                scope="stack" if process is None else UNSET,
-                limit=limit,
-                count=len(logs),
-                logs=logs,
-            )
-        )
-
     async def of_process(request: Request) -> Response:
         name = request.path_params["name"]
         supervisor.status(name)
-        return reply(request, name)
+        limit, logs = await lines(request, (name,))
+        return json_response(LogList(process=name, limit=limit, count=len(logs), logs=logs))
 
     async def of_all(request: Request) -> Response:
-        return reply(request, None)
+        names = request.query_params.getlist("process")
+        for name in names:
+            supervisor.status(name)
+        limit, logs = await lines(request, names or None)
+        return json_response(LogList(scope="stack", limit=limit, count=len(logs), logs=logs))
 
-    lines = {200: Reply("Newest first, unless asked otherwise.", LogList)}
+    async def lines(request: Request, names: Sequence[str] | None) -> tuple[int, tuple[LogEntry, ...]]:
+        query = request.query_params
+        limit, newest_first = queries.limit_of(query), queries.newest_first(query)
+        chosen = log_queries.filter_of(query, names)
+        entries = await _latest(supervisor.logs.past(chosen.processes), chosen, limit)
+        return limit, tuple(entries if newest_first else reversed(entries))
+
+    reply = {200: Reply("Newest first, unless asked otherwise.", LogList)}
     one = Operation(
         answering(of_process),
         name="getProcessLogs",
         summary="The last lines of a process",
-        replies=lines,
+        replies=reply,
         errors=(400, 404),
         parameters=(NAME, *_PARAMETERS),
     )
     stack = Operation(
         answering(of_all),
         name="getLogs",
-        summary="The last lines of all processes together",
-        replies=lines,
-        errors=(400,),
-        parameters=_PARAMETERS,
+        summary="The last lines of several processes, or of all, together",
+        replies=reply,
+        errors=(400, 404),
+        parameters=(log_queries.PROCESSES, *_PARAMETERS),
     )
     return (
         Resource(f"{PATH}/{{name}}/logs", {"GET": one}),
         Resource("/api/v1/logs", {"GET": stack}),
     )
+
+
+async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[LogEntry]:
+    """The last ``limit`` lines that are wanted, newest first."""
+    found: list[LogEntry] = []
+    slices = Slices()
+    for entry in past.newest_first():
+        if chosen.may_take(entry.block):
+            found += log_entries(islice(chosen.newest_first(entry.block), limit - len(found)))
+            if len(found) == limit:
+                break
+        await slices.breathe()
+    return found

@@ -75,6 +75,37 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogOverflow(StrEnum):
+    """What becomes of records when an output cannot keep up: the processes wait, or they are dropped."""
+
+    BLOCK = "block"
+    DROP = "drop"
+
+
+class OutputType(StrEnum):
+    FILE = "file"
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    SYSLOG = "syslog"
+    OTLP = "otlp"
+
+
+class SyslogFacility(StrEnum):
+    USER = "user"
+    DAEMON = "daemon"
+    AUTH = "auth"
+    AUTHPRIV = "authpriv"
+    CRON = "cron"
+    LOCAL0 = "local0"
+    LOCAL1 = "local1"
+    LOCAL2 = "local2"
+    LOCAL3 = "local3"
+    LOCAL4 = "local4"
+    LOCAL5 = "local5"
+    LOCAL6 = "local6"
+    LOCAL7 = "local7"
+
+
 class HealthCheckType(StrEnum):
     TCP = "tcp"
     HTTP = "http"

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from cbox_init.config.model.enums import (
     AclMode,
     ClientAuth,
     LogFormat,
     LogLevel,
+    LogOverflow,
     ReadinessMode,
     RestartPolicyName,
     TlsVersion,
@@ -24,10 +25,12 @@ from cbox_init.config.model.kinds import (
     Port,
     PositiveCount,
     PositiveSeconds,
+    RingSize,
     Seconds,
     SecondsOfAnHour,
     SignedSeconds,
 )
+from cbox_init.config.model.logging import OutputConfig
 from cbox_init.config.secret import Secret
 
 
@@ -91,6 +94,9 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     log_format: LogFormat = LogFormat.JSON
     log_level: LogLevel = LogLevel.INFO
     log_timestamps: bool = True
+    log_ring_size: RingSize = 256 * 1024
+    log_overflow: LogOverflow = LogOverflow.BLOCK
+    log_outputs: dict[str, OutputConfig] = field(default_factory=dict)
     log_multiline_enabled: bool = False
     log_multiline_pattern: str = ""
     log_multiline_timeout: Milliseconds = 1.0

@@ -49,6 +49,8 @@ UNLIMITED: Final = -1
 Rlimit = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.RLIMIT})]
 #: The same in bytes: "50MB", "8 MiB", a bare number, or "unlimited".
 SizeRlimit = Annotated[int, Meta(ge=0, le=2**50, extra={"kind": Kind.SIZE_RLIMIT})]
+#: Memory for the last lines of a process; 0 keeps none.
+RingSize = Annotated[int, Meta(ge=0, le=2**30, extra={"kind": Kind.SIZE})]
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]

@@ -1,0 +1,3 @@
+"""The name that everything is compared with."""
+
+OURS = "cbox-init"

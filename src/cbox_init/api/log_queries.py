@@ -1,0 +1,74 @@
+"""Which lines a client asks for: the parameters that the last lines and the stream share."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api import queries
+from cbox_init.api.moments import moment_ns
+from cbox_init.api.replies import BadRequestError
+from cbox_init.api.resource import Parameter
+from cbox_init.logs.filter import LogFilter, TextSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.datastructures import QueryParams
+
+_STREAMS: Final = ("stdout", "stderr", "file")
+_TEXTS: Final = {"type": "array", "items": {"type": "string"}}
+_MOMENT: Final = "RFC 3339, Unix seconds, or a duration such as 5m that has passed since."
+
+PROCESSES = Parameter("process", "A process; can be given more than once. All when absent.", _TEXTS)
+SINCE = Parameter("since", f"No line before this time: {_MOMENT}", {"type": "string"})
+UNTIL = Parameter("until", f"No line after this time: {_MOMENT}", {"type": "string"})
+FILTERS = (
+    queries.LEVEL,
+    Parameter(
+        "stream",
+        "Where a line was written to; can be given more than once.",
+        {"type": "array", "items": {"type": "string", "enum": list(_STREAMS)}},
+    ),
+    Parameter("instance", "The id of an instance; can be given more than once.", _TEXTS),
+    SINCE,
+    Parameter("grep", "Text that the message contains.", {"type": "string"}),
+    Parameter("ignore_case", "For grep.", {"type": "boolean", "default": False}),
+)
+
+
+def filter_of(query: QueryParams, processes: Iterable[str] | None) -> LogFilter:
+    """The lines of ``processes`` (None: of all) that ``query`` asks for; raises BadRequestError."""
+    now_ns = time.time_ns()
+    text = query.get("grep")
+    ignore_case = queries.flag_of(query, "ignore_case")
+    return LogFilter(
+        processes=None if processes is None else frozenset(processes),
+        instances=frozenset(query.getlist("instance")),
+        streams=_streams_of(query),
+        min_level=queries.level_of(query),
+        since_ns=_moment_of(query, "since", now_ns),
+        until_ns=_moment_of(query, "until", now_ns),
+        text=TextSearch.of(text, ignore_case=ignore_case) if text else None,
+    )
+
+
+def _streams_of(query: QueryParams) -> frozenset[str]:
+    streams = query.getlist("stream")
+    for stream in streams:
+        if stream not in _STREAMS:
+            raise BadRequestError(f"stream must be one of {', '.join(_STREAMS)}, not {queries.shown(stream)}")
+    return frozenset(streams)
+
+
+def _moment_of(query: QueryParams, name: str, now_ns: int) -> int | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    try:
+        return moment_ns(text, now_ns)
+    except (ValueError, OverflowError):
+        raise BadRequestError(
+            f"{name} must be a time such as 2026-11-24T09:08:03Z, Unix seconds, or a duration such as 5m, "
+            f"not {queries.shown(text)}"
+        ) from None

@@ -1,0 +1,44 @@
+"""Where log records go, and what has become of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from cbox_init.api.replies import json_response
+from cbox_init.api.resource import Operation, Reply, Resource, answering
+from cbox_init.api.schemas import LogOutput, LogOutputs
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cbox_init.api.context import Context
+
+
+def resources(context: Context) -> tuple[Resource, ...]:
+    """``/logs/outputs``."""
+    logs = context.supervisor.logs
+
+    async def outputs(request: Request) -> Response:
+        found = tuple(
+            LogOutput(
+                type=one.type,
+                target=one.target,
+                written=one.written,
+                dropped=one.dropped,
+                queued_bytes=one.queued_bytes,
+                error=UNSET if one.error is None else one.error,
+            )
+            for one in logs.outputs()
+        )
+        return json_response(LogOutputs(found))
+
+    get = Operation(
+        answering(outputs),
+        name="getLogOutputs",
+        summary="Where log records go, and what has become of them",
+        replies={200: Reply("Standard output first.", LogOutputs)},
+    )
+    return (Resource("/api/v1/logs/outputs", {"GET": get}),)

@@ -1,0 +1,145 @@
+"""What the outputs and the followed files of a configuration mean, each for itself and all together."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cbox_init.config.check_logging import check_filters
+from cbox_init.config.model import GlobalConfig, OutputType
+from cbox_init.config.outputs import (
+    INSTANCE_NAMES,
+    PROCESS_NAMES,
+    otlp_url,
+    output_type,
+    syslog_address,
+)
+from cbox_init.config.raw import path_text
+from cbox_init.config.substitute import INSTANCE_NAMES as ALL_NAMES
+from cbox_init.config.substitute import references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cbox_init.config.model import Config, OutputConfig
+    from cbox_init.config.raw import Path
+    from cbox_init.config.report import Report
+
+#: The types for which a key has a meaning, where that is not all of them.
+_ONLY_FOR = {
+    "path": (OutputType.FILE,),
+    "address": (OutputType.SYSLOG, OutputType.OTLP),
+    "rotate": (OutputType.FILE,),
+    "format": (OutputType.FILE, OutputType.STDOUT, OutputType.STDERR),
+    "headers": (OutputType.OTLP,),
+}
+
+
+def check_outputs(config: Config, report: Report) -> None:
+    """Reports what is wrong with the outputs and the followed files of all processes."""
+    written: dict[str, tuple[Path, OutputConfig]] = {}
+    for path, output in _outputs(config):
+        if output.filters is not None:
+            check_filters(output.filters, GlobalConfig(), (*path, "filters"), report)
+        kind = _check_output(output, path, report)
+        if kind is not OutputType.FILE or not output.enabled or not output.path:
+            continue
+        file = os.path.normpath(output.path)
+        first, other = written.setdefault(file, (path, output))
+        if other.rotate != output.rotate:
+            report.warning(
+                (*path, "rotate"),
+                f"{path_text(first)} writes to the same file and rotates it in another way, which counts",
+                "write the same in both",
+            )
+    _check_files(config, written, report)
+
+
+def _outputs(config: Config) -> Iterator[tuple[Path, OutputConfig]]:
+    for name, output in config.global_.log_outputs.items():
+        yield ("global", "log_outputs", name), output
+    for process, settings in config.processes.items():
+        for name, output in settings.logging.outputs.items():
+            yield ("processes", process, "logging", "outputs", name), output
+
+
+def _check_output(output: OutputConfig, path: Path, report: Report) -> OutputType | None:
+    """Gives the type, None when there is none."""
+    kind = output_type(output)
+    if kind is None:
+        report.missing(
+            (*path, "type"),
+            "neither this nor path nor address says what it is",
+            "write path: /FILE, address: udp://HOST:514, or type: stdout",
+        )
+        return None
+    default = type(output)()
+    for key, kinds in _ONLY_FOR.items():
+        if kind not in kinds and getattr(output, key) != getattr(default, key):
+            report.warning((*path, key), f"has no effect on an output of type {kind}", "remove it")
+    if kind is not OutputType.SYSLOG and output.facility is not default.facility:
+        report.warning((*path, "facility"), f"has no effect on an output of type {kind}", "remove it")
+    if kind is OutputType.FILE:
+        _check_path(output.path, path, report)
+    elif kind is OutputType.OTLP and output.address is None:
+        report.missing((*path, "address"), "an output of type otlp needs it", "write http://HOST:4318")
+    elif kind in (OutputType.SYSLOG, OutputType.OTLP) and output.address is not None:
+        try:
+            syslog_address(output.address) if kind is OutputType.SYSLOG else otlp_url(output.address)
+        except ValueError as fault:
+            mend = (
+                "write udp://HOST:514, tcp://HOST:514 or unix:///dev/log"
+                if kind is OutputType.SYSLOG
+                else "write http://HOST:4318"
+            )
+            report.error((*path, "address"), f"cannot be used: {fault}", mend)
+    for name, value in output.headers.items():
+        text = value.reveal()
+        if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
+            report.error((*path, "headers", name), "cannot be sent as a header", "use printable ASCII")
+    return kind
+
+
+def _check_path(file: str | None, path: Path, report: Report) -> None:
+    if not file:
+        report.missing((*path, "path"), "an output of type file needs it", "write path: /FILE")
+        return
+    if file.endswith("/"):
+        report.error((*path, "path"), f"{file!r} is a directory", "name a file in it")
+    known = (*PROCESS_NAMES, *INSTANCE_NAMES)
+    for name, _ in references(file):
+        if name in ALL_NAMES and name not in known:
+            report.error(
+                (*path, "path"),
+                f"${{{name}}} is not known where a record is written",
+                "use ${CBOX_INIT_PROCESS_NAME} or ${CBOX_INIT_INSTANCE_ID}",
+            )
+
+
+def _check_files(config: Config, written: dict[str, tuple[Path, OutputConfig]], report: Report) -> None:
+    for process, settings in config.processes.items():
+        seen: dict[str, str] = {}
+        for name, followed in settings.logging.files.items():
+            path: Path = ("processes", process, "logging", "files", name)
+            if not followed.path:
+                report.warning(path, "names no file, so none is followed", "write path: /FILE")
+                continue
+            file = os.path.normpath(followed.path)
+            if followed.path.endswith("/"):
+                report.warning((*path, "path"), f"{followed.path!r} is a directory", "name a file in it")
+            if file in written:
+                report.error(
+                    (*path, "path"),
+                    f"{path_text(written[file][0])} writes to it, so that it would follow itself",
+                    "follow another file, or write to another",
+                )
+            if seen.setdefault(file, name) != name:
+                report.warning(
+                    (*path, "path"), f"{seen[file]} follows it as well: each line comes twice", "remove one"
+                )
+            if settings.working_dir is not None and not os.path.isabs(file):
+                report.suggestion(
+                    (*path, "path"),
+                    "is relative to the daemon's directory, not to working_dir",
+                    "write it from / on",
+                )

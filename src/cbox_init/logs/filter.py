@@ -1,0 +1,122 @@
+"""Which lines a reader wants. Blocks are looked at first, so that what cannot match is not split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct
+
+from cbox_init.logs.levels import Level  # noqa: TC001  # fields of a Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cbox_init.logs.record import Block, Record
+    from cbox_init.logs.ring import Entry
+
+
+class TextSearch(Struct, frozen=True):
+    """A text that messages contain. Made by ``of``.
+
+    ``needle`` are the bytes to look for in a block first; None where only messages can tell.
+    """
+
+    text: str
+    ignore_case: bool
+    needle: bytes | None
+
+    @classmethod
+    def of(cls, text: str, *, ignore_case: bool = False) -> Self:
+        """A search for ``text``, upper and lower case being the same with ``ignore_case``."""
+        if not ignore_case:
+            return cls(text, ignore_case, text.encode())
+        folded = text.casefold()
+        # Beyond ASCII there are letters that fold to one of ASCII.
+        return cls(folded, ignore_case, folded.encode() if text.isascii() else None)
+
+    def may_be_in(self, data: bytes) -> bool:
+        """False when no message of these lines contains the text."""
+        if self.needle is None:
+            return True
+        if data.isascii():
+            return self.needle in (data.lower() if self.ignore_case else data)
+        # Bytes that are no UTF-8 are shown in digits and letters, in which the text may be.
+        return self.ignore_case or self.needle in data or not _is_utf_8(data)
+
+    def count_in(self, data: bytes) -> int | None:
+        """How many of these lines contain the text; None where only their messages can tell."""
+        if self.needle is None or not data.isascii():
+            return None
+        if b"\n" in self.needle:
+            return 0
+        if self.ignore_case:
+            data = data.lower()
+        count = 0
+        at = data.find(self.needle)
+        while at >= 0:
+            count += 1
+            end = data.find(b"\n", at)
+            at = data.find(self.needle, end) if end >= 0 else -1
+        return count
+
+    def is_in(self, message: str) -> bool:
+        return self.text in (message.casefold() if self.ignore_case else message)
+
+
+class LogFilter(Struct, frozen=True, kw_only=True):
+    """What a line must be like; None and empty sets ask for nothing.
+
+    ``since_ns`` and ``until_ns`` are Unix times in nanoseconds, both inclusive.
+    """
+
+    processes: frozenset[str] | None = None
+    instances: frozenset[str] = frozenset()
+    streams: frozenset[str] = frozenset()
+    min_level: Level | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
+    text: TextSearch | None = None
+
+    def may_take(self, block: Block) -> bool:
+        """Whether the block may have lines that are wanted; without ``text`` all of them are."""
+        source = block.source
+        return not (
+            (self.processes is not None and source.process not in self.processes)
+            or (self.min_level is not None and block.level < self.min_level)
+            or (self.instances and source.instance not in self.instances)
+            or (self.streams and source.stream not in self.streams)
+            or (self.since_ns is not None and block.time_ns < self.since_ns)
+            or (self.until_ns is not None and block.time_ns > self.until_ns)
+            or (self.text is not None and not self.text.may_be_in(block.data))
+        )
+
+    def lines(self, block: Block, start: int = 0) -> Iterator[tuple[int, Record]]:
+        """The wanted lines of a block that may have some, from its line ``start`` on, each with its place."""
+        text = self.text
+        for index, record in enumerate(block.records()):
+            if index >= start and (text is None or text.is_in(record.message)):
+                yield index, record
+
+    def newest_first(self, block: Block) -> Iterator[Record]:
+        """The wanted lines of a block that may have some, the last first."""
+        text = self.text
+        records = block.records(newest_first=True)
+        return records if text is None else (record for record in records if text.is_in(record.message))
+
+    def count(self, entry: Entry) -> int:
+        """How many lines of a block that may have some are wanted."""
+        if self.text is None:
+            return len(entry)
+        if entry.found is None or entry.found[0] != self.text:
+            block = entry.block
+            count = None if block.single else self.text.count_in(block.data)
+            entry.found = (self.text, sum(1 for _ in self.lines(block)) if count is None else count)
+        return entry.found[1]
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,276 @@
+"""The thread that follows files, and the way of their lines into the event loop.
+
+Each file has one block on its way at a time: it reads on when the loop has taken it, and the loop takes its
+time while the process is held. What happens to names meanwhile is followed all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import stat
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Final, Protocol
+
+from cbox_init.logs.follow.reading import FLAGS
+from cbox_init.logs.follow.rotating import Rotating
+from cbox_init.logs.follow.tail import Tail
+from cbox_init.logs.follow.watches import Watches
+from cbox_init.logs.threads import call_in_loop
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.follow.reading import Read
+    from cbox_init.logs.rotation import Rotation
+
+_POLL_S: Final = 1.0
+"""How often files are looked at where the system does not tell what happens to them."""
+
+
+class Reader(Protocol):
+    """Who wants the lines of a file. For the loop's thread."""
+
+    def held(self) -> bool:
+        """Whether the next lines should wait."""
+
+    def take(self, reads: Sequence[Read]) -> None:
+        """Take what was read."""
+
+    def end(self) -> None:
+        """Nothing more comes."""
+
+
+class Followed:
+    """A file that is followed, as the event loop knows it."""
+
+    def __init__(self, path: str, reader: Reader) -> None:
+        self.path = path
+        self.reader = reader
+
+
+class _Lane:
+    """A file that is followed, as the thread knows it. ``free`` when no block of it is on its way."""
+
+    def __init__(self, followed: Followed, tail: Tail, rotating: Rotating) -> None:
+        self.followed = followed
+        self.tail = tail
+        self.rotating = rotating
+        self.free = True
+
+
+class Follower:
+    """Follows files from ``attach`` on, until ``finish``."""
+
+    def __init__(self, log: DaemonLog) -> None:
+        self._log = log
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+        self._waiting: list[Followed] = []
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        # The thread's own:
+        self._lanes: dict[Followed, _Lane] = {}
+        self._watches = Watches(log)
+        self._finished: Callable[[], None] | None = None
+
+    # -- for the event loop's thread -------------------------------------------------------------------
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin to read; until then the files keep what is written."""
+        self._loop = loop
+        self._thread = Thread(target=self._run, name="log-follower", daemon=True)
+        self._thread.start()
+
+    def follow(self, followed: Followed, rotation: Rotation | None) -> None:
+        """Follow a file from its end, where there is one now; one that comes later from its beginning."""
+        found = None
+        with suppress(OSError):
+            if stat.S_ISREG(os.stat(followed.path).st_mode):
+                fd = os.open(followed.path, FLAGS)
+                found = (fd, os.fstat(fd).st_size)
+        self._call(partial(self._begin, followed, rotation, found))
+
+    def change(self, followed: Followed, rotation: Rotation | None) -> None:
+        """Rotate it in another way from now on."""
+        self._call(partial(self._change, followed, rotation))
+
+    def leave(self, followed: Followed) -> None:
+        """Follow it no more, when what is in it has been read."""
+        self._call(partial(self._leave, followed))
+
+    def resume(self) -> None:
+        """Some process may be held no more."""
+        waiting, self._waiting = self._waiting, []
+        for followed in waiting:
+            self._go_on(followed)
+
+    def reopen(self) -> None:
+        """Look again at each path, and try again what failed."""
+        self._call(self._look)
+
+    async def finish(self, timeout_s: float) -> bool:
+        """Read what there is, and end; False when that took longer than ``timeout_s``.
+
+        Processes that are held are waited for.
+        """
+        from asyncio import get_running_loop, timeout
+
+        if self._thread is not None:
+            ended = get_running_loop().create_future()
+            self._call(partial(self._finish, partial(_settle, ended)))
+            try:
+                async with timeout(timeout_s):
+                    await ended
+            except TimeoutError:
+                return False
+        os.close(self._wake_fd)
+        return True
+
+    def _call(self, call: Callable[[], None]) -> None:
+        self._calls.put(call)
+        os.eventfd_write(self._wake_fd, 1)
+
+    def _arrived(self, followed: Followed, reads: list[Read]) -> None:
+        followed.reader.take(reads)
+        self._go_on(followed)
+
+    def _go_on(self, followed: Followed) -> None:
+        if followed.reader.held():
+            self._waiting.append(followed)
+        else:
+            self._call(partial(self._free, followed))
+
+    # -- for the follower's thread ---------------------------------------------------------------------
+
+    def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while self._finished is None or self._lanes:
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001  # a defect must not end what follows all files
+                self._log.error("Unexpected failure while following files", error=repr(error))
+                select.poll().poll(_POLL_S * 1000)
+        self._watches.close()
+        self._tell(self._finished)
+
+    def _turn(self) -> None:
+        """All that is to be done now, then wait for more."""
+        self._take_calls()
+        polls = self._watches.fileno() is None
+        if polls:
+            self._look()
+        again = self._take_events()
+        now = monotonic()
+        due = [self._serve(lane, now) for lane in tuple(self._lanes.values())]
+        if self._finished is not None and not self._lanes:
+            return
+        poll = select.poll()
+        poll.register(self._wake_fd, select.POLLIN)
+        if (events := self._watches.fileno()) is not None:
+            poll.register(events, select.POLLIN)
+        poll.poll(0 if again else _milliseconds(due, now, polls=polls))
+
+    def _take_calls(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        while True:
+            try:
+                call = self._calls.get_nowait()
+            except Empty:
+                return
+            call()
+
+    def _serve(self, lane: _Lane, now: float) -> float | None:
+        """Send the next block of a file on its way; gives when to come again, if nothing else happens."""
+        tail = lane.tail
+        due = lane.rotating.look(now)
+        if not lane.free:
+            return due
+        reads = tail.next_reads(now)
+        if not reads:
+            reads, at = tail.tend(now)
+            due = at if due is None or at is None else min(at, due)
+        if not reads and tail.leaving:
+            if not tail.parts:
+                self._end(lane)
+                return None
+            tail.close()
+            reads = tail.next_reads(now)
+            if not reads:
+                return now
+        if reads:
+            lane.free = False
+            self._tell(partial(self._arrived, lane.followed, reads))
+        return due
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        assert self._loop
+        call_in_loop(self._loop, call)
+
+    def _begin(self, followed: Followed, rotation: Rotation | None, found: tuple[int, int] | None) -> None:
+        tail = Tail(followed.path, self._log, opened=self._watches.add_file, closed=self._watches.drop_file)
+        self._lanes[followed] = _Lane(followed, tail, Rotating(tail, rotation, self._log))
+        if found is not None:
+            tail.begin(*found)
+        self._watches.add(tail)
+
+    def _change(self, followed: Followed, rotation: Rotation | None) -> None:
+        if lane := self._lanes.get(followed):
+            lane.rotating.change(rotation)
+
+    def _leave(self, followed: Followed) -> None:
+        self._catch_up()
+        if lane := self._lanes.get(followed):
+            lane.tail.leave()
+
+    def _free(self, followed: Followed) -> None:
+        if lane := self._lanes.get(followed):
+            lane.free = True
+
+    def _look(self) -> None:
+        for lane in self._lanes.values():
+            self._watches.add(lane.tail)
+            lane.tail.look()
+
+    def _take_events(self) -> bool:
+        return self._watches.take_events([lane.tail for lane in self._lanes.values()])
+
+    def _catch_up(self) -> None:
+        """Open every file that there is by now."""
+        if self._watches.fileno() is None:
+            self._look()
+        while self._take_events():
+            pass
+
+    def _finish(self, done: Callable[[], None]) -> None:
+        self._catch_up()
+        self._finished = done
+        for lane in self._lanes.values():
+            lane.tail.leave()
+
+    def _end(self, lane: _Lane) -> None:
+        self._watches.drop(lane.tail)
+        lane.tail.close()
+        del self._lanes[lane.followed]
+        self._tell(lane.followed.reader.end)
+
+
+def _milliseconds(due: Sequence[float | None], now: float, *, polls: bool) -> int | None:
+    """How long to wait: until the earliest of these times, for ever when there is none."""
+    times = [at for at in due if at is not None]
+    if polls:
+        times.append(now + _POLL_S)
+    return int(max(min(times) - now, 0) * 1000) + 1 if times else None
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,103 @@
+"""Which file is which while names change: what has been at a path, and what it is called since.
+
+Pure: events of one directory in, in their order. A file may be renamed several times before anybody could
+open it; its name now is where it is found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.logs.follow.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO
+
+if TYPE_CHECKING:
+    from cbox_init.logs.follow.inotify import Event
+
+_MOST_ON_THE_MOVE: Final = 64
+
+
+class Generation:
+    """One file that is, or was, at the path. ``name`` is None when it has no name here any more.
+
+    ``moving`` tells that the first half of a rename was seen: the name may be in the next event.
+    """
+
+    __slots__ = ("moving", "name")
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+        self.moving = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether it can no longer be found by a name."""
+        return self.name is None and not self.moving
+
+
+class Names:
+    """The generations of the file called ``base``, by their names in its directory."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._named: dict[str, Generation] = {}
+        self._moving: dict[int, Generation] = {}
+
+    @property
+    def current(self) -> Generation | None:
+        """What is at the path, as far as is known."""
+        return self._named.get(self._base)
+
+    def reset(self) -> None:
+        """It is another directory, or events were lost: what has been known has no name any more."""
+        for generation in self._named.values():
+            generation.name = None
+        self._named.clear()
+        self._give_up_moving()
+
+    def appear(self) -> Generation:
+        """There is another file at the path, a new generation."""
+        self._vanish(self._base)
+        generation = self._named[self._base] = Generation(self._base)
+        return generation
+
+    def forget(self, generation: Generation) -> None:
+        """Nobody follows it any more."""
+        if generation.name is not None and self._named.get(generation.name) is generation:
+            del self._named[generation.name]
+        generation.name = None
+
+    def apply(self, event: Event) -> Generation | None:
+        """Take notice of an event; gives a generation that has come with it."""
+        name = event.name
+        if event.mask & (MOVED_FROM | DELETE):
+            generation = self._named.pop(name, None)
+            if generation is not None:
+                generation.name = None
+                if event.mask & MOVED_FROM:
+                    if len(self._moving) >= _MOST_ON_THE_MOVE:
+                        self._give_up_moving()
+                    self._moving[event.cookie] = generation
+                    generation.moving = True
+        elif event.mask & MOVED_TO:
+            moved = self._moving.pop(event.cookie, None)
+            self._vanish(name)
+            if moved is not None:
+                moved.name, moved.moving = name, False
+                self._named[name] = moved
+            elif name == self._base:
+                return self.appear()
+        elif event.mask & CREATE and name == self._base:
+            return self.appear()
+        return None
+
+    def _vanish(self, name: str) -> None:
+        """What was called so has been replaced."""
+        generation = self._named.pop(name, None)
+        if generation is not None:
+            generation.name = None
+
+    def _give_up_moving(self) -> None:
+        """Those whose second half has not come went to another directory."""
+        for generation in self._moving.values():
+            generation.moving = False
+        self._moving.clear()

@@ -1,0 +1,192 @@
+"""What is watched for the files that are followed: every directory on the way to each, and the files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from cbox_init.logs.follow import inotify
+from cbox_init.logs.follow.inotify import Inotify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.follow.inotify import Event
+    from cbox_init.logs.follow.tail import Part, Tail
+
+
+class Step(NamedTuple):
+    """One directory on the way to a file, and what is looked for in it.
+
+    ``last`` marks the one in which the file has its names; the others only lead there.
+    """
+
+    watch: int
+    name: str
+    last: bool
+
+
+class Watches:
+    """One inotify for all. Without one (the system has none left), ``fileno`` is None: look at intervals."""
+
+    def __init__(self, log: DaemonLog) -> None:
+        self._log = log
+        self._steps: dict[Tail, list[Step]] = {}
+        self._users: dict[int, list[tuple[Tail, Step]]] = {}
+        self._files: dict[int, list[tuple[Tail, Part]]] = {}
+        self._inotify: Inotify | None = None
+        try:
+            self._inotify = Inotify()
+        except OSError as error:
+            self._fail(error)
+
+    def fileno(self) -> int | None:
+        return self._inotify.fileno() if self._inotify is not None else None
+
+    def add(self, tail: Tail) -> None:
+        """Watch the way to a file anew, as far as it goes."""
+        if self._inotify is None:
+            tail.look()
+            return
+        before = self._steps.get(tail, [])
+        steps = list(self._watched(tail.path))
+        self._use(tail, steps)
+        if before and _last(before) == _last(steps):
+            tail.look()
+        else:
+            tail.lose_sight()
+
+    def drop(self, tail: Tail) -> None:
+        """Watch the way to it no more."""
+        if tail not in self._steps:
+            return
+        self._use(tail, [])
+        del self._steps[tail]
+
+    def add_file(self, tail: Tail, part: Part) -> None:
+        """Watch what is written to a file that has been opened."""
+        if self._inotify is None or part.file is None:
+            return
+        try:
+            part.watch = self._inotify.watch(f"/proc/self/fd/{part.file.fd}", inotify.OF_FILES)
+        except OSError as error:
+            self._fail(error)
+            return
+        self._files.setdefault(part.watch, []).append((tail, part))
+
+    def drop_file(self, tail: Tail, part: Part) -> None:
+        """It is about to be closed."""
+        watch, part.watch = part.watch, None
+        if watch is None:
+            return
+        users = self._files[watch]
+        users.remove((tail, part))
+        if not users:
+            del self._files[watch]
+            if self._inotify is not None:
+                self._inotify.unwatch(watch)
+
+    def take_events(self, tails: Sequence[Tail]) -> bool:
+        """Tell the tails what has happened, and let them open new files; whether to come again at once."""
+        self._route(tails)
+        tried = [tail.try_to_open() for tail in tails]
+        if not any(tried):
+            return False
+        self._route(tails)
+        for tail in tails:
+            tail.accept()
+        return True
+
+    def close(self) -> None:
+        if self._inotify is not None:
+            self._inotify.close()
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    def _watched(self, path: str) -> Iterator[Step]:
+        assert self._inotify
+        for directory, name in _way(path):
+            try:
+                watch = self._inotify.watch(directory, inotify.OF_DIRECTORIES)
+            except PermissionError:
+                continue
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                self._fail(error)
+                return
+            yield Step(watch, name, last=os.path.join(directory, name) == path)
+
+    def _route(self, tails: Sequence[Tail]) -> None:
+        if self._inotify is None:
+            return
+        lost: set[Tail] = set()
+        for event in self._inotify.read():
+            if event.mask & inotify.OVERFLOW:
+                lost.update(tails)
+                for tail in tails:
+                    tail.lose_sight()
+            elif event.watch in self._files:
+                self._file_event(event)
+            else:
+                lost |= self._directory_event(event)
+        for tail in lost:
+            if tail in self._steps:
+                self.add(tail)
+
+    def _file_event(self, event: Event) -> None:
+        for tail, part in self._files[event.watch]:
+            part.dirty |= bool(event.mask & inotify.MODIFY)
+            if event.mask & ~inotify.MODIFY and os.path.islink(tail.path):
+                tail.look()  # its directory is another, of whose events we do not hear
+
+    def _directory_event(self, event: Event) -> set[Tail]:
+        """Gives the tails to which the way may be another now."""
+        lost: set[Tail] = set()
+        for tail, step in self._users.get(event.watch, ()):
+            if not event.name or (event.name == step.name and not step.last):
+                lost.add(tail)
+            elif step.last:
+                tail.apply(event)
+        return lost
+
+    def _use(self, tail: Tail, steps: list[Step]) -> None:
+        """Watch these directories for a tail, and those no more that nobody needs."""
+        before = self._steps.get(tail, [])
+        self._steps[tail] = steps
+        for step in before:
+            self._users[step.watch].remove((tail, step))
+        for step in steps:
+            self._users.setdefault(step.watch, []).append((tail, step))
+        for watch in {step.watch for step in before}:
+            if not self._users[watch]:
+                del self._users[watch]
+                if self._inotify is not None:
+                    self._inotify.unwatch(watch)
+
+    def _fail(self, error: OSError) -> None:
+        """Do without: once the system has no more to give, nothing that it tells is complete."""
+        self._log.warn("Log files are looked at every second", error=f"inotify: {error.strerror}")
+        if self._inotify is not None:
+            self._inotify.close()
+            self._inotify = None
+
+
+def _way(path: str) -> Iterator[tuple[str, str]]:
+    """Each directory on the way to ``path``, which is absolute, with the name that follows in it.
+
+    Where the last is a symbolic link, first the directory of what it leads to.
+    """
+    if os.path.islink(path):
+        yield os.path.split(os.path.realpath(path))
+    directory = "/"
+    *between, base = path.strip("/").split("/")
+    for name in between:
+        yield directory, name
+        directory = os.path.join(directory, name)
+    yield directory, base
+
+
+def _last(steps: Sequence[Step]) -> int | None:
+    return steps[-1].watch if steps and steps[-1].last else None

@@ -1,0 +1,66 @@
+"""From lines to records: what is done to the lines of one source, wherever they are read."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.levels import Level
+from cbox_init.logs.record import Block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cbox_init.logs.encode import BlockEncoder
+    from cbox_init.logs.framing import Cut, Piece
+    from cbox_init.logs.record import Source
+    from cbox_init.logs.stages.pipeline import Pipeline, Stages
+
+    Emit = Callable[[Sequence[Block], BlockEncoder], None]
+
+
+class Lines:
+    """Sends the lines of ``source`` through its stages, where it has some, and then to ``emit``."""
+
+    __slots__ = ("_emit", "_pipeline", "encoder", "source")
+
+    def __init__(self, source: Source, encoder: BlockEncoder, emit: Emit, stages: Stages | None) -> None:
+        self.source = source
+        self.encoder = encoder
+        self._emit = emit
+        self._pipeline: Pipeline | None = None
+        self.use(stages)
+
+    @property
+    def cut(self) -> Cut | None:
+        """Where a long line may be cut (see `Framer`)."""
+        return self._pipeline.cut if self._pipeline is not None else None
+
+    def use(self, stages: Stages | None) -> None:
+        """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
+        self.flush()
+        self._pipeline = None
+        if stages is not None:
+            from cbox_init.logs.stages.pipeline import Pipeline
+
+            self._pipeline = Pipeline(self.source, stages, self._emit_all)
+
+    def hand_on(self, pieces: Sequence[Piece]) -> None:
+        """Hand on what was read just now."""
+        if not pieces:
+            return
+        now = time.time_ns()
+        if self._pipeline is not None:
+            self._emit_all(self._pipeline.feed(pieces, now))
+            return
+        source = self.source
+        self._emit([Block(now, source, Level.INFO, data, partial) for data, partial in pieces], self.encoder)
+
+    def flush(self) -> None:
+        """Hand on a record that waits for more lines."""
+        if self._pipeline is not None:
+            self._emit_all(self._pipeline.flush())
+
+    def _emit_all(self, blocks: Sequence[Block]) -> None:
+        if blocks:
+            self._emit(blocks, self.encoder)

@@ -1,0 +1,225 @@
+"""A queue of output and the thread that empties it: what standard output, files and the network share."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.logs.record import Source
+
+HIGH_WATER = 1024 * 1024
+"""Bytes queued above which readers are asked to stop."""
+
+LOW_WATER = HIGH_WATER // 2
+"""Bytes queued at which they are told to go on."""
+
+BACKLOG_LIMIT = 16 * HIGH_WATER
+"""Bytes queued above which nobody new should begin to write."""
+
+_BATCH_BYTES = 256 * 1024
+_BATCH_CHUNKS = 512  # IOV_MAX is 1024
+
+
+class Chunk(NamedTuple):
+    """Records in the form of the target, whole ones. ``source`` is None for the daemon's own."""
+
+    data: bytes
+    records: int
+    source: Source | None
+
+
+class Target(Protocol):
+    """Where the chunks of an outlet go. Called in the outlet's thread alone, but for ``reopen``."""
+
+    def write(self, chunks: list[Chunk]) -> int:
+        """Write them all, however long it takes to get room or a connection; nothing is raised.
+
+        Gives the number of records that are lost, since they can never be written. No chunks at all are an
+        occasion to open anew, where that was asked for.
+        """
+
+    def close(self) -> None:
+        """Let go of what is open. A later write opens it again."""
+
+    def reopen(self) -> None:
+        """Open anew before the next write, and try at once when it waits; from any thread."""
+
+
+class Outlet:
+    """Queues chunks for ``target``. Its thread starts with the first and sleeps while there is nothing to do.
+
+    What is queued is bounded by those who write: ``full`` asks them to stop, ``on_room`` tells when they can
+    go on. Nothing of it is dropped but what the target gives up; who drops records instead of waiting counts
+    them with ``refuse``.
+    """
+
+    def __init__(self, target: Target, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
+        self.on_room: Callable[[], None] | None = None
+        """Called by the writer's thread when the queue, once full, has fallen to the low water mark."""
+        self._target = target
+        self._high = high_water
+        self._low = low_water
+        self._queue: SimpleQueue[Chunk | Callable[[], None] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._queued = 0
+        self._written = 0
+        self._dropped = 0
+        self._unsaid = 0
+        self._full = False
+
+    @property
+    def full(self) -> bool:
+        """Whether those who can wait should."""
+        return self._full
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether those who cannot wait have filled it far beyond that; ``on_room`` ends this as well."""
+        return self._queued > BACKLOG_LIMIT
+
+    @property
+    def queued(self) -> int:
+        """Bytes not written yet."""
+        return self._queued
+
+    @property
+    def written(self) -> int:
+        """Records written so far."""
+        return self._written
+
+    @property
+    def dropped(self) -> int:
+        """Records that were not written and never will be."""
+        return self._dropped
+
+    def write(self, data: bytes, records: int = 1, source: Source | None = None) -> None:
+        """Queue ``data``. Never blocks, never refuses; from any thread.
+
+        Where no thread can be had (a full process table) it waits for the next write or flush.
+        """
+        if not data:
+            return
+        with self._lock:
+            self._put(Chunk(data, records, source))
+
+    def refuse(self, records: int) -> None:
+        """Count records that were dropped, since the queue is full. From any thread."""
+        with self._lock:
+            self._dropped += records
+            self._unsaid += records
+
+    @property
+    def unsaid(self) -> int:
+        """How many records were dropped since ``take_unsaid``."""
+        return self._unsaid
+
+    def take_unsaid(self) -> int:
+        """How many records were dropped since the last call."""
+        with self._lock:
+            unsaid, self._unsaid = self._unsaid, 0
+        return unsaid
+
+    def reopen(self) -> None:
+        """Let the target open anew what it writes to."""
+        self._target.reopen()
+        if self._thread is not None:
+            self.when_written(self._look)
+
+    def _look(self) -> None:
+        self._target.write([])
+
+    def when_written(self, done: Callable[[], None]) -> None:
+        """Call ``done`` in the writer's thread when all that is queued now has been written."""
+        with self._lock:
+            self._queue.put(done)
+            self._ensure_thread()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all that is queued now has been written. False when that took too long.
+
+        Blocks: for exits where no event loop runs.
+        """
+        if self._queued == 0:
+            return True
+        written = Event()
+        self.when_written(written.set)
+        return written.wait(timeout_s)
+
+    def end(self, done: Callable[[], None]) -> None:
+        """Call ``done`` in the writer's thread when all has been written, and end the thread.
+
+        A later write starts it again.
+        """
+        with self._lock:
+            self._queue.put(done)
+            self._queue.put(None)
+            self._ensure_thread()
+
+    def _put(self, chunk: Chunk) -> None:
+        self._queued += len(chunk.data)
+        if self._queued > self._high:
+            self._full = True
+        self._queue.put(chunk)
+        self._ensure_thread()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None:
+            # A daemon thread: an output that nobody reads must not keep the process from ending.
+            thread = Thread(target=self._run, name="log-writer", daemon=True)
+            with suppress(RuntimeError):  # "can't start new thread"
+                thread.start()
+                self._thread = thread
+
+    def _run(self) -> None:
+        # Signals are for the main thread: one that is delivered here would not wake it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while self._step():
+            pass
+
+    def _step(self) -> bool:
+        """Write what is queued, up to a batch; False when the thread is to end."""
+        batch: list[Chunk] = []
+        size = 0
+        item = self._queue.get()
+        while isinstance(item, Chunk):
+            batch.append(item)
+            size += len(item.data)
+            if size >= _BATCH_BYTES or len(batch) == _BATCH_CHUNKS or self._queue.empty():
+                break
+            item = self._queue.get()
+        if batch:
+            self._settle(batch, size, self._target.write(batch))
+        if item is None:
+            return self._go_on()
+        if not isinstance(item, Chunk):
+            item()
+        return True
+
+    def _go_on(self) -> bool:
+        """Whether something was queued behind the end."""
+        with self._lock:
+            if self._queue.empty():
+                self._target.close()
+                self._thread = None
+                return False
+        return True
+
+    def _settle(self, batch: list[Chunk], size: int, lost: int) -> None:
+        records = sum([chunk.records for chunk in batch])
+        with self._lock:
+            self._queued -= size
+            self._written += records - lost
+            self._dropped += lost
+            self._unsaid += lost
+            room = self._full and self._queued <= self._low
+            if room:
+                self._full = False
+        if room and (on_room := self.on_room) is not None:
+            on_room()

@@ -1,0 +1,181 @@
+"""Records in a file of ours, with rotation."""
+
+from __future__ import annotations
+
+import os
+import stat
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from cbox_init.logs import rotation
+from cbox_init.logs.sink import NO_ROOM
+
+if TYPE_CHECKING:
+    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.outlet import Chunk
+    from cbox_init.logs.outputs.trouble import Trouble
+    from cbox_init.logs.rotation import Rotation
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+
+class FileTarget:
+    """Appends to ``path``, which is made with its directories when it is not there.
+
+    A rotated file holds whole records, and no more than ``rotation.max_size`` bytes unless one record alone
+    is larger. A file that somebody has moved away or removed is opened anew. What cannot be written is
+    tried again until it can.
+    """
+
+    def __init__(self, path: str, *, rotation: Rotation | None, trouble: Trouble, log: DaemonLog) -> None:
+        self._path = path
+        self._rotation = rotation
+        self._trouble = trouble
+        self._log = log
+        self._fd = -1
+        self._file = (0, 0)
+        self._rotates = False
+        self._size = 0
+        self._stale = False
+        self._compressing: Thread | None = None
+        self._rotate_above = rotation.max_size if rotation else 0
+
+    def write(self, chunks: list[Chunk]) -> int:
+        """Write them all; those that are left when it is given up are lost."""
+        if self._stale or self._moved():
+            self.close()
+            if not chunks:
+                self._open()
+        data = b"".join([chunk.data for chunk in chunks])
+        done = 0
+        while done < len(data):
+            if self._trouble.given_up:
+                return _records_behind(chunks, done)
+            done = self._write_records(data, done)
+        return 0
+
+    def close(self) -> None:
+        self._stale = False
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def reopen(self) -> None:
+        self._stale = True
+        self._trouble.hurry()
+
+    def _write_records(self, data: bytes, start: int) -> int:
+        """Write what the file has room for; gives where the rest begins, which is the start of a record."""
+        if self._fd < 0 and not self._open():
+            return start
+        end = len(data)
+        if self._rotates:
+            end = fitting(data, start, self._rotate_above - self._size, empty=self._size == 0)
+            if end == start:
+                self._rotate()
+                return start
+        written = self._write_all(data, start, end)
+        if written == end:
+            self._trouble.over()
+            return end
+        return data.rfind(b"\n", start, written) + 1 or start
+
+    def _write_all(self, data: bytes, start: int, end: int) -> int:
+        """Write it to this very file, waiting for room; gives how far it came before another is needed."""
+        view = memoryview(data)
+        while start < end and not self._trouble.given_up:
+            try:
+                written = os.write(self._fd, view[start:end])
+            except OSError as error:
+                self._wait(error)
+                if error.errno not in NO_ROOM or self._stale or self._moved():
+                    self.close()
+                    break
+            else:
+                start += written
+                self._size += written
+        return start
+
+    def _open(self) -> bool:
+        """Whether there is a file to write to; waits a while when there is none."""
+        self._stale = False
+        try:
+            if directory := os.path.dirname(self._path):
+                os.makedirs(directory, exist_ok=True)
+            self._fd = os.open(self._path, _FLAGS, 0o644)  # a pipe without a reader is refused
+            os.set_blocking(self._fd, True)
+            found = os.fstat(self._fd)
+        except OSError as error:
+            self.close()
+            self._wait(error)
+            return False
+        self._file = (found.st_dev, found.st_ino)
+        self._size = found.st_size
+        self._rotates = self._rotation is not None and stat.S_ISREG(found.st_mode)
+        return True
+
+    def _moved(self) -> bool:
+        """Whether the path leads to another file by now, or to none."""
+        if self._fd < 0:
+            return False
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return True
+        self._size = found.st_size  # somebody may have truncated it
+        return (found.st_dev, found.st_ino) != self._file
+
+    def _wait(self, error: OSError) -> None:
+        why = error.strerror or str(error)
+        self._trouble.wait(f"{why}; records wait until it can be written")
+
+    # -- rotation --------------------------------------------------------------------------------------
+
+    def _rotate(self) -> None:
+        assert self._rotation
+        if self._compressing is not None:
+            self._compressing.join()  # so that no file is moved while it is read
+        try:
+            rotation.rotate(self._path, self._rotation.max_files)
+        except OSError as error:
+            # It grows by as much again before this is tried, and said, another time.
+            self._rotate_above = self._size + self._rotation.max_size
+            self._log.error("Log file was not rotated", path=self._path, error=error.strerror)
+            return
+        self._rotate_above = self._rotation.max_size
+        self.close()
+        if self._rotation.compress:
+            self._compressing = Thread(target=self._compress, name="log-compressor", daemon=True)
+            self._compressing.start()
+
+    def _compress(self) -> None:
+        assert self._rotation
+        for path in rotation.uncompressed(self._path, self._rotation.max_files):
+            try:
+                rotation.compress(path)
+            except OSError as error:
+                self._log.error("Log file was not compressed", path=path, error=error.strerror)
+
+
+def fitting(data: bytes, start: int, room: int, *, empty: bool) -> int:
+    """The end of the records from ``start`` on that fit into ``room`` bytes; ``start`` when none does.
+
+    One record at least where the file is ``empty``, so that one that is too large for any file is written.
+    """
+    if len(data) - start <= room:
+        return len(data)
+    if room > 0 and (end := data.rfind(b"\n", start, start + room) + 1):
+        return end
+    if not empty:
+        return start
+    return data.find(b"\n", start) + 1 or len(data)
+
+
+def _records_behind(chunks: list[Chunk], done: int) -> int:
+    """How many records are in the chunks that are not wholly within the first ``done`` bytes."""
+    end = records = 0
+    for chunk in chunks:
+        end += len(chunk.data)
+        if end > done:
+            records += chunk.records
+    return records

@@ -1,0 +1,220 @@
+"""Records as OpenTelemetry logs, over HTTP with JSON."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from msgspec import DecodeError, Struct, field, json
+
+from cbox_init import __version__
+from cbox_init.logs.clean import encodable
+from cbox_init.logs.levels import Level
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from cbox_init.config.secret import Secret
+    from cbox_init.logs.encode import Field
+    from cbox_init.logs.outlet import Chunk
+    from cbox_init.logs.outputs.trouble import Trouble
+    from cbox_init.logs.record import Block, Source
+
+_TIMEOUT_S: Final = 10.0
+_LATER: Final = (408, 425, 429, 502, 503, 504)
+_TOO_LARGE: Final = 413
+_SCOPE: Final = json.encode({"name": "cbox-init", "version": __version__})
+_SEVERITIES: Final = {Level.DEBUG: 5, Level.INFO: 9, Level.WARN: 13, Level.ERROR: 17}
+
+
+class OtlpFormat:
+    """A logRecord for each record, with a comma behind it; what they share is the request's to say."""
+
+    def encoder(self, source: Source, labels: Mapping[str, str]) -> OtlpBlocks:
+        return OtlpBlocks(source, labels)
+
+    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+        shown = {name: value for name, value in fields.items() if value is not None}
+        return _record(time_ns, level, encodable(message), _attributes(shown))
+
+
+class OtlpBlocks:
+    """Encodes the blocks of one source."""
+
+    __slots__ = ("_attributes",)
+
+    def __init__(self, source: Source, labels: Mapping[str, str]) -> None:
+        marked = {f"labels.{name}": value for name, value in labels.items()}
+        self._attributes = _attributes({"log.iostream": source.stream, **marked})
+
+    def __call__(self, block: Block) -> bytes:
+        attributes = self._attributes
+        if block.partial:
+            attributes = attributes + _attributes({"partial": True})
+        if block.fields:
+            attributes = attributes + _attributes(json.decode(block.fields))
+        lines = [block.data] if block.single else block.data.split(b"\n")
+        return b"".join(
+            [
+                _record(block.time_ns, block.level, line.decode("utf-8", "backslashreplace"), attributes)
+                for line in lines
+            ]
+        )
+
+
+class OtlpTarget:
+    """Posts to ``url``; what cannot be delivered for the moment is tried again, what is refused is lost.
+
+    A request whose answer is lost is sent again, so that records may come twice.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, Secret], trouble: Trouble) -> None:
+        self._url = url
+        self._headers = headers
+        self._trouble = trouble
+        self._client: httpx.Client | None = None
+
+    def write(self, chunks: list[Chunk]) -> int:
+        """Deliver them; the number of records that were refused, or given up."""
+        lost = 0
+        waiting = [chunks] if chunks else []
+        while waiting:
+            batch = waiting.pop()
+            refused = self._deliver(batch)
+            if refused is None and len(batch) > 1:
+                half = len(batch) // 2
+                waiting += [batch[half:], batch[:half]]
+            elif refused is None:
+                lost += _records(batch)
+            else:
+                lost += refused
+        return lost
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def reopen(self) -> None:
+        """Try at once, where it waits for who is away."""
+        self._trouble.hurry()
+
+    def _deliver(self, batch: list[Chunk]) -> int | None:
+        """The number of records that were refused; None when the request is too large."""
+        import httpx
+
+        body = _request(batch)
+        while not self._trouble.given_up:
+            pause_s = 0.0
+            try:
+                response = self._open().post(self._url, content=body)
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                reason = str(error) or type(error).__name__
+            else:
+                if response.is_success:
+                    self._trouble.over()
+                    return self._rejected(response)
+                reason = f"answered with {response.status_code}"
+                if response.status_code == _TOO_LARGE:
+                    if len(batch) == 1:
+                        self._trouble.refused(reason)
+                    return None
+                if response.status_code not in _LATER:
+                    self._trouble.refused(reason)
+                    return _records(batch)
+                pause_s = _seconds(response.headers.get("retry-after", ""))
+            self._trouble.wait(reason, at_least_s=pause_s)
+        return _records(batch)
+
+    def _rejected(self, response: httpx.Response) -> int:
+        """How many records the collector did not want."""
+        try:
+            found = json.decode(response.content, type=_Response) if response.content else _Response()
+        except DecodeError:  # an answer that says nothing
+            return 0
+        rejected = int(found.partial_success.rejected_log_records)  # 64 bits are a text in this JSON
+        if rejected:
+            self._trouble.refused(found.partial_success.error_message or "the collector does not say why")
+        return rejected
+
+    def _open(self) -> httpx.Client:
+        if self._client is None:
+            import httpx
+
+            own = {name: value.reveal() for name, value in self._headers.items()}
+            about = {"Content-Type": "application/json", "User-Agent": f"cbox-init/{__version__}"}
+            self._client = httpx.Client(headers={**about, **own}, timeout=_TIMEOUT_S)
+        return self._client
+
+
+class _PartialSuccess(Struct, rename="camel"):
+    rejected_log_records: int | str = 0
+    error_message: str = ""
+
+
+class _Response(Struct, rename="camel"):
+    partial_success: _PartialSuccess = field(default_factory=_PartialSuccess)
+
+
+def _request(chunks: list[Chunk]) -> bytes:
+    """The body of a request: the records by who has written them, each group in its order."""
+    groups: dict[Source | None, list[bytes]] = {}
+    for chunk in chunks:
+        groups.setdefault(chunk.source and chunk.source._replace(stream=""), []).append(chunk.data)
+    resources = [
+        b'{"resource":{"attributes":%s},"scopeLogs":[{"scope":%s,"logRecords":[%s]}]}'
+        % (_list(_resource(source)), _SCOPE, b"".join(parts)[:-1])
+        for source, parts in groups.items()
+    ]
+    return b'{"resourceLogs":[%s]}' % b",".join(resources)
+
+
+def _resource(source: Source | None) -> bytes:
+    name, instance = (source.process, source.instance) if source else ("cbox-init", "")
+    members = {"service.name": name, "service.instance.id": instance, "host.name": os.uname().nodename}
+    return _attributes({key: value for key, value in members.items() if value})
+
+
+def _record(time_ns: int, level: Level, message: str, attributes: bytes) -> bytes:
+    return (
+        b'{"timeUnixNano":"%d","severityNumber":%d,"severityText":"%s","body":{"stringValue":%s},"attributes":%s},'
+        % (time_ns, _SEVERITIES[level], level.name.encode(), json.encode(message), _list(attributes))
+    )
+
+
+def _attributes(members: Mapping[str, object]) -> bytes:
+    """Attributes as JSON, with a comma behind each."""
+    return b"".join(
+        [
+            b'{"key":%s,"value":%s},' % (json.encode(encodable(name)), json.encode(_value(value)))
+            for name, value in members.items()
+        ]
+    )
+
+
+def _list(attributes: bytes) -> bytes:
+    return b"[%s]" % attributes[:-1]
+
+
+def _value(value: object) -> dict[str, object]:
+    """An AnyValue; what is no single value is its JSON."""
+    match value:
+        case bool():
+            return {"boolValue": value}
+        case int():
+            return {"intValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case str():
+            return {"stringValue": encodable(value)}
+    return {"stringValue": json.encode(value).decode()}
+
+
+def _records(chunks: list[Chunk]) -> int:
+    return sum([chunk.records for chunk in chunks])
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isascii() and text.isdigit() else 0.0

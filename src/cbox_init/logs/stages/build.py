@@ -1,0 +1,160 @@
+"""Makes the stages of a process from its configuration, in one place."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cbox_init.logs.levels import Level
+from cbox_init.logs.stages.pipeline import Multiline, Stages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cbox_init.config.model import LoggingConfig, RedactionConfig
+    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.stages.deadlines import Deadlines
+    from cbox_init.logs.stages.filters import Filters
+    from cbox_init.logs.stages.finder import Finder
+    from cbox_init.logs.stages.guard import Alarm, Guard
+    from cbox_init.logs.stages.json_lines import JsonLines
+    from cbox_init.logs.stages.level import LevelDetection
+    from cbox_init.logs.stages.rate import RateLimit
+    from cbox_init.logs.stages.redaction import Redaction
+
+
+class Shared(Struct, frozen=True):
+    """What the stages of all processes share."""
+
+    alarm: Alarm
+    deadlines: Deadlines
+    log: DaemonLog
+
+
+def build(process: str, config: LoggingConfig, shared: Shared) -> Stages:
+    """The stages that ``config`` asks for. Its patterns are known to be good."""
+    guards = partial(_guard, process, shared)
+    redaction = _redaction(config.redaction, guards)
+    return Stages(
+        multiline=_multiline(config, guards),
+        redaction=redaction,
+        json=_json(config, redaction),
+        level=_level(config, guards),
+        filters=_filters(config, guards),
+        rate=_rate(process, config, shared),
+        later=shared.deadlines.later,
+    )
+
+
+def _guard(process: str, shared: Shared, stage: str, consequence: str) -> Guard:
+    """The guard of one stage. It says that records were too slow, at most once a second."""
+    from cbox_init.logs.stages.guard import Guard
+
+    slow = 0
+
+    def tell() -> None:
+        nonlocal slow
+        count, slow = slow, 0
+        shared.log.warn(
+            f"Patterns of {stage} took too long, so these lines {consequence}", process=process, lines=count
+        )
+
+    def note() -> None:
+        nonlocal slow
+        slow += 1
+        if slow == 1:
+            shared.deadlines.later(1.0, tell)
+
+    return Guard(shared.alarm, note)
+
+
+def _multiline(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> Multiline | None:
+    multiline = config.multiline
+    if multiline is None or not multiline.enabled or not multiline.pattern:
+        return None
+    (finder,) = _finders((multiline.pattern,), guards("multiline", "began no record"))
+    return Multiline(finder.lines, multiline.max_lines or 100, multiline.timeout or 1.0)
+
+
+def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], Guard]) -> Redaction | None:
+    if config is None or not config.enabled:
+        return None
+    from cbox_init.logs.stages.redaction import MASK, Redaction, Rule
+    from cbox_init.patterns.compile import Pattern
+    from cbox_init.patterns.ready import ready
+
+    rules: list[Rule] = []
+    for given in config.patterns:
+        mask = given.replacement or MASK
+        if given.pattern:
+            pattern = Pattern(given.pattern)
+            rules.append(Rule(pattern, pattern.template(mask)[0]))
+            continue
+        for one in ready(given.name) or ():
+            pattern = Pattern(one.pattern)
+            rules.append(Rule(pattern, pattern.template(one.with_mask(mask))[0], one.holds))
+    return Redaction(rules, guards("redaction", "were masked as a whole")) if rules else None
+
+
+def _json(config: LoggingConfig, redaction: Redaction | None) -> JsonLines | None:
+    json = config.json
+    if json is None or not json.enabled:
+        return None
+    if not (json.extract_level or json.extract_message or json.merge_fields):
+        return None
+    from cbox_init.logs.stages.json_lines import JsonLines
+
+    return JsonLines(json, redaction.record if redaction is not None else None)
+
+
+def _level(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> LevelDetection | None:
+    detection = config.level_detection
+    if detection is None or not detection.enabled:
+        return None
+    from cbox_init.config.levels import level_of_word
+    from cbox_init.logs.stages.level import LevelDetection, OwnLevels, UsualLevels
+
+    default = Level.of(detection.default_level)
+    if not detection.patterns:
+        return LevelDetection(UsualLevels(), default)
+    guard = guards("level_detection", "have the default level")
+    finders = [
+        (Level.of(level), finder)
+        for name, pattern in detection.patterns.items()
+        if (level := level_of_word(name)) is not None
+        for finder in _finders((pattern,), guard)
+    ]
+    return LevelDetection(OwnLevels(finders), default)
+
+
+def _filters(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> Filters | None:
+    filters = config.filters
+    if filters is None or not (filters.exclude or filters.include):
+        return None
+    from cbox_init.logs.stages.filters import Filters
+
+    guard = guards("filters", "were kept")
+    return Filters(_finders(filters.exclude, guard), _finders(filters.include, guard, if_slow=True))
+
+
+def _rate(process: str, config: LoggingConfig, shared: Shared) -> RateLimit | None:
+    limit = config.rate_limit
+    if limit is None or not limit.lines:
+        return None
+    from cbox_init.logs.stages.rate import RateLimit
+
+    def report(dropped: int) -> None:
+        shared.log.warn(
+            "Lines were dropped: more than logging.rate_limit allows", process=process, lines=dropped
+        )
+
+    return RateLimit(limit.lines, limit.burst or limit.lines, report=report, later=shared.deadlines.later)
+
+
+def _finders(patterns: Iterable[str], guard: Guard, *, if_slow: bool = False) -> Sequence[Finder]:
+    from cbox_init.logs.stages.finder import Finder
+    from cbox_init.patterns.compile import Pattern
+
+    return [Finder(Pattern(pattern), guard, if_slow=if_slow) for pattern in patterns]

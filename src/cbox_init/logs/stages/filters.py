@@ -1,0 +1,59 @@
+"""Drops records: those that a pattern of ``exclude`` matches, and, where there is an ``include``, all that
+none of its patterns match. What is dropped is nowhere, not in the ring either.
+
+A record whose message came out of JSON is looked at both ways, as its message and as the line it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.stages.part import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cbox_init.logs.stages.finder import Finder
+    from cbox_init.logs.stages.part import Part
+
+
+class Filters:
+    """The patterns of one process. One that takes too long drops nothing."""
+
+    def __init__(self, exclude: Sequence[Finder], include: Sequence[Finder]) -> None:
+        self._exclude = tuple(exclude)
+        self._include = tuple(include)
+
+    def __call__(self, part: Part) -> list[Part]:
+        if part.single or part.line is not None:
+            return [part] if self.keeps(part) else []
+        texts = [part.text]
+        if self._exclude:
+            texts = _without(part.text, _lines(self._exclude, part.text))
+        if self._include:
+            texts = [kept for text in texts for kept in _only(text, _lines(self._include, text))]
+        if len(texts) == 1 and len(texts[0]) == len(part.text):
+            return [part]
+        return [part.with_text(text) for text in texts]
+
+    def keeps(self, part: Part) -> bool:
+        """Whether one record stays."""
+        texts = (part.text,) if part.line is None else (part.text, part.line)
+        if any(finder.matches(text) for finder in self._exclude for text in texts):
+            return False
+        return not self._include or any(finder.matches(text) for finder in self._include for text in texts)
+
+
+def _lines(finders: Sequence[Finder], text: str) -> list[int]:
+    found: set[int] = set()
+    for finder in finders:
+        found.update(finder.lines(text))
+    return sorted(found)
+
+
+def _without(text: str, starts: Sequence[int]) -> list[str]:
+    return [kept for is_match, kept in runs(text, starts, others=True) if not is_match]
+
+
+def _only(text: str, starts: Sequence[int]) -> list[str]:
+    return [kept for _, kept in runs(text, starts, others=False)]

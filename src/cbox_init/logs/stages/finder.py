@@ -1,0 +1,59 @@
+"""Which lines of a block, and which records, a pattern matches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.stages.guard import TooSlow
+
+if TYPE_CHECKING:
+    from cbox_init.logs.stages.guard import Guard
+    from cbox_init.patterns.compile import Pattern
+
+
+class Finder:
+    """Searches with one pattern. Of a record that cannot be searched in time ``if_slow`` is the answer."""
+
+    __slots__ = ("_guard", "_if_slow", "_lines", "_needles", "_record")
+
+    def __init__(self, pattern: Pattern, guard: Guard, *, if_slow: bool = False) -> None:
+        self._guard = guard
+        self._if_slow = if_slow
+        self._lines = pattern.lines
+        self._record = pattern.record
+        self._needles = pattern.needles
+
+    def lines(self, text: str) -> list[int]:
+        """Where the lines begin that match, in order."""
+        if self._needles is not None and not self._needles.may_match(text):
+            return []
+        try:
+            return self._guard.block(self._starts, text)
+        except TooSlow:
+            return self._one_by_one(text)
+
+    def matches(self, record: str) -> bool:
+        """Whether one record matches."""
+        return self._guard.record(lambda text: self._record.search(text) is not None, record, self._if_slow)
+
+    def _starts(self, text: str) -> list[int]:
+        search = self._lines.search
+        found = search(text)
+        starts: list[int] = []
+        while found is not None:
+            place = found.start()
+            starts.append(text.rfind("\n", 0, place) + 1)
+            end = text.find("\n", place)
+            if end < 0:
+                break
+            found = search(text, end + 1)
+        return starts
+
+    def _one_by_one(self, text: str) -> list[int]:
+        starts: list[int] = []
+        at = 0
+        for line in text.split("\n"):
+            if self.matches(line):
+                starts.append(at)
+            at += len(line) + 1
+        return starts

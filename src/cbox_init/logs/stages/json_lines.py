@@ -1,0 +1,158 @@
+"""Lines that are JSON objects: their level, their message, and their other members as fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import DecodeError, Raw
+from msgspec.json import Decoder, Encoder
+
+from cbox_init.config.levels import level_of_word
+from cbox_init.logs.levels import Level
+from cbox_init.logs.stages.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.config.model import JsonConfig
+
+LEVELS: Final = ("level_name", "levelname", "level", "severity", "lvl", "log.level", "@l", "loglevel")
+"""Members that say the level, the first that is there and understood."""
+
+MESSAGES: Final = ("msg", "message", "@message", "@m", "log", "event")
+"""Members that are the message, the first that is there and a text."""
+
+OURS: Final = frozenset(("time", "level", "msg", "process", "instance_id", "stream", "labels", "partial"))
+"""Members of a record that are ours: a field of such a name is called ``fields.NAME``."""
+
+
+_MOST_LEVELS: Final = 256
+"""Ways to write a level that are remembered."""
+
+
+def level_of(value: str | float) -> Level | None:
+    """The level that a word or a number means, None when it means none.
+
+    Numbers below 8 are those of syslog; up to 60 those of pino and bunyan; from 100 on those of Monolog.
+    """
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit()):
+            word = level_of_word(value)
+            return None if word is None else Level.of(word)
+        value = float(value)
+    if value < 8:
+        steps = ((4, Level.ERROR), (5, Level.WARN), (7, Level.INFO), (8, Level.DEBUG))
+    elif value < 100:
+        steps = ((30, Level.DEBUG), (40, Level.INFO), (50, Level.WARN), (100, Level.ERROR))
+    else:
+        steps = ((200, Level.DEBUG), (300, Level.INFO), (400, Level.WARN), (1000, Level.ERROR))
+    return next((level for below, level in steps if value < below), None)
+
+
+class JsonLines:
+    """Understands the lines of one process. ``redact`` is for what its escapes have hidden from redaction."""
+
+    def __init__(self, config: JsonConfig, redact: Callable[[str], str] | None) -> None:
+        self._level = config.extract_level
+        self._message = config.extract_message
+        self._merge = config.merge_fields
+        self._redact = redact
+        self._decode = Decoder(dict[str, Raw]).decode
+        self._scalar: Callable[[bytes | Raw], str | float | None] = Decoder(str | float | None).decode
+        self._levels: dict[bytes, Level | None] = {}
+        self._any = Decoder().decode
+        self._encode = Encoder().encode
+
+    def __call__(self, part: Part) -> list[Part]:
+        if "{" not in part.text:
+            return [part]
+        if part.single:
+            return [self._parsed(part.text, part.time_ns) or part]
+        parts: list[Part] = []
+        plain: list[str] = []
+        for line in part.text.split("\n"):
+            parsed = self._parsed(line, part.time_ns)
+            if parsed is None:
+                plain.append(line)
+                continue
+            if plain:
+                parts.append(Part("\n".join(plain), part.time_ns))
+                plain = []
+            parts.append(parsed)
+        if plain:
+            parts.append(Part("\n".join(plain), part.time_ns))
+        return parts
+
+    def _parsed(self, line: str, time_ns: int) -> Part | None:
+        """The record of a line, None when it is no object, or nothing that is asked for is in it."""
+        text = line.strip()
+        if text[:1] != "{" or text[-1:] != "}":
+            return None
+        try:
+            members = self._decode(text)
+        except (DecodeError, UnicodeError, RecursionError):
+            return None
+        level = self._take_level(members) if self._level else None
+        message = self._take_message(members) if self._message else None
+        fields = self._fields(members) if self._merge and members else b""
+        if level is None and message is None and not fields:
+            return None
+        if message is None:
+            return Part(line, time_ns, "\n" in line or bool(fields), level, fields)
+        return Part(message, time_ns, "\n" in message or bool(fields), level, fields, line)
+
+    def _take_level(self, members: dict[str, Raw]) -> Level | None:
+        for name in LEVELS:
+            raw = members.get(name)
+            level = self._level_of(bytes(raw)) if raw is not None else None
+            if level is not None:
+                del members[name]
+                if name == "level_name":
+                    members.pop("level", None)  # Monolog's number for the same
+                return level
+        return None
+
+    def _level_of(self, raw: bytes) -> Level | None:
+        try:
+            return self._levels[raw]
+        except KeyError:
+            value = self._value(raw)
+            level = level_of(value) if value is not None else None
+            if len(self._levels) < _MOST_LEVELS:
+                self._levels[raw] = level
+            return level
+
+    def _take_message(self, members: dict[str, Raw]) -> str | None:
+        for name in MESSAGES:
+            raw = members.get(name)
+            value = self._value(raw) if raw is not None else None
+            if isinstance(value, str):
+                is_escaped = b"\\" in bytes(members.pop(name))
+                return self._redact(value) if is_escaped and self._redact else value
+        return None
+
+    def _value(self, raw: bytes | Raw) -> str | float | None:
+        try:
+            return self._scalar(raw)
+        except DecodeError:  # another kind of value
+            return None
+
+    def _fields(self, members: dict[str, Raw]) -> bytes:
+        if not OURS.isdisjoint(members):
+            members = {f"fields.{name}" if name in OURS else name: value for name, value in members.items()}
+        fields = self._encode(members)
+        if self._redact is not None and b"\\" in fields:
+            fields = self._encode(_redacted(self._any(fields), self._redact))
+        if b"\n" in fields or b"\r" in fields:  # between the members of an object of several lines
+            fields = fields.replace(b"\n", b" ").replace(b"\r", b" ")
+        return fields
+
+
+def _redacted(value: object, redact: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {name: _redacted(item, redact) for name, item in value.items()}
+    return value

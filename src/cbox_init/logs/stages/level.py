@@ -1,0 +1,133 @@
+"""Finds the level of records that have none yet."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.config.levels import level_of_word
+from cbox_init.logs.levels import Level
+from cbox_init.logs.stages.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cbox_init.logs.stages.finder import Finder
+
+_CAPITALS: Final = (
+    "ERROR|ERR|FATAL|CRITICAL|CRIT|ALERT|EMERGENCY|EMERG|PANIC|SEVERE|WARNING|WARN|INFO|NOTICE|DEBUG|TRACE"
+)
+_EITHER: Final = f"{_CAPITALS}|{_CAPITALS.lower()}"
+
+#: Where programs write their level. Each begins with a character that is quickly found, or its lines are few:
+#: one expression for all of them would take five times as long.
+_PLACES: Final = (
+    # A word in capitals.
+    rf"({_CAPITALS})(?![A-Za-z0-9_])",
+    # In brackets.
+    rf"\[({_EITHER})\]",
+    # level=error, "severity": "error".
+    rf"(?:level|lvl|severity|LEVEL)(?:_?name)?\\?[\"']?[=:] ?\\?[\"']?({_EITHER})(?![A-Za-z0-9_])",
+    # At the beginning, with a colon.
+    rf"\n({_EITHER}|[Ee]rror|[Ww]arning|[Ff]atal|PHP (?:Fatal|Parse) error|PHP Warning|[Pp]anic):",
+)
+_MARKS: Final = ("level", "lvl", "severity", "LEVEL")
+_PHRASES: Final = {
+    "PHP Fatal error": Level.ERROR,
+    "PHP Parse error": Level.ERROR,
+    "PHP Warning": Level.WARN,
+}
+_LEVELS: Final = _PHRASES | {
+    form: Level.of(level_of_word(word) or "info")
+    for word in _CAPITALS.split("|")
+    for form in (word, word.lower(), word.capitalize())
+}
+
+
+class UsualLevels:
+    """The built-in detection, for those who give no patterns: what stands first in a line counts."""
+
+    def __init__(self) -> None:
+        self._capitals, self._brackets, self._members, self._beginning = map(re.compile, _PLACES)
+
+    def lines(self, text: str) -> dict[int, Level]:
+        """The level of each line that has one, by where the line begins."""
+        text = f"\n{text}"  # so that every line begins behind a newline
+        first: dict[int, tuple[int, Level]] = {}
+        for pattern in self._patterns(text):
+            search = pattern.search
+            match = search(text)
+            while match is not None:
+                place = match.start(1)
+                if pattern is self._capitals and (text[place - 1].isalnum() or text[place - 1] == "_"):
+                    match = search(text, place + 1)
+                    continue
+                start = text.rfind("\n", 0, place)
+                if start not in first or place < first[start][0]:
+                    first[start] = (place, _LEVELS[match[1]])
+                end = text.find("\n", place)
+                match = search(text, end) if end >= 0 else None
+        return {start: level for start, (_, level) in first.items()}
+
+    def record(self, text: str) -> Level | None:
+        """The level that stands first in a record, None when there is none."""
+        found = self.lines(text)
+        return found[min(found)] if found else None
+
+    def _patterns(self, text: str) -> Sequence[re.Pattern[str]]:
+        marked = (self._members,) if any(mark in text for mark in _MARKS) else ()
+        return (self._capitals, self._brackets, *marked, self._beginning)
+
+
+class OwnLevels:
+    """Detection by patterns: of those that match, the gravest level counts."""
+
+    def __init__(self, finders: Sequence[tuple[Level, Finder]]) -> None:
+        self._finders = sorted(finders, key=lambda one: -one[0])
+
+    def lines(self, text: str) -> dict[int, Level]:
+        found: dict[int, Level] = {}
+        for level, finder in self._finders:
+            for start in finder.lines(text):
+                found.setdefault(start, level)
+        return found
+
+    def record(self, text: str) -> Level | None:
+        return next((level for level, finder in self._finders if finder.matches(text)), None)
+
+
+class LevelDetection:
+    """Gives each record a level; those that no pattern matches have ``default``."""
+
+    def __init__(self, levels: UsualLevels | OwnLevels, default: Level) -> None:
+        self._levels = levels
+        self._default = default
+
+    def __call__(self, part: Part) -> list[Part]:
+        if part.level is not None:
+            return [part]
+        if part.single:
+            return [part.with_level(self._levels.record(part.text) or self._default)]
+        found = self._levels.lines(part.text)
+        if not found:
+            return [part.with_level(self._default)]
+        levels = set(found.values())
+        if len(levels) == 1 and len(found) == len(part):
+            return [part.with_level(levels.pop())]
+        return self._split(part, found)
+
+    def _split(self, part: Part, found: dict[int, Level]) -> list[Part]:
+        """A part for each run of lines of one level."""
+        text, parts = part.text, []
+        begin = at = 0
+        current: Level | None = None
+        while True:
+            level = found.get(at, self._default)
+            if current is not None and level is not current:
+                parts.append(Part(text[begin : at - 1], part.time_ns, level=current))
+                begin = at
+            current = level
+            at = text.find("\n", at) + 1
+            if not at:
+                parts.append(Part(text[begin:], part.time_ns, level=current))
+                return parts

@@ -1,0 +1,85 @@
+"""Joins lines into records: a line that the pattern of a first line matches begins one.
+
+A record ends with the next first line, when it has as many lines or bytes as it may, when no line comes for a
+while, or with the stream. What comes before any first line is a record too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.framing import LINE_LIMIT
+from cbox_init.logs.stages.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Joiner:
+    """The record of one stream that may go on.
+
+    ``first_lines`` gives the beginnings of the first lines in a text, in order.
+    """
+
+    __slots__ = ("_first_lines", "_lines", "_most", "_since_ns", "_size")
+
+    def __init__(self, first_lines: Callable[[str], list[int]], max_lines: int) -> None:
+        self._first_lines = first_lines
+        self._most = max_lines
+        self._lines: list[str] = []
+        self._size = 0
+        self._since_ns = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether a record waits for more lines."""
+        return bool(self._lines)
+
+    def feed(self, text: str, now_ns: int) -> list[Part]:
+        """The records that the lines of ``text`` complete. The last one stays here."""
+        parts: list[Part] = []
+        starts = self._first_lines(text)
+        if not starts:
+            self._extend(text, now_ns, parts)
+            return parts
+        if starts[0] > 0:
+            self._extend(text[: starts[0] - 1], now_ns, parts)
+        plain_from = -1
+        for start, following in zip(starts, [*starts[1:], len(text) + 1], strict=True):
+            end = following - 1
+            is_last = following > len(text)
+            if text.find("\n", start, end) < 0 and not is_last:
+                # A record of one line: its neighbours of that kind go on together with it.
+                if plain_from < 0:
+                    self._close(parts)
+                    plain_from = start
+                continue
+            if plain_from >= 0:
+                parts.append(Part(text[plain_from : start - 1], now_ns))
+                plain_from = -1
+            self._close(parts)
+            self._extend(text[start:end], now_ns, parts)
+        return parts
+
+    def flush(self) -> list[Part]:
+        """The record that waits for more lines, as it is."""
+        parts: list[Part] = []
+        self._close(parts)
+        return parts
+
+    def _extend(self, text: str, now_ns: int, parts: list[Part]) -> None:
+        for line in text.split("\n"):
+            size = len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
+            if self._lines and (len(self._lines) >= self._most or self._size + size >= LINE_LIMIT):
+                self._close(parts)
+            if not self._lines:
+                self._since_ns = now_ns
+            self._lines.append(line)
+            self._size += size + 1
+
+    def _close(self, parts: list[Part]) -> None:
+        if self._lines:
+            single = len(self._lines) > 1
+            parts.append(Part("\n".join(self._lines), self._since_ns, single))
+            self._lines.clear()
+            self._size = 0

@@ -1,0 +1,65 @@
+"""Holds back what comes faster than it may: a bucket of tokens for all instances of a process."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.logs.stages.part import Part
+
+REPORT_S: Final = 1.0
+"""Seconds between two messages that say how many records were held back."""
+
+
+class RateLimit:
+    """``lines`` a second, and ``burst`` at once. ``report`` is called with how many were dropped since."""
+
+    def __init__(
+        self,
+        lines: float,
+        burst: int,
+        *,
+        report: Callable[[int], None],
+        later: Callable[[float, Callable[[], None]], None],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._rate = lines
+        self._burst = burst
+        self._report = report
+        self._later = later
+        self._clock = clock
+        self._tokens = float(burst)
+        self._at = clock()
+        self._dropped = 0
+
+    def __call__(self, part: Part) -> list[Part]:
+        wanted = len(part)
+        allowed = self.take(wanted)
+        if allowed == wanted:
+            return [part]
+        if not allowed:
+            return []
+        lines = part.text.split("\n", allowed)
+        return [part.with_text("\n".join(lines[:allowed]))]
+
+    def take(self, wanted: int) -> int:
+        """How many of ``wanted`` records may pass now; the others are counted as dropped."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        allowed = min(wanted, int(self._tokens))
+        self._tokens -= allowed
+        if allowed < wanted:
+            if not self._dropped:
+                self._later(REPORT_S, self.tell)
+            self._dropped += wanted - allowed
+        return allowed
+
+    def tell(self) -> None:
+        """Report now what was dropped since the last report, if anything was."""
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._report(dropped)

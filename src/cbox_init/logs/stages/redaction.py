@@ -1,0 +1,122 @@
+"""Masks secrets, before anybody sees the line: standard output, the ring, the API, followers.
+
+Each pattern goes over a whole block at once; the expressions are made so that no match leaves its line. A
+record that cannot be searched in time is masked as a whole.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.logs.framing import LINE_LIMIT
+from cbox_init.logs.stages.guard import TooSlow
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Sequence
+
+    from cbox_init.logs.stages.guard import Guard
+    from cbox_init.logs.stages.part import Part
+    from cbox_init.patterns.compile import Pattern
+
+MASK: Final = "***"
+
+OVERLAP: Final = 4 * 1024
+"""Bytes that are looked at behind a cut of a long line, so that a secret across it is seen. A longer one may
+be masked in part."""
+
+
+class Rule:
+    """One pattern and what takes the place of its matches, a template of ``re``.
+
+    With ``holds`` only matches of which it is true.
+    """
+
+    __slots__ = ("_holds", "_needles", "_replacement", "lines", "record")
+
+    def __init__(
+        self, pattern: Pattern, replacement: str, holds: Callable[[re.Match[str]], bool] | None = None
+    ) -> None:
+        self.lines = pattern.lines
+        self.record = pattern.record
+        self._needles = pattern.needles
+        self._holds = holds
+        self._replacement: str | Callable[[re.Match[str]], str] = replacement
+        if holds is not None:
+            self._replacement = lambda match: match.expand(replacement) if self.is_one(match) else match[0]
+
+    def is_one(self, match: re.Match[str]) -> bool:
+        return self._holds is None or self._holds(match)
+
+    def may_match(self, text: str) -> bool:
+        return self._needles is None or self._needles.may_match(text)
+
+    def over_lines(self, text: str) -> str:
+        return self.lines.sub(self._replacement, text)
+
+    def over_record(self, text: str) -> str:
+        return self.record.sub(self._replacement, text)
+
+
+class Redaction:
+    """The rules of one process, one after another."""
+
+    __slots__ = ("_guard", "_rules")
+
+    overlap = OVERLAP
+
+    def __init__(self, rules: Sequence[Rule], guard: Guard) -> None:
+        self._rules = tuple(rules)
+        self._guard = guard
+
+    def __call__(self, part: Part) -> Part:
+        text = self.record(part.text) if part.single else self._lines(part.text)
+        return part if text is part.text else part.with_text(text)
+
+    def record(self, text: str) -> str:
+        """One record without its secrets."""
+        for rule in self._rules:
+            if rule.may_match(text):
+                text = self._guard.record(rule.over_record, text, MASK)
+        return text
+
+    def cut(self, line: bytes, limit: int) -> int:
+        """Where to cut a long line, at ``limit`` or before it: not in the middle of a secret.
+
+        ``line`` is its beginning, ``overlap`` bytes more than ``limit`` where it has as many.
+        """
+        text = line.decode("utf-8", "surrogateescape")
+        at = len(line[:limit].decode("utf-8", "surrogateescape"))
+        for _ in self._rules:  # a secret may begin where another one is cut
+            before = at
+            for rule in self._rules:
+                at = self._guard.record(partial(_before, rule, at), text, at)
+            if at == before:
+                break
+        place = len(text[:at].encode("utf-8", "surrogateescape"))
+        return place if place >= limit // 2 else limit
+
+    def _lines(self, text: str) -> str:
+        for rule in self._rules:
+            if rule.may_match(text):
+                try:
+                    text = self._guard.block(rule.over_lines, text)
+                except TooSlow:
+                    return "\n".join([self.record(line) for line in text.split("\n")])
+        return text
+
+
+def _before(rule: Rule, at: int, text: str) -> int:
+    """``at``, or the beginning of the match that it is in the middle of."""
+    if not rule.may_match(text):
+        return at
+    for match in rule.lines.finditer(text):
+        if match.start() >= at:
+            break
+        if match.end() > at and rule.is_one(match):
+            return match.start()
+    return at
+
+
+assert OVERLAP < LINE_LIMIT // 2

@@ -1,0 +1,64 @@
+"""From the text of a pattern to what can be run."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cbox_init.errors import PatternError
+from cbox_init.patterns.ambiguity import exponential_part
+from cbox_init.patterns.needles import needles_of
+from cbox_init.patterns.render import rendered
+from cbox_init.patterns.replacement import template
+from cbox_init.patterns.syntax import parse
+
+if TYPE_CHECKING:
+    from cbox_init.patterns.needles import Needles
+
+
+class Pattern:
+    """A pattern that is known to be good. What is made of it is made when it is first asked for.
+
+    It is for text in which bytes that are not UTF-8 are lone surrogates.
+    """
+
+    def __init__(self, source: str) -> None:
+        """Raises PatternError."""
+        self.source = source
+        self._parsed = parse(source)
+        part = exponential_part(self._parsed.tree)
+        if part is not None:
+            raise PatternError(f"can take exponential time: {part} can divide the same text in many ways")
+
+    @cached_property
+    def lines(self) -> re.Pattern[str]:
+        """Over many lines, each a record: no match goes beyond its line."""
+        return self._compiled(lines=True)
+
+    @cached_property
+    def record(self) -> re.Pattern[str]:
+        """Over one record, which may hold newlines."""
+        return self._compiled(lines=False)
+
+    @cached_property
+    def needles(self) -> Needles | None:
+        """What a text must hold for a match, None when nothing is known."""
+        return needles_of(self._parsed.tree)
+
+    def template(self, replacement: str) -> tuple[str, list[str]]:
+        """See `replacement.template`."""
+        return template(replacement, self._parsed.groups, self._parsed.names)
+
+    def _compiled(self, *, lines: bool) -> re.Pattern[str]:
+        try:
+            return re.compile(rendered(self._parsed.tree, lines=lines))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise PatternError(f"cannot be compiled: {error}") from None
+
+
+def check(source: str) -> Pattern:
+    """The pattern, known to compile as well. Raises PatternError."""
+    pattern = Pattern(source)
+    assert pattern.lines and pattern.record
+    return pattern

@@ -1,0 +1,13 @@
+"""Names that the daemon does not know."""
+
+from __future__ import annotations
+
+from cbox_init.cli.unknown import unknown_process
+
+
+def test_unknown_names() -> None:
+    assert unknown_process("wbe", ["web", "db"]) == "no process is named 'wbe'; did you mean 'web'?"
+    assert unknown_process("zzz", ["web", "db"]) == "no process is named 'zzz'; there are web, db"
+    assert unknown_process("zzz", []) == "no process is named 'zzz'; there is none at all"
+    many = [f"queue-{number}" for number in range(12)]
+    assert unknown_process("zzz", many).endswith("queue-8, queue-9 and 2 more")

@@ -1,0 +1,172 @@
+"""Outputs and followed files: what their keys mean, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.config.endpoints import Endpoint
+from cbox_init.config.model import LogOverflow, OutputConfig, OutputType
+from cbox_init.config.outputs import (
+    SyslogAddress,
+    otlp_url,
+    output_type,
+    overflow_of,
+    per_instance,
+    syslog_address,
+)
+from cbox_init.config.problems import Severity
+from tests.config.helpers import config_of, fields
+
+if TYPE_CHECKING:
+    from tests.config.conftest import Read
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "overflow"),
+    [
+        ({"path": "/a"}, "file", "block"),
+        ({"address": "udp://h"}, "syslog", "drop"),
+        ({"address": "TCP://h:1"}, "syslog", "drop"),
+        ({"address": "unix:///dev/log"}, "syslog", "drop"),
+        ({"address": "http://h"}, "otlp", "drop"),
+        ({"address": "https://h"}, "otlp", "drop"),
+        ({"type": OutputType.STDERR}, "stderr", "block"),
+        ({"type": OutputType.SYSLOG, "overflow": LogOverflow.BLOCK}, "syslog", "block"),
+        ({"address": "ftp://h"}, None, "block"),
+        ({}, None, "block"),
+    ],
+)
+def test_type_and_overflow_follow_from_the_other_keys(
+    keys: dict[str, object], kind: str | None, overflow: str
+) -> None:
+    output = OutputConfig(**keys)  # type: ignore[arg-type]
+    assert (output_type(output), overflow_of(output)) == (kind, overflow)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("udp://log", SyslogAddress("udp", Endpoint("log", 514))),
+        ("tcp://log:601", SyslogAddress("tcp", Endpoint("log", 601))),
+        ("tcp://[::1]:601", SyslogAddress("tcp", Endpoint("::1", 601))),
+        ("udp://[::1]", SyslogAddress("udp", Endpoint("::1", 514))),
+        ("unix:///dev/log", SyslogAddress("unix", path="/dev/log")),
+    ],
+)
+def test_addresses_of_syslog(text: str, address: SyslogAddress) -> None:
+    assert syslog_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["log:514", "tls://log", "udp://", "udp://:514", "tcp://a:b", "unix://log", "udp://a b"]
+)
+def test_what_is_no_address_of_syslog(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        syslog_address(text)
+
+
+def test_the_url_of_a_collector() -> None:
+    assert otlp_url("http://collector:4318") == "http://collector:4318/v1/logs"
+    assert otlp_url("http://collector:4318/") == "http://collector:4318/v1/logs"
+    assert otlp_url("https://a/otlp/v1/logs?x=1") == "https://a/otlp/v1/logs?x=1"
+
+
+def test_paths_of_instances() -> None:
+    assert per_instance("/log/${CBOX_INIT_INSTANCE_ID}")
+    assert not per_instance("/log/${CBOX_INIT_PROCESS_NAME}")
+
+
+def test_what_is_right_has_no_problems(read: Read) -> None:
+    found = read("""
+        global:
+          log_outputs:
+            all: {path: /var/log/all.log, rotate: {max_size: 1MB, compress: true}}
+        processes:
+          web:
+            command: [a]
+            logging:
+              outputs:
+                stdout: {type: stdout, enabled: false}
+                own: {path: '/var/log/${CBOX_INIT_INSTANCE_ID}.log', min_level: debug}
+                far: {address: 'tcp://log:601', facility: local0, overflow: block}
+                otlp: {address: 'http://collector:4318', headers: {Authorization: x}}
+              files: {app: {path: /srv/app.log, rotate: {}}}
+    """)
+    assert config_of(found).processes["web"].logging.outputs["own"].path == (
+        "/var/log/${CBOX_INIT_INSTANCE_ID}.log"
+    )
+    assert not found.problems
+
+
+@pytest.mark.parametrize(
+    ("output", "key", "message"),
+    [
+        ("{}", "type", "neither this nor path nor address"),
+        ("{address: 'ftp://a'}", "type", "neither this nor path nor address"),
+        ("{type: file}", "path", "needs it"),
+        ("{path: /var/log/}", "path", "is a directory"),
+        ("{path: '/var/log/${PORT}'}", "path", "${PORT} is not known"),
+        ("{type: otlp}", "address", "needs it"),
+        ("{type: otlp, address: 'udp://a'}", "address", "cannot be used: it does not begin with http"),
+        ("{type: syslog, address: 'a'}", "address", "cannot be used: it does not begin with udp"),
+        ("{address: 'udp://a:0'}", "address", "cannot be used: '0' is no port"),
+        ("{path: /a, filters: {exclude: ['(']}}", "filters.exclude[0]", "the pattern"),
+        ("{address: 'http://a', headers: {A: \"b\\n\"}}", "headers.A", "cannot be sent"),
+    ],
+)
+def test_errors(read: Read, output: str, key: str, message: str) -> None:
+    found = read(f"processes: {{web: {{command: a, logging: {{outputs: {{x: {output}}}}}}}}}")
+    (error,) = found.of(Severity.ERROR)
+    assert error.field == f"processes.web.logging.outputs.x.{key}"
+    assert message in error.message
+    assert error.recommendation
+
+
+def test_keys_without_effect(read: Read) -> None:
+    found = read("""
+        processes: {web: {command: a, logging: {outputs: {x: {
+          type: stderr, path: /a, address: b, rotate: {}, facility: user, headers: {a: b}}}}}}
+    """)
+    keys = ("path", "address", "rotate", "headers", "facility")
+    assert sorted(fields(found, Severity.WARNING)) == sorted(
+        f"processes.web.logging.outputs.x.{key}" for key in keys
+    )
+
+
+def test_one_file_rotated_in_two_ways(read: Read) -> None:
+    found = read("""
+        global: {log_outputs: {all: {path: /log/a, rotate: {max_size: 1}}}}
+        processes:
+          web: {command: a, logging: {outputs: {x: {path: /log//a}}}}
+          api: {command: a, logging: {outputs: {x: {path: /log/a, rotate: {max_size: 1}}}}}
+    """)
+    (warning,) = found.of(Severity.WARNING)
+    assert warning.field == "processes.web.logging.outputs.x.rotate"
+    assert "global.log_outputs.all writes to the same file" in warning.message
+
+
+def test_a_file_that_would_follow_itself(read: Read) -> None:
+    found = read("""
+        global: {log_outputs: {all: {path: /log/a}}}
+        processes: {web: {command: a, logging: {files: {x: {path: /log/../log/a}}}}}
+    """)
+    assert fields(found) == ["processes.web.logging.files.x.path"]
+
+
+def test_files_that_cannot_be_followed_as_they_are(read: Read) -> None:
+    found = read("""
+        processes:
+          web:
+            command: a
+            working_dir: /srv
+            logging: {files: {a: {}, b: {path: x/}, c: {path: /y}, d: {path: /y}}}
+    """)
+    assert config_of(found)
+    assert fields(found, Severity.WARNING) == [
+        "processes.web.logging.files.a",
+        "processes.web.logging.files.b.path",
+        "processes.web.logging.files.d.path",
+    ]
+    assert fields(found, Severity.SUGGESTION) == ["processes.web.logging.files.b.path"]

@@ -1,0 +1,128 @@
+"""A follower in the loop of the test, and what it has read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.logs.follow.follower import Followed, Follower
+from cbox_init.logs.framing import Framer
+from tests.logs.conftest import until
+from tests.logs.outputs.conftest import Said
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from cbox_init.logs.follow.reading import Read
+    from cbox_init.logs.framing import Piece
+    from cbox_init.logs.rotation import Rotation
+
+
+class Lines:
+    """Takes the lines of one file."""
+
+    def __init__(self, path: Path, follower: Follower) -> None:
+        self.path = path
+        self.pieces: list[Piece] = []
+        self.stopped = False
+        self.followed = Followed(str(path), self)
+        self._follower = follower
+        self._framers: dict[int, Framer] = {}
+
+    def held(self) -> bool:
+        return self.stopped
+
+    def take(self, reads: Sequence[Read]) -> None:
+        for read in reads:
+            framer = self._framers.setdefault(read.file, Framer())
+            self.pieces += framer.feed(read.data)
+            if read.ends:
+                self.pieces += self._framers.pop(read.file).flush()
+
+    def end(self) -> None:
+        assert self._framers == {}
+
+    def go_on(self) -> None:
+        self.stopped = False
+        self._follower.resume()
+
+    @property
+    def lines(self) -> list[str]:
+        return [
+            line for data, _ in self.pieces for line in data.decode("utf-8", "backslashreplace").split("\n")
+        ]
+
+    async def until(self, *lines: str) -> None:
+        """Until exactly these have been read."""
+        try:
+            await until(lambda: len(self.lines) >= len(lines), what="the lines")
+        except AssertionError:
+            assert self.lines == list(lines)
+            raise
+        assert self.lines == list(lines)
+
+
+class Following:
+    """A follower, and ways to write what it reads."""
+
+    def __init__(self, said: Said) -> None:
+        self.said = said
+        self.follower = Follower(said.log)
+        self._lines: list[Lines] = []
+        self._ended = False
+
+    def follow(self, path: Path, rotation: Rotation | None = None) -> Lines:
+        lines = Lines(path, self.follower)
+        self._lines.append(lines)
+        self.follower.follow(lines.followed, rotation)
+        return lines
+
+    def attach(self) -> None:
+        self.follower.attach(asyncio.get_running_loop())
+
+    async def finish(self) -> None:
+        """Read all that there is, and end."""
+        if self._ended:
+            return
+        self._ended = True
+        for lines in self._lines:
+            lines.go_on()
+        assert await self.follower.finish(20)
+
+
+@pytest.fixture
+async def following(tmp_path: Path) -> AsyncIterator[Following]:
+    """Files are followed from the first moment of the test on."""
+    said = Said(tmp_path / "said")
+    following = Following(said)
+    following.attach()
+    yield following
+    await following.finish()
+    said.close()
+
+
+def append(path: Path, *lines: str, end: str = "\n") -> None:
+    """As an application does that opens its log for each write."""
+    with path.open("a") as file:
+        file.write("".join(f"{line}{end}" for line in lines))
+
+
+def numbers(count: int, start: int = 0) -> list[str]:
+    return [f"line {number}" for number in range(start, start + count)]
+
+
+def open_files(path: Path) -> list[str]:
+    """What this process has open that begins with ``path``."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue
+        if target.startswith(str(path)):
+            found.append(target)
+    return found

@@ -1,0 +1,156 @@
+"""The files of a process, as records like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING
+
+from cbox_init.config.model import (
+    FilterConfig,
+    LevelDetectionConfig,
+    LogFileConfig,
+    LoggingConfig,
+    LogLevel,
+    MultilineConfig,
+    OutputConfig,
+    RedactionConfig,
+    RedactionPattern,
+    RotateConfig,
+)
+from cbox_init.logs.filter import LogFilter
+from cbox_init.logs.past import Part
+from tests.logs.conftest import Bench, Output, until
+from tests.logs.follow.conftest import append, numbers, open_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def ring(bench: Bench, process: str = "web") -> list[str]:
+    return [record.message for record in bench.hub.records(process, limit=10_000, newest_first=False)]
+
+
+async def test_a_line_of_a_file_is_a_record_of_the_process(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    files = {"laravel": LogFileConfig(path=str(path))}
+    bench.hub.open("web", LoggingConfig(labels={"team": "shop"}, files=files))
+    with bench.hub.subscribe(LogFilter(processes=frozenset(("web",)))) as follow:
+        append(path, "hello")
+        await until(lambda: follow.pending)
+        part = follow.take()
+    assert isinstance(part, Part)
+    assert part.entry.block.source == ("web", "laravel", "file")
+    assert ring(bench) == ["hello"]
+    (written,) = await bench.finish()
+    assert (written["msg"], written["stream"], written["instance_id"]) == ("hello", "file", "laravel")
+    assert written["labels"] == {"team": "shop"}
+
+
+async def test_what_was_written_before_there_was_a_loop_is_read(output: Output, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    append(path, "before the daemon")
+    bench = Bench(output)
+    output.start()
+    bench.hub.open("web", LoggingConfig(files={"app": LogFileConfig(path=str(path))}))
+    append(path, "after the start")
+    bench.hub.attach(asyncio.get_running_loop())
+    await until(lambda: ring(bench) == ["after the start"])
+    await bench.finish()
+
+
+async def test_a_file_has_stages_of_its_own_and_the_redaction_of_its_process(
+    bench: Bench, tmp_path: Path
+) -> None:
+    path = tmp_path / "app.log"
+    file = LogFileConfig(
+        path=str(path),
+        min_level=LogLevel.ERROR,
+        multiline=MultilineConfig(enabled=True, pattern="^[0-9]"),
+        level_detection=LevelDetectionConfig(enabled=True, patterns={"error": "Exception"}),
+        filters=FilterConfig(exclude=("healthz",)),
+    )
+    redaction = RedactionConfig(enabled=True, patterns=(RedactionPattern(pattern="hunter2"),))
+    log = bench.hub.open("web", LoggingConfig(redaction=redaction, files={"app": file}))
+    append(path, "1 Exception hunter2", "  at line 1", "2 GET /healthz", "3 fine", "4 last")
+    await until(lambda: len(ring(bench)) >= 2)
+    _, fd = bench.pipe(log)
+    os.write(fd, b"healthz is not filtered here, hunter2\n")
+    os.close(fd)
+    records = await bench.finish()
+    assert ring(bench)[:2] == ["1 Exception ***\n  at line 1", "3 fine"]
+    assert sorted(str(record["msg"]) for record in records) == [
+        "1 Exception ***\n  at line 1",
+        "healthz is not filtered here, ***",
+    ]
+    assert "4 last" in ring(bench)
+
+
+async def test_a_secret_across_the_cut_of_a_long_line_is_masked(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    redaction = RedactionConfig(enabled=True, patterns=(RedactionPattern(pattern="hunter[0-9]+"),))
+    files = {"app": LogFileConfig(path=str(path))}
+    bench.hub.open("web", LoggingConfig(redaction=redaction, files=files))
+    append(path, "x" * (64 * 1024 - 4) + "hunter22222" + "y" * 1000)
+    records = await bench.finish()
+    text = "".join(str(record["msg"]) for record in records)
+    assert text == "x" * (64 * 1024 - 4) + "***" + "y" * 1000
+
+
+async def test_the_records_of_files_go_to_the_outputs_of_their_process(bench: Bench, tmp_path: Path) -> None:
+    path, copy = tmp_path / "app.log", tmp_path / "copy.log"
+    bench.hub.open(
+        "web",
+        LoggingConfig(
+            files={"app": LogFileConfig(path=str(path))}, outputs={"copy": OutputConfig(path=str(copy))}
+        ),
+    )
+    append(path, *numbers(1000))
+    await until(lambda: len(ring(bench)) == 1000)
+    await bench.finish()
+    assert [json.loads(line)["msg"] for line in copy.read_text().splitlines()] == numbers(1000)
+
+
+async def test_other_files_after_a_reload(bench: Bench, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    one, other = LogFileConfig(path=str(first)), LogFileConfig(path=str(second))
+    bench.hub.open("web", LoggingConfig(files={"one": one}))
+    append(first, "1")
+    await until(lambda: ring(bench) == ["1"])
+    append(first, "2")
+    bench.hub.open("web", LoggingConfig(files={"one": one, "other": other}))
+    append(second, "3")
+    await until(lambda: sorted(ring(bench)) == ["1", "2", "3"])
+    rotated = LogFileConfig(path=str(second), rotate=RotateConfig(max_size=10, max_files=2))
+    bench.hub.open("web", LoggingConfig(files={"other": rotated}))
+    append(second, "longer than that")
+    await until(lambda: ring(bench)[-1] == "longer than that")
+    await until(lambda: second.with_name("second.log.1").exists())
+    await until(lambda: not open_files(first), what="the close of the first")
+    bench.hub.open("web", LoggingConfig())
+    await until(lambda: not open_files(second), what="the close of the second")
+    await bench.finish()
+
+
+async def test_a_process_that_is_forgotten_is_read_to_the_end(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    bench.hub.open("web", LoggingConfig(files={"app": LogFileConfig(path=str(path))}))
+    append(path, *numbers(20_000))
+    bench.hub.forget("web")
+    records = await bench.finish()
+    assert [record["msg"] for record in records] == numbers(20_000)
+
+
+async def test_while_standard_output_is_full_files_wait(output: Output, tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    bench = Bench(output)
+    bench.hub.attach(asyncio.get_running_loop())
+    log = bench.hub.open("web", LoggingConfig(files={"app": LogFileConfig(path=str(path))}))
+    append(path, *numbers(200_000))
+    await until(log.held, what="the full queue")
+    await until(lambda: bench.sink.queued > 0)
+    assert bench.sink.queued < 2_000_000
+    output.start()
+    records = await bench.finish()
+    assert [record["msg"] for record in records] == numbers(200_000)

@@ -1,0 +1,75 @@
+"""One timer for everything that is to be done later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from cbox_init.logs.stages.deadlines import Deadlines
+from tests.logs.conftest import until
+
+
+async def test_in_the_order_of_their_times() -> None:
+    deadlines = Deadlines()
+    done: list[tuple[str, float]] = []
+    begun = time.monotonic()
+    deadlines.later(0.08, lambda: done.append(("late", time.monotonic() - begun)))
+    deadlines.attach(asyncio.get_running_loop())
+    deadlines.later(0.04, lambda: done.append(("early", time.monotonic() - begun)))
+    await until(lambda: len(done) == 2)
+    assert [name for name, _ in done] == ["early", "late"]
+    assert done[0][1] > 0.03
+    assert done[1][1] > 0.07
+
+
+async def test_there_is_a_timer_only_while_something_waits() -> None:
+    deadlines = Deadlines()
+    deadlines.attach(asyncio.get_running_loop())
+    assert deadlines._timer is None
+    done: list[int] = []
+    deadlines.later(0.01, lambda: done.append(1))
+    await until(lambda: bool(done))
+    assert deadlines._timer is None
+
+
+async def test_what_is_asked_for_while_called_back_comes_as_well() -> None:
+    deadlines = Deadlines()
+    deadlines.attach(asyncio.get_running_loop())
+    done: list[int] = []
+
+    def again() -> None:
+        done.append(len(done))
+        if len(done) < 5:
+            deadlines.later(0.0, again)
+
+    deadlines.later(0.0, again)
+    await until(lambda: done == [0, 1, 2, 3, 4])
+
+
+async def test_one_that_fails_keeps_no_other_from_its_turn() -> None:
+    deadlines = Deadlines()
+    loop = asyncio.get_running_loop()
+    deadlines.attach(loop)
+    failures: list[object] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context.get("exception")))
+    done: list[str] = []
+    for name in ("first", "second", "third"):
+
+        def callback(name: str = name) -> None:
+            if name == "second":
+                raise RuntimeError(name)
+            done.append(name)
+
+        deadlines.later(0.0, callback)
+    await until(lambda: sorted(done) == ["first", "third"])
+    assert [str(failure) for failure in failures] == ["second"]
+
+
+async def test_nobody_is_called_back_after_the_end() -> None:
+    deadlines = Deadlines()
+    deadlines.attach(asyncio.get_running_loop())
+    deadlines.later(0.0, lambda: pytest.fail("it is over"))
+    deadlines.close()
+    await asyncio.sleep(0.02)

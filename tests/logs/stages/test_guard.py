@@ -1,0 +1,87 @@
+"""Searches that take too long are ended, whatever the pattern."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.logs.stages.finder import Finder
+from cbox_init.logs.stages.guard import Alarm, Guard, TooSlow
+from cbox_init.logs.stages.redaction import Redaction, Rule
+from cbox_init.patterns.compile import Pattern
+from tests.logs.stages.helpers import Line, Told, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOR_EVER = re.compile(r"(?:a+)+b")
+BAD = "a" * 60
+
+
+@pytest.fixture
+def slow() -> list[None]:
+    return []
+
+
+@pytest.fixture
+def guard(slow: list[None]) -> Iterator[Guard]:
+    before = signal.getsignal(signal.SIGVTALRM)
+    yield Guard(Alarm(limit_s=0.05), lambda: slow.append(None))
+    signal.signal(signal.SIGVTALRM, before)
+
+
+def test_a_search_that_would_take_for_ever(guard: Guard, slow: list[None]) -> None:
+    assert guard.record(FOR_EVER.search, BAD, None) is None
+    assert len(slow) == 1
+    with pytest.raises(TooSlow):
+        guard.block(FOR_EVER.search, BAD)
+    assert guard.record(FOR_EVER.search, "aab", None) is not None
+    assert len(slow) == 1
+
+
+def test_many_of_them_cost_little_more_than_one(guard: Guard, slow: list[None]) -> None:
+    used = time.process_time()
+    for _ in range(1000):
+        guard.record(FOR_EVER.search, BAD, None)
+    # At most one limit for each length down to nothing.
+    assert time.process_time() - used < 20 * 0.05 + 5
+    assert len(slow) == 1000
+
+
+def test_nothing_is_ended_when_the_search_is_over(guard: Guard) -> None:
+    assert guard.block(len, "x") == 1
+    end = time.process_time() + 0.15
+    while time.process_time() < end:  # longer than the limit, with the timer off
+        pass
+    assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
+
+
+def test_a_record_that_cannot_be_searched_is_masked_as_a_whole(guard: Guard) -> None:
+    rule = Rule(Pattern("a+b"), "*")
+    rule.lines = rule.record = FOR_EVER
+    redaction = Redaction([rule], guard)
+    assert redaction.record(BAD) == "***"
+
+
+def test_a_finder_has_an_answer(guard: Guard) -> None:
+    finder = Finder(Pattern("a+b"), guard, if_slow=True)
+    finder._lines = finder._record = FOR_EVER
+    assert finder.matches(BAD)
+    assert finder.lines(f"aab\n{BAD}\nc") == [0, 4]
+    assert not Finder(Pattern("a+b"), guard).matches(BAD)
+
+
+def test_a_long_line_that_takes_the_square_of_its_length() -> None:
+    """The first is noticed late; those after it are not tried any more."""
+    told = Told()
+    line = "a" * 60_000
+    section = {"filters": {"exclude": ["a.*b.*c"]}}
+    used = time.process_time()
+    found = run(section, f"{line}b\nshort\n" * 20, told)
+    assert [len(line.message) for line in found] == [60_001, 5] * 20
+    assert time.process_time() - used < 30
+    assert run(section, "abc\nd\n") == [Line("d")]

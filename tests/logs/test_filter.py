@@ -1,0 +1,106 @@
+"""What a reader wants: the look at the block never hides a line that the look at the line would show."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cbox_init.logs.filter import LogFilter, TextSearch
+from cbox_init.logs.levels import Level
+from cbox_init.logs.record import Block, Source
+from cbox_init.logs.ring import Entry
+
+EVERYTHING = LogFilter()
+WEB = Source("web", "web-0", "stdout")
+
+
+def block(data: bytes = b"line", source: Source = WEB, level: Level = Level.INFO, time_ns: int = 50) -> Block:
+    return Block(time_ns, source, level, data)
+
+
+def shown(chosen: LogFilter, given: Block) -> list[str]:
+    if not chosen.may_take(given):
+        return []
+    lines = [record.message for _, record in chosen.lines(given)]
+    assert [record.message for record in chosen.newest_first(given)] == lines[::-1]
+    entry = Entry(1, given)
+    assert [chosen.count(entry) for _ in range(2)] == [len(lines)] * 2
+    assert LogFilter(text=TextSearch.of("\n")).count(entry) == (given.single and b"\n" in given.data)
+    assert chosen.count(entry) == len(lines)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted"),
+    [
+        (EVERYTHING, True),
+        (LogFilter(processes=frozenset(("web", "api"))), True),
+        (LogFilter(processes=frozenset(("api",))), False),
+        (LogFilter(processes=frozenset()), False),
+        (LogFilter(instances=frozenset(("web-0",))), True),
+        (LogFilter(instances=frozenset(("web-1",))), False),
+        (LogFilter(streams=frozenset(("stdout", "file"))), True),
+        (LogFilter(streams=frozenset(("stderr",))), False),
+        (LogFilter(min_level=Level.INFO), True),
+        (LogFilter(min_level=Level.WARN), False),
+        (LogFilter(since_ns=50, until_ns=50), True),
+        (LogFilter(since_ns=51), False),
+        (LogFilter(until_ns=49), False),
+        (LogFilter(text=TextSearch.of("in")), True),
+        (LogFilter(text=TextSearch.of("IN")), False),
+        (LogFilter(text=TextSearch.of("IN", ignore_case=True)), True),
+    ],
+)
+def test_each_condition(chosen: LogFilter, wanted: bool) -> None:
+    assert shown(chosen, block()) == (["line"] if wanted else [])
+
+
+def test_of_a_block_only_the_lines_with_the_text_and_from_a_place_on() -> None:
+    chosen = LogFilter(text=TextSearch.of("a"))
+    given = block(b"a0\nb1\na2\nb3\na4")
+    assert shown(chosen, given) == ["a0", "a2", "a4"]
+    assert [index for index, _ in chosen.lines(given, 1)] == [2, 4]
+    assert [index for index, _ in EVERYTHING.lines(given, 3)] == [3, 4]
+    assert list(chosen.lines(given, 5)) == []
+
+
+def test_a_block_without_the_text_is_not_split() -> None:
+    assert not LogFilter(text=TextSearch.of("needle")).may_take(block(b"hay\nstack"))
+    assert not LogFilter(text=TextSearch.of("Needle", ignore_case=True)).may_take(block(b"HAY\nSTACK"))
+    assert shown(LogFilter(text=TextSearch.of("hay\nstack")), block(b"hay\nstack")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        (r"caf\xe9", b"caf\xe9"),
+        ("\N{KELVIN SIGN}elvin", b"kelvin"),
+        ("kelvin", "\N{KELVIN SIGN}ELVIN".encode()),
+        ("STRASSE", "straße".encode()),
+        ("ÄRGER", "ärger".encode()),
+        (r"C:\DIR", rb"c:\dir"),
+    ],
+)
+def test_letters_beyond_ascii_and_bytes_that_are_no_text(text: str, data: bytes) -> None:
+    assert shown(LogFilter(text=TextSearch.of(text, ignore_case=True)), block(data)) != []
+
+
+_texts = st.text(st.sampled_from("aAkKäÄß\\x \N{KELVIN SIGN}"), min_size=1, max_size=3)
+_data = st.binary(max_size=12) | st.text(st.sampled_from("aAkKäÄß\\x \n\N{KELVIN SIGN}"), max_size=12).map(
+    str.encode
+)
+
+
+def test_a_record_of_several_lines_is_one() -> None:
+    joined = Block(50, WEB, Level.INFO, b"a\n  at a", single=True)
+    assert shown(LogFilter(text=TextSearch.of("a\n ")), joined) == ["a\n  at a"]
+    assert shown(LogFilter(text=TextSearch.of("a")), joined) == ["a\n  at a"]
+
+
+@given(_texts, st.booleans(), _data)
+def test_the_block_decides_as_its_lines_would(text: str, ignore_case: bool, data: bytes) -> None:
+    fold = str.casefold if ignore_case else str
+    given = block(data)
+    expected = [record.message for record in given.records() if fold(text) in fold(record.message)]
+    assert shown(LogFilter(text=TextSearch.of(text, ignore_case=ignore_case)), given) == expected
