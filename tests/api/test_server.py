@@ -47,6 +47,7 @@ from cbox_init.api import process_list
 from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
 from cbox_init.config.model import Config, GlobalConfig
+from cbox_init.telemetry.vitals import Vitals
 
 HEAVY = {"uvicorn", "starlette", "httptools", "anyio"}
 supervisor = Names(logs=Names(daemon=Names(error=print)), version=0, statuses=tuple)

@@ -50,7 +50,8 @@ class Shutdown:
     may take it, while there is half of the time of all; only then anything is stopped. A process is stopped
     when nothing that depends on it lives. Then the orphans that we inherited (a daemon
     that a oneshot started) are told to end. When ``timeout_s`` is over all that is left is killed, hooks
-    included, and no hook is begun any more.
+    included, and no hook is begun any more. ``on_finished`` is called once, with whether something is left
+    that could not be ended.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Shutdown:
         hooks: HooksConfig,
         timeout_s: float,
         drain_s: float,
-        on_finished: Callable[[], None],
+        on_finished: Callable[[bool], None],
     ) -> None:
         self.on_finished = on_finished
         self._processes = processes
@@ -107,7 +108,7 @@ class Shutdown:
             return None
         if self._end_at is not None and now >= self._end_at:
             self._runtime.log.error("Shutdown ends although processes are left", **self._alive())
-            self._finish()
+            self._finish(left=True)
             return None
         return self._kill_at if self._end_at is None else self._end_at
 
@@ -199,12 +200,12 @@ class Shutdown:
         """Who lives, as members of a message."""
         return _named({name: process.names_alive for name, process in self._processes.items()})
 
-    def _finish(self) -> None:
+    def _finish(self, *, left: bool = False) -> None:
         self._finished = True
         killed = {name: process.names_killed for name, process in self._processes.items()}
         if any(killed.values()):
             self._runtime.log.warn("Killed in the shutdown", **_named(killed))
-        self.on_finished()
+        self.on_finished(left)
 
 
 def _is_gone(process: ManagedProcess | ScheduledProcess) -> bool:

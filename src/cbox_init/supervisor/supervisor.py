@@ -280,7 +280,14 @@ class Supervisor:
         if not process.settled:
             waiter: Future[None] = get_running_loop().create_future()
             self._waiters.setdefault(name, []).append(waiter)
-            await waiter
+            try:
+                await waiter
+            finally:  # who waited may have left
+                waiters = self._waiters.get(name, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                    if not waiters:
+                        del self._waiters[name]
 
     def _commanded(self, name: str, command: str) -> Managed:
         process = self._process(name)
@@ -604,7 +611,7 @@ class Supervisor:
             hooks=self.config.hooks if self._begun else HooksConfig(),
             timeout_s=self.config.global_.shutdown_timeout,
             drain_s=self.config.global_.shutdown_drain,
-            on_finished=lambda: self._finished(exit_code),
+            on_finished=lambda left: self._finished(exit_code or int(left)),
         )
         self._runtime.agenda.wake(self._shutdown)
 
@@ -612,7 +619,7 @@ class Supervisor:
         """End everything at once, without a grace period (a second signal)."""
         self.shutdown("killed", exit_code)
         assert self._shutdown
-        self._shutdown.on_finished = lambda: self._finished(exit_code)
+        self._shutdown.on_finished = lambda left: self._finished(exit_code or int(left))
         self._shutdown.kill()
 
     def _finished(self, exit_code: int) -> None:
