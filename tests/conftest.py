@@ -35,9 +35,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _may_trace() -> bool:
     """Whether strace is there, and ptrace(2) is permitted."""
     try:
-        return subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+        done = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True)
     except FileNotFoundError:
         return False
+    return done.returncode == 0
 
 
 def _has(*capabilities: int) -> bool:

@@ -148,7 +148,7 @@ def test_serve_starts_its_first_children_without_what_it_does_not_need(tmp_path:
 
 
 def test_what_is_loaded_for_the_first_children_is_listed(tmp_path: Path) -> None:
-    """Each module there costs every container time and memory: one more is to be meant, and added to the list."""
+    """Each costs every container time and memory: one more is to be meant, and added to the list."""
     text = "global: {api_socket: SOCKET}\nprocesses: {web: {command: ['true']}}\n"
     loaded = loaded_at_the_loop(tmp_path, text)
     ours = {name for name in loaded if name.partition(".")[0] == "cbox_init"}

@@ -162,7 +162,9 @@ def decide(
 
     actions = plan.actions
     if may_spawn:
-        spawns = [] if plan.rollout.holds_spawns else [Spawn(index) for index in sorted(plan.spawns)]
+        spawns = (
+            [] if plan.rollout.holds_spawns else [Spawn(index) for index in plan.spawns_in_order(instances)]
+        )
         spawns += [Spawn(index, surge=True) for index in plan.rollout.surge_spawns(instances)]
         # What cannot be started at all is known before the first old one has gone.
         actions += spawns or [Stop(index) for index in plan.rollout.stops()]
@@ -257,6 +259,15 @@ class _Plan:
         """Instances that are wanted, and have never been."""
         self.spawns += indexes
         self.rollout.add_missing(len(indexes))
+
+    def spawns_in_order(self, instances: Mapping[int, Instance]) -> list[int]:
+        """Who waits longest comes first: ones that crash again and again do not keep the others from it."""
+
+        def since(index: int) -> tuple[float, int]:
+            instance = instances.get(index)
+            return (instance.due_at if instance and instance.phase is Phase.WAITING else 0.0, index)
+
+        return sorted(self.spawns, key=since)
 
     def _comes_now(self, instance: Instance) -> bool:
         """Whether it is to be spawned; when it comes later, that is noted."""
