@@ -78,7 +78,7 @@ def test_parameters_and_members_are_named(contract: Contract) -> None:
         for parameter in operation.get("parameters", ())
         if parameter["in"] == "query"
     }
-    for schema in ("ProcessEntry", "InstanceEntry", "ScaleRequest"):
+    for schema in ("ProcessEntry", "InstanceEntry", "ScaleRequest", "DaemonEntry"):
         names |= set(contract.document["components"]["schemas"][schema]["properties"])
     assert sorted(name for name in names if f"`{name}`" not in text) == []
 
