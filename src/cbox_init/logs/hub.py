@@ -79,6 +79,7 @@ class LogHub:
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
+        self._unusual: set[str] = set()
         self._readers: dict[LogFilter, list[Subscription]] = {}
         self._number = 0
         self._gone = 0
@@ -133,10 +134,18 @@ class LogHub:
                 stages=self._stages(process, logging),
                 ring_size=ring_size,
             )
-        self._reader.singly = any(not one.usual for one in self._processes.values())
+        self._note_usual(process, usual=log.usual)
         if logging.files or process in self._files:
             self._follow(process, log, logging)
         return log
+
+    def _note_usual(self, process: str, *, usual: bool) -> None:
+        """While all depend on standard output alone, the reader asks for all together whether it is full."""
+        if usual:
+            self._unusual.discard(process)
+        else:
+            self._unusual.add(process)
+        self._reader.singly = bool(self._unusual)
 
     def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
         """Follow the files of ``process`` that it is configured to have."""
@@ -187,6 +196,7 @@ class LogHub:
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
+            self._note_usual(process, usual=True)
             self._gone = max(self._gone, log.ring.newest)
             self._outlets.forget(process)
         files = self._files.pop(process, None)

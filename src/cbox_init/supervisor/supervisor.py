@@ -200,10 +200,10 @@ class Supervisor:
 
     def _start_processes(self) -> None:
         self._begun = True
+        self._all_started = True  # not to be told before the last has been asked for
         for process in self._processes.values():
             self._start_as_configured(process, Trigger.STARTUP)
-        if not self._all_started:  # nothing is to be started
-            self._tell_when_all_started()
+        self._tell_when_all_started()
 
     def _start_as_configured(self, process: Managed, trigger: Trigger) -> None:
         if process.config.initial_state is not InitialState.RUNNING:
