@@ -141,4 +141,5 @@ class Agenda:
 
     def _ring(self) -> None:
         self._timer = None
-        self._turn()
+        if not self._turn_pending:  # else what has fallen due is seen in that turn: one is enough
+            self._turn()

@@ -55,7 +55,8 @@ class Supervisor:
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be taken.
     ``version`` is raised by every change that a status shows. ``on_finished`` is called once, with the exit
     code of the daemon, when nothing is left to supervise. ``manager`` is who started the daemon, where it
-    wants to be told. ``readiness`` is there where the configuration asks for it.
+    wants to be told. ``readiness`` is there where the configuration asks for it. ``on_started`` is called
+    when all processes are up for the first time.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Supervisor:
         on_finished: Callable[[int], None],
         manager: ServiceManager | None = None,
         source: Source | None = None,
+        on_started: Callable[[], object] | None = None,
     ) -> None:
         self.config = config
         self.logs = logs
@@ -97,6 +99,7 @@ class Supervisor:
         self._shutdown: Shutdown | None = None
         logs.on_room = self._output_flows_again
         self._source = source
+        self._on_started = on_started
         self._retirement: Retirement | None = None
         self._configuration: Configuration | None = None
         self._oneshots: OneshotHistory | None = None
@@ -552,6 +555,8 @@ class Supervisor:
         if not self._all_started:
             return
         self._runtime.log.info("All processes started successfully")
+        if self._on_started is not None:
+            self._on_started()
         if self._manager:
             self._manager.ready()
         if self.config.hooks.post_start:
