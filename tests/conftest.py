@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.system.cgroup import Cgroups
@@ -23,10 +24,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacking.append("cgroup")
     if not _has(_CAP_SYS_NICE, _CAP_SYS_RESOURCE):
         lacking.append("capable")
+    if any(item.get_closest_marker("traced") for item in items) and not _may_trace():
+        lacking.append("traced")
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _may_trace() -> bool:
+    """Whether strace is there, and ptrace(2) is permitted."""
+    try:
+        done = subprocess.run(["strace", "-qq", "-o", "/dev/null", "true"], capture_output=True)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
 
 
 def _has(*capabilities: int) -> bool:

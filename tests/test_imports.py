@@ -6,14 +6,11 @@ import json
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from cbox_init.imports import without
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: What only other commands, other configurations or the first request of the API need.
 NOT_AT_START = {
@@ -148,6 +145,21 @@ def test_serve_starts_its_first_children_without_what_it_does_not_need(tmp_path:
     loaded = loaded_at_the_loop(tmp_path, text)
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert sorted(loaded & NOT_CONFIGURED) == []
+
+
+def test_what_is_loaded_for_the_first_children_is_listed(tmp_path: Path) -> None:
+    """Each costs every container time and memory: one more is to be meant, and added to the list."""
+    text = "global: {api_socket: SOCKET}\nprocesses: {web: {command: ['true']}}\n"
+    loaded = loaded_at_the_loop(tmp_path, text)
+    ours = {name for name in loaded if name.partition(".")[0] == "cbox_init"}
+    listed = set((Path(__file__).parent / "modules_at_start.txt").read_text().split())
+    assert sorted(ours) == sorted(name for name in listed if name.startswith("cbox_init"))
+    # Of the others the packages: what is in them differs from one version of Python to the next.
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    others = packages(loaded - ours) - packages(set(bare.stdout.split()))
+    assert sorted(name for name in others - listed if not name.startswith("_")) == []
 
 
 def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cronsim import CronSim, CronSimError
@@ -33,6 +34,9 @@ _LOCALTIME: Final = "/etc/localtime"
 _ALL_HOURS: Final = frozenset(range(24))
 _HOUR: Final = 1
 _MINUTE: Final = timedelta(minutes=1)
+
+#: Expressions that are remembered: each is looked at by the checks of the file, and by its process.
+_MOST_KNOWN: Final = 16_384
 
 #: How to mend an expression that is none.
 EXPRESSION_MEND: Final = (
@@ -77,6 +81,13 @@ class Cron:
 
 def parse(expression: str, zone: tzinfo = UTC) -> Cron:
     """The meaning of ``expression``; raises CronError."""
+    fields, every_hour = _understood(expression)
+    return Cron(fields, zone, every_hour=every_hour)
+
+
+@lru_cache(_MOST_KNOWN)
+def _understood(expression: str) -> tuple[str, bool]:
+    """The five fields of an expression, and whether it comes in every hour; raises CronError."""
     fields = expression.split()
     if len(fields) == 1 and fields[0].startswith("@"):
         named = _NAMES.get(fields[0].lower())
@@ -94,7 +105,7 @@ def parse(expression: str, zone: tzinfo = UTC) -> Cron:
         fields[_HOUR] = "*"  # "0-23" alike
     if next(simulated, None) is None:
         raise CronError(f"{expression!r} never comes")
-    return Cron(" ".join(fields), zone, every_hour=every_hour)
+    return " ".join(fields), every_hour
 
 
 def find_zone(name: str, environ: Mapping[str, str] = os.environ) -> tzinfo:

@@ -13,6 +13,7 @@ import httpx
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
+from cbox_init.telemetry.vitals import Vitals
 from tests.api.contract import Contract
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Service:
         self.house = house
         settings = house.supervisor.config.global_
         self.listeners = Listeners.bind(settings)
-        self.server = ApiServer(self.listeners, house.supervisor, house.supervisor.config)
+        self.server = ApiServer(self.listeners, house.supervisor, house.supervisor.config, Vitals())
         self.server.attach(asyncio.get_running_loop())
         assert self.listeners.unix
         self.path = self.listeners.unix.path

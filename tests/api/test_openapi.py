@@ -14,19 +14,21 @@ from cbox_init.api import schemas
 from cbox_init.api.app import all_resources
 from cbox_init.api.context import Context
 from cbox_init.api.streams import Streams
+from cbox_init.api.traffic import Traffic
 from cbox_init.config.model import ProcessType
 from cbox_init.core.notice import Word
 from cbox_init.core.restart import Trigger
 from cbox_init.core.states import State
 from cbox_init.logs.levels import Level
 from cbox_init.telemetry.figures import Figures
+from cbox_init.telemetry.vitals import Vitals
 
 if TYPE_CHECKING:
     from tests.api.service import Service
 
 
 def test_every_route_is_described_and_every_description_has_a_route(service: Service) -> None:
-    context = Context(service.house.supervisor, Figures(lambda pid: None, 1), Streams())
+    context = Context(service.house.supervisor, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
     served = {(r.path, method.lower()) for r in all_resources(context) for method in r.operations}
     described = {
         (path, method) for path, item in service.contract.document["paths"].items() for method in item

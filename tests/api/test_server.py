@@ -19,6 +19,7 @@ from cbox_init.api import server as api_server
 from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
 from cbox_init.core.states import State
+from cbox_init.telemetry.vitals import Vitals
 from tests.api.service import free_port, read_answer
 from tests.supervisor.conftest import build  # noqa: F401  # the fixture
 
@@ -46,6 +47,7 @@ from cbox_init.api import process_list
 from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
 from cbox_init.config.model import Config, GlobalConfig
+from cbox_init.telemetry.vitals import Vitals
 
 HEAVY = {"uvicorn", "starlette", "httptools", "anyio"}
 supervisor = Names(logs=Names(daemon=Names(error=print)), version=0, statuses=tuple)
@@ -53,7 +55,7 @@ supervisor.start = supervisor.stop = supervisor.restart = supervisor.pause = sup
 
 async def main(path, preload):
     config = Config(global_=GlobalConfig(api_socket=path, api_preload=preload))
-    server = ApiServer(Listeners.bind(config.global_), supervisor, config)
+    server = ApiServer(Listeners.bind(config.global_), supervisor, config, Vitals())
     server.attach(asyncio.get_running_loop())
     print(HEAVY & (set(sys.modules) - BEFORE) or "nothing heavy")
     if preload:
@@ -84,7 +86,7 @@ async def test_connections_that_come_while_it_is_imported_are_served(build: Buil
     with tempfile.TemporaryDirectory(prefix="cbox") as folder:
         settings = replace(house.supervisor.config.global_, api_socket=f"{folder}/s")
         config = replace(house.supervisor.config, global_=settings)
-        server = ApiServer(Listeners.bind(settings), house.supervisor, config)
+        server = ApiServer(Listeners.bind(settings), house.supervisor, config, Vitals())
         waiting = [await asyncio.open_unix_connection(f"{folder}/s") for _ in range(20)]
         for _, writer in waiting:
             writer.write(HEALTH)
@@ -112,7 +114,7 @@ async def test_a_lack_that_passes_is_waited_out(
     house = build("processes:\n  web: {command: [sleep, '1000']}")
     with tempfile.TemporaryDirectory(prefix="cbox") as folder:
         settings = replace(house.supervisor.config.global_, api_socket=f"{folder}/s")
-        server = ApiServer(Listeners.bind(settings), house.supervisor, house.supervisor.config)
+        server = ApiServer(Listeners.bind(settings), house.supervisor, house.supervisor.config, Vitals())
         server.attach(asyncio.get_running_loop())
         reader, writer = await asyncio.open_unix_connection(f"{folder}/s")
         writer.write(HEALTH)
@@ -138,7 +140,7 @@ async def test_closing_before_anybody_asked(build: Build) -> None:  # noqa: F811
             "processes:\n  web: {command: [sleep, '1000']}"
         )
         config = house.supervisor.config
-        server = ApiServer(Listeners.bind(config.global_), house.supervisor, config)
+        server = ApiServer(Listeners.bind(config.global_), house.supervisor, config, Vitals())
         server.attach(asyncio.get_running_loop())
         await server.close(5)
         assert os.listdir(folder) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,8 @@ from cbox_init.errors import ListenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+ANOTHER = "stop it, or set global.api_socket to another path"
 
 
 @pytest.fixture
@@ -177,3 +181,42 @@ def test_closing_when_the_folder_is_gone(folder: str) -> None:
     os.unlink(made.path)
     os.rmdir(f"{folder}/sub")
     made.close()
+
+
+def test_of_two_daemons_one_takes_a_dead_socket(folder: str) -> None:
+    """The other waits until the first listens, and does not take its new socket for the dead one."""
+    path = f"{folder}/s"
+    dead_socket(path)
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    problems: list[str] = []
+
+    def second() -> None:
+        try:
+            bind_unix(path, 5).close()
+        except ListenError as error:
+            problems.append(str(error))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(path)
+        first.listen()
+        os.close(lock)
+        thread.join()
+        assert answers(path)
+    assert problems == [f"cannot listen on {path}: process {os.getpid()} listens there; {ANOTHER}"]
+
+
+def test_a_folder_that_somebody_keeps_locked_is_no_obstacle(
+    folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cbox_init.api.unix_socket.LOCK_TAKES_S", 0.02)
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    dead_socket(f"{folder}/s")
+    made = bind_unix(f"{folder}/s", 5)
+    assert answers(made.path)
+    made.close()
+    os.close(lock)

@@ -61,6 +61,19 @@ def test_list_for_programs(with_daemon: Run) -> None:
     assert [entry["name"] for entry in json.loads(done.out)["processes"]] == ["db", "web", "migrate", "late"]
 
 
+def test_status_of_the_daemon(with_daemon: Run, daemon: DaemonProcess) -> None:
+    done = with_daemon("status")
+    assert (done.code, done.err) == (0, "")
+    facts = dict(line.split(":", 1) for line in done.out.splitlines())
+    assert facts["PID"].strip() == str(daemon.pid)
+    assert facts["Config"].strip() == str(daemon.config)
+    assert facts["Processes"].strip() == "4, 0 with a schedule"
+    assert facts["Loop lag"].strip().endswith(" max")
+    reply = json.loads(with_daemon("status", "--json").out)
+    assert (reply["pid"], reply["version"]) == (daemon.pid, __version__)
+    assert reply["loop"]["turns"] > 0
+
+
 def test_status(with_daemon: Run) -> None:
     done = with_daemon("status", "web")
     assert (done.code, done.err) == (0, "")

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from cbox_init.api.schemas import InstanceEntry, LogEntry, ProcessEntry
+from cbox_init.api.schemas import (
+    ApiVitals,
+    CountsVitals,
+    DaemonEntry,
+    InstanceEntry,
+    LogEntry,
+    LogVitals,
+    LoopVitals,
+    ProcessEntry,
+)
 
 if TYPE_CHECKING:
     import socket
@@ -179,3 +188,34 @@ def line(message: str, number: int = 0, **values: str) -> LogEntry:
 def event(entry: LogEntry) -> bytes:
     """A line as the stream sends it."""
     return b"event: log\ndata: " + msgspec.json.encode(entry) + b"\n\n"
+
+
+def daemon_entry() -> DaemonEntry:
+    """What a daemon says of itself after a little more than an hour."""
+    return DaemonEntry(
+        version="0.1.0",
+        python_version="3.11.7",
+        pid=1,
+        config="/etc/cbox-init/cbox-init.yaml",
+        started_at=1_700_000_000,
+        uptime_seconds=3905.4,
+        cpu_seconds=3.21,
+        memory_rss_bytes=36 * 2**20,
+        memory_peak_bytes=40 * 2**20,
+        threads=2,
+        file_descriptors=42,
+        max_file_descriptors=1024,
+        loop=LoopVitals(lag_p50_ms=0.2, lag_p99_ms=1.2, lag_max_ms=5.31, turns=1234),
+        counts=CountsVitals(
+            processes=5, instances=12, running=11, failed=1, restarts=7, scheduled=2, runs=40
+        ),
+        log=LogVitals(
+            queued_bytes=12,
+            written_records=1000,
+            dropped_records=0,
+            backed_up=False,
+            subscribers=0,
+            unread_bytes=0,
+        ),
+        api=ApiVitals(requests=3, connections=1),
+    )

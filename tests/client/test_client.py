@@ -27,7 +27,18 @@ from cbox_init.client import (
     run_of,
 )
 
-from .fake import Answer, FakeDaemon, event, fake_daemon, instance, line, listed, process, raw_server
+from .fake import (
+    Answer,
+    FakeDaemon,
+    daemon_entry,
+    event,
+    fake_daemon,
+    instance,
+    line,
+    listed,
+    process,
+    raw_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -83,6 +94,11 @@ def error_of(path: str, kind: type[ClientError], *, timeout_s: float = 5.0) -> s
     assert str(ordinary.value) == str(asynchronous.value)
     assert "\n" not in str(ordinary.value)
     return str(ordinary.value)
+
+
+def test_daemon(daemon: FakeDaemon, path: str) -> None:
+    daemon.answers[f"GET {BASE}/daemon"] = Answer(daemon_entry())
+    assert both(path, Client.daemon, AsyncClient.daemon) == daemon_entry()
 
 
 def test_health(daemon: FakeDaemon, path: str) -> None:

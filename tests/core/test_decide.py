@@ -28,6 +28,12 @@ WANTED: list[Case] = [
     ("a restart is due to the moment", want(1), [waiting(due_at=NOW)], [Spawn(0)]),
     ("the earliest of two", want(2), [waiting(0, due_at=LATER + 1), waiting(1)], [Wait(LATER)]),
     ("one due, one not", want(2), [waiting(0), waiting(1, due_at=NOW)], [Spawn(1), Wait(LATER)]),
+    (
+        "who is due longer comes first, and who was never there before all",
+        want(3),
+        [waiting(0, due_at=NOW), waiting(1, due_at=NOW - 1)],
+        [Spawn(2), Spawn(1), Spawn(0)],
+    ),
     ("given up", want(1), [ended()], []),
     ("did its work", want(1), [ended(outcome=State.COMPLETED)], []),
     ("stopped, and wanted again", want(1), [idle()], [Spawn(0)]),
@@ -153,7 +159,7 @@ def test_while_dependencies_are_not_ready(
 
 
 def test_many_instances_are_started_in_the_order_of_their_index() -> None:
-    there = [running(3), idle(8), waiting(1, due_at=NOW), ended(5)]
+    there = [running(3), idle(8), ended(5)]
     missing = [index for index in range(10) if index not in (3, 5)]
     assert decided(want(10), *there) == [Spawn(index) for index in missing]
 

@@ -14,6 +14,7 @@ from cbox_init.api.connection import HEAD_TAKES_S, LARGEST_HEAD, MOST_CONNECTION
 from cbox_init.api.context import Context
 from cbox_init.api.openapi import document
 from cbox_init.api.streams import Streams
+from cbox_init.api.traffic import Traffic
 from cbox_init.config.load import examine
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
@@ -24,6 +25,7 @@ from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.reaper import Reaper
 from cbox_init.system.spawn import Spawner
 from cbox_init.telemetry.figures import Figures
+from cbox_init.telemetry.vitals import Vitals
 from tests.api.contract import Contract
 from tests.docs.markdown import ROOT, sections
 
@@ -49,7 +51,7 @@ def contract() -> Iterator[Contract]:
     spawner = Spawner()
     runtime = Runtime(agenda=Agenda(), spawner=spawner, reaper=Reaper(), log=logs.daemon, environ={})
     supervisor = Supervisor(config, logs=logs, runtime=runtime, on_finished=lambda code: None)
-    context = Context(supervisor, Figures(lambda pid: None, 1), Streams())
+    context = Context(supervisor, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
     yield Contract(json.loads(document(all_resources(context))))
     spawner.close()
 
@@ -76,7 +78,7 @@ def test_parameters_and_members_are_named(contract: Contract) -> None:
         for parameter in operation.get("parameters", ())
         if parameter["in"] == "query"
     }
-    for schema in ("ProcessEntry", "InstanceEntry", "ScaleRequest"):
+    for schema in ("ProcessEntry", "InstanceEntry", "ScaleRequest", "DaemonEntry"):
         names |= set(contract.document["components"]["schemas"][schema]["properties"])
     assert sorted(name for name in names if f"`{name}`" not in text) == []
 

@@ -117,3 +117,47 @@ async def _until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.001)
+
+
+async def test_a_turn_of_the_loop_has_one_slice_however_often_the_timer_rings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is always busy, and one that falls due meanwhile: a ring must not add a turn for good."""
+    agenda, loop = Agenda(), asyncio.get_running_loop()
+    slices: list[int] = []
+    turn = 0
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(count)
+
+    run = agenda.run
+
+    def noted(slice_s: float) -> None:
+        slices.append(turn)
+        run(slice_s)
+
+    class Busy:
+        def look(self, stop_at: float) -> float:
+            return 0.0
+
+    class Ringing:
+        looks = 0
+
+        def look(self, stop_at: float) -> float:
+            self.looks += 1
+            return time.monotonic() + 0.001
+
+    monkeypatch.setattr(agenda, "run", noted)
+    monkeypatch.setattr("cbox_init.supervisor.agenda.SLICE_S", 0.0005)
+    ringing = Ringing()
+    agenda.attach(loop)
+    loop.call_soon(count)
+    agenda.wake(Busy())
+    agenda.wake(ringing)
+    end = loop.time() + 20
+    while ringing.looks < 30:
+        assert loop.time() < end
+        await asyncio.sleep(0)
+    assert max(slices.count(one) for one in set(slices)) <= 2

@@ -271,3 +271,17 @@ async def test_instances_know_who_they_are(build: Build) -> None:
         "web web-0 0 9000 hello-web-0 --port=9000",
         "web web-1 1 9001 hello-web-1 --port=9001",
     ]
+
+
+async def test_a_schedule_at_the_head_of_the_file_does_not_mean_that_all_have_started(build: Build) -> None:
+    house = build(
+        """
+processes:
+  job: {command: ["true"], schedule: "0 0 1 1 *"}
+  web: {command: [sleep, "1000"]}
+"""
+    )
+    await house.until(lambda: "All processes started successfully" in house.messages())
+    messages = house.messages()
+    assert messages.index("Process instance started") < messages.index("All processes started successfully")
+    assert messages.count("All processes started successfully") == 1

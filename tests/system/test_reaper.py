@@ -113,6 +113,23 @@ def test_a_callback_that_fails_does_not_cost_others_their_news(spawner: Spawner)
     assert not reaper.watched
 
 
+def test_a_slice_takes_one_at_least_and_leaves_the_rest_as_they_are(spawner: Spawner) -> None:
+    reaper = Reaper()
+    told: list[int] = []
+    for code in (1, 2, 3):
+        pid = spawner.spawn(make_request("sh", "-c", f"exit {code}"))
+        reaper.watch(pid, lambda status: told.append(status.exit_code))
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert reaper.reap(stop_at=0.0) == 1
+    assert reaper.unfinished
+    assert len(told) == 1
+    for pid in reaper.watched:
+        os.kill(pid, 0)  # a zombie that nobody has waited for: its number is nobody else's
+    assert reaper.reap() == 2
+    assert sorted(told) == [1, 2, 3]
+    assert not reaper.unfinished
+
+
 def test_a_subreaper_gets_the_orphans(spawner: Spawner) -> None:
     def test() -> None:
         assert become_subreaper()

@@ -13,6 +13,7 @@ from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.routes import (
     actions,
     config,
+    daemon,
     health,
     log_outputs,
     log_stream,
@@ -57,6 +58,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
     described = (
         *processes.resources(context),
         *health.resources(),
+        *daemon.resources(context),
         *actions.resources(context),
         *scale.resources(context),
         *schedule.resources(context),

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from cbox_init.api.traffic import Traffic
+
 #: How long a connection may be silent between two requests, in seconds.
 _KEEP_ALIVE_S: Final = 30
 
 
 class HttpServer:
-    """One application, on one or more listening sockets."""
+    """One application, on one or more listening sockets. What it is asked counts as ``traffic``."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         self._config = Config(
             app,
             lifespan="off",
@@ -44,6 +46,7 @@ class HttpServer:
         )
         self._config.load()
         self._connections = Connections()
+        traffic.enter(self._connections)
         self._servers: list[asyncio.Server] = []
 
     async def serve(self, listeners: Iterable[socket.socket]) -> None:

@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.replies import encode
-from cbox_init.api.schemas import ProcessList
 from cbox_init.api.views import process_entry
 
 if TYPE_CHECKING:
+    from asyncio import Lock
+
+    from cbox_init.supervisor.status import ProcessStatus
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.figures import Figures
 
+#: The longest that making the list holds the event loop at a time, in seconds.
+SLICE_S: Final = 0.005
+
 
 class ProcessListBody:
-    """Encodes the list anew when a status or the figures have changed since."""
+    """Encodes what has changed since, a status or its figures, and keeps the bytes of everything else.
+
+    A list of thousands is made in slices: each process in it is as it was when somebody asked, or newer.
+    """
 
     def __init__(self, supervisor: Supervisor, figures: Figures) -> None:
         self._supervisor = supervisor
         self._figures = figures
         self._versions = (-1, -1)
+        self._parts: dict[str, tuple[ProcessStatus, int, bytes]] = {}
         self._body = b""
+        self._making: Lock | None = None
+        self._pause_at = 0.0
 
-    def current(self) -> bytes:
+    async def current(self) -> bytes:
         """The list as it is now; takes new figures when those that are there are old."""
-        supervisor, figures = self._supervisor, self._figures
-        if figures.due():
-            figures.sample(
-                instance.pid
-                for status in supervisor.statuses()
-                for instance in status.instances
-                if instance.pid
-            )
-        versions = (supervisor.version, figures.version)
-        if versions != self._versions:
-            entries = tuple(process_entry(status, figures) for status in supervisor.statuses())
-            self._body = encode(ProcessList(entries))
-            self._versions = versions
+        asked = (self._supervisor.version, self._figures.version)
+        if asked != self._versions or self._figures.due():
+            if self._making is None:
+                from asyncio import Lock
+
+                self._making = Lock()
+            async with self._making:  # who else asks meanwhile finds it made, or makes the next one
+                if self._figures.due() or any(map(int.__lt__, self._versions, asked)):
+                    await self._make()
         return self._body
+
+    async def _make(self) -> None:
+        figures = self._figures
+        self._pause_at = time.monotonic() + SLICE_S
+        version = self._supervisor.version
+        statuses = []
+        for status in self._supervisor.each_status():
+            statuses.append(status)
+            await self._pause()
+        if figures.due():
+            figures.sample(one.pid for status in statuses for one in status.instances if one.pid)
+        of = figures.version
+        before, self._parts = self._parts, {}
+        for status in statuses:
+            known = before.get(status.name)
+            if known is None or known[0] is not status or (known[1] != of and status.instances):
+                known = (status, of, encode(process_entry(status, figures)))
+                await self._pause()
+            self._parts[status.name] = known
+        self._body = b'{"processes":[' + b",".join([part for _, _, part in self._parts.values()]) + b"]}"
+        self._versions = (version, of)
+
+    async def _pause(self) -> None:
+        """Let the others have their turn when the slice is over."""
+        if time.monotonic() >= self._pause_at:
+            from asyncio import sleep
+
+            await sleep(0)
+            self._pause_at = time.monotonic() + SLICE_S

@@ -357,6 +357,66 @@ class SavedReply(Struct, frozen=True):
     message: str
 
 
+class LoopVitals(Struct, frozen=True, kw_only=True):
+    """How long the turns of the event loop took in the last minute: the most that anybody waited in each."""
+
+    lag_p50_ms: Annotated[float, Meta(ge=0, description="Half of the turns took at most this long.")]
+    lag_p99_ms: Annotated[float, Meta(ge=0, description="99 of 100 turns took at most this long.")]
+    lag_max_ms: Annotated[float, Meta(ge=0, description="The longest.")]
+    turns: Count
+
+
+class CountsVitals(Struct, frozen=True, kw_only=True):
+    """How many there are. ``instances`` are those that are shown, ``restarts`` the sum of theirs."""
+
+    processes: Count
+    instances: Annotated[int, Meta(ge=0, description="Also runs of schedules that are under way.")]
+    running: Count
+    failed: Annotated[int, Meta(ge=0, description="Instances that were given up.")]
+    restarts: Count
+    scheduled: Annotated[int, Meta(ge=0, description="Processes that have a schedule.")]
+    runs: Annotated[int, Meta(ge=0, description="Runs of schedules since the start.")]
+
+
+class LogVitals(Struct, frozen=True, kw_only=True):
+    """The log with all its outputs. While standard output is ``backed_up`` nothing is started."""
+
+    queued_bytes: Annotated[int, Meta(ge=0, description="That wait to be written.")]
+    written_records: Annotated[int, Meta(ge=0, description="Since the start.")]
+    dropped_records: Annotated[int, Meta(ge=0, description="Since the start.")]
+    backed_up: bool
+    subscribers: Annotated[int, Meta(ge=0, description="Streams of log lines that are followed.")]
+    unread_bytes: Annotated[int, Meta(ge=0, description="That they have not taken yet.")]
+
+
+class ApiVitals(Struct, frozen=True, kw_only=True):
+    """What the API is asked."""
+
+    requests: Annotated[int, Meta(ge=0, description="That were answered before this one.")]
+    connections: Annotated[int, Meta(ge=0, description="That are open.")]
+
+
+class DaemonEntry(Struct, frozen=True, kw_only=True):
+    """The daemon itself. What the kernel does not tell is 0; ``config`` is null when there is no file."""
+
+    version: str
+    python_version: str
+    pid: int
+    config: str | None
+    started_at: UnixSeconds
+    uptime_seconds: Annotated[float, Meta(ge=0)]
+    cpu_seconds: Annotated[float, Meta(ge=0, description="That all its threads have used.")]
+    memory_rss_bytes: Bytes
+    memory_peak_bytes: Bytes
+    threads: Count
+    file_descriptors: Annotated[int, Meta(ge=0, description="That are open.")]
+    max_file_descriptors: Annotated[int, Meta(ge=-1, description="That may be open; -1 is no limit.")]
+    loop: LoopVitals
+    counts: CountsVitals
+    log: LogVitals
+    api: ApiVitals
+
+
 class LogEntry(Struct, frozen=True, kw_only=True):
     """One record of a process. ``partial`` marks a part, which the next record of the instance continues."""
 

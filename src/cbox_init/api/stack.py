@@ -10,6 +10,7 @@ from cbox_init.api.app import build_app, guarded
 from cbox_init.api.context import Context
 from cbox_init.api.http_server import HttpServer
 from cbox_init.api.streams import Streams
+from cbox_init.api.traffic import Traffic
 from cbox_init.logs.bridge import bridge
 from cbox_init.system.memory import memory_limit
 from cbox_init.system.procfs import read_figures
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.api.listeners import Listeners
     from cbox_init.config.model import GlobalConfig
     from cbox_init.supervisor.supervisor import Supervisor
+    from cbox_init.telemetry.vitals import Vitals
 
 _LOGGERS: Final = ("asyncio", "uvicorn")
 
@@ -26,15 +28,15 @@ _LOGGERS: Final = ("asyncio", "uvicorn")
 class Stack:
     """One application behind two doors: the Unix socket, and TCP with its guards."""
 
-    def __init__(self, supervisor: Supervisor, settings: GlobalConfig) -> None:
+    def __init__(self, supervisor: Supervisor, settings: GlobalConfig, vitals: Vitals) -> None:
         self._figures = Figures(read_figures, memory_limit())
         self._streams = Streams()
         self._bridge = bridge(supervisor.logs.daemon, _LOGGERS)
-        app = build_app(
-            Context(supervisor, self._figures, self._streams), most_body_bytes=settings.api_max_request_body
-        )
-        self._unix = HttpServer(app)
-        self._tcp = HttpServer(guarded(app, settings))
+        traffic = Traffic()
+        context = Context(supervisor, self._figures, self._streams, vitals, traffic)
+        app = build_app(context, most_body_bytes=settings.api_max_request_body)
+        self._unix = HttpServer(app, traffic)
+        self._tcp = HttpServer(guarded(app, settings), traffic)
 
     async def serve(self, listeners: Listeners) -> None:
         """Accept connections from now on."""

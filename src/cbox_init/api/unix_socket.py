@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import stat
 import sys
-from typing import Final
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.errors import ListenError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: How long another daemon is waited for that opens a socket in the same folder, in seconds.
+LOCK_TAKES_S: Final = 1.0
 
 #: Tried in this order when no ``api_socket`` is set.
 USUAL_PATHS: Final = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock")
@@ -72,7 +81,12 @@ def _bind(path: str, backlog: int) -> UnixSocket:
         raise ListenError(f"cannot listen on {path!r}: that is no path; {_ANOTHER}")
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise ListenError(f"cannot listen on {path}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
-    _remove_dead(path)
+    with _alone_in(os.path.dirname(path) or "."):
+        _remove_dead(path)
+        return UnixSocket(_listen(path, backlog), path)
+
+
+def _listen(path: str, backlog: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Made with its mode rather than given it later: at no moment is it open to others. No other thread
     # runs yet that could create a file meanwhile.
@@ -81,12 +95,42 @@ def _bind(path: str, backlog: int) -> UnixSocket:
         listener.bind(path)
         listener.listen(backlog)
         listener.setblocking(False)
-        return UnixSocket(listener, path)
+        return listener
     except BaseException:
         listener.close()
         raise
     finally:
         os.umask(umask)
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Keep another daemon from taking the same dead socket at this moment, and us from taking its new one.
+
+    Where the folder cannot be locked, or somebody else does not let go of it, this goes on without.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # not readable; what is wrong with the path is said by who uses it
+        yield
+        return
+    try:
+        until = time.monotonic() + LOCK_TAKES_S
+        while not _locked(descriptor) and time.monotonic() < until:
+            time.sleep(0.005)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # this file system knows no locks
+    return True
 
 
 def _remove_dead(path: str) -> None:

@@ -1,4 +1,4 @@
-"""``list`` and ``status``: look at processes."""
+"""``list`` and ``status``: look at processes, and at the daemon itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cbox_init.cli.unknown import naming_nearest
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import Target
+    from cbox_init.client import DaemonEntry, ProcessEntry
 
 
 @click.command("list")
@@ -38,18 +39,28 @@ def list_(target: Target, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("name")
-@click.option("as_json", "--json", is_flag=True, help="The process's entry in the API's list, as JSON.")
+@click.argument("name", required=False)
+@click.option("as_json", "--json", is_flag=True, help="What the API says of it, as JSON.")
 @target_options
-def status(target: Target, name: str, as_json: bool) -> None:
-    """Show one process with its instances."""
+def status(target: Target, name: str | None, as_json: bool) -> None:
+    """Show one process with its instances; without NAME the daemon itself."""
     from cbox_init.cli.output import stdout
-    from cbox_init.cli.views import status_lines
 
-    with connect(target) as client, naming_nearest(client, name):
-        entry = client.status(name)
+    entry: DaemonEntry | ProcessEntry
+    with connect(target) as client:
+        if name is None:
+            from cbox_init.cli.daemon_view import daemon_lines
+
+            entry = client.daemon()
+            lines = daemon_lines(entry)
+        else:
+            from cbox_init.cli.views import status_lines
+
+            with naming_nearest(client, name):
+                entry = client.status(name)
+            lines = status_lines(entry, time.time())
     out = stdout()
     if as_json:
         out.json(entry)
     else:
-        out.lines(status_lines(entry, time.time()))
+        out.lines(lines)

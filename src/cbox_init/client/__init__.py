@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from cbox_init.api.schemas import (
     ActionReply,
+    DaemonEntry,
     EditReply,
     Health,
     HealthEntry,
@@ -51,6 +52,7 @@ __all__ = [
     "AsyncLogStream",
     "Client",
     "ClientError",
+    "DaemonEntry",
     "DaemonUnreachable",
     "EditReply",
     "Health",

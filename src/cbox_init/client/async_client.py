@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.schemas import (
         ActionReply,
+        DaemonEntry,
         EditReply,
         Health,
         LogList,
@@ -112,6 +113,10 @@ class AsyncClient:
     async def openapi(self) -> dict[str, object]:
         """The OpenAPI document of the API."""
         return await self._send(calls.openapi())
+
+    async def daemon(self) -> DaemonEntry:
+        """The daemon itself: its version and age, what it uses, how its event loop does, what it counts."""
+        return await self._send(calls.daemon())
 
     async def processes(self) -> tuple[ProcessEntry, ...]:
         """All processes with their instances, in the order of the configuration file."""

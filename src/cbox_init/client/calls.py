@@ -11,6 +11,7 @@ import msgspec
 from cbox_init.api.schemas import (
     ActionReply,
     ChangedProcess,
+    DaemonEntry,
     EditReply,
     Health,
     LogList,
@@ -86,6 +87,10 @@ class Call(NamedTuple, Generic[Reply]):
 
 def health() -> Call[Health]:
     return Call("GET", f"{_BASE}/health", Health)
+
+
+def daemon() -> Call[DaemonEntry]:
+    return Call("GET", f"{_BASE}/daemon", DaemonEntry)
 
 
 def processes() -> Call[ProcessList]:

@@ -6,6 +6,7 @@ commands at one time cannot race: they change the desired state, and the next de
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from cbox_init.core.instance import Instance, Lineage, Phase
 from cbox_init.core.rollout import ONE_BY_ONE, Replacement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cbox_init.config.rules import RolloutRules
 
@@ -94,6 +95,31 @@ class Wait(Struct, frozen=True):
 Action = Spawn | Stop | Condemn | NoteLate | Signal | Kill | Rest | Forget | Wait
 
 
+class Decision:
+    """Actions that are carried out one after another; ``until`` is the time to wait for behind them."""
+
+    __slots__ = ("_actions", "_may_spawn", "until")
+
+    def __init__(self, actions: Sequence[Action], *, may_spawn: bool = False) -> None:
+        last = actions[-1] if actions else None
+        self.until = last.until if isinstance(last, Wait) else None
+        self._actions = deque(action for action in actions if action is not last or self.until is None)
+        self._may_spawn = may_spawn
+
+    def holds(self, *, may_spawn: bool, now: float) -> bool:
+        """Whether there is anything left of it, and nothing else is due meanwhile."""
+        due = self.until is not None and self.until <= now
+        return bool(self._actions) and may_spawn == self._may_spawn and not due
+
+    def drop(self) -> None:
+        """Something has happened since: leave out the rest."""
+        self._actions.clear()
+
+    def __iter__(self) -> Iterator[Action]:
+        while self._actions:
+            yield self._actions.popleft()
+
+
 def decide(
     desired: Desired,
     instances: Mapping[int, Instance],
@@ -113,6 +139,8 @@ def decide(
     plan = _Plan(desired, rules, now)
     lent = []
     for instance in instances.values():
+        if instance.index < wanted and plan.rests(instance):
+            continue
         plan.rollout.see(instance)
         if instance.phase is Phase.STOPPING:
             plan.see_through(instance)
@@ -124,7 +152,7 @@ def decide(
         else:
             plan.end(instance)
     if plan.kept < wanted:
-        plan.spawn_absent(index for index in range(wanted) if index not in instances)
+        plan.spawn_absent([index for index in range(wanted) if index not in instances])
     surplus = plan.rollout.surplus() if lent else ()
     for instance in lent:
         if instance.index in surplus:
@@ -134,7 +162,9 @@ def decide(
 
     actions = plan.actions
     if may_spawn:
-        spawns = [] if plan.rollout.holds_spawns else [Spawn(index) for index in sorted(plan.spawns)]
+        spawns = (
+            [] if plan.rollout.holds_spawns else [Spawn(index) for index in plan.spawns_in_order(instances)]
+        )
         spawns += [Spawn(index, surge=True) for index in plan.rollout.surge_spawns(instances)]
         # What cannot be started at all is known before the first old one has gone.
         actions += spawns or [Stop(index) for index in plan.rollout.stops()]
@@ -165,17 +195,36 @@ class _Plan:
         "now",
         "rollout",
         "spawns",
+        "steady_since",
     )
 
     def __init__(self, desired: Desired, rules: RolloutRules, now: float) -> None:
         self.desired = desired
         self.lineage = desired.lineage
         self.now = now
+        self.steady_since = now - rules.pause_s
         self.rollout = Replacement(desired, rules, now)
         self.actions: list[Action] = []
         self.spawns: list[int] = []
         self.deadlines: list[float] = []
         self.kept = 0
+
+    def rests(self, instance: Instance) -> bool:
+        """Whether it is as wanted, and adds nothing to a decision: so are most, and they are to cost little.
+
+        It runs, is of the present generation, has no checks, and has been ready for the pause of a rollout.
+        """
+        rests = (
+            instance.phase is Phase.RUNNING
+            and instance.health is None
+            and instance.excess is None
+            and instance.proven
+            and instance.generation >= self.desired.generation
+            and instance.ready_at is not None
+            and instance.ready_at <= self.steady_since
+        )
+        self.kept += rests
+        return rests
 
     def see_through(self, instance: Instance) -> None:
         """A stop ends, whatever has been wanted since."""
@@ -206,11 +255,19 @@ class _Plan:
         elif instance.phase is Phase.RUNNING:
             self._is_condemned(instance)
 
-    def spawn_absent(self, indexes: Iterable[int]) -> None:
+    def spawn_absent(self, indexes: Sequence[int]) -> None:
         """Instances that are wanted, and have never been."""
-        for index in indexes:
-            self.spawns.append(index)
-            self.rollout.add_missing(1)
+        self.spawns += indexes
+        self.rollout.add_missing(len(indexes))
+
+    def spawns_in_order(self, instances: Mapping[int, Instance]) -> list[int]:
+        """Who waits longest comes first: ones that crash again and again do not keep the others from it."""
+
+        def since(index: int) -> tuple[float, int]:
+            instance = instances.get(index)
+            return (instance.due_at if instance and instance.phase is Phase.WAITING else 0.0, index)
+
+        return sorted(self.spawns, key=since)
 
     def _comes_now(self, instance: Instance) -> bool:
         """Whether it is to be spawned; when it comes later, that is noted."""

@@ -23,17 +23,22 @@ def order_up(depends_on: Mapping[str, Sequence[str]]) -> list[list[str]]:
     cycle raises CycleError.
     """
     left = {name: {dep for dep in deps if dep in depends_on} for name, deps in depends_on.items()}
+    place = {name: number for number, name in enumerate(left)}
+    needed_by = dependents(depends_on)
     ranks: list[list[str]] = []
-    while left:
-        rank = [name for name, deps in left.items() if not deps]
-        if not rank:
-            raise CycleError(_cycle_in(left))
+    rank = [name for name, deps in left.items() if not deps]
+    while rank:
+        ranks.append(rank)
+        free: list[str] = []
         for name in rank:
             del left[name]
-        free = set(rank)
-        for deps in left.values():
-            deps -= free
-        ranks.append(rank)
+            for other in needed_by[name]:
+                left[other].discard(name)
+                if not left[other]:
+                    free.append(other)
+        rank = sorted(free, key=place.__getitem__)
+    if left:
+        raise CycleError(_cycle_in(left))
     return ranks
 
 

@@ -8,6 +8,8 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from cbox_init.config.model import LoggingConfig, LogOverflow
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.outlets import Outlets
@@ -34,6 +36,17 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.build import Shared
     from cbox_init.logs.stages.pipeline import Stages
     from cbox_init.logs.subscription import Subscription
+
+
+class LogFigures(Struct, frozen=True, kw_only=True):
+    """What waits for the outputs, what they have taken, who follows the lines and has not read them yet."""
+
+    queued_bytes: int
+    written_records: int
+    dropped_records: int
+    backed_up: bool
+    subscribers: int
+    unread_bytes: int
 
 
 class LogHub:
@@ -66,6 +79,7 @@ class LogHub:
         self._sink = sink
         self._reader = Reader(sink)
         self._processes: dict[str, ProcessLog] = {}
+        self._unusual: set[str] = set()
         self._readers: dict[LogFilter, list[Subscription]] = {}
         self._number = 0
         self._gone = 0
@@ -85,6 +99,19 @@ class LogHub:
         )
         self._outlets.on_room = self._room_made
         self.daemon = self._outlets.daemon
+
+    @property
+    def figures(self) -> LogFigures:
+        """The figures of now, over all outputs."""
+        outputs = self.outputs()
+        return LogFigures(
+            queued_bytes=sum(one.queued_bytes for one in outputs),
+            written_records=sum(one.written for one in outputs),
+            dropped_records=sum(one.dropped for one in outputs),
+            backed_up=self._sink.backed_up,
+            subscribers=sum(len(readers) for readers in self._readers.values()),
+            unread_bytes=self.unread,
+        )
 
     def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
         """The log of ``process``: a new one, or the one that is there, with these settings from now on.
@@ -107,10 +134,18 @@ class LogHub:
                 stages=self._stages(process, logging),
                 ring_size=ring_size,
             )
-        self._reader.singly = any(not one.usual for one in self._processes.values())
+        self._note_usual(process, usual=log.usual)
         if logging.files or process in self._files:
             self._follow(process, log, logging)
         return log
+
+    def _note_usual(self, process: str, *, usual: bool) -> None:
+        """While all depend on standard output alone, the reader asks for all together whether it is full."""
+        if usual:
+            self._unusual.discard(process)
+        else:
+            self._unusual.add(process)
+        self._reader.singly = bool(self._unusual)
 
     def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
         """Follow the files of ``process`` that it is configured to have."""
@@ -161,6 +196,7 @@ class LogHub:
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
+            self._note_usual(process, usual=True)
             self._gone = max(self._gone, log.ring.newest)
             self._outlets.forget(process)
         files = self._files.pop(process, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cbox_init.logs.capture import Capture, Stream
@@ -117,18 +118,24 @@ class ProcessLog:
     def capture(self, instance_id: str, *, stdout: int | None, stderr: int | None) -> Capture:
         """Take over the read ends of an instance's pipes; None for an output that is not captured.
 
-        The descriptors are closed here: when their last writer has gone, or by ``close``.
+        The descriptors are closed here: when their last writer has gone, or by ``close``, or before an
+        OSError comes out: the kernel watches no more of them.
         """
         if len(self._captures) >= self._forget_closed_at:
             self._captures = [capture for capture in self._captures if not capture.closed]
             self._forget_closed_at = 2 * len(self._captures) + _FEW_CAPTURES
-        capture = Capture(
-            tuple(
-                self._stream(instance_id, name, fd)
-                for name, fd in (("stdout", stdout), ("stderr", stderr))
-                if fd is not None
-            )
-        )
+        given = [(name, fd) for name, fd in (("stdout", stdout), ("stderr", stderr)) if fd is not None]
+        streams: list[Stream] = []
+        try:
+            for name, fd in given:
+                streams.append(self._stream(instance_id, name, fd))
+        except OSError:
+            for stream in streams:
+                stream.close()
+            for _, fd in given[len(streams) :]:
+                os.close(fd)
+            raise
+        capture = Capture(tuple(streams))
         self._captures.append(capture)
         return capture
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,7 +38,7 @@ class Agenda:
     """Calls ``look`` of everyone who was woken or whose time has come, in the order of asking."""
 
     def __init__(self) -> None:
-        self._due: dict[Looker, None] = {}
+        self._due: OrderedDict[Looker, None] = OrderedDict()  # a dict takes ever longer to give its first
         self._times: dict[Looker, float] = {}
         self._heap: list[tuple[float, int, Looker]] = []
         self._serial = count()
@@ -76,8 +77,7 @@ class Agenda:
         stop_at = time.monotonic() + slice_s
         self._collect_due()
         while self._due:
-            looker = next(iter(self._due))
-            del self._due[looker]
+            looker, _ = self._due.popitem(last=False)
             try:
                 at = looker.look(stop_at)
             except BaseException:
@@ -141,4 +141,5 @@ class Agenda:
 
     def _ring(self) -> None:
         self._timer = None
-        self._turn()
+        if not self._turn_pending:  # else what has fallen due is seen in that turn: one is enough
+            self._turn()

@@ -103,9 +103,9 @@ class HookRun:
         except SpawnError as error:
             self._tried(str(error))
             return
+        self._runtime.reaper.watch(pid, lambda status: self._exited(pid, status, capture))
         self._pid = pid
         self._next_at = self._runtime.now() + self._hook.timeout
-        self._runtime.reaper.watch(pid, lambda status: self._exited(pid, status, capture))
         self._runtime.log.info("Hook started", **self._fields, pid=pid)
 
     def _request(self, stdout_fd: int, stderr_fd: int) -> SpawnRequest:

@@ -250,6 +250,7 @@ class Instances:
         except SpawnError as error:
             self._spawn_failed(before, error, lineage)
             return
+        self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
         self._lives[index] = live
         self._ways[index] = self._way
         self._last_output.pop(index, None)
@@ -263,7 +264,6 @@ class Instances:
         )
         self._observed[index] = after
         self._news.started(live.id, after)
-        self._runtime.reaper.watch(live.pid, partial(self._main_exited, live))
         if self._memory is not None:
             self._memory.begun()
 

@@ -13,7 +13,7 @@ from cbox_init.system.pipes import output_pipe
 from cbox_init.system.tree import signal_group, signal_strays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.process import ProcessLog
@@ -172,21 +172,34 @@ def spawn_captured(
 ) -> tuple[int, Capture]:
     """Start what ``request`` makes of two descriptors; its output goes to ``log`` under ``name``.
 
-    Gives the pid and the capture. Raises SpawnError.
+    Gives the pid and the capture. Raises SpawnError, and nothing runs then: the capture is there before.
     """
     null = runtime.spawner.null_fd
-    ends: list[int] = []
+    reads: list[int] = []
+    writes: list[int] = []
     try:
-        out_read, out_write = output_pipe(identity) if stdout else (None, null)
-        ends += [fd for fd in (out_read, out_write) if fd not in (None, null)]
-        err_read, err_write = output_pipe(identity) if stderr else (None, null)
-        ends += [fd for fd in (err_read, err_write) if fd not in (None, null)]
-        pid = runtime.spawner.spawn(request(out_write, err_write))
+        for wanted in (stdout, stderr):
+            read, write = output_pipe(identity) if wanted else (null, null)
+            reads.append(read)
+            writes.append(write)
     except SpawnError:
-        for fd in ends:
-            os.close(fd)
+        _close((*reads, *writes), null)
         raise
-    for fd in (out_write, err_write):
-        if fd != null:
-            os.close(fd)
-    return pid, log.capture(name, stdout=out_read, stderr=err_read)
+    try:
+        out, err = (None if fd == null else fd for fd in reads)
+        capture = log.capture(name, stdout=out, stderr=err)
+        try:
+            return runtime.spawner.spawn(request(*writes)), capture
+        except BaseException:
+            capture.close()
+            raise
+    except OSError as error:
+        raise SpawnError(f"cannot read its output: {error.strerror}; see /proc/sys/fs/epoll") from error
+    finally:
+        _close(writes, null)
+
+
+def _close(descriptors: Iterable[int], null: int) -> None:
+    for descriptor in descriptors:
+        if descriptor != null:
+            os.close(descriptor)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cbox_init.core.instance import Instance
     from cbox_init.supervisor.instances import Instances
 
 
@@ -17,6 +20,11 @@ class InstancesOwner:
     def clearing(self) -> bool:
         """Whether a main process has ended and others of its instance have not."""
         return self._instances.clearing
+
+    @property
+    def instances(self) -> Collection[Instance]:
+        """All its instances."""
+        return self._instances.observed.values()
 
     @property
     def names_alive(self) -> tuple[str, ...]:

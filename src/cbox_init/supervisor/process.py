@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import ProcessConfig, ProcessType
 from cbox_init.core import gate as gates
-from cbox_init.core.decide import Desired, Wait, decide
+from cbox_init.core.decide import Decision, Desired, Spawn, decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
@@ -87,6 +87,9 @@ class ManagedProcess(InstancesOwner):
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []
         self._rolling = Rolling(settings)
         self._status: ProcessStatus | None = None
+        self._decision = Decision(())
+        self.held_back = False
+        """Whether it starts nothing until its output flows again."""
 
     # -- commands: at once, only the desired state -----------------------------------------------------
 
@@ -173,6 +176,11 @@ class ManagedProcess(InstancesOwner):
         return self._settings.scale_limit
 
     @property
+    def runs_begun(self) -> None:
+        """None: it has no schedule."""
+        return None
+
+    @property
     def alive(self) -> bool:
         """Whether something of it may still be running."""
         return self._instances.alive
@@ -241,6 +249,8 @@ class ManagedProcess(InstancesOwner):
         """Act until what is there is what is wanted, or the slice is over (see ``agenda``)."""
         changed = self._instances.clear(self.desired.lineage)
         changed |= self._look_at_gate()
+        if changed:
+            self._decision.drop()
         while True:
             acted, wait = self._act(stop_at)
             changed |= acted
@@ -258,23 +268,31 @@ class ManagedProcess(InstancesOwner):
         return min((at for at in (wait, deadline, ready_by) if at is not None), default=None)
 
     def _act(self, stop_at: float) -> tuple[bool, float | None]:
-        """One decision carried out: whether there was anything to do, and the time that is waited for."""
+        """One decision carried out: whether there was anything to do, and the time that is waited for.
+
+        What the slice leaves of it is carried out in the next look without deciding anew, unless something
+        has happened: a decision over thousands of instances takes a good part of a slice.
+        """
         acted = False
-        actions = decide(
-            self.desired,
-            self._instances.observed,
-            may_spawn=self._gate.open and not self._log.backed_up,
-            now=self._runtime.now(),
-            rules=self._settings.rollout_rules,
-        )
-        for action in actions:
-            if isinstance(action, Wait):
-                return acted, action.until
+        self.held_back = self._log.backed_up
+        may_spawn = self._gate.open and not self.held_back
+        if not self._decision.holds(may_spawn=may_spawn, now=self._runtime.now()):
+            actions = decide(
+                self.desired,
+                self._instances.observed,
+                may_spawn=may_spawn,
+                now=self._runtime.now(),
+                rules=self._settings.rollout_rules,
+            )
+            self._decision = Decision(actions, may_spawn=may_spawn)
+        for action in self._decision:
             self._instances.do(action, self.desired.lineage)
             acted = True
+            if isinstance(action, Spawn) and not self._instances.observed[action.index].alive:
+                self._decision.drop()  # it could not be started: that may change what follows
             if time.monotonic() >= stop_at:
-                break
-        return acted, None
+                return acted, None
+        return acted, self._decision.until
 
     def _follow_rollout(self) -> bool:
         """See how far a rollout is, and take back one that has failed; whether anything has changed."""
@@ -344,7 +362,9 @@ class ManagedProcess(InstancesOwner):
         self._wake()
 
     def _exit_seen(self) -> None:
-        self._changed()
+        """The look that follows tells the others: it sees all ends that came together."""
+        self._status = None
+        self._surroundings.refreshed()
         self._wake()
 
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
@@ -399,6 +419,7 @@ class ManagedProcess(InstancesOwner):
             self._health.follow(observed)
 
     def _wake(self) -> None:
+        self._decision.drop()
         self._runtime.agenda.wake(self)
 
     def _new_gate(self) -> Gate:

@@ -11,7 +11,7 @@ from cbox_init.config.model import InitialState, ProcessType, ReadinessMode
 from cbox_init.core.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from cbox_init.config.model import ProcessConfig, ReadinessConfig
     from cbox_init.supervisor.process import ManagedProcess
@@ -44,27 +44,40 @@ class Readiness:
     def __init__(
         self,
         settings: ReadinessConfig,
-        processes: Mapping[str, ManagedProcess | ScheduledProcess],
+        processes: Iterable[ManagedProcess | ScheduledProcess],
         *,
         runtime: Runtime,
     ) -> None:
         self._settings = settings
-        self._counted = _counted(settings, processes)
         self._runtime = runtime
         self._withdrawn = False
         self._shown = False
         self._remove_file()  # a stale one, of a daemon that was killed
-        runtime.agenda.wake(self)
+        self.recount(processes)
 
-    def recount(self, processes: Mapping[str, ManagedProcess | ScheduledProcess]) -> None:
+    def recount(self, processes: Iterable[ManagedProcess | ScheduledProcess]) -> None:
         """There are other processes, or processes that are configured otherwise, from now on."""
-        self._counted = _counted(self._settings, processes)
+        self._counted = dict.fromkeys(_counted(self._settings, processes))
+        self._changed = dict(self._counted)
+        self._unready: set[ManagedProcess | ScheduledProcess] = set()
         self._runtime.agenda.wake(self)
+
+    def note(self, process: ManagedProcess | ScheduledProcess) -> None:
+        """A process has changed: it alone is asked anew."""
+        if process in self._counted:
+            self._changed[process] = None
+            self._runtime.agenda.wake(self)
 
     @property
     def ready(self) -> bool:
         """Whether all that counts is as it should be, and the end has not begun."""
-        return not self._withdrawn and all(self._is_ready(process) for process in self._counted)
+        for process in self._changed:
+            if self._is_ready(process):
+                self._unready.discard(process)
+            else:
+                self._unready.add(process)
+        self._changed.clear()
+        return not self._withdrawn and not self._unready
 
     def report(self) -> Report:
         """What ``/readyz`` answers."""
@@ -134,12 +147,12 @@ class Readiness:
 
 
 def _counted(
-    settings: ReadinessConfig, processes: Mapping[str, ManagedProcess | ScheduledProcess]
-) -> tuple[ManagedProcess | ScheduledProcess, ...]:
-    return tuple(
+    settings: ReadinessConfig, processes: Iterable[ManagedProcess | ScheduledProcess]
+) -> Iterable[ManagedProcess | ScheduledProcess]:
+    return (
         process
-        for name, process in processes.items()
-        if (name in settings.processes if settings.processes else counts(process.config))
+        for process in processes
+        if (process.name in settings.processes if settings.processes else counts(process.config))
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from cbox_init.supervisor.supervisor import Managed
 
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 class Retirement:
     """Looked at whenever one of its processes changes.
 
-    A process is stopped when nothing that depended on it lives, and handed to ``forget`` when nothing of it
-    is left. ``dependents_of`` gives the names that depend on a name; they are retiring as well.
+    A process is stopped when nothing that depended on it lives, and handed to ``forget``, with those that end
+    with it, when nothing of it is left. ``dependents_of`` gives the names that depend on a name; they are
+    retiring as well.
     """
 
     def __init__(
-        self, *, dependents_of: Callable[[str], tuple[str, ...]], forget: Callable[[Managed], None]
+        self,
+        *,
+        dependents_of: Callable[[str], tuple[str, ...]],
+        forget: Callable[[Sequence[Managed]], None],
     ) -> None:
         self._dependents_of = dependents_of
         self._forget = forget
@@ -53,6 +57,7 @@ class Retirement:
 
     def look(self, stop_at: float) -> float | None:
         """Stop who can be stopped now, forget who has ended."""
+        gone = []
         for name, process in tuple(self._leaving.items()):
             if name not in self._told and not any(map(self._lives, self._dependents_of(name))):
                 self._told.add(name)
@@ -60,8 +65,11 @@ class Retirement:
             if name in self._told and not process.alive:
                 del self._leaving[name]
                 self._told.discard(name)
-                self._forget(process)
-                self._tell(name)
+                gone.append(process)
+        if gone:
+            self._forget(gone)
+        for process in gone:
+            self._tell(process.name)
         return None
 
     def abandon(self) -> None:

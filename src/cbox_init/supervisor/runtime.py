@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cbox_init.system.spawn import Spawner
 
 
+#: How old a search for orphans may be when a living instance is killed, in seconds: a turn of the loop.
+_FRESH_S = 0.005
+
+
 class Runtime:
     """The system under the processes, and the clocks."""
 
@@ -32,6 +36,8 @@ class Runtime:
         self.environ = environ
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
+        self._found: dict[str, list[Stray]] = {}
+        self._found_until = 0.0
         self._cgroups: Cgroups | None = None
         spawner.watch = reaper.watch
 
@@ -63,10 +69,10 @@ class Runtime:
         """Nothing is left of the instance that ``pid`` was the main process of, or nobody minds."""
         self._ended.pop(pid, None)
 
-    def reap(self) -> int:
-        """Take in the exits of children; what they left behind is then searched for anew."""
+    def reap(self, stop_at: float) -> int:
+        """Take in the exits of children, until ``stop_at``; what they left is then searched for anew."""
         self._left = None
-        return self.reaper.reap()
+        return self.reaper.reap(stop_at)
 
     def left_behind(self, instance: str) -> Sequence[Stray]:
         """What is left of an instance whose main process has ended.
@@ -78,8 +84,16 @@ class Runtime:
         return self._left.get(instance, ())
 
     def strayed(self, instance: str, pid: int) -> Sequence[Stray]:
-        """What has left the process group of an instance whose main process lives."""
-        orphaned = self._search().get(instance, ())
+        """What has left the process group of an instance whose main process lives.
+
+        What has lost its parent is known as it was at most ``_FRESH_S`` ago: one search serves all
+        instances that are killed together, and a kill is repeated for what it did not find.
+        """
+        now = self.now()
+        if now >= self._found_until:
+            self._found = self._search()
+            self._found_until = now + _FRESH_S
+        orphaned = self._found.get(instance, ())
         return [*left_group(pid), *(stray for stray in orphaned if stray.pgid != pid)]
 
     def group_left(self, pid: int) -> Sequence[Stray]:

@@ -206,9 +206,19 @@ class ScheduledProcess(InstancesOwner):
         return Desired(run=not self._paused, scale=0)
 
     @property
+    def runs_begun(self) -> int:
+        """How many runs have begun."""
+        return self._started
+
+    @property
     def alive(self) -> bool:
         """Whether something of a run may still be running."""
         return self._instances.alive or bool(self._wanted)
+
+    @property
+    def held_back(self) -> bool:
+        """Whether a run waits to begin, for its output to flow again."""
+        return bool(self._wanted)
 
     @property
     def given_up(self) -> None:

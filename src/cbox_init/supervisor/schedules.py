@@ -28,7 +28,7 @@ class Schedules:
         self._logs = logs
         self._runtime = runtime
         self._surroundings = surroundings
-        self._processes: list[ScheduledProcess] = []
+        self._processes: dict[str, ScheduledProcess] = {}
         self._timetable: Timetable | None = None
         self._sender: HeartbeatSender | None = None
         self._loop: AbstractEventLoop | None = None
@@ -36,7 +36,7 @@ class Schedules:
     @property
     def processes(self) -> Sequence[ScheduledProcess]:
         """Every scheduled process."""
-        return self._processes
+        return tuple(self._processes.values())
 
     def manage(self, name: str, settings: Settings) -> ScheduledProcess:
         """A process that runs by its schedule, once it is started."""
@@ -58,7 +58,7 @@ class Schedules:
             timetable=self._timetable,
             heartbeat=self._heartbeat(name, process.heartbeat),
         )
-        self._processes.append(scheduled)
+        self._processes[name] = scheduled
         return scheduled
 
     def reconfigure(self, config: Config) -> None:
@@ -69,9 +69,9 @@ class Schedules:
         """Give a process another configuration."""
         process.adopt(settings, self._heartbeat(process.name, settings.process.heartbeat))
 
-    def forget(self, process: object) -> None:
-        """It is managed no more."""
-        self._processes = [other for other in self._processes if other is not process]
+    def forget(self, name: str) -> None:
+        """It is managed no more, if it was."""
+        self._processes.pop(name, None)
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """The event loop runs from here on."""
@@ -81,14 +81,14 @@ class Schedules:
 
     def close(self) -> None:
         """No run begins any more."""
-        for process in self._processes:
+        for process in self._processes.values():
             process.close()
             if process.alive:
                 self._runtime.log.info("Scheduled process has time to finish its runs", process=process.name)
 
     def give_up_waiting(self) -> None:
         """Nobody learns any more how a run ends."""
-        for process in self._processes:
+        for process in self._processes.values():
             process.give_up_waiting()
 
     async def detach(self, timeout_s: float) -> None:

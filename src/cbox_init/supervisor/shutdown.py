@@ -5,10 +5,13 @@ drain ─ pre-stop hooks ─ processes, orphans ─ post-stop hooks ─ what tho
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from enum import IntEnum
 from signal import SIGCONT
 from typing import TYPE_CHECKING
 
+from cbox_init.core.unanimity import Unanimity
 from cbox_init.system.tree import signal_strays
 
 if TYPE_CHECKING:
@@ -47,7 +50,8 @@ class Shutdown:
     may take it, while there is half of the time of all; only then anything is stopped. A process is stopped
     when nothing that depends on it lives. Then the orphans that we inherited (a daemon
     that a oneshot started) are told to end. When ``timeout_s`` is over all that is left is killed, hooks
-    included, and no hook is begun any more.
+    included, and no hook is begun any more. ``on_finished`` is called once, with whether something is left
+    that could not be ended.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Shutdown:
         hooks: HooksConfig,
         timeout_s: float,
         drain_s: float,
-        on_finished: Callable[[], None],
+        on_finished: Callable[[bool], None],
     ) -> None:
         self.on_finished = on_finished
         self._processes = processes
@@ -77,6 +81,8 @@ class Shutdown:
         self._drain_s = drain_s
         self._end_at: float | None = None
         self._told: set[Stray] = set()
+        self._untold = deque(processes.values())
+        self._gone = Unanimity(_is_gone, processes.values())
         self._finished = False
         for process in processes.values():
             process.forget_killed()
@@ -93,7 +99,8 @@ class Shutdown:
                 return min(drained_at, self._kill_at)
             self._run_hooks(Stage.PRE_STOP, "pre-stop", self._hooks.pre_stop)
         if self._stage is Stage.PROCESSES:
-            self._stop_ranks()
+            if not self._stop_ranks(stop_at):
+                return 0.0
             if not self._anything_alive() and not self._orphans_left():
                 self._run_hooks(Stage.POST_STOP, "post-stop", self._hooks.post_stop)
         if self._stage is Stage.LEFTOVERS and not self._orphans_left():
@@ -101,7 +108,7 @@ class Shutdown:
             return None
         if self._end_at is not None and now >= self._end_at:
             self._runtime.log.error("Shutdown ends although processes are left", **self._alive())
-            self._finish()
+            self._finish(left=True)
             return None
         return self._kill_at if self._end_at is None else self._end_at
 
@@ -151,10 +158,19 @@ class Shutdown:
         self._stage = Stage(self._stage + 1)
         self._runtime.agenda.wake(self)
 
-    def _stop_ranks(self) -> None:
-        for name, process in self._processes.items():
-            if process.desired.run and not any(self._lives(other) for other in self._dependents[name]):
-                process.stop()
+    def _stop_ranks(self, stop_at: float) -> bool:
+        """Stop what nothing depends on any more; whether there was time to look at all."""
+        for _ in range(len(self._untold)):
+            process = self._untold.popleft()
+            if not process.desired.run:
+                continue
+            if any(self._lives(other) for other in self._dependents[process.name]):
+                self._untold.append(process)
+                continue
+            process.stop()
+            if time.monotonic() >= stop_at:
+                return False
+        return True
 
     def _lives(self, name: str) -> bool:
         process = self._processes[name]
@@ -178,18 +194,22 @@ class Shutdown:
             self._told.update(orphans)
 
     def _anything_alive(self) -> bool:
-        return any(process.alive for process in self._processes.values())
+        return not self._gone.reached()
 
     def _alive(self) -> dict[str, str]:
         """Who lives, as members of a message."""
         return _named({name: process.names_alive for name, process in self._processes.items()})
 
-    def _finish(self) -> None:
+    def _finish(self, *, left: bool = False) -> None:
         self._finished = True
         killed = {name: process.names_killed for name, process in self._processes.items()}
         if any(killed.values()):
             self._runtime.log.warn("Killed in the shutdown", **_named(killed))
-        self.on_finished()
+        self.on_finished(left)
+
+
+def _is_gone(process: ManagedProcess | ScheduledProcess) -> bool:
+    return not process.alive
 
 
 def _named(instances: Mapping[str, Sequence[str]]) -> dict[str, str]:

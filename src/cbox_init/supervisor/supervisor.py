@@ -6,6 +6,7 @@ child dies ─ SIGCHLD ─ reap() ─ main_exited ─ Agenda.wake ─ look: deci
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -16,15 +17,18 @@ from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
 from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
+from cbox_init.core.unanimity import Unanimity
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
+from cbox_init.supervisor.census import Census, census_of
 from cbox_init.supervisor.launch import instance_id
 from cbox_init.supervisor.process import ManagedProcess
+from cbox_init.supervisor.reaping import Reaping
 from cbox_init.supervisor.schedules import Schedules
 from cbox_init.supervisor.shutdown import Shutdown
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cbox_init.config.load import Source
     from cbox_init.config.model import Config, HookConfig, ProcessConfig
@@ -51,7 +55,8 @@ class Supervisor:
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be taken.
     ``version`` is raised by every change that a status shows. ``on_finished`` is called once, with the exit
     code of the daemon, when nothing is left to supervise. ``manager`` is who started the daemon, where it
-    wants to be told. ``readiness`` is there where the configuration asks for it.
+    wants to be told. ``readiness`` is there where the configuration asks for it. ``on_started`` is called
+    when all processes are up for the first time.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Supervisor:
         on_finished: Callable[[int], None],
         manager: ServiceManager | None = None,
         source: Source | None = None,
+        on_started: Callable[[], object] | None = None,
     ) -> None:
         self.config = config
         self.logs = logs
@@ -82,6 +88,10 @@ class Supervisor:
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
         self._all_started = False
+        self._up = Unanimity(_is_up, self._processes.values())
+        self._ended = Unanimity(_has_ended, self._processes.values())
+        self._clearing: dict[Managed, None] = {}
+        self._reaping = Reaping(runtime, self._reaped)
         self._begun = False
         self._start_hooks: HookChain | None = None
         self._manager = manager
@@ -89,6 +99,7 @@ class Supervisor:
         self._shutdown: Shutdown | None = None
         logs.on_room = self._output_flows_again
         self._source = source
+        self._on_started = on_started
         self._retirement: Retirement | None = None
         self._configuration: Configuration | None = None
         self._oneshots: OneshotHistory | None = None
@@ -116,6 +127,14 @@ class Supervisor:
             self._statuses = tuple(process.status() for process in self._processes.values())
             self._statuses_version = self.version
         return self._statuses
+
+    def each_status(self) -> Iterator[ProcessStatus]:
+        """Every process of now, in the order of the file; each as it is when it is asked for."""
+        return (process.status() for process in tuple(self._processes.values()))
+
+    def census(self) -> Census:
+        """How many there are of what."""
+        return census_of(self._processes.values())
 
     def status(self, name: str) -> ProcessStatus:
         """One process."""
@@ -184,10 +203,10 @@ class Supervisor:
 
     def _start_processes(self) -> None:
         self._begun = True
+        self._all_started = True  # not to be told before the last has been asked for
         for process in self._processes.values():
             self._start_as_configured(process, Trigger.STARTUP)
-        if not self._all_started:  # nothing is to be started
-            self._tell_when_all_started()
+        self._tell_when_all_started()
 
     def _start_as_configured(self, process: Managed, trigger: Trigger) -> None:
         if process.config.initial_state is not InitialState.RUNNING:
@@ -264,7 +283,14 @@ class Supervisor:
         if not process.settled:
             waiter: Future[None] = get_running_loop().create_future()
             self._waiters.setdefault(name, []).append(waiter)
-            await waiter
+            try:
+                await waiter
+            finally:  # who waited may have left
+                waiters = self._waiters.get(name, [])
+                if waiter in waiters:
+                    waiters.remove(waiter)
+                    if not waiters:
+                        del self._waiters[name]
 
     def _commanded(self, name: str, command: str) -> Managed:
         process = self._process(name)
@@ -308,6 +334,7 @@ class Supervisor:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
         from cbox_init.core.reload_diff import plan_of
 
+        gc.unfreeze()  # what was there from the start (see `daemon`) may now be garbage
         plan = plan_of(self.config, config)
         self.config = plan.config
         self.logs.defaults = default_logging(plan.config.global_)
@@ -357,20 +384,28 @@ class Supervisor:
         """It is looked at no more."""
         if isinstance(process, ManagedProcess):
             process.end_checks()
-        self._schedules.forget(process)
+        self._schedules.forget(process.name)
         self._runtime.agenda.forget(process)
 
     def _set_processes(self, processes: Mapping[str, Managed]) -> None:
         now = dict(processes)
         self._processes.clear()
         self._processes.update(now)
+        self._up.reset(now.values())
+        self._ended.reset(self._staying())
+
+    def _staying(self) -> Sequence[Managed]:
+        """The processes that are configured; the others are on their way out."""
+        leaving = self._retirement.leaving if self._retirement else {}
+        return [process for name, process in self._processes.items() if name not in leaving]
 
     def _recount(self) -> None:
         """Other processes than before: whoever shows or counts them learns of it."""
         self.version += 1
+        self._up.reset(self._processes.values())
+        self._ended.reset(self._staying())
         if self.readiness:
-            leaving = self._retirement.leaving if self._retirement else {}
-            self.readiness.recount({n: one for n, one in self._processes.items() if n not in leaving})
+            self.readiness.recount(self._staying())
 
     async def abandon_changes(self) -> None:
         """The daemon ends: changes of the configuration that wait for their turn are not made."""
@@ -417,22 +452,23 @@ class Supervisor:
         else:
             self._start_as_configured(process, Trigger.RELOAD)
 
-    def _forget(self, process: Managed) -> None:
-        """Nothing is left of a process that was removed, or has become one of another kind."""
-        name = process.name
-        self._let_go(process)
-        self._ready.pop(name, None)
-        settings = settings_of(self.config).get(name)
-        if settings is not None:
-            self._processes[name] = self._manage(name, settings)
-            self._start_as_configured(self._processes[name], Trigger.RELOAD)
-            self._recount()
-            return
-        self.logs.forget(name)
-        del self._processes[name], self._depends_on[name]
+    def _forget(self, processes: Sequence[Managed]) -> None:
+        """Nothing is left of processes that were removed, or have become some of another kind."""
+        configured = settings_of(self.config)
+        for process in processes:
+            name = process.name
+            self._let_go(process)
+            self._ready.pop(name, None)
+            settings = configured.get(name)
+            if settings is not None:
+                self._processes[name] = self._manage(name, settings)
+                self._start_as_configured(self._processes[name], Trigger.RELOAD)
+                continue
+            self.logs.forget(name)
+            del self._processes[name], self._depends_on[name]
+            self._runtime.log.info("Process removed", process=name)
         self._dependents = graph.dependents(self._depends_on)
         self._recount()
-        self._runtime.log.info("Process removed", process=name)
 
     # -- the event loop --------------------------------------------------------------------------------
 
@@ -447,15 +483,18 @@ class Supervisor:
     # -- events ----------------------------------------------------------------------------------------
 
     def reap(self) -> None:
-        """Children have ended (SIGCHLD): take in the exits, and see whether anything is left behind them."""
-        try:
-            self._runtime.reap()
-        finally:  # one exit that cannot be taken in does not keep the others waiting
-            for process in self._processes.values():
-                if process.clearing:
-                    self._runtime.agenda.wake(process)
-            if self._shutdown:
-                self._runtime.agenda.wake(self._shutdown)
+        """Children have ended (SIGCHLD): take in the exits soon, and see what is left behind them."""
+        self._runtime.agenda.wake(self._reaping)
+
+    def _reaped(self) -> None:
+        """Some have been reaped; perhaps the last of what an instance had left behind."""
+        clearing, self._clearing = self._clearing, {}
+        for process in clearing:
+            if process.clearing:
+                self._clearing[process] = None
+                self._runtime.agenda.wake(process)
+        if self._shutdown:
+            self._runtime.agenda.wake(self._shutdown)
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
@@ -464,14 +503,17 @@ class Supervisor:
     def _output_flows_again(self) -> None:
         """What was held back while output was backed up may start."""
         for process in self._processes.values():
-            self._runtime.agenda.wake(process)
+            if process.held_back:
+                self._runtime.agenda.wake(process)
 
     def changed(self, process: Managed) -> None:
         """A process has changed: tell who waits for it."""
         self.version += 1
         name = process.name
+        if process.clearing:
+            self._clearing[process] = None
         if self.readiness:
-            self._runtime.agenda.wake(self.readiness)
+            self.readiness.note(process)
         if self._dependents[name] and process.ready != self._ready.get(name, False):
             self._ready[name] = process.ready
             for dependent in self._dependents[name]:
@@ -509,10 +551,12 @@ class Supervisor:
         self.version += 1
 
     def _tell_when_all_started(self) -> None:
-        self._all_started = all(process.up for process in self._processes.values())
+        self._all_started = self._up.reached()
         if not self._all_started:
             return
         self._runtime.log.info("All processes started successfully")
+        if self._on_started is not None:
+            self._on_started()
         if self._manager:
             self._manager.ready()
         if self.config.hooks.post_start:
@@ -536,7 +580,7 @@ class Supervisor:
             return None
         from cbox_init.supervisor.readiness import Readiness
 
-        return Readiness(settings, self._processes, runtime=self._runtime)
+        return Readiness(settings, self._processes.values(), runtime=self._runtime)
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -572,7 +616,7 @@ class Supervisor:
             hooks=self.config.hooks if self._begun else HooksConfig(),
             timeout_s=self.config.global_.shutdown_timeout,
             drain_s=self.config.global_.shutdown_drain,
-            on_finished=lambda: self._finished(exit_code),
+            on_finished=lambda left: self._finished(exit_code or int(left)),
         )
         self._runtime.agenda.wake(self._shutdown)
 
@@ -580,7 +624,7 @@ class Supervisor:
         """End everything at once, without a grace period (a second signal)."""
         self.shutdown("killed", exit_code)
         assert self._shutdown
-        self._shutdown.on_finished = lambda: self._finished(exit_code)
+        self._shutdown.on_finished = lambda left: self._finished(exit_code or int(left))
         self._shutdown.kill()
 
     def _finished(self, exit_code: int) -> None:
@@ -597,13 +641,19 @@ class Supervisor:
 
         A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
         """
-        leaving = self._retirement.leaving if self._retirement else {}
-        staying = [process for name, process in self._processes.items() if name not in leaving]
-        if not all(process.ended_for_good for process in staying):
+        if not self._ended.reached():
             return
-        ends = [end for process in staying if (end := process.last_end)]
+        ends = [end for process in self._staying() if (end := process.last_end)]
         _, exit_code = max(ends, default=(0.0, 1))
         self.shutdown("every process has ended", exit_code)
+
+
+def _is_up(process: Managed) -> bool:
+    return process.up
+
+
+def _has_ended(process: Managed) -> bool:
+    return process.ended_for_good
 
 
 def _of_kind(process: Managed | None, config: ProcessConfig) -> bool:

@@ -8,6 +8,7 @@ machine sleeps: the kernel tells us (`system.clock`), and every time is looked a
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,7 +43,7 @@ class Timetable:
         self._runtime = runtime
         self._due: dict[Scheduled, float] = {}
         self._heap: list[tuple[float, int, Scheduled]] = []
-        self._unplaced: dict[Scheduled, None] = {}
+        self._unplaced: OrderedDict[Scheduled, None] = OrderedDict()
         self._serial = count()
         self._offset: float | None = None
         self._watch: ClockWatch | None = None
@@ -83,8 +84,7 @@ class Timetable:
             self._unplaced.update(dict.fromkeys(self._due))
         self._offset = unix - now
         while self._unplaced:
-            scheduled = next(iter(self._unplaced))
-            del self._unplaced[scheduled]
+            scheduled, _ = self._unplaced.popitem(last=False)
             self._place(scheduled, unix)
             if runtime.now() >= stop_at:
                 return 0.0

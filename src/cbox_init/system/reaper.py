@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -54,6 +56,8 @@ class Reaper:
     def __init__(self, on_stranger: Callable[[int], None] | None = None) -> None:
         self._on_stranger = on_stranger
         self._watchers: dict[int, Callable[[ExitStatus], None]] = {}
+        self.unfinished = False
+        """Whether the last ``reap`` left children that have ended: it was over before they were."""
 
     @property
     def watched(self) -> KeysView[int]:
@@ -67,16 +71,24 @@ class Reaper:
         """
         self._watchers[pid] = callback
 
-    def reap(self) -> int:
-        """Reap all children that have ended, then tell those who watch them. Returns how many.
+    def reap(self, stop_at: float = math.inf) -> int:
+        """Reap the children that have ended, and tell those who watch them. Returns how many.
 
-        Never blocks. The callbacks run when nothing is left to reap, so that one may start a child, even
-        one that gets the pid of a child that has just been reaped. One that raises does not keep the
-        others from being called: their errors come out together, as an ExceptionGroup, at the end.
+        Never blocks, and begins with none after the monotonic time ``stop_at``, but for the first. Each is
+        told of before the next is reaped: who watches it knows that the number is no longer its own, before
+        the number can be another's in anybody's eyes. One that was not reaped keeps its number.
+
+        A callback may start a child, even one that gets the pid of the child that has just been reaped. One
+        that raises does not keep the others from being called: their errors come out together, as an
+        ExceptionGroup, at the end.
         """
-        ended = self._collect()
         errors: list[Exception] = []
-        for pid, status, callback in ended:
+        count = 0
+        while (ended := _next_ended()) is not None:
+            pid, status = ended
+            count += 1
+            # The watcher goes with the child: a later end of the same pid, an orphan's, is a stranger's.
+            callback = self._watchers.pop(pid, None)
             try:
                 if callback is not None:
                     callback(ExitStatus.from_wait(status))
@@ -84,18 +96,18 @@ class Reaper:
                     self._on_stranger(pid)
             except Exception as error:  # noqa: BLE001 - raised again below, after the others had their turn
                 errors.append(error)
+            if time.monotonic() >= stop_at:
+                break
+        self.unfinished = ended is not None
         if errors:
             raise ExceptionGroup("while telling of children that ended", errors)
-        return len(ended)
+        return count
 
-    def _collect(self) -> list[tuple[int, int, Callable[[ExitStatus], None] | None]]:
-        ended: list[tuple[int, int, Callable[[ExitStatus], None] | None]] = []
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:  # no children at all
-                return ended
-            if pid == 0:
-                return ended
-            # The watcher goes with the child: a later end of the same pid, an orphan's, is a stranger's.
-            ended.append((pid, status, self._watchers.pop(pid, None)))
+
+def _next_ended() -> tuple[int, int] | None:
+    """Reap one child: its pid and status; None when none has ended."""
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:  # no children at all
+        return None
+    return (pid, status) if pid else None

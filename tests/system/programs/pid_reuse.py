@@ -27,8 +27,8 @@ def ended(status: ExitStatus) -> None:
 
 
 start(7)
-for pid in (pids[0], None):
-    # Wait until the next one has ended, and leave it to the reaper.
-    os.waitid(os.P_PID, pid or pids[-1], os.WEXITED | os.WNOWAIT)
+while reaper.watched:
+    # Wait until the next one has ended, and leave it to the reaper. The second may end while it reaps.
+    os.waitid(os.P_PID, pids[-1], os.WEXITED | os.WNOWAIT)
     reaper.reap()
 print(json.dumps({"same": pids[0] == pids[1], "codes": codes}))

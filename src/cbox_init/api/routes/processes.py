@@ -29,7 +29,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     body = ProcessListBody(supervisor, context.figures)
 
     async def list_all(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_body(send, body.current())
+        await send_body(send, await body.current())
 
     async def get_one(request: Request) -> Response:
         name = request.path_params["name"]

@@ -1,0 +1,40 @@
+"""The daemon itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.api.daemon_view import daemon_entry
+from cbox_init.api.replies import json_response
+from cbox_init.api.resource import Operation, Reply, Resource, answering
+from cbox_init.api.schemas import DaemonEntry
+from cbox_init.system.own_figures import read_own_figures
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cbox_init.api.context import Context
+
+
+def resources(context: Context) -> tuple[Resource, ...]:
+    """``/daemon``."""
+
+    async def show(request: Request) -> Response:
+        return json_response(
+            daemon_entry(
+                context.vitals,
+                read_own_figures(),
+                context.supervisor.census(),
+                context.supervisor.logs.figures,
+                context.traffic,
+            )
+        )
+
+    get = Operation(
+        answering(show),
+        name="getDaemon",
+        summary="The daemon itself: its version and age, what it uses, how its event loop does",
+        replies={200: Reply("As it is now.", DaemonEntry)},
+    )
+    return (Resource("/api/v1/daemon", {"GET": get}),)

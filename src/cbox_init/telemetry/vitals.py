@@ -1,0 +1,29 @@
+"""The life of the daemon itself: since when it runs, on which configuration, and how its loop does."""
+
+from __future__ import annotations
+
+import time
+
+from cbox_init.telemetry.loop_lag import LagFigures, LoopLag
+
+
+class Vitals:
+    """``config`` is the path of the daemon's file, None when it has none.
+
+    ``started_at`` is the monotonic time of its start, now unless told.
+    """
+
+    def __init__(self, config: str | None = None, started_at: float | None = None) -> None:
+        self.config = config
+        self._started_at = time.monotonic() if started_at is None else started_at
+        self.started_unix = time.time() - self.uptime_s
+        self.lag = LoopLag()
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started_at
+
+    def loop(self) -> LagFigures:
+        """How the event loop did in the last minute."""
+        return self.lag.figures(time.monotonic())

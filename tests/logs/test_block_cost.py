@@ -1,0 +1,107 @@
+"""What a block of lines costs, in counts that no machine changes: calls, and objects that are kept."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.config.model import LoggingConfig
+from cbox_init.logs.capture import READ_BYTES
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.ring import RING_BYTES
+from cbox_init.logs.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from cbox_init.logs.capture import Stream
+
+LINE = b"something that a program has to say, as long as such lines are\n"
+
+#: Calls of functions, in Python and in C, from the read of a block to its place in the ring and the sink.
+MOST_CALLS = 52
+
+#: Objects that the ring keeps for a block: the entry and its block, bytes, time, number, and what holds them.
+MOST_KEPT = 5
+
+
+class Written(Sink):
+    """Takes everything, and keeps nothing."""
+
+    def write(self, data: bytes, records: int = 1, source: object = None) -> None:
+        pass
+
+
+@pytest.fixture(params=["json", "text"])
+def fed(request: pytest.FixtureRequest) -> Iterator[tuple[Stream, int]]:
+    """A stream of a process without stages, and the end of the pipe that is read."""
+    hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, sink=Written())
+    read_end, write_end = os.pipe()
+    capture = hub.open("web", LoggingConfig()).capture("web-0", stdout=read_end, stderr=None)
+    (stream,) = capture.streams
+    yield stream, write_end
+    capture.close()
+    os.close(write_end)
+
+
+def _calls(stream: Stream) -> int:
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        assert stream.read_block()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[Stream, int]) -> None:
+    stream, pipe = fed
+    found = []
+    for lines in (1, 1, 10, READ_BYTES // len(LINE)):
+        os.write(pipe, LINE * lines)
+        found.append(_calls(stream))
+    _, *found = found  # the first one makes what all others use
+    assert max(found) - min(found) <= 3, "the time of a second is formatted once"
+    assert max(found) <= MOST_CALLS
+
+
+def test_a_full_ring_keeps_nothing_more(fed: tuple[Stream, int]) -> None:
+    stream, pipe = fed
+    block = LINE * (READ_BYTES // len(LINE))
+
+    def feed(blocks: int) -> int:
+        for _ in range(blocks):
+            os.write(pipe, block)
+            assert stream.read_block()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    full = 2 * RING_BYTES // len(block)
+    feed(full)
+    assert abs(feed(full) - feed(full)) <= full
+
+
+def test_objects_that_a_block_leaves(fed: tuple[Stream, int]) -> None:
+    stream, pipe = fed
+
+    def feed(blocks: int) -> int:
+        for _ in range(blocks):
+            os.write(pipe, LINE)
+            assert stream.read_block()
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    feed(20)
+    before = feed(1)
+    assert (feed(200) - before) / 200 <= MOST_KEPT
