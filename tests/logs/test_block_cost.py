@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LoggingConfig
-from cbox_init.logs.reader import READ_BYTES
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
+from cbox_init.logs.reader import READ_BYTES
 from cbox_init.logs.ring import RING_BYTES
 from cbox_init.logs.sink import Sink
 
