@@ -12,7 +12,7 @@ import pytest
 from cbox_init.config.model import LoggingConfig
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
-from cbox_init.logs.reader import READ_BYTES
+from cbox_init.logs.pace import READ_BYTES
 from cbox_init.logs.ring import RING_BYTES
 from cbox_init.logs.sink import Sink
 

@@ -126,6 +126,41 @@ def test_without_a_thread_it_waits_for_the_next_write(
     assert output.finish() == b"one two"
 
 
+def test_what_is_written_while_it_is_corked_comes_together_and_in_order(output: Output) -> None:
+    sink = Sink(output.fd)
+    sink.cork()
+    sink.write(b"one ")
+    sink.write(b"two ")
+    assert not writer_threads()
+    assert sink.queued == 8
+    sink.uncork()
+    sink.write(b"three ")
+    sink.cork()
+    sink.write(b"four ")
+    assert sink.flush(DEADLINE_S), "what waits is asked for"
+    sink.write(b"five")
+    end(sink)
+    assert output.finish() == b"one two three four five"
+    assert sink.written == 5
+
+
+def test_a_corked_sink_hands_over_larger_amounts(output: Output) -> None:
+    sink = Sink(output.fd)
+    output.start()
+    sink.cork()
+    chunks = [b"%d," % number * (number % 70) for number in range(3000)]
+    for chunk in chunks:
+        sink.write(chunk)
+    assert sink.flush(DEADLINE_S)
+    sink.write(b"x" * 100_000)
+    until = time.monotonic() + DEADLINE_S
+    while sink.queued:
+        assert time.monotonic() < until, "it waits for the cork"
+        time.sleep(0.001)
+    end(sink)
+    assert output.finish() == b"".join(chunks) + b"x" * 100_000
+
+
 def test_an_idle_sink_does_not_wake_up(output: Output) -> None:
     before = writer_threads()
     sink = Sink(output.fd)

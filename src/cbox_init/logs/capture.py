@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import Framer
-from cbox_init.logs.reader import READ_BYTES
+from cbox_init.logs.pace import Appetite
+from cbox_init.system.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 class Stream:
     """One descriptor, which it owns: closed at its end, or by close()."""
 
-    __slots__ = ("_fd", "_framer", "_held", "_reader", "lines")
+    __slots__ = ("_appetite", "_fd", "_framer", "_held", "_reader", "lines")
 
     def __init__(self, fd: int, lines: Lines, reader: Reader, held: Callable[[], bool]) -> None:
         self.lines = lines
         self._fd = fd
+        self._appetite = Appetite()
         self._framer = Framer(cut=lines.cut)
         self._reader = reader
         self._held = held
@@ -47,7 +49,7 @@ class Stream:
     def read_block(self) -> int:
         """Hand on the lines of one block; return how many bytes there were, 0 when there is nothing now."""
         try:
-            data = os.read(self._fd, READ_BYTES)
+            data = os.read(self._fd, self._appetite.size)
         except BlockingIOError:
             return 0
         except OSError:
@@ -56,6 +58,8 @@ class Stream:
             self.close()
             return 0
         self.lines.hand_on(self._framer.feed(data))
+        if len(data) >= self._appetite.size and self._appetite.grows(data):
+            keep_freed_memory()
         return len(data)
 
     def drain(self) -> None:

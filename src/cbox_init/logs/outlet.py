@@ -23,7 +23,10 @@ BACKLOG_LIMIT = 16 * HIGH_WATER
 """Bytes queued above which nobody new should begin to write."""
 
 _BATCH_BYTES = 256 * 1024
-_BATCH_CHUNKS = 512  # IOV_MAX is 1024
+_BATCH_CHUNKS = 512  # and what is handed over at once: less than IOV_MAX, 1024
+
+_CORKED_BYTES = 64 * 1024
+_CORKED_CHUNKS = 256
 
 
 class Chunk(NamedTuple):
@@ -65,7 +68,10 @@ class Outlet:
         self._target = target
         self._high = high_water
         self._low = low_water
-        self._queue: SimpleQueue[Chunk | Callable[[], None] | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Chunk] | Callable[[], None] | None] = SimpleQueue()
+        self._pending: list[Chunk] = []
+        self._pending_bytes = 0
+        self._corked = False
         self._lock = Lock()
         self._thread: Thread | None = None
         self._queued = 0
@@ -109,6 +115,18 @@ class Outlet:
         with self._lock:
             self._put(Chunk(data, records, source))
 
+    def cork(self) -> None:
+        """Collect what is written until ``uncork``, but for larger amounts: each hand-over wakes the thread,
+        which then wants the interpreter.
+        """
+        self._corked = True
+
+    def uncork(self) -> None:
+        """Hand over what has been collected."""
+        with self._lock:
+            self._corked = False
+            self._hand_over()
+
     def refuse(self, records: int) -> None:
         """Count records that were dropped, since the queue is full. From any thread."""
         with self._lock:
@@ -138,6 +156,7 @@ class Outlet:
     def when_written(self, done: Callable[[], None]) -> None:
         """Call ``done`` in the writer's thread when all that is queued now has been written."""
         with self._lock:
+            self._hand_over()
             self._queue.put(done)
             self._ensure_thread()
 
@@ -158,16 +177,27 @@ class Outlet:
         A later write starts it again.
         """
         with self._lock:
+            self._hand_over()
             self._queue.put(done)
             self._queue.put(None)
             self._ensure_thread()
 
     def _put(self, chunk: Chunk) -> None:
-        self._queued += len(chunk.data)
+        size = len(chunk.data)
+        self._queued += size
         if self._queued > self._high:
             self._full = True
-        self._queue.put(chunk)
-        self._ensure_thread()
+        pending = self._pending
+        pending.append(chunk)
+        self._pending_bytes += size
+        if not self._corked or self._pending_bytes >= _CORKED_BYTES or len(pending) >= _CORKED_CHUNKS:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._pending:
+            self._queue.put(self._pending)
+            self._pending, self._pending_bytes = [], 0
+            self._ensure_thread()
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
@@ -188,17 +218,17 @@ class Outlet:
         batch: list[Chunk] = []
         size = 0
         item = self._queue.get()
-        while isinstance(item, Chunk):
-            batch.append(item)
-            size += len(item.data)
-            if size >= _BATCH_BYTES or len(batch) == _BATCH_CHUNKS or self._queue.empty():
+        while isinstance(item, list):
+            batch += item
+            size += sum([len(chunk.data) for chunk in item])
+            if size >= _BATCH_BYTES or len(batch) >= _BATCH_CHUNKS or self._queue.empty():
                 break
             item = self._queue.get()
         if batch:
             self._settle(batch, size, self._target.write(batch))
         if item is None:
             return self._go_on()
-        if not isinstance(item, Chunk):
+        if not isinstance(item, list):
             item()
         return True
 

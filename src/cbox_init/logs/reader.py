@@ -12,6 +12,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
+from cbox_init.logs.pace import READ_BYTES, Pace
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 
 TURN_S = 0.002
 """Time for reading in one turn of the loop, give or take one block: what an API request may wait for."""
-
-READ_BYTES = 24 * 1024
-"""One read. As JSON it becomes some 50 KB: larger blocks go back to the kernel each time they are freed and
-fault in again, which costs a third of the throughput. It also bounds what a block of empty lines becomes."""
 
 _EVENTS = 256
 
@@ -35,7 +33,7 @@ class Readable(Protocol):
         """Whether what it would read has nowhere to go at the moment."""
 
     def read_block(self) -> int:
-        """Take one block of up to ``READ_BYTES``, if one is there; return its size in bytes."""
+        """Take one block, if one is there; return its size in bytes. From ``READ_BYTES`` on there is more."""
 
 
 class Reader:
@@ -53,6 +51,8 @@ class Reader:
         self._parked: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching = False
+        self._pace = Pace()
+        self._rest: asyncio.TimerHandle | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read in ``loop`` from now on."""
@@ -74,9 +74,9 @@ class Reader:
 
     def close(self) -> None:
         """Read nothing any more. The descriptors stay their owners' to close."""
-        if self._loop is not None and self._watching:
-            self._loop.remove_reader(self._epoll.fileno())
-        self._watching = False
+        self._unwatch()
+        if self._rest is not None:
+            self._rest.cancel()
         self._loop = None
         self._readables.clear()
         self._parked.clear()
@@ -86,20 +86,38 @@ class Reader:
         ready = self._ready
         if not ready:
             ready.extend(fd for fd, _ in self._epoll.poll(0, _EVENTS))
-        end = monotonic() + TURN_S
+        self._sink.cork()
+        try:
+            self._read()
+        finally:
+            self._sink.uncork()
+        if not ready and self._loop is not None and (rest_s := self._pace.rest()):
+            self._unwatch()
+            self._rest = self._loop.call_later(rest_s, self.resume)
+
+    def _read(self) -> None:
+        """Read of those that are ready until nothing is left, or the sink is full, or the turn is over."""
+        ready, sink = self._ready, self._sink
+        began = now = monotonic()
+        reads = size = 0
         while ready:
-            if self._sink.full and not self.singly:
+            if sink.full and not self.singly:
                 self._unwatch()
-                return
+                break
             fd = ready.popleft()
             readable = self._readables.get(fd)
             if readable is not None and self.singly and readable.held:
                 self._park(fd)
             elif readable is not None:
-                if readable.read_block() >= READ_BYTES:
-                    ready.append(fd)  # there is more: no need to ask
-                if monotonic() >= end:
-                    return
+                got = readable.read_block()
+                if got >= READ_BYTES:
+                    ready.append(fd)
+                reads += 1
+                size += got
+                now = monotonic()
+                if now >= began + TURN_S:
+                    break
+        self._pace.note(reads, size, began, now)
 
     def resume(self) -> None:
         """Read on: the sink has room again, or another place where records go."""
