@@ -78,7 +78,7 @@ def name(stray: Stray) -> str:
 
 def state(pid: int) -> str | None:
     figures = procfs.read_figures(pid)
-    return figures and figures.state
+    return figures.state if figures else None
 
 
 def on_ground(test: Callable[[Ground], None]) -> None:
