@@ -139,9 +139,10 @@ def decide(
     plan = _Plan(desired, rules, now)
     lent = []
     for instance in instances.values():
-        if instance.index < wanted and plan.rests(instance):
+        if plan.rests(instance) if instance.index < wanted else plan.is_over(instance):
             continue
-        plan.rollout.see(instance)
+        if wanted:
+            plan.rollout.see(instance)
         if instance.phase is Phase.STOPPING:
             plan.see_through(instance)
         if instance.index < wanted:
@@ -225,6 +226,11 @@ class _Plan:
         )
         self.kept += rests
         return rests
+
+    def is_over(self, instance: Instance) -> bool:
+        """Whether it is not wanted, and nothing of it is left to be ended: only its past is shown."""
+        ended = instance.phase is Phase.IDLE or instance.phase is Phase.ENDED
+        return ended and not self.desired.run and instance.index < self.desired.scale
 
     def see_through(self, instance: Instance) -> None:
         """A stop ends, whatever has been wanted since."""

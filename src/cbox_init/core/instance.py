@@ -100,7 +100,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     @property
     def alive(self) -> bool:
         """Whether something of it may be running."""
-        return self.phase in (Phase.RUNNING, Phase.STOPPING)
+        return self.phase is Phase.RUNNING or self.phase is Phase.STOPPING
 
     @property
     def ready(self) -> bool:
