@@ -9,7 +9,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test check bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,15 @@ bench: $(VENV)/.installed ## measure cbox-init beside its peers (see bench/READM
 	@.ci/packages bench
 	@exec $(VENV)/bin/python -m bench $(ARGS)
 
+docs: $(VENV)/.installed-docs ## build the documentation into build/site; a broken link or anchor fails
+	@rm -rf build/docs
+	@mkdir -p build/docs/bench
+	@ln -s ../../README.md ../../CHANGELOG.md ../../CONTRIBUTING.md ../../LICENSE ../../docs ../../examples build/docs
+	@ln -s ../../../bench/README.md build/docs/bench
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
+
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A stamp says what the virtual environment holds; a new pyproject.toml makes every stamp but .made old.
 $(VENV)/.made:
@@ -44,6 +51,7 @@ $(VENV)/.made:
 $(VENV)/.installed: EXTRAS :=
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-check: EXTRAS := [check,test]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed-docs: EXTRAS := [docs]
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-docs: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.$(EXTRAS)'
 	@touch $@

@@ -42,8 +42,10 @@ async def test_list_shows_every_member_of_the_contract_in_its_order(service: Ser
 
 async def test_list_adds_what_operators_need(service: Service) -> None:
     (web,) = (await service.tcp.get("/api/v1/processes")).json()["processes"]
+    while not web["memory_rss_bytes"]:  # the first sample goes on after the reply when it takes long
+        (web,) = (await service.tcp.get("/api/v1/processes")).json()["processes"]
     assert (web["type"], web["desired_scale"], web["max_scale"], web["wanted"]) == ("longrun", 2, 5, True)
-    assert web["memory_rss_bytes"] == sum(i["memory_rss_bytes"] for i in web["instances"]) > 0
+    assert web["memory_rss_bytes"] == sum(i["memory_rss_bytes"] for i in web["instances"])
     assert web["cpu_percent"] >= 0
     assert not {"waiting_for", "reason"} & set(web)
 

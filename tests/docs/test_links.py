@@ -27,6 +27,11 @@ def test_tests_that_are_named_exist(page: Path) -> None:
         assert found, f"{file}::{name}"
 
 
+def test_the_site_has_every_page() -> None:
+    listed = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(ROOT / page for page in listed) == PAGES
+
+
 def test_the_differences_name_their_tests() -> None:
     text = (ROOT / "docs/migrating.md").read_text()
     assert len(_TEST.findall(text)) > 10

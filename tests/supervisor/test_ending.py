@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.core.states import State
 from cbox_init.supervisor.last_output import LAST_LINES, LONGEST_LINE
+from cbox_init.system.tree import signal_group
 from tests.supervisor.house import OBEDIENT, STUBBORN, alive
 
 if TYPE_CHECKING:
@@ -153,6 +158,27 @@ async def test_a_second_signal_ends_the_drain(build: Build) -> None:
     await house.until_said("web", "ready")
     pid = house.pids("web")[0]
     house.supervisor.shutdown("test")
+    house.supervisor.kill(130)
+    assert await house.ended() == 130
+    assert not alive(pid)
+
+
+async def test_a_second_signal_ends_what_leaves_its_group_meanwhile(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = "trap '' TERM; touch $DIR/child; kill -STOP $$; exec setsid sleep 1000"
+    house = build(f"processes: {{web: {{command: {sh(f'sh -c {shlex.quote(child)} & echo $!; wait')}}}}}")
+    await house.until((house.log_file.parent / "child").exists)
+    await house.until(lambda: house.lines("web"))
+    pid = int(house.lines("web")[0])
+
+    def too_late(pgid: int, signum: int) -> bool:
+        while os.getsid(pid) != pid:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.001)
+        return signal_group(pgid, signum)
+
+    monkeypatch.setattr("cbox_init.supervisor.live.signal_group", too_late)
     house.supervisor.kill(130)
     assert await house.ended() == 130
     assert not alive(pid)

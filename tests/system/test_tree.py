@@ -14,6 +14,7 @@ from cbox_init.system.subreaper import become_subreaper
 from cbox_init.system.tree import (
     Stray,
     find_strays,
+    kill_tree,
     left_group,
     signal_group,
     signal_strays,
@@ -73,6 +74,11 @@ class Ground:
 def name(stray: Stray) -> str:
     with open(f"/proc/{stray.pid}/cmdline", encoding="utf-8") as file:
         return " ".join(file.read().split("\0")).strip()
+
+
+def state(pid: int) -> str | None:
+    figures = procfs.read_figures(pid)
+    return figures.state if figures else None
 
 
 def on_ground(test: Callable[[Ground], None]) -> None:
@@ -147,6 +153,26 @@ def test_what_left_the_group_below_a_living_main() -> None:
         # It comes to us when its parent ends.
         ground.end(main)
         assert ground.names() == {"web-0": ["sh -c sleep 1001; true", "sleep 1001", "sleep 1002"]}
+
+    on_ground(test)
+
+
+def test_what_leaves_the_group_while_that_is_killed_is_killed_too() -> None:
+    def test(ground: Ground) -> None:
+        main = ground.start("sh -c 'kill -STOP $$; exec setsid sleep 1001' & wait")
+        until(lambda: [state(pid) for pid in procfs.listed_children(main)] == ["T"])
+        (child,) = procfs.listed_children(main)
+        killpg = os.killpg
+
+        def too_late(pgid: int, signum: int) -> None:
+            os.kill(child, signal.SIGCONT)
+            until(lambda: os.getsid(child) == child)
+            killpg(pgid, signum)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "killpg", too_late)
+            kill_tree(main)
+        until(lambda: (ground.reaper.reap(), procfs.listed_children(os.getpid()) == [])[1])
 
     on_ground(test)
 

@@ -58,7 +58,7 @@ class Stream:
             return 0
         self.lines.hand_on(self._framer.feed(data))
         if len(data) >= self._appetite.size and self._appetite.grows(data):
-            from cbox_init.system.heap import keep_freed_memory
+            from cbox_init.logs.heap import keep_freed_memory
 
             keep_freed_memory()
         return len(data)

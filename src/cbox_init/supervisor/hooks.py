@@ -14,7 +14,7 @@ from cbox_init.core.hooks import TryAgain, after_try
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.live import spawn_captured
 from cbox_init.system.spawn import SpawnRequest
-from cbox_init.system.tree import left_group, signal_group, signal_strays
+from cbox_init.system.tree import kill_tree, signal_strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +78,7 @@ class HookRun:
             self._try()
         elif not self._timed_out:
             self._timed_out = True
-            self._kill(self._pid)
+            kill_tree(self._pid)  # not reaped yet: the number is its own
             self._next_at = self._runtime.now() + HOOK_KILL_S
         else:  # the kernel cannot end it
             self._pid = None
@@ -89,7 +89,7 @@ class HookRun:
         """End it at once; nobody is called back."""
         self._over = True
         if self._pid is not None:
-            self._kill(self._pid)
+            kill_tree(self._pid)
 
     @property
     def _timeout_reason(self) -> str:
@@ -146,12 +146,6 @@ class HookRun:
     def _fields(self) -> dict[str, str | None]:
         instance = self._shown_as if self._process else None
         return {"process": self._process, "instance_id": instance, "hook": self._name}
-
-    def _kill(self, pid: int) -> None:
-        """End the hook, its group, and what has left that. It has not been reaped: the number is its own."""
-        family = left_group(pid)
-        signal_group(pid, _SIGKILL)
-        signal_strays(family, _SIGKILL)
 
 
 class HookChain:

@@ -466,7 +466,7 @@ class Instances:
 
     def _end_leftovers(self, instance: Instance, live: Live) -> None:
         rules = self._ways[live.index].rules
-        if instance.killed:
+        if instance.killed or self._cut_short:
             live.signal_all(rules.kill_signal)
         else:
             live.signal_rest(rules.signal)

@@ -55,6 +55,13 @@ def signal_group(pgid: int, signum: int) -> bool:
     return True
 
 
+def kill_tree(main_pid: int) -> None:
+    """Kill a living main process, its group, and all below it: also what leaves the group just now."""
+    family = _family(main_pid, procfs.child_lookup(), set()) if procfs.is_ours() else []
+    signal_group(main_pid, signal.SIGKILL)
+    signal_strays(family, signal.SIGKILL)
+
+
 def find_strays(
     variable: str, watched: Collection[int], groups: Mapping[int, str] | None = None
 ) -> dict[str, list[Stray]]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cbox_init.errors import CheckFailed
 from cbox_init.system.pipes import output_pipe
-from cbox_init.system.tree import left_group, signal_group, signal_strays
+from cbox_init.system.tree import kill_tree, signal_strays
 
 if TYPE_CHECKING:
     from cbox_init.supervisor.runtime import Runtime
@@ -72,11 +72,8 @@ class _Run:
 
     def kill(self) -> None:
         """End it and all that it started; nothing when it is over."""
-        if self.over:
-            return
-        strays = left_group(self._pid)
-        signal_group(self._pid, SIGKILL)
-        signal_strays(strays, SIGKILL)
+        if not self.over:
+            kill_tree(self._pid)
 
     def last_line(self) -> str:
         """The last line that it wrote and that is not empty."""
