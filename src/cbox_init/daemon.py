@@ -94,17 +94,18 @@ class Daemon:
         self._listeners = Listeners.bind(settings)
         self._readyz = self._bind_readyz(settings.readiness)
         self._spawner = Spawner()
+        sink = Sink()
         self._logs = LogHub(
             fmt=settings.log_format,
             level=Level.of(settings.log_level),
             timestamps=settings.log_timestamps,
-            sink=Sink(),
+            sink=sink,
             colours=_colours(settings.log_format, environ),
             overflow=settings.log_overflow,
             outputs=settings.log_outputs,
         )
         self._log = self._logs.daemon
-        self._agenda = Agenda()
+        self._agenda = Agenda(sink)
         self._runtime = Runtime(
             agenda=self._agenda,
             spawner=self._spawner,

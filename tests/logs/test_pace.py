@@ -31,6 +31,12 @@ def test_reads_of_short_lines_stay_small() -> None:
     assert _full_reads(appetite, LINES) is not None
 
 
+def test_reads_stay_small_where_the_ring_could_not_keep_several_of_the_large() -> None:
+    appetite = Appetite(may_grow=False)
+    assert _full_reads(appetite, LINES) is None
+    assert appetite.size == READ_BYTES
+
+
 def test_few_reads_are_no_reason_to_rest() -> None:
     pace = Pace()
     for turn in range(100):

@@ -22,10 +22,12 @@ class Stream:
 
     __slots__ = ("_appetite", "_fd", "_framer", "_held", "_reader", "lines")
 
-    def __init__(self, fd: int, lines: Lines, reader: Reader, held: Callable[[], bool]) -> None:
+    def __init__(
+        self, fd: int, lines: Lines, reader: Reader, held: Callable[[], bool], *, may_grow: bool = True
+    ) -> None:
         self.lines = lines
         self._fd = fd
-        self._appetite = Appetite()
+        self._appetite = Appetite(may_grow=may_grow)
         self._framer = Framer(cut=lines.cut)
         self._reader = reader
         self._held = held
@@ -39,6 +41,10 @@ class Stream:
     @property
     def held(self) -> bool:
         return self._held()
+
+    def read_at_once(self, *, may_grow: bool) -> None:
+        """Begin anew with reads of the usual size, which ``may_grow``."""
+        self._appetite = Appetite(may_grow=may_grow)
 
     def use(self, stages: Stages | None) -> None:
         """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""

@@ -29,12 +29,13 @@ _REST_FOR_WORK: Final = 5
 
 
 class Appetite:
-    """How much is read at once of one stream, ``size`` in bytes."""
+    """How much is read at once of one stream, ``size`` in bytes: more in a flood, where ``may_grow``."""
 
-    __slots__ = ("_full", "size")
+    __slots__ = ("_full", "_may_grow", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_grow: bool = True) -> None:
         self.size = READ_BYTES
+        self._may_grow = may_grow
         self._full = 0
 
     def grows(self, data: bytes) -> bool:
@@ -43,7 +44,7 @@ class Appetite:
         They never are where lines are short: what is written around each would make a block very large.
         """
         self._full += 1
-        if self._full != _FLOOD_READS or self.size == FLOOD_READ_BYTES:
+        if self._full != _FLOOD_READS or self.size == FLOOD_READ_BYTES or not self._may_grow:
             return False
         self._full = 0
         if data.count(b"\n") * _SHORT_LINE > len(data):

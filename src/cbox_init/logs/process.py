@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cbox_init.logs.capture import Capture, Stream
 from cbox_init.logs.levels import Level
 from cbox_init.logs.lines import Lines
+from cbox_init.logs.pace import FLOOD_READ_BYTES
 from cbox_init.logs.record import Source, joined
 from cbox_init.logs.ring import Ring
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _FEW_CAPTURES = 16
 """Closed captures are forgotten when their number may have doubled, not at each new one: a process can have
 thousands of instances."""
+
+_FEW_BLOCKS = 4
 
 
 class Way(NamedTuple):
@@ -103,6 +106,7 @@ class ProcessLog:
         for capture in self._captures:
             for stream in capture.streams:
                 stream.use(stages)
+                stream.read_at_once(may_grow=self._has_room)
                 stream.lines.encoder = self.encoder(stream.lines.source)
 
     def way(self, logging: LoggingConfig) -> Way:
@@ -152,13 +156,18 @@ class ProcessLog:
             self._stages.rate.tell()
 
     @property
+    def _has_room(self) -> bool:
+        """Whether the ring keeps several of the largest blocks."""
+        return self.ring.limit >= _FEW_BLOCKS * FLOOD_READ_BYTES
+
+    @property
     def _waits_for_sink(self) -> bool:
         return self._way.plain and not self._drops
 
     def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
         source = Source(self._name, instance_id, name)
         lines = Lines(source, self.encoder(source), self._emit, self._stages)
-        return Stream(fd, lines, self._reader, self.held)
+        return Stream(fd, lines, self._reader, self.held, may_grow=self._has_room)
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         self.send(self._way, blocks, encoder)

@@ -48,13 +48,14 @@ class Entry(Struct, gc=False):
 class Ring:
     """Keeps whole blocks in the order of their arrival and lets go of the oldest."""
 
-    __slots__ = ("_entries", "_limit", "_size", "gone")
+    __slots__ = ("_entries", "_size", "gone", "limit")
 
     def __init__(self, limit: int = RING_BYTES) -> None:
+        self.limit = limit
+        """Bytes of memory that it may take."""
         self.gone = 0
         """The number of the last block that it has let go of; 0 when it has everything."""
         self._entries: deque[Entry] = deque()
-        self._limit = limit
         self._size = 0
 
     @property
@@ -70,12 +71,12 @@ class Ring:
     def append(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._size += entry.size
-        if self._size > self._limit:
+        if self._size > self.limit:
             self._let_go()
 
     def resize(self, limit: int) -> None:
         """Keep so many bytes from now on."""
-        self._limit = limit
+        self.limit = limit
         self._let_go()
 
     def entries(self) -> tuple[Entry, ...]:
@@ -86,7 +87,7 @@ class Ring:
         return (entry.block for entry in reversed(self._entries))
 
     def _let_go(self) -> None:
-        while self._size > self._limit:
+        while self._size > self.limit:
             oldest = self._entries.popleft()
             self._size -= oldest.size
             self.gone = oldest.number

@@ -34,10 +34,23 @@ class Looker(Protocol):
         """
 
 
-class Agenda:
-    """Calls ``look`` of everyone who was woken or whose time has come, in the order of asking."""
+class Corked(Protocol):
+    """What may keep back what it is given, between these two calls."""
 
-    def __init__(self) -> None:
+    def cork(self) -> None: ...
+
+    def uncork(self) -> None: ...
+
+
+class Agenda:
+    """Calls ``look`` of everyone who was woken or whose time has come, in the order of asking.
+
+    What the looks say in the log goes to ``output`` when the turn is over: a thread that is woken for each
+    message wants the interpreter each time.
+    """
+
+    def __init__(self, output: Corked | None = None) -> None:
+        self._output = output
         self._due: OrderedDict[Looker, None] = OrderedDict()  # a dict takes ever longer to give its first
         self._times: dict[Looker, float] = {}
         self._heap: list[tuple[float, int, Looker]] = []
@@ -74,7 +87,15 @@ class Agenda:
         What a look raises comes out. It has its next look ``AGAIN_S`` later: a defect, or a lack that passes,
         must not leave a process that is never stopped, or a shutdown that never ends.
         """
-        stop_at = time.monotonic() + slice_s
+        if self._output is not None:
+            self._output.cork()
+        try:
+            self._run(time.monotonic() + slice_s)
+        finally:
+            if self._output is not None:
+                self._output.uncork()
+
+    def _run(self, stop_at: float) -> None:
         self._collect_due()
         while self._due:
             looker, _ = self._due.popitem(last=False)
