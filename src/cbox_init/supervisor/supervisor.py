@@ -25,19 +25,19 @@ from cbox_init.supervisor.process import ManagedProcess
 from cbox_init.supervisor.reaping import Reaping
 from cbox_init.supervisor.schedules import Schedules
 from cbox_init.supervisor.shutdown import Shutdown
+from cbox_init.supervisor.startup import Startup
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cbox_init.config.load import Source
-    from cbox_init.config.model import Config, HookConfig, ProcessConfig
+    from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import Settings
     from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.configuration import Configuration
-    from cbox_init.supervisor.hooks import HookChain
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
     from cbox_init.supervisor.readiness import Readiness
     from cbox_init.supervisor.retirement import Retirement
@@ -87,13 +87,19 @@ class Supervisor:
         self._waiters: dict[str, list[Future[None]]] = {}
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
-        self._all_started = False
         self._up = Unanimity(_is_up, self._processes.values())
         self._ended = Unanimity(_has_ended, self._processes.values())
         self._clearing: dict[Managed, None] = {}
         self._reaping = Reaping(runtime, self._reaped)
-        self._begun = False
-        self._start_hooks: HookChain | None = None
+        self._startup = Startup(
+            runtime=runtime,
+            logs=logs,
+            hooks=lambda: self.config.hooks,
+            start=self._start_processes,
+            up=self._up,
+            on_up=self._all_up,
+            on_failed=lambda error: self.shutdown(error, 1),
+        )
         self._manager = manager
         self.readiness = self._make_readiness()
         self._shutdown: Shutdown | None = None
@@ -189,24 +195,11 @@ class Supervisor:
 
         The pre-start hooks come first. When one fails nothing is started, and the daemon ends with 1.
         """
-        if self.config.hooks.pre_start:
-            self._run_start_hooks("pre-start", self.config.hooks.pre_start, self._pre_start_over)
-        else:
-            self._start_processes()
-
-    def _pre_start_over(self, error: str | None) -> None:
-        self._start_hooks = None
-        if error is None:
-            self._start_processes()
-        else:
-            self.shutdown(error, 1)
+        self._startup.begin()
 
     def _start_processes(self) -> None:
-        self._begun = True
-        self._all_started = True  # not to be told before the last has been asked for
         for process in self._processes.values():
             self._start_as_configured(process, Trigger.STARTUP)
-        self._tell_when_all_started()
 
     def _start_as_configured(self, process: Managed, trigger: Trigger) -> None:
         if process.config.initial_state is not InitialState.RUNNING:
@@ -296,7 +289,7 @@ class Supervisor:
         process = self._process(name)
         if self._shutdown:
             raise Conflict(f"cannot {command} {name}: the daemon is shutting down")
-        if not self._begun and self._start_hooks:
+        if self._startup.held_back:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks are not done")
         self._refuse_leaving(name, command)
         self._runtime.log.info(f"Process {command} asked for", process=name)
@@ -339,7 +332,7 @@ class Supervisor:
         self.config = plan.config
         self.logs.defaults = default_logging(plan.config.global_)
         settings = settings_of(plan.config)
-        if not self._begun:
+        if not self._startup.begun:
             self._begin_anew(settings)
             return plan
         before = dict(self._processes)
@@ -528,8 +521,8 @@ class Supervisor:
         if self._retirement and name in self._retirement.leaving:
             self._runtime.agenda.wake(self._retirement)
             return
-        if not self._all_started and process.up:
-            self._tell_when_all_started()
+        if process.up:
+            self._startup.one_is_up()
         if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
             assert failed.ending
             name = instance_id(name, failed.index)
@@ -550,29 +543,11 @@ class Supervisor:
         """Figures that a status shows have changed."""
         self.version += 1
 
-    def _tell_when_all_started(self) -> None:
-        self._all_started = self._up.reached()
-        if not self._all_started:
-            return
-        self._runtime.log.info("All processes started successfully")
+    def _all_up(self) -> None:
         if self._on_started is not None:
             self._on_started()
         if self._manager:
             self._manager.ready()
-        if self.config.hooks.post_start:
-            self._run_start_hooks("post-start", self.config.hooks.post_start, self._post_start_over)
-
-    def _post_start_over(self, error: str | None) -> None:
-        self._start_hooks = None
-        if error is not None:
-            self._runtime.log.warn("A post-start hook has failed; the processes go on", error=error)
-
-    def _run_start_hooks(
-        self, moment: str, hooks: Sequence[HookConfig], on_over: Callable[[str | None], None]
-    ) -> None:
-        from cbox_init.supervisor.hooks import HookChain
-
-        self._start_hooks = HookChain(moment, hooks, runtime=self._runtime, logs=self.logs, on_over=on_over)
 
     def _make_readiness(self) -> Readiness | None:
         settings = self.config.global_.readiness
@@ -599,9 +574,7 @@ class Supervisor:
             self._manager.stopping()
         if self.readiness:
             self.readiness.withdraw()
-        if self._start_hooks:
-            self._start_hooks.cancel()
-            self._start_hooks = None
+        self._startup.cancel()
         for process in self._processes.values():
             if isinstance(process, ManagedProcess):
                 process.end_checks()
@@ -613,7 +586,7 @@ class Supervisor:
             jobs=self._schedules.processes,
             runtime=self._runtime,
             logs=self.logs,
-            hooks=self.config.hooks if self._begun else HooksConfig(),
+            hooks=self.config.hooks if self._startup.begun else HooksConfig(),
             timeout_s=self.config.global_.shutdown_timeout,
             drain_s=self.config.global_.shutdown_drain,
             on_finished=lambda left: self._finished(exit_code or int(left)),
