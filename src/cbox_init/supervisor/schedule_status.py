@@ -22,7 +22,8 @@ class ScheduleState(StrEnum):
 class ScheduleStatus(Struct, frozen=True, kw_only=True):
     """A schedule as it is now. Times are Unix seconds; ``started`` counts the runs, also those under way.
 
-    ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way.
+    ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way. It is
+    ``overdue`` when no run has succeeded for so long that this was said (``heartbeat.interval`` and ``grace``).
     """
 
     expression: str
@@ -34,6 +35,7 @@ class ScheduleStatus(Struct, frozen=True, kw_only=True):
     running: int
     current: str | None
     tally: Tally
+    overdue: bool = False
 
 
 class RunStatus(Struct, frozen=True, kw_only=True):
