@@ -1,7 +1,7 @@
 """One request and its answer, for ports that are asked every few seconds: a probe, a scrape.
 
-A protocol of its own rather than the API's HTTP stack, which would make the daemon 12 MB larger. One request a
-connection, headers are not looked at. Imported when the event loop is there, like everything that needs asyncio.
+A protocol of its own rather than the API's HTTP stack, which would make the daemon 12 MB larger. One request
+a connection, headers are not looked at. Imported when the event loop is there, as all that needs asyncio.
 """
 
 from __future__ import annotations
@@ -116,16 +116,15 @@ class Probe(Protocol):
         self._limit(ANSWER_TAKES_S)
         allow = "allow: GET, HEAD\r\n" if answer.status == 405 else ""
         head = (
-            f"HTTP/1.1 {answer.status} {_PHRASES[answer.status]}\r\ncontent-type: {answer.content_type}\r\n{allow}"
+            f"HTTP/1.1 {answer.status} {_PHRASES[answer.status]}\r\n"
+            f"content-type: {answer.content_type}\r\n{allow}"
             f"cache-control: no-store\r\ncontent-length: {len(answer.body)}\r\nconnection: close\r\n\r\n"
         )
         self._transport.write(head.encode() + (answer.body if with_body else b""))
         self._transport.close()
 
 
-def _asked_for(
-    head: bytes, paths: Paths
-) -> tuple[bytes, Answer | Callable[[], Answer | Future[Answer]]]:
+def _asked_for(head: bytes, paths: Paths) -> tuple[bytes, Answer | Callable[[], Answer | Future[Answer]]]:
     """The method of a request, and who answers it, or the refusal."""
     method, _, rest = head.partition(b"\n")[0].strip().partition(b" ")
     target, _, version = rest.partition(b" ")

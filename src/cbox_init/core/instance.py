@@ -60,8 +60,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     also: that its main process ended under); ``attempts`` the restarts used of the budget; ``asked`` whether
     a command is ending it, ``condemned_for`` what else is (failed checks, its memory), if anything;
     ``ending`` how its main process ended, when it has; ``health`` what the checks of its present run have
-    shown, when it has any; ``excess`` in what it is above its memory limit, when it is. ``last_exit_code`` is that
-    of its last run that is over, also while the next one runs.
+    shown, when it has any; ``excess`` in what it is above its memory limit, when it is.
+    ``last_exit_code`` is that of its last run that is over, also while the next one runs.
     ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
     it back.
 

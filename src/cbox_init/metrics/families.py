@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from msgspec import Struct
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.utils import floatToGoString
 
 from cbox_init import __version__
 from cbox_init.core.health import HealthState
@@ -44,42 +43,54 @@ class Family(Struct, Generic[_Value], frozen=True):
     labels: tuple[str, ...]
     samples: Samples[_Value]
 
-    def empty(self) -> Metric:
-        """It, without samples."""
+    def metrics(self, snapshot: Snapshot, most: int) -> Iterator[Metric]:
+        """It, in pieces of about ``most`` samples; nothing when it has none."""
+        metric = self._empty()
+        for labels, value in self.samples(snapshot):
+            self._add(metric, labels, value)
+            if len(metric.samples) >= most:
+                yield metric
+                metric = self._empty()
+        if metric.samples:
+            yield metric
+
+    def _empty(self) -> Metric:
         raise NotImplementedError
 
-    def add(self, metric: Metric, sample: Sample[_Value]) -> None:
-        """Put a sample into what ``empty`` has made."""
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: _Value) -> None:
         raise NotImplementedError
 
 
 class _Gauge(Family[float], frozen=True):
-    def empty(self) -> Metric:
+    def _empty(self) -> Metric:
         return GaugeMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
 
-    def add(self, metric: Metric, sample: Sample[float]) -> None:
-        labels, value = sample
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         metric.add_sample(metric.name, dict(zip(self.labels, labels, strict=True)), value)
 
 
-class _Counter(_Gauge, frozen=True):
-    def empty(self) -> Metric:
+class _Counter(Family[float], frozen=True):
+    """Its name ends in ``_total`` where it is shown."""
+
+    def _empty(self) -> Metric:
         return CounterMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
 
-    def add(self, metric: Metric, sample: Sample[float]) -> None:
-        labels, value = sample
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         metric.add_sample(f"{metric.name}_total", dict(zip(self.labels, labels, strict=True)), value)
 
 
 class _Histogram(Family["Histogram"], frozen=True):
-    def empty(self) -> Metric:
+    def _empty(self) -> Metric:
         return HistogramMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
 
-    def add(self, metric: Metric, sample: Sample[Histogram]) -> None:
-        labels, histogram = sample
-        buckets = [(floatToGoString(bound), float(count)) for bound, count in histogram.cumulative()]
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: Histogram) -> None:
+        buckets = [(_bound(upper_s), float(count)) for upper_s, count in value.cumulative()]
         assert isinstance(metric, HistogramMetricFamily)
-        metric.add_metric(labels, buckets, histogram.sum_s)
+        metric.add_metric(labels, buckets, value.sum_s)
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if seconds == float("inf") else str(seconds)
 
 
 # -- processes ---------------------------------------------------------------------------------------------
@@ -272,7 +283,9 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         ("name", "type"),
         _check_status,
     ),
-    _Histogram("health_check_duration_seconds", "How long health checks took", ("name", "type"), _check_duration),
+    _Histogram(
+        "health_check_duration_seconds", "How long health checks took", ("name", "type"), _check_duration
+    ),
     _Counter("health_check", "Health checks that have ended", ("name", "type", "status"), _check_total),
     _Gauge(
         "health_check_consecutive_fails",
@@ -282,8 +295,15 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Counter("health_check_failures", "Health checks that have failed", ("process", "type"), _check_failures),
     _Gauge("supervisor_uptime_seconds", "For how long a process has been supervised", ("name",), _uptime),
-    _Counter("hook_executions", "Hooks that are over, with all their tries", ("name", "type", "status"), _hook_total),
-    _Histogram("hook_duration_seconds", "How long hooks took, with all their tries", ("name", "type"), _hook_duration),
+    _Counter(
+        "hook_executions",
+        "Hooks that are over, with all their tries",
+        ("name", "type", "status"),
+        _hook_total,
+    ),
+    _Histogram(
+        "hook_duration_seconds", "How long hooks took, with all their tries", ("name", "type"), _hook_duration
+    ),
     _Gauge(
         "scheduled_task_last_run_timestamp",
         "When the last run began, as a Unix time",
@@ -329,9 +349,7 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         ("version", "python_version"),
         lambda _: (((__version__, platform.python_version()), 1),),
     ),
-    _Counter(
-        "log_records_written", "Records that an output has taken", ("output",), _outputs("written")
-    ),
+    _Counter("log_records_written", "Records that an output has taken", ("output",), _outputs("written")),
     _Counter(
         "log_records_dropped",
         "Records that are nowhere: there was no room (log_overflow: drop), or they were refused",

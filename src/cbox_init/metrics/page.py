@@ -8,14 +8,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 
 from cbox_init.api.slices import Slices
 from cbox_init.metrics.families import FAMILIES
-from cbox_init.metrics.snapshot import Snapshot, take
+from cbox_init.metrics.snapshot import take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.metrics_core import Metric
 
-    from cbox_init.metrics.families import Family
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.vitals import Vitals
 
@@ -38,22 +37,12 @@ class Page:
         snapshot = await take(self._supervisor, self._vitals, slices)
         pieces: list[bytes] = []
         for family in FAMILIES:
-            for piece in _pieces(family, snapshot):
-                pieces.append(piece)
+            first = True
+            for metric in family.metrics(snapshot, _PIECE):
+                pieces.append(_text(metric, first=first))
+                first = False
                 await slices.breathe()
         return b"".join(pieces)
-
-
-def _pieces(family: Family, snapshot: Snapshot) -> Iterator[bytes]:
-    """The text of a family, in pieces; nothing when it has no samples."""
-    metric, first = family.empty(), True
-    for sample in family.samples(snapshot):
-        family.add(metric, sample)
-        if len(metric.samples) >= _PIECE:
-            yield _text(metric, first=first)
-            metric, first = family.empty(), False
-    if metric.samples:
-        yield _text(metric, first=first)
 
 
 class _Only:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import socket
     from asyncio import AbstractEventLoop, Future, Server, Task
 
-    from cbox_init.api.probe import Answer, Probe
+    from cbox_init.api.probe import Answer, Paths, Probe
     from cbox_init.config.model import GlobalConfig
     from cbox_init.metrics.page import Page
     from cbox_init.supervisor.supervisor import Supervisor
@@ -79,7 +79,7 @@ class MetricsServer:
                 self._making = loop.create_task(make())
             return self._making
 
-        paths = {
+        paths: Paths = {
             b"/health": lambda: Answer(200, b"OK", "text/plain; charset=utf-8"),
             self._path.encode(): metrics,
         }

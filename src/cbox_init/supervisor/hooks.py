@@ -33,8 +33,8 @@ _SIGKILL = 9
 class HookRun:
     """One hook, with its tries. Begins when it is made; ``on_over`` is called once, unless it is cancelled.
 
-    Its output goes to ``log`` under the instance id ``shown_as``. ``moment`` is one of ``pre_start``, ``post_start``,
-    ``pre_stop`` and ``post_stop``.
+    Its output goes to ``log`` under the instance id ``shown_as``. ``moment`` is one of ``pre_start``,
+    ``post_start``, ``pre_stop`` and ``post_stop``.
     """
 
     def __init__(

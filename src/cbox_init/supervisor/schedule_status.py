@@ -22,8 +22,8 @@ class ScheduleState(StrEnum):
 class ScheduleStatus(Struct, frozen=True, kw_only=True):
     """A schedule as it is now. Times are Unix seconds; ``started`` counts the runs, also those under way.
 
-    ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way. It is
-    ``overdue`` when no run has succeeded for so long that this was said (``heartbeat.interval`` and ``grace``).
+    ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way.
+    ``overdue``: no run has succeeded for so long that the log says so (``heartbeat.interval``, ``grace``).
     """
 
     expression: str

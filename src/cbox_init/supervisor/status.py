@@ -51,8 +51,8 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
     dependencies that are not ready yet; ``reason`` says why the process is not running or not healthy when it
     should be. ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
-    ``rollout`` is there while one is under way, and when it has failed. ``past_restarts`` are the restarts, by their
-    causes, of instances that are gone. It is supervised since the monotonic time ``supervised_at``.
+    ``rollout`` is there while one is under way, and when it has failed. ``past_restarts`` are those of
+    instances that are gone, by their causes. It is supervised since the monotonic time ``supervised_at``.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What happens and leaves no trace in any state: checks, hooks and runs, counted for the metrics.
 
-There are counters when ``metrics_enabled`` is set. An event costs a look-up and two additions, and what they hold
-grows with the names there are, never with the events.
+There are counters when ``metrics_enabled`` is set. An event costs a look-up and two additions, and what
+they hold grows with the names there are, never with the events.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Upper bounds of the buckets, in seconds.
-CHECK_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-HOOK_BOUNDS_S: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
-RUN_BOUNDS_S: Final = (0.1, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0)
+CHECK_BOUNDS_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
+HOOK_BOUNDS_S: Final = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+RUN_BOUNDS_S: Final = (0.1, 1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 
 
 class Histogram:
@@ -71,7 +71,9 @@ class Counters:
             kinds[kind] = Outcomes(CHECK_BOUNDS_S)
         kinds[kind].note(duration_s, success=success)
 
-    def hooked(self, process: str | None, name: str, moment: str, duration_s: float, *, success: bool) -> None:
+    def hooked(
+        self, process: str | None, name: str, moment: str, duration_s: float, *, success: bool
+    ) -> None:
         """A hook is over, with all its tries. It belongs to a process, or to the stack (None)."""
         hooks = self._hooks.setdefault(process, {})
         if (name, moment) not in hooks:
