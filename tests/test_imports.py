@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cbox_init.imports import without
+from cbox_init.imports import in_parts, without
 
 #: What only other commands, other configurations or the first request of the API need.
 NOT_AT_START = {
@@ -111,6 +111,60 @@ def test_it_is_undone_by_an_error() -> None:
     with pytest.raises(ZeroDivisionError), without("no_such_module_at_all"):
         raise ZeroDivisionError
     assert "no_such_module_at_all" not in sys.modules
+
+
+def test_a_module_is_imported_without_its_package() -> None:
+    script = """
+import sys
+from cbox_init.imports import in_parts
+in_parts("asyncio")
+import asyncio.constants
+print(sorted(name for name in sys.modules if name.startswith("asyncio")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['asyncio', 'asyncio.constants']\n"
+
+
+def test_a_package_in_parts_has_the_names_that_are_given_and_loads_for_others() -> None:
+    script = """
+import sys
+from cbox_init.imports import in_parts
+in_parts("unittest", TestCase="unittest.case")
+from unittest import TestCase
+print(TestCase, "unittest.mock" in sys.modules, "unittest.main" in sys.modules)
+print(hasattr(sys.modules["unittest"], "__no_such__"), "unittest.main" in sys.modules)
+from unittest import IsolatedAsyncioTestCase, skip
+print(skip.__name__, "unittest.main" in sys.modules, hasattr(sys.modules["unittest"], "no_such"))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "<class 'unittest.case.TestCase'> False False",
+        "False False",
+        "skip True False",
+    ]
+
+
+def test_a_package_that_is_loaded_or_not_there_stays_as_it_is() -> None:
+    in_parts("json")
+    assert sys.modules["json"] is json
+    in_parts("no_such_module_at_all")
+    assert "no_such_module_at_all" not in sys.modules
+
+
+def test_the_api_loads_no_command_line_and_no_process_manager_of_its_server() -> None:
+    script = """
+import sys
+import asyncio
+from types import SimpleNamespace
+from cbox_init.api.server import _stack
+_stack()
+from cbox_init.api.http_server import HttpServer
+HttpServer(lambda scope, receive, send: None, SimpleNamespace(enter=lambda state: None))
+print(sorted({"click", "multiprocessing", "uvicorn.main", "watchfiles"} & set(sys.modules)))
+print("uvicorn.protocols.http.httptools_impl" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nTrue\n"
 
 
 def loaded_at_the_loop(folder: Path, text: str) -> set[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import Framer
 from cbox_init.logs.pace import Appetite
-from cbox_init.system.heap import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +58,8 @@ class Stream:
             return 0
         self.lines.hand_on(self._framer.feed(data))
         if len(data) >= self._appetite.size and self._appetite.grows(data):
+            from cbox_init.system.heap import keep_freed_memory
+
             keep_freed_memory()
         return len(data)
 
