@@ -114,7 +114,7 @@ class Daemon:
             reaper=Reaper(),
             log=self._log,
             environ={name: value for name, value in environ.items() if name not in _OURS},
-            counters=_counters() if self._metrics else None,
+            counters=_counters() if self._metrics and self._metrics.missing is None else None,
         )
         self._manager = self._service_manager(environ)
         self._supervisor = Supervisor(

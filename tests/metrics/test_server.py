@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from cbox_init.api import probe
 from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
 from cbox_init.errors import ListenError
 from cbox_init.metrics import server as servers
@@ -15,6 +18,7 @@ from cbox_init.metrics.server import MetricsServer
 from tests.api.service import free_port
 
 if TYPE_CHECKING:
+    from cbox_init.metrics.page import Page
     from tests.metrics.scraped import Scrape
 
 WEB = " {web: {command: [sleep, '1000']}}"
@@ -102,6 +106,29 @@ async def test_what_cannot_be_imported_is_said(scrape: Scrape, monkeypatch: pyte
         assert (await scraped.get()).status == 503
     assert "The metrics cannot be served" in scraped.house.messages()
     assert (await scraped.get()).status == 200
+
+
+async def test_who_has_asked_may_wait_longer_than_who_says_nothing(
+    scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = threading.Event()
+
+    def slow() -> type[Page]:
+        assert imported.wait(20)
+        from cbox_init.metrics.page import Page
+
+        return Page
+
+    monkeypatch.setattr(probe, "REQUEST_TAKES_S", 0.1)
+    monkeypatch.setattr(servers, "_import_page", slow)
+    scraped = await scrape(WEB)
+    reply = asyncio.create_task(scraped.get())
+    reader, writer = await asyncio.open_connection("127.0.0.1", scraped.port)
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), 20) == b"", "it has said nothing in its time"
+    writer.close()
+    imported.set()
+    assert (await reply).status == 200
 
 
 async def test_without_metrics_nothing_is_counted(scrape: Scrape) -> None:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 #: Bytes of a request line with all headers.
 LARGEST_HEAD: Final = 8 * 1024
-#: How long a client may take to send them, and to wait for the answer, in seconds.
+#: How long a client may take to send them, in seconds.
 REQUEST_TAKES_S: Final = 5.0
-#: How long it may take to read the answer, in seconds.
+#: How long the answer may take from then on, until the client has it, in seconds.
 ANSWER_TAKES_S: Final = 30.0
 #: Connections at the same time; one more is closed.
 MOST_PROBES: Final = 256
@@ -94,6 +94,7 @@ class Probe(Protocol):
 
     def _answer(self) -> None:
         self._asked = True
+        self._limit(ANSWER_TAKES_S)
         method, found = _asked_for(self._head, self._paths)
         with_body = method != b"HEAD"
         answer = found if isinstance(found, Answer) else found()
@@ -113,7 +114,6 @@ class Probe(Protocol):
         if self._transport.is_closing():
             return
         self._asked = True
-        self._limit(ANSWER_TAKES_S)
         allow = "allow: GET, HEAD\r\n" if answer.status == 405 else ""
         head = (
             f"HTTP/1.1 {answer.status} {_PHRASES[answer.status]}\r\n"
