@@ -28,6 +28,7 @@ NOT_AT_START = {
     "ipaddress",
     "logging",
     "pathlib",
+    "prometheus_client",
     "rich",
     "shlex",
     "ssl",
@@ -58,6 +59,7 @@ NOT_CONFIGURED = {
     "cbox_init.logs.follow",
     "cbox_init.logs.outputs",
     "cbox_init.logs.stages",
+    "cbox_init.metrics",
     "cbox_init.logs.subscription",
     "cbox_init.patterns",
     "cbox_init.supervisor.hooks",
@@ -73,6 +75,7 @@ NOT_CONFIGURED = {
     "cbox_init.system.limits",
     "cbox_init.system.notify",
     "cbox_init.system.notify_receiver",
+    "cbox_init.telemetry.counters",
 }
 
 EVERYTHING = """
@@ -224,6 +227,18 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert "cbox_init.supervisor.readiness" in loaded
     assert "cbox_init.supervisor.notify_channel" in loaded
+
+
+def test_metrics_need_their_library_when_they_are_scraped(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    keys = f"metrics_enabled: true, metrics_host: 127.0.0.1, metrics_port: {port}"
+    text = f"global: {{api_socket: SOCKET, {keys}}}\nprocesses: {{web: {{command: ['true']}}}}\n"
+    loaded = loaded_at_the_loop(tmp_path, text)
+    assert sorted(packages(loaded) & NOT_AT_START) == []
+    assert sorted(loaded & NOT_CONFIGURED) == ["cbox_init.metrics", "cbox_init.telemetry.counters"]
+    assert "cbox_init.metrics.page" not in loaded
 
 
 def test_outputs_to_files_and_syslog_need_little(tmp_path: Path) -> None:

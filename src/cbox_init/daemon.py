@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from cbox_init.api.readyz import ReadyzServer
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
-    from cbox_init.config.model import Config, ReadinessConfig
+    from cbox_init.config.model import Config, GlobalConfig, ReadinessConfig
     from cbox_init.logs.colours import Colours
+    from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
     from cbox_init.supervisor.service_manager import ServiceManager
+    from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.loop_lag import LoopLag
 
 #: How long children are started before the event loop is imported, in seconds: enough for the first dozen,
@@ -93,6 +95,7 @@ class Daemon:
         self._loop: AbstractEventLoop | None = None
         self._listeners = Listeners.bind(settings)
         self._readyz = self._bind_readyz(settings.readiness)
+        self._metrics = self._bind_metrics(settings)
         self._spawner = Spawner()
         sink = Sink()
         self._logs = LogHub(
@@ -112,6 +115,7 @@ class Daemon:
             reaper=Reaper(),
             log=self._log,
             environ={name: value for name, value in environ.items() if name not in _OURS},
+            counters=_counters() if self._metrics and self._metrics.missing is None else None,
         )
         self._manager = self._service_manager(environ)
         self._supervisor = Supervisor(
@@ -159,6 +163,8 @@ class Daemon:
         api.attach(loop)
         if self._readyz and self._supervisor.readiness:
             loop.run_until_complete(self._readyz.serve(loop, self._supervisor.readiness))
+        if self._metrics:
+            loop.run_until_complete(self._metrics.serve(loop, self._supervisor, vitals))
         self._on_signals()
         # What is there now stays, and so does what is there when all have started: looking through it takes
         # 0.2 s with thousands of processes, at a time.
@@ -188,6 +194,8 @@ class Daemon:
         if self._readyz:
             self._readyz.close()
         await api.close(_CLOSING_S)
+        if self._metrics:
+            await self._metrics.close()
         await self._supervisor.close(_HEARTBEATS_S)
         await self._logs.drain(_CLOSING_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
@@ -208,6 +216,19 @@ class Daemon:
             return ReadyzServer.bind(settings)
         except ListenError:
             self._listeners.close()
+            raise
+
+    def _bind_metrics(self, settings: GlobalConfig) -> MetricsServer | None:
+        if not settings.metrics_enabled:
+            return None
+        from cbox_init.metrics.server import MetricsServer
+
+        try:
+            return MetricsServer.bind(settings)
+        except ListenError:
+            self._listeners.close()
+            if self._readyz:
+                self._readyz.close()
             raise
 
     def _service_manager(self, environ: Mapping[str, str]) -> ServiceManager | None:
@@ -251,6 +272,8 @@ class Daemon:
         self._listeners.close()
         if self._readyz:
             self._readyz.close()
+        if self._metrics:
+            self._metrics.release()
         self._logs.flush_sync(_CLOSING_S)
 
     def _tell_start(self, loaded: Loaded, options: ServeOptions) -> None:
@@ -265,6 +288,14 @@ class Daemon:
             self._log.info("Management API listening", address=address)
         for address in self._readyz.addresses() if self._readyz else ():
             self._log.info("Readiness listening", address=address)
+        for address in self._metrics.addresses() if self._metrics else ():
+            self._log.info("Metrics listening", address=address)
+
+
+def _counters() -> Counters:
+    from cbox_init.telemetry.counters import Counters
+
+    return Counters()
 
 
 def _colours(form: LogFormat, environ: Mapping[str, str]) -> Colours | None:

@@ -17,6 +17,21 @@ async def test_standard_output_is_always_there(serve: Serve) -> None:
     assert (stdout["type"], stdout["target"], stdout["dropped"]) == ("stdout", "stdout", 0)
 
 
+async def test_what_rate_limits_have_held_back(serve: Serve) -> None:
+    service = await serve("""
+  web:
+    command: [sh, -c, "seq 50; exec sleep 1000"]
+    logging: {rate_limit: {lines: 1, burst: 10}}
+  calm: {command: [sleep, '1000'], logging: {rate_limit: {lines: 10}}}
+  free: {command: [sleep, '1000']}
+""")
+    await service.house.until(lambda: service.house.logs.rate_limited()["web"] >= 39)
+    held_back = (await service.tcp.get("/api/v1/logs/outputs")).json()["rate_limited"]
+    assert list(held_back) == ["web", "calm"]
+    assert 39 <= held_back["web"] <= 40
+    assert held_back["calm"] == 0
+
+
 async def test_outputs_of_processes_are_counted(serve: Serve, tmp_path: Path) -> None:
     service = await serve(f"""
   web:

@@ -200,6 +200,32 @@ def test_a_long_chain_is_no_cycle(read: Read) -> None:
     config_of(read("\n".join(["processes:", *lines, "  p3000: {command: a}"])))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("metrics", "'metrics' is no path"),
+        ("''", "'' is no path"),
+        ("/a?b", "'/a?b' is no path"),
+        ("/a b", "'/a b' is no path"),
+        ("/health", "/health is where the port says that it is up"),
+    ],
+)
+def test_a_path_at_which_no_metrics_can_be(read: Read, given: str, message: str) -> None:
+    (problem,) = read(f"{{global: {{metrics_path: {given}}}, processes: {{w: {{command: a}}}}}}").problems
+    assert (problem.field, problem.severity) == ("global.metrics_path", Severity.ERROR)
+    assert problem.message == message
+
+
+def test_metrics_are_acted_on_but_not_behind_tls_and_lists(read: Read) -> None:
+    text = "metrics_enabled: true, metrics_host: 127.0.0.1, metrics_port: 9091, metrics_path: /m"
+    assert not read(f"{{global: {{{text}}}, processes: {{w: {{command: a}}}}}}").problems
+    (problem,) = read(
+        f"{{global: {{{text}, metrics_tls: {{enabled: true}}, metrics_acl: {{enabled: true}}}}, "
+        "processes: {w: {command: a}}}"
+    ).problems
+    assert problem.message == "read, but not acted on yet: global.metrics_tls, global.metrics_acl"
+
+
 def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     text = """
         global: {audit_enabled: true, tracing_enabled: true, readiness: {enabled: false}}

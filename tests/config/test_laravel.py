@@ -35,10 +35,8 @@ def test_what_it_is_told() -> None:
         (2, "x-common"),
         (68, "processes.queue-default.depends_on[1]"),
         (68, "processes.queue-mail.depends_on[1]"),
-        (None, ""),
     ]
     assert {problem.severity for problem in loaded.problems} == {Severity.WARNING}
-    assert loaded.problems[-1].message == "read, but not acted on yet: global.metrics_enabled"
 
 
 def test_it_follows_the_environment() -> None:

@@ -133,6 +133,15 @@ def test_spawned_forgets_the_earlier_end() -> None:
     assert instance.reason is None
 
 
+def test_the_last_exit_code_is_that_of_the_last_run_that_is_over() -> None:
+    first = spawn(Instance(index=0))
+    assert first.last_exit_code is None
+    over = main_exited(first, Ending(3, "exit code 3"), now=NOW)
+    assert over.last_exit_code == 3
+    assert spawn(over).last_exit_code == 3
+    assert fail(Instance(index=0)).last_exit_code == 127
+
+
 # -- spawn_failed ------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.reaper import Reaper
 from cbox_init.system.signals import SignalPipe
 from cbox_init.system.spawn import Spawner
+from cbox_init.telemetry.counters import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,17 +60,19 @@ class House:
         self.logs = LogHub(fmt="json", level=Level.DEBUG, timestamps=True, sink=Sink(self._log_fd))
         self._signals = SignalPipe((signal.SIGCHLD,))
         self._spawner = Spawner()
+        source = Source(str(file), {"DIR": str(folder)})
+        config = source.load().config
         self.runtime = Clockwork(
             agenda=Agenda(),
             spawner=self._spawner,
             reaper=Reaper(),
             log=self.logs.daemon,
             environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
+            counters=Counters() if config.global_.metrics_enabled else None,
         )
         self.file = file
-        source = Source(str(file), {"DIR": str(folder)})
         self.supervisor = Supervisor(
-            source.load().config,
+            config,
             logs=self.logs,
             runtime=self.runtime,
             on_finished=self._finished,

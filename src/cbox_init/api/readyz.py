@@ -1,7 +1,6 @@
 """``/readyz`` and ``/livez`` for those who probe the container every few seconds.
 
-A protocol of its own rather than the API's HTTP stack: a probe must not make the daemon 12 MB larger, and
-needs nothing of it. One request a connection, headers are not looked at.
+A probe must not make the daemon 12 MB larger, so it is answered without the API's HTTP stack (`probe`).
 """
 
 from __future__ import annotations
@@ -41,11 +40,18 @@ class ReadyzServer:
 
     async def serve(self, loop: AbstractEventLoop, readiness: Readiness) -> None:
         """Answer from now on."""
-        from cbox_init.api.probe import Probe
+        import msgspec
 
+        from cbox_init.api.probe import Answer, Probe
+
+        def readyz() -> Answer:
+            report = readiness.report()
+            return Answer(200 if report.ready else 503, msgspec.json.encode(report))
+
+        paths = {b"/readyz": readyz, b"/livez": lambda: Answer(200, b'{"status":"alive"}')}
         for listener in self._listeners:
             self._servers.append(
-                await loop.create_server(lambda: Probe(loop, readiness, self._probes), sock=listener)
+                await loop.create_server(lambda: Probe(loop, paths, self._probes), sock=listener)
             )
 
     def close(self) -> None:

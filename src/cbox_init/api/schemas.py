@@ -457,9 +457,13 @@ class LogOutput(Struct, frozen=True, kw_only=True):
 
 
 class LogOutputs(Struct, frozen=True):
-    """Where records go; standard output is the first."""
+    """Where records go; standard output is the first. ``rate_limited`` is by process."""
 
     outputs: tuple[LogOutput, ...]
+    rate_limited: Annotated[
+        dict[str, int],
+        Meta(description="Records that logging.rate_limit has held back, of each process that has one."),
+    ]
 
 
 class MissedEvent(Struct, frozen=True):

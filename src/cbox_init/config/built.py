@@ -13,7 +13,7 @@ _NOT_YET: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
     *("api_tls", "api_acl"),
-    *("metrics_enabled", "metrics_host", "metrics_port", "metrics_path", "metrics_tls", "metrics_acl"),
+    *("metrics_tls", "metrics_acl"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
     "audit_enabled",
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),

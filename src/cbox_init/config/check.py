@@ -102,6 +102,7 @@ def _check_global(global_: GlobalConfig, report: Report) -> None:
         report.warning(
             (*path, "autotune_memory_threshold"), "plans with more memory than there is", "use at most 1.0"
         )
+    _check_metrics_path(global_.metrics_path, report)
     for key, acl in (("api_acl", global_.api_acl), ("metrics_acl", global_.metrics_acl)):
         if acl is not None:
             _check_acl(acl, (*path, key), report)
@@ -135,6 +136,14 @@ def _open_to_all(global_: GlobalConfig) -> bool:
     host = global_.api_host
     local = host.startswith("127.") or host in ("localhost", "::1")
     return not local and global_.api_auth is None
+
+
+def _check_metrics_path(given: str, report: Report) -> None:
+    path = ("global", "metrics_path")
+    if not given.startswith("/") or not given.isprintable() or any(sign in given for sign in " ?#"):
+        report.error(path, f"{given!r} is no path", "write one that begins with /, such as /metrics")
+    elif given == "/health":
+        report.error(path, "/health is where the port says that it is up", "write another, such as /metrics")
 
 
 def _check_acl(acl: AclConfig, path: Path, report: Report) -> None:

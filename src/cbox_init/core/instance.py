@@ -61,6 +61,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     a command is ending it, ``condemned_for`` what else is (failed checks, its memory), if anything;
     ``ending`` how its main process ended, when it has; ``health`` what the checks of its present run have
     shown, when it has any; ``excess`` in what it is above its memory limit, when it is.
+    ``last_exit_code`` is that of its last run that is over, also while the next one runs.
     ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
     it back.
 
@@ -88,6 +89,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     killed: bool = False
     outcome: State = State.STOPPED
     ending: Ending | None = None
+    last_exit_code: int | None = None
     ended_at: float = 0.0
     reason: str | None = None
     health: Health | None = None
@@ -190,7 +192,13 @@ def spawn_failed(
     instance: Instance, ending: Ending, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool
 ) -> Instance:
     """It could not be started: the restart policy decides as for an exit at once."""
-    tried = replace(_tried(instance, lineage, now=now), up_at=now, ending=ending, ended_at=now)
+    tried = replace(
+        _tried(instance, lineage, now=now),
+        up_at=now,
+        ending=ending,
+        last_exit_code=ending.exit_code,
+        ended_at=now,
+    )
     return _ended_by_itself(tried, now=now, earliest_at=now + SPAWN_AGAIN_S, rules=rules, oneshot=oneshot)
 
 
@@ -319,7 +327,7 @@ def main_exited(instance: Instance, ending: Ending, *, now: float) -> Instance:
     """Its main process has ended; whether others are left is not known yet."""
     if instance.condemned_for is not None:
         ending = Ending(ending.exit_code, instance.reason or ending.reason, instance.condemned_for)
-    return replace(instance, pid=0, ending=ending, ended_at=now)
+    return replace(instance, pid=0, ending=ending, last_exit_code=ending.exit_code, ended_at=now)
 
 
 def left_behind(instance: Instance, *, now: float, rules: StopRules) -> Instance:

@@ -305,6 +305,11 @@ class LogHub:
         """What has become of the records, for each place where they go; standard output is the first."""
         return self._outlets.status()
 
+    def rate_limited(self) -> dict[str, int]:
+        """How many records of each process its ``logging.rate_limit`` has held back, where it has one."""
+        counts = ((name, log.rate_limited) for name, log in self._processes.items())
+        return {name: count for name, count in counts if count is not None}
+
     def _room_made(self) -> None:
         self._reader.resume()
         if self._follower is not None:

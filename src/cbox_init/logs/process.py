@@ -75,6 +75,7 @@ class ProcessLog:
         self._labels = logging.labels
         self._way = self.way(logging)
         self._stages = stages
+        self._held_back_before = 0
         self._captures: list[Capture] = []
         self._forget_closed_at = _FEW_CAPTURES
 
@@ -90,6 +91,14 @@ class ProcessLog:
         """Whether it depends on standard output alone, as a process does unless told otherwise."""
         return self._waits_for_sink and not self._way.outputs
 
+    @property
+    def rate_limited(self) -> int | None:
+        """How many records ``logging.rate_limit`` has held back; None when there is and was none to do so."""
+        rate = self._stages.rate if self._stages is not None else None
+        if rate is None:
+            return self._held_back_before or None
+        return self._held_back_before + rate.held_back
+
     def held(self) -> bool:
         """Whether its instances should wait before more is read of what they write."""
         if self._waits_for_sink and self._sink.full:
@@ -102,6 +111,7 @@ class ProcessLog:
         self._labels = logging.labels
         self._way = self.way(logging)
         self._tell_dropped()
+        self._held_back_before = self.rate_limited or 0
         self._stages = stages
         for capture in self._captures:
             for stream in capture.streams:

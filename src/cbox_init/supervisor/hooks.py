@@ -33,7 +33,8 @@ _SIGKILL = 9
 class HookRun:
     """One hook, with its tries. Begins when it is made; ``on_over`` is called once, unless it is cancelled.
 
-    Its output goes to ``log`` under the instance id ``shown_as``.
+    Its output goes to ``log`` under the instance id ``shown_as``. ``moment`` is one of ``pre_start``,
+    ``post_start``, ``pre_stop`` and ``post_stop``.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class HookRun:
         hook: HookConfig,
         *,
         name: str,
+        moment: str,
         shown_as: str,
         process: str | None,
         runtime: Runtime,
@@ -51,6 +53,7 @@ class HookRun:
     ) -> None:
         self._hook = hook
         self._name = name
+        self._moment = moment
         self._shown_as = shown_as
         self._process = process
         self._runtime = runtime
@@ -63,7 +66,7 @@ class HookRun:
         self._env = {**environ, **own, "CBOX_INIT_HOOK_NAME": name}
         self._tries = 0
         self._pid: int | None = None
-        self._next_at = runtime.now()
+        self._began_at = self._next_at = runtime.now()
         self._timed_out = False
         self._over = False
         runtime.agenda.wake(self)
@@ -136,11 +139,17 @@ class HookRun:
             self._runtime.agenda.wake(self)
             return
         self._over = True
+        self._count(success=verdict.error is None)
         if verdict.error is None:
             log.info("Hook done", **self._fields)
         else:
             log.error("Hook failed", **self._fields, error=verdict.error)
         self._on_over(verdict)
+
+    def _count(self, *, success: bool) -> None:
+        if self._runtime.counters is not None:
+            took_s = self._runtime.now() - self._began_at
+            self._runtime.counters.hooked(self._process, self._name, self._moment, took_s, success=success)
 
     @property
     def _fields(self) -> dict[str, str | None]:
@@ -187,6 +196,7 @@ class HookChain:
         self._current = HookRun(
             hook,
             name=name,
+            moment=self._moment.replace("-", "_"),
             shown_as=name,
             process=None,
             runtime=self._runtime,

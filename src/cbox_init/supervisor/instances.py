@@ -94,6 +94,7 @@ class Instances:
         self._clearing: set[int] = set()
         self._tidied: set[int] = set()
         self._last_output: dict[int, tuple[str, ...]] = {}
+        self._past_restarts: dict[Cause, int] = {}
         self._way = self._way_to_stop()
         self._ways: dict[int, _Way] = {}
         self._cut_short = False
@@ -113,6 +114,11 @@ class Instances:
     def last_output(self) -> Mapping[int, tuple[str, ...]]:
         """The last lines of each instance that has failed."""
         return self._last_output
+
+    @property
+    def past_restarts(self) -> Mapping[Cause, int]:
+        """The restarts, by their causes, of instances that are gone."""
+        return self._past_restarts
 
     @property
     def names_alive(self) -> tuple[str, ...]:
@@ -205,8 +211,12 @@ class Instances:
             case Rest(index):
                 self._observed[index] = transitions.rested(self._observed[index])
             case Forget(index):
-                del self._observed[index]
-                self._last_output.pop(index, None)
+                self._forget(index)
+
+    def _forget(self, index: int) -> None:
+        for cause, count in self._observed.pop(index).restart_causes.items():
+            self._past_restarts[cause] = self._past_restarts.get(cause, 0) + count
+        self._last_output.pop(index, None)
 
     def kill_all(self) -> None:
         """End what lives at once, without a grace period; no hook is begun any more."""

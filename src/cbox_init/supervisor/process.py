@@ -88,6 +88,7 @@ class ManagedProcess(InstancesOwner):
         self._rolling = Rolling(settings)
         self._status: ProcessStatus | None = None
         self._decision = Decision(())
+        self._supervised_at = runtime.now()
         self.held_back = False
         """Whether it starts nothing until its output flows again."""
 
@@ -236,6 +237,8 @@ class ManagedProcess(InstancesOwner):
                 self._instances.observed,
                 self._gate if self.blocked else None,
                 last_output=self._instances.last_output,
+                past_restarts=self._instances.past_restarts,
+                supervised_at=self._supervised_at,
                 scale_limit=self.scale_limit,
                 rollout=self._rolling.shown,
                 now=self._runtime.now(),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cbox_init.system.cgroup import Cgroups
     from cbox_init.system.reaper import Reaper
     from cbox_init.system.spawn import Spawner
+    from cbox_init.telemetry.counters import Counters
 
 
 #: How old a search for orphans may be when a living instance is killed, in seconds: a turn of the loop.
@@ -24,16 +25,24 @@ _FRESH_S = 0.005
 
 
 class Runtime:
-    """The system under the processes, and the clocks."""
+    """The system under the processes, and the clocks. What happens is counted when there are ``counters``."""
 
     def __init__(
-        self, *, agenda: Agenda, spawner: Spawner, reaper: Reaper, log: DaemonLog, environ: Mapping[str, str]
+        self,
+        *,
+        agenda: Agenda,
+        spawner: Spawner,
+        reaper: Reaper,
+        log: DaemonLog,
+        environ: Mapping[str, str],
+        counters: Counters | None = None,
     ) -> None:
         self.agenda = agenda
         self.spawner = spawner
         self.reaper = reaper
         self.log = log
         self.environ = environ
+        self.counters = counters
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
         self._found: dict[str, list[Stray]] = {}

@@ -23,6 +23,7 @@ class ScheduleStatus(Struct, frozen=True, kw_only=True):
     """A schedule as it is now. Times are Unix seconds; ``started`` counts the runs, also those under way.
 
     ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way.
+    ``overdue``: no run has succeeded for so long that the log says so (``heartbeat.interval``, ``grace``).
     """
 
     expression: str
@@ -34,6 +35,7 @@ class ScheduleStatus(Struct, frozen=True, kw_only=True):
     running: int
     current: str | None
     tally: Tally
+    overdue: bool = False
 
 
 class RunStatus(Struct, frozen=True, kw_only=True):

@@ -111,6 +111,7 @@ class ScheduledProcess(InstancesOwner):
         self._history: deque[Run] = deque(maxlen=history_size)
         self._waiters: dict[int, list[Future[int]]] = {}
         self._silence = Silence.of(config.heartbeat)
+        self._supervised_at = runtime.now()
         self._status: ProcessStatus | None = None
         self._instances = Instances(
             name,
@@ -330,6 +331,7 @@ class ScheduledProcess(InstancesOwner):
         now = self._runtime.now()
         if self._silence.rings(now):
             self._silence = self._silence.told()
+            self._changed()
             self._runtime.log.error(
                 "Scheduled process has not succeeded in time", process=self.name, error=self._silence.reason
             )
@@ -401,6 +403,8 @@ class ScheduledProcess(InstancesOwner):
             manual=begun.manual,
         )
         self._tally = counted(self._tally, run)
+        if self._runtime.counters is not None:
+            self._runtime.counters.ran(self.name, run.duration_s)
         self._history.append(run)
         if begun.noted:
             self._surroundings.oneshots.ended(
@@ -469,6 +473,7 @@ class ScheduledProcess(InstancesOwner):
             desired_scale=0,
             max_scale=0,
             wanted=not self._paused,
+            supervised_at=self._supervised_at,
             instances=tuple(self._instances_shown()),
             schedule=self._describe_schedule(),
         )
@@ -495,6 +500,7 @@ class ScheduledProcess(InstancesOwner):
             running=len(self._begun),
             current=run_id(self.name, max(self._begun)) if self._begun else None,
             tally=self._tally,
+            overdue=self._silence.alerted,
         )
 
 

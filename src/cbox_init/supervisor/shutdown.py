@@ -72,8 +72,8 @@ class Shutdown:
         self._dependents = dependents
         self._runtime = runtime
         self._jobs = jobs
-        self._began_at = runtime.now()
-        self._kill_at = self._began_at + timeout_s
+        self.began_at = runtime.now()
+        self._kill_at = self.began_at + timeout_s
         self._logs = logs
         self._hooks = hooks
         self._stage = Stage.DRAIN
@@ -132,14 +132,14 @@ class Shutdown:
     def _drained_at(self) -> float:
         """Until when nothing is told to stop; a time that is past when nothing lives."""
         if not self._anything_alive():
-            return self._began_at
-        return max(self._began_at + self._drain_s, self._jobs_until())
+            return self.began_at
+        return max(self.began_at + self._drain_s, self._jobs_until())
 
     def _jobs_until(self) -> float:
         """Until when runs that are under way may go on; a time that is past when there are none."""
-        half_at = (self._began_at + self._kill_at) / 2
-        times = (min(half_at, self._began_at + job.stop_timeout_s) for job in self._jobs if job.alive)
-        return max(times, default=self._began_at)
+        half_at = (self.began_at + self._kill_at) / 2
+        times = (min(half_at, self.began_at + job.stop_timeout_s) for job in self._jobs if job.alive)
+        return max(times, default=self.began_at)
 
     def _run_hooks(self, stage: Stage, moment: str, hooks: Sequence[HookConfig]) -> None:
         """Go on with the stage that follows ``stage`` when these are over, whether they failed or not."""

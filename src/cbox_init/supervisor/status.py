@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
-    """One instance as it is now. Times are Unix seconds; ``last_output`` is of one that has failed."""
+    """One instance as it is now. Times are Unix seconds; ``last_output`` is of one that has failed.
+
+    ``exit_code`` is there while it does not run, ``last_exit_code`` from its first end on.
+    """
 
     id: str
     index: int
@@ -35,6 +38,7 @@ class InstanceStatus(Struct, frozen=True, kw_only=True):
     restart_count: int = 0
     next_restart_at: float | None = None
     exit_code: int | None = None
+    last_exit_code: int | None = None
     reason: str | None = None
     last_output: tuple[str, ...] = ()
     restart_causes: Mapping[Cause, int] = field(default_factory=dict)
@@ -47,7 +51,8 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
     dependencies that are not ready yet; ``reason`` says why the process is not running or not healthy when it
     should be. ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
-    ``rollout`` is there while one is under way, and when it has failed.
+    ``rollout`` is there while one is under way, and when it has failed. ``past_restarts`` are those of
+    instances that are gone, by their causes. It is supervised since the monotonic time ``supervised_at``.
     """
 
     name: str
@@ -57,11 +62,13 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     desired_scale: int
     max_scale: int
     wanted: bool
+    supervised_at: float
     instances: tuple[InstanceStatus, ...] = ()
     waiting_for: tuple[str, ...] = ()
     reason: str | None = None
     schedule: ScheduleStatus | None = None
     rollout: Rollout | None = None
+    past_restarts: Mapping[Cause, int] = field(default_factory=dict)
 
 
 def describe(
@@ -72,6 +79,8 @@ def describe(
     gate: Gate | None,
     *,
     last_output: Mapping[int, tuple[str, ...]],
+    past_restarts: Mapping[Cause, int],
+    supervised_at: float,
     scale_limit: int,
     rollout: Rollout | None = None,
     now: float,
@@ -93,10 +102,12 @@ def describe(
         desired_scale=desired.scale,
         max_scale=scale_limit,
         wanted=desired.run and desired.scale > 0,
+        supervised_at=supervised_at,
         instances=shown,
         waiting_for=gate.waiting_for if gate else (),
         rollout=None if rollout is None or rollout.state is RolloutState.COMPLETE else rollout,
         reason=gate.reason if gate else next((one.reason for one in shown if one.reason), None),
+        past_restarts=past_restarts,
     )
 
 
@@ -113,6 +124,7 @@ def _describe_instance(
         restart_count=instance.restart_count,
         next_restart_at=unix + instance.due_at - now if waiting else None,
         exit_code=instance.ending.exit_code if instance.ending else None,
+        last_exit_code=instance.last_exit_code,
         reason=_reason(instance),
         last_output=last_output,
         restart_causes=instance.restart_causes,

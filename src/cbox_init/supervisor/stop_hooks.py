@@ -70,6 +70,7 @@ class StopHooks:
         self._running[index] = HookRun(
             hook,
             name=name,
+            moment=key.removesuffix("_hook"),
             shown_as=f"{instance}/{name}",
             process=self._name,
             runtime=self._runtime,

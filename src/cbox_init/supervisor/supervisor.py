@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.scheduled import ScheduledProcess
     from cbox_init.supervisor.service_manager import ServiceManager
     from cbox_init.supervisor.status import ProcessStatus
+    from cbox_init.telemetry.counters import Counters
 
     Managed = ManagedProcess | ScheduledProcess
 
@@ -137,6 +138,10 @@ class Supervisor:
     def each_status(self) -> Iterator[ProcessStatus]:
         """Every process of now, in the order of the file; each as it is when it is asked for."""
         return (process.status() for process in tuple(self._processes.values()))
+
+    def each_managed(self) -> Iterator[Managed]:
+        """Every process of now, in the order of the file."""
+        return iter(tuple(self._processes.values()))
 
     def census(self) -> Census:
         """How many there are of what."""
@@ -452,6 +457,8 @@ class Supervisor:
             name = process.name
             self._let_go(process)
             self._ready.pop(name, None)
+            if self._runtime.counters is not None:
+                self._runtime.counters.forget(name)
             settings = configured.get(name)
             if settings is not None:
                 self._processes[name] = self._manage(name, settings)
@@ -563,6 +570,16 @@ class Supervisor:
     def shutting_down(self) -> bool:
         """Whether the end has begun."""
         return self._shutdown is not None
+
+    @property
+    def shutdown_s(self) -> float | None:
+        """For how many seconds the end has been going on, None before it has begun."""
+        return None if self._shutdown is None else self._runtime.now() - self._shutdown.began_at
+
+    @property
+    def counters(self) -> Counters | None:
+        """What has happened, where that is counted."""
+        return self._runtime.counters
 
     def shutdown(self, reason: str, exit_code: int = 0) -> None:
         """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""

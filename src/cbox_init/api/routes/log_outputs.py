@@ -33,7 +33,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             )
             for one in logs.outputs()
         )
-        return json_response(LogOutputs(found))
+        return json_response(LogOutputs(found, logs.rate_limited()))
 
     get = Operation(
         answering(outputs),

@@ -15,7 +15,10 @@ REPORT_S: Final = 1.0
 
 
 class RateLimit:
-    """``lines`` a second, and ``burst`` at once. ``report`` is called with how many were dropped since."""
+    """``lines`` a second, and ``burst`` at once. ``report`` is called with how many were dropped since.
+
+    ``held_back`` counts all that were.
+    """
 
     def __init__(
         self,
@@ -26,6 +29,7 @@ class RateLimit:
         later: Callable[[float, Callable[[], None]], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.held_back = 0
         self._rate = lines
         self._burst = burst
         self._report = report
@@ -56,6 +60,7 @@ class RateLimit:
             if not self._dropped:
                 self._later(REPORT_S, self.tell)
             self._dropped += wanted - allowed
+            self.held_back += wanted - allowed
         return allowed
 
     def tell(self) -> None:

@@ -73,6 +73,7 @@ class HealthMonitor:
         self._runtime = runtime
         self._on_result = on_result
         self._probes = Probes(name, config, runtime)
+        self._type = str(config.health_check.type) if config.health_check is not None else ""
         self._watches: dict[int, Watch] = {}
         self._due: list[tuple[float, int, Watch]] = []
         self._serial = count()
@@ -151,6 +152,8 @@ class HealthMonitor:
                 )
                 self._plan(watch, next_at)
         result = CheckResult(unix=self._runtime.unix(), latency_s=now - watch.began_at, reason=reason)
+        if self._runtime.counters is not None:
+            self._runtime.counters.checked(self._name, self._type, result.latency_s, success=reason is None)
         self._on_result(watch.index, watch.pid, result)
 
     async def _outcome(self, probe: Probe) -> str | None:

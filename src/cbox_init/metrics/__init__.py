@@ -1,0 +1,1 @@
+"""The Prometheus endpoint: its port, and what a scrape is told."""

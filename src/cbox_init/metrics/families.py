@@ -1,0 +1,366 @@
+"""Every metric: its name, its labels, what it means, and where its samples come from.
+
+A family is a row of `FAMILIES`; docs/metrics.md has the same rows.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from msgspec import Struct
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from cbox_init import __version__
+from cbox_init.core.health import HealthState
+from cbox_init.core.restart import Cause
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from cbox_init.metrics.snapshot import Process, Snapshot
+    from cbox_init.supervisor.schedule_status import ScheduleStatus
+    from cbox_init.supervisor.status import InstanceStatus
+    from cbox_init.telemetry.counters import Histogram, Outcomes
+
+_PREFIX: Final = "cbox_init_"
+_Value = TypeVar("_Value")
+
+if TYPE_CHECKING:
+    Sample = tuple[tuple[str, ...], _Value]
+    Samples = Callable[[Snapshot], Iterable[Sample[_Value]]]
+
+
+class Family(Struct, Generic[_Value], frozen=True):
+    """One metric. ``samples`` gives the values of ``labels`` with the value, for each time series."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    samples: Samples[_Value]
+
+    def metrics(self, snapshot: Snapshot, most: int) -> Iterator[Metric]:
+        """It, in pieces of about ``most`` samples; nothing when it has none."""
+        metric = self._empty()
+        for labels, value in self.samples(snapshot):
+            self._add(metric, labels, value)
+            if len(metric.samples) >= most:
+                yield metric
+                metric = self._empty()
+        if metric.samples:
+            yield metric
+
+    def _empty(self) -> Metric:
+        raise NotImplementedError
+
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: _Value) -> None:
+        raise NotImplementedError
+
+
+class _Gauge(Family[float], frozen=True):
+    def _empty(self) -> Metric:
+        return GaugeMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
+
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+        metric.add_sample(metric.name, dict(zip(self.labels, labels, strict=True)), value)
+
+
+class _Counter(Family[float], frozen=True):
+    """Its name ends in ``_total`` where it is shown."""
+
+    def _empty(self) -> Metric:
+        return CounterMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
+
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
+        metric.add_sample(f"{metric.name}_total", dict(zip(self.labels, labels, strict=True)), value)
+
+
+class _Histogram(Family["Histogram"], frozen=True):
+    def _empty(self) -> Metric:
+        return HistogramMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
+
+    def _add(self, metric: Metric, labels: tuple[str, ...], value: Histogram) -> None:
+        buckets = [(_bound(upper_s), float(count)) for upper_s, count in value.cumulative()]
+        assert isinstance(metric, HistogramMetricFamily)
+        metric.add_metric(labels, buckets, value.sum_s)
+
+
+def _bound(seconds: float) -> str:
+    return "+Inf" if seconds == float("inf") else str(seconds)
+
+
+# -- processes ---------------------------------------------------------------------------------------------
+
+
+def _instances(value: Callable[[InstanceStatus], float | None]) -> Samples[float]:
+    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+        for process in snapshot.processes:
+            for instance in process.instances:
+                if (found := value(instance)) is not None:
+                    yield (process.name, instance.id), found
+
+    return samples
+
+
+def _processes(value: Callable[[Process], float]) -> Samples[float]:
+    return lambda snapshot: (((process.name,), value(process)) for process in snapshot.steady)
+
+
+def _restarts(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for process in snapshot.steady:
+        counts = Counter(process.status.past_restarts)
+        for instance in process.instances:
+            counts.update(instance.restart_causes)
+        for cause in Cause:
+            yield (process.name, str(cause)), counts[cause]
+
+
+def _uptime(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for process in snapshot.processes:
+        yield (process.name,), snapshot.now - process.status.supervised_at
+
+
+# -- health ------------------------------------------------------------------------------------------------
+
+
+def _verdict(states: Iterable[HealthState]) -> float | None:
+    """0 when one is unhealthy, 1 when one is healthy and none is not, None while nobody can say."""
+    known = set(states)
+    if HealthState.UNHEALTHY in known:
+        return 0
+    return 1 if HealthState.HEALTHY in known else None
+
+
+def _health(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for process in snapshot.steady:
+        states = (one.health.state for one in process.instances if one.health is not None)
+        if (verdict := _verdict(states)) is not None:
+            yield (process.name,), verdict
+
+
+def _check_status(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for process in snapshot.steady:
+        if process.check is not None:
+            states = (one.health.checks for one in process.instances if one.health is not None)
+            if (verdict := _verdict(states)) is not None:
+                yield (process.name, process.check), verdict
+
+
+def _consecutive_fails(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for process in snapshot.steady:
+        if process.check is not None:
+            failures = (one.health.failures for one in process.instances if one.health is not None)
+            yield (process.name,), max(failures, default=0)
+
+
+def _checks(snapshot: Snapshot) -> Iterator[tuple[str, str, Outcomes]]:
+    for process in snapshot.processes:
+        for kind, outcomes in snapshot.counters.checks(process.name).items():
+            yield process.name, kind, outcomes
+
+
+def _check_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for name, kind, outcomes in _checks(snapshot):
+        yield (name, kind, "success"), outcomes.successes
+        yield (name, kind, "failure"), outcomes.failures
+
+
+def _check_failures(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    return (((name, kind), outcomes.failures) for name, kind, outcomes in _checks(snapshot))
+
+
+def _check_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
+    return (((name, kind), outcomes.durations) for name, kind, outcomes in _checks(snapshot))
+
+
+# -- hooks -------------------------------------------------------------------------------------------------
+
+
+def _hooks(snapshot: Snapshot) -> Iterator[tuple[str, str, Outcomes]]:
+    for process, name, moment, outcomes in snapshot.counters.hooks():
+        yield f"{process}/{name}" if process is not None else name, moment, outcomes
+
+
+def _hook_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for name, moment, outcomes in _hooks(snapshot):
+        yield (name, moment, "success"), outcomes.successes
+        yield (name, moment, "failure"), outcomes.failures
+
+
+def _hook_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
+    return (((name, moment), outcomes.durations) for name, moment, outcomes in _hooks(snapshot))
+
+
+# -- schedules ---------------------------------------------------------------------------------------------
+
+
+def _schedules(value: Callable[[ScheduleStatus], float | None]) -> Samples[float]:
+    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+        for process in snapshot.scheduled:
+            schedule = process.status.schedule
+            if schedule is not None and (found := value(schedule)) is not None:
+                yield (process.name,), found
+
+    return samples
+
+
+def _run_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    for process in snapshot.scheduled:
+        if (schedule := process.status.schedule) is not None:
+            yield (process.name, "success"), schedule.tally.succeeded
+            yield (process.name, "failure"), schedule.tally.failed
+
+
+def _run_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
+    return (((process.name,), snapshot.counters.runs(process.name)) for process in snapshot.scheduled)
+
+
+# -- the daemon and its log --------------------------------------------------------------------------------
+
+
+def _shutdown(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    if snapshot.shutdown_s is not None:
+        yield (), snapshot.shutdown_s
+
+
+def _outputs(field: str) -> Samples[float]:
+    """Two outputs that lead to one address (with other headers, say) are one time series."""
+
+    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+        sums: Counter[str] = Counter()
+        for output in snapshot.outputs:
+            sums[output.target] += getattr(output, field)
+        return (((target,), count) for target, count in sums.items())
+
+    return samples
+
+
+FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
+    _Gauge(
+        "process_up",
+        "Whether an instance runs: 1 or 0",
+        ("name", "instance"),
+        _instances(lambda one: float(one.state is State.RUNNING)),
+    ),
+    _Counter("process_restarts", "Restarts of the instances of a process", ("name", "reason"), _restarts),
+    _Gauge(
+        "process_start_time_seconds",
+        "When an instance was last started, as a Unix time",
+        ("name", "instance"),
+        _instances(lambda one: one.started_at),
+    ),
+    _Gauge(
+        "process_last_exit_code",
+        "Exit code of the last run of an instance that is over",
+        ("name", "instance"),
+        _instances(lambda one: one.last_exit_code),
+    ),
+    _Gauge(
+        "process_desired_scale",
+        "Instances that a process should have when it runs",
+        ("name",),
+        _processes(lambda one: one.status.desired_scale),
+    ),
+    _Gauge(
+        "process_current_scale",
+        "Instances that a process has: starting, running or stopping",
+        ("name",),
+        _processes(lambda one: one.status.scale),
+    ),
+    _Gauge(
+        "process_health_status",
+        "Whether a process is healthy: 1, or 0 when an instance is unhealthy",
+        ("process",),
+        _health,
+    ),
+    _Gauge(
+        "health_check_status",
+        "Whether the health checks of a process are passed: 1, or 0 when an instance is unhealthy by them",
+        ("name", "type"),
+        _check_status,
+    ),
+    _Histogram(
+        "health_check_duration_seconds", "How long health checks took", ("name", "type"), _check_duration
+    ),
+    _Counter("health_check", "Health checks that have ended", ("name", "type", "status"), _check_total),
+    _Gauge(
+        "health_check_consecutive_fails",
+        "Failed health checks in a row, of the instance that has most",
+        ("name",),
+        _consecutive_fails,
+    ),
+    _Counter("health_check_failures", "Health checks that have failed", ("process", "type"), _check_failures),
+    _Gauge("supervisor_uptime_seconds", "For how long a process has been supervised", ("name",), _uptime),
+    _Counter(
+        "hook_executions",
+        "Hooks that are over, with all their tries",
+        ("name", "type", "status"),
+        _hook_total,
+    ),
+    _Histogram(
+        "hook_duration_seconds", "How long hooks took, with all their tries", ("name", "type"), _hook_duration
+    ),
+    _Gauge(
+        "scheduled_task_last_run_timestamp",
+        "When the last run began, as a Unix time",
+        ("task",),
+        _schedules(lambda one: one.last_run),
+    ),
+    _Gauge(
+        "scheduled_task_next_run_timestamp",
+        "When the next run is due, as a Unix time",
+        ("task",),
+        _schedules(lambda one: one.next_run),
+    ),
+    _Gauge(
+        "scheduled_task_last_exit_code",
+        "Exit code of the last run that is over",
+        ("task",),
+        _schedules(lambda one: one.tally.last_exit_code),
+    ),
+    _Histogram("scheduled_task_duration_seconds", "How long runs took", ("task",), _run_duration),
+    _Counter("scheduled_task", "Runs that are over", ("task", "status"), _run_total),
+    _Gauge(
+        "scheduled_task_overdue",
+        "Whether no run has succeeded for longer than heartbeat.interval and grace: 1 or 0",
+        ("task",),
+        _schedules(lambda one: float(one.overdue)),
+    ),
+    _Gauge(
+        "manager_process_count",
+        "Processes under supervision",
+        (),
+        lambda snapshot: (((), len(snapshot.processes)),),
+    ),
+    _Gauge(
+        "manager_start_time_seconds",
+        "When the daemon was started, as a Unix time",
+        (),
+        lambda snapshot: (((), snapshot.started_unix),),
+    ),
+    _Gauge("shutdown_duration_seconds", "For how long the shutdown has been going on", (), _shutdown),
+    _Gauge(
+        "build_info",
+        "Versions of the daemon and of its Python; always 1",
+        ("version", "python_version"),
+        lambda _: (((__version__, platform.python_version()), 1),),
+    ),
+    _Counter("log_records_written", "Records that an output has taken", ("output",), _outputs("written")),
+    _Counter(
+        "log_records_dropped",
+        "Records that are nowhere: there was no room (log_overflow: drop), or they were refused",
+        ("output",),
+        _outputs("dropped"),
+    ),
+    _Gauge("log_queued_bytes", "Bytes that wait to be written", ("output",), _outputs("queued_bytes")),
+    _Counter(
+        "log_records_rate_limited",
+        "Records that logging.rate_limit has held back",
+        ("process",),
+        lambda snapshot: (((name,), count) for name, count in snapshot.rate_limited.items()),
+    ),
+)

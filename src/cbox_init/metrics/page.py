@@ -1,0 +1,61 @@
+"""What a scrape is told, as text, made in slices: other requests and children do not wait for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from cbox_init.api.slices import Slices
+from cbox_init.metrics.families import FAMILIES
+from cbox_init.metrics.snapshot import take
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from cbox_init.supervisor.supervisor import Supervisor
+    from cbox_init.telemetry.vitals import Vitals
+
+#: So many samples are written at a time: about half a millisecond.
+_PIECE: Final = 64
+
+
+class Page:
+    """Says how all processes of one supervisor are, and what has happened to them."""
+
+    content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, supervisor: Supervisor, vitals: Vitals) -> None:
+        self._supervisor = supervisor
+        self._vitals = vitals
+
+    async def text(self) -> bytes:
+        """Everything in the text format, from one snapshot of what there is."""
+        slices = Slices()
+        snapshot = await take(self._supervisor, self._vitals, slices)
+        pieces: list[bytes] = []
+        for family in FAMILIES:
+            first = True
+            for metric in family.metrics(snapshot, _PIECE):
+                pieces.append(_text(metric, first=first))
+                first = False
+                await slices.breathe()
+        return b"".join(pieces)
+
+
+class _Only:
+    """The one metric, in the place of a registry."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._metric
+
+
+def _text(metric: Metric, *, first: bool) -> bytes:
+    """Its lines; with those that say what it is (HELP and TYPE, one each) the first time only."""
+    text = generate_latest(_Only(metric))
+    return text if first else text.split(b"\n", 2)[2]

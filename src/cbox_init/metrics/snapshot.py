@@ -1,0 +1,76 @@
+"""What is known at the moment of a scrape."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cbox_init.api.slices import Slices
+    from cbox_init.logs.outputs.places import OutputStatus
+    from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+    from cbox_init.supervisor.supervisor import Supervisor
+    from cbox_init.telemetry.counters import Counters
+    from cbox_init.telemetry.vitals import Vitals
+
+
+class Process(Struct, frozen=True, gc=False):
+    """One process, and the kind of its health check (tcp, http, exec), None when it has none."""
+
+    status: ProcessStatus
+    check: str | None
+
+    @property
+    def name(self) -> str:
+        return self.status.name
+
+    @property
+    def instances(self) -> tuple[InstanceStatus, ...]:
+        """Its instances; none when it has a schedule."""
+        return () if self.status.schedule else self.status.instances
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """``now`` is a monotonic time; ``shutdown_s`` how long the shutdown has been going on, if it is."""
+
+    now: float
+    started_unix: float
+    shutdown_s: float | None
+    processes: tuple[Process, ...]
+    counters: Counters
+    outputs: tuple[OutputStatus, ...]
+    rate_limited: Mapping[str, int]
+
+    @property
+    def steady(self) -> tuple[Process, ...]:
+        """The processes without a schedule."""
+        return tuple(one for one in self.processes if one.status.schedule is None)
+
+    @property
+    def scheduled(self) -> tuple[Process, ...]:
+        return tuple(one for one in self.processes if one.status.schedule is not None)
+
+
+async def take(supervisor: Supervisor, vitals: Vitals, slices: Slices) -> Snapshot:
+    """Each process as it is at the moment when its turn comes."""
+    processes: list[Process] = []
+    for process in supervisor.each_managed():
+        check = process.config.health_check
+        kind = str(check.type) if check is not None and not process.config.schedule else None
+        processes.append(Process(process.status(), kind))
+        await slices.breathe()
+    counters = supervisor.counters
+    assert counters is not None, "they are there where metrics are served"
+    return Snapshot(
+        now=time.monotonic(),
+        started_unix=vitals.started_unix,
+        shutdown_s=supervisor.shutdown_s,
+        processes=tuple(processes),
+        counters=counters,
+        outputs=tuple(supervisor.logs.outputs()),
+        rate_limited=supervisor.logs.rate_limited(),
+    )
