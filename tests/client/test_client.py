@@ -242,8 +242,10 @@ def test_what_is_no_text_is_not_sent(path: str) -> None:
 def test_log_outputs(daemon: FakeDaemon, path: str) -> None:
     counts = {"written": 1, "dropped": 2, "queued_bytes": 3}
     one = {"type": "stdout", "target": "stdout", **counts}
-    daemon.answers[f"GET {BASE}/logs/outputs"] = Answer({"outputs": [one]})
-    (found,) = both(path, Client.log_outputs, AsyncClient.log_outputs).outputs
+    daemon.answers[f"GET {BASE}/logs/outputs"] = Answer({"outputs": [one], "rate_limited": {"web": 4}})
+    reply = both(path, Client.log_outputs, AsyncClient.log_outputs)
+    (found,) = reply.outputs
+    assert reply.rate_limited == {"web": 4}
     assert (found.type, found.written, found.dropped, found.queued_bytes) == ("stdout", 1, 2, 3)
 
 
