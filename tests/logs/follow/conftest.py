@@ -14,7 +14,7 @@ from tests.logs.conftest import until
 from tests.logs.outputs.conftest import Said
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from cbox_init.logs.follow.reading import Read
@@ -95,14 +95,19 @@ class Following:
 
 
 @pytest.fixture
-async def following(tmp_path: Path) -> AsyncIterator[Following]:
-    """Files are followed from the first moment of the test on."""
+def said(tmp_path: Path) -> Iterator[Said]:
     said = Said(tmp_path / "said")
+    yield said
+    said.close()
+
+
+@pytest.fixture
+async def following(said: Said) -> AsyncIterator[Following]:
+    """Files are followed from the first moment of the test on."""
     following = Following(said)
     following.attach()
     yield following
     await following.finish()
-    said.close()
 
 
 def append(path: Path, *lines: str, end: str = "\n") -> None:

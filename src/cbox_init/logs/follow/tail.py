@@ -26,19 +26,25 @@ QUIET_S: Final = 10.0
 _PARTIAL_S: Final = 2.0
 """After this time the beginning of a line at the end of a file that has a successor is a record."""
 
+_PATIENCE_S: Final = 1.0
+"""For so long the files that came after one wait for it to be opened, so that its lines come first."""
+
 _MOST_OPEN: Final = 8
 
 
 class Part:
-    """One of the files. Without ``file`` it is known, but could not be opened yet."""
+    """One of the files. Without ``file`` it is known, but could not be opened yet; its successors wait for it
+    until the monotonic time ``awaited_until``.
+    """
 
-    __slots__ = ("dirty", "end_at", "file", "generation", "quiet_since", "watch")
+    __slots__ = ("awaited_until", "dirty", "end_at", "file", "generation", "quiet_since", "watch")
 
     def __init__(self, generation: Generation, file: Growing | None = None) -> None:
         self.generation = generation
         self.file = file
         self.dirty = file is not None
         self.quiet_since = 0.0
+        self.awaited_until: float | None = None
         self.end_at: int | None = None
         self.watch: int | None = None
 
@@ -127,6 +133,7 @@ class Tail:
             except FileNotFoundError:
                 continue  # it has gone on; an event will tell where
             except OSError as error:
+                part.awaited_until = 0.0
                 self._say(f"Log file cannot be followed: {error.strerror}")
         return bool(self._trying)
 
@@ -158,6 +165,8 @@ class Tail:
         """What is to be read next, at most one block; nothing when all has been read."""
         reads, self._over = self._over, []
         for part in tuple(self.parts):
+            if self._awaited(part, now):
+                break
             while part.dirty and part.file is not None and not reads:
                 try:
                     reads = part.file.read()
@@ -172,7 +181,8 @@ class Tail:
 
     def tend(self, now: float) -> tuple[list[Read], float | None]:
         """Close files that are done with; gives what was left in one, and when to come again."""
-        soonest: float | None = None
+        awaited = [part.awaited_until for part in self.parts if self._awaited(part, now)]
+        soonest = min((until for until in awaited if until is not None), default=None)
         old = [part for part in self.parts[:-1] if part.file and not part.dirty]
         for part in old:
             assert part.file
@@ -221,6 +231,14 @@ class Tail:
             if part.generation is generation:
                 return part.file is None or part.file.inode == inode
         return False
+
+    def _awaited(self, part: Part, now: float) -> bool:
+        """Whether a file is about to be opened, as soon as it is known what it is called by now."""
+        if part.file is not None or self.leaving:
+            return False
+        if part.awaited_until is None:
+            part.awaited_until = now + _PATIENCE_S
+        return now < part.awaited_until
 
     def _close(self, part: Part) -> None:
         self._names.forget(part.generation)

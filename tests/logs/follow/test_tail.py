@@ -1,0 +1,96 @@
+"""The files of one path, in the order in which they were written, whatever they are called by the time they are
+opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.logs.follow.inotify import CREATE, MOVED_FROM, MOVED_TO, Event
+from cbox_init.logs.follow.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.logs.outputs.conftest import Said
+
+
+@pytest.fixture
+def tail(tmp_path: Path, said: Said) -> Iterator[Tail]:
+    made = Tail(
+        str(tmp_path / "app.log"), said.log, opened=lambda tail, part: None, closed=lambda tail, part: None
+    )
+    yield made
+    made.close()
+
+
+def created(tail: Tail) -> None:
+    tail.apply(Event(1, CREATE, 0, "app.log"))
+
+
+def moved(tail: Tail, old: str, new: str) -> None:
+    tail.apply(Event(1, MOVED_FROM, 7, old))
+    tail.apply(Event(1, MOVED_TO, 7, new))
+
+
+def opened(tail: Tail) -> None:
+    assert tail.try_to_open()
+    tail.accept()
+
+
+def read(tail: Tail, now: float) -> bytes:
+    data = b""
+    while reads := tail.next_reads(now):
+        data += b"".join(read.data for read in reads)
+    return data
+
+
+def test_a_file_waits_for_the_one_before_it(tail: Tail, tmp_path: Path) -> None:
+    """The first has been renamed twice, and of the second time nobody has heard when they are opened."""
+    created(tail)
+    moved(tail, "app.log", "app.log.1")
+    created(tail)
+    (tmp_path / "app.log.2").write_text("first\n")
+    (tmp_path / "app.log").write_text("second\n")
+    opened(tail)
+    assert read(tail, now=0.0) == b""
+    assert tail.tend(now=0.0) == ([], 1.0)
+    moved(tail, "app.log.1", "app.log.2")
+    opened(tail)
+    assert read(tail, now=0.5) == b"first\nsecond\n"
+
+
+def test_one_that_does_not_turn_up_is_not_waited_for_long(tail: Tail, tmp_path: Path) -> None:
+    created(tail)
+    moved(tail, "app.log", "app.log.1")
+    created(tail)
+    (tmp_path / "app.log").write_text("second\n")
+    opened(tail)
+    assert read(tail, now=5.0) == b""
+    _, due = tail.tend(now=5.0)
+    assert due is not None
+    assert read(tail, now=due) == b"second\n"
+
+
+def test_one_that_cannot_be_opened_is_not_waited_for(tail: Tail, tmp_path: Path, said: Said) -> None:
+    created(tail)
+    moved(tail, "app.log", "app.log.1")
+    created(tail)
+    (tmp_path / "app.log.1").symlink_to("app.log.1")
+    (tmp_path / "app.log").write_text("second\n")
+    opened(tail)
+    assert read(tail, now=0.0) == b"second\n"
+    (record,) = said.records()
+    assert record["error"] == "Too many levels of symbolic links"
+
+
+def test_at_the_end_nothing_is_waited_for(tail: Tail, tmp_path: Path) -> None:
+    created(tail)
+    moved(tail, "app.log", "app.log.1")
+    created(tail)
+    (tmp_path / "app.log").write_text("second\n")
+    opened(tail)
+    tail.leave()
+    assert read(tail, now=0.0) == b"second\n"
