@@ -11,7 +11,7 @@ from cbox_init.logs.past import Part
 from cbox_init.logs.position import Position
 from cbox_init.logs.record import Block, Source
 from cbox_init.logs.ring import Entry
-from cbox_init.logs.subscription import Missed, Subscription
+from cbox_init.logs.subscription import BACKLOG_BYTES, Missed, Subscription
 
 EVERYTHING = LogFilter()
 WEB = Source("web", "web-0", "stdout")
@@ -56,6 +56,44 @@ async def test_waiting_has_its_time() -> None:
         assert not follow.pending
         follow.offer(block(b"there"))
         await asyncio.wait_for(follow.wait(3600), 10)
+
+
+async def test_gathering_has_its_time_and_leaves_what_came() -> None:
+    with subscription() as follow:
+        gathering = asyncio.create_task(follow.gather(0.05))
+        await asyncio.sleep(0)
+        follow.offer(block(b"one"))
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        await asyncio.wait_for(gathering, 10)
+        assert taken(follow) == ["one"]
+
+
+async def test_much_ends_gathering_and_so_does_the_end() -> None:
+    with subscription(backlog_bytes=BACKLOG_BYTES) as follow:
+        gathering = asyncio.create_task(follow.gather(3600))
+        await asyncio.sleep(0)
+        follow.offer(block(b"one"))
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        follow.offer(block(b"x" * (BACKLOG_BYTES // 4)))
+        await asyncio.wait_for(gathering, 10)
+        await asyncio.wait_for(follow.gather(3600), 10)
+        assert len(taken(follow)) == 2
+        gathering = asyncio.create_task(follow.gather(3600))
+        await asyncio.sleep(0)
+        follow.end()
+        await asyncio.wait_for(gathering, 10)
+        await asyncio.wait_for(follow.gather(3600), 10)
+
+
+async def test_a_wait_after_gathering_ends_with_the_first_block() -> None:
+    with subscription() as follow:
+        await follow.gather(0)
+        waiting = asyncio.create_task(follow.wait(3600))
+        await asyncio.sleep(0)
+        follow.offer(block(b"one"))
+        await asyncio.wait_for(waiting, 10)
 
 
 async def test_a_slow_reader_is_told_how_many_records_it_missed() -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BACKLOG_BYTES: Final = 256 * 1024
 """Memory for what one reader has not taken yet."""
 
+_MUCH_BYTES: Final = BACKLOG_BYTES // 4
+"""So much is not gathered any longer, it is read."""
+
 
 class Missed(Struct, frozen=True):
     """Stands where ``count`` wanted lines are missing, None where nobody knows how many; ``upto`` says where
@@ -53,6 +56,7 @@ class Subscription:
         self._dropped = 0
         self._dropped_upto = Position(0)
         self._waiting: Future[None] | None = None
+        self._woken_by = 0
         self._ended = False
 
     @property
@@ -78,7 +82,8 @@ class Subscription:
             dropped = self._next_of_backlog()
             self._dropped += self.chosen.count(dropped)
             self._dropped_upto = Position(dropped.number + 1)
-        self._wake()
+        if self.size >= self._woken_by:
+            self._wake()
 
     def begin_with(self, parts: Iterable[Part], missed: Missed | None = None) -> None:
         """Have these, which came before the subscription was made, read before everything else."""
@@ -103,11 +108,22 @@ class Subscription:
 
     async def wait(self, timeout_s: float) -> None:
         """Return when there is something to take, when nothing will come any more, or after so long."""
-        if self.pending or self._ended:
+        if not self.pending:
+            await self._sleep(timeout_s, woken_by=0)
+
+    async def gather(self, seconds: float) -> None:
+        """Let what comes within so many seconds come together; return sooner when that is much, or when
+        nothing will come any more."""
+        if self.size < _MUCH_BYTES:
+            await self._sleep(seconds, woken_by=_MUCH_BYTES)
+
+    async def _sleep(self, seconds: float, *, woken_by: int) -> None:
+        """Return when so many bytes have yet to be taken, when nothing will come any more, or after so long."""
+        if self._ended:
             return
         loop = get_running_loop()
-        self._waiting = loop.create_future()
-        timer = loop.call_later(timeout_s, self._wake)
+        self._waiting, self._woken_by = loop.create_future(), woken_by
+        timer = loop.call_later(seconds, self._wake)
         try:
             await self._waiting
         finally:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 #: Seconds between two comments that tell both sides, and what is between them, that the stream lives.
 KEEPALIVE_S: Final = 15.0
 
+#: Seconds in which lines behind one that was just sent come together. What is written after a silence goes at
+#: once; a line a millisecond is twenty sends a second and not a thousand.
+_TOGETHER_S: Final = 0.05
+
 #: When a browser comes back after the connection broke, in milliseconds.
 _RETRY_MS: Final = 2000
 
@@ -175,6 +179,8 @@ class _Relay:
             if chunk:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = b""
+                if not self._feed.pending:
+                    await self._lines.gather(_TOGETHER_S)
             else:
                 await self._lines.wait(due - monotonic())
 
