@@ -118,7 +118,7 @@ class Subscription:
             await self._sleep(seconds, woken_by=_MUCH_BYTES)
 
     async def _sleep(self, seconds: float, *, woken_by: int) -> None:
-        """Return when so many bytes have yet to be taken, when nothing will come any more, or after so long."""
+        """Until so many bytes have yet to be taken, or nothing will come any more; for so long at most."""
         if self._ended:
             return
         loop = get_running_loop()

@@ -1,5 +1,4 @@
-"""The files of one path, in the order in which they were written, whatever they are called by the time they are
-opened."""
+"""The files of one path come in the order in which they were written, whatever they are called meanwhile."""
 
 from __future__ import annotations
 
