@@ -1,4 +1,4 @@
-"""A hub that writes to a pipe, somebody who reads that pipe, and children that write."""
+"""A hub that writes to a pipe, who reads that pipe, children that write, and what the daemon says."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LoggingConfig, LogLevel, LogOverflow, OutputConfig
+from cbox_init.logs.daemon import DaemonLog
+from cbox_init.logs.encode_json import JsonFormat
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.ring import RING_BYTES
@@ -21,8 +23,10 @@ from cbox_init.logs.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from cbox_init.logs.capture import Capture
+    from cbox_init.logs.outlet import Outlet
     from cbox_init.logs.process import ProcessLog
 
 DEADLINE_S = 20.0
@@ -165,3 +169,38 @@ async def bench(output: Output) -> AsyncIterator[Bench]:
     bench.hub.attach(asyncio.get_running_loop())
     yield bench
     await bench.close()
+
+
+class Said:
+    """The messages of the daemon, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+        self._sink = Sink(self._fd)
+        self.log = DaemonLog(JsonFormat(timestamps=False), Level.DEBUG, self._sink)
+
+    def records(self) -> list[dict[str, object]]:
+        assert self._sink.flush(DEADLINE_S)
+        return [json.loads(line) for line in self._path.read_text().splitlines()]
+
+    def messages(self) -> list[object]:
+        return [record["msg"] for record in self.records()]
+
+    def close(self) -> None:
+        end(self._sink)
+        os.close(self._fd)
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Iterator[Said]:
+    said = Said(tmp_path / "said")
+    yield said
+    said.close()
+
+
+def end(outlet: Outlet) -> None:
+    """Until all is written."""
+    done = threading.Event()
+    outlet.end(done.set)
+    assert done.wait(DEADLINE_S)

@@ -11,15 +11,15 @@ import pytest
 from cbox_init.logs.follow.follower import Followed, Follower
 from cbox_init.logs.framing import Framer
 from tests.logs.conftest import until
-from tests.logs.outputs.conftest import Said
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from cbox_init.logs.follow.reading import Read
     from cbox_init.logs.framing import Piece
     from cbox_init.logs.rotation import Rotation
+    from tests.logs.conftest import Said
 
 
 class Lines:
@@ -92,13 +92,6 @@ class Following:
         for lines in self._lines:
             lines.go_on()
         assert await self.follower.finish(20)
-
-
-@pytest.fixture
-def said(tmp_path: Path) -> Iterator[Said]:
-    said = Said(tmp_path / "said")
-    yield said
-    said.close()
 
 
 @pytest.fixture

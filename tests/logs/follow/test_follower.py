@@ -263,7 +263,7 @@ import asyncio, os, sys
 from pathlib import Path
 from tests.logs.conftest import until
 from tests.logs.follow.conftest import Following, append
-from tests.logs.outputs.conftest import Said
+from tests.logs.conftest import Said
 folder = Path(sys.argv[1])
 os.setgroups([])
 os.setgid(65534)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,8 @@ from cbox_init.logs.follow.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from tests.logs.outputs.conftest import Said
+    from tests.logs.conftest import Said
 
 
 @pytest.fixture
@@ -25,7 +25,11 @@ def tail(tmp_path: Path, said: Said) -> Iterator[Tail]:
     made.close()
 
 
-def created(tail: Tail) -> None:
+def rotated(tail: Tail) -> None:
+    """The file has been renamed to app.log.1, and another created, before either could be opened."""
+    tail.apply(Event(1, CREATE, 0, "app.log"))
+    moved(tail, "app.log", "app.log.1")
+    Path(tail.path).write_text("second\n")
     tail.apply(Event(1, CREATE, 0, "app.log"))
 
 
@@ -48,11 +52,8 @@ def read(tail: Tail, now: float) -> bytes:
 
 def test_a_file_waits_for_the_one_before_it(tail: Tail, tmp_path: Path) -> None:
     """The first has been renamed twice, and of the second time nobody has heard when they are opened."""
-    created(tail)
-    moved(tail, "app.log", "app.log.1")
-    created(tail)
     (tmp_path / "app.log.2").write_text("first\n")
-    (tmp_path / "app.log").write_text("second\n")
+    rotated(tail)
     opened(tail)
     assert read(tail, now=0.0) == b""
     assert tail.tend(now=0.0) == ([], 1.0)
@@ -61,11 +62,8 @@ def test_a_file_waits_for_the_one_before_it(tail: Tail, tmp_path: Path) -> None:
     assert read(tail, now=0.5) == b"first\nsecond\n"
 
 
-def test_one_that_does_not_turn_up_is_not_waited_for_long(tail: Tail, tmp_path: Path) -> None:
-    created(tail)
-    moved(tail, "app.log", "app.log.1")
-    created(tail)
-    (tmp_path / "app.log").write_text("second\n")
+def test_one_that_does_not_turn_up_is_not_waited_for_long(tail: Tail) -> None:
+    rotated(tail)
     opened(tail)
     assert read(tail, now=5.0) == b""
     _, due = tail.tend(now=5.0)
@@ -74,22 +72,16 @@ def test_one_that_does_not_turn_up_is_not_waited_for_long(tail: Tail, tmp_path: 
 
 
 def test_one_that_cannot_be_opened_is_not_waited_for(tail: Tail, tmp_path: Path, said: Said) -> None:
-    created(tail)
-    moved(tail, "app.log", "app.log.1")
-    created(tail)
     (tmp_path / "app.log.1").symlink_to("app.log.1")
-    (tmp_path / "app.log").write_text("second\n")
+    rotated(tail)
     opened(tail)
     assert read(tail, now=0.0) == b"second\n"
     (record,) = said.records()
     assert record["error"] == "Too many levels of symbolic links"
 
 
-def test_at_the_end_nothing_is_waited_for(tail: Tail, tmp_path: Path) -> None:
-    created(tail)
-    moved(tail, "app.log", "app.log.1")
-    created(tail)
-    (tmp_path / "app.log").write_text("second\n")
+def test_at_the_end_nothing_is_waited_for(tail: Tail) -> None:
+    rotated(tail)
     opened(tail)
     tail.leave()
     assert read(tail, now=0.0) == b"second\n"

@@ -17,12 +17,13 @@ from cbox_init.logs.outlet import Outlet
 from cbox_init.logs.outputs.file import FileTarget, fitting
 from cbox_init.logs.outputs.trouble import Trouble
 from cbox_init.logs.rotation import Rotation
-from tests.logs.outputs.conftest import end, wait_for
+from tests.logs.conftest import end
+from tests.logs.outputs.conftest import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.logs.outputs.conftest import Said
+    from tests.logs.conftest import Said
 
 FULL_DISK = "No space left on device; records wait until it can be written"
 
@@ -197,7 +198,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from tests.logs.outputs.conftest import Said, end, wait_for
+from tests.logs.conftest import Said, end
+from tests.logs.outputs.conftest import wait_for
 from tests.logs.outputs.test_file import Written, numbers
 folder = Path(sys.argv[1])
 disk = folder / "disk"

@@ -15,12 +15,13 @@ from cbox_init.logs.outlet import Outlet
 from cbox_init.logs.outputs.otlp import OtlpFormat, OtlpTarget
 from cbox_init.logs.outputs.trouble import Trouble
 from cbox_init.logs.record import Block, Source
-from tests.logs.outputs.conftest import end, wait_for
+from tests.logs.conftest import end
+from tests.logs.outputs.conftest import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.logs.outputs.conftest import Said
+    from tests.logs.conftest import Said
 
 WEB = Source("web", "web-0", "stdout")
 AT_NS = 1_764_000_000_123_456_789

@@ -19,13 +19,13 @@ from cbox_init.logs.outputs.syslog import SyslogTarget
 from cbox_init.logs.outputs.syslog_format import SyslogFormat
 from cbox_init.logs.outputs.trouble import Trouble
 from cbox_init.logs.record import Block, Source
-from tests.logs.conftest import DEADLINE_S
-from tests.logs.outputs.conftest import end, wait_for
+from tests.logs.conftest import DEADLINE_S, end
+from tests.logs.outputs.conftest import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.logs.outputs.conftest import Said
+    from tests.logs.conftest import Said
 
 WEB = Source("web", "web-0", "stdout")
 
