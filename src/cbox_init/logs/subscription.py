@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 BACKLOG_BYTES: Final = 256 * 1024
 """Memory for what one reader has not taken yet."""
 
-_MUCH_BYTES: Final = BACKLOG_BYTES // 4
-"""So much is not gathered any longer, it is read."""
-
 
 class Missed(Struct, frozen=True):
     """Stands where ``count`` wanted lines are missing, None where nobody knows how many; ``upto`` says where
@@ -112,10 +109,11 @@ class Subscription:
             await self._sleep(timeout_s, woken_by=0)
 
     async def gather(self, seconds: float) -> None:
-        """Let what comes within so many seconds come together; return sooner when that is much, or when
-        nothing will come any more."""
-        if self.size < _MUCH_BYTES:
-            await self._sleep(seconds, woken_by=_MUCH_BYTES)
+        """Let what comes within so many seconds come together; return sooner when that is a quarter of what
+        the backlog holds, or when nothing will come any more."""
+        much = self._limit // 4
+        if self.size < much:
+            await self._sleep(seconds, woken_by=much)
 
     async def _sleep(self, seconds: float, *, woken_by: int) -> None:
         """Until so many bytes have yet to be taken, or nothing will come any more; for so long at most."""

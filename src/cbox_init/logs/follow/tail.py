@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.follow.names import Names
@@ -44,7 +45,7 @@ class Part:
         self.file = file
         self.dirty = file is not None
         self.quiet_since = 0.0
-        self.awaited_until: float | None = None
+        self.awaited_until = inf
         self.end_at: int | None = None
         self.watch: int | None = None
 
@@ -181,8 +182,8 @@ class Tail:
 
     def tend(self, now: float) -> tuple[list[Read], float | None]:
         """Close files that are done with; gives what was left in one, and when to come again."""
-        awaited = [part.awaited_until for part in self.parts if self._awaited(part, now)]
-        soonest = min((until for until in awaited if until is not None), default=None)
+        awaited = (part.awaited_until for part in self.parts if self._awaited(part, now))
+        soonest = min(awaited, default=None)
         old = [part for part in self.parts[:-1] if part.file and not part.dirty]
         for part in old:
             assert part.file
@@ -236,8 +237,7 @@ class Tail:
         """Whether a file is about to be opened, as soon as it is known what it is called by now."""
         if part.file is not None or self.leaving:
             return False
-        if part.awaited_until is None:
-            part.awaited_until = now + _PATIENCE_S
+        part.awaited_until = min(part.awaited_until, now + _PATIENCE_S)
         return now < part.awaited_until
 
     def _close(self, part: Part) -> None:
