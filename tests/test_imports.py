@@ -62,14 +62,14 @@ NOT_CONFIGURED = {
     "cbox_init.metrics",
     "cbox_init.logs.subscription",
     "cbox_init.patterns",
-    "cbox_init.supervisor.hooks",
-    "cbox_init.supervisor.limits",
-    "cbox_init.supervisor.memory_watch",
-    "cbox_init.supervisor.notify_channel",
+    "cbox_init.supervisor.lifecycle.hooks",
+    "cbox_init.supervisor.instance.limits",
+    "cbox_init.supervisor.instance.memory_watch",
+    "cbox_init.supervisor.instance.notify_channel",
     "cbox_init.supervisor.oneshot_history",
-    "cbox_init.supervisor.readiness",
-    "cbox_init.supervisor.service_manager",
-    "cbox_init.supervisor.stop_hooks",
+    "cbox_init.supervisor.lifecycle.readiness",
+    "cbox_init.supervisor.lifecycle.service_manager",
+    "cbox_init.supervisor.instance.stop_hooks",
     "cbox_init.system.cgroup",
     "cbox_init.system.fork_server",
     "cbox_init.system.limits",
@@ -225,8 +225,8 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     loaded = loaded_at_the_loop(tmp_path, EVERYTHING.replace("PORT", str(port)))
     assert sorted(packages(loaded) & NOT_AT_START) == []
-    assert "cbox_init.supervisor.readiness" in loaded
-    assert "cbox_init.supervisor.notify_channel" in loaded
+    assert "cbox_init.supervisor.lifecycle.readiness" in loaded
+    assert "cbox_init.supervisor.instance.notify_channel" in loaded
 
 
 def test_metrics_need_their_library_when_they_are_scraped(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_what_changes_the_configuration_is_not_imported_at_start() -> None:
     script = """
 import sys
 import cbox_init.daemon
-late = ("core.reload_diff", "supervisor.configuration", "supervisor.retirement", "supervisor.watch",
+late = ("core.reload_diff", "supervisor.configuration", "supervisor.removal", "supervisor.watch",
         "supervisor.background", "config.edit", "config.save", "config.patch")
 print([name for name in late if f"cbox_init.{name}" in sys.modules])
 """

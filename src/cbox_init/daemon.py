@@ -22,7 +22,7 @@ from cbox_init.imports import without
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.agenda import Agenda
+from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.descriptors import inherit_nothing
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
-    from cbox_init.supervisor.service_manager import ServiceManager
+    from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.loop_lag import LoopLag
 
@@ -108,9 +108,9 @@ class Daemon:
             outputs=settings.log_outputs,
         )
         self._log = self._logs.daemon
-        self._agenda = Agenda(sink)
+        self._agenda = RunQueue(sink)
         self._runtime = Runtime(
-            agenda=self._agenda,
+            run_queue=self._agenda,
             spawner=self._spawner,
             reaper=Reaper(),
             log=self._log,
@@ -176,7 +176,7 @@ class Daemon:
         loop.close()
 
     async def _watch(self, path: str) -> None:
-        from cbox_init.supervisor.watch import watch
+        from cbox_init.supervisor.configuration.watch import watch
 
         await watch(path, lambda: self._reload("the file has changed"), self._log)
 
@@ -235,7 +235,7 @@ class Daemon:
         """Who started us, where it wants to be told."""
         if "NOTIFY_SOCKET" not in environ:
             return None
-        from cbox_init.supervisor.service_manager import service_manager
+        from cbox_init.supervisor.lifecycle.service_manager import service_manager
 
         return service_manager(environ, self._runtime, os.getpid())
 

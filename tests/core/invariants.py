@@ -72,7 +72,7 @@ class CheckedWorld(World):
         before = self.instances.get(index)
         by_policy = before is not None and before.phase is Phase.WAITING
         again = before is not None and before.spawned_before
-        asked = before is not None and before.behind(self.desired.lineage)
+        asked = before is not None and before.behind(self.desired.revision)
         restarted = before is not None and before.generation < self.desired.generation
         if by_policy and not asked:
             self._check_restart_by_policy(index)
@@ -203,7 +203,7 @@ class CheckedWorld(World):
             assert instance.kill_at > self.now
         elif instance.phase is not Phase.RUNNING:
             assert instance.reason
-            assert not instance.behind(self.desired.lineage)
+            assert not instance.behind(self.desired.revision)
             if instance.reason.startswith("gave up"):
                 assert self._budget_used[index] >= self._judged_by[index].max_attempts
             assert instance.phase is Phase.ENDED or instance.due_at > self.now

@@ -4,7 +4,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.core.decide import Action, Desired, Forget, Kill, Rest, Signal, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import (
+    Action,
+    CancelRestart,
+    Desired,
+    Forget,
+    Kill,
+    Signal,
+    Spawn,
+    Stop,
+    Wait,
+    decide,
+)
 from cbox_init.core.states import State
 from tests.core.cases import LATER, NOW, ended, idle, running, stopping, waiting, want, want_stopped
 
@@ -67,7 +78,7 @@ NOT_WANTED: list[Case] = [
     ),
     ("wanted again while its hook runs", want(1, starts=1), [stopping(signal_at=LATER)], [Wait(LATER)]),
     ("its descendants are ending", want_stopped(), [stopping(asked=False)], [Stop(0), Wait(LATER)]),
-    ("it waits for a restart", want_stopped(), [waiting(due_at=NOW)], [Rest(0)]),
+    ("it waits for a restart", want_stopped(), [waiting(due_at=NOW)], [CancelRestart(0)]),
     ("it has ended before", want_stopped(), [ended()], []),
     ("it has stopped", want_stopped(), [idle()], []),
     ("a start before does not count", want_stopped(starts=3), [ended()], []),
@@ -165,5 +176,5 @@ def test_many_instances_are_started_in_the_order_of_their_index() -> None:
 
 
 def test_desired_state_names_its_lineage() -> None:
-    lineage = want(1, generation=4, starts=2).lineage
-    assert (lineage.generation, lineage.starts) == (4, 2)
+    revision = want(1, generation=4, starts=2).revision
+    assert (revision.generation, revision.starts) == (4, 2)

@@ -26,15 +26,15 @@ def test_closed_says_what_it_waits_for_and_until_when() -> None:
 
 
 def test_the_wait_goes_on_for_those_that_are_left_from_when_it_began() -> None:
-    gate = gates.look(CLOSED, ("cache",), now=129.9)
+    gate = gates.updated(CLOSED, ("cache",), now=129.9)
     assert gate.reason == "waiting for cache"
     assert gate.deadline == 130.0
 
 
 def test_opens_when_all_are_ready_and_stays_open() -> None:
-    gate = gates.look(CLOSED, (), now=101.0)
+    gate = gates.updated(CLOSED, (), now=101.0)
     assert gate.open
-    again = gates.look(gate, ("db",), now=1e9)
+    again = gates.updated(gate, ("db",), now=1e9)
     assert again.open
     assert not again.expired
     assert again.deadline is None
@@ -42,28 +42,28 @@ def test_opens_when_all_are_ready_and_stays_open() -> None:
 
 @pytest.mark.parametrize(("now", "expired"), [(129.9, False), (130.0, True), (1e9, True)])
 def test_expires(now: float, expired: bool) -> None:
-    gate = gates.look(CLOSED, ("db",), now=now)
+    gate = gates.updated(CLOSED, ("db",), now=now)
     assert not gate.open
     assert gate.expired is expired
 
 
 def test_expired_says_so_and_has_no_deadline() -> None:
-    gate = gates.look(CLOSED, ("db",), now=130.0)
+    gate = gates.updated(CLOSED, ("db",), now=130.0)
     assert gate.reason == "gave up after 30 s: not ready: db"
     assert gate.deadline is None
 
 
 def test_expired_stays_expired_whatever_is_waited_for() -> None:
-    gate = gates.look(CLOSED, ("db",), now=130.0)
-    assert gates.look(gate, ("cache",), now=131.0).expired
+    gate = gates.updated(CLOSED, ("db",), now=130.0)
+    assert gates.updated(gate, ("cache",), now=131.0).expired
 
 
 def test_all_ready_at_the_deadline_opens() -> None:
-    assert gates.look(CLOSED, (), now=130.0).open
+    assert gates.updated(CLOSED, (), now=130.0).open
 
 
 def test_opens_late() -> None:
-    late = gates.look(gates.look(CLOSED, ("db",), now=130.0), (), now=500.0)
+    late = gates.updated(gates.updated(CLOSED, ("db",), now=130.0), (), now=500.0)
     assert late.open
     assert not late.expired
     assert late.reason is None
@@ -73,11 +73,11 @@ def test_opens_late() -> None:
 def test_without_a_timeout_it_waits_for_ever(timeout_s: float) -> None:
     gate = gates.begin(("db",), now=0.0, timeout_s=timeout_s)
     assert gate.deadline is None
-    assert not gates.look(gate, ("db",), now=1e12).expired
+    assert not gates.updated(gate, ("db",), now=1e12).expired
 
 
 def test_a_new_start_begins_a_new_wait() -> None:
-    expired: Gate = gates.look(CLOSED, ("db",), now=130.0)
+    expired: Gate = gates.updated(CLOSED, ("db",), now=130.0)
     again = gates.begin(expired.waiting_for, now=200.0, timeout_s=expired.timeout_s)
     assert not again.expired
     assert again.deadline == 230.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbox_init.config.model import HealthCheckMode
-from cbox_init.core.decide import Action, Condemn, NoteLate, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import Action, NoteOverdue, Spawn, Stop, Terminate, Wait, decide
 from cbox_init.core.health import (
     Health,
     HealthState,
@@ -23,14 +23,14 @@ from cbox_init.core.health import (
 )
 from cbox_init.core.instance import (
     Instance,
-    Lineage,
     Phase,
+    Revision,
     checked,
-    condemned,
-    found_late,
     gone,
     main_exited,
+    overdue_noted,
     spawned,
+    terminated,
     told_to_stop,
 )
 from cbox_init.core.restart import Cause, Ending
@@ -41,7 +41,7 @@ from tests.core.cases import running as up
 
 BOTH, LIVENESS, READINESS = HealthCheckMode.BOTH, HealthCheckMode.LIVENESS, HealthCheckMode.READINESS
 STARTING, HEALTHY, UNHEALTHY = HealthState.STARTING, HealthState.HEALTHY, HealthState.UNHEALTHY
-FIRST = Lineage(0, 0)
+FIRST = Revision(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -215,13 +215,15 @@ ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
     [
         pytest.param([of(READY)], 0, [], id="well"),
         pytest.param([of(health())], 0, [Wait(NOT_LATE)], id="starting"),
-        pytest.param([of(ABOUT_TO_BE_LATE)], 0, [NoteLate(0)], id="late to the moment"),
+        pytest.param([of(ABOUT_TO_BE_LATE)], 0, [NoteOverdue(0)], id="late to the moment"),
         pytest.param([of(LATE)], 0, [], id="late, and noted"),
         pytest.param([of(health(rules=health_rules(start_timeout_s=0)))], 0, [], id="may take for ever"),
-        pytest.param([of(SICK), of(READY, 1)], 0, [Condemn(0)], id="the unhealthy one alone"),
-        pytest.param([of(health(good(), bad(), bad(), bad()))], 0, [Condemn(0)], id="not any more"),
+        pytest.param([of(SICK), of(READY, 1)], 0, [Terminate(0)], id="the unhealthy one alone"),
+        pytest.param([of(health(good(), bad(), bad(), bad()))], 0, [Terminate(0)], id="not any more"),
         pytest.param([of(FOR_READINESS)], 0, [Wait(NOT_LATE)], id="unready is no reason to end"),
-        pytest.param([of(health(rules=health_rules(strict=True), late=True))], 0, [Condemn(0)], id="strict"),
+        pytest.param(
+            [of(health(rules=health_rules(strict=True), late=True))], 0, [Terminate(0)], id="strict"
+        ),
         pytest.param([of(READY), of(READY, 1)], NEW, [Stop(0)], id="restart"),
         pytest.param(
             [of(health(), 0, NEW), of(READY, 1)], NEW, [Wait(NOT_LATE)], id="until the new one is ready"
@@ -229,7 +231,7 @@ ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
         pytest.param([of(READY, 0, NEW), of(READY, 1)], NEW, [Stop(1)], id="the next"),
         pytest.param([of(LATE, 0, NEW), of(READY, 1)], NEW, [], id="the new one does not get ready"),
         pytest.param(
-            [of(SICK, 0, NEW), of(READY, 1)], NEW, [Condemn(0)], id="the new one is ended, no other"
+            [of(SICK, 0, NEW), of(READY, 1)], NEW, [Terminate(0)], id="the new one is ended, no other"
         ),
         pytest.param(
             [of(READY, 0), of(FOR_READINESS, 1)],
@@ -254,7 +256,7 @@ def test_what_is_due(instances: list[Instance], generation: int, expected: list[
 
 
 def test_an_unhealthy_one_ends_also_while_nothing_may_start() -> None:
-    assert decided(of(SICK), may_spawn=False) == [Condemn(0)]
+    assert decided(of(SICK), may_spawn=False) == [Terminate(0)]
 
 
 @pytest.mark.parametrize(
@@ -284,11 +286,11 @@ def test_a_restart_has_had_its_effect_or_has_stopped(instances: list[Instance], 
 def end(instance: Instance, exit_code: int = 0, *, max_attempts: int = 3) -> Instance:
     exited = main_exited(instance, Ending(exit_code, f"exit code {exit_code}"), now=NOW)
     rules = restart_rules(max_attempts=max_attempts)
-    return gone(exited, now=NOW, lineage=FIRST, rules=rules, oneshot=False)
+    return gone(exited, now=NOW, revision=FIRST, rules=rules, oneshot=False)
 
 
 def condemn(instance: Instance) -> Instance:
-    return condemned(instance, now=NOW, lineage=FIRST, rules=stop_rules())
+    return terminated(instance, now=NOW, revision=FIRST, rules=stop_rules())
 
 
 def test_an_unhealthy_instance_comes_back_as_after_a_crash_with_the_reason_counted() -> None:
@@ -297,10 +299,10 @@ def test_an_unhealthy_instance_comes_back_as_after_a_crash_with_the_reason_count
     waits = end(ending)
     assert (waits.phase, waits.attempts, waits.health) == (Phase.WAITING, 1, None)
     assert waits.reason == "unhealthy after 3 failed checks in a row: refused"
-    again = spawned(waits, pid=7, now=NOW, unix=0.0, lineage=FIRST, health=health_rules())
+    again = spawned(waits, pid=7, now=NOW, unix=0.0, revision=FIRST, health=health_rules())
     assert (again.restart_count, again.restart_causes) == (1, {Cause.HEALTH_CHECK: 1})
     assert again.health == begin(health_rules(), now=NOW)
-    assert again.condemned_for is None
+    assert again.terminated_for is None
 
 
 def test_an_unhealthy_instance_can_be_given_up() -> None:
@@ -311,23 +313,23 @@ def test_an_unhealthy_instance_can_be_given_up() -> None:
 
 def test_a_stop_beats_the_end_of_an_unhealthy_instance() -> None:
     stopped = end(told_to_stop(condemn(of(SICK)), now=NOW, rules=stop_rules()))
-    assert (stopped.phase, stopped.condemned_for, stopped.health) == (Phase.IDLE, None, None)
+    assert (stopped.phase, stopped.terminated_for, stopped.health) == (Phase.IDLE, None, None)
 
 
 def test_results_reach_the_instance() -> None:
     instance = checked(of(health()), good(), now=NOW)
     assert instance.ready and instance.health == READY
-    assert found_late(of(health())).health == LATE
+    assert overdue_noted(of(health())).health == LATE
 
 
 @pytest.mark.parametrize(
-    ("before", "lineage", "cause"),
+    ("before", "revision", "cause"),
     [
         (end(of(None), 1), FIRST, Cause.CRASH),
         (end(of(None), 0), FIRST, Cause.NORMAL_EXIT),
-        (end(of(None), 1), Lineage(1, 0), Cause.MANUAL),
+        (end(of(None), 1), Revision(1, 0), Cause.MANUAL),
     ],
 )
-def test_causes(before: Instance, lineage: Lineage, cause: Cause) -> None:
-    again = spawned(before, pid=7, now=NOW, unix=0.0, lineage=lineage)
+def test_causes(before: Instance, revision: Revision, cause: Cause) -> None:
+    again = spawned(before, pid=7, now=NOW, unix=0.0, revision=revision)
     assert again.restart_causes == {cause: 1}

@@ -10,14 +10,14 @@ from cbox_init.core.instance import (
     LEAST_GRACE_S,
     SPAWN_AGAIN_S,
     Instance,
-    Lineage,
     Phase,
+    Revision,
     gone,
     killed,
     left_behind,
     main_exited,
     prepared,
-    rested,
+    restart_cancelled,
     signalled,
     spawn_failed,
     spawned,
@@ -42,20 +42,20 @@ from tests.core.cases import (
 if TYPE_CHECKING:
     from cbox_init.config.rules import RestartRules
 
-FIRST = Lineage(0, 0)
-RESTARTED = Lineage(1, 0)
-STARTED = Lineage(0, 1)
+FIRST = Revision(0, 0)
+RESTARTED = Revision(1, 0)
+STARTED = Revision(0, 1)
 RULES = restart_rules()
 NEVER = restart_rules(RestartPolicyName.NEVER)
 
 
-def spawn(instance: Instance, lineage: Lineage = FIRST, *, now: float = NOW) -> Instance:
-    return spawned(instance, pid=42, now=now, unix=1_800_000_000.0, lineage=lineage)
+def spawn(instance: Instance, revision: Revision = FIRST, *, now: float = NOW) -> Instance:
+    return spawned(instance, pid=42, now=now, unix=1_800_000_000.0, revision=revision)
 
 
-def fail(instance: Instance, lineage: Lineage = FIRST, rules: RestartRules = RULES) -> Instance:
+def fail(instance: Instance, revision: Revision = FIRST, rules: RestartRules = RULES) -> Instance:
     return spawn_failed(
-        instance, Ending(127, "no such file"), now=NOW, lineage=lineage, rules=rules, oneshot=False
+        instance, Ending(127, "no such file"), now=NOW, revision=revision, rules=rules, oneshot=False
     )
 
 
@@ -64,20 +64,20 @@ def leave(
     ending: Ending = CRASH,
     *,
     now: float = NOW,
-    lineage: Lineage = FIRST,
+    revision: Revision = FIRST,
     rules: RestartRules = RULES,
     oneshot: bool = False,
 ) -> Instance:
     """The main process ends and leaves nothing behind."""
     exited = main_exited(instance, ending, now=now)
-    return gone(exited, now=now, lineage=lineage, rules=rules, oneshot=oneshot)
+    return gone(exited, now=now, revision=revision, rules=rules, oneshot=oneshot)
 
 
 # -- spawned -----------------------------------------------------------------------------------------------
 
 
 def test_spawned() -> None:
-    instance = spawn(idle(3), Lineage(2, 5))
+    instance = spawn(idle(3), Revision(2, 5))
     assert instance == Instance(
         index=3,
         phase=Phase.RUNNING,
@@ -94,37 +94,37 @@ def test_spawned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "lineage", "restart_count"),
+    ("before", "revision", "restart_count"),
     [
         pytest.param(idle(), FIRST, 0, id="the first"),
-        pytest.param(idle(), Lineage(7, 7), 0, id="the first, after earlier restarts of the others"),
+        pytest.param(idle(), Revision(7, 7), 0, id="the first, after earlier restarts of the others"),
         pytest.param(waiting(), FIRST, 1, id="after a crash"),
         pytest.param(waiting(), STARTED, 1, id="after a crash, started by hand before it was due"),
         pytest.param(waiting(), RESTARTED, 1, id="after a crash, restarted by hand before it was due"),
-        pytest.param(rested(stopping()), FIRST, 0, id="after a stop"),
-        pytest.param(rested(stopping()), RESTARTED, 1, id="replaced by a restart"),
-        pytest.param(rested(waiting()), STARTED, 0, id="stopped while it waited, then started"),
+        pytest.param(restart_cancelled(stopping()), FIRST, 0, id="after a stop"),
+        pytest.param(restart_cancelled(stopping()), RESTARTED, 1, id="replaced by a restart"),
+        pytest.param(restart_cancelled(waiting()), STARTED, 0, id="stopped while it waited, then started"),
         pytest.param(ended(), STARTED, 0, id="given up, then started"),
         pytest.param(ended(), RESTARTED, 1, id="given up, then restarted"),
     ],
 )
-def test_what_counts_as_a_restart(before: Instance, lineage: Lineage, restart_count: int) -> None:
-    assert spawn(before, lineage).restart_count == restart_count
-    assert fail(before, lineage).restart_count == restart_count
+def test_what_counts_as_a_restart(before: Instance, revision: Revision, restart_count: int) -> None:
+    assert spawn(before, revision).restart_count == restart_count
+    assert fail(before, revision).restart_count == restart_count
 
 
 @pytest.mark.parametrize(
-    ("before", "lineage", "attempts"),
+    ("before", "revision", "attempts"),
     [
         (waiting(), FIRST, 1),
         (waiting(), STARTED, 0),
         (waiting(), RESTARTED, 0),
         (ended(), STARTED, 0),
-        (rested(stopping()), FIRST, 0),
+        (restart_cancelled(stopping()), FIRST, 0),
     ],
 )
-def test_a_command_makes_the_budget_new(before: Instance, lineage: Lineage, attempts: int) -> None:
-    assert spawn(before, lineage).attempts == attempts
+def test_a_command_makes_the_budget_new(before: Instance, revision: Revision, attempts: int) -> None:
+    assert spawn(before, revision).attempts == attempts
 
 
 def test_spawned_forgets_the_earlier_end() -> None:
@@ -174,8 +174,8 @@ def test_spawn_failed_is_never_tried_again_at_once() -> None:
 
 def test_spawn_failed_answers_the_command_that_asked_for_it() -> None:
     """Otherwise it would be tried again and again under a restart that it never answers."""
-    instance = fail(running(), Lineage(2, 3))
-    assert not instance.behind(Lineage(2, 3))
+    instance = fail(running(), Revision(2, 3))
+    assert not instance.behind(Revision(2, 3))
 
 
 # -- told_to_stop, killed ----------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_the_time_that_descendants_take_counts_as_backoff_but_not_as_uptime() ->
     late = gone(
         left_behind(exited, now=NOW, rules=stop_rules()),
         now=NOW + 100,
-        lineage=FIRST,
+        revision=FIRST,
         rules=RULES,
         oneshot=False,
     )
@@ -301,29 +301,29 @@ def test_the_end_of_a_stop_is_no_crash_however_it_exits(ending: Ending, rules: R
 def test_a_stop_that_comes_while_descendants_end_counts() -> None:
     left = left_behind(main_exited(running(), CRASH, now=NOW), now=NOW, rules=stop_rules())
     asked = told_to_stop(left, now=NOW, rules=stop_rules())
-    assert gone(asked, now=NOW, lineage=FIRST, rules=RULES, oneshot=False).phase is Phase.IDLE
+    assert gone(asked, now=NOW, revision=FIRST, rules=RULES, oneshot=False).phase is Phase.IDLE
 
 
 def test_a_start_while_it_runs_is_answered_by_its_having_run() -> None:
-    assert not leave(running(), lineage=STARTED).behind(STARTED)
+    assert not leave(running(), revision=STARTED).behind(STARTED)
 
 
 def test_a_start_while_descendants_end_is_not_lost() -> None:
     left = left_behind(main_exited(running(), SUCCESS, now=NOW), now=NOW, rules=stop_rules())
-    instance = gone(left, now=NOW + 1, lineage=STARTED, rules=NEVER, oneshot=True)
+    instance = gone(left, now=NOW + 1, revision=STARTED, rules=NEVER, oneshot=True)
     assert (instance.phase, instance.outcome) == (Phase.ENDED, State.COMPLETED)
     assert instance.behind(STARTED)
 
 
 def test_a_restart_while_it_runs_is_not_answered_by_its_crash() -> None:
-    assert leave(running(), lineage=RESTARTED).behind(RESTARTED)
+    assert leave(running(), revision=RESTARTED).behind(RESTARTED)
 
 
-# -- rested ------------------------------------------------------------------------------------------------
+# -- restart cancelled -----------------------------------------------------------------------------
 
 
 def test_rested_has_nothing_to_wait_for() -> None:
-    instance = rested(waiting())
+    instance = restart_cancelled(waiting())
     assert (instance.phase, instance.due_at, instance.attempts, instance.reason) == (Phase.IDLE, 0.0, 0, None)
 
 
@@ -334,8 +334,8 @@ def test_the_count_of_restarts_outlives_a_stop() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lineage", "behind"),
-    [(Lineage(1, 1), False), (Lineage(2, 1), True), (Lineage(1, 2), True), (Lineage(0, 0), False)],
+    ("revision", "behind"),
+    [(Revision(1, 1), False), (Revision(2, 1), True), (Revision(1, 2), True), (Revision(0, 0), False)],
 )
-def test_behind(lineage: Lineage, behind: bool) -> None:
-    assert running(generation=1, starts=1).behind(lineage) is behind
+def test_behind(revision: Revision, behind: bool) -> None:
+    assert running(generation=1, starts=1).behind(revision) is behind

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbox_init.config.model import RestartPolicyName
-from cbox_init.core.decide import Condemn, Stop, decide
+from cbox_init.core.decide import Stop, Terminate, decide
 from cbox_init.core.instance import (
-    Lineage,
     Phase,
-    condemned,
+    Revision,
     gone,
     main_exited,
     spawned,
+    terminated,
     told_to_stop,
     weighed,
 )
@@ -24,7 +24,7 @@ from cbox_init.core.schedule import attend
 from cbox_init.core.states import State
 from tests.core.cases import NOW, bad, health, restart_rules, running, stop_rules, want, want_stopped
 
-FIRST = Lineage(0, 0)
+FIRST = Revision(0, 0)
 FAT = weighed(running(), "its memory of 9 MB is above max_memory_mb: 8")
 SICK = health(bad(), bad(), bad())
 
@@ -57,44 +57,44 @@ def test_the_slots_are_used_alike() -> None:
 
 def test_the_one_that_is_above_is_ended_and_no_other() -> None:
     instances = {0: FAT, 1: running(1)}
-    assert decide(want(2), instances, may_spawn=True, now=NOW) == [Condemn(0)]
+    assert decide(want(2), instances, may_spawn=True, now=NOW) == [Terminate(0)]
     assert decide(want_stopped(2), instances, may_spawn=True, now=NOW) == [Stop(0), Stop(1)]
     assert decide(want(2), {0: weighed(FAT, None), 1: running(1)}, may_spawn=True, now=NOW) == []
 
 
 def test_it_comes_back_as_after_a_crash_with_the_reason_counted() -> None:
-    ending = condemned(FAT, now=NOW, lineage=FIRST, rules=stop_rules())
+    ending = terminated(FAT, now=NOW, revision=FIRST, rules=stop_rules())
     assert (ending.phase, ending.kill_at, ending.reason) == (Phase.STOPPING, NOW + 10, FAT.excess)
     exited = main_exited(ending, Ending(0, "exit code 0"), now=NOW)
-    waits = gone(exited, now=NOW, lineage=FIRST, rules=restart_rules(), oneshot=False)
+    waits = gone(exited, now=NOW, revision=FIRST, rules=restart_rules(), oneshot=False)
     assert (waits.phase, waits.reason, waits.excess) == (Phase.WAITING, FAT.excess, None)
-    again = spawned(waits, pid=7, now=NOW, unix=0.0, lineage=FIRST)
+    again = spawned(waits, pid=7, now=NOW, unix=0.0, revision=FIRST)
     assert again.restart_causes == {Cause.MEMORY_LIMIT: 1}
 
 
 def test_its_end_is_a_failure_whatever_the_exit_code() -> None:
     exited = main_exited(
-        condemned(FAT, now=NOW, lineage=FIRST, rules=stop_rules()), Ending(0, "exit code 0"), now=NOW
+        terminated(FAT, now=NOW, revision=FIRST, rules=stop_rules()), Ending(0, "exit code 0"), now=NOW
     )
     rules = restart_rules(RestartPolicyName.NEVER)
-    ended = gone(exited, now=NOW, lineage=FIRST, rules=rules, oneshot=True)
+    ended = gone(exited, now=NOW, revision=FIRST, rules=rules, oneshot=True)
     assert (ended.state, ended.ending and ended.ending.status) == (State.FAILED, 1)
     assert ended.reason == f"{FAT.excess}; restart is never"
 
 
 def test_an_end_for_health_says_so_also_when_the_memory_is_above() -> None:
-    both = condemned(weighed(running(health=SICK), "too much"), now=NOW, lineage=FIRST, rules=stop_rules())
-    assert both.condemned_for is Cause.HEALTH_CHECK
+    both = terminated(weighed(running(health=SICK), "too much"), now=NOW, revision=FIRST, rules=stop_rules())
+    assert both.terminated_for is Cause.HEALTH_CHECK
 
 
 def test_a_stop_beats_it() -> None:
     ending = told_to_stop(
-        condemned(FAT, now=NOW, lineage=FIRST, rules=stop_rules()), now=NOW, rules=stop_rules()
+        terminated(FAT, now=NOW, revision=FIRST, rules=stop_rules()), now=NOW, rules=stop_rules()
     )
     exited = main_exited(ending, Ending(0, "exit code 0"), now=NOW)
-    assert gone(exited, now=NOW, lineage=FIRST, rules=restart_rules(), oneshot=False).phase is Phase.IDLE
+    assert gone(exited, now=NOW, revision=FIRST, rules=restart_rules(), oneshot=False).phase is Phase.IDLE
 
 
 def test_a_run_of_a_schedule_is_ended_too() -> None:
-    assert attend((FAT,), end_all=False, timeout_s=None, now=NOW) == [Condemn(0)]
+    assert attend((FAT,), end_all=False, timeout_s=None, now=NOW) == [Terminate(0)]
     assert attend((FAT,), end_all=True, timeout_s=None, now=NOW) == [Stop(0)]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import RolloutStrategy
 from cbox_init.config.rules import RolloutRules
-from cbox_init.core.decide import Action, Condemn, Desired, Forget, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import Action, Desired, Forget, Spawn, Stop, Terminate, Wait, decide
 from cbox_init.core.rollout import Back, Rolling, Rollout, RolloutState, progress
 from cbox_init.core.states import State
 from tests.core.cases import (
@@ -64,7 +64,7 @@ def unready(index: int, *, surge: bool = False, renewed_at: float = NOW - 5, lim
         pytest.param([new(0), new(1), new(2, surge=True)], [Stop(2)], id="nobody needs it any more"),
         pytest.param(
             [running(0), running(1), replace(new(2, surge=True), excess="too much")],
-            [Condemn(2)],
+            [Terminate(2)],
             id="it is about to be ended itself",
         ),
         pytest.param([new(0), new(1), replace(idle(2), surge=True)], [Forget(2)], id="it has gone"),

@@ -18,15 +18,15 @@ from cbox_init.core import gate as gates
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
     Action,
-    Condemn,
+    CancelRestart,
     Desired,
     Forget,
     Kill,
-    NoteLate,
-    Rest,
+    NoteOverdue,
     Signal,
     Spawn,
     Stop,
+    Terminate,
     Wait,
     decide,
 )
@@ -436,7 +436,7 @@ class World:
         self.want(run=True, scale=self.desired.scale, generation=back.generation)
         for index, instance in self.instances.items():
             if instance.generation == back.stable:
-                self.instances[index] = transitions.vouched_for(instance, generation=back.generation)
+                self.instances[index] = transitions.counted_as(instance, generation=back.generation)
         self.rules = back.settings
 
     def look_briefly(self, most: int) -> None:
@@ -464,14 +464,14 @@ class World:
                     self.tell_to_stop(index)
                 case Signal(index):
                     self.signal(index)
-                case Condemn(index):
+                case Terminate(index):
                     self.condemn(index)
-                case NoteLate(index):
+                case NoteOverdue(index):
                     self.note_late(index)
                 case Kill(index):
                     self.kill(index)
-                case Rest(index):
-                    self.instances[index] = transitions.rested(self.instances[index])
+                case CancelRestart(index):
+                    self.instances[index] = transitions.restart_cancelled(self.instances[index])
                 case Forget(index):
                     self.forget(index)
 
@@ -485,13 +485,13 @@ class World:
     def spawn(self, index: int, *, surge: bool = False) -> None:
         assert index not in self.lives, "two live instances with one index"
         before = self.instances.get(index) or Instance(index=index, surge=surge)
-        lineage = self.desired.lineage
+        revision = self.desired.revision
         if not self.breed.spawns:
             self.instances[index] = transitions.spawn_failed(
                 before,
                 Ending(127, "no such file"),
                 now=self.now,
-                lineage=lineage,
+                revision=revision,
                 rules=self.rules.restart,
                 oneshot=self.oneshot,
             )
@@ -503,7 +503,7 @@ class World:
             pid=self._last_pid,
             now=self.now,
             unix=self.now,
-            lineage=lineage,
+            revision=revision,
             health=self.rules.health,
         )
         if self.rules.announced:
@@ -536,16 +536,16 @@ class World:
         self.lives[index].killed(self.now)
 
     def condemn(self, index: int) -> None:
-        self.instances[index] = transitions.condemned(
+        self.instances[index] = transitions.terminated(
             self.instances[index],
             now=self.now,
-            lineage=self.desired.lineage,
+            revision=self.desired.revision,
             rules=self.lives[index].rules.stop,
         )
         self.begin_stop(index)
 
     def note_late(self, index: int) -> None:
-        self.instances[index] = transitions.found_late(self.instances[index])
+        self.instances[index] = transitions.overdue_noted(self.instances[index])
 
     def forget(self, index: int) -> None:
         assert index not in self.lives, "forgotten while it lives"
@@ -569,7 +569,7 @@ class World:
     def tidy_or_end(self, index: int) -> None:
         """Nothing of it is left: a post-stop hook comes before the end of a stop by command."""
         instance, life = self.instances[index], self.lives[index]
-        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.condemned_for is not None)
+        stopped = instance.phase is Phase.STOPPING and (instance.asked or instance.terminated_for is not None)
         if not stopped or not life.rules.stop.post_stop_s or life.tidied:
             self.end(index)
             return
@@ -584,14 +584,14 @@ class World:
         self.instances[index] = transitions.gone(
             self.instances[index],
             now=self.now,
-            lineage=self.desired.lineage,
+            revision=self.desired.revision,
             rules=self.rules.restart,
             oneshot=self.oneshot,
         )
 
     def look_at_gate(self) -> None:
         if self.desired.run:
-            self.gate = gates.look(self.gate, self.waiting_for, now=self.now)
+            self.gate = gates.updated(self.gate, self.waiting_for, now=self.now)
 
     def _begin_gate(self) -> None:
         if not self.desired.run or self.gate.expired:

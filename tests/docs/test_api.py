@@ -19,7 +19,7 @@ from cbox_init.config.load import examine
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.agenda import Agenda
+from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.reaper import Reaper
@@ -49,7 +49,7 @@ def contract() -> Iterator[Contract]:
     assert config is not None
     logs = LogHub(fmt="json", level=Level.INFO, timestamps=True, sink=Sink())
     spawner = Spawner()
-    runtime = Runtime(agenda=Agenda(), spawner=spawner, reaper=Reaper(), log=logs.daemon, environ={})
+    runtime = Runtime(run_queue=RunQueue(), spawner=spawner, reaper=Reaper(), log=logs.daemon, environ={})
     supervisor = Supervisor(config, logs=logs, runtime=runtime, on_finished=lambda code: None)
     context = Context(supervisor, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
     yield Contract(json.loads(document(all_resources(context))))

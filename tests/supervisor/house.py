@@ -13,7 +13,7 @@ from cbox_init.config.load import Source
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.agenda import Agenda
+from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.reaper import Reaper
@@ -63,7 +63,7 @@ class House:
         source = Source(str(file), {"DIR": str(folder)})
         config = source.load().config
         self.runtime = Clockwork(
-            agenda=Agenda(),
+            run_queue=RunQueue(),
             spawner=self._spawner,
             reaper=Reaper(),
             log=self.logs.daemon,
@@ -86,7 +86,7 @@ class House:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._signals.fileno(), self._on_signals)
         self.logs.attach(loop)
-        self.runtime.agenda.attach(loop)
+        self.runtime.run_queue.attach(loop)
         self.supervisor.attach(loop)
 
     def _on_signals(self) -> None:

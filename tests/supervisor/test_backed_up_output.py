@@ -37,7 +37,7 @@ async def test_nothing_is_started_until_output_flows_again(build: Build) -> None
     house = build(TEXT, start=False)
     read_end = _back_up(house)
     house.supervisor.start("web")
-    house.runtime.agenda.run(10)
+    house.runtime.run_queue.run(10)
     assert house.pids("web") == []
     Thread(target=_read_all, args=(read_end,), daemon=True).start()
     await house.until_state("web", State.RUNNING)
@@ -49,7 +49,7 @@ async def test_a_rollout_keeps_the_old_until_output_flows_again(build: Build) ->
     pids = house.pids("web")
     read_end = _back_up(house)
     house.supervisor.restart("web")
-    house.runtime.agenda.run(10)
+    house.runtime.run_queue.run(10)
     assert house.pids("web") == pids
     assert house.state("web") is State.RUNNING
     Thread(target=_read_all, args=(read_end,), daemon=True).start()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.states import State
-from cbox_init.supervisor.last_output import LAST_LINES, LONGEST_LINE
+from cbox_init.supervisor.instance.last_output import LAST_LINES, LONGEST_LINE
 from cbox_init.system.tree import signal_group
 from tests.supervisor.house import OBEDIENT, STUBBORN, alive
 
@@ -178,7 +178,7 @@ async def test_a_second_signal_ends_what_leaves_its_group_meanwhile(
             time.sleep(0.001)
         return signal_group(pgid, signum)
 
-    monkeypatch.setattr("cbox_init.supervisor.live.signal_group", too_late)
+    monkeypatch.setattr("cbox_init.supervisor.instance.live.signal_group", too_late)
     house.supervisor.kill(130)
     assert await house.ended() == 130
     assert not alive(pid)

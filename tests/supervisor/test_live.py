@@ -6,7 +6,7 @@ import os
 import signal
 from unittest.mock import Mock
 
-from cbox_init.supervisor.live import Live
+from cbox_init.supervisor.instance.live import Live
 from cbox_init.system.spawn import Spawner
 from tests.system.helpers import as_root, isolated, make_request
 

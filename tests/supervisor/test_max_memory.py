@@ -111,8 +111,10 @@ async def test_a_limit_that_goes_by_reload_ends_nobody(build: Build) -> None:
     await house.until_state("web", State.RUNNING)
     pid = await measured(house)
     await reload(house, web(FAT, max_memory_mb=0))
-    assert house.runtime.agenda.loop
-    assert not [looker for looker in house.runtime.agenda._times if "Memory" in type(looker).__name__]
+    assert house.runtime.run_queue.loop
+    assert not [
+        reconciler for reconciler in house.runtime.run_queue._times if "Memory" in type(reconciler).__name__
+    ]
     assert house.pids("web") == [pid]
 
 
@@ -128,12 +130,12 @@ async def test_a_run_of_a_schedule_fails_with_the_reason(build: Build) -> None:
 async def test_nobody_is_woken_where_nobody_asks(build: Build) -> None:
     house = build(web(THIN, max_memory_mb=0))
     await house.until_state("web", State.RUNNING)
-    assert not house.runtime.agenda._times
+    assert not house.runtime.run_queue._times
 
 
 async def test_nobody_is_woken_when_nothing_runs(build: Build) -> None:
     house = build(web(THIN))
     await house.until_state("web", State.RUNNING)
-    assert house.runtime.agenda._times
+    assert house.runtime.run_queue._times
     house.supervisor.stop("web")
-    await house.until(lambda: house.state("web") is State.STOPPED and not house.runtime.agenda._times)
+    await house.until(lambda: house.state("web") is State.STOPPED and not house.runtime.run_queue._times)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cbox_init.core.notice import Word
-from cbox_init.supervisor.notify_channel import NotifyChannel
+from cbox_init.supervisor.instance.notify_channel import NotifyChannel
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -44,7 +44,7 @@ class Scene:
         self.time = time.monotonic()
         self.fake = Loop()
         self.loop: AbstractEventLoop | None = cast("AbstractEventLoop", self.fake)
-        self.agenda = self
+        self.run_queue = self
         self.told: list[Message] = []
         self.channel = NotifyChannel(
             "web-0",
@@ -58,9 +58,9 @@ class Scene:
     def now(self) -> float:
         return self.time
 
-    def wake(self, looker: object) -> None: ...
+    def wake(self, reconciler: object) -> None: ...
 
-    def forget(self, looker: object) -> None: ...
+    def forget(self, reconciler: object) -> None: ...
 
     def send(self, *words: bytes) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
@@ -76,7 +76,7 @@ class Scene:
 
     def look(self) -> float | None:
         """How long until the next look."""
-        at = self.channel.look(self.time)
+        at = self.channel.reconcile(self.time)
         return None if at is None else at - self.time
 
     def passes(self, seconds: float) -> float | None:

@@ -14,7 +14,7 @@ from cbox_init.core.states import State
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cbox_init.supervisor.readiness import Report
+    from cbox_init.supervisor.lifecycle.readiness import Report
     from tests.supervisor.house import Build, House
 
 WEB = "web: {command: [sleep, '1000']}"

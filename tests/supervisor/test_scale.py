@@ -69,7 +69,7 @@ async def test_a_thousand_looks_need_one_decision(build: Build, monkeypatch: pyt
     house.supervisor.start("web")
     looks = 0
     while len(house.pids("web")) < 30:
-        process.look(0.0)
+        process.reconcile(0.0)
         looks += 1
     assert looks == 30
     assert decided.count == 1
@@ -79,9 +79,9 @@ async def test_what_happens_meanwhile_is_decided_about_at_once(build: Build) -> 
     house = build("processes:\n  web: {command: [sleep, '1000'], scale: 30}\n", start=False)
     process = house.supervisor._processes["web"]
     house.supervisor.start("web")
-    process.look(0.0)
+    process.reconcile(0.0)
     house.supervisor.scale("web", 1)
-    await house.until(lambda: not house.runtime.agenda._due)
+    await house.until(lambda: not house.runtime.run_queue._due)
     assert len(house.pids("web")) == 1
     assert house.messages().count("Process instance started") == 1
 
@@ -104,13 +104,13 @@ async def test_ends_that_come_together_are_taken_in_a_slice_at_a_time(
     house = build(CRASHERS)
     reaped: list[bool] = []
     reaping = house.supervisor._reaping
-    look = reaping.look
+    reconcile = reaping.reconcile
 
     def one_at_a_time(stop_at: float) -> None:
-        look(0.0)
+        reconcile(0.0)
         reaped.append(house.runtime.reaper.unfinished)
 
-    monkeypatch.setattr(reaping, "look", one_at_a_time)
+    monkeypatch.setattr(reaping, "reconcile", one_at_a_time)
     await house.until(lambda: house.state("web") is State.FAILED)
     assert len(reaped) >= 30
     assert not reaped[-1]
@@ -155,7 +155,7 @@ async def test_what_cannot_be_read_is_not_started(build: Build, monkeypatch: pyt
     monkeypatch.setattr(reader, "add", refuse_the_second)
     before = os.listdir("/proc/self/fd")
     house.supervisor.start("web")
-    house.supervisor._processes["web"].look(0.0)
+    house.supervisor._processes["web"].reconcile(0.0)
     assert house.state("web") is State.FAILED
     reason = house.instance("web").reason or ""
     assert reason.startswith("cannot read its output: No space left on device; see /proc/sys/fs/epoll")
@@ -166,7 +166,7 @@ async def test_what_cannot_be_read_is_not_started(build: Build, monkeypatch: pyt
 
 async def test_an_end_that_leaves_something_says_so(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a process that the kernel cannot end."""
-    monkeypatch.setattr("cbox_init.supervisor.live.signal_group", lambda pgid, signum: True)
+    monkeypatch.setattr("cbox_init.supervisor.instance.live.signal_group", lambda pgid, signum: True)
     house = build("global: {shutdown_timeout: 1}\nprocesses:\n  web: {command: [sleep, '1000']}\n")
     await house.until_state("web", State.RUNNING)
     (pid,) = house.pids("web")

@@ -14,7 +14,7 @@ from cbox_init.errors import Conflict, NotScheduled
 from tests.supervisor.house import STUBBORN, alive
 
 if TYPE_CHECKING:
-    from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
+    from cbox_init.supervisor.schedule.status import RunStatus, ScheduleStatus
     from tests.supervisor.house import Build, House
 
 MIDNIGHT = 1_800_000_000 // 86_400 * 86_400.0
@@ -40,7 +40,7 @@ def set_clock(house: House, unix: float) -> None:
     house.runtime.set_clock(unix)
     timetable = house.supervisor._schedules._timetable
     assert timetable
-    house.runtime.agenda.wake(timetable)
+    house.runtime.run_queue.wake(timetable)
 
 
 def schedule(house: House) -> ScheduleStatus:
@@ -128,7 +128,7 @@ async def test_a_clock_that_is_set_back_runs_nothing_twice(build: Build) -> None
     set_clock(house, MIDNIGHT + 3 * HOUR - 0.2)
     await house.until(lambda: schedule(house).next_run == MIDNIGHT + 27 * HOUR)
     set_clock(house, MIDNIGHT + 3 * HOUR + 10)
-    house.runtime.agenda.run(0.1)
+    house.runtime.run_queue.run(0.1)
     assert schedule(house).started == 1
 
 
@@ -147,8 +147,8 @@ async def test_two_thousand_schedules_sleep(build: Build) -> None:
     house = at(build, MIDNIGHT, json.dumps({"processes": jobs}))
     await house.until(lambda: all(s.schedule and s.schedule.next_run for s in house.supervisor.statuses()))
     looks = 0
-    agenda = house.runtime.agenda
-    run = agenda.run
+    run_queue = house.runtime.run_queue
+    run = run_queue.run
 
     def counting(slice_s: float) -> None:
         nonlocal looks
@@ -156,7 +156,7 @@ async def test_two_thousand_schedules_sleep(build: Build) -> None:
         run(slice_s)
 
     await asyncio.sleep(0.05)
-    agenda.run = counting  # type: ignore[method-assign]
+    run_queue.run = counting  # type: ignore[method-assign]
     used = time.process_time()
     await asyncio.sleep(0.5)
     assert looks == 0

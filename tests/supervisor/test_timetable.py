@@ -7,8 +7,8 @@ import time
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.agenda import Agenda
-from cbox_init.supervisor.timetable import Timetable
+from cbox_init.supervisor.run_queue import RunQueue
+from cbox_init.supervisor.schedule.timetable import Timetable
 from cbox_init.system.reaper import Reaper
 from cbox_init.system.spawn import Spawner
 from tests.supervisor.house import Clockwork
@@ -34,7 +34,7 @@ class Bell:
 def timetable() -> tuple[Clockwork, Timetable]:
     hub = LogHub(fmt="json", level=Level.ERROR, timestamps=True, sink=Sink(1))
     spawner = Spawner()
-    runtime = Clockwork(agenda=Agenda(), spawner=spawner, reaper=Reaper(), log=hub.daemon, environ={})
+    runtime = Clockwork(run_queue=RunQueue(), spawner=spawner, reaper=Reaper(), log=hub.daemon, environ={})
     spawner.close()
     runtime.set_clock(START)
     return runtime, Timetable(runtime)
@@ -42,7 +42,7 @@ def timetable() -> tuple[Clockwork, Timetable]:
 
 def look(table: Timetable) -> float | None:
     """A whole look; how long until the next."""
-    at = table.look(time.monotonic() + 60)
+    at = table.reconcile(time.monotonic() + 60)
     return None if at is None else at - time.monotonic()
 
 
@@ -113,5 +113,5 @@ def test_a_slice_that_is_over_leaves_the_rest_for_the_next() -> None:
     look(table)
     runtime.set_clock(START + 20)
     for count in (1, 2, 3):
-        assert table.look(0.0) == 0.0
+        assert table.reconcile(0.0) == 0.0
         assert sum(len(bell.rung) for bell in bells) == count

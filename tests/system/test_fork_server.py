@@ -365,5 +365,5 @@ print(*sorted(set(sys.modules) - before))
     )
     allowed = {"__future__", "_socket", "gc", "resource", "cbox_init", "cbox_init.system"}
     allowed |= {"os", "os.path", "posixpath", "genericpath", "stat", "_stat", "_collections_abc"}
-    allowed |= {"cbox_init.system.confine", "cbox_init.system.fork_server_main"}
+    allowed |= {"cbox_init.system.apply_limits", "cbox_init.system.fork_server_main"}
     assert set(done.stdout.split()) <= allowed

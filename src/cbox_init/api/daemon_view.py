@@ -14,14 +14,14 @@ from cbox_init.api.schemas import ApiVitals, CountsVitals, DaemonEntry, LogVital
 if TYPE_CHECKING:
     from cbox_init.api.traffic import Traffic
     from cbox_init.logs.hub import LogFigures
-    from cbox_init.supervisor.census import Census
+    from cbox_init.supervisor.counts import Counts
     from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.loop_lag import LagFigures
     from cbox_init.telemetry.vitals import Vitals
 
 
 def daemon_entry(
-    vitals: Vitals, own: OwnFigures, census: Census, log: LogFigures, traffic: Traffic
+    vitals: Vitals, own: OwnFigures, counts: Counts, log: LogFigures, traffic: Traffic
 ) -> DaemonEntry:
     """All that there is to say of the daemon."""
     return DaemonEntry(
@@ -38,7 +38,7 @@ def daemon_entry(
         file_descriptors=own.descriptors,
         max_file_descriptors=own.most_descriptors,
         loop=_loop_entry(vitals.loop()),
-        counts=CountsVitals(**asdict(census)),
+        counts=CountsVitals(**asdict(counts)),
         log=LogVitals(**asdict(log)),
         api=ApiVitals(requests=traffic.requests, connections=traffic.connections),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.probe import Probe
     from cbox_init.config.model import ReadinessConfig
-    from cbox_init.supervisor.readiness import Readiness
+    from cbox_init.supervisor.lifecycle.readiness import Readiness
 
 
 class ReadyzServer:

@@ -21,7 +21,7 @@ from cbox_init.api.schemas import (
 from cbox_init.config.scalars import format_duration
 from cbox_init.logs.levels import Level
 from cbox_init.logs.timestamps import Timestamps
-from cbox_init.supervisor.launch import instance_id
+from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.telemetry.figures import total
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cbox_init.core.rollout import Rollout
     from cbox_init.logs.record import Record
     from cbox_init.supervisor.oneshot_history import Execution
-    from cbox_init.supervisor.schedule_status import RunStatus, ScheduleStatus
+    from cbox_init.supervisor.schedule.status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.telemetry.figures import Figure, Figures
 

@@ -115,7 +115,7 @@ def _check_redaction(section: RedactionConfig, global_: GlobalConfig, path: Path
 
 def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Report) -> None:
     if not given.pattern:
-        from cbox_init.patterns.ready import READY, ready
+        from cbox_init.patterns.builtin import READY, ready
 
         if ready(given.name) is None:
             where, fault = (

@@ -111,7 +111,7 @@ def default_logging(global_: GlobalConfig) -> LoggingConfig:
 def global_patterns(global_: GlobalConfig) -> tuple[RedactionPattern, ...]:
     """``log_redaction_patterns`` as patterns of a process: a word masks its value, and stands for the ready
     pattern of that name too."""
-    from cbox_init.patterns.ready import ready
+    from cbox_init.patterns.builtin import ready
     from cbox_init.patterns.words import is_word, word_patterns
 
     mask = global_.log_redaction_placeholder

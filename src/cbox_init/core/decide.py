@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.core.instance import Instance, Lineage, Phase
+from cbox_init.core.instance import Instance, Phase, Revision
 from cbox_init.core.rollout import ONE_BY_ONE, Replacement
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Desired(Struct, frozen=True, kw_only=True):
     starts: int = 0
 
     @property
-    def lineage(self) -> Lineage:
-        return Lineage(self.generation, self.starts)
+    def revision(self) -> Revision:
+        return Revision(self.generation, self.starts)
 
 
 class Spawn(Struct, frozen=True):
@@ -56,13 +56,13 @@ class Signal(Struct, frozen=True):
     index: int
 
 
-class Condemn(Struct, frozen=True):
-    """Tell the instance to end for its ``doom``; the restart policy says what follows."""
+class Terminate(Struct, frozen=True):
+    """Tell the instance to end for its ``termination``; the restart policy says what follows."""
 
     index: int
 
 
-class NoteLate(Struct, frozen=True):
+class NoteOverdue(Struct, frozen=True):
     """The instance has not become healthy in the time that a start has."""
 
     index: int
@@ -74,7 +74,7 @@ class Kill(Struct, frozen=True):
     index: int
 
 
-class Rest(Struct, frozen=True):
+class CancelRestart(Struct, frozen=True):
     """Its restart is no longer wanted; the instance stays, stopped."""
 
     index: int
@@ -92,7 +92,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | Condemn | NoteLate | Signal | Kill | Rest | Forget | Wait
+Action = Spawn | Stop | Terminate | NoteOverdue | Signal | Kill | CancelRestart | Forget | Wait
 
 
 class Decision:
@@ -192,8 +192,8 @@ class _Plan:
         "deadlines",
         "desired",
         "kept",
-        "lineage",
         "now",
+        "revision",
         "rollout",
         "spawns",
         "steady_since",
@@ -201,7 +201,7 @@ class _Plan:
 
     def __init__(self, desired: Desired, rules: RolloutRules, now: float) -> None:
         self.desired = desired
-        self.lineage = desired.lineage
+        self.revision = desired.revision
         self.now = now
         self.steady_since = now - rules.pause_s
         self.rollout = Replacement(desired, rules, now)
@@ -246,7 +246,7 @@ class _Plan:
         if self._comes_now(instance):
             self.spawns.append(instance.index)
             self.rollout.add_missing(1)
-        elif instance.phase is Phase.RUNNING and self._is_condemned(instance):
+        elif instance.phase is Phase.RUNNING and self._is_terminated(instance):
             self.rollout.add_missing(1)
         else:
             self.rollout.add(instance)
@@ -259,7 +259,7 @@ class _Plan:
             else:
                 self.end(instance)
         elif instance.phase is Phase.RUNNING:
-            self._is_condemned(instance)
+            self._is_terminated(instance)
 
     def spawn_absent(self, indexes: Sequence[int]) -> None:
         """Instances that are wanted, and have never been."""
@@ -286,15 +286,15 @@ class _Plan:
             self.deadlines.append(instance.due_at)
         return False
 
-    def _is_condemned(self, instance: Instance) -> bool:
+    def _is_terminated(self, instance: Instance) -> bool:
         """Whether it is ended now for what it does; when it may be late, that is noted."""
-        if instance.doom is not None:
-            self.actions.append(Condemn(instance.index))
+        if instance.termination is not None:
+            self.actions.append(Terminate(instance.index))
             return True
         health = instance.health
         if health is not None and health.settling and health.healthy_by is not None:
             if health.healthy_by <= self.now:
-                self.actions.append(NoteLate(instance.index))
+                self.actions.append(NoteOverdue(instance.index))
             else:
                 self.deadlines.append(health.healthy_by)
         return False
@@ -309,10 +309,10 @@ class _Plan:
         elif instance.index >= self.desired.scale:
             self.actions.append(Forget(instance.index))
         elif phase is Phase.WAITING:
-            self.actions.append(Rest(instance.index))
+            self.actions.append(CancelRestart(instance.index))
 
     def _due(self, instance: Instance) -> bool:
         """Whether an instance of which nothing lives is to be spawned now."""
-        if instance.phase is Phase.IDLE or instance.behind(self.lineage):
+        if instance.phase is Phase.IDLE or instance.behind(self.revision):
             return True
         return instance.phase is Phase.WAITING and instance.due_at <= self.now

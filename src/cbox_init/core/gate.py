@@ -43,7 +43,7 @@ def begin(waiting_for: tuple[str, ...], *, now: float, timeout_s: float) -> Gate
     return Gate(waiting_for=waiting_for, since=now, timeout_s=timeout_s)
 
 
-def look(gate: Gate, waiting_for: tuple[str, ...], *, now: float) -> Gate:
+def updated(gate: Gate, waiting_for: tuple[str, ...], *, now: float) -> Gate:
     """The gate after another look at what is not ready. A dependency that comes late still opens it."""
     if gate.open or not waiting_for:
         return Gate(since=gate.since, timeout_s=gate.timeout_s)

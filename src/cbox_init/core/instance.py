@@ -58,7 +58,7 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     ``generation`` and ``starts`` are those of the desired state that it was last spawned under (``starts``
     also: that its main process ended under); ``attempts`` the restarts used of the budget; ``asked`` whether
-    a command is ending it, ``condemned_for`` what else is (failed checks, its memory), if anything;
+    a command is ending it, ``terminated_for`` what else is (failed checks, its memory), if anything;
     ``ending`` how its main process ended, when it has; ``health`` what the checks of its present run have
     shown, when it has any; ``excess`` in what it is above its memory limit, when it is.
     ``last_exit_code`` is that of its last run that is over, also while the next one runs.
@@ -83,7 +83,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     due_at: float = 0.0
     asked: bool = False
-    condemned_for: Cause | None = None
+    terminated_for: Cause | None = None
     signal_at: float | None = None
     kill_at: float = 0.0
     killed: bool = False
@@ -126,15 +126,15 @@ class Instance(Struct, frozen=True, kw_only=True):
         return not self.health.ready and not self.health.settling
 
     @property
-    def doom(self) -> Doom | None:
+    def termination(self) -> Termination | None:
         """Why it is to be ended although nobody has asked for it; None when it may run on."""
         if self.health is not None and self.health.fatal:
-            return Doom(Cause.HEALTH_CHECK, self.health.reason)
-        return Doom(Cause.MEMORY_LIMIT, self.excess) if self.excess else None
+            return Termination(Cause.HEALTH_CHECK, self.health.reason)
+        return Termination(Cause.MEMORY_LIMIT, self.excess) if self.excess else None
 
-    def behind(self, lineage: Lineage) -> bool:
+    def behind(self, revision: Revision) -> bool:
         """Whether a start or a restart was asked for that it has not answered."""
-        return self.generation < lineage.generation or self.starts < lineage.starts
+        return self.generation < revision.generation or self.starts < revision.starts
 
     @property
     def state(self) -> State:
@@ -151,14 +151,14 @@ class Instance(Struct, frozen=True, kw_only=True):
         return State.STOPPED
 
 
-class Doom(NamedTuple):
+class Termination(NamedTuple):
     """What an instance is ended for, and the same in words."""
 
     cause: Cause
     reason: str | None
 
 
-class Lineage(Struct, frozen=True):
+class Revision(Struct, frozen=True):
     """The part of the desired state that a spawn or an end is stamped with."""
 
     generation: int
@@ -171,12 +171,12 @@ def spawned(
     pid: int,
     now: float,
     unix: float,
-    lineage: Lineage,
+    revision: Revision,
     health: HealthRules | None = None,
 ) -> Instance:
     """Its main process runs; from now on it is checked by the rules ``health``, when it has any."""
     running = replace(
-        _tried(instance, lineage, now=now),
+        _tried(instance, revision, now=now),
         phase=Phase.RUNNING,
         pid=pid,
         up_at=now,
@@ -189,11 +189,11 @@ def spawned(
 
 
 def spawn_failed(
-    instance: Instance, ending: Ending, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool
+    instance: Instance, ending: Ending, *, now: float, revision: Revision, rules: RestartRules, oneshot: bool
 ) -> Instance:
     """It could not be started: the restart policy decides as for an exit at once."""
     tried = replace(
-        _tried(instance, lineage, now=now),
+        _tried(instance, revision, now=now),
         up_at=now,
         ending=ending,
         last_exit_code=ending.exit_code,
@@ -202,13 +202,13 @@ def spawn_failed(
     return _ended_by_itself(tried, now=now, earliest_at=now + SPAWN_AGAIN_S, rules=rules, oneshot=oneshot)
 
 
-def _tried(instance: Instance, lineage: Lineage, *, now: float) -> Instance:
+def _tried(instance: Instance, revision: Revision, *, now: float) -> Instance:
     """Stamped with what it is spawned under. A start or restart by hand makes its budget new.
 
     It is a restart when the restart policy or a restart command brings it back. A start of what was stopped
     or given up is none.
     """
-    restarted = instance.generation < lineage.generation
+    restarted = instance.generation < revision.generation
     again = instance.spawned_before and (restarted or instance.phase is Phase.WAITING)
     renewed = restarted or not instance.spawned_before
     causes = instance.restart_causes
@@ -218,12 +218,12 @@ def _tried(instance: Instance, lineage: Lineage, *, now: float) -> Instance:
         causes = {**causes, cause: causes.get(cause, 0) + 1}
     return replace(
         instance,
-        generation=lineage.generation,
-        starts=lineage.starts,
+        generation=revision.generation,
+        starts=revision.starts,
         spawned_before=True,
         restart_count=instance.restart_count + again,
         restart_causes=causes,
-        attempts=0 if instance.behind(lineage) else instance.attempts,
+        attempts=0 if instance.behind(revision) else instance.attempts,
         reason=None,
         renewed_at=now if renewed else instance.renewed_at,
         proven=instance.proven and not renewed,
@@ -275,12 +275,12 @@ def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> I
     return _judged(replace(instance, health=health), now=now)
 
 
-def vouched_for(instance: Instance, *, generation: int) -> Instance:
+def counted_as(instance: Instance, *, generation: int) -> Instance:
     """It counts as one of ``generation``: that is what it was started from, after all (a rollback)."""
     return replace(instance, generation=generation)
 
 
-def found_late(instance: Instance) -> Instance:
+def overdue_noted(instance: Instance) -> Instance:
     """It has not become healthy in the time that a start has."""
     assert instance.health is not None
     return replace(instance, health=checks.overdue(instance.health))
@@ -291,19 +291,19 @@ def weighed(instance: Instance, excess: str | None) -> Instance:
     return replace(instance, excess=excess)
 
 
-def condemned(instance: Instance, *, now: float, lineage: Lineage, rules: StopRules) -> Instance:
-    """It is ended as by a command, for its ``doom``; what follows is what follows a crash.
+def terminated(instance: Instance, *, now: float, revision: Revision, rules: StopRules) -> Instance:
+    """It is ended as by a command, for its ``termination``; what follows is what follows a crash.
 
     A start that was asked for until now is answered by its having run.
     """
-    doom = instance.doom
-    assert doom is not None
+    termination = instance.termination
+    assert termination is not None
     return replace(
         _stopping(instance, now=now, rules=rules),
         asked=False,
-        condemned_for=doom.cause,
-        starts=lineage.starts,
-        reason=doom.reason,
+        terminated_for=termination.cause,
+        starts=revision.starts,
+        reason=termination.reason,
     )
 
 
@@ -325,8 +325,8 @@ def killed(instance: Instance, *, now: float) -> Instance:
 
 def main_exited(instance: Instance, ending: Ending, *, now: float) -> Instance:
     """Its main process has ended; whether others are left is not known yet."""
-    if instance.condemned_for is not None:
-        ending = Ending(ending.exit_code, instance.reason or ending.reason, instance.condemned_for)
+    if instance.terminated_for is not None:
+        ending = Ending(ending.exit_code, instance.reason or ending.reason, instance.terminated_for)
     return replace(instance, pid=0, ending=ending, last_exit_code=ending.exit_code, ended_at=now)
 
 
@@ -337,7 +337,9 @@ def left_behind(instance: Instance, *, now: float, rules: StopRules) -> Instance
     return replace(instance, phase=Phase.STOPPING, asked=False, kill_at=now + rules.timeout_s, killed=False)
 
 
-def gone(instance: Instance, *, now: float, lineage: Lineage, rules: RestartRules, oneshot: bool) -> Instance:
+def gone(
+    instance: Instance, *, now: float, revision: Revision, rules: RestartRules, oneshot: bool
+) -> Instance:
     """Nothing of it is left. What follows is decided by who wanted it to end.
 
     A start that was asked for while it ran is answered by its having run, hence the new ``starts``. One that
@@ -345,13 +347,13 @@ def gone(instance: Instance, *, now: float, lineage: Lineage, rules: RestartRule
     """
     if instance.phase is Phase.STOPPING:
         if instance.asked:
-            return rested(instance)
+            return restart_cancelled(instance)
     else:
-        instance = replace(instance, starts=lineage.starts)
+        instance = replace(instance, starts=revision.starts)
     return _ended_by_itself(instance, now=now, earliest_at=now, rules=rules, oneshot=oneshot)
 
 
-def rested(instance: Instance) -> Instance:
+def restart_cancelled(instance: Instance) -> Instance:
     """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
     return replace(_settled(instance), phase=Phase.IDLE, attempts=0, due_at=0.0, reason=None)
 
@@ -393,7 +395,7 @@ def _settled(instance: Instance) -> Instance:
         instance,
         pid=0,
         asked=False,
-        condemned_for=None,
+        terminated_for=None,
         signal_at=None,
         killed=False,
         health=None,

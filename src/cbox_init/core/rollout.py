@@ -116,7 +116,7 @@ class Replacement:
         elif instance.phase is Phase.RUNNING and not instance.ready:
             self._stale.append(instance.index)
         ended_well = instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
-        stands_in = ended_well or (instance.doom is None and self._steady(instance))
+        stands_in = ended_well or (instance.termination is None and self._steady(instance))
         self._standing_in += stands_in
         # Those that serve come first, then those that may soon.
         self._lent.append((not stands_in, not instance.alive, instance.index))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Condemn, Forget, Stop, Wait, next_of_stop
+from cbox_init.core.decide import Action, Forget, Stop, Terminate, Wait, next_of_stop
 from cbox_init.core.instance import Instance, Phase
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def attend(runs: Iterable[Instance], *, end_all: bool, timeout_s: float | None, 
             over_at = run.up_at + timeout_s if timeout_s else None
             if end_all or (over_at is not None and over_at <= now):
                 actions.append(Stop(run.index))
-            elif run.doom is not None:
-                actions.append(Condemn(run.index))
+            elif run.termination is not None:
+                actions.append(Terminate(run.index))
             elif over_at is not None:
                 deadlines.append(over_at)
         elif run.phase is not Phase.STOPPING:

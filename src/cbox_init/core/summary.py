@@ -59,7 +59,7 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
     """
     if not desired.run:
         return not any(instance.alive for instance in instances)
-    lineage = desired.lineage
+    revision = desired.revision
     outdated = held_up = False
     wanted = 0
     for instance in instances:
@@ -73,12 +73,12 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
             continue
         wanted += 1
         if instance.phase is Phase.RUNNING:
-            if instance.generation < lineage.generation:
+            if instance.generation < revision.generation:
                 outdated = True
             else:
                 held_up |= instance.stuck
             continue
-        if instance.behind(lineage):
+        if instance.behind(revision):
             return False
         held_up |= instance.holds_up
     return wanted == desired.scale and (held_up or not outdated)
@@ -86,18 +86,18 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
 
 def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
     """Whether every instance that should live has ended by itself and does not come back."""
-    lineage = desired.lineage
+    revision = desired.revision
     return (
         desired.run
         and desired.scale > 0
         and sum(1 for instance in instances if instance.index < desired.scale) == desired.scale
-        and all(instance.phase is Phase.ENDED and not instance.behind(lineage) for instance in instances)
+        and all(instance.phase is Phase.ENDED and not instance.behind(revision) for instance in instances)
     )
 
 
 def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instance | None:
     """The instance that failed first of those that should live and do not come back by themselves."""
-    lineage = desired.lineage
+    revision = desired.revision
     failed = (
         instance
         for instance in instances
@@ -105,7 +105,7 @@ def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instanc
         and instance.outcome is State.FAILED
         and desired.run
         and instance.index < desired.scale
-        and not instance.behind(lineage)
+        and not instance.behind(revision)
     )
     return min(failed, key=lambda instance: instance.ended_at, default=None)
 
@@ -115,6 +115,6 @@ def _completed(instances: Collection[Instance], desired: Desired) -> bool:
     return bool(instances) and all(
         instance.phase is Phase.ENDED
         and instance.outcome is State.COMPLETED
-        and not instance.behind(desired.lineage)
+        and not instance.behind(desired.revision)
         for instance in instances
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.patterns.ready import Ready
+from cbox_init.patterns.builtin import BuiltinPattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ def is_word(text: str) -> bool:
     return _WORD.fullmatch(text) is not None
 
 
-def word_patterns(words: Sequence[str]) -> tuple[Ready, ...]:
+def word_patterns(words: Sequence[str]) -> tuple[BuiltinPattern, ...]:
     """What masks the values of keys that end with one of ``words``, in either case.
 
     A value in quotes keeps them, so that JSON stays JSON; a number or a word of JSON becomes a text.
@@ -28,14 +28,14 @@ def word_patterns(words: Sequence[str]) -> tuple[Ready, ...]:
     key = f"(?:{'|'.join(re.escape(word) for word in words)})"
     to = rf"(?i)({key}(?:\\?[\"'])?\s{{0,8}}[:=]\s{{0,8}}"
     return (
-        Ready(rf"{to}\")(?:[^\"\\]|\\.)*", "${1}{mask}"),
-        Ready(rf"{to}\\\")(?:[^\"\\]|\\[^\"])*", "${1}{mask}"),
-        Ready(rf"{to}')(?:[^'\\]|\\.)*", "${1}{mask}"),
-        Ready(
+        BuiltinPattern(rf"{to}\")(?:[^\"\\]|\\.)*", "${1}{mask}"),
+        BuiltinPattern(rf"{to}\\\")(?:[^\"\\]|\\[^\"])*", "${1}{mask}"),
+        BuiltinPattern(rf"{to}')(?:[^'\\]|\\.)*", "${1}{mask}"),
+        BuiltinPattern(
             rf'(?i)({key}"\s{{0,8}}:\s{{0,8}})(?:-?[0-9][0-9.e+-]*|true|false|null)([\s,}}\]]|$)',
             '${1}"{mask}"${2}',
         ),
-        Ready(
+        BuiltinPattern(
             rf"{to})(?:(?:bearer|basic|token|digest)\s{{1,8}})?[^\s&,;\"'\\<>)}}\]]+",
             "${1}{mask}",
         ),

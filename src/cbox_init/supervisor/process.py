@@ -13,9 +13,9 @@ from cbox_init.core.decide import Decision, Desired, Spawn, decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
-from cbox_init.supervisor.instances import Instances
-from cbox_init.supervisor.launch import Launch, instance_id
-from cbox_init.supervisor.owner import InstancesOwner
+from cbox_init.supervisor.instance.instances import Instances
+from cbox_init.supervisor.instance.launch import Launch, instance_id
+from cbox_init.supervisor.instance.owner import InstancesOwner
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
@@ -41,17 +41,17 @@ class Surroundings(Protocol):
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of the process ``name`` that are not ready."""
 
-    def changed(self, process: ManagedProcess) -> None:
+    def changed(self, process: LongrunProcess) -> None:
         """Something that a status shows has changed."""
 
     def refreshed(self) -> None:
         """Figures that a status shows have changed, and nothing that anybody has to act on."""
 
-    def rolled_back(self, process: ManagedProcess, settings: Settings) -> None:
+    def rolled_back(self, process: LongrunProcess, settings: Settings) -> None:
         """Its former settings are in force again."""
 
 
-class ManagedProcess(InstancesOwner):
+class LongrunProcess(InstancesOwner):
     """A process under supervision.
 
     Commands change the desired state and wake the loop; ``look`` compares, acts and says when it wants to
@@ -248,10 +248,10 @@ class ManagedProcess(InstancesOwner):
 
     # -- the loop --------------------------------------------------------------------------------------
 
-    def look(self, stop_at: float) -> float | None:
-        """Act until what is there is what is wanted, or the slice is over (see ``agenda``)."""
-        changed = self._instances.clear(self.desired.lineage)
-        changed |= self._look_at_gate()
+    def reconcile(self, stop_at: float) -> float | None:
+        """Act until what is there is what is wanted, or the slice is over (see ``run_queue``)."""
+        changed = self._instances.clear(self.desired.revision)
+        changed |= self._update_gate()
         if changed:
             self._decision.drop()
         while True:
@@ -289,7 +289,7 @@ class ManagedProcess(InstancesOwner):
             )
             self._decision = Decision(actions, may_spawn=may_spawn)
         for action in self._decision:
-            self._instances.do(action, self.desired.lineage)
+            self._instances.do(action, self.desired.revision)
             acted = True
             if isinstance(action, Spawn) and not self._instances.observed[action.index].alive:
                 self._decision.drop()  # it could not be started: that may change what follows
@@ -321,7 +321,7 @@ class ManagedProcess(InstancesOwner):
         process = replace(back.settings.process, depends_on=self.config.depends_on)
         settings = replace(back.settings, process=process)
         self._take(settings, replace(self.desired, generation=back.generation), replaced=True)
-        self._instances.vouch_for(back.stable, back.generation)
+        self._instances.count_as(back.stable, back.generation)
         self._surroundings.rolled_back(self, settings)
         self._wake()
 
@@ -423,7 +423,7 @@ class ManagedProcess(InstancesOwner):
 
     def _wake(self) -> None:
         self._decision.drop()
-        self._runtime.agenda.wake(self)
+        self._runtime.run_queue.wake(self)
 
     def _new_gate(self) -> Gate:
         return gates.begin(
@@ -432,12 +432,12 @@ class ManagedProcess(InstancesOwner):
             timeout_s=self._settings.dependency_timeout_s,
         )
 
-    def _look_at_gate(self) -> bool:
+    def _update_gate(self) -> bool:
         """Whether the gate has changed."""
         before = self._gate
         if before.open or not self.desired.run:
             return False
-        self._gate = gates.look(before, self._surroundings.not_ready(self.name), now=self._runtime.now())
+        self._gate = gates.updated(before, self._surroundings.not_ready(self.name), now=self._runtime.now())
         if self._gate.expired and not before.expired:
             self._runtime.log.error("Process cannot be started", process=self.name, error=self._gate.reason)
         return self._gate != before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cbox_init.supervisor.launch import MARKER
+from cbox_init.supervisor.instance.launch import MARKER
 from cbox_init.system import procfs
 from cbox_init.system.tree import Stray, find_strays, left_group, resident_bytes
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.supervisor.agenda import Agenda
+    from cbox_init.supervisor.run_queue import RunQueue
     from cbox_init.system.cgroup import Cgroups
     from cbox_init.system.reaper import Reaper
     from cbox_init.system.spawn import Spawner
@@ -30,14 +30,14 @@ class Runtime:
     def __init__(
         self,
         *,
-        agenda: Agenda,
+        run_queue: RunQueue,
         spawner: Spawner,
         reaper: Reaper,
         log: DaemonLog,
         environ: Mapping[str, str],
         counters: Counters | None = None,
     ) -> None:
-        self.agenda = agenda
+        self.run_queue = run_queue
         self.spawner = spawner
         self.reaper = reaper
         self.log = log

@@ -10,7 +10,7 @@ from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.rollout import RolloutState
 from cbox_init.core.states import State
 from cbox_init.core.summary import process_state
-from cbox_init.supervisor.launch import instance_id
+from cbox_init.supervisor.instance.launch import instance_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbox_init.core.health import Health
     from cbox_init.core.restart import Cause
     from cbox_init.core.rollout import Rollout
-    from cbox_init.supervisor.schedule_status import ScheduleStatus
+    from cbox_init.supervisor.schedule.status import ScheduleStatus
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):

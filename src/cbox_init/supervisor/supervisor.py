@@ -1,7 +1,7 @@
 """All processes together: commands by name, dependencies, exits, the end of the daemon.
 
-command ─ Supervisor.scale(name, n) ─ ManagedProcess.desired ─ Agenda.wake ─ look: decide() ─ spawn
-child dies ─ SIGCHLD ─ reap() ─ main_exited ─ Agenda.wake ─ look: decide() ─ Wait(backoff) or Spawn
+command ─ Supervisor.scale(name, n) ─ LongrunProcess.desired ─ RunQueue.wake ─ look: decide() ─ spawn
+child dies ─ SIGCHLD ─ reap() ─ main_exited ─ RunQueue.wake ─ look: decide() ─ Wait(backoff) or Spawn
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
 from cbox_init.core import graph
+from cbox_init.core.every import Every
 from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
-from cbox_init.core.unanimity import Unanimity
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
-from cbox_init.supervisor.census import Census, census_of
-from cbox_init.supervisor.launch import instance_id
-from cbox_init.supervisor.process import ManagedProcess
-from cbox_init.supervisor.reaping import Reaping
-from cbox_init.supervisor.schedules import Schedules
-from cbox_init.supervisor.shutdown import Shutdown
-from cbox_init.supervisor.startup import Startup
+from cbox_init.supervisor.counts import Counts, counts_of
+from cbox_init.supervisor.instance.launch import instance_id
+from cbox_init.supervisor.lifecycle.reaping import Reaping
+from cbox_init.supervisor.lifecycle.shutdown import Shutdown
+from cbox_init.supervisor.lifecycle.startup import Startup
+from cbox_init.supervisor.process import LongrunProcess
+from cbox_init.supervisor.schedule.schedules import Schedules
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
-    from cbox_init.supervisor.configuration import Configuration
+    from cbox_init.supervisor.configuration.configuration import Configuration
+    from cbox_init.supervisor.configuration.removal import Removal
+    from cbox_init.supervisor.lifecycle.readiness import Readiness
+    from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
-    from cbox_init.supervisor.readiness import Readiness
-    from cbox_init.supervisor.retirement import Retirement
     from cbox_init.supervisor.runtime import Runtime
-    from cbox_init.supervisor.scheduled import ScheduledProcess
-    from cbox_init.supervisor.service_manager import ServiceManager
+    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.status import ProcessStatus
     from cbox_init.telemetry.counters import Counters
 
-    Managed = ManagedProcess | ScheduledProcess
+    Managed = LongrunProcess | ScheduledProcess
 
 
 class Supervisor:
@@ -88,8 +88,8 @@ class Supervisor:
         self._waiters: dict[str, list[Future[None]]] = {}
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
-        self._up = Unanimity(_is_up, self._processes.values())
-        self._ended = Unanimity(_has_ended, self._processes.values())
+        self._up = Every(_is_up, self._processes.values())
+        self._ended = Every(_has_ended, self._processes.values())
         self._clearing: dict[Managed, None] = {}
         self._reaping = Reaping(runtime, self._reaped)
         self._startup = Startup(
@@ -107,7 +107,7 @@ class Supervisor:
         logs.on_room = self._output_flows_again
         self._source = source
         self._on_started = on_started
-        self._retirement: Retirement | None = None
+        self._removal: Removal | None = None
         self._configuration: Configuration | None = None
         self._oneshots: OneshotHistory | None = None
 
@@ -115,7 +115,7 @@ class Supervisor:
         process = settings.process
         if process.schedule:
             return self._schedules.manage(name, settings)
-        return ManagedProcess(
+        return LongrunProcess(
             name,
             settings,
             runtime=self._runtime,
@@ -143,9 +143,9 @@ class Supervisor:
         """Every process of now, in the order of the file."""
         return iter(tuple(self._processes.values()))
 
-    def census(self) -> Census:
+    def counts(self) -> Counts:
         """How many there are of what."""
-        return census_of(self._processes.values())
+        return counts_of(self._processes.values())
 
     def status(self, name: str) -> ProcessStatus:
         """One process."""
@@ -188,7 +188,7 @@ class Supervisor:
     def configuration(self) -> Configuration:
         """The configuration in force, as something that can be changed."""
         if self._configuration is None:
-            from cbox_init.supervisor.configuration import Configuration
+            from cbox_init.supervisor.configuration.configuration import Configuration
 
             self._configuration = Configuration(self, self._source)
         return self._configuration
@@ -209,7 +209,7 @@ class Supervisor:
     def _start_as_configured(self, process: Managed, trigger: Trigger) -> None:
         if process.config.initial_state is not InitialState.RUNNING:
             return
-        if isinstance(process, ManagedProcess):
+        if isinstance(process, LongrunProcess):
             process.start(trigger)
         else:
             process.start()
@@ -264,7 +264,7 @@ class Supervisor:
     def schedule(self, name: str) -> ScheduledProcess:
         """A scheduled process, to look at. Raises UnknownProcess or NotScheduled."""
         process = self._process(name)
-        if isinstance(process, ManagedProcess):
+        if isinstance(process, LongrunProcess):
             raise NotScheduled(name)
         return process
 
@@ -300,12 +300,12 @@ class Supervisor:
         self._runtime.log.info(f"Process {command} asked for", process=name)
         return process
 
-    def _scalable(self, name: str) -> ManagedProcess:
+    def _scalable(self, name: str) -> LongrunProcess:
         process = self._process(name)
         if self._shutdown:
             raise Conflict(f"cannot scale {name}: the daemon is shutting down")
         self._refuse_leaving(name, "scale")
-        if not isinstance(process, ManagedProcess):
+        if not isinstance(process, LongrunProcess):
             raise Conflict(f"cannot scale {name}: it has a schedule; schedule_max_concurrent limits its runs")
         if process.config.scale_locked:
             raise Conflict(f"cannot scale {name}: processes.{name}.scale_locked is set")
@@ -318,7 +318,7 @@ class Supervisor:
             raise UnknownProcess(name) from None
 
     def _refuse_leaving(self, name: str, command: str) -> None:
-        if self._retirement and name in self._retirement.leaving:
+        if self._removal and name in self._removal.leaving:
             raise Conflict(f"cannot {command} {name}: it is being removed")
 
     # -- another configuration -------------------------------------------------------------------------
@@ -342,13 +342,13 @@ class Supervisor:
             return plan
         before = dict(self._processes)
         others = tuple(name for name, one in settings.items() if not _of_kind(before.get(name), one.process))
-        retirement = self._retire((*plan.removed, *others))
+        removal = self._remove((*plan.removed, *others))
         self._schedules.reconfigure(plan.config)
         after = {name: before.get(name) or self._manage(name, one) for name, one in settings.items()}
-        self._set_processes({**after, **retirement.leaving})
+        self._set_processes({**after, **removal.leaving})
         self._depends_on = {
             **{name: one.process.depends_on for name, one in settings.items()},
-            **{name: self._depends_on[name] for name in retirement.leaving if name not in settings},
+            **{name: self._depends_on[name] for name in removal.leaving if name not in settings},
         }
         self._dependents = graph.dependents(self._depends_on)
         for rank in graph.order_up({name: self._depends_on[name] for name in settings}):
@@ -359,8 +359,8 @@ class Supervisor:
                     self._start_as_configured(after[name], Trigger.RELOAD)
                 elif name in others:
                     continue  # what is configured now follows when what was there has gone
-                elif name in retirement.leaving:
-                    self._take_back(after[name], settings[name], retirement)
+                elif name in removal.leaving:
+                    self._take_back(after[name], settings[name], removal)
                 elif name not in plan.kept:
                     self._adopt(after[name], settings[name])
         self._recount()
@@ -380,10 +380,10 @@ class Supervisor:
 
     def _let_go(self, process: Managed) -> None:
         """It is looked at no more."""
-        if isinstance(process, ManagedProcess):
+        if isinstance(process, LongrunProcess):
             process.end_checks()
         self._schedules.forget(process.name)
-        self._runtime.agenda.forget(process)
+        self._runtime.run_queue.forget(process)
 
     def _set_processes(self, processes: Mapping[str, Managed]) -> None:
         now = dict(processes)
@@ -394,7 +394,7 @@ class Supervisor:
 
     def _staying(self) -> Sequence[Managed]:
         """The processes that are configured; the others are on their way out."""
-        leaving = self._retirement.leaving if self._retirement else {}
+        leaving = self._removal.leaving if self._removal else {}
         return [process for name, process in self._processes.items() if name not in leaving]
 
     def _recount(self) -> None:
@@ -412,40 +412,38 @@ class Supervisor:
 
     async def gone(self, name: str) -> None:
         """Wait until nothing is left of a process that was removed."""
-        if self._retirement:
-            await self._retirement.gone(name)
+        if self._removal:
+            await self._removal.gone(name)
 
-    def _retire(self, names: tuple[str, ...]) -> Retirement:
-        if self._retirement is None:
-            from cbox_init.supervisor.retirement import Retirement
+    def _remove(self, names: tuple[str, ...]) -> Removal:
+        if self._removal is None:
+            from cbox_init.supervisor.configuration.removal import Removal
 
-            self._retirement = Retirement(
-                dependents_of=lambda name: self._dependents[name], forget=self._forget
-            )
+            self._removal = Removal(dependents_of=lambda name: self._dependents[name], forget=self._forget)
         for name in names:
-            self._retirement.add(self._processes[name])
-        self._runtime.agenda.wake(self._retirement)
-        return self._retirement
+            self._removal.add(self._processes[name])
+        self._runtime.run_queue.wake(self._removal)
+        return self._removal
 
     def _adopt(self, process: Managed, settings: Settings) -> None:
         self._open_log(process.name, settings)
-        if isinstance(process, ManagedProcess):
+        if isinstance(process, LongrunProcess):
             process.adopt(settings)
         else:
             self._schedules.adopt(process, settings)
 
-    def _take_back(self, process: Managed, settings: Settings, retirement: Retirement) -> None:
+    def _take_back(self, process: Managed, settings: Settings, removal: Removal) -> None:
         """It was on its way out, and is configured again."""
         from cbox_init.core.reload_diff import replaces, starts_by_itself
 
         other = replaces(process.config, settings.process)
-        retirement.take_back(process.name)
+        removal.take_back(process.name)
         self._adopt(process, settings)
-        if isinstance(process, ManagedProcess):
+        if isinstance(process, LongrunProcess):
             process.scale(settings.process.scale)
         if not starts_by_itself(settings.process):
             process.stop()
-        elif other and isinstance(process, ManagedProcess):
+        elif other and isinstance(process, LongrunProcess):
             process.restart(Trigger.RELOAD)
         else:
             self._start_as_configured(process, Trigger.RELOAD)
@@ -484,7 +482,7 @@ class Supervisor:
 
     def reap(self) -> None:
         """Children have ended (SIGCHLD): take in the exits soon, and see what is left behind them."""
-        self._runtime.agenda.wake(self._reaping)
+        self._runtime.run_queue.wake(self._reaping)
 
     def _reaped(self) -> None:
         """Some have been reaped; perhaps the last of what an instance had left behind."""
@@ -492,9 +490,9 @@ class Supervisor:
         for process in clearing:
             if process.clearing:
                 self._clearing[process] = None
-                self._runtime.agenda.wake(process)
+                self._runtime.run_queue.wake(process)
         if self._shutdown:
-            self._runtime.agenda.wake(self._shutdown)
+            self._runtime.run_queue.wake(self._shutdown)
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
@@ -504,7 +502,7 @@ class Supervisor:
         """What was held back while output was backed up may start."""
         for process in self._processes.values():
             if process.held_back:
-                self._runtime.agenda.wake(process)
+                self._runtime.run_queue.wake(process)
 
     def changed(self, process: Managed) -> None:
         """A process has changed: tell who waits for it."""
@@ -517,16 +515,16 @@ class Supervisor:
         if self._dependents[name] and process.ready != self._ready.get(name, False):
             self._ready[name] = process.ready
             for dependent in self._dependents[name]:
-                self._runtime.agenda.wake(self._processes[dependent])
+                self._runtime.run_queue.wake(self._processes[dependent])
         if name in self._waiters and process.settled:
             for waiter in self._waiters.pop(name):
                 if not waiter.done():
                     waiter.set_result(None)
         if self._shutdown:
-            self._runtime.agenda.wake(self._shutdown)
+            self._runtime.run_queue.wake(self._shutdown)
             return
-        if self._retirement and name in self._retirement.leaving:
-            self._runtime.agenda.wake(self._retirement)
+        if self._removal and name in self._removal.leaving:
+            self._runtime.run_queue.wake(self._removal)
             return
         if process.up:
             self._startup.one_is_up()
@@ -538,7 +536,7 @@ class Supervisor:
         if process.ended_for_good:
             self._end_when_all_ended()
 
-    def rolled_back(self, process: ManagedProcess, settings: Settings) -> None:
+    def rolled_back(self, process: LongrunProcess, settings: Settings) -> None:
         """The former settings of a process are in force again, instead of those that failed."""
         processes = {**self.config.processes, process.name: settings.process}
         self.config = replace(self.config, processes=processes)
@@ -560,7 +558,7 @@ class Supervisor:
         settings = self.config.global_.readiness
         if settings is None or not settings.enabled:
             return None
-        from cbox_init.supervisor.readiness import Readiness
+        from cbox_init.supervisor.lifecycle.readiness import Readiness
 
         return Readiness(settings, self._processes.values(), runtime=self._runtime)
 
@@ -593,10 +591,10 @@ class Supervisor:
             self.readiness.withdraw()
         self._startup.cancel()
         for process in self._processes.values():
-            if isinstance(process, ManagedProcess):
+            if isinstance(process, LongrunProcess):
                 process.end_checks()
-        if self._retirement:
-            self._runtime.agenda.forget(self._retirement)  # from here on the shutdown stops them
+        if self._removal:
+            self._runtime.run_queue.forget(self._removal)  # from here on the shutdown stops them
         self._shutdown = Shutdown(
             self._processes,
             self._dependents,
@@ -608,7 +606,7 @@ class Supervisor:
             drain_s=self.config.global_.shutdown_drain,
             on_finished=lambda left: self._finished(exit_code or int(left)),
         )
-        self._runtime.agenda.wake(self._shutdown)
+        self._runtime.run_queue.wake(self._shutdown)
 
     def kill(self, exit_code: int) -> None:
         """End everything at once, without a grace period (a second signal)."""
@@ -622,8 +620,8 @@ class Supervisor:
             for waiter in waiters:
                 waiter.cancel()
         self._schedules.give_up_waiting()
-        if self._retirement:
-            self._retirement.abandon()
+        if self._removal:
+            self._removal.abandon()
         self._on_finished(exit_code)
 
     def _end_when_all_ended(self) -> None:
@@ -648,4 +646,4 @@ def _has_ended(process: Managed) -> bool:
 
 def _of_kind(process: Managed | None, config: ProcessConfig) -> bool:
     """Whether ``process`` can go on under ``config``: one that has a schedule cannot go on without."""
-    return process is None or isinstance(process, ManagedProcess) is not bool(config.schedule)
+    return process is None or isinstance(process, LongrunProcess) is not bool(config.schedule)

@@ -13,14 +13,14 @@ import gc
 import marshal
 import os
 
-from cbox_init.system import confine
+from cbox_init.system import apply_limits as confine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final, NoReturn, TypeAlias
 
-    from cbox_init.system.confine import Step
+    from cbox_init.system.apply_limits import Step
 
 #: uid, gid and supplementary groups.
 Ids: TypeAlias = "tuple[int, int, tuple[int, ...]]"

@@ -7,7 +7,7 @@ import os
 import resource
 from typing import TYPE_CHECKING
 
-from cbox_init.system import confine
+from cbox_init.system import apply_limits as confine
 
 if TYPE_CHECKING:
     from cbox_init.system.limits import Limits

@@ -6,7 +6,7 @@ import marshal
 import os
 from typing import TYPE_CHECKING
 
-from cbox_init.system import confine
+from cbox_init.system import apply_limits as confine
 from cbox_init.system.limit_failure import reason
 
 if TYPE_CHECKING:

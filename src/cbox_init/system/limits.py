@@ -9,7 +9,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cbox_init.system.confine import Pair, Step
+    from cbox_init.system.apply_limits import Pair, Step
 
 
 class Limits(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cbox_init.api.context import Context
-    from cbox_init.supervisor.configuration import Reloaded
+    from cbox_init.supervisor.configuration.configuration import Reloaded
 
 _DRY_RUN: Final = Parameter(
     "dry_run", "true: tell what a reload would change, and change nothing.", {"type": "boolean"}

@@ -25,7 +25,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             daemon_entry(
                 context.vitals,
                 read_own_figures(),
-                context.supervisor.census(),
+                context.supervisor.counts(),
                 context.supervisor.logs.figures,
                 context.traffic,
             )

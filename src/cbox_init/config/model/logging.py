@@ -11,7 +11,7 @@ from cbox_init.config.secret import Secret
 
 class RedactionPattern(Struct, frozen=True, kw_only=True):
     """An empty replacement is ``***``. The pattern is in Go's RE2 syntax; without one, ``name`` is that of a
-    ready pattern (`cbox_init.patterns.ready`)."""
+    ready pattern (`cbox_init.patterns.builtin`)."""
 
     name: str = ""
     pattern: str = ""

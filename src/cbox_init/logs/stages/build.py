@@ -82,8 +82,8 @@ def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], Guar
     if config is None or not config.enabled:
         return None
     from cbox_init.logs.stages.redaction import MASK, Redaction, Rule
+    from cbox_init.patterns.builtin import ready
     from cbox_init.patterns.compile import Pattern
-    from cbox_init.patterns.ready import ready
 
     rules: list[Rule] = []
     for given in config.patterns:

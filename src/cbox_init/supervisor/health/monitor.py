@@ -11,7 +11,7 @@ from cbox_init.core.health import CheckResult, first_check_at, next_check_at, sp
 from cbox_init.core.instance import Phase
 from cbox_init.errors import CheckFailed, SpawnError
 from cbox_init.supervisor.health.probes import Probes
-from cbox_init.supervisor.launch import instance_id
+from cbox_init.supervisor.instance.launch import instance_id
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -55,7 +55,7 @@ class Watch:
 class HealthMonitor:
     """Checks what runs, and tells ``on_result`` the index and pid of what it has checked, with the result.
 
-    The agenda looks at it when a check falls due. A check is never begun before the last one of the same
+    The run queue looks at it when a check falls due. A check is never begun before the last one of the same
     instance has ended.
     """
 
@@ -98,11 +98,11 @@ class HealthMonitor:
             watch.end()
         self._watches.clear()
         self._due.clear()
-        self._runtime.agenda.forget(self)
+        self._runtime.run_queue.forget(self)
 
-    def look(self, stop_at: float) -> float | None:
+    def reconcile(self, stop_at: float) -> float | None:
         """Begin the checks that are due."""
-        loop = self._runtime.agenda.loop
+        loop = self._runtime.run_queue.loop
         while self._due:
             at, _, watch = self._due[0]
             now = self._runtime.now()
@@ -132,7 +132,7 @@ class HealthMonitor:
     def _plan(self, watch: Watch, at: float) -> None:
         heapq.heappush(self._due, (at, next(self._serial), watch))
         if self._due[0][2] is watch:
-            self._runtime.agenda.wake(self)
+            self._runtime.run_queue.wake(self)
 
     def _start(self, watch: Watch, loop: AbstractEventLoop) -> None:
         watch.began_at = self._runtime.now()

@@ -11,7 +11,7 @@ from cbox_init.config.model import HealthCheckType
 from cbox_init.config.substitute import expand_instance
 from cbox_init.errors import CheckFailed, SpawnError
 from cbox_init.supervisor.health.resolve import Resolver
-from cbox_init.supervisor.launch import Launch
+from cbox_init.supervisor.instance.launch import Launch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

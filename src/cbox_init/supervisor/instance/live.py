@@ -1,0 +1,205 @@
+"""The part of an instance that lives in the system: its process group, its output, what it left behind."""
+
+from __future__ import annotations
+
+import os
+from signal import SIGCONT
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from cbox_init.errors import SpawnError
+from cbox_init.system.pipes import output_pipe
+from cbox_init.system.tree import signal_group, signal_strays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cbox_init.logs.capture import Capture
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.instance.launch import Launch
+    from cbox_init.supervisor.instance.limits import Hold, ProcessLimits
+    from cbox_init.supervisor.instance.notify_channel import NotifyChannel
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.identity import Identity
+    from cbox_init.system.spawn import SpawnRequest
+    from cbox_init.system.tree import Stray
+
+
+class Live:
+    """One spawned instance, from its exec until nothing of it is left.
+
+    ``pid`` is its main process and the id of its process group. Each signal but the kill is followed by
+    SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
+    """
+
+    __slots__ = ("_channel", "_hold", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        name: str,
+        index: int,
+        pid: int,
+        capture: Capture,
+        hold: Hold | None = None,
+        channel: NotifyChannel | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._hold = hold
+        self._channel = channel
+        self._main_ended = False
+        self._told: set[Stray] = set()
+        self.index = index
+        self.id = name
+        self.pid = pid
+        self.capture = capture
+
+    def main_ended(self) -> None:
+        """The main process has been reaped: from now on its number may become another's."""
+        self._main_ended = True
+        if self._channel is not None:
+            self._channel.close()
+        self._runtime.main_ended(self.id, self.pid)
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed something of it, as it was above ``limits.memory``."""
+        return self._hold is not None and self._hold.out_of_memory
+
+    def anything_left(self) -> bool:
+        """Whether the main process, which has ended, left others in its group or outside of it."""
+        return bool(self._strays())
+
+    def signal_main(self, signum: int) -> bool:
+        """Tell the main process alone; False when it lives and we are not permitted to."""
+        if not self._main_ended:
+            try:
+                os.kill(self.pid, signum)
+                os.kill(self.pid, SIGCONT)
+            except PermissionError:  # it runs as another user, and we do not have CAP_KILL
+                return False
+        return True
+
+    def signal_group(self, signum: int) -> bool:
+        """Tell the main process and those that stayed with it; False when we are not permitted to."""
+        if self._main_ended:
+            return True
+        told = signal_group(self.pid, signum)
+        signal_group(self.pid, SIGCONT)
+        # A main process that has gone over to another group has left nobody here.
+        return told or self.signal_main(signum)
+
+    def signal_rest(self, signum: int) -> None:
+        """Tell what the main process left, each but once, also those that were told with their group.
+
+        A signal that comes between a shell's fork and its exec is lost to the child: the shell's own handler
+        takes it. Who was told twice has lost its main process, and has nothing left to wait for.
+        """
+        untold = [stray for stray in self._strays() if stray not in self._told]
+        self._told.update(untold)
+        signal_strays(untold, signum)
+        signal_strays(untold, SIGCONT)
+
+    def signal_all(self, signum: int) -> None:
+        """Tell everything that there is of the instance."""
+        strays = self._strays()
+        if not self._main_ended:
+            signal_group(self.pid, signum)
+        signal_strays(strays, signum)
+
+    def cleared(self) -> None:
+        """Nothing is left, or nobody minds."""
+        self._runtime.cleared(self.pid)
+        if self._hold is not None:
+            self._hold.release()
+
+    def _strays(self) -> Sequence[Stray]:
+        if self._main_ended:
+            return self._runtime.left_behind(self.id)
+        return self._runtime.strayed(self.id, self.pid)
+
+
+def spawn(
+    runtime: Runtime,
+    launch: Launch,
+    log: ProcessLog,
+    *,
+    index: int,
+    stdout: bool,
+    stderr: bool,
+    limits: ProcessLimits | None = None,
+    channel: NotifyChannel | None = None,
+) -> Live:
+    """Start the main process of an instance, with its output captured. Raises SpawnError.
+
+    It finds ``channel``, which is its own from now on, in its environment.
+    """
+    name = launch.instance_id(index)
+    hold = limits.hold(name) if limits is not None else None
+
+    def request(out: int, err: int) -> SpawnRequest:
+        asked = launch.request(index, stdout_fd=out, stderr_fd=err)
+        if hold is not None:
+            asked = replace(asked, limits=hold.limits)
+        return asked if channel is None else replace(asked, env={**asked.env, **channel.variables})
+
+    try:
+        pid, capture = spawn_captured(
+            runtime, log, name, request, identity=launch.identity(), stdout=stdout, stderr=stderr
+        )
+    except BaseException:
+        if hold is not None:
+            hold.release()
+        if channel is not None:
+            channel.close()
+        raise
+    if channel is not None:
+        channel.follow(pid)
+    return Live(runtime, name=name, index=index, pid=pid, capture=capture, hold=hold, channel=channel)
+
+
+def spawn_captured(
+    runtime: Runtime,
+    log: ProcessLog,
+    name: str,
+    request: Callable[[int, int], SpawnRequest],
+    *,
+    identity: Identity | None = None,
+    stdout: bool = True,
+    stderr: bool = True,
+) -> tuple[int, Capture]:
+    """Start what ``request`` makes of two descriptors; its output goes to ``log`` under ``name``.
+
+    Gives the pid and the capture. Raises SpawnError, and nothing runs then: the capture is there before.
+    """
+    null = runtime.spawner.null_fd
+    reads: list[int] = []
+    writes: list[int] = []
+    try:
+        for wanted in (stdout, stderr):
+            read, write = output_pipe(identity) if wanted else (null, null)
+            reads.append(read)
+            writes.append(write)
+    except SpawnError:
+        _close((*reads, *writes), null)
+        raise
+    try:
+        out, err = (None if fd == null else fd for fd in reads)
+        capture = log.capture(name, stdout=out, stderr=err)
+        try:
+            return runtime.spawner.spawn(request(*writes)), capture
+        except BaseException:
+            capture.close()
+            raise
+    except OSError as error:
+        raise SpawnError(f"cannot read its output: {error.strerror}; see /proc/sys/fs/epoll") from error
+    finally:
+        _close(writes, null)
+
+
+def _close(descriptors: Iterable[int], null: int) -> None:
+    for descriptor in descriptors:
+        if descriptor != null:
+            os.close(descriptor)

@@ -1,0 +1,130 @@
+"""What the daemon's log says of the instances of a process. The messages are those that people search for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.core.health import HealthState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cbox_init.core.health import Health
+    from cbox_init.core.instance import Instance
+    from cbox_init.core.restart import Ending
+    from cbox_init.errors import SpawnError
+    from cbox_init.logs.daemon import DaemonLog
+
+
+class InstanceMessages:
+    """``instance_id`` names the instance in each message, and ``pid`` its main process."""
+
+    def __init__(self, process: str, log: DaemonLog) -> None:
+        self._process = process
+        self._log = log
+
+    def started(self, instance_id: str, instance: Instance) -> None:
+        self._log.info(
+            "Process instance started",
+            process=self._process,
+            instance_id=instance_id,
+            pid=instance.pid,
+            restart_count=instance.restart_count or None,
+        )
+
+    def not_started(self, instance_id: str, error: SpawnError) -> None:
+        self._log.error(
+            "Process instance could not be started",
+            process=self._process,
+            instance_id=instance_id,
+            exit_code=error.exit_code,
+            error=str(error),
+        )
+
+    def ended(self, instance_id: str, pid: int, ending: Ending, *, told: bool) -> None:
+        """Its main process has ended; ``told``: since it was told to."""
+        if told or ending.success:
+            self._log.info(
+                "Process instance stopped" if told else "Process instance exited",
+                process=self._process,
+                instance_id=instance_id,
+                pid=pid,
+                exit_code=ending.exit_code,
+            )
+        else:
+            self._log.error(
+                "Process instance exited with error",
+                process=self._process,
+                instance_id=instance_id,
+                pid=pid,
+                exit_code=ending.exit_code,
+                error=ending.reason,
+            )
+
+    def comes_back(self, instance_id: str, instance: Instance, *, in_s: float) -> None:
+        self._log.info(
+            "Restarting process instance",
+            process=self._process,
+            instance_id=instance_id,
+            restart_count=instance.restart_count + 1,
+            delay=round(max(0.0, in_s), 3),
+        )
+
+    def given_up(self, instance_id: str, instance: Instance, last_output: Sequence[str]) -> None:
+        self._log.error(
+            "Process instance has failed and is not restarted",
+            process=self._process,
+            instance_id=instance_id,
+            error=instance.reason,
+            last_output="\n".join(last_output) or None,
+        )
+
+    def health_changed(self, instance_id: str, pid: int, before: Health, now: Health) -> None:
+        """Nothing is said where only figures differ."""
+        if before.state is not now.state:
+            self._marked(instance_id, pid, now)
+        elif before.ready is not now.ready:
+            self._log.info(
+                "Process instance is ready again" if now.ready else "Process instance is not ready",
+                process=self._process,
+                instance_id=instance_id,
+                pid=pid,
+                error=now.reason,
+            )
+
+    def _marked(self, instance_id: str, pid: int, health: Health) -> None:
+        if health.state is HealthState.HEALTHY:
+            self._log.info(
+                "Process marked as healthy", process=self._process, instance_id=instance_id, pid=pid
+            )
+        else:
+            self._log.warn(
+                "Process marked as unhealthy",
+                process=self._process,
+                instance_id=instance_id,
+                pid=pid,
+                failures=health.failures or None,
+                error=health.failure,
+            )
+
+    def late(self, instance_id: str, pid: int, health: Health) -> None:
+        self._warn("Process instance is not healthy in time", instance_id, pid, health.reason)
+
+    def too_large(self, instance_id: str, pid: int, reason: str | None) -> None:
+        self._warn("Process instance uses too much memory and is stopped", instance_id, pid, reason)
+
+    def killed(self, instance_id: str, pid: int) -> None:
+        self._warn("Process instance did not stop in time and is killed", instance_id, pid, None)
+
+    def not_permitted(self, instance_id: str, pid: int) -> None:
+        """The stop signal could not be sent."""
+        self._log.error(
+            "Process instance cannot be told to stop",
+            process=self._process,
+            instance_id=instance_id,
+            pid=pid,
+            error="no permission to signal it: it runs as another user; give the daemon CAP_KILL",
+        )
+
+    def _warn(self, message: str, instance_id: str, pid: int, error: str | None) -> None:
+        self._log.warn(message, process=self._process, instance_id=instance_id, pid=pid, error=error)

@@ -1,0 +1,214 @@
+"""Hooks: commands that run around the life of the stack, or of one instance.
+
+A hook is never in the way of anything: it has its time, is tried again as often as it may be, and is ended
+with its whole group when its time is over. Who waits for it is called back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.config.rules import HOOK_KILL_S
+from cbox_init.config.substitute import expand_instance
+from cbox_init.core.hooks import TryAgain, after_try
+from cbox_init.errors import SpawnError
+from cbox_init.supervisor.instance.live import spawn_captured
+from cbox_init.system.spawn import SpawnRequest
+from cbox_init.system.tree import kill_tree, signal_strays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cbox_init.config.model import HookConfig
+    from cbox_init.core.hooks import Over
+    from cbox_init.logs.capture import Capture
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.reaper import ExitStatus
+
+_SIGKILL = 9
+
+
+class HookRun:
+    """One hook, with its tries. Begins when it is made; ``on_over`` is called once, unless it is cancelled.
+
+    Its output goes to ``log`` under the instance id ``shown_as``. ``moment`` is one of ``pre_start``,
+    ``post_start``, ``pre_stop`` and ``post_stop``.
+    """
+
+    def __init__(
+        self,
+        hook: HookConfig,
+        *,
+        name: str,
+        moment: str,
+        shown_as: str,
+        process: str | None,
+        runtime: Runtime,
+        log: ProcessLog,
+        environ: Mapping[str, str],
+        working_dir: str | None,
+        on_over: Callable[[Over], None],
+    ) -> None:
+        self._hook = hook
+        self._name = name
+        self._moment = moment
+        self._shown_as = shown_as
+        self._process = process
+        self._runtime = runtime
+        self._log = log
+        self._on_over = on_over
+        self._working_dir = hook.working_dir or working_dir
+        known = {**environ, "CBOX_INIT_HOOK_NAME": name}
+        self._argv = tuple(expand_instance(word, known) for word in hook.command)
+        own = {key: expand_instance(value, known) for key, value in hook.env.items()}
+        self._env = {**environ, **own, "CBOX_INIT_HOOK_NAME": name}
+        self._tries = 0
+        self._pid: int | None = None
+        self._began_at = self._next_at = runtime.now()
+        self._timed_out = False
+        self._over = False
+        runtime.run_queue.wake(self)
+
+    def reconcile(self, stop_at: float) -> float | None:
+        """Begin the try that is due; end the one whose time is over."""
+        if self._over:
+            return None
+        if self._next_at > self._runtime.now():
+            return self._next_at
+        if self._pid is None:
+            self._try()
+        elif not self._timed_out:
+            self._timed_out = True
+            kill_tree(self._pid)  # not reaped yet: the number is its own
+            self._next_at = self._runtime.now() + HOOK_KILL_S
+        else:  # the kernel cannot end it
+            self._pid = None
+            self._tried(f"{self._timeout_reason}, and could not be killed")
+        return None if self._over else self._next_at
+
+    def cancel(self) -> None:
+        """End it at once; nobody is called back."""
+        self._over = True
+        if self._pid is not None:
+            kill_tree(self._pid)
+
+    @property
+    def _timeout_reason(self) -> str:
+        return f"not done after {self._hook.timeout:g} s"
+
+    def _try(self) -> None:
+        self._tries += 1
+        self._timed_out = False
+        try:
+            pid, capture = spawn_captured(self._runtime, self._log, self._shown_as, self._request)
+        except SpawnError as error:
+            self._tried(str(error))
+            return
+        self._runtime.reaper.watch(pid, lambda status: self._exited(pid, status, capture))
+        self._pid = pid
+        self._next_at = self._runtime.now() + self._hook.timeout
+        self._runtime.log.info("Hook started", **self._fields, pid=pid)
+
+    def _request(self, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
+        return SpawnRequest(self._argv, self._env, self._working_dir, None, stdout_fd, stderr_fd)
+
+    def _exited(self, pid: int, status: ExitStatus, capture: Capture) -> None:
+        """The reaper's call. What a hook that did its work has started in the background may stay."""
+        capture.drain()
+        if self._over or pid != self._pid:
+            return
+        self._pid = None
+        if self._timed_out:
+            self._tried(self._timeout_reason)
+        elif status.exit_code == 0:
+            self._tried(None)
+        else:
+            # Its number may be another's by now, but for those who are found to be of its group.
+            rest = (stray for stray in self._runtime.orphans() if stray.pgid == pid)
+            signal_strays(rest, _SIGKILL)
+            self._tried(status.describe())
+
+    def _tried(self, error: str | None) -> None:
+        verdict = after_try(self._hook, self._tries, error)
+        log = self._runtime.log
+        if isinstance(verdict, TryAgain):
+            log.warn("Hook failed and is tried again", **self._fields, error=error, delay=verdict.delay_s)
+            self._next_at = self._runtime.now() + verdict.delay_s
+            self._runtime.run_queue.wake(self)
+            return
+        self._over = True
+        self._count(success=verdict.error is None)
+        if verdict.error is None:
+            log.info("Hook done", **self._fields)
+        else:
+            log.error("Hook failed", **self._fields, error=verdict.error)
+        self._on_over(verdict)
+
+    def _count(self, *, success: bool) -> None:
+        if self._runtime.counters is not None:
+            took_s = self._runtime.now() - self._began_at
+            self._runtime.counters.hooked(self._process, self._name, self._moment, took_s, success=success)
+
+    @property
+    def _fields(self) -> dict[str, str | None]:
+        instance = self._shown_as if self._process else None
+        return {"process": self._process, "instance_id": instance, "hook": self._name}
+
+
+class HookChain:
+    """The hooks of one moment of the stack's life, one after another.
+
+    ``on_over`` is called once with the error that ended the chain, or None; not when it is cancelled. One
+    that fails ends it, unless it says ``continue_on_error``.
+    """
+
+    def __init__(
+        self,
+        moment: str,
+        hooks: Sequence[HookConfig],
+        *,
+        runtime: Runtime,
+        logs: LogHub,
+        on_over: Callable[[str | None], None],
+    ) -> None:
+        self._moment = moment
+        self._left = list(enumerate(hooks))
+        self._runtime = runtime
+        self._log = logs.open(f"hooks/{moment}", logs.defaults)
+        self._on_over = on_over
+        self._current: HookRun | None = None
+        self._next()
+
+    def cancel(self) -> None:
+        """End what runs; nothing more is begun, and nobody is called back."""
+        self._left.clear()
+        if self._current is not None:
+            self._current.cancel()
+
+    def _next(self) -> None:
+        if not self._left:
+            self._on_over(None)
+            return
+        index, hook = self._left.pop(0)
+        name = hook.name or f"{self._moment}-{index}"
+        self._current = HookRun(
+            hook,
+            name=name,
+            moment=self._moment.replace("-", "_"),
+            shown_as=name,
+            process=None,
+            runtime=self._runtime,
+            log=self._log,
+            environ=self._runtime.environ,
+            working_dir=None,
+            on_over=lambda over: self._ended(name, over),
+        )
+
+    def _ended(self, name: str, over: Over) -> None:
+        self._current = None
+        if over.go_on:
+            self._next()
+        else:
+            self._on_over(f"{self._moment} hook {name} failed: {over.error}")

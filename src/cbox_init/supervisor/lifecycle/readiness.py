@@ -1,0 +1,181 @@
+"""Whether the container as a whole is ready, and the file that says so."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cbox_init.config.model import InitialState, ProcessType, ReadinessMode
+from cbox_init.core.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cbox_init.config.model import ProcessConfig, ReadinessConfig
+    from cbox_init.supervisor.process import LongrunProcess
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
+    from cbox_init.supervisor.status import ProcessStatus
+
+
+class Entry(Struct, frozen=True):
+    """One process that counts. ``health`` is healthy when the process is ready in every sense."""
+
+    name: str
+    state: State
+    health: str
+
+
+class Report(Struct, frozen=True):
+    """The body of ``/readyz``."""
+
+    ready: bool
+    processes: tuple[Entry, ...]
+
+
+class Readiness:
+    """Looked at when a process has changed; keeps the file in step.
+
+    ``withdraw`` makes it not ready for good, at once.
+    """
+
+    def __init__(
+        self,
+        settings: ReadinessConfig,
+        processes: Iterable[LongrunProcess | ScheduledProcess],
+        *,
+        runtime: Runtime,
+    ) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._withdrawn = False
+        self._shown = False
+        self._remove_file()  # a stale one, of a daemon that was killed
+        self.recount(processes)
+
+    def recount(self, processes: Iterable[LongrunProcess | ScheduledProcess]) -> None:
+        """There are other processes, or processes that are configured otherwise, from now on."""
+        self._counted = dict.fromkeys(_counted(self._settings, processes))
+        self._changed = dict(self._counted)
+        self._unready: set[LongrunProcess | ScheduledProcess] = set()
+        self._runtime.run_queue.wake(self)
+
+    def note(self, process: LongrunProcess | ScheduledProcess) -> None:
+        """A process has changed: it alone is asked anew."""
+        if process in self._counted:
+            self._changed[process] = None
+            self._runtime.run_queue.wake(self)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that counts is as it should be, and the end has not begun."""
+        for process in self._changed:
+            if self._is_ready(process):
+                self._unready.discard(process)
+            else:
+                self._unready.add(process)
+        self._changed.clear()
+        return not self._withdrawn and not self._unready
+
+    def report(self) -> Report:
+        """What ``/readyz`` answers."""
+        entries = tuple(
+            Entry(one.name, one.status().state, "healthy" if one.ready else "unhealthy")
+            for one in self._counted
+        )
+        return Report(self.ready, entries)
+
+    def withdraw(self) -> None:
+        """The end begins."""
+        self._withdrawn = True
+        self.reconcile(0.0)
+
+    def reconcile(self, stop_at: float) -> None:
+        """Write or remove the file when the answer has changed."""
+        ready = self.ready
+        if ready == self._shown:
+            return
+        self._shown = ready
+        self._runtime.log.info("Container is ready" if ready else "Container is not ready")
+        if ready:
+            self._write_file()
+        else:
+            self._remove_file()
+
+    def _is_ready(self, process: LongrunProcess | ScheduledProcess) -> bool:
+        if self._settings.mode is ReadinessMode.ALL_HEALTHY:
+            return process.ready
+        return runs(process.status())
+
+    def _write_file(self) -> None:
+        """Put the file there at once as a whole; others may be able to write in its folder (/tmp)."""
+        path = self._settings.path
+        if not path:
+            return
+        content = self._settings.content
+        if content is None:
+            content = f"ready\ntimestamp={int(self._runtime.unix())}\n"
+        beside = f"{path}.{os.getpid()}"
+        try:
+            _remove(beside)
+            # Never through a link that somebody has laid there.
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                os.fchmod(fd, 0o644)
+                os.write(fd, content.encode())
+            finally:
+                os.close(fd)
+            os.replace(beside, path)
+        except OSError as error:
+            self._runtime.log.error(
+                "The readiness file cannot be written: choose another global.readiness.path",
+                path=path,
+                error=error.strerror,
+            )
+
+    def _remove_file(self) -> None:
+        if not self._settings.path:
+            return
+        try:
+            _remove(self._settings.path)
+        except OSError as error:
+            self._runtime.log.error(
+                "The readiness file cannot be removed", path=self._settings.path, error=error.strerror
+            )
+
+
+def _counted(
+    settings: ReadinessConfig, processes: Iterable[LongrunProcess | ScheduledProcess]
+) -> Iterable[LongrunProcess | ScheduledProcess]:
+    return (
+        process
+        for process in processes
+        if (process.name in settings.processes if settings.processes else counts(process.config))
+    )
+
+
+def counts(process: ProcessConfig) -> bool:
+    """Whether a process counts where none is named: a longrun that is to run from the start."""
+    return (
+        process.type is not ProcessType.ONESHOT
+        and process.initial_state is InitialState.RUNNING
+        and process.scale > 0
+        and not process.schedule
+    )
+
+
+def runs(status: ProcessStatus) -> bool:
+    """Whether all instances that a process should have run, or its work is done."""
+    if status.state is State.COMPLETED:
+        return True
+    up = sum(1 for instance in status.instances if instance.state is State.RUNNING)
+    return status.wanted and up >= status.desired_scale
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

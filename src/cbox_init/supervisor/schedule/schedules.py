@@ -1,0 +1,110 @@
+"""What all scheduled processes share: their timetable and the sender of their heartbeats.
+
+Where nothing is scheduled none of it is made, nor imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Sequence
+
+    from cbox_init.config.model import Config, HeartbeatConfig
+    from cbox_init.config.settings import Settings
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
+    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess, Surroundings
+    from cbox_init.supervisor.schedule.timetable import Timetable
+
+
+class Schedules:
+    """Makes scheduled processes, and owns what they share."""
+
+    def __init__(self, config: Config, *, logs: LogHub, runtime: Runtime, surroundings: Surroundings) -> None:
+        self._config = config
+        self._logs = logs
+        self._runtime = runtime
+        self._surroundings = surroundings
+        self._processes: dict[str, ScheduledProcess] = {}
+        self._timetable: Timetable | None = None
+        self._sender: HeartbeatSender | None = None
+        self._loop: AbstractEventLoop | None = None
+
+    @property
+    def processes(self) -> Sequence[ScheduledProcess]:
+        """Every scheduled process."""
+        return tuple(self._processes.values())
+
+    def manage(self, name: str, settings: Settings) -> ScheduledProcess:
+        """A process that runs by its schedule, once it is started."""
+        from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
+        from cbox_init.supervisor.schedule.timetable import Timetable
+
+        if self._timetable is None:
+            self._timetable = Timetable(self._runtime)
+            if self._loop is not None:
+                self._timetable.attach(self._loop)
+        process = settings.process
+        scheduled = ScheduledProcess(
+            name,
+            settings,
+            history_size=self._config.global_.schedule_history_size,
+            runtime=self._runtime,
+            log=self._logs.open(name, process.logging, ring_size=settings.ring_size),
+            surroundings=self._surroundings,
+            timetable=self._timetable,
+            heartbeat=self._heartbeat(name, process.heartbeat),
+        )
+        self._processes[name] = scheduled
+        return scheduled
+
+    def reconfigure(self, config: Config) -> None:
+        """Another configuration is in force; who is managed already learns of it by ``adopt``."""
+        self._config = config
+
+    def adopt(self, process: ScheduledProcess, settings: Settings) -> None:
+        """Give a process another configuration."""
+        process.adopt(settings, self._heartbeat(process.name, settings.process.heartbeat))
+
+    def forget(self, name: str) -> None:
+        """It is managed no more, if it was."""
+        self._processes.pop(name, None)
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """The event loop runs from here on."""
+        self._loop = loop
+        if self._timetable is not None:
+            self._timetable.attach(loop)
+
+    def close(self) -> None:
+        """No run begins any more."""
+        for process in self._processes.values():
+            process.close()
+            if process.alive:
+                self._runtime.log.info("Scheduled process has time to finish its runs", process=process.name)
+
+    def give_up_waiting(self) -> None:
+        """Nobody learns any more how a run ends."""
+        for process in self._processes.values():
+            process.give_up_waiting()
+
+    async def detach(self, timeout_s: float) -> None:
+        """Let go of the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
+        if self._timetable is not None:
+            self._timetable.close()
+        if self._sender is not None:
+            from asyncio import to_thread
+
+            await to_thread(self._sender.close, timeout_s)
+
+    def _heartbeat(self, name: str, config: HeartbeatConfig | None) -> Heartbeat | None:
+        if config is None or not config.enabled:
+            return None
+        from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
+
+        if self._sender is None:
+            self._sender = HeartbeatSender(self._runtime.log)
+        return Heartbeat(name, config, self._sender)

@@ -1,0 +1,124 @@
+"""The one place that knows when scheduled processes are due: a heap of Unix times, and one look at a time.
+
+Two thousand schedules are two thousand entries in a heap; between two times nothing happens. The run queue's
+timer follows elapsed time, the schedules the clock on the wall, and the two part when that is set or the
+machine sleeps: the kernel tells us (`system.clock`), and every time is looked at anew.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from itertools import count
+from typing import TYPE_CHECKING, Protocol
+
+from cbox_init.system.clock import ClockWatch
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from cbox_init.supervisor.runtime import Runtime
+
+#: How long the timetable sleeps at most where the kernel does not tell of a clock that is set, in seconds.
+_BLIND_SLEEP_S = 30.0
+
+#: A clock that falls behind elapsed time by this much, in seconds, was set back.
+_SET_BACK_S = 0.05
+
+
+class Scheduled(Protocol):
+    """Who is called when a time has come."""
+
+    def next_due(self, now: float) -> float | None:
+        """The Unix time of the next call of ``ring``; None for never. ``now`` is the Unix time."""
+
+    def ring(self, due: float, now: float) -> None:
+        """The time ``due`` has come."""
+
+
+class Timetable:
+    """Calls who is entered when their times have come, in the order of the times."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._due: dict[Scheduled, float] = {}
+        self._heap: list[tuple[float, int, Scheduled]] = []
+        self._unplaced: OrderedDict[Scheduled, None] = OrderedDict()
+        self._serial = count()
+        self._offset: float | None = None
+        self._watch: ClockWatch | None = None
+        self._loop: AbstractEventLoop | None = None
+
+    def enter(self, scheduled: Scheduled) -> None:
+        """Ask it soon for its next time, in place of the one that is known."""
+        self._unplaced[scheduled] = None
+        self._runtime.run_queue.wake(self)
+
+    def remove(self, scheduled: Scheduled) -> None:
+        """It has no more times."""
+        self._unplaced.pop(scheduled, None)
+        self._due.pop(scheduled, None)
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """Hear in ``loop`` of a clock that is set."""
+        try:
+            self._watch = ClockWatch()
+        except OSError:
+            return
+        self._loop = loop
+        loop.add_reader(self._watch.fileno(), self._clock_set)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._runtime.run_queue.forget(self)
+        if self._watch is not None and self._loop is not None:
+            self._loop.remove_reader(self._watch.fileno())
+            self._watch.close()
+            self._watch = None
+
+    def reconcile(self, stop_at: float) -> float | None:
+        """Ring what is due, within the slice (see ``run_queue``)."""
+        runtime = self._runtime
+        now, unix = runtime.now(), runtime.unix()
+        if self._offset is not None and unix - now < self._offset - _SET_BACK_S:
+            self._unplaced.update(dict.fromkeys(self._due))
+        self._offset = unix - now
+        while self._unplaced:
+            scheduled, _ = self._unplaced.popitem(last=False)
+            self._place(scheduled, unix)
+            if runtime.now() >= stop_at:
+                return 0.0
+        while (due := self._earliest()) is not None and due <= unix:
+            scheduled = heapq.heappop(self._heap)[2]
+            del self._due[scheduled]
+            try:
+                scheduled.ring(due, unix)
+            finally:  # an error in one time does not take away the others
+                self._place(scheduled, unix)
+            if runtime.now() >= stop_at:
+                return 0.0
+        if due is None:
+            return None
+        wait_s = due - unix
+        return now + (wait_s if self._watch is not None else min(wait_s, _BLIND_SLEEP_S))
+
+    def _place(self, scheduled: Scheduled, unix: float) -> None:
+        due = scheduled.next_due(unix)
+        if due is None:
+            self._due.pop(scheduled, None)
+        elif self._due.get(scheduled) != due:
+            self._due[scheduled] = due
+            heapq.heappush(self._heap, (due, next(self._serial), scheduled))
+
+    def _earliest(self) -> float | None:
+        """The earliest time that still counts."""
+        while self._heap:
+            due, _, scheduled = self._heap[0]
+            if self._due.get(scheduled) == due:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def _clock_set(self) -> None:
+        if self._watch is not None and self._watch.read():
+            self._runtime.run_queue.wake(self)
