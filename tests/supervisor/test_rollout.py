@@ -14,7 +14,7 @@ from cbox_init.core.states import State
 if TYPE_CHECKING:
     from tests.supervisor.house import Build, House
 
-#: BuiltinPattern when a file with its name is there.
+#: Ready when a file with its name is there.
 CHECK = {
     "command": ["sh", "-c", "test -e $DIR/ready-$CBOX_INIT_INSTANCE_ID || test -e $DIR/ready-all"],
     "mode": "readiness",
