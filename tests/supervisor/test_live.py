@@ -6,7 +6,7 @@ import os
 import signal
 from unittest.mock import Mock
 
-from cbox_init.supervisor.instance.live import Live
+from cbox_init.supervisor.instance.live import LiveTree, TreeRecord
 from cbox_init.system.spawn import Spawner
 from tests.system.helpers import as_root, isolated, make_request
 
@@ -15,7 +15,7 @@ from tests.system.helpers import as_root, isolated, make_request
 def test_a_main_process_that_is_out_of_our_reach_is_no_error() -> None:
     def test() -> None:
         pid = Spawner().spawn(make_request("sleep", "1000"))
-        live = Live(Mock(), name="web-0", index=0, pid=pid, capture=Mock())
+        live = LiveTree(Mock(), TreeRecord("web-0", 0, pid), capture=Mock())
         os.setresuid(65534, 65534, 0)
         live.signal_main(signal.SIGTERM)
         live.signal_group(signal.SIGTERM)

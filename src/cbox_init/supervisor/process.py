@@ -79,8 +79,8 @@ class LongrunProcess(InstancesOwner):
             settings,
             runtime=runtime,
             log=log,
-            on_exit=self._exit_seen,
-            on_message=self._heard,
+            on_event=self._exit_seen,
+            on_message=self._notified,
             oneshots=lambda: surroundings.oneshots,
         )
         self._health = self._monitor(settings)
@@ -96,7 +96,7 @@ class LongrunProcess(InstancesOwner):
 
     def start(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """It should run; instances that ended or wait for a restart are started now."""
-        self._instances.trigger = trigger
+        self._instances.set_trigger(trigger)
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._want(run=True, starts=self.desired.starts + 1)
@@ -107,7 +107,7 @@ class LongrunProcess(InstancesOwner):
 
     def restart(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """Every instance is replaced, one after another; a stopped process is started."""
-        self._instances.trigger = trigger
+        self._instances.set_trigger(trigger)
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._rolling.shown = None
@@ -115,7 +115,7 @@ class LongrunProcess(InstancesOwner):
 
     def scale(self, count: int) -> None:
         """It should have ``count`` instances when it runs."""
-        self._instances.trigger = Trigger.MANUAL
+        self._instances.set_trigger(Trigger.MANUAL)
         self._want(scale=count)
 
     def adopt(self, settings: Settings) -> None:
@@ -134,7 +134,7 @@ class LongrunProcess(InstancesOwner):
         self._rolling.adopted(settings, replaces=replaced)
         self._take(settings, desired, replaced=replaced)
         if renewed:
-            self._instances.trigger = Trigger.RELOAD
+            self._instances.set_trigger(Trigger.RELOAD)
             self._gate = self._new_gate()
         else:
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
@@ -373,8 +373,8 @@ class LongrunProcess(InstancesOwner):
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
         self._weighed(self._instances.checked(index, pid, result))
 
-    def _heard(self, index: int, pid: int, message: Message) -> None:
-        self._weighed(self._instances.heard(index, pid, message))
+    def _notified(self, index: int, pid: int, message: Message) -> None:
+        self._weighed(self._instances.notified(index, pid, message))
 
     def _weighed(self, changed: bool) -> None:
         """An instance has another health: by more than its figures, or not."""

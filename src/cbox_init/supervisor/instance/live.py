@@ -6,11 +6,12 @@ import os
 from signal import SIGCONT
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cbox_init.errors import SpawnError
 from cbox_init.system.pipes import output_pipe
-from cbox_init.system.tree import signal_group, signal_strays
+from cbox_init.system.tree import Stray, signal_group, signal_strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,25 +24,37 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.identity import Identity
     from cbox_init.system.spawn import SpawnRequest
-    from cbox_init.system.tree import Stray
 
 
-class Live:
-    """One spawned instance, from its exec until nothing of it is left.
+class TreeRecord(Struct):
+    """What must be remembered of what runs of an instance: plain values.
 
-    ``pid`` is its main process and the id of its process group. Each signal but the kill is followed by
-    SIGCONT: a process that is stopped, by hand or since it read from the terminal, would not notice it.
+    ``pid`` is the main process and the id of its process group. Once ``main_ended`` is set, the main process
+    has been reaped and the number may become another's. ``signalled`` are the processes beside the main one
+    that have had the stop signal.
     """
 
-    __slots__ = ("_channel", "_hold", "_main_ended", "_runtime", "_told", "capture", "id", "index", "pid")
+    id: str
+    index: int
+    pid: int
+    main_ended: bool = False
+    signalled: set[Stray] = field(default_factory=set)
+
+
+class LiveTree:
+    """What runs of one instance, from its spawn until nothing of it is left.
+
+    Each signal but the kill is followed by SIGCONT: a process that is stopped, by hand or because it read
+    from the terminal, would not notice it.
+    """
+
+    __slots__ = ("_channel", "_hold", "_runtime", "capture", "id", "index", "pid", "record")
 
     def __init__(
         self,
         runtime: Runtime,
+        record: TreeRecord,
         *,
-        name: str,
-        index: int,
-        pid: int,
         capture: Capture,
         hold: Hold | None = None,
         channel: NotifyChannel | None = None,
@@ -49,16 +62,13 @@ class Live:
         self._runtime = runtime
         self._hold = hold
         self._channel = channel
-        self._main_ended = False
-        self._told: set[Stray] = set()
-        self.index = index
-        self.id = name
-        self.pid = pid
+        self.record = record
+        self.index, self.id, self.pid = record.index, record.id, record.pid
         self.capture = capture
 
-    def main_ended(self) -> None:
-        """The main process has been reaped: from now on its number may become another's."""
-        self._main_ended = True
+    def note_main_ended(self) -> None:
+        """The main process has been reaped."""
+        self.record.main_ended = True
         if self._channel is not None:
             self._channel.close()
         self._runtime.main_ended(self.id, self.pid)
@@ -73,8 +83,8 @@ class Live:
         return bool(self._strays())
 
     def signal_main(self, signum: int) -> bool:
-        """Tell the main process alone; False when it lives and we are not permitted to."""
-        if not self._main_ended:
+        """Signal the main process alone; False when it lives and we are not permitted to."""
+        if not self.record.main_ended:
             try:
                 os.kill(self.pid, signum)
                 os.kill(self.pid, SIGCONT)
@@ -83,40 +93,41 @@ class Live:
         return True
 
     def signal_group(self, signum: int) -> bool:
-        """Tell the main process and those that stayed with it; False when we are not permitted to."""
-        if self._main_ended:
+        """Signal the main process and its group; False when we are not permitted to."""
+        if self.record.main_ended:
             return True
-        told = signal_group(self.pid, signum)
+        sent = signal_group(self.pid, signum)
         signal_group(self.pid, SIGCONT)
         # A main process that has gone over to another group has left nobody here.
-        return told or self.signal_main(signum)
+        return sent or self.signal_main(signum)
 
     def signal_rest(self, signum: int) -> None:
-        """Tell what the main process left, each but once, also those that were told with their group.
+        """Signal what the main process left behind, each once, also those that were signalled with the group.
 
-        A signal that comes between a shell's fork and its exec is lost to the child: the shell's own handler
-        takes it. Who was told twice has lost its main process, and has nothing left to wait for.
+        A signal that arrives between a shell's fork and its exec is lost to the child: the shell's own
+        handler takes it. A process that gets the signal twice has lost its main process, and nothing to wait
+        for.
         """
-        untold = [stray for stray in self._strays() if stray not in self._told]
-        self._told.update(untold)
-        signal_strays(untold, signum)
-        signal_strays(untold, SIGCONT)
+        missed = [stray for stray in self._strays() if stray not in self.record.signalled]
+        self.record.signalled.update(missed)
+        signal_strays(missed, signum)
+        signal_strays(missed, SIGCONT)
 
     def signal_all(self, signum: int) -> None:
-        """Tell everything that there is of the instance."""
+        """Signal everything that runs of the instance."""
         strays = self._strays()
-        if not self._main_ended:
+        if not self.record.main_ended:
             signal_group(self.pid, signum)
         signal_strays(strays, signum)
 
-    def cleared(self) -> None:
-        """Nothing is left, or nobody minds."""
+    def release(self) -> None:
+        """Release the instance's bookkeeping; call when no process of it is left."""
         self._runtime.cleared(self.pid)
         if self._hold is not None:
             self._hold.release()
 
     def _strays(self) -> Sequence[Stray]:
-        if self._main_ended:
+        if self.record.main_ended:
             return self._runtime.left_behind(self.id)
         return self._runtime.strayed(self.id, self.pid)
 
@@ -131,7 +142,7 @@ def spawn(
     stderr: bool,
     limits: ProcessLimits | None = None,
     channel: NotifyChannel | None = None,
-) -> Live:
+) -> LiveTree:
     """Start the main process of an instance, with its output captured. Raises SpawnError.
 
     It finds ``channel``, which is its own from now on, in its environment.
@@ -157,7 +168,8 @@ def spawn(
         raise
     if channel is not None:
         channel.follow(pid)
-    return Live(runtime, name=name, index=index, pid=pid, capture=capture, hold=hold, channel=channel)
+    record = TreeRecord(name, index, pid)
+    return LiveTree(runtime, record, capture=capture, hold=hold, channel=channel)
 
 
 def spawn_captured(

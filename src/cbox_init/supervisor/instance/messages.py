@@ -41,11 +41,11 @@ class InstanceMessages:
             error=str(error),
         )
 
-    def ended(self, instance_id: str, pid: int, ending: Ending, *, told: bool) -> None:
-        """Its main process has ended; ``told``: since it was told to."""
-        if told or ending.success:
+    def ended(self, instance_id: str, pid: int, ending: Ending, *, asked: bool) -> None:
+        """Its main process has ended; ``asked``: because it was told to."""
+        if asked or ending.success:
             self._log.info(
-                "Process instance stopped" if told else "Process instance exited",
+                "Process instance stopped" if asked else "Process instance exited",
                 process=self._process,
                 instance_id=instance_id,
                 pid=pid,
@@ -61,7 +61,7 @@ class InstanceMessages:
                 error=ending.reason,
             )
 
-    def comes_back(self, instance_id: str, instance: Instance, *, in_s: float) -> None:
+    def restarting(self, instance_id: str, instance: Instance, *, in_s: float) -> None:
         self._log.info(
             "Restarting process instance",
             process=self._process,
@@ -107,7 +107,7 @@ class InstanceMessages:
                 error=health.failure,
             )
 
-    def late(self, instance_id: str, pid: int, health: Health) -> None:
+    def overdue(self, instance_id: str, pid: int, health: Health) -> None:
         self._warn("Process instance is not healthy in time", instance_id, pid, health.reason)
 
     def too_large(self, instance_id: str, pid: int, reason: str | None) -> None:

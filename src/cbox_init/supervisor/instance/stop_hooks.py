@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cbox_init.config.model import HookConfig, ProcessConfig
-    from cbox_init.core.hooks import Over
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.launch import Launch
     from cbox_init.supervisor.runtime import Runtime
 
 
 class StopHooks:
-    """At most one hook of each instance runs at a time; ``on_over`` is called with the instance's index."""
+    """Starts the stop hooks of a process's instances.
+
+    ``on_over`` is called once, unless the run is cancelled.
+    """
 
     def __init__(
         self,
@@ -33,49 +35,30 @@ class StopHooks:
         self._launch = launch
         self._runtime = runtime
         self._log = log
-        self._running: dict[int, HookRun] = {}
 
-    def running(self, index: int) -> bool:
-        """Whether a hook of the instance is not over."""
-        return index in self._running
-
-    def before(self, index: int, on_over: Callable[[int], None]) -> None:
-        """Run the pre-stop hook."""
+    def start_pre_stop(self, index: int, on_over: Callable[[], None]) -> HookRun:
+        """Run the pre-stop hook of the instance ``index``."""
         hook = self._config.shutdown.pre_stop_hook
         assert hook is not None
-        self._run(hook, "pre_stop_hook", index, on_over)
+        return self._start(hook, "pre_stop_hook", index, on_over)
 
-    def after(self, index: int, on_over: Callable[[int], None]) -> None:
-        """Run the post-stop hook."""
+    def start_post_stop(self, index: int, on_over: Callable[[], None]) -> HookRun:
+        """Run the post-stop hook of the instance ``index``."""
         hook = self._config.shutdown.post_stop_hook
         assert hook is not None
-        self._run(hook, "post_stop_hook", index, on_over)
+        return self._start(hook, "post_stop_hook", index, on_over)
 
-    def cancel(self, index: int) -> None:
-        """End what runs of the instance's hooks; ``on_over`` is not called."""
-        if (run := self._running.pop(index, None)) is not None:
-            run.cancel()
-
-    def cancel_all(self) -> None:
-        for index in tuple(self._running):
-            self.cancel(index)
-
-    def _run(self, hook: HookConfig, key: str, index: int, on_over: Callable[[int], None]) -> None:
-        def over(_: Over) -> None:
-            del self._running[index]
-            on_over(index)
-
-        environ, instance = self._launch.environment(index), self._launch.instance_id(index)
+    def _start(self, hook: HookConfig, key: str, index: int, on_over: Callable[[], None]) -> HookRun:
         name = hook.name or key
-        self._running[index] = HookRun(
+        return HookRun(
             hook,
             name=name,
             moment=key.removesuffix("_hook"),
-            shown_as=f"{instance}/{name}",
+            shown_as=f"{self._launch.instance_id(index)}/{name}",
             process=self._name,
             runtime=self._runtime,
             log=self._log,
-            environ=environ,
+            environ=self._launch.environment(index),
             working_dir=self._config.working_dir,
-            on_over=over,
+            on_over=lambda _: on_over(),
         )

@@ -118,7 +118,7 @@ class ScheduledProcess(InstancesOwner):
             _of_runs(settings),
             runtime=runtime,
             log=log,
-            on_exit=self._changed_and_wake,
+            on_event=self._changed_and_wake,
             launch=RunLaunch(name, config, runtime),
         )
 

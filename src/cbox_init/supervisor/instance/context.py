@@ -1,0 +1,99 @@
+"""What the instances of one process share: configuration, way of starting, callbacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cbox_init.config.model import ProcessType
+from cbox_init.core.restart import Trigger
+from cbox_init.supervisor.instance.launch import Launch
+from cbox_init.supervisor.instance.messages import InstanceMessages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.config.model import ProcessConfig
+    from cbox_init.config.rules import StopRules
+    from cbox_init.config.settings import Settings
+    from cbox_init.core.notice import Message
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.instance.limits import ProcessLimits
+    from cbox_init.supervisor.instance.stop_hooks import StopHooks
+    from cbox_init.supervisor.oneshot_history import OneshotHistory
+    from cbox_init.supervisor.runtime import Runtime
+
+
+class StopPlan(NamedTuple):
+    """How instances that run under one configuration are stopped. ``hooks`` is None when there are none."""
+
+    rules: StopRules
+    hooks: StopHooks | None
+
+
+class InstanceContext:
+    """One for each process.
+
+    ``on_event`` is called when a main process has ended, a hook is over, or the memory of an instance crosses
+    its limit; the owner then reconciles. ``on_message`` receives the index and pid of an instance that sends
+    a notification about itself (``type: notify``). ``launch`` replaces the usual way to start an instance
+    (runs of a schedule). ``oneshots`` gives the history in which executions are recorded, with the
+    ``trigger`` that the owner has set. ``clearing`` holds the indexes of instances whose main process has
+    ended while it is not yet known that nothing else of them is left; ``killed`` the ids of those that had to
+    be killed. ``cut_short`` is set when everything is killed: no hook starts from then on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        runtime: Runtime,
+        log: ProcessLog,
+        on_event: Callable[[], None],
+        on_message: Callable[[int, int, Message], None] | None = None,
+        launch: Launch | None = None,
+        oneshots: Callable[[], OneshotHistory] | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.runtime = runtime
+        self.log = log
+        self.on_event = on_event
+        self.on_message = on_message
+        self.oneshots = oneshots
+        self.messages = InstanceMessages(name, runtime.log)
+        self.launch = launch or Launch(name, settings.process, runtime.environ)
+        self.limits = self._limits_of(settings.process)
+        self.stop_plan = self._stop_plan_of(settings)
+        self.trigger = Trigger.STARTUP
+        self.clearing: set[int] = set()
+        self.killed: set[str] = set()
+        self.cut_short = False
+
+    @property
+    def oneshot(self) -> bool:
+        """Whether the process is a oneshot."""
+        return self.settings.process.type is ProcessType.ONESHOT
+
+    def adopt(self, settings: Settings, launch: Launch | None) -> None:
+        """Use another configuration, and another ``launch`` where one is given, from the next spawn on."""
+        self.settings = settings
+        if launch is not None:
+            self.launch, self.limits = launch, self._limits_of(settings.process)
+        self.stop_plan = self._stop_plan_of(settings)
+
+    def _limits_of(self, config: ProcessConfig) -> ProcessLimits | None:
+        if config.limits is None:
+            return None
+        from cbox_init.supervisor.instance.limits import ProcessLimits
+
+        return ProcessLimits(self.name, config.limits, self.runtime)
+
+    def _stop_plan_of(self, settings: Settings) -> StopPlan:
+        rules = settings.stop_rules
+        if not rules.pre_stop and not rules.post_stop_s:
+            return StopPlan(rules, None)
+        from cbox_init.supervisor.instance.stop_hooks import StopHooks
+
+        hooks = StopHooks(self.name, settings.process, launch=self.launch, runtime=self.runtime, log=self.log)
+        return StopPlan(rules, hooks)

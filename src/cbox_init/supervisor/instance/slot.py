@@ -1,0 +1,374 @@
+"""One instance of a process: what is known of it, what runs of it, and everything that is done to it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from cbox_init.config.model import ProcessType, ShutdownMode
+from cbox_init.core import instance as transitions
+from cbox_init.core.health import HealthState, shows_change
+from cbox_init.core.instance import Instance, Phase
+from cbox_init.core.restart import Cause, Ending, Trigger
+from cbox_init.core.states import State
+from cbox_init.errors import SpawnError
+from cbox_init.supervisor.instance.last_output import last_lines
+from cbox_init.supervisor.instance.live import TreeRecord, spawn
+
+if TYPE_CHECKING:
+    from cbox_init.core.health import CheckResult, Health
+    from cbox_init.core.instance import Revision
+    from cbox_init.core.notice import Message
+    from cbox_init.supervisor.instance.context import InstanceContext, StopPlan
+    from cbox_init.supervisor.instance.live import LiveTree
+    from cbox_init.supervisor.instance.notify_channel import NotifyChannel
+    from cbox_init.supervisor.lifecycle.hooks import HookRun
+    from cbox_init.system.reaper import ExitStatus
+
+#: The exit code of a process that SIGKILL has ended, and of a shell whose last command it has ended.
+_KILLED = 128 + 9
+
+
+class InstanceRecord(Struct):
+    """All that must be remembered of an instance: plain values, which could be written down and read again.
+
+    ``tree`` is there while anything of the instance may be running. ``last_output`` holds the last lines of
+    one that has failed. ``execution_open``: the history of oneshots waits for the end of this run.
+    ``post_stop_begun``: its post-stop hook was started, and must not be started twice.
+    """
+
+    state: Instance
+    tree: TreeRecord | None = None
+    last_output: tuple[str, ...] = ()
+    execution_open: bool = False
+    post_stop_begun: bool = False
+
+
+class InstanceSlot:
+    """Owns one instance: its record, its live process tree, the plan of its stop, and its running hook."""
+
+    __slots__ = ("_context", "_hook", "_plan", "_tree", "record")
+
+    def __init__(self, context: InstanceContext, index: int, *, surge: bool) -> None:
+        self.record = InstanceRecord(Instance(index=index, surge=surge))
+        self._context = context
+        self._plan: StopPlan = context.stop_plan
+        self._tree: LiveTree | None = None
+        self._hook: HookRun | None = None
+
+    @property
+    def state(self) -> Instance:
+        """What is observed of the instance."""
+        return self.record.state
+
+    @property
+    def tree(self) -> LiveTree | None:
+        """What runs of it; None when nothing is left."""
+        return self._tree
+
+    # -- actions of `decide` ---------------------------------------------------------------------------
+
+    def spawn(self, revision: Revision) -> bool:
+        """Start the main process; whether it runs."""
+        context, before = self._context, self.state
+        self._record_begin(before, revision)
+        outputs = context.settings.process.logging
+        try:
+            tree = spawn(
+                context.runtime,
+                context.launch,
+                context.log,
+                index=before.index,
+                stdout=outputs.stdout,
+                stderr=outputs.stderr,
+                limits=context.limits,
+                channel=self._open_channel(),
+            )
+        except SpawnError as error:
+            self._spawn_failed(error, revision)
+            return False
+        context.runtime.reaper.watch(tree.pid, partial(self._main_exited, tree))
+        self._tree, self._plan = tree, context.stop_plan
+        self.record.tree = tree.record
+        self.record.last_output = ()
+        self.record.state = transitions.spawned(
+            before,
+            pid=tree.pid,
+            now=context.runtime.now(),
+            unix=context.runtime.unix(),
+            revision=revision,
+            health=context.settings.health_rules,
+        )
+        context.messages.started(tree.id, self.state)
+        return True
+
+    def stop(self) -> None:
+        """Begin its end: its pre-stop hook, else its stop signal. The grace period begins."""
+        before, tree = self.state, self._live()
+        self.record.state = transitions.told_to_stop(before, now=self._now, rules=self._plan.rules)
+        if before.phase is not Phase.STOPPING:  # else what its main process left got its signal already
+            self._begin_stop(tree)
+
+    def terminate(self, revision: Revision) -> None:
+        """End it for what it does (failed checks, its memory); the restart policy says what follows."""
+        tree = self._live()
+        self.record.state = transitions.terminated(
+            self.state, now=self._now, revision=revision, rules=self._plan.rules
+        )
+        if self.state.terminated_for is Cause.MEMORY_LIMIT:
+            self._context.messages.too_large(tree.id, tree.pid, self.state.reason)
+        self._begin_stop(tree)
+
+    def signal(self) -> None:
+        """Send the stop signal, whether the pre-stop hook is over or its time is."""
+        self._cancel_hook()
+        self._send_stop_signal(self._live())
+        self.record.state = transitions.signalled(self.state, now=self._now, rules=self._plan.rules)
+
+    def kill(self) -> None:
+        """End all that is left of it at once."""
+        before, tree = self.state, self._live()
+        self._cancel_hook()
+        if not before.killed and not self.record.post_stop_begun:
+            self._context.killed.add(tree.id)
+            self._context.messages.killed(tree.id, tree.pid)
+        self.record.state = transitions.killed(before, now=self._now)
+        tree.signal_all(self._plan.rules.kill_signal)
+
+    def note_overdue(self) -> None:
+        """It has not become healthy in time: say so."""
+        after = self.record.state = transitions.overdue_noted(self.state)
+        assert after.health
+        if after.health.state is HealthState.STARTING:
+            self._context.messages.overdue(self._live().id, after.pid, after.health)
+
+    def cancel_restart(self) -> None:
+        """Its restart is no longer wanted."""
+        self.record.state = transitions.restart_cancelled(self.state)
+
+    # -- what else is done to it -----------------------------------------------------------------------
+
+    def kill_now(self) -> None:
+        """End what lives of it without a grace period, its hook included."""
+        if self._tree is not None:
+            if not self.record.post_stop_begun:
+                self._context.killed.add(self._tree.id)
+            self._tree.signal_all(self._plan.rules.kill_signal)
+        if self._hook is not None:
+            self._hook.cancel()
+            self._hook = None
+
+    def clear(self, revision: Revision) -> None:
+        """See whether anything is left behind its main process, which has ended: end that, or finish."""
+        before, tree = self.state, self._live()
+        done = before.phase is Phase.RUNNING and before.ending is not None and before.ending.success
+        # A oneshot that did its work may leave a daemon behind, until the container ends.
+        if not (self._context.oneshot and done) and tree.anything_left():
+            self._end_leftovers(tree)
+            return
+        if not self._hooks_over():
+            return
+        tree.release()
+        self._tree = self.record.tree = None
+        self.record.post_stop_begun = False
+        self.record.state = transitions.gone(
+            before,
+            now=self._now,
+            revision=revision,
+            rules=self._context.settings.restart_rules,
+            oneshot=self._context.oneshot,
+        )
+        self._report_what_follows()
+
+    def adopt_plan(self, before: StopPlan, *, rechecks: bool) -> None:
+        """Use the present stop plan if it ran under ``before``; with ``rechecks`` its health starts over."""
+        if self._tree is None or self._plan is not before or self.state.phase is not Phase.RUNNING:
+            return
+        self._plan = self._context.stop_plan
+        if rechecks:
+            rules = self._context.settings.health_rules
+            self.record.state = transitions.rechecked(self.state, rules, now=self._now)
+
+    def count_as(self, generation: int) -> None:
+        """Treat it as an instance of ``generation`` (see `core.rollout.Back`)."""
+        self.record.state = transitions.counted_as(self.state, generation=generation)
+
+    # -- what is observed of it ------------------------------------------------------------------------
+
+    def checked(self, pid: int, result: CheckResult) -> bool:
+        """Take in a health check of the run ``pid``; whether that changes more than its figures."""
+        before = self.state
+        if before.phase is not Phase.RUNNING or before.pid != pid or not before.health:
+            return False
+        return self._take_health(before.health, transitions.checked(before, result, now=self._now))
+
+    def notified(self, pid: int, message: Message) -> bool:
+        """Take in a notification from the run ``pid``; whether that changes more than its figures."""
+        before = self.state
+        if before.pid != pid or not before.health:
+            return False
+        after = transitions.heard(before, message, now=self._now)
+        if before.phase is Phase.RUNNING:
+            return self._take_health(before.health, after)
+        self.record.state = after  # it is stopping: its status text still counts, its readiness does not
+        return False
+
+    def measured(self, pid: int, excess: str | None) -> None:
+        """Take in the memory of the run ``pid``: by what it exceeds its limit, if it does."""
+        before = self.state
+        if before.phase is Phase.RUNNING and before.pid == pid and before.excess != excess:
+            self.record.state = transitions.weighed(before, excess)
+            self._context.on_event()
+
+    def _main_exited(self, tree: LiveTree, status: ExitStatus) -> None:
+        """The reaper's call: the main process has ended. What it wrote is logged before its end is."""
+        tree.note_main_ended()
+        tree.capture.drain()
+        before = self.state
+        ending = self._ending(tree, status)
+        self.record.state = transitions.main_exited(before, ending, now=self._now)
+        asked = before.phase is Phase.STOPPING and (before.asked or before.terminated_for is not None)
+        self._context.clearing.add(before.index)
+        self._record_end(stopped=asked and before.asked)
+        self._context.messages.ended(tree.id, tree.pid, ending, asked=asked)
+        self._context.on_event()
+
+    # -- inside ----------------------------------------------------------------------------------------
+
+    @property
+    def _now(self) -> float:
+        return self._context.runtime.now()
+
+    @property
+    def _id(self) -> str:
+        return self._context.launch.instance_id(self.state.index)
+
+    def _live(self) -> LiveTree:
+        assert self._tree is not None, "decide acts on what lives"
+        return self._tree
+
+    def _ending(self, tree: LiveTree, status: ExitStatus) -> Ending:
+        ending = Ending(status.exit_code, status.describe())
+        if ending.exit_code == _KILLED and not self.state.killed and tree.out_of_memory:
+            limit = f"processes.{self._context.name}.limits.memory"
+            reason = f"{ending.reason}: the kernel killed it for its memory, above {limit}"
+            return Ending(ending.exit_code, reason, Cause.MEMORY_LIMIT)
+        return ending
+
+    def _open_channel(self) -> NotifyChannel | None:
+        """Where the next run sends its notifications, for ``type: notify``. Raises SpawnError."""
+        context = self._context
+        if context.on_message is None or context.settings.process.type is not ProcessType.NOTIFY:
+            return None
+        from cbox_init.supervisor.instance.notify_channel import NotifyChannel
+
+        return NotifyChannel(
+            self._id,
+            runtime=context.runtime,
+            watchdog_s=context.settings.process.watchdog,
+            on_message=partial(context.on_message, self.state.index),
+        )
+
+    def _spawn_failed(self, error: SpawnError, revision: Revision) -> None:
+        self.record.state = transitions.spawn_failed(
+            self.state,
+            Ending(error.exit_code, str(error)),
+            now=self._now,
+            revision=revision,
+            rules=self._context.settings.restart_rules,
+            oneshot=self._context.oneshot,
+        )
+        self._record_end(stopped=False)
+        self._context.messages.not_started(self._id, error)
+        self._report_what_follows()
+
+    def _begin_stop(self, tree: LiveTree) -> None:
+        rules, hooks = self._plan
+        if rules.pre_stop and hooks is not None:
+            self._hook = hooks.start_pre_stop(self.state.index, self._pre_stop_over)
+        else:
+            self._send_stop_signal(tree)
+
+    def _pre_stop_over(self) -> None:
+        self._hook = None
+        self.record.state = transitions.prepared(self.state, now=self._now)
+        self._context.on_event()
+
+    def _post_stop_over(self) -> None:
+        self._hook = None
+        self._context.on_event()
+
+    def _cancel_hook(self) -> None:
+        if self._hook is not None:
+            self._hook.cancel()
+            self._hook = None
+            self._context.on_event()  # nothing else may be left of the instance
+
+    def _send_stop_signal(self, tree: LiveTree) -> None:
+        rules = self._plan.rules
+        send = tree.signal_main if rules.mode is ShutdownMode.MAIN else tree.signal_group
+        if not send(rules.signal):
+            self._context.messages.not_permitted(tree.id, tree.pid)
+
+    def _end_leftovers(self, tree: LiveTree) -> None:
+        rules = self._plan.rules
+        if self.state.killed or self._context.cut_short:
+            tree.signal_all(rules.kill_signal)
+        else:
+            tree.signal_rest(rules.signal)
+        self.record.state = transitions.left_behind(self.state, now=self._now, rules=rules)
+
+    def _hooks_over(self) -> bool:
+        """Whether no hook is left to wait for; starts the post-stop hook of an instance that has stopped."""
+        rules, hooks = self._plan
+        if self._hook is not None:
+            return False
+        state = self.state
+        stopped = state.phase is Phase.STOPPING and (state.asked or state.terminated_for is not None)
+        due = stopped and rules.post_stop_s and not self.record.post_stop_begun
+        if hooks is None or not due or self._context.cut_short:
+            return True
+        self.record.post_stop_begun = True
+        self.record.state = transitions.tidying(state, now=self._now, rules=rules)
+        self._hook = hooks.start_post_stop(state.index, self._post_stop_over)
+        return False
+
+    def _take_health(self, before: Health, instance: Instance) -> bool:
+        """Take in an instance with another health; whether somebody may have to act."""
+        assert instance.health
+        self.record.state = instance
+        self._context.messages.health_changed(self._live().id, instance.pid, before, instance.health)
+        return shows_change(before, instance.health)
+
+    def _record_begin(self, before: Instance, revision: Revision) -> None:
+        """An execution of a oneshot begins: by its policy when it waited for that, else by a command."""
+        context = self._context
+        if context.oneshot and context.oneshots is not None:
+            by_policy = before.phase is Phase.WAITING and not before.behind(revision)
+            trigger = Trigger.RESTART if by_policy else context.trigger
+            context.oneshots().begun(context.name, self._id, trigger)
+            self.record.execution_open = True
+
+    def _record_end(self, *, stopped: bool) -> None:
+        """The execution is over, whatever its process has been configured to be since it began."""
+        ending, oneshots = self.state.ending, self._context.oneshots
+        if not self.record.execution_open or oneshots is None or ending is None:
+            return
+        self.record.execution_open = False
+        error = f"stopped: {ending.reason}" if stopped else ending.reason
+        oneshots().ended(
+            self._id,
+            duration_s=self.state.ended_at - self.state.up_at,
+            exit_code=ending.exit_code,
+            error=None if ending.success and not stopped else error,
+        )
+
+    def _report_what_follows(self) -> None:
+        state, context = self.state, self._context
+        if state.phase is Phase.WAITING:
+            context.messages.restarting(self._id, state, in_s=state.due_at - self._now)
+        elif state.outcome is State.FAILED and state.phase is Phase.ENDED and not context.launch.recurring:
+            self.record.last_output = last_lines(context.log.ring, self._id)
+            context.messages.given_up(self._id, state, self.record.last_output)
