@@ -15,20 +15,13 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
+from cbox_init.build import build_daemon
 from cbox_init.config.load import Source, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
-from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
-from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.run_queue import RunQueue
-from cbox_init.supervisor.runtime import Runtime
-from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.descriptors import inherit_nothing
-from cbox_init.system.reaper import Reaper
 from cbox_init.system.signals import SignalPipe, reset_inherited
-from cbox_init.system.spawn import Spawner
 from cbox_init.system.subreaper import become_subreaper
 
 if TYPE_CHECKING:
@@ -43,6 +36,7 @@ if TYPE_CHECKING:
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
+    from cbox_init.supervisor.runtime import Runtime
     from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.loop_lag import LoopLag
 
@@ -96,37 +90,18 @@ class Daemon:
         self._listeners = Listeners.bind(settings)
         self._readyz = self._bind_readyz(settings.readiness)
         self._metrics = self._bind_metrics(settings)
-        self._spawner = Spawner()
-        sink = Sink()
-        self._logs = LogHub(
-            fmt=settings.log_format,
-            level=Level.of(settings.log_level),
-            timestamps=settings.log_timestamps,
-            sink=sink,
-            colours=_colours(settings.log_format, environ),
-            overflow=settings.log_overflow,
-            outputs=settings.log_outputs,
-        )
-        self._log = self._logs.daemon
-        self._agenda = RunQueue(sink)
-        self._runtime = Runtime(
-            run_queue=self._agenda,
-            spawner=self._spawner,
-            reaper=Reaper(),
-            log=self._log,
-            environ={name: value for name, value in environ.items() if name not in _OURS},
-            counters=_counters() if self._metrics and self._metrics.missing is None else None,
-        )
-        self._manager = self._service_manager(environ)
-        self._supervisor = Supervisor(
+        self._parts = build_daemon(
             config,
-            logs=self._logs,
-            runtime=self._runtime,
+            Source(loaded.path or options.config, environ),
+            environ={name: value for name, value in environ.items() if name not in _OURS},
             on_finished=self._finished,
-            manager=self._manager,
-            source=Source(loaded.path or options.config, environ),
+            colours=_colours(settings.log_format, environ),
+            counters=_counters() if self._metrics and self._metrics.missing is None else None,
+            manager=lambda runtime: _service_manager(environ, runtime),
             on_started=gc.freeze,
         )
+        self._log = self._parts.logs.daemon
+        self._supervisor = self._parts.supervisor
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
         self._tell_start(loaded, options)
@@ -138,7 +113,7 @@ class Daemon:
             self._log.warn("Orphans cannot be adopted: the kernel refuses a subreaper")
         try:
             self._supervisor.start_all()
-            self._agenda.run(_FIRST_SLICE_S)
+            self._parts.runtime.run_queue.run(_FIRST_SLICE_S)
             self._run_loop()
         except BaseException:
             self._abandon()
@@ -154,17 +129,17 @@ class Daemon:
             self._watching = loop.create_task(self._watch(self._watched))
         loop.set_exception_handler(self._unexpected)
         loop.add_reader(self._signals.fileno(), self._on_signals)
-        self._logs.attach(loop)
-        self._agenda.attach(loop)
+        self._parts.logs.attach(loop)
+        self._parts.runtime.run_queue.attach(loop)
         self._supervisor.attach(loop)
         from cbox_init.api.server import ApiServer
 
-        api = ApiServer(self._listeners, self._supervisor, self._supervisor.config, vitals)
+        api = ApiServer(self._listeners, self._parts, self._supervisor.config.global_, vitals)
         api.attach(loop)
         if self._readyz and self._supervisor.readiness:
             loop.run_until_complete(self._readyz.serve(loop, self._supervisor.readiness))
         if self._metrics:
-            loop.run_until_complete(self._metrics.serve(loop, self._supervisor, vitals))
+            loop.run_until_complete(self._metrics.serve(loop, self._parts, vitals))
         self._on_signals()
         # What is there now stays, and so does what is there when all have started: looking through it takes
         # 0.2 s with thousands of processes, at a time.
@@ -182,7 +157,7 @@ class Daemon:
 
     def _reload(self, why: str) -> None:
         assert self._loop
-        self._supervisor.configuration.ask_for_reload(self._loop, why)
+        self._parts.configuration.ask_for_reload(self._loop, why)
 
     async def _close(self, api: ApiServer) -> None:
         if self._watching is not None:
@@ -190,22 +165,20 @@ class Daemon:
 
             self._watching.cancel()
             await wait((self._watching,))
-        await self._supervisor.abandon_changes()
+        await self._parts.abandon_changes()
         if self._readyz:
             self._readyz.close()
         await api.close(_CLOSING_S)
         if self._metrics:
             await self._metrics.close()
         await self._supervisor.close(_HEARTBEATS_S)
-        await self._logs.drain(_CLOSING_S)
+        await self._parts.logs.drain(_CLOSING_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
-        await self._logs.close(_CLOSING_S)
+        await self._parts.logs.close(_CLOSING_S)
         assert self._loop
         self._loop.remove_reader(self._signals.fileno())
         self._signals.close()
-        self._spawner.close()
-        if self._manager:
-            self._manager.close()
+        self._parts.close()
 
     def _bind_readyz(self, settings: ReadinessConfig | None) -> ReadyzServer | None:
         if settings is None or not settings.enabled:
@@ -231,14 +204,6 @@ class Daemon:
                 self._readyz.close()
             raise
 
-    def _service_manager(self, environ: Mapping[str, str]) -> ServiceManager | None:
-        """Who started us, where it wants to be told."""
-        if "NOTIFY_SOCKET" not in environ:
-            return None
-        from cbox_init.supervisor.lifecycle.service_manager import service_manager
-
-        return service_manager(environ, self._runtime, os.getpid())
-
     def _finished(self, exit_code: int) -> None:
         self._exit_code = exit_code
         if self._loop is not None:
@@ -252,7 +217,7 @@ class Daemon:
                 self._reload("received SIGHUP")
             elif signum == signal.SIGUSR1:
                 self._log.info("Log files are opened anew", reason="received SIGUSR1")
-                self._logs.reopen()
+                self._parts.logs.reopen()
             elif self._supervisor.shutting_down:
                 self._supervisor.kill(128 + signum)
             else:
@@ -274,7 +239,7 @@ class Daemon:
             self._readyz.close()
         if self._metrics:
             self._metrics.release()
-        self._logs.flush_sync(_CLOSING_S)
+        self._parts.logs.flush_sync(_CLOSING_S)
 
     def _tell_start(self, loaded: Loaded, options: ServeOptions) -> None:
         from cbox_init import __version__
@@ -290,6 +255,15 @@ class Daemon:
             self._log.info("Readiness listening", address=address)
         for address in self._metrics.addresses() if self._metrics else ():
             self._log.info("Metrics listening", address=address)
+
+
+def _service_manager(environ: Mapping[str, str], runtime: Runtime) -> ServiceManager | None:
+    """The service manager that started us, where it wants notifications."""
+    if "NOTIFY_SOCKET" not in environ:
+        return None
+    from cbox_init.supervisor.lifecycle.service_manager import service_manager
+
+    return service_manager(environ, runtime, os.getpid())
 
 
 def _counters() -> Counters:

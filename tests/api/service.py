@@ -44,7 +44,7 @@ class Service:
         self.house = house
         settings = house.supervisor.config.global_
         self.listeners = Listeners.bind(settings)
-        self.server = ApiServer(self.listeners, house.supervisor, house.supervisor.config, Vitals())
+        self.server = ApiServer(self.listeners, house.parts, settings, Vitals())
         self.server.attach(asyncio.get_running_loop())
         assert self.listeners.unix
         self.path = self.listeners.unix.path

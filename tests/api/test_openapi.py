@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def test_every_route_is_described_and_every_description_has_a_route(service: Service) -> None:
-    context = Context(service.house.supervisor, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
+    context = Context(service.house.parts, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
     served = {(r.path, method.lower()) for r in all_resources(context) for method in r.operations}
     described = {
         (path, method) for path, item in service.contract.document["paths"].items() for method in item

@@ -50,12 +50,13 @@ from cbox_init.config.model import Config, GlobalConfig
 from cbox_init.telemetry.vitals import Vitals
 
 HEAVY = {"uvicorn", "starlette", "httptools", "anyio"}
-supervisor = Names(logs=Names(daemon=Names(error=print)), version=0, statuses=tuple)
+supervisor = Names(version=0, statuses=tuple)
+parts = Names(supervisor=supervisor, logs=Names(daemon=Names(error=print)))
 supervisor.start = supervisor.stop = supervisor.restart = supervisor.pause = supervisor.resume = None
 
 async def main(path, preload):
     config = Config(global_=GlobalConfig(api_socket=path, api_preload=preload))
-    server = ApiServer(Listeners.bind(config.global_), supervisor, config, Vitals())
+    server = ApiServer(Listeners.bind(config.global_), parts, config.global_, Vitals())
     server.attach(asyncio.get_running_loop())
     print(HEAVY & (set(sys.modules) - BEFORE) or "nothing heavy")
     if preload:
@@ -85,8 +86,7 @@ async def test_connections_that_come_while_it_is_imported_are_served(build: Buil
     house = build("processes:\n  web: {command: [sleep, '1000']}")
     with tempfile.TemporaryDirectory(prefix="cbox") as folder:
         settings = replace(house.supervisor.config.global_, api_socket=f"{folder}/s")
-        config = replace(house.supervisor.config, global_=settings)
-        server = ApiServer(Listeners.bind(settings), house.supervisor, config, Vitals())
+        server = ApiServer(Listeners.bind(settings), house.parts, settings, Vitals())
         waiting = [await asyncio.open_unix_connection(f"{folder}/s") for _ in range(20)]
         for _, writer in waiting:
             writer.write(HEALTH)
@@ -114,7 +114,7 @@ async def test_a_lack_that_passes_is_waited_out(
     house = build("processes:\n  web: {command: [sleep, '1000']}")
     with tempfile.TemporaryDirectory(prefix="cbox") as folder:
         settings = replace(house.supervisor.config.global_, api_socket=f"{folder}/s")
-        server = ApiServer(Listeners.bind(settings), house.supervisor, house.supervisor.config, Vitals())
+        server = ApiServer(Listeners.bind(settings), house.parts, house.supervisor.config.global_, Vitals())
         server.attach(asyncio.get_running_loop())
         reader, writer = await asyncio.open_unix_connection(f"{folder}/s")
         writer.write(HEALTH)
@@ -139,8 +139,8 @@ async def test_closing_before_anybody_asked(build: Build) -> None:  # noqa: F811
             f"global: {{api_enabled: true, api_port: {free_port()}, api_socket: {folder}/s}}\n"
             "processes:\n  web: {command: [sleep, '1000']}"
         )
-        config = house.supervisor.config
-        server = ApiServer(Listeners.bind(config.global_), house.supervisor, config, Vitals())
+        settings = house.supervisor.config.global_
+        server = ApiServer(Listeners.bind(settings), house.parts, settings, Vitals())
         server.attach(asyncio.get_running_loop())
         await server.close(5)
         assert os.listdir(folder) == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbox_init.config.model import RestartPolicyName
-from cbox_init.core.decide import Stop, Terminate, decide
+from cbox_init.core.decide import Action, Desired, Stop, Terminate, decide
 from cbox_init.core.instance import (
     Phase,
     Revision,
@@ -20,7 +20,7 @@ from cbox_init.core.instance import (
 )
 from cbox_init.core.memory import MIB, PERIOD_S, SLOT_S, excess, next_look_at
 from cbox_init.core.restart import Cause, Ending
-from cbox_init.core.schedule import attend
+from cbox_init.core.schedule import decide_runs
 from cbox_init.core.states import State
 from tests.core.cases import NOW, bad, health, restart_rules, running, stop_rules, want, want_stopped
 
@@ -96,5 +96,9 @@ def test_a_stop_beats_it() -> None:
 
 
 def test_a_run_of_a_schedule_is_ended_too() -> None:
-    assert attend((FAT,), end_all=False, timeout_s=None, now=NOW) == [Terminate(0)]
-    assert attend((FAT,), end_all=True, timeout_s=None, now=NOW) == [Stop(0)]
+    def decided(generation: int) -> list[Action]:
+        desired = Desired(run=True, scale=0, generation=generation)
+        return decide_runs(desired, (FAT,), due=(), may_spawn=True, timeout_s=None, now=NOW)
+
+    assert decided(FAT.generation) == [Terminate(0)]
+    assert decided(FAT.generation + 1) == [Stop(0)]

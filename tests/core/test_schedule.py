@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Forget, Kill, Signal, Stop, Wait
+from cbox_init.core.decide import Action, Desired, Forget, Kill, Signal, Spawn, Stop, Wait
 from cbox_init.core.instance import Instance, Phase
-from cbox_init.core.schedule import Ring, Run, Tally, attend, counted, next_due, refusal, ring
+from cbox_init.core.schedule import Ring, Run, Tally, counted, decide_runs, next_due, refusal, ring
 
 HOUR = 3600.0
 
@@ -82,27 +82,41 @@ OVER = Instance(index=3, phase=Phase.ENDED)
 
 
 @pytest.mark.parametrize(
-    ("runs", "end_all", "timeout_s", "now", "expected"),
+    ("runs", "generation", "timeout_s", "now", "expected"),
     [
-        ((), False, None, 0, []),
-        ((RUNNING,), False, None, 1e9, []),
-        ((RUNNING,), False, 0.0, 1e9, []),
-        ((RUNNING,), False, 10.0, 109, [Wait(110.0)]),
-        ((RUNNING,), False, 10.0, 110, [Stop(1)]),
-        ((RUNNING,), True, None, 100, [Stop(1)]),
-        ((STOPPING,), True, 10.0, 149, [Wait(150.0)]),
-        ((STOPPING,), False, None, 150, [Kill(2)]),
-        ((replace(STOPPING, signal_at=140.0),), False, None, 139, [Wait(140.0)]),
-        ((replace(STOPPING, signal_at=140.0),), False, None, 140, [Signal(2)]),
-        ((OVER,), False, 1.0, 100, [Forget(3)]),
-        ((replace(OVER, phase=Phase.IDLE),), False, 1.0, 100, [Forget(3)]),
-        ((RUNNING, STOPPING, OVER), False, 60.0, 120, [Forget(3), Wait(150.0)]),
+        ((), 0, None, 0, []),
+        ((RUNNING,), 0, None, 1e9, []),
+        ((RUNNING,), 0, 0.0, 1e9, []),
+        ((RUNNING,), 0, 10.0, 109, [Wait(110.0)]),
+        ((RUNNING,), 0, 10.0, 110, [Stop(1)]),
+        ((RUNNING,), 1, None, 100, [Stop(1)]),
+        ((STOPPING,), 1, 10.0, 149, [Wait(150.0)]),
+        ((STOPPING,), 0, None, 150, [Kill(2)]),
+        ((replace(STOPPING, signal_at=140.0),), 0, None, 139, [Wait(140.0)]),
+        ((replace(STOPPING, signal_at=140.0),), 0, None, 140, [Signal(2)]),
+        ((OVER,), 0, 1.0, 100, [Forget(3)]),
+        ((replace(OVER, phase=Phase.IDLE),), 0, 1.0, 100, [Forget(3)]),
+        ((RUNNING, STOPPING, OVER), 0, 60.0, 120, [Forget(3), Wait(150.0)]),
     ],
 )
 def test_what_runs_need(
-    runs: tuple[Instance, ...], end_all: bool, timeout_s: float | None, now: float, expected: list[Action]
+    runs: tuple[Instance, ...], generation: int, timeout_s: float | None, now: float, expected: list[Action]
 ) -> None:
-    assert attend(runs, end_all=end_all, timeout_s=timeout_s, now=now) == expected
+    desired = Desired(run=True, scale=0, generation=generation)
+    assert decide_runs(desired, runs, due=(), may_spawn=True, timeout_s=timeout_s, now=now) == expected
+
+
+def test_due_runs_begin_when_they_may() -> None:
+    desired = Desired(run=False, scale=0, generation=2)
+    begun = replace(RUNNING, generation=2)
+
+    def decided(*, may_spawn: bool) -> list[Action]:
+        return decide_runs(
+            desired, (RUNNING, begun), due=(8, 9), may_spawn=may_spawn, timeout_s=None, now=1e9
+        )
+
+    assert decided(may_spawn=True) == [Spawn(8), Spawn(9), Stop(1)]
+    assert decided(may_spawn=False) == [Stop(1)]
 
 
 def test_tally() -> None:

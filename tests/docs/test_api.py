@@ -15,15 +15,8 @@ from cbox_init.api.context import Context
 from cbox_init.api.openapi import document
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
+from cbox_init.build import build_daemon
 from cbox_init.config.load import examine
-from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
-from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.run_queue import RunQueue
-from cbox_init.supervisor.runtime import Runtime
-from cbox_init.supervisor.supervisor import Supervisor
-from cbox_init.system.reaper import Reaper
-from cbox_init.system.spawn import Spawner
 from cbox_init.telemetry.figures import Figures
 from cbox_init.telemetry.vitals import Vitals
 from tests.api.contract import Contract
@@ -47,13 +40,10 @@ def contract() -> Iterator[Contract]:
     """The document of a daemon in which nothing runs."""
     config = examine(str(ROOT / "examples/demo.yaml"), {}).config
     assert config is not None
-    logs = LogHub(fmt="json", level=Level.INFO, timestamps=True, sink=Sink())
-    spawner = Spawner()
-    runtime = Runtime(run_queue=RunQueue(), spawner=spawner, reaper=Reaper(), log=logs.daemon, environ={})
-    supervisor = Supervisor(config, logs=logs, runtime=runtime, on_finished=lambda code: None)
-    context = Context(supervisor, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
+    parts = build_daemon(config, None, environ={}, on_finished=lambda code: None)
+    context = Context(parts, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())
     yield Contract(json.loads(document(all_resources(context))))
-    spawner.close()
+    parts.close()
 
 
 def test_every_operation_has_a_section_and_every_section_is_one(contract: Contract) -> None:

@@ -63,7 +63,7 @@ class Scraped:
         self.server = MetricsServer.bind(self.house.supervisor.config.global_)
 
     async def serve(self) -> None:
-        await self.server.serve(asyncio.get_running_loop(), self.house.supervisor, Vitals())
+        await self.server.serve(asyncio.get_running_loop(), self.house.parts, Vitals())
 
     async def ask(self, request: bytes) -> Reply:
         """The answer to the bytes of a request, which ends the connection."""

@@ -235,7 +235,7 @@ async def test_what_was_held_back_survives_a_reload(scrape: Scrape) -> None:
     assert samples.of(name, process="calm") == 0
     assert samples.of(name, process="free") is None
     house.file.write_text(house.file.read_text().replace("{lines: 1, burst: 10}", "{lines: 500}"))
-    await house.supervisor.configuration.reload()
+    await house.parts.configuration.reload()
     after = (await scraped.samples()).of(name, process="web")
     assert held_back is not None and after is not None and after >= held_back
     assert house.logs.rate_limited() == {"web": after, "calm": 0}
@@ -264,9 +264,9 @@ async def test_a_process_that_is_removed_takes_its_series_with_it(scrape: Scrape
     scraped = await scrape(f"\n  web: {checked}\n  old: {checked}\n")
     await scraped.until(lambda now: now.of("health_check_status", name="old", type="exec") == 1)
     scraped.house.file.write_text(scraped.house.file.read_text().replace(f"  old: {checked}\n", ""))
-    await scraped.house.supervisor.configuration.reload()
+    await scraped.house.parts.configuration.reload()
     samples = await scraped.until(lambda now: now.of("manager_process_count") == 1)
-    counters = scraped.house.supervisor.counters
+    counters = scraped.house.runtime.counters
     assert counters is not None
     assert counters.checks("old") == {}
     assert samples.of("health_check_total", name="old", type="exec", status="success") is None
@@ -283,7 +283,7 @@ async def test_the_shutdown(scrape: Scrape) -> None:
 async def test_every_series_is_told_once_and_in_small_pieces(scrape: Scrape) -> None:
     processes = "".join(f"\n  p{n}: {{command: a, initial_state: stopped}}" for n in range(100))
     scraped = await scrape(processes)
-    snapshot = await take(scraped.house.supervisor, Vitals(), Slices())
+    snapshot = await take(scraped.house.parts, Vitals(), Slices())
     for family in FAMILIES:
         for metric in family.metrics(snapshot, pages._PIECE):
             assert len(metric.samples) < pages._PIECE + 20

@@ -133,7 +133,7 @@ async def test_who_has_asked_may_wait_longer_than_who_says_nothing(
 
 async def test_without_metrics_nothing_is_counted(scrape: Scrape) -> None:
     scraped = await scrape(WEB, metrics_enabled="false")
-    assert scraped.house.supervisor.counters is None
+    assert scraped.house.runtime.counters is None
 
 
 @pytest.mark.parametrize("key", ["metrics_tls", "metrics_acl"])

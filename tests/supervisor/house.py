@@ -9,16 +9,12 @@ import signal
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from cbox_init.build import build_daemon
 from cbox_init.config.load import Source
-from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.sink import Sink
-from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
-from cbox_init.supervisor.supervisor import Supervisor
-from cbox_init.system.reaper import Reaper
 from cbox_init.system.signals import SignalPipe
-from cbox_init.system.spawn import Spawner
 from cbox_init.telemetry.counters import Counters
 
 if TYPE_CHECKING:
@@ -57,27 +53,25 @@ class House:
         self.exit_code: int | None = None
         self.log_file = folder / "log"
         self._log_fd = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.logs = LogHub(fmt="json", level=Level.DEBUG, timestamps=True, sink=Sink(self._log_fd))
         self._signals = SignalPipe((signal.SIGCHLD,))
-        self._spawner = Spawner()
         source = Source(str(file), {"DIR": str(folder)})
         config = source.load().config
-        self.runtime = Clockwork(
-            run_queue=RunQueue(),
-            spawner=self._spawner,
-            reaper=Reaper(),
-            log=self.logs.daemon,
-            environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
-            counters=Counters() if config.global_.metrics_enabled else None,
-        )
-        self.file = file
-        self.supervisor = Supervisor(
+        self.parts = build_daemon(
             config,
-            logs=self.logs,
-            runtime=self.runtime,
+            source,
+            environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
             on_finished=self._finished,
-            source=source,
+            sink=Sink(self._log_fd),
+            level=Level.DEBUG,
+            counters=Counters() if config.global_.metrics_enabled else None,
+            runtime_class=Clockwork,
         )
+        runtime = self.parts.runtime
+        assert isinstance(runtime, Clockwork)
+        self.runtime = runtime
+        self.logs = self.parts.logs
+        self.supervisor = self.parts.supervisor
+        self.file = file
 
     def _finished(self, exit_code: int) -> None:
         self.exit_code = exit_code
@@ -85,9 +79,7 @@ class House:
     def attach(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._signals.fileno(), self._on_signals)
-        self.logs.attach(loop)
-        self.runtime.run_queue.attach(loop)
-        self.supervisor.attach(loop)
+        self.parts.attach(loop)
 
     def _on_signals(self) -> None:
         self._signals.read()
@@ -104,12 +96,12 @@ class House:
         if self.exit_code is None:
             self.supervisor.kill(137)
             await self.until(lambda: self.exit_code is not None)
-        await self.supervisor.abandon_changes()
+        await self.parts.abandon_changes()
         await self.supervisor.close(5)
         await self.logs.close(5)
         asyncio.get_running_loop().remove_reader(self._signals.fileno())
         self._signals.close()
-        self._spawner.close()
+        self.parts.close()
         os.close(self._log_fd)
 
     async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:

@@ -89,7 +89,7 @@ async def test_other_limits_by_reload_are_those_of_new_instances(build: Build) -
     (before,) = house.pids("web")
     for limits, said in (({"nofile": 99}, "99"), (None, str(os.sysconf("SC_OPEN_MAX")))):
         house.file.write_text(web(script, limits))
-        plan = (await house.supervisor.configuration.reload()).plan
+        plan = (await house.parts.configuration.reload()).plan
         assert plan.changed == ("web",)
         await house.until_said("web", said)
     assert house.pids("web") != [before]

@@ -80,7 +80,7 @@ async def test_it_is_given_up_when_the_budget_is_used_up(build: Build) -> None:
 
 async def reload(house: House, text: str) -> None:
     house.file.write_text(text)
-    plan = (await house.supervisor.configuration.reload()).plan
+    plan = (await house.parts.configuration.reload()).plan
     assert plan.adjusted == ("web",)
 
 

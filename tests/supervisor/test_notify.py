@@ -277,7 +277,7 @@ async def test_another_check_in_place_keeps_what_was_said(build: Build) -> None:
     pids = house.pids("web")
     check = {"command": ["true"], "initial_delay": 0, "period": "50ms"}
     house.file.write_text(config({"web": {**web, "health_check": check}}))
-    await house.supervisor.configuration.reload()
+    await house.parts.configuration.reload()
     await house.until(lambda: health(house).successes > 1)
     assert (house.pids("web"), health(house).ready) == (pids, True)
     touch(house, "go")

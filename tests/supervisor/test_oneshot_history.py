@@ -11,6 +11,7 @@ from cbox_init.core.restart import Trigger
 from cbox_init.core.states import State
 from cbox_init.errors import UnknownProcess
 from cbox_init.supervisor.oneshot_history import OneshotHistory
+from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
 from tests.supervisor.house import alive
 
 if TYPE_CHECKING:
@@ -92,11 +93,11 @@ async def test_a_reload_that_changes_it_and_one_that_makes_it_a_longrun(build: B
     house = build(config("exit 0"))
     await until_over(house, 1)
     house.file.write_text(config("echo waits; exec sleep 1000"))
-    await house.supervisor.configuration.reload()
+    await house.parts.configuration.reload()
     await house.until_said("job", "waits")
     assert triggers(house) == [Trigger.RELOAD, Trigger.STARTUP]
     house.file.write_text(config("echo longrun; exec sleep 1000").replace("oneshot", "longrun"))
-    await house.supervisor.configuration.reload()
+    await house.parts.configuration.reload()
     await house.until_said("job", "longrun")
     await until_over(house, 2)
 
@@ -106,7 +107,9 @@ async def test_runs_of_a_schedule(build: Build) -> None:
     await house.supervisor.run_over("job", house.supervisor.trigger("job"))
     (run,) = await until_over(house, 1)
     assert (run.instance, run.trigger, run.error) == ("job-run-1", Trigger.MANUAL, "exit code 4")
-    house.supervisor.schedule("job").ring(house.runtime.unix(), house.runtime.unix())
+    scheduled = house.supervisor.table["job"]
+    assert isinstance(scheduled, ScheduledProcess)
+    scheduled.ring(house.runtime.unix(), house.runtime.unix())
     await until_over(house, 2)
     assert triggers(house) == [Trigger.SCHEDULE, Trigger.MANUAL]
 
@@ -125,8 +128,8 @@ async def test_what_was_removed_is_still_known(build: Build) -> None:
     house = build(config("exit 0"))
     await until_over(house, 1)
     house.file.write_text(json.dumps({"processes": {"stay": STAY}}))
-    await house.supervisor.configuration.reload()
-    await house.supervisor.gone("job")
+    await house.parts.configuration.reload()
+    await house.until(lambda: "job" not in house.supervisor.table)
     assert len(executions(house, "job")) == 1
     (pid,) = house.pids("stay")
     assert alive(pid)

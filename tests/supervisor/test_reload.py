@@ -28,7 +28,7 @@ def born(house: House) -> dict[str, list[tuple[int | None, float | None]]]:
 
 async def reload(house: House, text: str) -> dict[str, tuple[str, ...]]:
     house.file.write_text(text)
-    plan = (await house.supervisor.configuration.reload()).plan
+    plan = (await house.parts.configuration.reload()).plan
     lists = {name: getattr(plan, name) for name in ("added", "changed", "adjusted", "removed", "kept")}
     return {name: names for name, names in lists.items() if names}
 
@@ -251,7 +251,7 @@ async def test_gone_and_back_at_once_is_as_configured_last(build: Build) -> None
     house = build(web % "one")
     await house.until_said("b", "one")
     house.file.write_text(WEB + "}")
-    first = asyncio.create_task(house.supervisor.configuration.reload())
+    first = asyncio.create_task(house.parts.configuration.reload())
     await asyncio.sleep(0)
     await first
     await reload(house, web % "two")
@@ -299,7 +299,7 @@ async def test_a_file_that_cannot_be_read_changes_nothing(
     elif what == "pipe":
         os.mkfifo(house.file)  # nobody ever writes
     with pytest.raises(ConfigError, match="cannot read"):
-        await house.supervisor.configuration.reload()
+        await house.parts.configuration.reload()
     assert born(house) == before
     if what == "pipe":
         os.close(os.open(house.file, os.O_WRONLY | os.O_NONBLOCK))  # let the reader go
@@ -310,7 +310,7 @@ async def test_a_storm_of_reloads_is_few(build: Build) -> None:
     await up(house, web=2)
     house.file.write_text(WEB + ", b: {command: [sleep, '1000']}}")
     before = born(house)["web"]
-    done = await asyncio.gather(*(house.supervisor.configuration.reload() for _ in range(50)))
+    done = await asyncio.gather(*(house.parts.configuration.reload() for _ in range(50)))
     assert {reloaded.plan.added for reloaded in done} == {("b",)}
     assert house.messages().count("Configuration reloaded") == 1
     await up(house, b=1)
@@ -320,7 +320,7 @@ async def test_a_storm_of_reloads_is_few(build: Build) -> None:
 async def test_a_reload_while_another_reads_comes_after_it(build: Build) -> None:
     house = build(WEB + "}")
     await up(house, web=2)
-    configuration = house.supervisor.configuration
+    configuration = house.parts.configuration
     tasks = []
     for number in range(8):
         written = house.file.with_suffix(".new")
@@ -340,7 +340,7 @@ async def test_during_a_rollout_it_merges(build: Build) -> None:
         await reload(house, text.format(number))
         house.supervisor.restart("web")
     await house.until(lambda: house.lines("web").count("5") >= 3 and len(house.pids("web")) == 3)
-    await house.until(lambda: house.supervisor._processes["web"].settled)
+    await house.until(lambda: house.supervisor.table["web"].settled)
 
     def last() -> set[str]:
         records = house.logs.records("web", limit=100, newest_first=False)
@@ -362,11 +362,11 @@ async def test_in_the_middle_of_a_stop(build: Build) -> None:
 async def test_during_the_shutdown_it_is_a_conflict(build: Build) -> None:
     house = build(f'processes: {{web: {{command: [sh, -c, "{STUBBORN}"], shutdown: {{timeout: 0.5}}}}}}')
     await house.until_said("web", "ready")
-    late = asyncio.create_task(house.supervisor.configuration.reload())
+    late = asyncio.create_task(house.parts.configuration.reload())
     await asyncio.sleep(0)
     house.supervisor.shutdown("test")
     with pytest.raises(Conflict, match="shutting down"):
-        await house.supervisor.configuration.reload()
+        await house.parts.configuration.reload()
     with pytest.raises(Conflict, match="shutting down"):
         await late
     assert await house.ended() == 0
@@ -398,7 +398,7 @@ async def test_preview_changes_nothing(build: Build) -> None:
     await up(house, web=2)
     before = born(house)
     house.file.write_text("processes: {b: {command: [sleep, '1000']}}")
-    plan = (await house.supervisor.configuration.preview()).plan
+    plan = (await house.parts.configuration.preview()).plan
     assert (plan.added, plan.removed) == (("b",), ("web",))
     assert born(house) == before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.core.health import HealthState
+from cbox_init.supervisor.process import LongrunProcess
 from tests.supervisor.test_reload import born, reload, up
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ async def test_many_changes_in_a_row_leave_one_monitor(build: Build) -> None:
     await house.until(lambda: healthy(house))
     for number in range(1, 8):
         await reload(house, CHECKED.format(1000 + number, "well"))
-    process = house.supervisor._processes["web"]
+    process = house.supervisor.table["web"]
+    assert isinstance(process, LongrunProcess)
     await house.until(lambda: process.settled and healthy(house))
     await house.until(lambda: checks(house) > 2)
-    assert process._outgoing == []  # type: ignore[union-attr]
+    assert process._outgoing == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.core.states import State
+from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
 from tests.supervisor.test_reload import born, reload, up
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ async def test_a_run_under_way_goes_on_and_the_next_is_of_the_new_configuration(
 
 async def test_other_times(build: Build) -> None:
     house = await started(build, job())
-    schedule = house.supervisor.schedule("job")
+    schedule = house.supervisor.table["job"]
+    assert isinstance(schedule, ScheduledProcess)
     await house.until(lambda: house.status("job").schedule is not None)
     before = schedule.next_due(house.runtime.unix()) or 0
     assert await reload(house, job(schedule="* * * * *")) == {"adjusted": ("job",), "kept": ("keep",)}

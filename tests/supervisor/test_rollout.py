@@ -125,7 +125,7 @@ async def test_a_new_one_that_cannot_be_started_leaves_the_old_ones(build: Build
     house = await begun(build)
     old = house.pids("web")
     house.file.write_text(text(command=["no-such-program"]))
-    await house.supervisor.configuration.reload()
+    await house.parts.configuration.reload()
     await house.until(lambda: stage(house) is RolloutState.FAILED)
     assert house.pids("web") == old
     rollout = house.status("web").rollout
@@ -138,7 +138,7 @@ async def test_a_configuration_that_fails_is_taken_back(build: Build) -> None:
     house = await begun(build, rollout=back)
     old = house.pids("web")
     house.file.write_text(text(rollout=back, env={"VERSION": "2"}, port_base=0))
-    await house.supervisor.configuration.reload()
+    await house.parts.configuration.reload()
     # Without port_base there is no surge: one of the old ones has to go first.
     say_unready(house, "web-0")
     await house.until(lambda: stage(house) is RolloutState.ROLLED_BACK)
@@ -150,7 +150,7 @@ async def test_a_configuration_that_fails_is_taken_back(build: Build) -> None:
     assert "VERSION=2" not in environ_of(house)
     assert "Rollout is taken back" in house.messages()
     assert house.supervisor.config.processes["web"].port_base == 21000
-    preview = await house.supervisor.configuration.preview()
+    preview = await house.parts.configuration.preview()
     assert preview.plan.changed == ("web",), "the file still has it"
 
 
@@ -192,7 +192,7 @@ async def test_a_reload_during_a_rollout_merges_with_it(build: Build) -> None:
     house.supervisor.restart("web")
     await house.until(lambda: len(house.pids("web")) == 3)
     house.file.write_text(text(env={"VERSION": "2"}))
-    await asyncio.gather(*(house.supervisor.configuration.reload() for _ in range(2)))
+    await asyncio.gather(*(house.parts.configuration.reload() for _ in range(2)))
     say_ready(house, "all")
     await house.until(lambda: stage(house) is None and len(house.pids("web")) == 2)
     assert all("VERSION=2" in environ_of(house, index) for index in (0, 1))

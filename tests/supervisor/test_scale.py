@@ -65,7 +65,7 @@ async def test_a_thousand_looks_need_one_decision(build: Build, monkeypatch: pyt
     """A look that has time for one action each: what was decided is carried out in the looks that follow."""
     decided = counted(monkeypatch, process_module, "decide")
     house = build("processes:\n  web: {command: [sleep, '1000'], scale: 30}\n", start=False)
-    process = house.supervisor._processes["web"]
+    process = house.supervisor.table["web"]
     house.supervisor.start("web")
     looks = 0
     while len(house.pids("web")) < 30:
@@ -77,7 +77,7 @@ async def test_a_thousand_looks_need_one_decision(build: Build, monkeypatch: pyt
 
 async def test_what_happens_meanwhile_is_decided_about_at_once(build: Build) -> None:
     house = build("processes:\n  web: {command: [sleep, '1000'], scale: 30}\n", start=False)
-    process = house.supervisor._processes["web"]
+    process = house.supervisor.table["web"]
     house.supervisor.start("web")
     process.reconcile(0.0)
     house.supervisor.scale("web", 1)
@@ -128,13 +128,13 @@ async def test_who_waits_no_longer_is_forgotten(build: Build) -> None:
     house = build(WAITING)
     waiting = [asyncio.create_task(house.supervisor.settled("web")) for _ in range(2)]
     await asyncio.sleep(0)
-    assert len(house.supervisor._waiters["web"]) == 2
+    assert len(house.supervisor._waiters._futures["web"]) == 2
     waiting[0].cancel()
     await asyncio.wait(waiting[:1])
-    assert len(house.supervisor._waiters["web"]) == 1
+    assert len(house.supervisor._waiters._futures["web"]) == 1
     waiting[1].cancel()
     await asyncio.wait(waiting)
-    assert not house.supervisor._waiters
+    assert not house.supervisor._waiters._futures
 
 
 async def test_what_cannot_be_read_is_not_started(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ async def test_what_cannot_be_read_is_not_started(build: Build, monkeypatch: pyt
     monkeypatch.setattr(reader, "add", refuse_the_second)
     before = os.listdir("/proc/self/fd")
     house.supervisor.start("web")
-    house.supervisor._processes["web"].reconcile(0.0)
+    house.supervisor.table["web"].reconcile(0.0)
     assert house.state("web") is State.FAILED
     reason = house.instance("web").reason or ""
     assert reason.startswith("cannot read its output: No space left on device; see /proc/sys/fs/epoll")

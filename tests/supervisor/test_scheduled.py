@@ -38,7 +38,7 @@ def at(build: Build, unix: float, text: str) -> House:
 def set_clock(house: House, unix: float) -> None:
     """As when the clock was set or the machine has slept: the kernel tells, and the timetable looks."""
     house.runtime.set_clock(unix)
-    timetable = house.supervisor._schedules._timetable
+    timetable = house.supervisor.factory.schedules._timetable
     assert timetable
     house.runtime.run_queue.wake(timetable)
 

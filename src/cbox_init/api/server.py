@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from cbox_init.api.listeners import Listeners
     from cbox_init.api.stack import Stack
-    from cbox_init.config.model import Config
-    from cbox_init.supervisor.supervisor import Supervisor
+    from cbox_init.build import DaemonParts
+    from cbox_init.config.model import GlobalConfig
     from cbox_init.telemetry.vitals import Vitals
 
 
@@ -27,12 +27,14 @@ TRY_AGAIN_S: Final = 5.0
 class ApiServer:
     """Serves the sockets of ``listeners`` and owns them: closing it closes them."""
 
-    def __init__(self, listeners: Listeners, supervisor: Supervisor, config: Config, vitals: Vitals) -> None:
+    def __init__(
+        self, listeners: Listeners, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals
+    ) -> None:
         self._listeners = listeners
-        self._supervisor = supervisor
-        self._settings = config.global_
+        self._parts = parts
+        self._settings = settings
         self._vitals = vitals
-        self._log = supervisor.logs.daemon
+        self._log = parts.logs.daemon
         self._watching: AbstractEventLoop | None = None
         self._again: TimerHandle | None = None
         self._starting: Task[None] | None = None
@@ -83,7 +85,7 @@ class ApiServer:
     async def _start(self, loop: AbstractEventLoop) -> None:
         try:
             stack = await _import_stack(loop)
-            self._stack = stack(self._supervisor, self._settings, self._vitals)
+            self._stack = stack(self._parts, self._settings, self._vitals)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
             # Threads, memory or descriptors can be short for a while; who has connected waits meanwhile.
             self._tell(f"The API cannot be served, and is tried again in {TRY_AGAIN_S:g} s", error)

@@ -18,8 +18,8 @@ from cbox_init.telemetry.figures import Figures
 
 if TYPE_CHECKING:
     from cbox_init.api.listeners import Listeners
+    from cbox_init.build import DaemonParts
     from cbox_init.config.model import GlobalConfig
-    from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.vitals import Vitals
 
 _LOGGERS: Final = ("asyncio", "uvicorn")
@@ -28,12 +28,12 @@ _LOGGERS: Final = ("asyncio", "uvicorn")
 class Stack:
     """One application behind two doors: the Unix socket, and TCP with its guards."""
 
-    def __init__(self, supervisor: Supervisor, settings: GlobalConfig, vitals: Vitals) -> None:
+    def __init__(self, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals) -> None:
         self._figures = Figures(read_figures, memory_limit())
         self._streams = Streams()
-        self._bridge = bridge(supervisor.logs.daemon, _LOGGERS)
+        self._bridge = bridge(parts.logs.daemon, _LOGGERS)
         traffic = Traffic()
-        context = Context(supervisor, self._figures, self._streams, vitals, traffic)
+        context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
         self._unix = HttpServer(app, traffic)
         self._tcp = HttpServer(guarded(app, settings), traffic)

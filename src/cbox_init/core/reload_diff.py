@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cbox_init.config.model import Config, GlobalConfig, InitialState, ProcessConfig, ProcessType
+from cbox_init.config.model import Config, GlobalConfig, ProcessConfig, ProcessType
 from cbox_init.config.settings import settings_of
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def desired_after(desired: Desired, old: ProcessConfig, new: Settings) -> Desire
     if process.type is ProcessType.ONESHOT:
         scale = min(scale, 1)
     runs = desired.run
-    if starts_by_itself(old) is not starts_by_itself(process):
-        runs = starts_by_itself(process)
+    if old.starts_by_itself is not process.starts_by_itself:
+        runs = process.starts_by_itself
     rolls = desired.run and runs and replaces(old, process)
     return replace(
         desired,
@@ -121,11 +121,6 @@ def desired_after(desired: Desired, old: ProcessConfig, new: Settings) -> Desire
         generation=desired.generation + rolls,
         starts=desired.starts + (runs and not desired.run),
     )
-
-
-def starts_by_itself(process: ProcessConfig) -> bool:
-    """Whether the daemon starts it, or its schedule, rather than a command."""
-    return process.initial_state is InitialState.RUNNING
 
 
 def _global(old: GlobalConfig, new: GlobalConfig) -> tuple[GlobalConfig, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Forget, Stop, Terminate, Wait, next_of_stop
+from cbox_init.core.decide import Action, Desired, Forget, Spawn, Stop, Terminate, Wait, next_of_stop
 from cbox_init.core.instance import Instance, Phase
 
 if TYPE_CHECKING:
@@ -71,14 +71,26 @@ def refusal(*, paused: bool, running: int, max_concurrent: int, waiting_for: tup
     return None
 
 
-def attend(runs: Iterable[Instance], *, end_all: bool, timeout_s: float | None, now: float) -> list[Action]:
-    """What the runs need next: `Forget` for those that are over, else what their ends need, and Wait."""
-    actions: list[Action] = []
+def decide_runs(
+    desired: Desired,
+    runs: Iterable[Instance],
+    *,
+    due: Iterable[int],
+    may_spawn: bool,
+    timeout_s: float | None,
+    now: float,
+) -> list[Action]:
+    """The actions that bring the runs of a schedule closer to what is wanted of it (see `core.decide`).
+
+    ``due`` are the numbers of the runs that are to begin. A run of an older generation is stopped, and so is
+    one that takes longer than ``timeout_s``; one that is over is forgotten.
+    """
+    actions: list[Action] = [Spawn(number) for number in due] if may_spawn else []
     deadlines: list[float] = []
     for run in runs:
         if run.phase is Phase.RUNNING:
             over_at = run.up_at + timeout_s if timeout_s else None
-            if end_all or (over_at is not None and over_at <= now):
+            if run.generation < desired.generation or (over_at is not None and over_at <= now):
                 actions.append(Stop(run.index))
             elif run.termination is not None:
                 actions.append(Terminate(run.index))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from cbox_init.supervisor.supervisor import Supervisor
+    from cbox_init.build import DaemonParts
     from cbox_init.telemetry.vitals import Vitals
 
 #: So many samples are written at a time: about half a millisecond.
@@ -23,18 +23,18 @@ _PIECE: Final = 64
 
 
 class Page:
-    """Says how all processes of one supervisor are, and what has happened to them."""
+    """Writes the metrics of one daemon: the state of its processes, and what has happened to them."""
 
     content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, supervisor: Supervisor, vitals: Vitals) -> None:
-        self._supervisor = supervisor
+    def __init__(self, parts: DaemonParts, vitals: Vitals) -> None:
+        self._parts = parts
         self._vitals = vitals
 
     async def text(self) -> bytes:
         """Everything in the text format, from one snapshot of what there is."""
         slices = Slices()
-        snapshot = await take(self._supervisor, self._vitals, slices)
+        snapshot = await take(self._parts, self._vitals, slices)
         pieces: list[bytes] = []
         for family in FAMILIES:
             first = True

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Server, Task
 
     from cbox_init.api.probe import Answer, Paths, Probe
+    from cbox_init.build import DaemonParts
     from cbox_init.config.model import GlobalConfig
     from cbox_init.metrics.page import Page
-    from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.vitals import Vitals
 
 _IMPORT_TAKES_S: Final = 60.0
@@ -51,11 +51,11 @@ class MetricsServer:
         """Where the metrics can be read, for people."""
         return tuple(f"{url(listener)}{self._path}" for listener in self._listeners)
 
-    async def serve(self, loop: AbstractEventLoop, supervisor: Supervisor, vitals: Vitals) -> None:
+    async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
         from cbox_init.api.probe import Answer, Probe
 
-        log = supervisor.logs.daemon
+        log = parts.logs.daemon
         if self.missing is not None:
             log.error(self.missing)
 
@@ -65,7 +65,7 @@ class MetricsServer:
             try:
                 if self._page is None:
                     page = await in_thread(_import_page, name="metrics-import", timeout_s=_IMPORT_TAKES_S)
-                    self._page = page(supervisor, vitals)
+                    self._page = page(parts, vitals)
                 return Answer(200, await self._page.text(), self._page.content_type)
             except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
                 from traceback import format_exc

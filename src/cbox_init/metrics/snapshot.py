@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.api.slices import Slices
+    from cbox_init.build import DaemonParts
     from cbox_init.logs.outputs.places import OutputStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
-    from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.vitals import Vitals
 
@@ -55,22 +55,22 @@ class Snapshot(Struct, frozen=True, kw_only=True):
         return tuple(one for one in self.processes if one.status.schedule is not None)
 
 
-async def take(supervisor: Supervisor, vitals: Vitals, slices: Slices) -> Snapshot:
+async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
     """Each process as it is at the moment when its turn comes."""
     processes: list[Process] = []
-    for process in supervisor.each_managed():
+    for process in parts.supervisor.each_managed():
         check = process.config.health_check
         kind = str(check.type) if check is not None and not process.config.schedule else None
         processes.append(Process(process.status(), kind))
         await slices.breathe()
-    counters = supervisor.counters
+    counters = parts.runtime.counters
     assert counters is not None, "they are there where metrics are served"
     return Snapshot(
         now=time.monotonic(),
         started_unix=vitals.started_unix,
-        shutdown_s=supervisor.shutdown_s,
+        shutdown_s=parts.supervisor.shutdown_s,
         processes=tuple(processes),
         counters=counters,
-        outputs=tuple(supervisor.logs.outputs()),
-        rate_limited=supervisor.logs.rate_limited(),
+        outputs=tuple(parts.logs.outputs()),
+        rate_limited=parts.logs.rate_limited(),
     )

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cbox_init.config.model import ProcessConfig, ProcessType
+from cbox_init.config.model import ProcessType
 from cbox_init.core import gate as gates
-from cbox_init.core.decide import Decision, Desired, Spawn, decide
+from cbox_init.core.decide import Desired, decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
+from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import Launch, instance_id
-from cbox_init.supervisor.instance.owner import InstancesOwner
-from cbox_init.supervisor.status import ProcessStatus, describe
+from cbox_init.supervisor.status import describe
 
 if TYPE_CHECKING:
     from cbox_init.config.settings import Settings
+    from cbox_init.core.decide import Action
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
@@ -27,52 +27,23 @@ if TYPE_CHECKING:
     from cbox_init.core.rollout import Back, Rollout
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
-    from cbox_init.supervisor.oneshot_history import OneshotHistory
+    from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.status import ProcessStatus
 
 
-class Surroundings(Protocol):
-    """What a process asks of the others, through the supervisor."""
+class LongrunProcess(ProcessBase):
+    """A process that is to run as long as it is wanted, or once as a oneshot."""
 
-    @property
-    def oneshots(self) -> OneshotHistory:
-        """What oneshots have done."""
-
-    def not_ready(self, name: str) -> tuple[str, ...]:
-        """The dependencies of the process ``name`` that are not ready."""
-
-    def changed(self, process: LongrunProcess) -> None:
-        """Something that a status shows has changed."""
-
-    def refreshed(self) -> None:
-        """Figures that a status shows have changed, and nothing that anybody has to act on."""
-
-    def rolled_back(self, process: LongrunProcess, settings: Settings) -> None:
-        """Its former settings are in force again."""
-
-
-class LongrunProcess(InstancesOwner):
-    """A process under supervision.
-
-    Commands change the desired state and wake the loop; ``look`` compares, acts and says when it wants to
-    be looked at next. Nothing else starts or signals an instance.
-    """
+    schedule = None
+    runs_begun = None
+    drain_s = 0.0
 
     def __init__(
-        self,
-        name: str,
-        settings: Settings,
-        *,
-        runtime: Runtime,
-        log: ProcessLog,
-        surroundings: Surroundings,
+        self, name: str, settings: Settings, *, runtime: Runtime, log: ProcessLog, host: Host
     ) -> None:
-        self.name = name
-        self.desired = Desired(run=False, scale=settings.process.scale)
-        self._settings = settings
-        self._runtime = runtime
-        self._log = log
-        self._surroundings = surroundings
+        desired = Desired(run=False, scale=settings.process.scale)
+        super().__init__(name, settings, desired, runtime=runtime, log=log, host=host)
         self._gate: Gate = gates.begin((), now=0.0, timeout_s=0.0)
         self._instances = Instances(
             name,
@@ -81,16 +52,11 @@ class LongrunProcess(InstancesOwner):
             log=log,
             on_event=self._exit_seen,
             on_message=self._notified,
-            oneshots=lambda: surroundings.oneshots,
+            oneshots=lambda: host.oneshots,
         )
         self._health = self._monitor(settings)
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []
         self._rolling = Rolling(settings)
-        self._status: ProcessStatus | None = None
-        self._decision = Decision(())
-        self._supervised_at = runtime.now()
-        self.held_back = False
-        """Whether it starts nothing until its output flows again."""
 
     # -- commands: at once, only the desired state -----------------------------------------------------
 
@@ -138,8 +104,7 @@ class LongrunProcess(InstancesOwner):
             self._gate = self._new_gate()
         else:
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
-        self._changed()
-        self._wake()
+        self._changed_and_wake()
 
     def _take(self, settings: Settings, desired: Desired, *, replaced: bool) -> None:
         """Go by other settings from now on; ``replaced``: what runs is of another kind."""
@@ -158,8 +123,26 @@ class LongrunProcess(InstancesOwner):
         self._want(run=False)
         self._instances.kill_all()
 
-    def end_checks(self) -> None:
-        """Its health no longer matters: the daemon ends."""
+    def reinstate(self, settings: Settings) -> None:
+        """Use ``settings`` although its removal has begun: it is configured again."""
+        from cbox_init.core.reload_diff import replaces
+
+        replaced = replaces(self.config, settings.process)
+        self.adopt(settings)
+        self.scale(settings.process.scale)
+        if not settings.process.starts_by_itself:
+            self.stop()
+        elif replaced:
+            self.restart(Trigger.RELOAD)
+        else:
+            self.start(Trigger.RELOAD)
+
+    def begin_shutdown(self) -> None:
+        """The daemon ends: its health no longer matters."""
+        self.release()
+
+    def release(self) -> None:
+        """End its health checks."""
         for _, monitor in (*self._outgoing, (0, self._health)):
             if monitor is not None:
                 monitor.close()
@@ -167,19 +150,9 @@ class LongrunProcess(InstancesOwner):
     # -- what the others ask ---------------------------------------------------------------------------
 
     @property
-    def config(self) -> ProcessConfig:
-        """The configuration that it runs by."""
-        return self._settings.process
-
-    @property
     def scale_limit(self) -> int:
         """The most instances that it may have, 0 for any number."""
         return self._settings.scale_limit
-
-    @property
-    def runs_begun(self) -> None:
-        """None: it has no schedule."""
-        return None
 
     @property
     def alive(self) -> bool:
@@ -227,25 +200,6 @@ class LongrunProcess(InstancesOwner):
         """An instance that has failed and does not come back by itself."""
         return first_given_up(self.desired, self._instances.observed.values())
 
-    def status(self) -> ProcessStatus:
-        """What it is now; the same object until something changes."""
-        if self._status is None:
-            self._status = describe(
-                self.name,
-                self.config,
-                self.desired,
-                self._instances.observed,
-                self._gate if self.blocked else None,
-                last_output=self._instances.last_output,
-                past_restarts=self._instances.past_restarts,
-                supervised_at=self._supervised_at,
-                scale_limit=self.scale_limit,
-                rollout=self._rolling.shown,
-                now=self._runtime.now(),
-                unix=self._runtime.unix(),
-            )
-        return self._status
-
     # -- the loop --------------------------------------------------------------------------------------
 
     def reconcile(self, stop_at: float) -> float | None:
@@ -254,14 +208,8 @@ class LongrunProcess(InstancesOwner):
         changed |= self._update_gate()
         if changed:
             self._decision.drop()
-        while True:
-            acted, wait = self._act(stop_at)
-            changed |= acted
-            if not acted:
-                break
-            if time.monotonic() >= stop_at:
-                wait = 0.0  # the rest in the next turn
-                break
+        acted, wait = self._act(stop_at)
+        changed |= acted
         changed |= self._follow_rollout()
         self._follow_health()
         if changed:
@@ -270,32 +218,34 @@ class LongrunProcess(InstancesOwner):
         ready_by = self._rolling.shown.deadline if self._rolling.shown else None
         return min((at for at in (wait, deadline, ready_by) if at is not None), default=None)
 
-    def _act(self, stop_at: float) -> tuple[bool, float | None]:
-        """One decision carried out: whether there was anything to do, and the time that is waited for.
+    def _decide(self, *, may_spawn: bool) -> list[Action]:
+        return decide(
+            self.desired,
+            self._instances.observed,
+            may_spawn=may_spawn,
+            now=self._runtime.now(),
+            rules=self._settings.rollout_rules,
+        )
 
-        What the slice leaves of it is carried out in the next look without deciding anew, unless something
-        has happened: a decision over thousands of instances takes a good part of a slice.
-        """
-        acted = False
-        self.held_back = self._log.backed_up
-        may_spawn = self._gate.open and not self.held_back
-        if not self._decision.holds(may_spawn=may_spawn, now=self._runtime.now()):
-            actions = decide(
-                self.desired,
-                self._instances.observed,
-                may_spawn=may_spawn,
-                now=self._runtime.now(),
-                rules=self._settings.rollout_rules,
-            )
-            self._decision = Decision(actions, may_spawn=may_spawn)
-        for action in self._decision:
-            self._instances.do(action, self.desired.revision)
-            acted = True
-            if isinstance(action, Spawn) and not self._instances.observed[action.index].alive:
-                self._decision.drop()  # it could not be started: that may change what follows
-            if time.monotonic() >= stop_at:
-                return acted, None
-        return acted, self._decision.until
+    @property
+    def _may_spawn(self) -> bool:
+        return self._gate.open
+
+    def _describe(self) -> ProcessStatus:
+        return describe(
+            self.name,
+            self.config,
+            self.desired,
+            self._instances.observed,
+            self._gate if self.blocked else None,
+            last_output=self._instances.last_output,
+            past_restarts=self._instances.past_restarts,
+            supervised_at=self._supervised_at,
+            scale_limit=self.scale_limit,
+            rollout=self._rolling.shown,
+            now=self._runtime.now(),
+            unix=self._runtime.unix(),
+        )
 
     def _follow_rollout(self) -> bool:
         """See how far a rollout is, and take back one that has failed; whether anything has changed."""
@@ -322,7 +272,7 @@ class LongrunProcess(InstancesOwner):
         settings = replace(back.settings, process=process)
         self._take(settings, replace(self.desired, generation=back.generation), replaced=True)
         self._instances.count_as(back.stable, back.generation)
-        self._surroundings.rolled_back(self, settings)
+        self._host.rolled_back(self.name, settings)
         self._wake()
 
     def _tell_rollout(self, shown: Rollout) -> None:
@@ -361,13 +311,12 @@ class LongrunProcess(InstancesOwner):
             generation=now.generation if generation is None else generation,
             starts=now.starts if starts is None else starts,
         )
-        self._changed()
-        self._wake()
+        self._changed_and_wake()
 
     def _exit_seen(self) -> None:
         """The look that follows tells the others: it sees all ends that came together."""
         self._status = None
-        self._surroundings.refreshed()
+        self._host.refreshed()
         self._wake()
 
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
@@ -383,7 +332,7 @@ class LongrunProcess(InstancesOwner):
             self._wake()
         else:
             self._status = None
-            self._surroundings.refreshed()
+            self._host.refreshed()
 
     @property
     def _oneshot(self) -> bool:
@@ -421,13 +370,9 @@ class LongrunProcess(InstancesOwner):
         if self._health is not None:
             self._health.follow(observed)
 
-    def _wake(self) -> None:
-        self._decision.drop()
-        self._runtime.run_queue.wake(self)
-
     def _new_gate(self) -> Gate:
         return gates.begin(
-            self._surroundings.not_ready(self.name),
+            self._host.not_ready(self.name),
             now=self._runtime.now(),
             timeout_s=self._settings.dependency_timeout_s,
         )
@@ -437,11 +382,7 @@ class LongrunProcess(InstancesOwner):
         before = self._gate
         if before.open or not self.desired.run:
             return False
-        self._gate = gates.updated(before, self._surroundings.not_ready(self.name), now=self._runtime.now())
+        self._gate = gates.updated(before, self._host.not_ready(self.name), now=self._runtime.now())
         if self._gate.expired and not before.expired:
             self._runtime.log.error("Process cannot be started", process=self.name, error=self._gate.reason)
         return self._gate != before
-
-    def _changed(self) -> None:
-        self._status = None
-        self._surroundings.changed(self)

@@ -1,63 +1,55 @@
-"""All processes together: commands by name, dependencies, exits, the end of the daemon.
+"""The supervisor: what one can ask of it, and what follows when a process has changed.
 
-command ─ Supervisor.scale(name, n) ─ LongrunProcess.desired ─ RunQueue.wake ─ look: decide() ─ spawn
-child dies ─ SIGCHLD ─ reap() ─ main_exited ─ RunQueue.wake ─ look: decide() ─ Wait(backoff) or Spawn
+command ─ Supervisor.scale(name, n) ─ Managed.desired ─ RunQueue.wake ─ reconcile: decide() ─ spawn
+child dies ─ SIGCHLD ─ reap() ─ InstanceSlot ─ RunQueue.wake ─ reconcile: decide() ─ Wait(backoff) or Spawn
 """
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import default_logging
-from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
+from cbox_init.config.model import HooksConfig, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
-from cbox_init.core import graph
-from cbox_init.core.every import Every
 from cbox_init.core.restart import Trigger
 from cbox_init.core.scale import scale_problem, scaled_by
-from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
+from cbox_init.errors import Conflict, InvalidScale, NotScheduled
 from cbox_init.supervisor.counts import Counts, counts_of
+from cbox_init.supervisor.factory import ProcessFactory
 from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.supervisor.lifecycle.reaping import Reaping
 from cbox_init.supervisor.lifecycle.shutdown import Shutdown
 from cbox_init.supervisor.lifecycle.startup import Startup
-from cbox_init.supervisor.process import LongrunProcess
-from cbox_init.supervisor.schedule.schedules import Schedules
+from cbox_init.supervisor.table import ProcessTable
+from cbox_init.supervisor.waiters import Waiters
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Iterator
 
-    from cbox_init.config.load import Source
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import Settings
-    from cbox_init.core.reload_diff import Plan
     from cbox_init.logs.hub import LogHub
-    from cbox_init.logs.process import ProcessLog
-    from cbox_init.supervisor.configuration.configuration import Configuration
     from cbox_init.supervisor.configuration.removal import Removal
     from cbox_init.supervisor.lifecycle.readiness import Readiness
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
+    from cbox_init.supervisor.managed import Managed, Schedule
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
-    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.status import ProcessStatus
-    from cbox_init.telemetry.counters import Counters
-
-    Managed = LongrunProcess | ScheduledProcess
 
 
 class Supervisor:
-    """The processes of one configuration, and every command that steers them.
+    """The processes of one configuration, and every command about them.
 
-    Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be taken.
-    ``version`` is raised by every change that a status shows. ``on_finished`` is called once, with the exit
-    code of the daemon, when nothing is left to supervise. ``manager`` is who started the daemon, where it
-    wants to be told. ``readiness`` is there where the configuration asks for it. ``on_started`` is called
-    when all processes are up for the first time.
+    Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be accepted.
+    ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
+    ``on_finished`` is called once, with the exit code of the daemon, when nothing is left to supervise;
+    ``on_started`` when all processes are up for the first time; ``on_rolled_back`` with the name and the
+    settings of a process whose rollout was taken back. ``manager`` is the service manager that started the
+    daemon, where it wants notifications. ``readiness`` is there where the configuration asks for it.
     """
 
     def __init__(
@@ -68,96 +60,94 @@ class Supervisor:
         runtime: Runtime,
         on_finished: Callable[[int], None],
         manager: ServiceManager | None = None,
-        source: Source | None = None,
         on_started: Callable[[], object] | None = None,
     ) -> None:
         self.config = config
-        self.logs = logs
-        logs.defaults = default_logging(config.global_)
         self.version = 0
+        self.on_rolled_back: Callable[[str, ProcessConfig], None] | None = None
+        self.removal: Removal | None = None
+        self._logs = logs
+        logs.defaults = default_logging(config.global_)
         self._runtime = runtime
         self._on_finished = on_finished
-        enabled = config.enabled_processes()
-        self._depends_on = {name: process.depends_on for name, process in enabled.items()}
-        self._dependents = graph.dependents(self._depends_on)
-        self._schedules = Schedules(config, logs=logs, runtime=runtime, surroundings=self)
-        self._processes = {
-            name: self._manage(name, settings) for name, settings in settings_of(config).items()
-        }
+        self._on_started = on_started
+        self._manager = manager
+        self.table = ProcessTable()
+        self.factory = ProcessFactory(config, logs=logs, runtime=runtime, host=self)
+        self.set_processes(settings_of(config))
+        self.readiness = self._make_readiness()
         self._ready: dict[str, bool] = {}
-        self._waiters: dict[str, list[Future[None]]] = {}
+        self._waiters: Waiters[str, None] = Waiters()
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
-        self._up = Every(_is_up, self._processes.values())
-        self._ended = Every(_has_ended, self._processes.values())
-        self._clearing: dict[Managed, None] = {}
+        self._clearing: dict[str, None] = {}
+        self._oneshots: OneshotHistory | None = None
         self._reaping = Reaping(runtime, self._reaped)
+        self._shutdown: Shutdown | None = None
         self._startup = Startup(
             runtime=runtime,
             logs=logs,
             hooks=lambda: self.config.hooks,
             start=self._start_processes,
-            up=self._up,
+            all_up=self.table.all_up,
             on_up=self._all_up,
             on_failed=lambda error: self.shutdown(error, 1),
         )
-        self._manager = manager
-        self.readiness = self._make_readiness()
-        self._shutdown: Shutdown | None = None
         logs.on_room = self._output_flows_again
-        self._source = source
-        self._on_started = on_started
-        self._removal: Removal | None = None
-        self._configuration: Configuration | None = None
-        self._oneshots: OneshotHistory | None = None
-
-    def _manage(self, name: str, settings: Settings) -> Managed:
-        process = settings.process
-        if process.schedule:
-            return self._schedules.manage(name, settings)
-        return LongrunProcess(
-            name,
-            settings,
-            runtime=self._runtime,
-            log=self._open_log(name, settings),
-            surroundings=self,
-        )
-
-    def _open_log(self, name: str, settings: Settings) -> ProcessLog:
-        return self.logs.open(name, settings.process.logging, ring_size=settings.ring_size)
 
     # -- what there is ---------------------------------------------------------------------------------
+
+    def check_known(self, name: str) -> None:
+        """Raise UnknownProcess when there is no process of that name."""
+        self.table[name]
 
     def statuses(self) -> tuple[ProcessStatus, ...]:
         """Every process, in the order of the file; the same tuple until something changes."""
         if self._statuses_version != self.version:
-            self._statuses = tuple(process.status() for process in self._processes.values())
+            self._statuses = tuple(process.status() for process in self.table)
             self._statuses_version = self.version
         return self._statuses
 
     def each_status(self) -> Iterator[ProcessStatus]:
-        """Every process of now, in the order of the file; each as it is when it is asked for."""
-        return (process.status() for process in tuple(self._processes.values()))
+        """The processes that there are now, in the order of the file; each status as it is when reached."""
+        return (process.status() for process in self.table)
 
     def each_managed(self) -> Iterator[Managed]:
-        """Every process of now, in the order of the file."""
-        return iter(tuple(self._processes.values()))
+        """The processes that there are now, in the order of the file."""
+        return iter(self.table)
 
     def counts(self) -> Counts:
-        """How many there are of what."""
-        return counts_of(self._processes.values())
+        """How many processes, instances and restarts there are."""
+        return counts_of(self.table)
 
     def status(self, name: str) -> ProcessStatus:
         """One process."""
-        return self._process(name).status()
+        return self.table[name].status()
 
     def process_config(self, name: str) -> ProcessConfig:
         """The configuration of one process."""
-        return self._process(name).config
+        return self.table[name].config
+
+    def schedule(self, name: str) -> Schedule:
+        """The schedule of a process. Raises UnknownProcess or NotScheduled."""
+        schedule = self.table[name].schedule
+        if schedule is None:
+            raise NotScheduled(name)
+        return schedule
+
+    def executions(self, limit: int, name: str | None = None) -> list[Execution]:
+        """The last executions of oneshots, newest first; of one process when it is named.
+
+        Raises UnknownProcess for a name of which there is neither a process nor an execution.
+        """
+        found = self.oneshots.latest(limit, name)
+        if name is not None and not found:
+            self.check_known(name)
+        return found
 
     @property
     def oneshots(self) -> OneshotHistory:
-        """What oneshots have done."""
+        """The history of oneshots."""
         if self._oneshots is None:
             from cbox_init.supervisor.oneshot_history import OneshotHistory
 
@@ -169,30 +159,6 @@ class Supervisor:
             )
         return self._oneshots
 
-    def executions(self, limit: int, name: str | None = None) -> list[Execution]:
-        """The last executions of oneshots, newest first; of one process when it is named.
-
-        Raises UnknownProcess for a name of which there is neither a process nor an execution.
-        """
-        found = self.oneshots.latest(limit, name)
-        if name is not None and not found:
-            self._process(name)
-        return found
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        """The daemon's environment as far as children get it."""
-        return self._runtime.environ
-
-    @property
-    def configuration(self) -> Configuration:
-        """The configuration in force, as something that can be changed."""
-        if self._configuration is None:
-            from cbox_init.supervisor.configuration.configuration import Configuration
-
-            self._configuration = Configuration(self, self._source)
-        return self._configuration
-
     # -- commands --------------------------------------------------------------------------------------
 
     def start_all(self) -> None:
@@ -201,18 +167,6 @@ class Supervisor:
         The pre-start hooks come first. When one fails nothing is started, and the daemon ends with 1.
         """
         self._startup.begin()
-
-    def _start_processes(self) -> None:
-        for process in self._processes.values():
-            self._start_as_configured(process, Trigger.STARTUP)
-
-    def _start_as_configured(self, process: Managed, trigger: Trigger) -> None:
-        if process.config.initial_state is not InitialState.RUNNING:
-            return
-        if isinstance(process, LongrunProcess):
-            process.start(trigger)
-        else:
-            process.start()
 
     def start(self, name: str) -> None:
         """Start what is not running of a process, at once and with a new restart budget."""
@@ -244,239 +198,96 @@ class Supervisor:
 
     def pause(self, name: str) -> None:
         """Begin no more runs of a scheduled process; those under way go on. Raises NotScheduled too."""
-        self._scheduled(name, "pause").pause()
+        self._commanded_schedule(name, "pause").pause()
 
     def resume(self, name: str) -> None:
         """Run a scheduled process at its times again. Raises NotScheduled too."""
-        self._scheduled(name, "resume").resume()
+        self._commanded_schedule(name, "resume").resume()
 
     def trigger(self, name: str) -> int:
         """Run a scheduled process now; gives the number of the run. Raises NotScheduled too.
 
         A Conflict, too, when it is paused or runs as often as it may.
         """
-        return self._scheduled(name, "trigger").trigger()
+        return self._commanded_schedule(name, "trigger").trigger()
 
     async def run_over(self, name: str, number: int) -> int:
         """Wait for the end of a run that was triggered just now; its exit code. Cancelled when none comes."""
         return await self.schedule(name).over(number)
 
-    def schedule(self, name: str) -> ScheduledProcess:
-        """A scheduled process, to look at. Raises UnknownProcess or NotScheduled."""
-        process = self._process(name)
-        if isinstance(process, LongrunProcess):
-            raise NotScheduled(name)
-        return process
-
-    def _scheduled(self, name: str, command: str) -> ScheduledProcess:
-        process = self.schedule(name)
-        self._commanded(name, command)
-        return process
-
     async def settled(self, name: str) -> None:
         """Wait until the last command has had its effect, or an instance cannot be had."""
-        from asyncio import get_running_loop
-
-        process = self._process(name)
-        if not process.settled:
-            waiter: Future[None] = get_running_loop().create_future()
-            self._waiters.setdefault(name, []).append(waiter)
-            try:
-                await waiter
-            finally:  # who waited may have left
-                waiters = self._waiters.get(name, [])
-                if waiter in waiters:
-                    waiters.remove(waiter)
-                    if not waiters:
-                        del self._waiters[name]
+        if not self.table[name].settled:
+            await self._waiters.wait(name)
 
     def _commanded(self, name: str, command: str) -> Managed:
-        process = self._process(name)
-        if self._shutdown:
-            raise Conflict(f"cannot {command} {name}: the daemon is shutting down")
+        process = self.table[name]
+        self._refuse_in_shutdown(f"{command} {name}")
         if self._startup.held_back:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks are not done")
         self._refuse_leaving(name, command)
         self._runtime.log.info(f"Process {command} asked for", process=name)
         return process
 
-    def _scalable(self, name: str) -> LongrunProcess:
-        process = self._process(name)
-        if self._shutdown:
-            raise Conflict(f"cannot scale {name}: the daemon is shutting down")
+    def _commanded_schedule(self, name: str, command: str) -> Schedule:
+        schedule = self.schedule(name)
+        self._commanded(name, command)
+        return schedule
+
+    def _scalable(self, name: str) -> Managed:
+        process = self.table[name]
+        self._refuse_in_shutdown(f"scale {name}")
         self._refuse_leaving(name, "scale")
-        if not isinstance(process, LongrunProcess):
+        if process.schedule is not None:
             raise Conflict(f"cannot scale {name}: it has a schedule; schedule_max_concurrent limits its runs")
         if process.config.scale_locked:
             raise Conflict(f"cannot scale {name}: processes.{name}.scale_locked is set")
         return process
 
-    def _process(self, name: str) -> Managed:
-        try:
-            return self._processes[name]
-        except KeyError:
-            raise UnknownProcess(name) from None
+    def _refuse_in_shutdown(self, what: str) -> None:
+        if self._shutdown:
+            raise Conflict(f"cannot {what}: the daemon is shutting down")
 
     def _refuse_leaving(self, name: str, command: str) -> None:
-        if self._removal and name in self._removal.leaving:
+        if name in self.table.leaving:
             raise Conflict(f"cannot {command} {name}: it is being removed")
 
-    # -- another configuration -------------------------------------------------------------------------
+    # -- other processes (see `configuration.apply`) ---------------------------------------------------
 
-    def apply(self, config: Config) -> Plan:
-        """Have ``config`` in force, as far as it can be while running; gives what that changes.
+    @property
+    def started(self) -> bool:
+        """Whether the processes have been asked to start: the pre-start hooks are over."""
+        return self._startup.begun
 
-        Only what differs starts, stops or is replaced. Raises Conflict during the shutdown.
-        """
-        if self._shutdown:
-            raise Conflict("cannot change the configuration: the daemon is shutting down")
-        from cbox_init.core.reload_diff import plan_of
+    def set_processes(self, settings: dict[str, Settings]) -> None:
+        """Supervise these processes; none of them has been started."""
+        self.table.replace(
+            {name: self.factory.make(name, one) for name, one in settings.items()},
+            {name: one.process.depends_on for name, one in settings.items()},
+        )
 
-        gc.unfreeze()  # what was there from the start (see `daemon`) may now be garbage
-        plan = plan_of(self.config, config)
-        self.config = plan.config
-        self.logs.defaults = default_logging(plan.config.global_)
-        settings = settings_of(plan.config)
-        if not self._startup.begun:
-            self._begin_anew(settings)
-            return plan
-        before = dict(self._processes)
-        others = tuple(name for name, one in settings.items() if not _of_kind(before.get(name), one.process))
-        removal = self._remove((*plan.removed, *others))
-        self._schedules.reconfigure(plan.config)
-        after = {name: before.get(name) or self._manage(name, one) for name, one in settings.items()}
-        self._set_processes({**after, **removal.leaving})
-        self._depends_on = {
-            **{name: one.process.depends_on for name, one in settings.items()},
-            **{name: self._depends_on[name] for name in removal.leaving if name not in settings},
-        }
-        self._dependents = graph.dependents(self._depends_on)
-        for rank in graph.order_up({name: self._depends_on[name] for name in settings}):
-            for name in rank:
-                if self._shutdown:  # an instance that was given up means the end by now
-                    break
-                if name not in before:
-                    self._start_as_configured(after[name], Trigger.RELOAD)
-                elif name in others:
-                    continue  # what is configured now follows when what was there has gone
-                elif name in removal.leaving:
-                    self._take_back(after[name], settings[name], removal)
-                elif name not in plan.kept:
-                    self._adopt(after[name], settings[name])
-        self._recount()
-        return plan
-
-    def _begin_anew(self, settings: Mapping[str, Settings]) -> None:
-        """Nothing has been started yet (the pre-start hooks are not done): start other processes then."""
-        for name, process in self._processes.items():
-            self._let_go(process)
-            if name not in settings:
-                self.logs.forget(name)
-        self._schedules.reconfigure(self.config)
-        self._depends_on = {name: one.process.depends_on for name, one in settings.items()}
-        self._dependents = graph.dependents(self._depends_on)
-        self._set_processes({name: self._manage(name, one) for name, one in settings.items()})
-        self._recount()
-
-    def _let_go(self, process: Managed) -> None:
-        """It is looked at no more."""
-        if isinstance(process, LongrunProcess):
-            process.end_checks()
-        self._schedules.forget(process.name)
-        self._runtime.run_queue.forget(process)
-
-    def _set_processes(self, processes: Mapping[str, Managed]) -> None:
-        now = dict(processes)
-        self._processes.clear()
-        self._processes.update(now)
-        self._up.reset(now.values())
-        self._ended.reset(self._staying())
-
-    def _staying(self) -> Sequence[Managed]:
-        """The processes that are configured; the others are on their way out."""
-        leaving = self._removal.leaving if self._removal else {}
-        return [process for name, process in self._processes.items() if name not in leaving]
-
-    def _recount(self) -> None:
-        """Other processes than before: whoever shows or counts them learns of it."""
+    def recount(self) -> None:
+        """There are other processes than before, or they are configured otherwise."""
         self.version += 1
-        self._up.reset(self._processes.values())
-        self._ended.reset(self._staying())
+        self.table.recount()
         if self.readiness:
-            self.readiness.recount(self._staying())
+            self.readiness.recount(self.table.staying())
 
-    async def abandon_changes(self) -> None:
-        """The daemon ends: changes of the configuration that wait for their turn are not made."""
-        if self._configuration is not None:
-            await self._configuration.close()
-
-    async def gone(self, name: str) -> None:
-        """Wait until nothing is left of a process that was removed."""
-        if self._removal:
-            await self._removal.gone(name)
-
-    def _remove(self, names: tuple[str, ...]) -> Removal:
-        if self._removal is None:
-            from cbox_init.supervisor.configuration.removal import Removal
-
-            self._removal = Removal(dependents_of=lambda name: self._dependents[name], forget=self._forget)
-        for name in names:
-            self._removal.add(self._processes[name])
-        self._runtime.run_queue.wake(self._removal)
-        return self._removal
-
-    def _adopt(self, process: Managed, settings: Settings) -> None:
-        self._open_log(process.name, settings)
-        if isinstance(process, LongrunProcess):
-            process.adopt(settings)
-        else:
-            self._schedules.adopt(process, settings)
-
-    def _take_back(self, process: Managed, settings: Settings, removal: Removal) -> None:
-        """It was on its way out, and is configured again."""
-        from cbox_init.core.reload_diff import replaces, starts_by_itself
-
-        other = replaces(process.config, settings.process)
-        removal.take_back(process.name)
-        self._adopt(process, settings)
-        if isinstance(process, LongrunProcess):
-            process.scale(settings.process.scale)
-        if not starts_by_itself(settings.process):
-            process.stop()
-        elif other and isinstance(process, LongrunProcess):
-            process.restart(Trigger.RELOAD)
-        else:
-            self._start_as_configured(process, Trigger.RELOAD)
-
-    def _forget(self, processes: Sequence[Managed]) -> None:
-        """Nothing is left of processes that were removed, or have become some of another kind."""
-        configured = settings_of(self.config)
-        for process in processes:
-            name = process.name
-            self._let_go(process)
-            self._ready.pop(name, None)
-            if self._runtime.counters is not None:
-                self._runtime.counters.forget(name)
-            settings = configured.get(name)
-            if settings is not None:
-                self._processes[name] = self._manage(name, settings)
-                self._start_as_configured(self._processes[name], Trigger.RELOAD)
-                continue
-            self.logs.forget(name)
-            del self._processes[name], self._depends_on[name]
-            self._runtime.log.info("Process removed", process=name)
-        self._dependents = graph.dependents(self._depends_on)
-        self._recount()
+    def forget(self, name: str) -> None:
+        """Nothing is left of a process that was removed."""
+        self._ready.pop(name, None)
+        if self._runtime.counters is not None:
+            self._runtime.counters.forget(name)
 
     # -- the event loop --------------------------------------------------------------------------------
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """The event loop runs from here on."""
-        self._schedules.attach(loop)
+        self.factory.schedules.attach(loop)
 
     async def close(self, timeout_s: float) -> None:
         """Everything has ended: let go of the event loop; what is to be sent has ``timeout_s``."""
-        await self._schedules.detach(timeout_s)
+        await self.factory.schedules.detach(timeout_s)
 
     # -- events ----------------------------------------------------------------------------------------
 
@@ -487,66 +298,78 @@ class Supervisor:
     def _reaped(self) -> None:
         """Some have been reaped; perhaps the last of what an instance had left behind."""
         clearing, self._clearing = self._clearing, {}
-        for process in clearing:
-            if process.clearing:
-                self._clearing[process] = None
-                self._runtime.run_queue.wake(process)
+        for name in clearing:
+            if name in self.table and self.table[name].clearing:
+                self._clearing[name] = None
+                self._runtime.run_queue.wake(self.table[name])
         if self._shutdown:
             self._runtime.run_queue.wake(self._shutdown)
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
-        return graph.not_ready(self._depends_on[name], lambda dep: self._processes[dep].ready)
+        return self.table.not_ready(name)
 
     def _output_flows_again(self) -> None:
         """What was held back while output was backed up may start."""
-        for process in self._processes.values():
+        for process in self.table:
             if process.held_back:
                 self._runtime.run_queue.wake(process)
 
-    def changed(self, process: Managed) -> None:
-        """A process has changed: tell who waits for it."""
+    def changed(self, name: str) -> None:
+        """The status of a process has changed: wake who waits for that."""
         self.version += 1
-        name = process.name
+        process = self.table[name]
         if process.clearing:
-            self._clearing[process] = None
+            self._clearing[name] = None
         if self.readiness:
             self.readiness.note(process)
-        if self._dependents[name] and process.ready != self._ready.get(name, False):
+        if (dependents := self.table.dependents(name)) and process.ready != self._ready.get(name, False):
             self._ready[name] = process.ready
-            for dependent in self._dependents[name]:
-                self._runtime.run_queue.wake(self._processes[dependent])
+            for dependent in dependents:
+                self._runtime.run_queue.wake(self.table[dependent])
         if name in self._waiters and process.settled:
-            for waiter in self._waiters.pop(name):
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._waiters.resolve(name, None)
         if self._shutdown:
             self._runtime.run_queue.wake(self._shutdown)
-            return
-        if self._removal and name in self._removal.leaving:
-            self._runtime.run_queue.wake(self._removal)
-            return
+        elif name in self.table.leaving:
+            if self.removal:
+                self._runtime.run_queue.wake(self.removal)
+        else:
+            self._follow_life(process)
+
+    def _follow_life(self, process: Managed) -> None:
+        """See whether a process is up, was given up, or was the last to end."""
         if process.up:
             self._startup.one_is_up()
         if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
             assert failed.ending
-            name = instance_id(name, failed.index)
+            name = instance_id(process.name, failed.index)
             self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.status)
-            return
-        if process.ended_for_good:
+        elif process.ended_for_good:
             self._end_when_all_ended()
 
-    def rolled_back(self, process: LongrunProcess, settings: Settings) -> None:
+    def rolled_back(self, name: str, settings: Settings) -> None:
         """The former settings of a process are in force again, instead of those that failed."""
-        processes = {**self.config.processes, process.name: settings.process}
+        processes = {**self.config.processes, name: settings.process}
         self.config = replace(self.config, processes=processes)
-        self._open_log(process.name, settings)
-        if self._configuration is not None:
-            self._configuration.rolled_back(process.name, settings.process)
+        self.factory.open_log(name, settings)
+        if self.on_rolled_back is not None:
+            self.on_rolled_back(name, settings.process)
 
     def refreshed(self) -> None:
         """Figures that a status shows have changed."""
         self.version += 1
+
+    # -- the start -------------------------------------------------------------------------------------
+
+    def _start_processes(self) -> None:
+        for process in self.table:
+            self.start_as_configured(process, Trigger.STARTUP)
+
+    def start_as_configured(self, process: Managed, trigger: Trigger) -> None:
+        """Start a process unless it is configured to be started by a command."""
+        if process.config.starts_by_itself:
+            process.start(trigger)
 
     def _all_up(self) -> None:
         if self._on_started is not None:
@@ -560,47 +383,38 @@ class Supervisor:
             return None
         from cbox_init.supervisor.lifecycle.readiness import Readiness
 
-        return Readiness(settings, self._processes.values(), runtime=self._runtime)
+        return Readiness(settings, self.table, runtime=self._runtime)
 
     # -- the end ---------------------------------------------------------------------------------------
 
     @property
     def shutting_down(self) -> bool:
-        """Whether the end has begun."""
+        """Whether the shutdown has begun."""
         return self._shutdown is not None
 
     @property
     def shutdown_s(self) -> float | None:
-        """For how many seconds the end has been going on, None before it has begun."""
+        """For how many seconds the shutdown has been going on, None before it has begun."""
         return None if self._shutdown is None else self._runtime.now() - self._shutdown.began_at
-
-    @property
-    def counters(self) -> Counters | None:
-        """What has happened, where that is counted."""
-        return self._runtime.counters
 
     def shutdown(self, reason: str, exit_code: int = 0) -> None:
         """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""
         if self._shutdown:
             return
         self._runtime.log.info("Shutting down", reason=reason)
-        self._schedules.close()
+        for process in self.table:
+            process.begin_shutdown()
         if self._manager:
             self._manager.stopping()
         if self.readiness:
             self.readiness.withdraw()
         self._startup.cancel()
-        for process in self._processes.values():
-            if isinstance(process, LongrunProcess):
-                process.end_checks()
-        if self._removal:
-            self._runtime.run_queue.forget(self._removal)  # from here on the shutdown stops them
+        if self.removal:
+            self._runtime.run_queue.forget(self.removal)  # from here on the shutdown stops them
         self._shutdown = Shutdown(
-            self._processes,
-            self._dependents,
-            jobs=self._schedules.processes,
+            self.table,
             runtime=self._runtime,
-            logs=self.logs,
+            logs=self._logs,
             hooks=self.config.hooks if self._startup.begun else HooksConfig(),
             timeout_s=self.config.global_.shutdown_timeout,
             drain_s=self.config.global_.shutdown_drain,
@@ -616,12 +430,10 @@ class Supervisor:
         self._shutdown.kill()
 
     def _finished(self, exit_code: int) -> None:
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                waiter.cancel()
-        self._schedules.give_up_waiting()
-        if self._removal:
-            self._removal.abandon()
+        self._waiters.cancel_all()
+        self.factory.schedules.give_up_waiting()
+        if self.removal:
+            self.removal.abandon()
         self._on_finished(exit_code)
 
     def _end_when_all_ended(self) -> None:
@@ -629,21 +441,8 @@ class Supervisor:
 
         A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
         """
-        if not self._ended.reached():
+        if not self.table.all_ended():
             return
-        ends = [end for process in self._staying() if (end := process.last_end)]
+        ends = [end for process in self.table.staying() if (end := process.last_end)]
         _, exit_code = max(ends, default=(0.0, 1))
         self.shutdown("every process has ended", exit_code)
-
-
-def _is_up(process: Managed) -> bool:
-    return process.up
-
-
-def _has_ended(process: Managed) -> bool:
-    return process.ended_for_good
-
-
-def _of_kind(process: Managed | None, config: ProcessConfig) -> bool:
-    """Whether ``process`` can go on under ``config``: one that has a schedule cannot go on without."""
-    return process is None or isinstance(process, LongrunProcess) is not bool(config.schedule)

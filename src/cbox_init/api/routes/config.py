@@ -23,15 +23,14 @@ _DRY_RUN: Final = Parameter(
 
 def resources(context: Context) -> tuple[Resource, ...]:
     """``/config/reload`` and ``/config/save``."""
-    supervisor = context.supervisor
 
     async def reload(request: Request) -> Response:
         if queries.flag_of(request.query_params, "dry_run"):
-            return json_response(_reply("dry_run", await supervisor.configuration.preview()))
-        return json_response(_reply("reloaded", await supervisor.configuration.reload()))
+            return json_response(_reply("dry_run", await context.configuration.preview()))
+        return json_response(_reply("reloaded", await context.configuration.reload()))
 
     async def save(request: Request) -> Response:
-        path = await supervisor.configuration.save()
+        path = await context.configuration.save()
         return json_response(SavedReply("saved", f"configuration saved to {path}"))
 
     return (

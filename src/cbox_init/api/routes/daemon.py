@@ -26,7 +26,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 context.vitals,
                 read_own_figures(),
                 context.supervisor.counts(),
-                context.supervisor.logs.figures,
+                context.logs.figures,
                 context.traffic,
             )
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def resources(context: Context) -> tuple[Resource, ...]:
     """``/logs/outputs``."""
-    logs = context.supervisor.logs
+    logs = context.logs
 
     async def outputs(request: Request) -> Response:
         found = tuple(

@@ -76,14 +76,14 @@ class _Beginning(NamedTuple):
 def resources(context: Context) -> tuple[Resource, ...]:
     """``/logs/stream``."""
     supervisor, streams = context.supervisor, context.streams
-    logs = supervisor.logs
+    logs = context.logs
     writer_of_all = cache(lambda: EventWriter(logs.run))
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         names = request.query_params.getlist("process")
         for name in names:
-            supervisor.status(name)
+            supervisor.check_known(name)
         beginning = _beginning_of(request, logs.run)
         chosen = log_queries.filter_of(request.query_params, names or None)
         if beginning.after is not None:

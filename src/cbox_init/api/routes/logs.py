@@ -33,14 +33,14 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def of_process(request: Request) -> Response:
         name = request.path_params["name"]
-        supervisor.status(name)
+        supervisor.check_known(name)
         limit, logs = await lines(request, (name,))
         return json_response(LogList(process=name, limit=limit, count=len(logs), logs=logs))
 
     async def of_all(request: Request) -> Response:
         names = request.query_params.getlist("process")
         for name in names:
-            supervisor.status(name)
+            supervisor.check_known(name)
         limit, logs = await lines(request, names or None)
         return json_response(LogList(scope="stack", limit=limit, count=len(logs), logs=logs))
 
@@ -48,7 +48,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         query = request.query_params
         limit, newest_first = queries.limit_of(query), queries.newest_first(query)
         chosen = log_queries.filter_of(query, names)
-        entries = await _latest(supervisor.logs.past(chosen.processes), chosen, limit)
+        entries = await _latest(context.logs.past(chosen.processes), chosen, limit)
         return limit, tuple(entries if newest_first else reversed(entries))
 
     reply = {200: Reply("Newest first, unless asked otherwise.", LogList)}

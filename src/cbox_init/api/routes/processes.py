@@ -37,19 +37,19 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def add(request: Request) -> Response:
         given = await read_body(request, NewProcess)
-        await supervisor.configuration.add(given.name, _raw(given.process))
+        await context.configuration.add(given.name, _raw(given.process))
         return _edited("created", given.name, 201)
 
     async def update(request: Request) -> Response:
         name = request.path_params["name"]
-        supervisor.configuration.check_known(name)  # before a body that is wrong
+        context.configuration.check_known(name)  # before a body that is wrong
         given = await read_body(request, ChangedProcess)
-        await supervisor.configuration.update(name, _raw(given.process))
+        await context.configuration.update(name, _raw(given.process))
         return _edited("updated", name)
 
     async def remove(request: Request) -> Response:
         name = request.path_params["name"]
-        await supervisor.configuration.remove(name)
+        await context.configuration.remove(name)
         return _edited("removed", name)
 
     return (

@@ -141,3 +141,8 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     max_memory_mb: Count = 0
     limits: LimitsConfig | None = None
     priority: int = 0
+
+    @property
+    def starts_by_itself(self) -> bool:
+        """Whether the daemon starts it, or its schedule, rather than a command."""
+        return self.initial_state is InitialState.RUNNING

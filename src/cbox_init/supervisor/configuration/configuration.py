@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.config.edit import Edits
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
-from cbox_init.core.reload_diff import plan_of
 from cbox_init.errors import ConfigError, Conflict, NotSaved, UnknownProcess
 from cbox_init.supervisor.background import in_thread
+from cbox_init.supervisor.configuration.apply import Application
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.core.reload_diff import Plan
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.supervisor import Supervisor
 
 #: How long the file may take to be read or written, in seconds: a network file system may never answer.
@@ -43,14 +45,19 @@ class Reloaded:
 class Configuration:
     """One for each supervisor."""
 
-    def __init__(self, supervisor: Supervisor, source: Source | None) -> None:
+    def __init__(
+        self, supervisor: Supervisor, source: Source | None, *, logs: LogHub, runtime: Runtime
+    ) -> None:
         self._supervisor = supervisor
+        self._application = Application(supervisor, logs=logs, runtime=runtime)
         self._source = source
+        self._environment = runtime.environ
         self._edits = Edits(supervisor.config)
-        self._log = supervisor.logs.daemon
+        self._log = logs.daemon
         self._turn = asyncio.Lock()
         self._queued: asyncio.Task[Reloaded] | None = None
         self._tasks: set[asyncio.Task[Reloaded]] = set()
+        supervisor.on_rolled_back = self._rolled_back
 
     # -- reload ----------------------------------------------------------------------------------------
 
@@ -74,7 +81,7 @@ class Configuration:
     async def preview(self) -> Reloaded:
         """What a reload would change now. Raises as ``reload`` does."""
         loaded = await self._load()
-        return Reloaded(plan_of(self._supervisor.config, loaded.config), loaded.problems)
+        return Reloaded(self._application.plan(loaded.config), loaded.problems)
 
     def _queue(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Reloaded]:
         """The reload whose turn comes next."""
@@ -98,7 +105,7 @@ class Configuration:
         async with self._turn:
             self._queued = None
             loaded = await self._load()
-            plan = self._supervisor.apply(loaded.config)
+            plan = self._application.apply(loaded.config)
             self._edits = Edits(plan.config)
         self._tell_done(plan, loaded)
         return Reloaded(plan, loaded.problems)
@@ -115,7 +122,7 @@ class Configuration:
 
     # -- edits -----------------------------------------------------------------------------------------
 
-    def rolled_back(self, name: str, process: ProcessConfig) -> None:
+    def _rolled_back(self, name: str, process: ProcessConfig) -> None:
         """``process`` is in force again; what was edited of it is not."""
         self._edits = self._edits.taken_back(name, process)
 
@@ -138,7 +145,7 @@ class Configuration:
         """No such process any more; returns when nothing of it is left. Raises UnknownProcess, Conflict."""
         async with self._turn:
             self._change(self._edits.removed(name), "removed", name)
-        await self._supervisor.gone(name)
+        await self._application.gone(name)
 
     async def save(self) -> str:
         """Write what edits have changed to the file; gives its path. Raises Conflict and NotSaved."""
@@ -161,7 +168,7 @@ class Configuration:
 
     def _change(self, edits: Edits, verb: str, process: str) -> None:
         """Applied first: when the supervisor refuses, the edit has never been."""
-        self._supervisor.apply(edits.config)
+        self._application.apply(edits.config)
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
 
@@ -170,7 +177,7 @@ class Configuration:
     def _environ(self) -> Mapping[str, str]:
         self._refuse_at_the_end()
         # What children get: the daemon's own secrets are not to be had by way of an edit.
-        return self._supervisor.environ
+        return self._environment
 
     def _refuse_at_the_end(self) -> None:
         if self._supervisor.shutting_down:

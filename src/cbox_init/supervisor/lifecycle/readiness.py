@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.config.model import InitialState, ProcessType, ReadinessMode
+from cbox_init.config.model import ProcessType, ReadinessMode
 from cbox_init.core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cbox_init.config.model import ProcessConfig, ReadinessConfig
-    from cbox_init.supervisor.process import LongrunProcess
+    from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
-    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.status import ProcessStatus
 
 
@@ -44,7 +43,7 @@ class Readiness:
     def __init__(
         self,
         settings: ReadinessConfig,
-        processes: Iterable[LongrunProcess | ScheduledProcess],
+        processes: Iterable[Managed],
         *,
         runtime: Runtime,
     ) -> None:
@@ -55,14 +54,14 @@ class Readiness:
         self._remove_file()  # a stale one, of a daemon that was killed
         self.recount(processes)
 
-    def recount(self, processes: Iterable[LongrunProcess | ScheduledProcess]) -> None:
+    def recount(self, processes: Iterable[Managed]) -> None:
         """There are other processes, or processes that are configured otherwise, from now on."""
         self._counted = dict.fromkeys(_counted(self._settings, processes))
         self._changed = dict(self._counted)
-        self._unready: set[LongrunProcess | ScheduledProcess] = set()
+        self._unready: set[Managed] = set()
         self._runtime.run_queue.wake(self)
 
-    def note(self, process: LongrunProcess | ScheduledProcess) -> None:
+    def note(self, process: Managed) -> None:
         """A process has changed: it alone is asked anew."""
         if process in self._counted:
             self._changed[process] = None
@@ -104,7 +103,7 @@ class Readiness:
         else:
             self._remove_file()
 
-    def _is_ready(self, process: LongrunProcess | ScheduledProcess) -> bool:
+    def _is_ready(self, process: Managed) -> bool:
         if self._settings.mode is ReadinessMode.ALL_HEALTHY:
             return process.ready
         return runs(process.status())
@@ -146,9 +145,7 @@ class Readiness:
             )
 
 
-def _counted(
-    settings: ReadinessConfig, processes: Iterable[LongrunProcess | ScheduledProcess]
-) -> Iterable[LongrunProcess | ScheduledProcess]:
+def _counted(settings: ReadinessConfig, processes: Iterable[Managed]) -> Iterable[Managed]:
     return (
         process
         for process in processes
@@ -160,7 +157,7 @@ def counts(process: ProcessConfig) -> bool:
     """Whether a process counts where none is named: a longrun that is to run from the start."""
     return (
         process.type is not ProcessType.ONESHOT
-        and process.initial_state is InitialState.RUNNING
+        and process.starts_by_itself
         and process.scale > 0
         and not process.schedule
     )

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from cbox_init.config.model import HookConfig, HooksConfig
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.lifecycle.hooks import HookChain
-    from cbox_init.supervisor.process import LongrunProcess
     from cbox_init.supervisor.runtime import Runtime
-    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
+    from cbox_init.supervisor.table import ProcessTable
     from cbox_init.system.tree import Stray
 
 _SIGTERM = 15
@@ -44,22 +43,19 @@ class Stage(IntEnum):
 
 
 class Shutdown:
-    """Looked at whenever a process changes, a child ends or the time is up.
+    """Reconciled whenever a process changes, a child ends or the time is up.
 
-    First the runs of ``jobs`` have their time: each may go on to its end, for as long as a stop
-    may take it, while there is half of the time of all; only then anything is stopped. A process is stopped
-    when nothing that depends on it lives. Then the orphans that we inherited (a daemon
-    that a oneshot started) are told to end. When ``timeout_s`` is over all that is left is killed, hooks
-    included, and no hook is begun any more. ``on_finished`` is called once, with whether something is left
-    that could not be ended.
+    First runs of schedules have their time: each may go on to its end, for as long as its stop may take and
+    at most for half of the time of all; only then anything is stopped. A process is stopped when nothing that
+    depends on it lives. Then the orphans that we inherited (a daemon that a oneshot started) get SIGTERM.
+    When ``timeout_s`` is over all that is left is killed, hooks included, and no hook starts any more.
+    ``on_finished`` is called once, with whether something is left that could not be ended.
     """
 
     def __init__(
         self,
-        processes: Mapping[str, LongrunProcess | ScheduledProcess],
-        dependents: Mapping[str, tuple[str, ...]],
+        table: ProcessTable,
         *,
-        jobs: Sequence[ScheduledProcess],
         runtime: Runtime,
         logs: LogHub,
         hooks: HooksConfig,
@@ -68,10 +64,8 @@ class Shutdown:
         on_finished: Callable[[bool], None],
     ) -> None:
         self.on_finished = on_finished
-        self._processes = processes
-        self._dependents = dependents
+        self._table = table
         self._runtime = runtime
-        self._jobs = jobs
         self.began_at = runtime.now()
         self._kill_at = self.began_at + timeout_s
         self._logs = logs
@@ -81,10 +75,10 @@ class Shutdown:
         self._drain_s = drain_s
         self._end_at: float | None = None
         self._told: set[Stray] = set()
-        self._untold = deque(processes.values())
-        self._gone = Every(_is_gone, processes.values())
+        self._untold = deque(table)
+        self._gone = Every(lambda process: not process.alive, table)
         self._finished = False
-        for process in processes.values():
+        for process in table:
             process.forget_killed()
 
     def reconcile(self, stop_at: float) -> float | None:
@@ -124,7 +118,7 @@ class Shutdown:
             self._chain.cancel()
             self._chain = None
         self._stage = Stage.PROCESSES if self._stage <= Stage.PROCESSES else Stage.LEFTOVERS
-        for process in self._processes.values():
+        for process in self._table:
             process.kill()
         self._end_orphans(self._runtime.orphans())
         self._runtime.run_queue.wake(self)
@@ -138,7 +132,7 @@ class Shutdown:
     def _jobs_until(self) -> float:
         """Until when runs that are under way may go on; a time that is past when there are none."""
         half_at = (self.began_at + self._kill_at) / 2
-        times = (min(half_at, self.began_at + job.stop_timeout_s) for job in self._jobs if job.alive)
+        times = (min(half_at, self.began_at + process.drain_s) for process in self._table)
         return max(times, default=self.began_at)
 
     def _run_hooks(self, stage: Stage, moment: str, hooks: Sequence[HookConfig]) -> None:
@@ -162,9 +156,7 @@ class Shutdown:
         """Stop what nothing depends on any more; whether there was time to look at all."""
         for _ in range(len(self._untold)):
             process = self._untold.popleft()
-            if not process.desired.run:
-                continue
-            if any(self._lives(other) for other in self._dependents[process.name]):
+            if any(self._lives(other) for other in self._table.dependents(process.name)):
                 self._untold.append(process)
                 continue
             process.stop()
@@ -173,7 +165,7 @@ class Shutdown:
         return True
 
     def _lives(self, name: str) -> bool:
-        process = self._processes[name]
+        process = self._table[name]
         return process.alive or process.desired.run
 
     def _orphans_left(self) -> bool:
@@ -198,18 +190,14 @@ class Shutdown:
 
     def _alive(self) -> dict[str, str]:
         """Who lives, as members of a message."""
-        return _named({name: process.names_alive for name, process in self._processes.items()})
+        return _named({process.name: process.names_alive for process in self._table})
 
     def _finish(self, *, left: bool = False) -> None:
         self._finished = True
-        killed = {name: process.names_killed for name, process in self._processes.items()}
+        killed = {process.name: process.names_killed for process in self._table}
         if any(killed.values()):
             self._runtime.log.warn("Killed in the shutdown", **_named(killed))
         self.on_finished(left)
-
-
-def _is_gone(process: LongrunProcess | ScheduledProcess) -> bool:
-    return not process.alive
 
 
 def _named(instances: Mapping[str, Sequence[str]]) -> dict[str, str]:

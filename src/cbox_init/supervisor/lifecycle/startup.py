@@ -11,18 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.config.model import HookConfig, HooksConfig
-    from cbox_init.core.every import Every
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.lifecycle.hooks import HookChain
     from cbox_init.supervisor.runtime import Runtime
-    from cbox_init.supervisor.supervisor import Managed
 
 
 class Startup:
     """Goes once from the first hook to the last; each step begins when the one before is over.
 
     ``hooks`` gives those that are configured now. ``start`` asks the processes to start. ``on_up`` is called
-    when all of ``up`` are up for the first time. ``on_failed`` gets the error of a pre-start hook: nothing is
+    when ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook: nothing is
     started then. ``begun`` says whether the processes have been asked to start.
     """
 
@@ -33,7 +31,7 @@ class Startup:
         logs: LogHub,
         hooks: Callable[[], HooksConfig],
         start: Callable[[], None],
-        up: Every[Managed],
+        all_up: Callable[[], bool],
         on_up: Callable[[], None],
         on_failed: Callable[[str], None],
     ) -> None:
@@ -42,7 +40,7 @@ class Startup:
         self._logs = logs
         self._hooks = hooks
         self._start = start
-        self._up = up
+        self._each_is_up = all_up
         self._on_up = on_up
         self._on_failed = on_failed
         self._chain: HookChain | None = None
@@ -63,7 +61,7 @@ class Startup:
 
     def one_is_up(self) -> None:
         """A process is up: perhaps it was the last."""
-        if self._all_up or not self._asked_all or not self._up.reached():
+        if self._all_up or not self._asked_all or not self._each_is_up():
             return
         self._all_up = True
         self._runtime.log.info("All processes started successfully")

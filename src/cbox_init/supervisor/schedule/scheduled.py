@@ -1,65 +1,48 @@
 """A process with a schedule: its runs, from their time to their end.
 
-The `Timetable` says when a time has come; each run is an instance (`instances`), so that its output, its
-stop with grace and the end of all it has started are those of every instance. ``look`` starts the runs that
-are wanted, ends those whose time is over, and takes note of those that have ended.
+The `Timetable` says when a time has come; each run is an instance, so that its output, its stop with a grace
+period and the end of all that it has started are those of every instance. ``reconcile`` starts the runs that
+are due, ends those whose time is over, and records those that have ended.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from cbox_init.config.model import InitialState, ProcessType, RestartPolicyName
-from cbox_init.core.decide import Desired, Forget, Spawn, Stop, Wait
-from cbox_init.core.instance import Revision
+from cbox_init.config.model import ProcessType, RestartPolicyName
+from cbox_init.core.decide import Desired, Forget, Spawn, Stop
 from cbox_init.core.restart import Trigger
-from cbox_init.core.schedule import Run, Tally, attend, counted, next_due, refusal, ring
+from cbox_init.core.schedule import Run, Tally, counted, decide_runs, next_due, refusal, ring
 from cbox_init.core.states import State
 from cbox_init.cron import find_zone, parse
 from cbox_init.errors import Conflict
+from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.instances import Instances
-from cbox_init.supervisor.instance.owner import InstancesOwner
 from cbox_init.supervisor.schedule.launch import RunLaunch, run_id
 from cbox_init.supervisor.schedule.overdue_alert import OverdueAlert
 from cbox_init.supervisor.schedule.status import RunStatus, ScheduleState, ScheduleStatus
 from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+from cbox_init.supervisor.waiters import Waiters
 
 if TYPE_CHECKING:
-    from asyncio import Future
-    from collections.abc import Iterable
-    from typing import Protocol
+    from collections.abc import Callable, Iterable
 
+    from cbox_init.config.model import HeartbeatConfig
     from cbox_init.config.settings import Settings
+    from cbox_init.core.decide import Action
     from cbox_init.logs.process import ProcessLog
-    from cbox_init.supervisor.oneshot_history import OneshotHistory
+    from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.schedule.heartbeat import Heartbeat
     from cbox_init.supervisor.schedule.timetable import Timetable
 
-    class Surroundings(Protocol):
-        """What a scheduled process asks of the others, through the supervisor."""
-
-        @property
-        def oneshots(self) -> OneshotHistory:
-            """What oneshots have done."""
-
-        def not_ready(self, name: str) -> tuple[str, ...]:
-            """The dependencies of the process ``name`` that are not ready."""
-
-        def changed(self, process: ScheduledProcess) -> None:
-            """Something that a status shows has changed."""
-
-
-_REVISION = Revision(0, 0)
-
 
 class _Begun(Struct):
-    """A run that was begun: by whom, why it was told to end, and whether the oneshots' history has it."""
+    """A run that was asked for: by whom, why it was stopped, and whether the oneshots' history has it."""
 
     manual: bool
     started_unix: float
@@ -68,12 +51,21 @@ class _Begun(Struct):
     noted: bool = False
 
 
-class ScheduledProcess(InstancesOwner):
-    """A process under supervision that runs when its time has come.
+class ScheduledProcess(ProcessBase):
+    """A process that runs when its time has come.
 
     ``stop`` pauses the schedule and ends the runs; ``start`` resumes it; ``restart`` ends the runs, and the
-    schedule goes on. A run that ended, however, is not tried again: its next time is its next chance.
+    schedule goes on: each raises the generation, and runs of an older one end. A run that ended, however, is
+    not tried again: its next time is its next chance. ``heartbeat_of`` makes the heartbeat of a
+    configuration.
     """
+
+    scale_limit = 0
+    given_up = None
+    ready = True  # what depends on a schedule does not wait for a run of it
+    up = True
+    ended_for_good = False  # a schedule is active, or can be resumed
+    last_end = None  # the end of a run is not the end of the process
 
     def __init__(
         self,
@@ -83,36 +75,27 @@ class ScheduledProcess(InstancesOwner):
         history_size: int,
         runtime: Runtime,
         log: ProcessLog,
-        surroundings: Surroundings,
+        host: Host,
         timetable: Timetable,
-        heartbeat: Heartbeat | None,
+        heartbeat_of: Callable[[HeartbeatConfig | None], Heartbeat | None],
     ) -> None:
+        super().__init__(name, settings, Desired(run=False, scale=0), runtime=runtime, log=log, host=host)
         config = settings.process
-        self.name = name
-        self.config = config
-        self.scale_limit = 0
-        self.stop_timeout_s = settings.stop_rules.timeout_s
-        self._runtime = runtime
-        self._log = log
-        self._surroundings = surroundings
         self._timetable = timetable
-        self._heartbeat = heartbeat
+        self._heartbeat_of = heartbeat_of
+        self._heartbeat = heartbeat_of(config.heartbeat)
         self._times = parse(config.schedule or "", find_zone(config.schedule_timezone, runtime.environ))
-        self._paused = True
         self._closed = False
-        self._end_all = False
         self._answered = 0.0
         self._next: float | None = None
         self._started = 0
         self._last_run: float | None = None
-        self._wanted: deque[int] = deque()
+        self._due: deque[int] = deque()
         self._begun: dict[int, _Begun] = {}
         self._tally = Tally()
         self._history: deque[Run] = deque(maxlen=history_size)
-        self._waiters: dict[int, list[Future[int]]] = {}
+        self._waiters: Waiters[int, int] = Waiters()
         self._alert = OverdueAlert.of(config.heartbeat)
-        self._supervised_at = runtime.now()
-        self._status: ProcessStatus | None = None
         self._instances = Instances(
             name,
             _of_runs(settings),
@@ -126,7 +109,7 @@ class ScheduledProcess(InstancesOwner):
 
     def pause(self) -> None:
         """No run begins until it is resumed; those under way go on."""
-        self._paused = True
+        self.desired = replace(self.desired, run=False)
         self._next = None
         self._timetable.remove(self)
         self._alert = self._alert.ended()
@@ -134,9 +117,9 @@ class ScheduledProcess(InstancesOwner):
 
     def resume(self) -> None:
         """Runs begin at their times again. Those that passed meanwhile were not missed: it was paused."""
-        if self._closed or not self._paused:
+        if self._closed or self.desired.run:
             return
-        self._paused = False
+        self.desired = replace(self.desired, run=True)
         self._alert = self._alert.begun(self._runtime.now())
         self._timetable.enter(self)
         self._changed_and_wake()
@@ -145,9 +128,9 @@ class ScheduledProcess(InstancesOwner):
         """Run now, whatever the time; gives the number of the run. Raises Conflict."""
         if reason := self._refusal():
             raise Conflict(f"cannot trigger {self.name}: {reason}")
-        return self._want(manual=True)
+        return self._request_run(manual=True)
 
-    def start(self) -> None:
+    def start(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """Resume the schedule."""
         self.resume()
 
@@ -156,55 +139,66 @@ class ScheduledProcess(InstancesOwner):
         self.pause()
         self._end_runs("stopped by hand")
 
-    def restart(self) -> None:
+    def restart(self, trigger: Trigger = Trigger.MANUAL) -> None:
         """End the runs; the schedule goes on."""
         self._end_runs("ended by a restart")
         self.resume()
 
-    def close(self) -> None:
-        """The daemon ends: no run begins any more; those under way have their time until ``stop``."""
-        self._closed = True
-        self._timetable.remove(self)
-        self._drop_wanted()
+    def scale(self, count: int) -> None:
+        """Raises Conflict: runs are limited by ``schedule_max_concurrent``."""
+        raise Conflict(
+            f"cannot scale {self.name}: it has a schedule; schedule_max_concurrent limits its runs"
+        )
 
     def kill(self) -> None:
         """End all runs without a grace period."""
-        self.close()
+        self._close()
         self.stop()
         self._instances.kill_all()
 
-    def adopt(self, settings: Settings, heartbeat: Heartbeat | None) -> None:
-        """It has another configuration: runs under way go on as they began, the next is of the new one.
+    def adopt(self, settings: Settings) -> None:
+        """Use another configuration: runs under way go on as they began, the next uses the new one.
 
         A schedule that was paused by hand stays so, unless ``initial_state`` is what has changed.
         """
         before, process = self.config, settings.process
-        self.config = process
-        self.stop_timeout_s = settings.stop_rules.timeout_s
-        self._heartbeat = heartbeat
+        self._settings = settings
+        self._heartbeat = self._heartbeat_of(process.heartbeat)
         self._instances.adopt(_of_runs(settings), launch=RunLaunch(self.name, process, self._runtime))
         if (before.schedule, before.schedule_timezone) != (process.schedule, process.schedule_timezone):
             zone = find_zone(process.schedule_timezone, self._runtime.environ)
             self._times = parse(process.schedule or "", zone)
-            if not self._paused:
+            if self.desired.run:
                 self._timetable.enter(self)
         if before.heartbeat != process.heartbeat:
             self._alert = OverdueAlert.of(process.heartbeat)
-            if not self._paused:
+            if self.desired.run:
                 self._alert = self._alert.begun(self._runtime.now())
         if before.initial_state is not process.initial_state:
-            if process.initial_state is InitialState.RUNNING:
-                self.resume()
-            else:
-                self.stop()
+            self._start_or_stop()
         self._changed_and_wake()
+
+    def reinstate(self, settings: Settings) -> None:
+        """Use ``settings`` although its removal has begun: it is configured again."""
+        self.adopt(settings)
+        self._start_or_stop()
+
+    def begin_shutdown(self) -> None:
+        """The daemon ends: no run begins any more; those under way have their time until ``stop``."""
+        self._close()
+        if self.alive:
+            self._runtime.log.info("Scheduled process has time to finish its runs", process=self.name)
+
+    def release(self) -> None:
+        """Ask for no more times."""
+        self._timetable.remove(self)
 
     # -- what the others ask ---------------------------------------------------------------------------
 
     @property
-    def desired(self) -> Desired:
-        """Its schedule is active or not; it has no scale."""
-        return Desired(run=not self._paused, scale=0)
+    def schedule(self) -> Self:
+        """Its schedule is its own."""
+        return self
 
     @property
     def runs_begun(self) -> int:
@@ -213,43 +207,19 @@ class ScheduledProcess(InstancesOwner):
 
     @property
     def alive(self) -> bool:
-        """Whether something of a run may still be running."""
-        return self._instances.alive or bool(self._wanted)
-
-    @property
-    def held_back(self) -> bool:
-        """Whether a run waits to begin, for its output to flow again."""
-        return bool(self._wanted)
-
-    @property
-    def given_up(self) -> None:
-        """Never: the next time is the next chance."""
-        return None
-
-    @property
-    def ready(self) -> bool:
-        """What depends on a schedule does not wait for a run of it."""
-        return True
-
-    @property
-    def up(self) -> bool:
-        """It is as the configuration wants it."""
-        return True
+        """Whether something of a run may be running, or is about to."""
+        return self._instances.alive or bool(self._due)
 
     @property
     def settled(self) -> bool:
         """Whether the last command has had its effect."""
-        return not self._end_all
+        generation = self.desired.generation
+        return all(run.generation >= generation for run in self._instances.observed.values())
 
     @property
-    def ended_for_good(self) -> bool:
-        """Never: a schedule is active, or can be resumed."""
-        return False
-
-    @property
-    def last_end(self) -> tuple[float, int] | None:
-        """The end of a run is not the end of the process."""
-        return None
+    def drain_s(self) -> float:
+        """For how long its runs may go on when the daemon ends, in seconds; 0 without any."""
+        return self._settings.stop_rules.timeout_s if self.alive else 0.0
 
     def history(self, limit: int) -> list[RunStatus]:
         """The last ``limit`` runs that are over, newest first."""
@@ -268,29 +238,17 @@ class ScheduledProcess(InstancesOwner):
 
     async def over(self, number: int) -> int:
         """Wait for the end of a run that has not ended; its exit code. Cancelled when the daemon ends."""
-        from asyncio import get_running_loop
-
-        waiter: Future[int] = get_running_loop().create_future()
-        self._waiters.setdefault(number, []).append(waiter)
-        return await waiter
+        return await self._waiters.wait(number)
 
     def give_up_waiting(self) -> None:
         """Cancel who waits for the end of a run."""
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                waiter.cancel()
-
-    def status(self) -> ProcessStatus:
-        """What it is now; the same object until something changes."""
-        if self._status is None:
-            self._status = self._describe()
-        return self._status
+        self._waiters.cancel_all()
 
     # -- times -----------------------------------------------------------------------------------------
 
     def next_due(self, now: float) -> float | None:
         """The Unix time of the next run (see ``timetable``)."""
-        due = None if self._paused or self._closed else next_due(self._times, now, self._answered)
+        due = None if not self.desired.run or self._closed else next_due(self._times, now, self._answered)
         if due != self._next:
             self._next = due
             self._changed()
@@ -312,20 +270,16 @@ class ScheduledProcess(InstancesOwner):
         if reason := self._refusal():
             self._runtime.log.warn("Scheduled run is skipped", process=self.name, error=reason)
             return
-        self._want(manual=False)
+        self._request_run(manual=False)
 
     # -- the loop --------------------------------------------------------------------------------------
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Begin what is wanted, end what has to, note what has ended (see ``run_queue``)."""
-        changed = self._instances.clear(_REVISION)
-        while self._wanted and not self._log.backed_up:
-            self._begin(self._wanted.popleft())
-            changed = True
-            if time.monotonic() >= stop_at:
-                self._changed()
-                return 0.0
-        wait, acted = self._attend()
+        """Begin what is due, end what has to, record what has ended (see `run_queue`)."""
+        changed = self._instances.clear(self.desired.revision)
+        if changed:
+            self._decision.drop()
+        acted, wait = self._act(stop_at)
         if changed or acted:
             self._changed()
         now = self._runtime.now()
@@ -333,51 +287,44 @@ class ScheduledProcess(InstancesOwner):
             self._alert = self._alert.told()
             self._changed()
             self._runtime.log.error(
-                "Scheduled process has not succeeded in time",
-                process=self.name,
-                error=self._alert.reason,
+                "Scheduled process has not succeeded in time", process=self.name, error=self._alert.reason
             )
         return min((at for at in (wait, self._alert.alert_at) if at is not None), default=None)
 
-    def _attend(self) -> tuple[float | None, bool]:
-        """Bring the runs further; the time that is waited for, and whether anything was done."""
-        acted, wait = False, None
-        while True:
-            actions = attend(
-                tuple(self._instances.observed.values()),
-                end_all=self._end_all,
-                timeout_s=self.config.schedule_timeout,
-                now=self._runtime.now(),
-            )
-            wait = next((action.until for action in actions if isinstance(action, Wait)), None)
-            actions = [action for action in actions if not isinstance(action, Wait)]
-            for action in actions:
-                if isinstance(action, Stop):
-                    self._told_to_end(action.index)
-                elif isinstance(action, Forget):
-                    self._ended(action.index)
-                self._instances.do(action, _REVISION)
-            if not actions:
-                break
-            acted = True
-        if not self._instances.observed:
-            self._end_all = False
-        return wait, acted
+    def _decide(self, *, may_spawn: bool) -> list[Action]:
+        return decide_runs(
+            self.desired,
+            self._instances.observed.values(),
+            due=self._due,
+            may_spawn=may_spawn,
+            timeout_s=self.config.schedule_timeout,
+            now=self._runtime.now(),
+        )
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Spawn(number):
+                self._begin(number)
+            case Stop(number):
+                self._note_stop(number)
+            case Forget(number):
+                self._ended(number)
+        super()._do(action)
 
     def _begin(self, number: int) -> None:
         runtime = self._runtime
+        self._due.remove(number)
         begun = self._begun[number]
         begun.started_unix, begun.started_at = runtime.unix(), runtime.now()
         self._last_run = begun.started_unix
         if self.config.type is ProcessType.ONESHOT:
             trigger = Trigger.MANUAL if begun.manual else Trigger.SCHEDULE
-            self._surroundings.oneshots.begun(self.name, run_id(self.name, number), trigger)
+            self._host.oneshots.begun(self.name, run_id(self.name, number), trigger)
             begun.noted = True
         if self._heartbeat:
             self._heartbeat.started()
-        self._instances.do(Spawn(number), _REVISION)
 
-    def _told_to_end(self, number: int) -> None:
+    def _note_stop(self, number: int) -> None:
         begun = self._begun[number]
         if begun.ended_for is None:
             begun.ended_for = f"timed out after {self.config.schedule_timeout or 0:g} s"
@@ -409,7 +356,7 @@ class ScheduledProcess(InstancesOwner):
             self._runtime.counters.ran(self.name, run.duration_s)
         self._history.append(run)
         if begun.noted:
-            self._surroundings.oneshots.ended(
+            self._host.oneshots.ended(
                 run_id(self.name, number), duration_s=run.duration_s, exit_code=run.exit_code, error=error
             )
         if error is None:
@@ -418,9 +365,7 @@ class ScheduledProcess(InstancesOwner):
             self._alert = self._alert.succeeded(self._runtime.now())
         if self._heartbeat:
             self._heartbeat.ended(success=error is None)
-        for waiter in self._waiters.pop(number, ()):
-            if not waiter.done():
-                waiter.set_result(ending.exit_code)
+        self._waiters.resolve(number, ending.exit_code)
 
     # -- inside ----------------------------------------------------------------------------------------
 
@@ -428,53 +373,56 @@ class ScheduledProcess(InstancesOwner):
         if self._closed:
             return "the daemon is shutting down"
         return refusal(
-            paused=self._paused,
+            paused=not self.desired.run,
             running=len(self._begun),
             max_concurrent=self.config.schedule_max_concurrent,
-            waiting_for=self._surroundings.not_ready(self.name),
+            waiting_for=self._host.not_ready(self.name),
         )
 
-    def _want(self, *, manual: bool) -> int:
+    def _request_run(self, *, manual: bool) -> int:
         self._started += 1
         self._begun[self._started] = _Begun(manual, self._runtime.unix(), self._runtime.now())
-        self._wanted.append(self._started)
+        self._due.append(self._started)
         self._changed_and_wake()
         return self._started
 
     def _end_runs(self, reason: str) -> None:
-        self._drop_wanted()
-        self._end_all = bool(self._begun)
+        self._drop_due()
+        self.desired = replace(self.desired, generation=self.desired.generation + 1)
         for begun in self._begun.values():
             begun.ended_for = begun.ended_for or reason
         self._changed_and_wake()
 
-    def _drop_wanted(self) -> None:
+    def _start_or_stop(self) -> None:
+        if self.config.starts_by_itself:
+            self.resume()
+        else:
+            self.stop()
+
+    def _close(self) -> None:
+        self._closed = True
+        self._timetable.remove(self)
+        self._drop_due()
+
+    def _drop_due(self) -> None:
         """Runs that have not begun do not begin."""
-        while self._wanted:
-            number = self._wanted.pop()
+        while self._due:
+            number = self._due.pop()
             del self._begun[number]
             self._started -= 1
-            for waiter in self._waiters.pop(number, ()):
-                waiter.cancel()
-
-    def _changed(self) -> None:
-        self._status = None
-        self._surroundings.changed(self)
-
-    def _changed_and_wake(self) -> None:
-        self._changed()
-        self._runtime.run_queue.wake(self)
+            self._waiters.cancel(number)
+        self._decision.drop()
 
     def _describe(self) -> ProcessStatus:
         state = State.RUNNING if self._begun else State.SCHEDULED
         return ProcessStatus(
             name=self.name,
             type="scheduled",
-            state=State.PAUSED if self._paused else state,
+            state=State.PAUSED if (not self.desired.run) else state,
             scale=0,
             desired_scale=0,
             max_scale=0,
-            wanted=not self._paused,
+            wanted=bool(self.desired.run),
             supervised_at=self._supervised_at,
             instances=tuple(self._instances_shown()),
             schedule=self._describe_schedule(),
@@ -495,7 +443,7 @@ class ScheduledProcess(InstancesOwner):
         return ScheduleStatus(
             expression=self.config.schedule or "",
             timezone=self.config.schedule_timezone,
-            state=ScheduleState.PAUSED if self._paused else executing,
+            state=ScheduleState.PAUSED if (not self.desired.run) else executing,
             next_run=self._next,
             last_run=self._last_run,
             started=self._started,

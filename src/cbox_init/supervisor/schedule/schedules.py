@@ -5,40 +5,35 @@ Where nothing is scheduled none of it is made, nor imported.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Sequence
 
     from cbox_init.config.model import Config, HeartbeatConfig
     from cbox_init.config.settings import Settings
-    from cbox_init.logs.hub import LogHub
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
-    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess, Surroundings
+    from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.schedule.timetable import Timetable
 
 
 class Schedules:
     """Makes scheduled processes, and owns what they share."""
 
-    def __init__(self, config: Config, *, logs: LogHub, runtime: Runtime, surroundings: Surroundings) -> None:
+    def __init__(self, config: Config, *, runtime: Runtime, host: Host) -> None:
         self._config = config
-        self._logs = logs
         self._runtime = runtime
-        self._surroundings = surroundings
+        self._host = host
         self._processes: dict[str, ScheduledProcess] = {}
         self._timetable: Timetable | None = None
         self._sender: HeartbeatSender | None = None
         self._loop: AbstractEventLoop | None = None
 
-    @property
-    def processes(self) -> Sequence[ScheduledProcess]:
-        """Every scheduled process."""
-        return tuple(self._processes.values())
-
-    def manage(self, name: str, settings: Settings) -> ScheduledProcess:
+    def make(self, name: str, settings: Settings, log: ProcessLog) -> ScheduledProcess:
         """A process that runs by its schedule, once it is started."""
         from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
         from cbox_init.supervisor.schedule.timetable import Timetable
@@ -47,30 +42,25 @@ class Schedules:
             self._timetable = Timetable(self._runtime)
             if self._loop is not None:
                 self._timetable.attach(self._loop)
-        process = settings.process
         scheduled = ScheduledProcess(
             name,
             settings,
             history_size=self._config.global_.schedule_history_size,
             runtime=self._runtime,
-            log=self._logs.open(name, process.logging, ring_size=settings.ring_size),
-            surroundings=self._surroundings,
+            log=log,
+            host=self._host,
             timetable=self._timetable,
-            heartbeat=self._heartbeat(name, process.heartbeat),
+            heartbeat_of=partial(self._heartbeat, name),
         )
         self._processes[name] = scheduled
         return scheduled
 
     def reconfigure(self, config: Config) -> None:
-        """Another configuration is in force; who is managed already learns of it by ``adopt``."""
+        """Make the next ones by this configuration; those that exist get theirs by ``adopt``."""
         self._config = config
 
-    def adopt(self, process: ScheduledProcess, settings: Settings) -> None:
-        """Give a process another configuration."""
-        process.adopt(settings, self._heartbeat(process.name, settings.process.heartbeat))
-
     def forget(self, name: str) -> None:
-        """It is managed no more, if it was."""
+        """It is no longer supervised, if it was."""
         self._processes.pop(name, None)
 
     def attach(self, loop: AbstractEventLoop) -> None:
@@ -79,15 +69,8 @@ class Schedules:
         if self._timetable is not None:
             self._timetable.attach(loop)
 
-    def close(self) -> None:
-        """No run begins any more."""
-        for process in self._processes.values():
-            process.close()
-            if process.alive:
-                self._runtime.log.info("Scheduled process has time to finish its runs", process=process.name)
-
     def give_up_waiting(self) -> None:
-        """Nobody learns any more how a run ends."""
+        """Cancel who waits for the end of a run."""
         for process in self._processes.values():
             process.give_up_waiting()
 

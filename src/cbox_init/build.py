@@ -1,0 +1,121 @@
+"""Wires the parts of the daemon below its listeners: once, for the daemon and for its tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.logs.hub import LogHub
+from cbox_init.logs.levels import Level
+from cbox_init.logs.sink import Sink
+from cbox_init.supervisor.run_queue import RunQueue
+from cbox_init.supervisor.runtime import Runtime
+from cbox_init.supervisor.supervisor import Supervisor
+from cbox_init.system.reaper import Reaper
+from cbox_init.system.spawn import Spawner
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Mapping
+
+    from cbox_init.config.load import Source
+    from cbox_init.config.model import Config
+    from cbox_init.logs.colours import Colours
+    from cbox_init.supervisor.configuration.configuration import Configuration
+    from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
+    from cbox_init.telemetry.counters import Counters
+
+
+class DaemonParts:
+    """Owns the spawner, the logs and the supervisor. ``runtime`` is what processes work with.
+
+    ``configuration`` is loaded when it is first needed.
+    """
+
+    def __init__(
+        self, config: Config, source: Source | None, *, logs: LogHub, spawner: Spawner, runtime: Runtime
+    ) -> None:
+        self.logs = logs
+        self.runtime = runtime
+        self.supervisor: Supervisor
+        self._config = config
+        self._source = source
+        self._spawner = spawner
+        self._configuration: Configuration | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration in force, and every way to change it."""
+        if self._configuration is None:
+            from cbox_init.supervisor.configuration.configuration import Configuration
+
+            self._configuration = Configuration(
+                self.supervisor, self._source, logs=self.logs, runtime=self.runtime
+            )
+        return self._configuration
+
+    def attach(self, loop: AbstractEventLoop) -> None:
+        """The event loop runs from here on."""
+        self.logs.attach(loop)
+        self.runtime.run_queue.attach(loop)
+        self.supervisor.attach(loop)
+
+    async def abandon_changes(self) -> None:
+        """The daemon ends: changes of the configuration that wait for their turn are not made."""
+        if self._configuration is not None:
+            await self._configuration.close()
+
+    def close(self) -> None:
+        """Close what has no other owner, after the logs."""
+        self._spawner.close()
+
+
+def build_daemon(
+    config: Config,
+    source: Source | None,
+    *,
+    environ: Mapping[str, str],
+    on_finished: Callable[[int], None],
+    sink: Sink | None = None,
+    level: Level | None = None,
+    colours: Colours | None = None,
+    counters: Counters | None = None,
+    manager: Callable[[Runtime], ServiceManager | None] | None = None,
+    on_started: Callable[[], object] | None = None,
+    runtime_class: type[Runtime] = Runtime,
+) -> DaemonParts:
+    """The parts for ``config``, which came from ``source``; nothing is started yet.
+
+    ``environ`` is what children get; ``sink`` writes to standard output by default, records from ``level``
+    on, by default ``global.log_level``. What happens is counted when there are ``counters``. ``manager``
+    makes the link to the service manager that started the daemon.
+    """
+    settings = config.global_
+    sink = sink or Sink()
+    logs = LogHub(
+        fmt=settings.log_format,
+        level=Level.of(settings.log_level) if level is None else level,
+        timestamps=settings.log_timestamps,
+        sink=sink,
+        colours=colours,
+        overflow=settings.log_overflow,
+        outputs=settings.log_outputs,
+    )
+    spawner = Spawner()
+    runtime = runtime_class(
+        run_queue=RunQueue(sink),
+        spawner=spawner,
+        reaper=Reaper(),
+        log=logs.daemon,
+        environ=environ,
+        counters=counters,
+    )
+    parts = DaemonParts(config, source, logs=logs, spawner=spawner, runtime=runtime)
+    parts.supervisor = Supervisor(
+        config,
+        logs=logs,
+        runtime=runtime,
+        on_finished=on_finished,
+        manager=manager(runtime) if manager else None,
+        on_started=on_started,
+    )
+    return parts

@@ -1,0 +1,158 @@
+"""What processes with and without a schedule share: instances, and carrying out decisions about them."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from cbox_init.core.decide import Decision, Spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cbox_init.config.model import ProcessConfig
+    from cbox_init.config.settings import Settings
+    from cbox_init.core.decide import Action, Desired
+    from cbox_init.core.instance import Instance
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.instance.instances import Instances
+    from cbox_init.supervisor.managed import Host
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.status import ProcessStatus
+
+
+class ProcessBase(ABC):
+    """The common part of `LongrunProcess` and `ScheduledProcess`.
+
+    Commands change ``desired`` and wake the run queue; ``reconcile`` compares, acts, and says when it wants
+    to be called next. Nothing else starts or signals an instance.
+    """
+
+    _instances: Instances
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        desired: Desired,
+        *,
+        runtime: Runtime,
+        log: ProcessLog,
+        host: Host,
+    ) -> None:
+        self.name = name
+        self.desired = desired
+        self.held_back = False
+        """Whether it starts nothing until its output flows again."""
+        self._settings = settings
+        self._runtime = runtime
+        self._log = log
+        self._host = host
+        self._decision = Decision(())
+        self._status: ProcessStatus | None = None
+        self._supervised_at = runtime.now()
+
+    # -- what is known of it ---------------------------------------------------------------------------
+
+    @property
+    def config(self) -> ProcessConfig:
+        """The configuration that it runs by."""
+        return self._settings.process
+
+    @property
+    def instances(self) -> Collection[Instance]:
+        """All its instances."""
+        return self._instances.observed.values()
+
+    @property
+    def clearing(self) -> bool:
+        """Whether a main process has ended and its instance may have left others behind."""
+        return self._instances.clearing
+
+    @property
+    def names_alive(self) -> tuple[str, ...]:
+        """The ids of its instances of which something may be running."""
+        return self._instances.names_alive
+
+    @property
+    def names_killed(self) -> tuple[str, ...]:
+        """The ids of its instances that had to be killed since the last ``forget_killed``."""
+        return tuple(sorted(self._instances.killed))
+
+    def forget_killed(self) -> None:
+        """Start a new list of those that had to be killed."""
+        self._instances.killed.clear()
+
+    def status(self) -> ProcessStatus:
+        """Its state now; the same object until something changes."""
+        if self._status is None:
+            self._status = self._describe()
+        return self._status
+
+    # -- carrying out ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def reconcile(self, stop_at: float) -> float | None:
+        """Act until what is there is what is wanted, or the slice is over (see `run_queue`)."""
+
+    @abstractmethod
+    def _describe(self) -> ProcessStatus: ...
+
+    @abstractmethod
+    def _decide(self, *, may_spawn: bool) -> list[Action]:
+        """The actions that bring what is there closer to what is wanted."""
+
+    @property
+    def _may_spawn(self) -> bool:
+        """Whether an instance may start, as far as it is not its output that holds it back."""
+        return True
+
+    def _do(self, action: Action) -> None:
+        self._instances.do(action, self.desired.revision)
+
+    def _act(self, stop_at: float) -> tuple[bool, float | None]:
+        """Decide and act until nothing is to be done, or the slice is over.
+
+        Whether anything was done, and the monotonic time of the next call: 0 for the next turn.
+        """
+        changed = False
+        while True:
+            acted, wait = self._carry_out(stop_at)
+            changed |= acted
+            if not acted:
+                return changed, wait
+            if time.monotonic() >= stop_at:
+                return changed, 0.0
+
+    def _carry_out(self, stop_at: float) -> tuple[bool, float | None]:
+        """Carry out one decision.
+
+        What the slice leaves of it is carried out by the next call without deciding again, unless something
+        has happened: a decision over thousands of instances takes a good part of a slice.
+        """
+        acted = False
+        self.held_back = self._log.backed_up
+        may_spawn = self._may_spawn and not self.held_back
+        if not self._decision.holds(may_spawn=may_spawn, now=self._runtime.now()):
+            self._decision = Decision(self._decide(may_spawn=may_spawn), may_spawn=may_spawn)
+        for action in self._decision:
+            self._do(action)
+            acted = True
+            if isinstance(action, Spawn) and not self._instances.observed[action.index].alive:
+                self._decision.drop()  # it could not be started: that may change what follows
+            if time.monotonic() >= stop_at:
+                return acted, None
+        return acted, self._decision.until
+
+    def _wake(self) -> None:
+        self._decision.drop()
+        self._runtime.run_queue.wake(self)
+
+    def _changed(self) -> None:
+        self._status = None
+        self._host.changed(self.name)
+
+    def _changed_and_wake(self) -> None:
+        self._changed()
+        self._wake()

@@ -1,0 +1,43 @@
+"""Makes what the supervisor supervises, from its settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.supervisor.process import LongrunProcess
+from cbox_init.supervisor.schedule.schedules import Schedules
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import Config
+    from cbox_init.config.settings import Settings
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.logs.process import ProcessLog
+    from cbox_init.supervisor.managed import Host, Managed
+    from cbox_init.supervisor.runtime import Runtime
+
+
+class ProcessFactory:
+    """Owns ``schedules``: what all scheduled processes share."""
+
+    def __init__(self, config: Config, *, logs: LogHub, runtime: Runtime, host: Host) -> None:
+        self._logs = logs
+        self._runtime = runtime
+        self._host = host
+        self.schedules = Schedules(config, runtime=runtime, host=host)
+
+    def make(self, name: str, settings: Settings) -> Managed:
+        """A process that runs once it is started."""
+        log = self.open_log(name, settings)
+        if settings.process.schedule:
+            return self.schedules.make(name, settings, log)
+        return LongrunProcess(name, settings, runtime=self._runtime, log=log, host=self._host)
+
+    def open_log(self, name: str, settings: Settings) -> ProcessLog:
+        """The log of a process, which follows ``settings`` from now on."""
+        return self._logs.open(name, settings.process.logging, ring_size=settings.ring_size)
+
+    def release(self, process: Managed) -> None:
+        """Release what a process holds that is no longer supervised; its log stays."""
+        process.release()
+        self.schedules.forget(process.name)
+        self._runtime.run_queue.forget(process)
