@@ -29,7 +29,6 @@ NOT_AT_START = {
     "logging",
     "pathlib",
     "prometheus_client",
-    "rich",
     "shlex",
     "ssl",
     "starlette",
