@@ -50,7 +50,7 @@ NOT_CONFIGURED = {
     "cbox_init.config.check_outputs",
     "cbox_init.config.levels",
     "cbox_init.core.memory",
-    "cbox_init.core.notice",
+    "cbox_init.core.notify",
     "cbox_init.logs.filter",
     "cbox_init.logs.past",
     "cbox_init.logs.position",

@@ -318,7 +318,7 @@ def _new_event_loop(lag: LoopLag) -> AbstractEventLoop:
 
 def _tell_plan(config: Config) -> None:
     """What ``serve`` would start, a line each, in the order of starting."""
-    from cbox_init.core.graph import order_up
+    from cbox_init.core.dependencies import order_up
 
     enabled = config.enabled_processes()
     for rank in order_up({name: process.depends_on for name, process in enabled.items()}):

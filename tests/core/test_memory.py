@@ -8,24 +8,15 @@ from hypothesis import strategies as st
 
 from cbox_init.config.model import RestartPolicyName
 from cbox_init.core.decide import Stop, Terminate, decide
-from cbox_init.core.instance import (
-    Phase,
-    Revision,
-    gone,
-    main_exited,
-    spawned,
-    terminated,
-    told_to_stop,
-    weighed,
-)
+from cbox_init.core.instance import Phase, gone, main_exited, memory_measured, spawned, stop_begun, terminated
 from cbox_init.core.memory import MIB, PERIOD_S, SLOT_S, excess, next_look_at
 from cbox_init.core.restart import Cause, Ending
-from cbox_init.core.schedule import attend
-from cbox_init.core.states import State
+from cbox_init.core.schedule import decide_runs
+from cbox_init.core.states import Revision, State
 from tests.core.cases import NOW, bad, health, restart_rules, running, stop_rules, want, want_stopped
 
 FIRST = Revision(0, 0)
-FAT = weighed(running(), "its memory of 9 MB is above max_memory_mb: 8")
+FAT = memory_measured(running(), "its memory of 9 MB is above max_memory_mb: 8")
 SICK = health(bad(), bad(), bad())
 
 
@@ -59,7 +50,7 @@ def test_the_one_that_is_above_is_ended_and_no_other() -> None:
     instances = {0: FAT, 1: running(1)}
     assert decide(want(2), instances, may_spawn=True, now=NOW) == [Terminate(0)]
     assert decide(want_stopped(2), instances, may_spawn=True, now=NOW) == [Stop(0), Stop(1)]
-    assert decide(want(2), {0: weighed(FAT, None), 1: running(1)}, may_spawn=True, now=NOW) == []
+    assert decide(want(2), {0: memory_measured(FAT, None), 1: running(1)}, may_spawn=True, now=NOW) == []
 
 
 def test_it_comes_back_as_after_a_crash_with_the_reason_counted() -> None:
@@ -83,12 +74,14 @@ def test_its_end_is_a_failure_whatever_the_exit_code() -> None:
 
 
 def test_an_end_for_health_says_so_also_when_the_memory_is_above() -> None:
-    both = terminated(weighed(running(health=SICK), "too much"), now=NOW, revision=FIRST, rules=stop_rules())
+    both = terminated(
+        memory_measured(running(health=SICK), "too much"), now=NOW, revision=FIRST, rules=stop_rules()
+    )
     assert both.terminated_for is Cause.HEALTH_CHECK
 
 
 def test_a_stop_beats_it() -> None:
-    ending = told_to_stop(
+    ending = stop_begun(
         terminated(FAT, now=NOW, revision=FIRST, rules=stop_rules()), now=NOW, rules=stop_rules()
     )
     exited = main_exited(ending, Ending(0, "exit code 0"), now=NOW)
@@ -96,5 +89,5 @@ def test_a_stop_beats_it() -> None:
 
 
 def test_a_run_of_a_schedule_is_ended_too() -> None:
-    assert attend((FAT,), end_all=False, timeout_s=None, now=NOW) == [Terminate(0)]
-    assert attend((FAT,), end_all=True, timeout_s=None, now=NOW) == [Stop(0)]
+    assert decide_runs((FAT,), end_all=False, timeout_s=None, now=NOW) == [Terminate(0)]
+    assert decide_runs((FAT,), end_all=True, timeout_s=None, now=NOW) == [Stop(0)]

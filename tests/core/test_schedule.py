@@ -8,7 +8,16 @@ from msgspec.structs import replace
 from cbox_init.config.model import Misfire
 from cbox_init.core.decide import Action, Forget, Kill, Signal, Stop, Wait
 from cbox_init.core.instance import Instance, Phase
-from cbox_init.core.schedule import Ring, Run, Tally, attend, counted, next_due, refusal, ring
+from cbox_init.core.schedule import (
+    DueDecision,
+    FinishedRun,
+    RunTotals,
+    decide_due,
+    decide_runs,
+    next_due,
+    refusal,
+    with_run,
+)
 
 HOUR = 3600.0
 
@@ -27,19 +36,19 @@ class Every:
 @pytest.mark.parametrize(
     ("now", "misfire", "expected"),
     [
-        (HOUR, Misfire.RUN, Ring(run=True, missed=False)),
-        (HOUR + 59, Misfire.SKIP, Ring(run=True, missed=False)),
-        (HOUR + 60, Misfire.RUN, Ring(run=True, missed=True)),
-        (HOUR + 60, Misfire.SKIP, Ring(run=False, missed=True)),
-        (9.5 * HOUR, Misfire.RUN, Ring(run=True, missed=True)),
-        (9.5 * HOUR, Misfire.SKIP, Ring(run=False, missed=True)),
+        (HOUR, Misfire.RUN, DueDecision(run=True, missed=False)),
+        (HOUR + 59, Misfire.SKIP, DueDecision(run=True, missed=False)),
+        (HOUR + 60, Misfire.RUN, DueDecision(run=True, missed=True)),
+        (HOUR + 60, Misfire.SKIP, DueDecision(run=False, missed=True)),
+        (9.5 * HOUR, Misfire.RUN, DueDecision(run=True, missed=True)),
+        (9.5 * HOUR, Misfire.SKIP, DueDecision(run=False, missed=True)),
         # The machine woke just after a time: that one is on time.
-        (9 * HOUR, Misfire.SKIP, Ring(run=True, missed=True)),
-        (9 * HOUR + 59, Misfire.SKIP, Ring(run=True, missed=True)),
+        (9 * HOUR, Misfire.SKIP, DueDecision(run=True, missed=True)),
+        (9 * HOUR + 59, Misfire.SKIP, DueDecision(run=True, missed=True)),
     ],
 )
-def test_a_time_that_has_come(now: float, misfire: Misfire, expected: Ring) -> None:
-    assert ring(Every(HOUR), HOUR, now, misfire) == expected
+def test_a_time_that_has_come(now: float, misfire: Misfire, expected: DueDecision) -> None:
+    assert decide_due(Every(HOUR), HOUR, now, misfire) == expected
 
 
 @pytest.mark.parametrize(
@@ -102,16 +111,16 @@ OVER = Instance(index=3, phase=Phase.ENDED)
 def test_what_runs_need(
     runs: tuple[Instance, ...], end_all: bool, timeout_s: float | None, now: float, expected: list[Action]
 ) -> None:
-    assert attend(runs, end_all=end_all, timeout_s=timeout_s, now=now) == expected
+    assert decide_runs(runs, end_all=end_all, timeout_s=timeout_s, now=now) == expected
 
 
 def test_tally() -> None:
-    run = Run(number=1, started_unix=1000.0, duration_s=4.0, exit_code=0, error=None, manual=False)
-    tally = counted(Tally(), run)
-    assert Tally().success_rate == Tally().average_s == 0.0
-    assert (tally.success_rate, tally.last_success_unix, tally.last_failure_unix) == (100.0, 1004.0, None)
-    failed = Run(number=2, started_unix=2000.0, duration_s=2.0, exit_code=3, error="x", manual=True)
-    tally = counted(counted(tally, failed), replace(run, number=3))
-    assert round(tally.success_rate, 2) == 66.67
-    assert tally.average_s == pytest.approx(10 / 3)
-    assert (tally.last_failure_unix, tally.last_exit_code, tally.finished) == (2002.0, 0, 3)
+    run = FinishedRun(number=1, started_unix=1000.0, duration_s=4.0, exit_code=0, error=None, manual=False)
+    totals = with_run(RunTotals(), run)
+    assert RunTotals().success_rate == RunTotals().average_s == 0.0
+    assert (totals.success_rate, totals.last_success_unix, totals.last_failure_unix) == (100.0, 1004.0, None)
+    failed = FinishedRun(number=2, started_unix=2000.0, duration_s=2.0, exit_code=3, error="x", manual=True)
+    totals = with_run(with_run(totals, failed), replace(run, number=3))
+    assert round(totals.success_rate, 2) == 66.67
+    assert totals.average_s == pytest.approx(10 / 3)
+    assert (totals.last_failure_unix, totals.last_exit_code, totals.finished) == (2002.0, 0, 3)

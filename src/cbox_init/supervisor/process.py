@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from cbox_init.config.model import ProcessConfig, ProcessType
-from cbox_init.core import gate as gates
-from cbox_init.core.decide import Decision, Desired, Spawn, decide
+from cbox_init.core import dependencies
+from cbox_init.core.decide import Decision, Spawn, decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
+from cbox_init.core.states import Desired
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import Launch, instance_id
@@ -20,10 +21,10 @@ from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
     from cbox_init.config.settings import Settings
-    from cbox_init.core.gate import Gate
+    from cbox_init.core.dependencies import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
-    from cbox_init.core.notice import Message
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.rollout import Back, Rollout
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
@@ -73,7 +74,7 @@ class LongrunProcess(InstancesOwner):
         self._runtime = runtime
         self._log = log
         self._surroundings = surroundings
-        self._gate: Gate = gates.begin((), now=0.0, timeout_s=0.0)
+        self._gate: Gate = dependencies.new_gate((), now=0.0, timeout_s=0.0)
         self._instances = Instances(
             name,
             settings,
@@ -373,7 +374,7 @@ class LongrunProcess(InstancesOwner):
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
         self._weighed(self._instances.checked(index, pid, result))
 
-    def _heard(self, index: int, pid: int, message: Message) -> None:
+    def _heard(self, index: int, pid: int, message: NotifyMessage) -> None:
         self._weighed(self._instances.heard(index, pid, message))
 
     def _weighed(self, changed: bool) -> None:
@@ -426,7 +427,7 @@ class LongrunProcess(InstancesOwner):
         self._runtime.run_queue.wake(self)
 
     def _new_gate(self) -> Gate:
-        return gates.begin(
+        return dependencies.new_gate(
             self._surroundings.not_ready(self.name),
             now=self._runtime.now(),
             timeout_s=self._settings.dependency_timeout_s,
@@ -437,7 +438,9 @@ class LongrunProcess(InstancesOwner):
         before = self._gate
         if before.open or not self.desired.run:
             return False
-        self._gate = gates.updated(before, self._surroundings.not_ready(self.name), now=self._runtime.now())
+        self._gate = dependencies.updated_gate(
+            before, self._surroundings.not_ready(self.name), now=self._runtime.now()
+        )
         if self._gate.expired and not before.expired:
             self._runtime.log.error("Process cannot be started", process=self.name, error=self._gate.reason)
         return self._gate != before

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.model import HooksConfig, InitialState, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
-from cbox_init.core import graph
+from cbox_init.core import dependencies
 from cbox_init.core.every import Every
 from cbox_init.core.restart import Trigger
-from cbox_init.core.scale import scale_problem, scaled_by
+from cbox_init.core.states import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled, UnknownProcess
 from cbox_init.supervisor.counts import Counts, counts_of
 from cbox_init.supervisor.instance.launch import instance_id
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cbox_init.config.load import Source
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import Settings
-    from cbox_init.core.reload_diff import Plan
+    from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.configuration.configuration import Configuration
@@ -79,7 +79,7 @@ class Supervisor:
         self._on_finished = on_finished
         enabled = config.enabled_processes()
         self._depends_on = {name: process.depends_on for name, process in enabled.items()}
-        self._dependents = graph.dependents(self._depends_on)
+        self._dependents = dependencies.dependents(self._depends_on)
         self._schedules = Schedules(config, logs=logs, runtime=runtime, surroundings=self)
         self._processes = {
             name: self._manage(name, settings) for name, settings in settings_of(config).items()
@@ -323,7 +323,7 @@ class Supervisor:
 
     # -- another configuration -------------------------------------------------------------------------
 
-    def apply(self, config: Config) -> Plan:
+    def apply(self, config: Config) -> ReloadPlan:
         """Have ``config`` in force, as far as it can be while running; gives what that changes.
 
         Only what differs starts, stops or is replaced. Raises Conflict during the shutdown.
@@ -350,8 +350,8 @@ class Supervisor:
             **{name: one.process.depends_on for name, one in settings.items()},
             **{name: self._depends_on[name] for name in removal.leaving if name not in settings},
         }
-        self._dependents = graph.dependents(self._depends_on)
-        for rank in graph.order_up({name: self._depends_on[name] for name in settings}):
+        self._dependents = dependencies.dependents(self._depends_on)
+        for rank in dependencies.order_up({name: self._depends_on[name] for name in settings}):
             for name in rank:
                 if self._shutdown:  # an instance that was given up means the end by now
                     break
@@ -374,7 +374,7 @@ class Supervisor:
                 self.logs.forget(name)
         self._schedules.reconfigure(self.config)
         self._depends_on = {name: one.process.depends_on for name, one in settings.items()}
-        self._dependents = graph.dependents(self._depends_on)
+        self._dependents = dependencies.dependents(self._depends_on)
         self._set_processes({name: self._manage(name, one) for name, one in settings.items()})
         self._recount()
 
@@ -465,7 +465,7 @@ class Supervisor:
             self.logs.forget(name)
             del self._processes[name], self._depends_on[name]
             self._runtime.log.info("Process removed", process=name)
-        self._dependents = graph.dependents(self._depends_on)
+        self._dependents = dependencies.dependents(self._depends_on)
         self._recount()
 
     # -- the event loop --------------------------------------------------------------------------------
@@ -496,7 +496,7 @@ class Supervisor:
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
-        return graph.not_ready(self._depends_on[name], lambda dep: self._processes[dep].ready)
+        return dependencies.not_ready(self._depends_on[name], lambda dep: self._processes[dep].ready)
 
     def _output_flows_again(self) -> None:
         """What was held back while output was backed up may start."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbox_init.config.load import Loaded, Source
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
-    from cbox_init.core.reload_diff import Plan
+    from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.supervisor.supervisor import Supervisor
 
 #: How long the file may take to be read or written, in seconds: a network file system may never answer.
@@ -35,7 +35,7 @@ class Reloaded:
 
     __slots__ = ("plan", "warnings")
 
-    def __init__(self, plan: Plan, problems: Iterable[Problem]) -> None:
+    def __init__(self, plan: ReloadPlan, problems: Iterable[Problem]) -> None:
         self.plan = plan
         self.warnings = tuple(str(problem) for problem in problems)
 
@@ -182,7 +182,7 @@ class Configuration:
         for problem in errors[1:]:
             self._log.error(str(problem))
 
-    def _tell_done(self, plan: Plan, loaded: Loaded) -> None:
+    def _tell_done(self, plan: ReloadPlan, loaded: Loaded) -> None:
         for problem in loaded.problems:
             self._log.warn(str(problem))
         lists = {

@@ -19,9 +19,9 @@ from cbox_init.core.decide import (
     Terminate,
 )
 from cbox_init.core.health import HealthState, shows_change
-from cbox_init.core.instance import Instance, Phase, Revision
+from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.restart import Cause, Ending, Trigger
-from cbox_init.core.states import State
+from cbox_init.core.states import Revision, State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.instance.last_output import last_lines
 from cbox_init.supervisor.instance.launch import Launch
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.rules import StopRules
     from cbox_init.config.settings import Settings
-    from cbox_init.core.health import CheckResult, Health
-    from cbox_init.core.notice import Message
+    from cbox_init.core.health import CheckResult, InstanceHealth
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.limits import ProcessLimits
     from cbox_init.supervisor.instance.memory_watch import MemoryWatch
@@ -76,7 +76,7 @@ class Instances:
         runtime: Runtime,
         log: ProcessLog,
         on_exit: Callable[[], None],
-        on_message: Callable[[int, int, Message], None] | None = None,
+        on_message: Callable[[int, int, NotifyMessage], None] | None = None,
         launch: Launch | None = None,
         oneshots: Callable[[], OneshotHistory] | None = None,
     ) -> None:
@@ -180,7 +180,7 @@ class Instances:
     def _weighed(self, index: int, pid: int, excess: str | None) -> None:
         before = self._observed[index]
         if before.phase is Phase.RUNNING and before.pid == pid and before.excess != excess:
-            self._observed[index] = transitions.weighed(before, excess)
+            self._observed[index] = transitions.memory_measured(before, excess)
             self._on_exit()
 
     def _way_to_stop(self) -> _Way:
@@ -306,7 +306,7 @@ class Instances:
 
     def _stop(self, index: int) -> None:
         instance, live = self._observed[index], self._lives[index]
-        self._observed[index] = transitions.told_to_stop(
+        self._observed[index] = transitions.stop_begun(
             instance, now=self._runtime.now(), rules=self._ways[index].rules
         )
         if instance.phase is Phase.STOPPING:  # what its main process left was told already
@@ -331,7 +331,7 @@ class Instances:
 
     def _prepared(self, index: int) -> None:
         """The pre-stop hook of an instance is over."""
-        self._observed[index] = transitions.prepared(self._observed[index], now=self._runtime.now())
+        self._observed[index] = transitions.pre_stop_ended(self._observed[index], now=self._runtime.now())
         self._on_exit()
 
     def _signal(self, index: int) -> None:
@@ -355,7 +355,7 @@ class Instances:
             return False
         return self._weigh(before.health, transitions.checked(before, result, now=self._runtime.now()))
 
-    def heard(self, index: int, pid: int, message: Message) -> bool:
+    def heard(self, index: int, pid: int, message: NotifyMessage) -> bool:
         """The run with this pid says something of itself: whether that changes more than its figures."""
         before = self._observed.get(index)
         if before is None or before.pid != pid or not before.health:
@@ -366,7 +366,7 @@ class Instances:
         self._observed[index] = after  # it is stopping: its status is of interest, whether it is ready is not
         return False
 
-    def _weigh(self, before: Health, instance: Instance) -> bool:
+    def _weigh(self, before: InstanceHealth, instance: Instance) -> bool:
         """Take in an instance with another health; whether somebody may have to act."""
         assert instance.health
         index, after = instance.index, instance.health
@@ -435,7 +435,7 @@ class Instances:
     def _note_begin(self, before: Instance, revision: Revision) -> None:
         """An execution of a oneshot begins: by its policy when it waited for that, else by a command."""
         if self._oneshot and self._oneshots is not None:
-            by_policy = before.phase is Phase.WAITING and not before.behind(revision)
+            by_policy = before.phase is Phase.WAITING and not before.is_outdated(revision)
             trigger = Trigger.RESTART if by_policy else self.trigger
             self._oneshots().begun(self._name, self._launch.instance_id(before.index), trigger)
             self._noted.add(before.index)
@@ -464,7 +464,9 @@ class Instances:
         if not stopped or not rules.post_stop_s or live.index in self._tidied or self._cut_short:
             return True
         self._tidied.add(live.index)
-        self._observed[live.index] = transitions.tidying(instance, now=self._runtime.now(), rules=rules)
+        self._observed[live.index] = transitions.post_stop_begun(
+            instance, now=self._runtime.now(), rules=rules
+        )
         hooks.after(live.index, lambda _: self._on_exit())
         return False
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cbox_init.config.model import HookConfig, ProcessConfig
-    from cbox_init.core.hooks import Over
+    from cbox_init.core.hooks import HookResult
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.launch import Launch
     from cbox_init.supervisor.runtime import Runtime
@@ -61,7 +61,7 @@ class StopHooks:
             self.cancel(index)
 
     def _run(self, hook: HookConfig, key: str, index: int, on_over: Callable[[int], None]) -> None:
-        def over(_: Over) -> None:
+        def over(_: HookResult) -> None:
             del self._running[index]
             on_over(index)
 

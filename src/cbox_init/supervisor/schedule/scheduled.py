@@ -15,11 +15,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cbox_init.config.model import InitialState, ProcessType, RestartPolicyName
-from cbox_init.core.decide import Desired, Forget, Spawn, Stop, Wait
-from cbox_init.core.instance import Revision
+from cbox_init.core.decide import Forget, Spawn, Stop, Wait
 from cbox_init.core.restart import Trigger
-from cbox_init.core.schedule import Run, Tally, attend, counted, next_due, refusal, ring
-from cbox_init.core.states import State
+from cbox_init.core.schedule import (
+    FinishedRun,
+    RunTotals,
+    decide_due,
+    decide_runs,
+    next_due,
+    refusal,
+    with_run,
+)
+from cbox_init.core.states import Desired, Revision, State
 from cbox_init.cron import find_zone, parse
 from cbox_init.errors import Conflict
 from cbox_init.supervisor.instance.instances import Instances
@@ -107,8 +114,8 @@ class ScheduledProcess(InstancesOwner):
         self._last_run: float | None = None
         self._wanted: deque[int] = deque()
         self._begun: dict[int, _Begun] = {}
-        self._tally = Tally()
-        self._history: deque[Run] = deque(maxlen=history_size)
+        self._totals = RunTotals()
+        self._history: deque[FinishedRun] = deque(maxlen=history_size)
         self._waiters: dict[int, list[Future[int]]] = {}
         self._alert = OverdueAlert.of(config.heartbeat)
         self._supervised_at = runtime.now()
@@ -298,7 +305,7 @@ class ScheduledProcess(InstancesOwner):
 
     def ring(self, due: float, now: float) -> None:
         """A time has come: run, unless it was missed and is to be skipped, or no run can begin."""
-        verdict = ring(self._times, due, now, self.config.schedule_misfire)
+        verdict = decide_due(self._times, due, now, self.config.schedule_misfire)
         self._answered = now
         if verdict.missed:
             self._runtime.log.warn(
@@ -343,7 +350,7 @@ class ScheduledProcess(InstancesOwner):
         """Bring the runs further; the time that is waited for, and whether anything was done."""
         acted, wait = False, None
         while True:
-            actions = attend(
+            actions = decide_runs(
                 tuple(self._instances.observed.values()),
                 end_all=self._end_all,
                 timeout_s=self.config.schedule_timeout,
@@ -396,7 +403,7 @@ class ScheduledProcess(InstancesOwner):
         error = begun.ended_for or (None if ending.success else ending.reason)
         if begun.ended_for and not ending.success:
             error = f"{begun.ended_for}: {ending.reason}"
-        run = Run(
+        run = FinishedRun(
             number=number,
             started_unix=begun.started_unix,
             duration_s=max(0.0, self._runtime.now() - begun.started_at),
@@ -404,7 +411,7 @@ class ScheduledProcess(InstancesOwner):
             error=error,
             manual=begun.manual,
         )
-        self._tally = counted(self._tally, run)
+        self._totals = with_run(self._totals, run)
         if self._runtime.counters is not None:
             self._runtime.counters.ran(self.name, run.duration_s)
         self._history.append(run)
@@ -501,7 +508,7 @@ class ScheduledProcess(InstancesOwner):
             started=self._started,
             running=len(self._begun),
             current=run_id(self.name, max(self._begun)) if self._begun else None,
-            tally=self._tally,
+            totals=self._totals,
             overdue=self._alert.alerted,
         )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.core.graph import CycleError, dependents, not_ready, order_up
+from cbox_init.core.dependencies import CycleError, dependents, not_ready, order_up
 
 STACK = {
     "web": ["app", "migrate"],

@@ -23,7 +23,7 @@ LONGEST_STATUS: Final = 500
 _LONGEST_S: Final = 86_400.0
 
 
-class Word(StrEnum):
+class NotifyState(StrEnum):
     """What it has said last of its readiness."""
 
     STARTING = "starting"
@@ -32,65 +32,65 @@ class Word(StrEnum):
     STOPPING = "stopping"
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class NotifyMessage(Struct, frozen=True, kw_only=True):
     """What one datagram says. ``failure`` is why it is to be taken for one that hangs.
 
     ``alive`` is the sign of life that a watchdog wants; ``extend_s`` the time that it still needs to start.
     """
 
-    words: tuple[Word, ...] = ()
+    states: tuple[NotifyState, ...] = ()
     status: str | None = None
     failure: str | None = None
     alive: bool = False
     extend_s: float | None = None
 
     @property
-    def tells(self) -> bool:
+    def has_news(self) -> bool:
         """Whether there is more in it than a sign of life."""
-        return self != Message(alive=self.alive)
+        return self != NotifyMessage(alive=self.alive)
 
 
-class Notice(Struct, frozen=True, kw_only=True):
+class NotifyStatus(Struct, frozen=True, kw_only=True):
     """What one run of an instance has said until now; ``failure`` once its watchdog has run out."""
 
-    word: Word = Word.STARTING
+    state: NotifyState = NotifyState.STARTING
     status: str = ""
     failure: str | None = None
 
     @property
     def starting(self) -> bool:
         """Whether its first READY=1 has not come."""
-        return self.word is Word.STARTING
+        return self.state is NotifyState.STARTING
 
     @property
     def ready(self) -> bool:
-        return self.word is Word.READY and self.failure is None
+        return self.state is NotifyState.READY and self.failure is None
 
     @property
-    def watched(self) -> bool:
+    def watchdog_runs(self) -> bool:
         """Whether its watchdog runs: from the first READY=1 until it says that it stops."""
-        return self.word in (Word.READY, Word.RELOADING)
+        return self.state in (NotifyState.READY, NotifyState.RELOADING)
 
     @property
     def reason(self) -> str | None:
         """Why it is not ready although it was; None when that is not so."""
-        if self.word in (Word.RELOADING, Word.STOPPING):
-            return f"not ready: it says that it is {self.word}"
+        if self.state in (NotifyState.RELOADING, NotifyState.STOPPING):
+            return f"not ready: it says that it is {self.state}"
         return None
 
 
-def read_message(datagram: bytes) -> Message:
+def read_message(datagram: bytes) -> NotifyMessage:
     """The meaning of a datagram of any content: lines of ``NAME=value``; unknown ones say nothing."""
-    message = Message()
+    message = NotifyMessage()
     for line in datagram.split(b"\n"):
         name, _, value = line.partition(b"=")
         match name, value:
             case b"READY", b"1":
-                message = replace(message, words=(*message.words, Word.READY))
+                message = replace(message, states=(*message.states, NotifyState.READY))
             case b"RELOADING", b"1":
-                message = replace(message, words=(*message.words, Word.RELOADING))
+                message = replace(message, states=(*message.states, NotifyState.RELOADING))
             case b"STOPPING", b"1":
-                message = replace(message, words=(*message.words, Word.STOPPING))
+                message = replace(message, states=(*message.states, NotifyState.STOPPING))
             case b"STATUS", _:
                 message = replace(message, status=_shown(value))
             case b"WATCHDOG", b"1":
@@ -102,27 +102,27 @@ def read_message(datagram: bytes) -> Message:
     return message
 
 
-def silent_for(watchdog_s: float) -> Message:
+def silent_for(watchdog_s: float) -> NotifyMessage:
     """What the watchdog says for one that has not given a sign of life in time."""
-    return Message(failure=f"no WATCHDOG=1 for {watchdog_s:g} s")
+    return NotifyMessage(failure=f"no WATCHDOG=1 for {watchdog_s:g} s")
 
 
-def after(notice: Notice, message: Message) -> Notice:
+def after(notify: NotifyStatus, message: NotifyMessage) -> NotifyStatus:
     """What it has said, with one more message."""
     return replace(
-        notice,
-        word=_last(notice.word, message.words),
-        status=notice.status if message.status is None else message.status,
-        failure=notice.failure or message.failure,
+        notify,
+        state=_last(notify.state, message.states),
+        status=notify.status if message.status is None else message.status,
+        failure=notify.failure or message.failure,
     )
 
 
-def _last(word: Word, words: Iterable[Word]) -> Word:
+def _last(state: NotifyState, states: Iterable[NotifyState]) -> NotifyState:
     """Until it has been ready it can neither reload nor stop: it starts, or ends."""
-    for said in words:
-        if said is Word.READY or word is not Word.STARTING:
-            word = said
-    return word
+    for said in states:
+        if said is NotifyState.READY or state is not NotifyState.STARTING:
+            state = said
+    return state
 
 
 def _shown(value: bytes) -> str:
