@@ -54,7 +54,7 @@ NOT_CONFIGURED = {
     "cbox_init.logs.filter",
     "cbox_init.logs.past",
     "cbox_init.logs.position",
-    "cbox_init.logs.colours",
+    "cbox_init.logs.encode.colours",
     "cbox_init.logs.follow",
     "cbox_init.logs.outputs",
     "cbox_init.logs.stages",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
     from cbox_init.config.model import Config, GlobalConfig, ReadinessConfig
-    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
@@ -302,7 +302,7 @@ def _colours(form: LogFormat, environ: Mapping[str, str]) -> Colours | None:
     """Those of standard output, None when it has none."""
     if form is not LogFormat.TEXT:
         return None
-    from cbox_init.logs.colours import Colours, wanted
+    from cbox_init.logs.encode.colours import Colours, wanted
 
     return Colours() if wanted(environ, 1) else None
 

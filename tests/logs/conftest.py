@@ -15,7 +15,7 @@ import pytest
 
 from cbox_init.config.model import LoggingConfig, LogLevel, LogOverflow, OutputConfig
 from cbox_init.logs.daemon import DaemonLog
-from cbox_init.logs.encode_json import JsonFormat
+from cbox_init.logs.encode.json_format import JsonFormat
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.ring import RING_BYTES

@@ -23,7 +23,7 @@ from tests.logs.conftest import Bench, Output, PeakMemory, until
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cbox_init.logs.encode import BlockEncoder
+    from cbox_init.logs.encode.base import BlockEncoder
     from cbox_init.logs.record import Block
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.colours import Colours, wanted
 from cbox_init.logs.encode import output_format
+from cbox_init.logs.encode.colours import Colours, wanted
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, Source
 

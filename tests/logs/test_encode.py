@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cbox_init.logs.encode import Field, output_format
-from cbox_init.logs.encode_text import quoted
+from cbox_init.logs.encode import output_format
+from cbox_init.logs.encode.text_format import quoted
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, Source
+
+if TYPE_CHECKING:
+    from cbox_init.logs.encode.base import Field
 
 TIME_NS = 1795511283_778794659
 WEB = Source("web", "web-0", "stdout")

@@ -25,9 +25,9 @@ def shown(chosen: LogFilter, given: Block) -> list[str]:
     lines = [record.message for _, record in chosen.lines(given)]
     assert [record.message for record in chosen.newest_first(given)] == lines[::-1]
     entry = Entry(1, given)
-    assert [chosen.count(entry) for _ in range(2)] == [len(lines)] * 2
-    assert LogFilter(text=TextSearch.of("\n")).count(entry) == (given.single and b"\n" in given.data)
-    assert chosen.count(entry) == len(lines)
+    assert [entry.count(chosen) for _ in range(2)] == [len(lines)] * 2
+    assert entry.count(LogFilter(text=TextSearch.of("\n"))) == (given.single and b"\n" in given.data)
+    assert entry.count(chosen) == len(lines)
     return lines
 
 

@@ -19,8 +19,8 @@ from cbox_init.api.schemas import (
     ScheduleStats,
 )
 from cbox_init.config.scalars import format_duration
+from cbox_init.logs.encode.base import Timestamps
 from cbox_init.logs.levels import Level
-from cbox_init.logs.timestamps import Timestamps
 from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.telemetry.figures import total
 

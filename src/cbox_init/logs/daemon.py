@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.logs.levels import Level
 
 if TYPE_CHECKING:
-    from cbox_init.logs.encode import Field, Format
-    from cbox_init.logs.outputs.output import Output
-    from cbox_init.logs.outputs.routes import Routes
+    from collections.abc import Mapping, Sequence
+
+    from cbox_init.logs.encode.base import Field, Format
     from cbox_init.logs.sink import Sink
+
+
+class MessageOutput(Protocol):
+    """An output as the daemon's own messages use it."""
+
+    def say(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> None: ...
 
 
 class DaemonLog:
@@ -29,11 +35,11 @@ class DaemonLog:
         self._sink = sink
         self._drops = drops
         self._plain = True
-        self._outputs: tuple[Output, ...] = ()
+        self._outputs: Sequence[MessageOutput] = ()
 
-    def route(self, routes: Routes) -> None:
-        """Send the messages there from now on."""
-        self._plain, self._outputs = routes.plain, routes.outputs
+    def route(self, *, plain: bool, outputs: Sequence[MessageOutput]) -> None:
+        """Send the messages to these outputs from now on, and with ``plain`` to standard output."""
+        self._plain, self._outputs = plain, outputs
 
     def debug(self, message: str, **fields: Field) -> None:
         self.log(Level.DEBUG, message, **fields)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from cbox_init.config.model import FilterConfig, OutputConfig
-    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.encode.colours import Colours
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.follow.follower import Follower
     from cbox_init.logs.follow.streams import FileStreams

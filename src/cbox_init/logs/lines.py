@@ -11,7 +11,7 @@ from cbox_init.logs.record import Block
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cbox_init.logs.encode import BlockEncoder
+    from cbox_init.logs.encode.base import BlockEncoder
     from cbox_init.logs.framing import Cut, Piece
     from cbox_init.logs.record import Source
     from cbox_init.logs.stages.pipeline import Pipeline, Stages

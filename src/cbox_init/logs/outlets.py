@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cbox_init.config.model import FilterConfig, LoggingConfig, OutputConfig
-    from cbox_init.logs.encode import Format
+    from cbox_init.logs.encode.base import Format
     from cbox_init.logs.levels import Level
     from cbox_init.logs.outlet import Outlet
     from cbox_init.logs.outputs.filtering import BlockFilter
@@ -142,7 +142,8 @@ class Outlets:
         router = Router(
             self._places, everywhere, level=self._level, overflow=self._overflow, filters=self._filters
         )
-        self.daemon.route(router.daemon())
+        routes = router.daemon()
+        self.daemon.route(plain=routes.plain, outputs=routes.outputs)
         return router
 
     def _all(self) -> list[tuple[str, Outlet]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.config.model import LoggingConfig
-    from cbox_init.logs.encode import BlockEncoder, Format
+    from cbox_init.logs.encode.base import BlockEncoder, Format
     from cbox_init.logs.outlets import Outlets
     from cbox_init.logs.outputs.output import Output
     from cbox_init.logs.reader import Reader

@@ -12,7 +12,7 @@ from cbox_init.logs.record import Block  # noqa: TC001  # a field of a Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cbox_init.logs.filter import TextSearch
+    from cbox_init.logs.filter import LogFilter, TextSearch
 
 RING_BYTES: Final = 256 * 1024
 """Memory of one process's ring, where nothing else is configured."""
@@ -43,6 +43,14 @@ class Entry(Struct, gc=False):
     def size(self) -> int:
         """Bytes of memory."""
         return self.block.size + _ENTRY_BYTES
+
+    def count(self, chosen: LogFilter) -> int:
+        """How many lines are wanted, where the block may have some."""
+        if chosen.text is None:
+            return len(self)
+        if self.found is None or self.found[0] != chosen.text:
+            self.found = (chosen.text, chosen.count(self.block))
+        return self.found[1]
 
 
 class Ring:

@@ -77,7 +77,7 @@ class Subscription:
         self._backlog_bytes += entry.size
         while self._backlog_bytes > self._limit:
             dropped = self._next_of_backlog()
-            self._dropped += self.chosen.count(dropped)
+            self._dropped += dropped.count(self.chosen)
             self._dropped_upto = Position(dropped.number + 1)
         if self.size >= self._woken_by:
             self._wake()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.config.model import LogFileConfig, LoggingConfig
-    from cbox_init.logs.encode import BlockEncoder
+    from cbox_init.logs.encode.base import BlockEncoder
     from cbox_init.logs.follow.follower import Follower
     from cbox_init.logs.follow.reading import Read
     from cbox_init.logs.process import ProcessLog, Way

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import DecodeError, Struct, field, json
 
 from cbox_init import __version__
-from cbox_init.logs.clean import encodable
+from cbox_init.logs.encode.base import encodable
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Encoded
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from cbox_init.config.secret import Secret
-    from cbox_init.logs.encode import Field
+    from cbox_init.logs.encode.base import Field
     from cbox_init.logs.outlet import Chunk
     from cbox_init.logs.outputs.trouble import Trouble
     from cbox_init.logs.record import Block, Source

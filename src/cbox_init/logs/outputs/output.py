@@ -9,7 +9,7 @@ from cbox_init.logs.record import joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cbox_init.logs.encode import BlockEncoder, Field, Format
+    from cbox_init.logs.encode.base import BlockEncoder, Field, Format
     from cbox_init.logs.levels import Level
     from cbox_init.logs.outputs.places import Place
     from cbox_init.logs.record import Block, Source

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import OutputConfig, RotateConfig
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.encode import Format
+    from cbox_init.logs.encode.base import Format
     from cbox_init.logs.outlet import Target
     from cbox_init.logs.record import Source
 

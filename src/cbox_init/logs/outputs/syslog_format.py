@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Final
 from msgspec import json
 
 from cbox_init.config.model import SyslogFacility
-from cbox_init.logs.clean import encodable
+from cbox_init.logs.encode.base import Timestamps, encodable
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Encoded
-from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cbox_init.logs.encode import Field
+    from cbox_init.logs.encode.base import Field
     from cbox_init.logs.record import Block, Source
 
 MESSAGE_BYTES: Final = 8000

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw, json
 
-from cbox_init.logs.clean import encodable
+from cbox_init.logs.encode.base import Timestamps, encodable
 from cbox_init.logs.record import Encoded
-from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.logs.colours import Colours
-    from cbox_init.logs.encode import Field
+    from cbox_init.logs.encode.base import Field
+    from cbox_init.logs.encode.colours import Colours
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Source
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.json import Encoder
 
-from cbox_init.logs.clean import encodable
+from cbox_init.logs.encode.base import Timestamps, encodable
 from cbox_init.logs.record import Encoded
-from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.logs.encode import Field
+    from cbox_init.logs.encode.base import Field
     from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, Source
 
