@@ -19,9 +19,9 @@ from cbox_init.config.load import Source, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
-from cbox_init.logs.sink import Sink
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -97,18 +97,18 @@ class Daemon:
         self._readyz = self._bind_readyz(settings.readiness)
         self._metrics = self._bind_metrics(settings)
         self._spawner = Spawner()
-        sink = Sink()
+        stdout = DescriptorWriter()
         self._logs = LogHub(
             fmt=settings.log_format,
             level=Level.of(settings.log_level),
             timestamps=settings.log_timestamps,
-            sink=sink,
+            stdout=stdout,
             colours=_colours(settings.log_format, environ),
             overflow=settings.log_overflow,
             outputs=settings.log_outputs,
         )
         self._log = self._logs.daemon
-        self._agenda = RunQueue(sink)
+        self._agenda = RunQueue(stdout)
         self._runtime = Runtime(
             run_queue=self._agenda,
             spawner=self._spawner,

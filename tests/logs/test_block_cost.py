@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LoggingConfig
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.pace import READ_BYTES
 from cbox_init.logs.ring import RING_BYTES
-from cbox_init.logs.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 LINE = b"something that a program has to say, as long as such lines are\n"
 
-#: Calls of functions, in Python and in C, from the read of a block to its place in the ring and the sink.
+#: Calls of functions, in Python and in C, from the read of a block to its place in the ring and the stdout.
 MOST_CALLS = 52
 
 #: Objects that the ring keeps for a block: the entry and its block, bytes, time, number, and what holds them.
 MOST_KEPT = 5
 
 
-class Written(Sink):
+class Written(DescriptorWriter):
     """Takes everything, and keeps nothing."""
 
     def write(self, data: bytes, records: int = 1, source: object = None) -> None:
@@ -41,7 +41,7 @@ class Written(Sink):
 @pytest.fixture(params=["json", "text"])
 def fed(request: pytest.FixtureRequest) -> Iterator[tuple[Stream, int]]:
     """A stream of a process without stages, and the end of the pipe that is read."""
-    hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, sink=Written())
+    hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, stdout=Written())
     read_end, write_end = os.pipe()
     capture = hub.open("web", LoggingConfig()).capture("web-0", stdout=read_end, stderr=None)
     (stream,) = capture.streams

@@ -129,7 +129,7 @@ async def test_what_was_dropped_is_said_once(bench: Bench) -> None:
     log = opened(bench, {"rate_limit": {"lines": 1, "burst": 10}})
     kept = await written(bench, log, b"".join(b"%d\n" % number for number in range(500)))
     assert kept == [str(number) for number in range(10)]
-    await until(lambda: bench.sink.queued == 0)
+    await until(lambda: bench.stdout.queued == 0)
     records = await bench.finish()
     told = [record for record in records if "stream" not in record]
     assert [(one["level"], one["process"], one["lines"]) for one in told] == [("WARN", "web", 490)]

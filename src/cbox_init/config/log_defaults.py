@@ -127,17 +127,3 @@ def global_patterns(global_: GlobalConfig) -> tuple[RedactionPattern, ...]:
         for one in word_patterns(words)
     ]
     return (*named, *own, *masking)
-
-
-def logging_of_file(logging: LoggingConfig, file: LogFileConfig) -> LoggingConfig:
-    """What counts for the lines of a file: stages and level of its own; the rest is that of its process."""
-    return LoggingConfig(
-        labels=logging.labels,
-        min_level=file.min_level,
-        redaction=logging.redaction,
-        rate_limit=logging.rate_limit,
-        multiline=file.multiline,
-        json=file.json,
-        level_detection=file.level_detection,
-        filters=file.filters,
-    )

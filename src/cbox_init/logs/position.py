@@ -1,4 +1,4 @@
-"""Places in the log of one run of the daemon, and their names."""
+"""Destinations in the log of one run of the daemon, and their names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST_NUMBER = 18
 class Position(NamedTuple):
     """The place before record ``line`` of block ``number``. Blocks are numbered from 1, records from 0.
 
-    Places are ordered, over all processes, as the records came.
+    Destinations are ordered, over all processes, as the records came.
     """
 
     number: int

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.api.slices import Slices
-    from cbox_init.logs.outputs.places import OutputStatus
+    from cbox_init.logs.outputs.destinations import OutputStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.counters import Counters

@@ -149,8 +149,8 @@ async def test_while_standard_output_is_full_files_wait(output: Output, tmp_path
     log = bench.hub.open("web", LoggingConfig(files={"app": LogFileConfig(path=str(path))}))
     append(path, *numbers(200_000))
     await until(log.held, what="the full queue")
-    await until(lambda: bench.sink.queued > 0)
-    assert bench.sink.queued < 2_000_000
+    await until(lambda: bench.stdout.queued > 0)
+    assert bench.stdout.queued < 2_000_000
     output.start()
     records = await bench.finish()
     assert [record["msg"] for record in records] == numbers(200_000)

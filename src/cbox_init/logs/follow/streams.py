@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.base import BlockEncoder
     from cbox_init.logs.follow.follower import Follower
     from cbox_init.logs.follow.reading import Read
-    from cbox_init.logs.process import ProcessLog, Way
+    from cbox_init.logs.process import ProcessLog
     from cbox_init.logs.record import Block
+    from cbox_init.logs.routes import Routes
     from cbox_init.logs.stages.pipeline import Stages
 
 _STREAM = "file"
@@ -29,18 +30,18 @@ _STREAM = "file"
 class FileStream:
     """The lines of one path: of several files at a time, perhaps, each with half lines of its own."""
 
-    def __init__(self, log: ProcessLog, source: Source, way: Way, stages: Stages | None) -> None:
+    def __init__(self, log: ProcessLog, source: Source, routes: Routes, stages: Stages | None) -> None:
         self._log = log
-        self._way = way
+        self._routes = routes
         self._framers: dict[int, Framer] = {}
         self._lines = Lines(source, log.encoder(source), self._emit, stages)
 
     def held(self) -> bool:
         return self._log.held()
 
-    def use(self, way: Way, stages: Stages | None) -> None:
+    def use(self, routes: Routes, stages: Stages | None) -> None:
         """Other settings from the next line on."""
-        self._way = way
+        self._routes = routes
         self._lines.use(stages)
         self._lines.encoder = self._log.encoder(self._lines.source)
         for framer in self._framers.values():
@@ -60,7 +61,7 @@ class FileStream:
         self._lines.flush()
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
-        self._log.send(self._way, blocks, encoder)
+        self._log.send(self._routes, blocks, encoder)
 
 
 class FileStreams:
@@ -88,15 +89,15 @@ class FileStreams:
                 del self._streams[name]
         for name, file in wanted.items():
             own = _settings(logging, file)
-            way, stages = self._log.way(own), self._stages(own)
+            routes, stages = self._log.routes_for(own), self._stages(own)
             rotate = file.rotate
             rotation = Rotation(rotate.max_size, rotate.max_files, rotate.compress) if rotate else None
             if name in self._streams:
                 followed, stream = self._streams[name]
-                stream.use(way, stages)
+                stream.use(routes, stages)
                 self._follower.change(followed, rotation)
             else:
-                stream = FileStream(self._log, Source(self._process, name, _STREAM), way, stages)
+                stream = FileStream(self._log, Source(self._process, name, _STREAM), routes, stages)
                 followed = Followed(file.path, stream)
                 self._streams[name] = followed, stream
                 self._follower.follow(followed, rotation)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.stages.part import runs
+from msgspec.structs import replace
+
+from cbox_init.logs.stages.part import Part, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cbox_init.logs.record import Block
     from cbox_init.logs.stages.finder import Finder
-    from cbox_init.logs.stages.part import Part
 
 
 class Filters:
@@ -42,6 +44,24 @@ class Filters:
         if any(finder.matches(text) for finder in self._exclude for text in texts):
             return False
         return not self._include or any(finder.matches(text) for finder in self._include for text in texts)
+
+
+class BlockFilter:
+    """Lets through what ``filters`` keep."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+
+    def __call__(self, blocks: Sequence[Block]) -> list[Block]:
+        return [kept for block in blocks for kept in self._kept(block)]
+
+    def _kept(self, block: Block) -> list[Block]:
+        text = block.data.decode("utf-8", "surrogateescape")
+        part = Part(text, block.time_ns, block.single, block.level, block.fields)
+        return [
+            block if kept is part else replace(block, data=kept.text.encode("utf-8", "surrogateescape"))
+            for kept in self._filters(part)
+        ]
 
 
 def _lines(finders: Sequence[Finder], text: str) -> list[int]:

@@ -37,8 +37,8 @@ class Chunk(NamedTuple):
     source: Source | None
 
 
-class Target(Protocol):
-    """Where the chunks of an outlet go. Called in the outlet's thread alone, but for ``reopen``."""
+class Backend(Protocol):
+    """Where the chunks of an writer go. Called in the writer's thread alone, but for ``reopen``."""
 
     def write(self, chunks: list[Chunk]) -> int:
         """Write them all, however long it takes to get room or a connection; nothing is raised.
@@ -54,7 +54,7 @@ class Target(Protocol):
         """Open anew before the next write, and try at once when it waits; from any thread."""
 
 
-class Outlet:
+class Writer:
     """Queues chunks for ``target``. Its thread starts with the first and sleeps while there is nothing to do.
 
     What is queued is bounded by those who write: ``full`` asks them to stop, ``on_room`` tells when they can
@@ -62,7 +62,7 @@ class Outlet:
     them with ``refuse``.
     """
 
-    def __init__(self, target: Target, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
+    def __init__(self, target: Backend, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
         self.on_room: Callable[[], None] | None = None
         """Called by the writer's thread when the queue, once full, has fallen to the low water mark."""
         self._target = target

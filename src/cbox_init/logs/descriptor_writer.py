@@ -15,10 +15,10 @@ from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.outlet import HIGH_WATER, LOW_WATER, Outlet
+from cbox_init.logs.writer import HIGH_WATER, LOW_WATER, Writer
 
 if TYPE_CHECKING:
-    from cbox_init.logs.outlet import Chunk
+    from cbox_init.logs.writer import Chunk
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a write says when the disk, or a share of it, is full."""
@@ -28,14 +28,14 @@ _CLOSED = (errno.EPIPE, errno.EBADF)
 _LOOK_FOR_ROOM_S = 0.25
 
 
-class Sink(Outlet):
-    """The outlet that writes to ``fd``, which stays its owner's to close."""
+class DescriptorWriter(Writer):
+    """The writer that writes to ``fd``, which stays its owner's to close."""
 
     def __init__(self, fd: int = 1, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
-        super().__init__(Descriptor(fd), high_water=high_water, low_water=low_water)
+        super().__init__(DescriptorBackend(fd), high_water=high_water, low_water=low_water)
 
 
-class Descriptor:
+class DescriptorBackend:
     """A descriptor that was there before us, as a target. What is wrong with it is said on descriptor 2."""
 
     def __init__(self, fd: int) -> None:

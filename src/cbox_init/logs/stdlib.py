@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
 
 
-class Bridge(logging.Handler):
+class ForwardingHandler(logging.Handler):
     """Hands on warnings and errors; ``logger`` is the logger's name, ``error`` the exception, if any."""
 
     def __init__(self, daemon: DaemonLog) -> None:
@@ -40,9 +40,9 @@ class Bridge(logging.Handler):
         self._daemon.log(level, message, logger=record.name, error=error, traceback=trace)
 
 
-def bridge(daemon: DaemonLog, loggers: Iterable[str]) -> Bridge:
+def forward_logging(daemon: DaemonLog, loggers: Iterable[str]) -> ForwardingHandler:
     """Let these loggers, and those below them, speak through ``daemon`` and nowhere else."""
-    handler = Bridge(daemon)
+    handler = ForwardingHandler(daemon)
     for name in loggers:
         logger = logging.getLogger(name)
         logger.addHandler(handler)

@@ -16,7 +16,7 @@ _FAREWELL_S = 5.0
 _LONGEST_WAIT_S = 60.0
 
 
-class Trouble:
+class Retry:
     """For one target: its waits between two tries, and what is wrong with it at the moment.
 
     The waits grow, also when it works for a moment in between: what comes and goes is not told at each turn.

@@ -1,4 +1,4 @@
-"""The places that outputs lead to, each once, however many processes send their records there."""
+"""The destinations that outputs lead to, each once, however many processes send their records there."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from cbox_init.config.outputs import (
     syslog_address,
 )
 from cbox_init.config.substitute import expand_instance, references
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
-from cbox_init.logs.outlet import Outlet
-from cbox_init.logs.outputs.file import FileTarget
-from cbox_init.logs.outputs.trouble import Trouble
+from cbox_init.logs.outputs.file import FileBackend
+from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
-from cbox_init.logs.sink import Sink
+from cbox_init.logs.routes import Destination
+from cbox_init.logs.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from cbox_init.config.model import OutputConfig, RotateConfig
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.encode.base import Format
-    from cbox_init.logs.outlet import Target
     from cbox_init.logs.record import Source
+    from cbox_init.logs.writer import Backend
 
 _MOST_FILES: Final = 64
 """Files of one path that are open at once: a schedule has another instance with each run."""
@@ -41,7 +42,7 @@ _DAEMON: Final = "cbox-init"
 
 
 class OutputStatus(Struct, frozen=True, kw_only=True):
-    """What has become of the records that were sent to one place.
+    """What has become of the records that were sent to one destination.
 
     ``queued_bytes`` wait to be written. ``error`` is what is wrong at the moment, None when nothing is.
     """
@@ -54,93 +55,87 @@ class OutputStatus(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Place(Protocol):
-    """Where records go, for all that send them there."""
+class OutputDestination(Destination, Protocol):
+    """A destination that outputs lead to, as `Destinations` keeps it."""
 
     @property
-    def target(self) -> str:
+    def name(self) -> str:
         """Its name in messages and replies."""
-
-    def outlet_of(self, source: Source | None) -> Outlet:
-        """The outlet for the records of ``source``, None for the daemon's own."""
-
-    def outlets(self) -> Sequence[Outlet]:
-        """Those that there are by now."""
 
     def status(self) -> OutputStatus:
         """What has become of the records."""
 
     def rest(self) -> None:
-        """Nobody sends anything any more: write what is queued, and let go of what is open."""
+        """No route leads here any more: write what is queued, and close what is open."""
 
     def wake(self) -> None:
-        """Somebody does again."""
+        """A route leads here again."""
 
 
-class OnePlace:
-    """A place that is the same for every record."""
+class SingleDestination:
+    """A destination that is the same for every record."""
 
-    def __init__(self, kind: str, target: str, outlet: Outlet, trouble: Trouble | None = None) -> None:
-        self.target = target
+    def __init__(self, kind: str, name: str, writer: Writer, retry: Retry | None = None) -> None:
+        self.name = name
         self._kind = kind
-        self._outlet = outlet
-        self._outlets = (outlet,)
-        self._trouble = trouble
+        self._writer = writer
+        self._all_outputs = (writer,)
+        self._retry = retry
 
-    def outlet_of(self, source: Source | None) -> Outlet:
-        return self._outlet
+    def writer_of(self, source: Source | None) -> Writer:
+        return self._writer
 
-    def outlets(self) -> Sequence[Outlet]:
-        return self._outlets
+    def writers(self) -> Sequence[Writer]:
+        return self._all_outputs
 
     def status(self) -> OutputStatus:
         return OutputStatus(
             type=self._kind,
-            target=self.target,
-            written=self._outlet.written,
-            dropped=self._outlet.dropped,
-            queued_bytes=self._outlet.queued,
-            error=self._trouble.error if self._trouble else None,
+            target=self.name,
+            written=self._writer.written,
+            dropped=self._writer.dropped,
+            queued_bytes=self._writer.queued,
+            error=self._retry.error if self._retry else None,
         )
 
     def rest(self) -> None:
-        if self._trouble:
-            self._trouble.leave()
-        self._outlet.end(_nothing)
+        if self._retry:
+            self._retry.leave()
+        self._writer.end(_nothing)
 
     def wake(self) -> None:
-        if self._trouble:
-            self._trouble.stay()
+        if self._retry:
+            self._retry.stay()
 
 
-class PlaceByName:
+class TemplateDestination:
     """A file whose path holds a name of the record. At most 64 are open, those that were written last."""
 
-    def __init__(self, path: str, open_file: Callable[[str], OnePlace]) -> None:
-        self.target = path
+    def __init__(self, path: str, open_file: Callable[[str], SingleDestination]) -> None:
+        self.name = path
         self._open_file = open_file
-        self._files: dict[str, OnePlace] = {}
+        self._files: dict[str, SingleDestination] = {}
         self._written = 0
         self._dropped = 0
 
-    def outlet_of(self, source: Source | None) -> Outlet:
-        path = expand_instance(self.target, _names(source))
-        place = self._files.pop(path, None)
-        if place is None:
+    def writer_of(self, source: Source | None) -> Writer:
+        path = expand_instance(self.name, _names(source))
+        destination = self._files.pop(path, None)
+        if destination is None:
             if len(self._files) >= _MOST_FILES:
                 self._close_oldest()
-            place = self._open_file(path)
-        self._files[path] = place  # the last of them
-        return place.outlet_of(source)
+            destination = self._open_file(path)
+        self._files[path] = destination  # the last of them
+        return destination.writer_of(source)
 
-    def outlets(self) -> Sequence[Outlet]:
-        return [outlet for place in self._files.values() for outlet in place.outlets()]
+    def writers(self) -> Sequence[Writer]:
+        return [writer for destination in self._files.values() for writer in destination.writers()]
 
     def status(self) -> OutputStatus:
-        found = [place.status() for place in self._files.values()]
+        found = [destination.status() for destination in self._files.values()]
         return OutputStatus(
             type=OutputType.FILE.value,
-            target=self.target,
+            target=self.name,
             written=self._written + sum(one.written for one in found),
             dropped=self._dropped + sum(one.dropped for one in found),
             queued_bytes=sum(one.queued_bytes for one in found),
@@ -148,33 +143,33 @@ class PlaceByName:
         )
 
     def rest(self) -> None:
-        for place in self._files.values():
-            place.rest()
+        for destination in self._files.values():
+            destination.rest()
 
     def wake(self) -> None:
-        for place in self._files.values():
-            place.wake()
+        for destination in self._files.values():
+            destination.wake()
 
     def _close_oldest(self) -> None:
-        for path, place in self._files.items():
-            found = place.status()
+        for path, destination in self._files.items():
+            found = destination.status()
             if not found.queued_bytes:
                 self._written += found.written
                 self._dropped += found.dropped
-                place.rest()
+                destination.rest()
                 del self._files[path]
                 return
 
 
-class Places:
-    """Makes places, and remembers them. ``sink`` is standard output, ``on_room`` is for each outlet."""
+class Destinations:
+    """Makes destinations and keeps them. ``on_room`` is set for each of their writers."""
 
     def __init__(
         self,
         *,
         fmt: str,
         timestamps: bool,
-        sink: Sink,
+        stdout: DescriptorWriter,
         log: DaemonLog,
         on_room: Callable[[], None],
     ) -> None:
@@ -182,23 +177,25 @@ class Places:
         self._timestamps = timestamps
         self._log = log
         self._on_room = on_room
-        self._places: dict[Hashable, Place] = {STDOUT: OnePlace("stdout", "stdout", sink)}
+        self._destinations: dict[Hashable, OutputDestination] = {
+            STDOUT: SingleDestination("stdout", "stdout", stdout)
+        }
 
-    def all(self) -> Sequence[Place]:
-        """Every place that there has been, standard output first."""
-        return tuple(self._places.values())
+    def all(self) -> Sequence[OutputDestination]:
+        """Every destination that there has been, standard output first."""
+        return tuple(self._destinations.values())
 
-    def place(self, config: OutputConfig) -> Place:
-        """The place that ``config`` leads to; the same for all that lead there."""
+    def destination(self, config: OutputConfig) -> OutputDestination:
+        """The destination that ``config`` leads to; the same for all that lead there."""
         key = key_of(config)
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = self._make(config)
-        return place
+        destination = self._destinations.get(key)
+        if destination is None:
+            destination = self._destinations[key] = self._make(config)
+        return destination
 
-    def known(self, key: Hashable) -> Place | None:
-        """The place that has this key, where there is one by now."""
-        return self._places.get(key)
+    def known(self, key: Hashable) -> OutputDestination | None:
+        """The destination that has this key, where there is one by now."""
+        return self._destinations.get(key)
 
     def form(self, config: OutputConfig) -> Format:
         """The form of the records that it takes."""
@@ -213,44 +210,44 @@ class Places:
                 return OtlpFormat()
         return output_format(config.format or self._fmt, timestamps=self._timestamps)
 
-    def _make(self, config: OutputConfig) -> Place:
+    def _make(self, config: OutputConfig) -> OutputDestination:
         match output_type(config):
             case OutputType.SYSLOG:
-                from cbox_init.logs.outputs.syslog import SyslogTarget
+                from cbox_init.logs.outputs.syslog import SyslogBackend
 
                 target = config.address or DEFAULT_SYSLOG
-                trouble = Trouble(self._log, target)
-                return self._one("syslog", target, SyslogTarget(syslog_address(target), trouble), trouble)
+                retry = Retry(self._log, target)
+                return self._one("syslog", target, SyslogBackend(syslog_address(target), retry), retry)
             case OutputType.OTLP:
-                from cbox_init.logs.outputs.otlp import OtlpTarget
+                from cbox_init.logs.outputs.otlp import OtlpBackend
 
                 url = otlp_url(config.address or "")
                 target = without_url_password(url.partition("?")[0])
-                trouble = Trouble(self._log, target)
-                return self._one("otlp", target, OtlpTarget(url, config.headers, trouble), trouble)
+                retry = Retry(self._log, target)
+                return self._one("otlp", target, OtlpBackend(url, config.headers, retry), retry)
             case OutputType.STDERR:
-                outlet = Sink(2)
-                outlet.on_room = self._on_room
-                return OnePlace("stderr", "stderr", outlet)
+                writer = DescriptorWriter(2)
+                writer.on_room = self._on_room
+                return SingleDestination("stderr", "stderr", writer)
         path = os.path.normpath(config.path or "")
         rotation = _rotation(config.rotate)
         if references(path):
-            return PlaceByName(path, lambda one: self._file(one, rotation))
+            return TemplateDestination(path, lambda one: self._file(one, rotation))
         return self._file(path, rotation)
 
-    def _file(self, path: str, rotation: Rotation | None) -> OnePlace:
-        trouble = Trouble(self._log, path)
-        target = FileTarget(path, rotation=rotation, trouble=trouble, log=self._log)
-        return self._one("file", path, target, trouble)
+    def _file(self, path: str, rotation: Rotation | None) -> SingleDestination:
+        retry = Retry(self._log, path)
+        target = FileBackend(path, rotation=rotation, retry=retry, log=self._log)
+        return self._one("file", path, target, retry)
 
-    def _one(self, kind: str, name: str, target: Target, trouble: Trouble) -> OnePlace:
-        outlet = Outlet(target)
-        outlet.on_room = self._on_room
-        return OnePlace(kind, name, outlet, trouble)
+    def _one(self, kind: str, name: str, target: Backend, retry: Retry) -> SingleDestination:
+        writer = Writer(target)
+        writer.on_room = self._on_room
+        return SingleDestination(kind, name, writer, retry)
 
 
 def key_of(config: OutputConfig) -> Hashable:
-    """What is equal for outputs that lead to one place."""
+    """What is equal for outputs that lead to one destination."""
     match output_type(config):
         case OutputType.FILE:
             return "file", os.path.normpath(config.path or "")
