@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,7 +90,9 @@ def test_a_full_ring_keeps_nothing_more(fed: tuple[Stream, int]) -> None:
 
     full = 2 * RING_BYTES // len(block)
     feed(full)
-    assert abs(feed(full) - feed(full)) <= full
+    counts = [feed(full) for _ in range(4)]
+    # The interpreter keeps some of its own now and then; a block that were kept would be there each time.
+    assert min(after - before for before, after in pairwise(counts)) <= full
 
 
 def test_objects_that_a_block_leaves(fed: tuple[Stream, int]) -> None:
