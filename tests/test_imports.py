@@ -53,7 +53,6 @@ NOT_CONFIGURED = {
     "cbox_init.core.notify",
     "cbox_init.logs.filter",
     "cbox_init.logs.past",
-    "cbox_init.logs.position",
     "cbox_init.logs.encode.colours",
     "cbox_init.logs.follow",
     "cbox_init.logs.outputs",

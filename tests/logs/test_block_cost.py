@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from cbox_init.logs.capture import Stream
+    from cbox_init.logs.capture import PipeStream
 
 LINE = b"something that a program has to say, as long as such lines are\n"
 
@@ -40,7 +40,7 @@ class Written(DescriptorWriter):
 
 
 @pytest.fixture(params=["json", "text"])
-def fed(request: pytest.FixtureRequest) -> Iterator[tuple[Stream, int]]:
+def fed(request: pytest.FixtureRequest) -> Iterator[tuple[PipeStream, int]]:
     """A stream of a process without stages, and the end of the pipe that is read."""
     hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, stdout=Written())
     read_end, write_end = os.pipe()
@@ -51,7 +51,7 @@ def fed(request: pytest.FixtureRequest) -> Iterator[tuple[Stream, int]]:
     os.close(write_end)
 
 
-def _calls(stream: Stream) -> int:
+def _calls(stream: PipeStream) -> int:
     count = 0
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -66,7 +66,7 @@ def _calls(stream: Stream) -> int:
     return count
 
 
-def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[Stream, int]) -> None:
+def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[PipeStream, int]) -> None:
     stream, pipe = fed
     found = []
     for lines in (1, 1, 10, READ_BYTES // len(LINE)):
@@ -77,7 +77,7 @@ def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[Stream, int]) -> Non
     assert max(found) <= MOST_CALLS
 
 
-def test_a_full_ring_keeps_nothing_more(fed: tuple[Stream, int]) -> None:
+def test_a_full_ring_keeps_nothing_more(fed: tuple[PipeStream, int]) -> None:
     stream, pipe = fed
     block = LINE * (READ_BYTES // len(LINE))
 
@@ -95,7 +95,7 @@ def test_a_full_ring_keeps_nothing_more(fed: tuple[Stream, int]) -> None:
     assert min(after - before for before, after in pairwise(counts)) <= full
 
 
-def test_objects_that_a_block_leaves(fed: tuple[Stream, int]) -> None:
+def test_objects_that_a_block_leaves(fed: tuple[PipeStream, int]) -> None:
     stream, pipe = fed
 
     def feed(blocks: int) -> int:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LogLevel
-from cbox_init.logs.capture import Stream
+from cbox_init.logs.capture import PipeStream
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.framing import LINE_LIMIT
 from cbox_init.logs.levels import Level
-from cbox_init.logs.lines import Lines
-from cbox_init.logs.reader import Reader
-from cbox_init.logs.record import Source
+from cbox_init.logs.lines import LineHandler
+from cbox_init.logs.reader import PipeReader
+from cbox_init.logs.record import RecordSource
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ async def test_a_drain_reads_a_pipe_that_was_full(bench: Bench) -> None:
 
 def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
     stdout = DescriptorWriter(output.fd)
-    reader = Reader(stdout)
+    reader = PipeReader(stdout)
     read_end, write_end = os.pipe()
     reads = 0
 
@@ -217,9 +217,9 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
         assert reads < 1000, "the drain follows the flood"
         os.write(write_end, b"flood\n" * 1000)
 
-    source = Source("web", "web-0", "stdout")
+    source = RecordSource("web", "web-0", "stdout")
     encoder = output_format("json", timestamps=True).encoder(source, {})
-    stream = Stream(read_end, Lines(source, encoder, refill, None), reader, lambda: False)
+    stream = PipeStream(read_end, LineHandler(source, encoder, refill, None), reader, lambda: False)
     os.write(write_end, b"flood\n" * 1000)
     stream.drain()
     assert reads > 1

@@ -15,8 +15,7 @@ from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.filter import LogFilter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
-from cbox_init.logs.past import Part, Past
-from cbox_init.logs.position import Position
+from cbox_init.logs.past import BlockSlice, Past, Position
 from cbox_init.logs.stdlib import forward_logging
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 from tests.logs.conftest import DEADLINE_S, Bench, Output, until
@@ -72,12 +71,12 @@ async def test_a_forgotten_process_has_no_records_and_no_open_pipes(bench: Bench
     assert [record["msg"] for record in await bench.finish()] == ["last"]
 
 
-def said(items: Iterable[Part | Missed | None]) -> list[tuple[str, str]]:
+def said(items: Iterable[BlockSlice | Missed | None]) -> list[tuple[str, str]]:
     """Process and message of each line among ``items``."""
     return [
         (record.process, record.message)
         for item in items
-        if isinstance(item, Part)
+        if isinstance(item, BlockSlice)
         for record in item.entry.block.records()
     ]
 
@@ -107,7 +106,7 @@ async def test_what_is_kept_and_what_comes_fit_together(bench: Bench) -> None:
     assert [entry.number for entry in past.newest_first()] == [2, 1]
     assert (past.gone, past.end) == (0, Position(3))
     new = follow.take()
-    assert isinstance(new, Part)
+    assert isinstance(new, BlockSlice)
     assert new.entry.number == 3
     assert bench.hub.position == Position(4)
     assert [entry.number for entry in bench.hub.past(("web",)).newest_first()] == [3, 1]

@@ -14,8 +14,8 @@ from cbox_init.config.model import LoggingConfig, LogOverflow
 from cbox_init.logs.all_outputs import AllOutputs
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
-from cbox_init.logs.reader import Reader
-from cbox_init.logs.ring import RING_BYTES, Entry
+from cbox_init.logs.reader import PipeReader
+from cbox_init.logs.ring import RING_BYTES, NumberedBlock
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.logs.filter import LogFilter
-    from cbox_init.logs.follow.follower import Follower
+    from cbox_init.logs.follow.follower import FileFollower
     from cbox_init.logs.follow.streams import FileStreams
     from cbox_init.logs.levels import Level
     from cbox_init.logs.outputs.destinations import OutputStatus
-    from cbox_init.logs.past import Past
-    from cbox_init.logs.position import Position
+    from cbox_init.logs.past import Past, Position
     from cbox_init.logs.record import Block, Record
-    from cbox_init.logs.stages.build import Shared
+    from cbox_init.logs.stages.build import StageContext
     from cbox_init.logs.stages.filters import BlockFilter
     from cbox_init.logs.stages.pipeline import Stages
     from cbox_init.logs.subscription import Subscription
@@ -77,15 +76,15 @@ class LogHub:
         self._form = output_format(fmt, timestamps=timestamps, colours=colours)
         self._level = level
         self._stdout = stdout
-        self._reader = Reader(stdout)
+        self._reader = PipeReader(stdout)
         self._processes: dict[str, ProcessLog] = {}
         self._unusual: set[str] = set()
         self._readers: dict[LogFilter, list[Subscription]] = {}
         self._number = 0
         self._gone = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._shared: Shared | None = None
-        self._follower: Follower | None = None
+        self._shared: StageContext | None = None
+        self._follower: FileFollower | None = None
         self._files: dict[str, FileStreams] = {}
         self._all_outputs = AllOutputs(
             stdout,
@@ -149,11 +148,11 @@ class LogHub:
 
     def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
         """Follow the files of ``process`` that it is configured to have."""
-        from cbox_init.logs.follow.follower import Follower
+        from cbox_init.logs.follow.follower import FileFollower
         from cbox_init.logs.follow.streams import FileStreams
 
         if self._follower is None:
-            self._follower = Follower(self.daemon)
+            self._follower = FileFollower(self.daemon)
             if self._loop is not None:
                 self._follower.attach(self._loop)
         if process not in self._files:
@@ -179,14 +178,14 @@ class LogHub:
         filters = build(process, LoggingConfig(filters=config), self._shared_by_stages()).filters
         return BlockFilter(filters) if filters is not None else None
 
-    def _shared_by_stages(self) -> Shared:
-        from cbox_init.logs.stages.build import Shared
+    def _shared_by_stages(self) -> StageContext:
+        from cbox_init.logs.stages.build import StageContext
 
         if self._shared is None:
             from cbox_init.logs.stages.deadlines import Deadlines
-            from cbox_init.logs.stages.guard import Alarm
+            from cbox_init.logs.stages.guard import SearchTimer
 
-            self._shared = Shared(Alarm(), Deadlines(), self.daemon)
+            self._shared = StageContext(SearchTimer(), Deadlines(), self.daemon)
             if self._loop is not None:
                 self._shared.deadlines.attach(self._loop)
         return self._shared
@@ -216,7 +215,7 @@ class LogHub:
     @property
     def position(self) -> Position:
         """The place where the next line will be."""
-        from cbox_init.logs.position import Position
+        from cbox_init.logs.past import Position
 
         return Position(self._number + 1)
 
@@ -317,10 +316,10 @@ class LogHub:
         if self.on_room is not None:
             self.on_room()
 
-    def _publish(self, block: Block) -> Entry:
+    def _publish(self, block: Block) -> NumberedBlock:
         """Number a block, and hand it to those who follow."""
         self._number += 1
-        entry = Entry(self._number, block)
+        entry = NumberedBlock(self._number, block)
         for chosen, readers in self._readers.items():
             if chosen.may_take(block):
                 for reader in readers:

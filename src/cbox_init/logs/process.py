@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.capture import Capture, Stream
+from cbox_init.logs.capture import Capture, PipeStream
 from cbox_init.logs.levels import Level
-from cbox_init.logs.lines import Lines
+from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.pace import FLOOD_READ_BYTES
-from cbox_init.logs.record import Source, joined
-from cbox_init.logs.ring import Ring
+from cbox_init.logs.record import RecordSource, joined
+from cbox_init.logs.ring import LogRing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from cbox_init.logs.all_outputs import AllOutputs
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.base import BlockEncoder, Format
-    from cbox_init.logs.reader import Reader
+    from cbox_init.logs.reader import PipeReader
     from cbox_init.logs.record import Block
-    from cbox_init.logs.ring import Entry
+    from cbox_init.logs.ring import NumberedBlock
     from cbox_init.logs.routes import Routes
     from cbox_init.logs.stages.pipeline import Stages
 
@@ -46,14 +46,14 @@ class ProcessLog:
         form: Format,
         level: Level,
         stdout: DescriptorWriter,
-        reader: Reader,
-        publish: Callable[[Block], Entry],
+        reader: PipeReader,
+        publish: Callable[[Block], NumberedBlock],
         writers: AllOutputs,
         logging: LoggingConfig,
         stages: Stages | None,
         ring_size: int,
     ) -> None:
-        self.ring = Ring(ring_size)
+        self.ring = LogRing(ring_size)
         self._name = name
         self._form = form
         self._level = level
@@ -114,7 +114,7 @@ class ProcessLog:
         threshold = max(self._level, _least(logging))
         return self._all_outputs.routes(self._name, logging, threshold)
 
-    def encoder(self, source: Source) -> BlockEncoder:
+    def encoder(self, source: RecordSource) -> BlockEncoder:
         """Writes the records of ``source`` for standard output."""
         return self._form.encoder(source, self._labels)
 
@@ -128,7 +128,7 @@ class ProcessLog:
             self._captures = [capture for capture in self._captures if not capture.closed]
             self._forget_closed_at = 2 * len(self._captures) + _FEW_CAPTURES
         given = [(name, fd) for name, fd in (("stdout", stdout), ("stderr", stderr)) if fd is not None]
-        streams: list[Stream] = []
+        streams: list[PipeStream] = []
         try:
             for name, fd in given:
                 streams.append(self._stream(instance_id, name, fd))
@@ -163,10 +163,10 @@ class ProcessLog:
     def _waits_for_stdout(self) -> bool:
         return self._routes.plain and not self._drops
 
-    def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
-        source = Source(self._name, instance_id, name)
-        lines = Lines(source, self.encoder(source), self._emit, self._stages)
-        return Stream(fd, lines, self._reader, self.held, may_grow=self._has_room)
+    def _stream(self, instance_id: str, name: str, fd: int) -> PipeStream:
+        source = RecordSource(self._name, instance_id, name)
+        lines = LineHandler(source, self.encoder(source), self._emit, self._stages)
+        return PipeStream(fd, lines, self._reader, self.held, may_grow=self._has_room)
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         self.send(self._routes, blocks, encoder)

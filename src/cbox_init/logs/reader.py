@@ -12,7 +12,7 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from cbox_init.logs.pace import READ_BYTES, Pace
+from cbox_init.logs.pace import READ_BYTES, ReadPace
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,7 +25,7 @@ TURN_S = 0.002
 _EVENTS = 256
 
 
-class Readable(Protocol):
+class ReadablePipe(Protocol):
     """Something that has a descriptor in the set."""
 
     @property
@@ -36,7 +36,7 @@ class Readable(Protocol):
         """Take one block, if one is there; return its size in bytes. From ``READ_BYTES`` on there is more."""
 
 
-class Reader:
+class PipeReader:
     """Shares the turns of the loop fairly among all descriptors, and stops while the stdout is full.
 
     Where not all depend on the stdout alone, ``singly`` is set, and each that is ``held`` stops for itself.
@@ -46,12 +46,12 @@ class Reader:
         self.singly = False
         self._stdout = stdout
         self._epoll = select.epoll()
-        self._readables: dict[int, Readable] = {}
+        self._readables: dict[int, ReadablePipe] = {}
         self._ready: deque[int] = deque()
         self._parked: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching = False
-        self._pace = Pace()
+        self._pace = ReadPace()
         self._rest: asyncio.TimerHandle | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -59,7 +59,7 @@ class Reader:
         self._loop = loop
         self.resume()
 
-    def add(self, fd: int, readable: Readable) -> None:
+    def add(self, fd: int, readable: ReadablePipe) -> None:
         """Watch ``fd``, a non-blocking pipe or socket, until it is removed."""
         self._epoll.register(fd, select.EPOLLIN)
         self._readables[fd] = readable

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.encode.base import BlockEncoder, Field, Format
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.record import Block, RecordSource
     from cbox_init.logs.writer import Writer
 
 _FEW_SOURCES = 256
@@ -21,7 +21,7 @@ _FEW_SOURCES = 256
 class Destination(Protocol):
     """Where records go, shared by all routes that lead there."""
 
-    def writer_of(self, source: Source | None) -> Writer:
+    def writer_of(self, source: RecordSource | None) -> Writer:
         """The writer for the records of ``source``; None for the daemon's own messages."""
 
     def writers(self) -> Sequence[Writer]:
@@ -53,7 +53,7 @@ class Route:
         self._drops = drops
         self._labels = labels
         self._keep = keep
-        self._encoders: dict[Source, BlockEncoder] = {}
+        self._encoders: dict[RecordSource, BlockEncoder] = {}
 
     @property
     def full(self) -> bool:
@@ -89,7 +89,7 @@ class Route:
             else:
                 writer.write(self._form.message(time_ns, level, message, fields))
 
-    def _encoder(self, source: Source) -> BlockEncoder:
+    def _encoder(self, source: RecordSource) -> BlockEncoder:
         encoder = self._encoders.get(source)
         if encoder is None:
             if len(self._encoders) >= _FEW_SOURCES:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cbox_init.logs.record import Source
+    from cbox_init.logs.record import RecordSource
 
 HIGH_WATER = 1024 * 1024
 """Bytes queued above which readers are asked to stop."""
@@ -34,7 +34,7 @@ class Chunk(NamedTuple):
 
     data: bytes
     records: int
-    source: Source | None
+    source: RecordSource | None
 
 
 class Backend(Protocol):
@@ -105,7 +105,7 @@ class Writer:
         """Records that were not written and never will be."""
         return self._dropped
 
-    def write(self, data: bytes, records: int = 1, source: Source | None = None) -> None:
+    def write(self, data: bytes, records: int = 1, source: RecordSource | None = None) -> None:
         """Queue ``data``. Never blocks, never refuses; from any thread.
 
         Where no thread can be had (a full process table) it waits for the next write or flush.

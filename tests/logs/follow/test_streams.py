@@ -20,7 +20,7 @@ from cbox_init.config.model import (
     RotateConfig,
 )
 from cbox_init.logs.filter import LogFilter
-from cbox_init.logs.past import Part
+from cbox_init.logs.past import BlockSlice
 from tests.logs.conftest import Bench, Output, until
 from tests.logs.follow.conftest import append, numbers, open_files
 
@@ -40,7 +40,7 @@ async def test_a_line_of_a_file_is_a_record_of_the_process(bench: Bench, tmp_pat
         append(path, "hello")
         await until(lambda: follow.pending)
         part = follow.take()
-    assert isinstance(part, Part)
+    assert isinstance(part, BlockSlice)
     assert part.entry.block.source == ("web", "laravel", "file")
     assert ring(bench) == ["hello"]
     (written,) = await bench.finish()

@@ -13,7 +13,7 @@ from cbox_init.config.secret import Secret
 from cbox_init.logs.levels import Level
 from cbox_init.logs.outputs.otlp import OtlpBackend, OtlpFormat
 from cbox_init.logs.outputs.retry import Retry
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.writer import Writer
 from tests.logs.conftest import end
 from tests.logs.outputs.conftest import wait_for
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.logs.conftest import Said
 
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 AT_NS = 1_764_000_000_123_456_789
 
 
@@ -127,7 +127,7 @@ def test_a_record_and_who_wrote_it(collector: Collector, said: Said) -> None:
     fields = b'{"n":1,"f":1.5,"b":true,"s":"x","l":[1,null]}'
     block = Block(AT_NS, WEB, Level.ERROR, b"one\ntwo \xff", single=True, fields=fields)
     sender.writer.write(*encode(block), WEB)
-    other = Source("api", "api-1", "stderr")
+    other = RecordSource("api", "api-1", "stderr")
     sender.writer.write(
         *OtlpFormat().encoder(other, {})(Block(AT_NS, other, Level.DEBUG, b"a\nb", partial=True)), other
     )

@@ -17,7 +17,7 @@ from cbox_init.logs.levels import Level
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.outputs.syslog import SyslogBackend
 from cbox_init.logs.outputs.syslog_format import SyslogFormat
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.writer import Writer
 from tests.logs.conftest import DEADLINE_S, end
 from tests.logs.outputs.conftest import wait_for
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.logs.conftest import Said
 
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 
 class Sender:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Encoded, Source
+    from cbox_init.logs.record import Block, Encoded, RecordSource
 
 Field = str | int | float | bool | None
 """The value of a member of a daemon's message."""
@@ -26,7 +26,7 @@ class BlockEncoder(Protocol):
 class Format(Protocol):
     """One form of a record: json, text, syslog or OTLP."""
 
-    def encoder(self, source: Source, labels: Mapping[str, str]) -> BlockEncoder: ...
+    def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> BlockEncoder: ...
 
     def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
         """A message of the daemon's own, newline included. Fields that are None are left out."""

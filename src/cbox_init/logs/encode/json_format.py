@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.encode.base import Field
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.record import Block, RecordSource
 
 _DEL = b"\x7f"
 
@@ -33,7 +33,7 @@ class JsonFormat:
         # One value, so that no thread sees half of a change; single records of one read share it.
         self._last: tuple[int, Level | None, bytes] = (-1, None, b"")
 
-    def encoder(self, source: Source, labels: Mapping[str, str]) -> JsonBlocks:
+    def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> JsonBlocks:
         members: dict[str, object] = {
             "process": encodable(source.process),
             "instance_id": encodable(source.instance),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.base import Field
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.record import Block, RecordSource
 
 _QUOTING = b' ="'
 _ORDINARY = bytes(byte for byte in range(0x21, 0x7F) if byte not in _QUOTING)
@@ -48,7 +48,7 @@ class TextFormat:
         self._clock = Timestamps() if timestamps else None
         self._colours = colours
 
-    def encoder(self, source: Source, labels: Mapping[str, str]) -> TextBlocks:
+    def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> TextBlocks:
         members: dict[str, Field] = {
             "process": source.process,
             "instance_id": source.instance,

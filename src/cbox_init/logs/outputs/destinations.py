@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import OutputConfig, RotateConfig
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.encode.base import Format
-    from cbox_init.logs.record import Source
+    from cbox_init.logs.record import RecordSource
     from cbox_init.logs.writer import Backend
 
 _MOST_FILES: Final = 64
@@ -82,7 +82,7 @@ class SingleDestination:
         self._all_outputs = (writer,)
         self._retry = retry
 
-    def writer_of(self, source: Source | None) -> Writer:
+    def writer_of(self, source: RecordSource | None) -> Writer:
         return self._writer
 
     def writers(self) -> Sequence[Writer]:
@@ -118,7 +118,7 @@ class TemplateDestination:
         self._written = 0
         self._dropped = 0
 
-    def writer_of(self, source: Source | None) -> Writer:
+    def writer_of(self, source: RecordSource | None) -> Writer:
         path = expand_instance(self.name, _names(source))
         destination = self._files.pop(path, None)
         if destination is None:
@@ -267,7 +267,7 @@ def _rotation(config: RotateConfig | None) -> Rotation | None:
     return None if config is None else Rotation(config.max_size, config.max_files, config.compress)
 
 
-def _names(source: Source | None) -> dict[str, str]:
+def _names(source: RecordSource | None) -> dict[str, str]:
     """What a path may hold, of one record."""
     process, instance = (source.process, source.instance) if source else (_DAEMON, _DAEMON)
     return {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.config.secret import Secret
     from cbox_init.logs.encode.base import Field
     from cbox_init.logs.outputs.retry import Retry
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.record import Block, RecordSource
     from cbox_init.logs.writer import Chunk
 
 _TIMEOUT_S: Final = 10.0
@@ -33,7 +33,7 @@ _SEVERITIES: Final = {Level.DEBUG: 5, Level.INFO: 9, Level.WARN: 13, Level.ERROR
 class OtlpFormat:
     """A logRecord for each record, with a comma behind it; what they share is the request's to say."""
 
-    def encoder(self, source: Source, labels: Mapping[str, str]) -> OtlpBlocks:
+    def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> OtlpBlocks:
         return OtlpBlocks(source, labels)
 
     def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
@@ -46,7 +46,7 @@ class OtlpBlocks:
 
     __slots__ = ("_attributes",)
 
-    def __init__(self, source: Source, labels: Mapping[str, str]) -> None:
+    def __init__(self, source: RecordSource, labels: Mapping[str, str]) -> None:
         marked = {f"labels.{name}": value for name, value in labels.items()}
         self._attributes = _attributes({"log.iostream": source.stream, **marked})
 
@@ -160,7 +160,7 @@ class _Response(Struct, rename="camel"):
 
 def _request(chunks: list[Chunk]) -> bytes:
     """The body of a request: the records by who has written them, each group in its order."""
-    groups: dict[Source | None, list[bytes]] = {}
+    groups: dict[RecordSource | None, list[bytes]] = {}
     for chunk in chunks:
         groups.setdefault(chunk.source and chunk.source._replace(stream=""), []).append(chunk.data)
     resources = [
@@ -171,7 +171,7 @@ def _request(chunks: list[Chunk]) -> bytes:
     return b'{"resourceLogs":[%s]}' % b",".join(resources)
 
 
-def _resource(source: Source | None) -> bytes:
+def _resource(source: RecordSource | None) -> bytes:
     name, instance = (source.process, source.instance) if source else ("cbox-init", "")
     members = {"service.name": name, "service.instance.id": instance, "host.name": os.uname().nodename}
     return _attributes({key: value for key, value in members.items() if value})

@@ -15,7 +15,7 @@ FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _serials = count()
 
 
-class Read(NamedTuple):
+class FileRead(NamedTuple):
     """What was read of one file. With ``ends`` the line that it has begun will not go on.
 
     ``file`` is a number that no other file has, and a file that begins anew another one.
@@ -26,7 +26,7 @@ class Read(NamedTuple):
     ends: bool = False
 
 
-class Growing:
+class GrowingFile:
     """A file, which it owns, from ``position`` on.
 
     It is known to have been truncated when it is shorter than what was read, or when the last bytes that
@@ -57,9 +57,9 @@ class Growing:
         """Whether it has no name anywhere any more."""
         return os.fstat(self.fd).st_nlink == 0
 
-    def read(self) -> list[Read]:
+    def read(self) -> list[FileRead]:
         """The next block. ``at_end`` tells whether there was nothing more. Raises OSError."""
-        reads: list[Read] = []
+        reads: list[FileRead] = []
         if not self._intact():
             reads.append(self.end())
             self._rewind()
@@ -74,13 +74,13 @@ class Growing:
             self._skips_nul = not data
         if data:
             self.partial = not data.endswith(b"\n")
-            reads.append(Read(self._serial, data))
+            reads.append(FileRead(self._serial, data))
         return reads
 
-    def end(self) -> Read:
+    def end(self) -> FileRead:
         """The beginning of a line is a line: nobody may ever end it."""
         self.partial = False
-        return Read(self._serial, b"", ends=True)
+        return FileRead(self._serial, b"", ends=True)
 
     def close(self) -> None:
         os.close(self.fd)

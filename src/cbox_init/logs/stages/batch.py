@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.levels import Level
 
 
-class Part(Struct, frozen=True, gc=False):
+class LineBatch(Struct, frozen=True, gc=False):
     """Records that share what is known of them so far: the lines of ``text``, or all of it when ``single``.
 
     In ``text``, bytes that are not UTF-8 are lone surrogates. ``level`` is None until a stage has found one.
@@ -30,11 +30,11 @@ class Part(Struct, frozen=True, gc=False):
         """Number of records."""
         return 1 if self.single else self.text.count("\n") + 1
 
-    def with_text(self, text: str) -> Part:
-        return Part(text, self.time_ns, self.single, self.level, self.fields, self.line)
+    def with_text(self, text: str) -> LineBatch:
+        return LineBatch(text, self.time_ns, self.single, self.level, self.fields, self.line)
 
-    def with_level(self, level: Level) -> Part:
-        return Part(self.text, self.time_ns, self.single, level, self.fields, self.line)
+    def with_level(self, level: Level) -> LineBatch:
+        return LineBatch(self.text, self.time_ns, self.single, level, self.fields, self.line)
 
 
 def runs(text: str, starts: Sequence[int], others: bool) -> Iterator[tuple[bool, str]]:
