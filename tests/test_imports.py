@@ -70,9 +70,7 @@ NOT_CONFIGURED = {
     "cbox_init.supervisor.instance.stop_hooks",
     "cbox_init.system.cgroup",
     "cbox_init.system.fork_server",
-    "cbox_init.system.limits",
     "cbox_init.system.notify",
-    "cbox_init.system.notify_receiver",
     "cbox_init.telemetry.counters",
 }
 

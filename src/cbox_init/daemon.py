@@ -26,10 +26,9 @@ from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
 from cbox_init.system.descriptors import inherit_nothing
-from cbox_init.system.reaper import Reaper
+from cbox_init.system.reaper import Reaper, become_subreaper
 from cbox_init.system.signals import SignalPipe, reset_inherited
 from cbox_init.system.spawn import Spawner
-from cbox_init.system.subreaper import become_subreaper
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task

@@ -34,7 +34,7 @@ def check_machine(config: Config, report: Report) -> None:
 def _check_limits(limited: Mapping[str, LimitsConfig], report: Report) -> None:
     from cbox_init.supervisor.instance.limits import limits_of
     from cbox_init.system.cgroup import Cgroups
-    from cbox_init.system.limit_trial import refused
+    from cbox_init.system.limit_errors import refused
 
     cgroups = Cgroups()
     for name, limits in limited.items():

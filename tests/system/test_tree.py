@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.system import procfs
-from cbox_init.system.reaper import ExitStatus, Reaper
+from cbox_init.system.reaper import ExitStatus, Reaper, become_subreaper
 from cbox_init.system.spawn import Spawner
-from cbox_init.system.subreaper import become_subreaper
 from cbox_init.system.tree import (
     Stray,
     find_strays,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.core.notify import NotifyState, read_message, silent_for
-from cbox_init.system.notify_receiver import NotifyReceiver
+from cbox_init.system.notify import NotifyReceiver
 from cbox_init.system.tree import descends_from
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from cbox_init.config.substitute import expand_instance
 from cbox_init.core.hooks import HookRetry, after_try
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.instance.live import spawn_captured
-from cbox_init.system.spawn import SpawnRequest
+from cbox_init.system.spawn_request import SpawnRequest
 from cbox_init.system.tree import kill_tree, signal_strays
 
 if TYPE_CHECKING:

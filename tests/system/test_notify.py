@@ -14,7 +14,7 @@ import pytest
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import descriptors
-from cbox_init.system.notify_receiver import LONGEST, Datagram, NotifyReceiver
+from cbox_init.system.notify import LONGEST, Datagram, NotifyReceiver
 from cbox_init.system.tree import descends_from
 
 if TYPE_CHECKING:

@@ -1,18 +1,38 @@
-"""Why a limit could not be set, in words that say what to do. Imported only when one could not."""
+"""Limits that cannot be set: which, why, and what to do. Imported when a limit fails, and by check-config."""
 
 from __future__ import annotations
 
 import errno
+import marshal
 import os
 import resource
 from typing import TYPE_CHECKING
 
-from cbox_init.system import apply_limits as confine
+from cbox_init.system import apply_limits
 
 if TYPE_CHECKING:
-    from cbox_init.system.limits import Limits
+    from cbox_init.system.spawn_request import Limits
 
 _FORBIDDEN = (errno.EPERM, errno.EACCES)
+
+
+def refused(limits: Limits) -> list[tuple[str, str]]:
+    """The keys of the limits that a child of this process could not set, each with the reason.
+
+    Tries them in a fork, which it waits for: not for the daemon.
+    """
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write_end, marshal.dumps(_tried(limits)))
+        finally:
+            os._exit(0)
+    os.close(write_end)
+    with open(read_end, "rb") as answer:
+        failures = marshal.loads(answer.read() or marshal.dumps([]))
+    os.waitpid(child, 0)
+    return [(key, reason(limits, key, number, text)) for key, number, text in failures]
 
 
 def reason(limits: Limits, key: str, number: int, text: str) -> str:
@@ -27,7 +47,7 @@ def reason(limits: Limits, key: str, number: int, text: str) -> str:
             f"{limits.oom_score_adj} is below what the daemon was started with, "
             "and only CAP_SYS_RESOURCE may go down: raise it, or give the container that capability"
         )
-    if key in confine.RLIMITS and number in (*_FORBIDDEN, 0, errno.EINVAL):
+    if key in apply_limits.RLIMITS and number in (*_FORBIDDEN, 0, errno.EINVAL):
         return _of_rlimit(limits, key)
     return text
 
@@ -39,9 +59,9 @@ def too_many_processes(limits: Limits, user: str) -> str:
 
 def _of_rlimit(limits: Limits, key: str) -> str:
     """What Python's setrlimit refuses (ValueError, without a number) and what the kernel does."""
-    wanted: confine.Pair = getattr(limits, key)
-    present = resource.getrlimit(confine.RLIMITS[key])
-    _, hard = confine.completed(wanted, present)
+    wanted: apply_limits.Pair = getattr(limits, key)
+    present = resource.getrlimit(apply_limits.RLIMITS[key])
+    _, hard = apply_limits.completed(wanted, present)
     if key == "nofile" and (most := _most_files()) is not None and not 0 <= hard <= most:
         return f"{_shown(hard)} is above fs.nr_open ({most}): lower it"
     return (
@@ -60,3 +80,15 @@ def _most_files() -> int | None:
 
 def _shown(limit: int) -> str:
     return "unlimited" if limit == resource.RLIM_INFINITY else str(limit)
+
+
+def _tried(limits: Limits) -> list[tuple[str, int, str]]:
+    failures = []
+    for step in limits.steps():
+        try:
+            apply_limits.apply(step)
+        except OSError as error:
+            failures.append((step[0], error.errno or 0, str(error.strerror)))
+        except ValueError as error:
+            failures.append((step[0], 0, str(error)))
+    return failures
