@@ -33,11 +33,12 @@ test: $(VENV)/.installed-test ## run the tests, as many at once as there are cor
 	@.ci/packages test
 	@$(VENV)/bin/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n auto --dist worksteal) $(ARGS)
 
-check: $(VENV)/.installed-check ## lint, formatting, types, and the direction of imports
+check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imports, and that none go in a circle
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python .ci/circles.py src/cbox_init
 
 bench: $(VENV)/.installed ## measure cbox-init beside its peers (see bench/README.md)
 	@.ci/packages bench
