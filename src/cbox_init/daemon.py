@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
-from cbox_init.config.load import Source, load
+from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
@@ -123,7 +123,7 @@ class Daemon:
             runtime=self._runtime,
             on_finished=self._finished,
             manager=self._manager,
-            source=Source(loaded.path or options.config, environ),
+            source=ConfigSource(loaded.path or options.config, environ),
             on_started=gc.freeze,
         )
         self._watched = loaded.path if options.watch else None

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from cbox_init.config.load import Source
+from cbox_init.config.load import ConfigSource
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
@@ -62,7 +62,7 @@ class House:
         )
         self._signals = SignalPipe((signal.SIGCHLD,))
         self._spawner = Spawner()
-        source = Source(str(file), {"DIR": str(folder)})
+        source = ConfigSource(str(file), {"DIR": str(folder)})
         config = source.load().config
         self.runtime = Clockwork(
             run_queue=RunQueue(),

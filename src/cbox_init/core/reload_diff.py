@@ -16,7 +16,7 @@ from cbox_init.config.settings import settings_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.states import Desired
 
 #: Keys of a process that count for instances which run already. A change of any other key needs new ones.
@@ -99,7 +99,7 @@ def replaces(old: ProcessConfig, new: ProcessConfig) -> bool:
     return any(getattr(old, key) != getattr(new, key) for key in old.__struct_fields__ if key not in IN_PLACE)
 
 
-def desired_after(desired: Desired, old: ProcessConfig, new: Settings) -> Desired:
+def desired_after(desired: Desired, old: ProcessConfig, new: ProcessSettings) -> Desired:
     """What is wanted of a process whose configuration was ``old`` and is now that of ``new``.
 
     What was stopped or scaled by hand stays so, unless the file has changed that very key.

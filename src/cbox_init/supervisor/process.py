@@ -20,7 +20,7 @@ from cbox_init.supervisor.instance.owner import InstancesOwner
 from cbox_init.supervisor.status import ProcessStatus, describe
 
 if TYPE_CHECKING:
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.dependencies import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
@@ -48,7 +48,7 @@ class Surroundings(Protocol):
     def refreshed(self) -> None:
         """Figures that a status shows have changed, and nothing that anybody has to act on."""
 
-    def rolled_back(self, process: LongrunProcess, settings: Settings) -> None:
+    def rolled_back(self, process: LongrunProcess, settings: ProcessSettings) -> None:
         """Its former settings are in force again."""
 
 
@@ -62,7 +62,7 @@ class LongrunProcess(InstancesOwner):
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         *,
         runtime: Runtime,
         log: ProcessLog,
@@ -119,7 +119,7 @@ class LongrunProcess(InstancesOwner):
         self._instances.trigger = Trigger.MANUAL
         self._want(scale=count)
 
-    def adopt(self, settings: Settings) -> None:
+    def adopt(self, settings: ProcessSettings) -> None:
         """It has another configuration: what is wanted of it changes as ``core.reload_diff`` says.
 
         When its instances are to be replaced, that waits for its dependencies.
@@ -142,7 +142,7 @@ class LongrunProcess(InstancesOwner):
         self._changed()
         self._wake()
 
-    def _take(self, settings: Settings, desired: Desired, *, replaced: bool) -> None:
+    def _take(self, settings: ProcessSettings, desired: Desired, *, replaced: bool) -> None:
         """Go by other settings from now on; ``replaced``: what runs is of another kind."""
         before, process = self._settings, settings.process
         checks = (before.process.health_check, before.health_rules)
@@ -317,7 +317,7 @@ class LongrunProcess(InstancesOwner):
             self._roll_back(back)
         return True
 
-    def _roll_back(self, back: Back[Settings]) -> None:
+    def _roll_back(self, back: Back[ProcessSettings]) -> None:
         # Who waits for whom is a matter of all processes, and stays as they are configured now.
         process = replace(back.settings.process, depends_on=self.config.depends_on)
         settings = replace(back.settings, process=process)
@@ -390,7 +390,7 @@ class LongrunProcess(InstancesOwner):
     def _oneshot(self) -> bool:
         return self.config.type is ProcessType.ONESHOT
 
-    def _monitor(self, settings: Settings) -> HealthMonitor | None:
+    def _monitor(self, settings: ProcessSettings) -> HealthMonitor | None:
         rules = settings.health_rules
         if rules is None or not rules.checked:
             return None
@@ -400,7 +400,7 @@ class LongrunProcess(InstancesOwner):
             self.name, settings.process, rules=rules, runtime=self._runtime, on_result=self._checked
         )
 
-    def _change_monitor(self, settings: Settings, desired: Desired) -> None:
+    def _change_monitor(self, settings: ProcessSettings, desired: Desired) -> None:
         """Check in another way from now on; but instances that are to be replaced as before."""
         if desired.generation > self.desired.generation:
             self._outgoing.append((desired.generation, self._health))

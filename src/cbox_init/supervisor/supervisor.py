@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from cbox_init.config.load import Source
+    from cbox_init.config.load import ConfigSource
     from cbox_init.config.model import Config, ProcessConfig
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
@@ -68,7 +68,7 @@ class Supervisor:
         runtime: Runtime,
         on_finished: Callable[[int], None],
         manager: ServiceManager | None = None,
-        source: Source | None = None,
+        source: ConfigSource | None = None,
         on_started: Callable[[], object] | None = None,
     ) -> None:
         self.config = config
@@ -111,7 +111,7 @@ class Supervisor:
         self._configuration: Configuration | None = None
         self._oneshots: OneshotHistory | None = None
 
-    def _manage(self, name: str, settings: Settings) -> Managed:
+    def _manage(self, name: str, settings: ProcessSettings) -> Managed:
         process = settings.process
         if process.schedule:
             return self._schedules.manage(name, settings)
@@ -123,7 +123,7 @@ class Supervisor:
             surroundings=self,
         )
 
-    def _open_log(self, name: str, settings: Settings) -> ProcessLog:
+    def _open_log(self, name: str, settings: ProcessSettings) -> ProcessLog:
         return self.logs.open(name, settings.process.logging, ring_size=settings.ring_size)
 
     # -- what there is ---------------------------------------------------------------------------------
@@ -366,7 +366,7 @@ class Supervisor:
         self._recount()
         return plan
 
-    def _begin_anew(self, settings: Mapping[str, Settings]) -> None:
+    def _begin_anew(self, settings: Mapping[str, ProcessSettings]) -> None:
         """Nothing has been started yet (the pre-start hooks are not done): start other processes then."""
         for name, process in self._processes.items():
             self._let_go(process)
@@ -425,14 +425,14 @@ class Supervisor:
         self._runtime.run_queue.wake(self._removal)
         return self._removal
 
-    def _adopt(self, process: Managed, settings: Settings) -> None:
+    def _adopt(self, process: Managed, settings: ProcessSettings) -> None:
         self._open_log(process.name, settings)
         if isinstance(process, LongrunProcess):
             process.adopt(settings)
         else:
             self._schedules.adopt(process, settings)
 
-    def _take_back(self, process: Managed, settings: Settings, removal: Removal) -> None:
+    def _take_back(self, process: Managed, settings: ProcessSettings, removal: Removal) -> None:
         """It was on its way out, and is configured again."""
         from cbox_init.core.reload_diff import replaces, starts_by_itself
 
@@ -536,7 +536,7 @@ class Supervisor:
         if process.ended_for_good:
             self._end_when_all_ended()
 
-    def rolled_back(self, process: LongrunProcess, settings: Settings) -> None:
+    def rolled_back(self, process: LongrunProcess, settings: ProcessSettings) -> None:
         """The former settings of a process are in force again, instead of those that failed."""
         processes = {**self.config.processes, process.name: settings.process}
         self.config = replace(self.config, processes=processes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from cbox_init.config.convert import Converter
 from cbox_init.config.log_defaults import LogDefaults
 from cbox_init.config.model import GlobalConfig, LoggingConfig
-from cbox_init.config.report import Report
+from cbox_init.config.problems import ProblemReport
 from cbox_init.logs.framing import LINE_LIMIT, Framer
 from cbox_init.logs.record import RecordSource
 from cbox_init.logs.stages.build import StageContext, build
@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
 def logging_of(section: dict[str, Any], **global_: Any) -> LoggingConfig:
     """The section ``logging`` of a process, with the defaults of ``global`` in it."""
-    report = Report()
+    report = ProblemReport()
     settings = Converter(report, {}).section(GlobalConfig, global_, ("global",))
     own = Converter(report, {}).section(LoggingConfig, section, ("logging",))
     assert not report.problems()

@@ -82,7 +82,7 @@ def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], Sear
     if config is None or not config.enabled:
         return None
     from cbox_init.logs.stages.redaction import MASK, Redaction, RedactionRule
-    from cbox_init.patterns.builtin import ready
+    from cbox_init.patterns.builtin import builtin_patterns
     from cbox_init.patterns.compile import Pattern
 
     rules: list[RedactionRule] = []
@@ -92,7 +92,7 @@ def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], Sear
             pattern = Pattern(given.pattern)
             rules.append(RedactionRule(pattern, pattern.template(mask)[0]))
             continue
-        for one in ready(given.name) or ():
+        for one in builtin_patterns(given.name) or ():
             pattern = Pattern(one.pattern)
             rules.append(RedactionRule(pattern, pattern.template(one.with_mask(mask))[0], one.holds))
     return Redaction(rules, guards("redaction", "were masked as a whole")) if rules else None

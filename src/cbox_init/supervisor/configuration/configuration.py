@@ -18,7 +18,7 @@ from cbox_init.supervisor.background import in_thread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cbox_init.config.load import Loaded, Source
+    from cbox_init.config.load import ConfigSource, Loaded
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.core.reload_diff import ReloadPlan
@@ -43,7 +43,7 @@ class Reloaded:
 class Configuration:
     """One for each supervisor."""
 
-    def __init__(self, supervisor: Supervisor, source: Source | None) -> None:
+    def __init__(self, supervisor: Supervisor, source: ConfigSource | None) -> None:
         self._supervisor = supervisor
         self._source = source
         self._edits = Edits(supervisor.config)

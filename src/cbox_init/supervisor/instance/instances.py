@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.rules import StopRules
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.health import CheckResult, InstanceHealth
     from cbox_init.core.notify import NotifyMessage
     from cbox_init.logs.process import ProcessLog
@@ -71,7 +71,7 @@ class Instances:
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         *,
         runtime: Runtime,
         log: ProcessLog,
@@ -135,7 +135,7 @@ class Instances:
         """Whether a main process has ended and it is not known that nothing else of its instance is left."""
         return bool(self._clearing)
 
-    def adopt(self, settings: Settings, *, launch: Launch | None, rechecks: bool = False) -> None:
+    def adopt(self, settings: ProcessSettings, *, launch: Launch | None, rechecks: bool = False) -> None:
         """Another configuration from the next spawn on; its rules count at once.
 
         With another ``launch`` those that run are of another kind, and are stopped in the way of that kind.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Protocol
 
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.runtime import Runtime
@@ -85,7 +85,7 @@ class ScheduledProcess(InstancesOwner):
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         *,
         history_size: int,
         runtime: Runtime,
@@ -180,7 +180,7 @@ class ScheduledProcess(InstancesOwner):
         self.stop()
         self._instances.kill_all()
 
-    def adopt(self, settings: Settings, heartbeat: Heartbeat | None) -> None:
+    def adopt(self, settings: ProcessSettings, heartbeat: Heartbeat | None) -> None:
         """It has another configuration: runs under way go on as they began, the next is of the new one.
 
         A schedule that was paused by hand stays so, unless ``initial_state`` is what has changed.
@@ -513,7 +513,7 @@ class ScheduledProcess(InstancesOwner):
         )
 
 
-def _of_runs(settings: Settings) -> Settings:
+def _of_runs(settings: ProcessSettings) -> ProcessSettings:
     """A run that ended is not tried again, and is not checked: it ends by itself."""
     rules = replace(settings.restart_rules, policy=RestartPolicyName.NEVER)
     return replace(settings, restart_rules=rules, health_rules=None)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cbox_init.config.model import Config, HeartbeatConfig
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
@@ -38,7 +38,7 @@ class Schedules:
         """Every scheduled process."""
         return tuple(self._processes.values())
 
-    def manage(self, name: str, settings: Settings) -> ScheduledProcess:
+    def manage(self, name: str, settings: ProcessSettings) -> ScheduledProcess:
         """A process that runs by its schedule, once it is started."""
         from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
         from cbox_init.supervisor.schedule.timetable import Timetable
@@ -65,7 +65,7 @@ class Schedules:
         """Another configuration is in force; who is managed already learns of it by ``adopt``."""
         self._config = config
 
-    def adopt(self, process: ScheduledProcess, settings: Settings) -> None:
+    def adopt(self, process: ScheduledProcess, settings: ProcessSettings) -> None:
         """Give a process another configuration."""
         process.adopt(settings, self._heartbeat(process.name, settings.process.heartbeat))
 
