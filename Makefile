@@ -1,7 +1,17 @@
 # What one can do here. `make` alone lists it; ARGS goes to the program behind a target:
-#   make test ARGS="tests/core -x"      make bench ARGS=--quick
+#   make test ARGS="tests/core -x"      make test PYTHON=python3.12      make bench ARGS=--quick
 
+# Each Python that is asked for has a virtual environment of its own.
+ifdef PYTHON
+VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ifeq ($(VENV),.venv-)
+$(error PYTHON=$(PYTHON) does not run; give the name or the path of a Python)
+endif
+export PYTHON
+else
 VENV := .venv
+endif
+
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input
 ARGS ?=
 
@@ -19,15 +29,16 @@ run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foregro
 	@echo "  curl http://127.0.0.1:9180/api/v1/processes"
 	@exec $(VENV)/bin/cbox-init serve -c examples/demo.yaml $(ARGS)
 
-test: $(VENV)/.installed-test ## run the tests
+test: $(VENV)/.installed-test ## run the tests, as many at once as there are cores; ARGS="-n 0": one after another
 	@.ci/packages test
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n auto --dist worksteal) $(ARGS)
 
-check: $(VENV)/.installed-check ## lint, formatting, types, and the direction of imports
+check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imports, and that none go in a circle
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python .ci/circles.py src/cbox_init
 
 bench: $(VENV)/.installed ## measure cbox-init beside its peers (see bench/README.md)
 	@.ci/packages bench
@@ -41,7 +52,7 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site; a brok
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
 
 clean: ## remove what the targets above have made
-	rm -rf $(VENV) build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # A stamp says what the virtual environment holds; a new pyproject.toml makes every stamp but .made old.
 $(VENV)/.made:

@@ -34,6 +34,15 @@ def install_project() -> Path:
     return _install("cbox-init", [str(PROJECT)])
 
 
+def install_alone(directory: Path) -> Path:
+    """Install the project into a virtual environment without pip; return the directory of its packages."""
+    environment = _with_bytecode()
+    _run([sys.executable, "-m", "venv", "--without-pip", str(directory)], environment)
+    pip = [sys.executable, "-m", "pip", "--python", str(directory), "--disable-pip-version-check", "--quiet"]
+    _run([*pip, "install", str(PROJECT)], environment)
+    return next(directory.glob("lib/python*/site-packages"))
+
+
 @functools.cache
 def install_pypi_peers() -> Path:
     """Install the extra `bench` of pyproject.toml; return the directory of programs."""
@@ -110,12 +119,17 @@ def _build(name: str) -> Path:
 
 def _install(name: str, requirements: list[str]) -> Path:
     directory = WORK / name
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment = _with_bytecode()
     if not (directory / "bin" / "pip").exists():
         _run([sys.executable, "-m", "venv", "--clear", str(directory)], environment)
     pip = [str(directory / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     _run([*pip, "install", *requirements], environment)
     return directory / "bin"
+
+
+def _with_bytecode() -> dict[str, str]:
+    """Return the environment, but for what would have pip leave bytecode out."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:

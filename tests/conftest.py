@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Final
+from types import SimpleNamespace
+from typing import Final, Protocol
+
+import pytest
 
 from cbox_init.system.cgroup import Cgroups
 
-if TYPE_CHECKING:
-    import pytest
-
 _CAP_SYS_NICE: Final = 23
 _CAP_SYS_RESOURCE: Final = 24
+
+
+class Worker(Protocol):
+    """A worker process of pytest-xdist, and what it reported at its end."""
+
+    config: pytest.Config
+    workeroutput: dict[str, int]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -30,6 +37,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = len(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker) -> None:
+    """Have the closing line count what the workers left out, which is the same in each."""
+    left_out = getattr(node, "workeroutput", {}).get("left_out", 0)
+    reporter = node.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and left_out and "deselected" not in reporter.stats:
+        reporter.stats["deselected"] = [SimpleNamespace()] * left_out
 
 
 def _may_trace() -> bool:

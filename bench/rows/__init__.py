@@ -1,6 +1,17 @@
 """The measurements, one a file. A new one is a Row like these and a line in ALL."""
 
-from bench.rows import children, flood_api, idle, list_rate, log_flood, memory, respawn, spawn_cost
+from bench.rows import (
+    children,
+    commands,
+    flood_api,
+    idle,
+    installed,
+    list_rate,
+    log_flood,
+    memory,
+    respawn,
+    spawn_cost,
+)
 from bench.rows.base import Row
 
 ALL: tuple[Row, ...] = (
@@ -8,6 +19,7 @@ ALL: tuple[Row, ...] = (
     children.row(100),
     children.row(1000),
     respawn.ROW,
+    memory.REST_ROW,
     memory.ROW,
     idle.ROW,
     list_rate.ROW,
@@ -16,6 +28,8 @@ ALL: tuple[Row, ...] = (
     log_flood.REDACT,
     log_flood.MANY,
     flood_api.ROW,
+    commands.ROW,
+    installed.ROW,
     spawn_cost.SYSCALLS_ROW,
     spawn_cost.INSTRUCTIONS_ROW,
 )

@@ -18,10 +18,11 @@ class Effort(NamedTuple):
     lines: int  # of a flood
     idle_seconds: float
     idle_more_seconds: float  # for who does not wake at all in the former
+    commands: int  # runs of each command of the command line
 
 
-FULL = Effort(50, 8, 3, 300, 5_000_000, 10, 50)
-QUICK = Effort(15, 3, 1, 100, 500_000, 3, 0)
+FULL = Effort(50, 8, 3, 300, 5_000_000, 10, 50, 20)
+QUICK = Effort(15, 3, 1, 100, 500_000, 3, 0, 5)
 
 Start = Callable[[Job], Daemon]
 """Starts the peer that is being measured."""

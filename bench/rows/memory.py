@@ -1,4 +1,4 @@
-"""Memory of the peer's own processes, in all, with 100 children: before and after requests for the list."""
+"""Memory of the peer's own processes, in all: with one child; with 100, before and after many requests."""
 
 import subprocess
 
@@ -13,6 +13,8 @@ _CHILDREN = 100
 _REQUESTS = 200
 _COMMANDS = 5  # each is a whole program to start
 
+REST_RSS = Figure("rest_rss", "memory with one child at rest, resident", "MB")
+REST_PRIVATE = Figure("rest_private", "memory with one child at rest, private", "MB")
 RSS = Figure("memory_rss", "memory with 100 children, resident", "MB")
 PRIVATE = Figure("memory_private", "memory with 100 children, private", "MB")
 RSS_AFTER = Figure("memory_rss_after", "memory after API calls, resident", "MB")
@@ -32,6 +34,14 @@ def measure(start: Start, effort: Effort) -> dict[str, float]:
         return found
 
 
+def measure_rest(start: Start, effort: Effort) -> dict[str, float]:
+    with start(Job(1)) as daemon:
+        daemon.wait_up()
+        daemon.settle()
+        used = procfs.memory(daemon.supervisors())
+        return {REST_RSS.key: used.rss / 1e6, REST_PRIVATE.key: used.private / 1e6}
+
+
 def _ask(daemon: Daemon) -> bool:
     """Ask for the list, many times; return False where there is no such thing."""
     if daemon.launch.list_request:
@@ -44,4 +54,5 @@ def _ask(daemon: Daemon) -> bool:
     return bool(daemon.launch.list_request or daemon.launch.list_command)
 
 
+REST_ROW = Row("memory-1", "Memory with one child", (REST_RSS, REST_PRIVATE), measure_rest)
 ROW = Row("memory", "Memory with 100 children", (RSS, PRIVATE, RSS_AFTER, PRIVATE_AFTER), measure)

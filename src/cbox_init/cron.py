@@ -38,8 +38,8 @@ _MINUTE: Final = timedelta(minutes=1)
 #: Expressions that are remembered: each is looked at by the checks of the file, and by its process.
 _MOST_KNOWN: Final = 16_384
 
-#: How to mend an expression that is none.
-EXPRESSION_MEND: Final = (
+#: How to hint an expression that is none.
+EXPRESSION_HINT: Final = (
     'write five fields (minute hour day month weekday) such as "*/5 * * * *", or a name such as "@daily"'
 )
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
     from cbox_init.config.model import Config, GlobalConfig, ReadinessConfig
-    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
@@ -276,7 +276,7 @@ def _colours(form: LogFormat, environ: Mapping[str, str]) -> Colours | None:
     """Those of standard output, None when it has none."""
     if form is not LogFormat.TEXT:
         return None
-    from cbox_init.logs.colours import Colours, wanted
+    from cbox_init.logs.encode.colours import Colours, wanted
 
     return Colours() if wanted(environ, 1) else None
 
@@ -292,7 +292,7 @@ def _new_event_loop(lag: LoopLag) -> AbstractEventLoop:
 
 def _tell_plan(config: Config) -> None:
     """What ``serve`` would start, a line each, in the order of starting."""
-    from cbox_init.core.graph import order_up
+    from cbox_init.core.dependencies import order_up
 
     enabled = config.enabled_processes()
     for rank in order_up({name: process.depends_on for name, process in enabled.items()}):

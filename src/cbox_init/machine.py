@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.model import Config, LimitsConfig
-    from cbox_init.config.report import Report
+    from cbox_init.config.problems import ProblemReport
 
 #: The keys that need a cgroup, and what to do where there is none.
 _WITHOUT_CGROUP: Final = {
@@ -19,7 +19,7 @@ _WITHOUT_CGROUP: Final = {
 }
 
 
-def check_machine(config: Config, report: Report) -> None:
+def check_machine(config: Config, report: ProblemReport) -> None:
     """Warnings for users, groups and limits that cannot be had here; it may be made to run elsewhere."""
     check_accounts(config, report)
     limited = {
@@ -31,16 +31,16 @@ def check_machine(config: Config, report: Report) -> None:
         _check_limits(limited, report)
 
 
-def _check_limits(limited: Mapping[str, LimitsConfig], report: Report) -> None:
+def _check_limits(limited: Mapping[str, LimitsConfig], report: ProblemReport) -> None:
     from cbox_init.supervisor.instance.limits import limits_of
     from cbox_init.system.cgroup import Cgroups
-    from cbox_init.system.limit_trial import refused
+    from cbox_init.system.limit_errors import refused
 
     cgroups = Cgroups()
     for name, limits in limited.items():
         path = ("processes", name, "limits")
         for key, why in refused(limits_of(name, limits, None)):
             report.warning((*path, key), f"cannot be applied here: {why}", "an instance would not start here")
-        for key, mend in _WITHOUT_CGROUP.items():
+        for key, hint in _WITHOUT_CGROUP.items():
             if getattr(limits, key) is not None and (why_not := cgroups.lacks(key)):
-                report.warning((*path, key), f"cannot be applied here: {why_not}", mend)
+                report.warning((*path, key), f"cannot be applied here: {why_not}", hint)

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.logs.filter import LogFilter, TextSearch
 from cbox_init.logs.levels import Level
-from cbox_init.logs.past import Part, Past, Start
-from cbox_init.logs.position import Position, position_of
-from cbox_init.logs.record import Block, Source
-from cbox_init.logs.ring import Entry
+from cbox_init.logs.past import BlockSlice, Past, Position, StartCollector, position_of
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.ring import NumberedBlock
 from cbox_init.logs.subscription import Missed, Subscription
 
 if TYPE_CHECKING:
@@ -23,16 +22,20 @@ if TYPE_CHECKING:
 RUN = "c0ffee"
 
 
-def entries(sizes: Iterable[int]) -> tuple[Entry, ...]:
+def entries(sizes: Iterable[int]) -> tuple[NumberedBlock, ...]:
     """Blocks of so many lines; all lines are different."""
     made = []
     for number, size in enumerate(sizes, 1):
         data = "\n".join(f"{number}.{line}" for line in range(size)).encode()
-        made.append(Entry(number, Block(number, Source("web", "web-0", "stdout"), Level.INFO, data)))
+        made.append(
+            NumberedBlock(number, Block(number, RecordSource("web", "web-0", "stdout"), Level.INFO, data))
+        )
     return tuple(made)
 
 
-def subscription(chosen: LogFilter, parts: Iterable[Part], missed: Missed | None = None) -> Subscription:
+def subscription(
+    chosen: LogFilter, parts: Iterable[BlockSlice], missed: Missed | None = None
+) -> Subscription:
     made = Subscription(chosen, lambda _: None)
     made.begin_with(parts, missed)
     return made
@@ -62,7 +65,7 @@ def test_every_cut_of_a_stream_goes_on_with_the_next_line(
     chosen = LogFilter(text=TextSearch.of(text) if text else None)
     past = Past((entries(sizes),), 0, Position(len(sizes) + 1))
     writer = EventWriter(RUN)
-    whole = sent(Feed(subscription(chosen, map(Part, past.rings[0])), writer))
+    whole = sent(Feed(subscription(chosen, map(BlockSlice, past.rings[0])), writer))
     assert [message for _, message in whole] == [
         record.message
         for entry in past.rings[0]
@@ -72,7 +75,7 @@ def test_every_cut_of_a_stream_goes_on_with_the_next_line(
     if not whole:
         return
     cut = data.draw(st.integers(1, len(whole)))
-    start = Start(chosen, room=1 << 30, after=position_of(whole[cut - 1][0], RUN))
+    start = StartCollector(chosen, room=1 << 30, after=position_of(whole[cut - 1][0], RUN))
     for entry in past.newest_first():
         if not start.add(entry):
             break
@@ -82,7 +85,7 @@ def test_every_cut_of_a_stream_goes_on_with_the_next_line(
 
 def test_readers_that_keep_up_share_what_is_written() -> None:
     writer = EventWriter(RUN)
-    parts = list(map(Part, entries([300])))
+    parts = list(map(BlockSlice, entries([300])))
     first, second, other = (
         Feed(subscription(chosen, parts), writer)
         for chosen in (LogFilter(), LogFilter(), LogFilter(text=TextSearch.of("1.29")))
@@ -95,7 +98,7 @@ def test_readers_that_keep_up_share_what_is_written() -> None:
 
 def test_what_is_missing_has_a_place() -> None:
     (entry,) = entries([2])
-    feed = Feed(subscription(LogFilter(), [Part(entry)], Missed(None, Position(1))), EventWriter(RUN))
+    feed = Feed(subscription(LogFilter(), [BlockSlice(entry)], Missed(None, Position(1))), EventWriter(RUN))
     assert feed.mark(Position(1)) == b""  # there is something to say first
     assert feed.chunk().startswith(b"id: c0ffee-1-0\nevent: missed\ndata: {}\n\nid: c0ffee-1-1\nevent: log\n")
     assert feed.mark(Position(2)) == b""  # the last line has said so
@@ -106,6 +109,6 @@ def test_what_is_missing_has_a_place() -> None:
 
 
 def test_many_short_blocks_are_sent_together() -> None:
-    feed = Feed(subscription(LogFilter(), map(Part, entries([1] * 50))), EventWriter(RUN))
+    feed = Feed(subscription(LogFilter(), map(BlockSlice, entries([1] * 50))), EventWriter(RUN))
     assert feed.chunk().count(b"event: log") == 50
     assert feed.chunk() == b""

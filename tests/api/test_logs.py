@@ -161,9 +161,10 @@ async def test_what_is_wrong_is_said(talking: Service, path: str, query: str, er
 async def test_a_long_search_lets_others_have_their_turn(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here after each block, so that they can be counted."""
+    """Here after each block, so that they can be counted: a pipe cannot hold all lines as one."""
     monkeypatch.setattr(slices, "_SLICE_S", 0.0)
-    script = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); done; echo end; exec sleep 1000"
+    line = f"echo $i {'-' * 100}"
+    script = f"i=0; while [ $i -lt 3000 ]; do {line}; i=$((i+1)); done; echo end; exec sleep 1000"
     service = await serve(f"\n  many: {{command: [sh, -c, '{script}'], logging: {{ring_size: 4MiB}}}}")
     await service.house.until_said("many", "end")
     blocks = sum(map(len, service.house.logs.past().rings))

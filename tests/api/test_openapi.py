@@ -16,7 +16,7 @@ from cbox_init.api.context import Context
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
 from cbox_init.config.model import ProcessType
-from cbox_init.core.notice import Word
+from cbox_init.core.notify import NotifyState
 from cbox_init.core.restart import Trigger
 from cbox_init.core.states import State
 from cbox_init.logs.levels import Level
@@ -89,7 +89,7 @@ def test_words_are_those_of_the_supervisor() -> None:
     assert tuple(State) == schemas.STATES
     assert tuple(level.name.lower() for level in Level) == schemas.LEVELS
     assert {"longrun", "oneshot"} == {kind.shown for kind in ProcessType}
-    assert tuple(Word) == schemas.NOTIFY_STATES
+    assert tuple(NotifyState) == schemas.NOTIFY_STATES
     assert tuple(Trigger) == schemas.TRIGGERS
 
 

@@ -16,6 +16,8 @@ from bench.peers.process_compose import ProcessCompose
 from bench.peers.runit import Runit
 from bench.peers.s6 import S6
 from bench.readers import Tally
+from bench.rows import commands
+from bench.rows.installed import disk_bytes
 from bench.rows.spawn_cost import instructions, syscalls
 
 from bench import workspace
@@ -46,6 +48,19 @@ def test_a_tracer_without_a_sum_is_an_error() -> None:
 
 def test_the_sum_of_callgrind_is_read() -> None:
     assert instructions("events: Ir\nfn=(1)\n1 5\nsummary: 1196\ntotals: 1196421826\n") in (1196, 1196421826)
+
+
+def test_the_disk_that_files_take_counts_whole_blocks_and_hidden_folders(tmp_path: Path) -> None:
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "one").write_bytes(b"x" * 100_000)
+    assert 100_000 <= disk_bytes(tmp_path) < 120_000
+
+
+def test_a_command_that_fails_has_no_time() -> None:
+    with pytest.raises(BenchError, match="false ended with 1"):
+        list(commands._run(["false"], 1))
+    ((took_s, cpu_s),) = commands._run(["sleep", "0.01"], 1)
+    assert cpu_s < took_s > 0.01
 
 
 @pytest.mark.parametrize("size", range(1, 30))

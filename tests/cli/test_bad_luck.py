@@ -132,7 +132,7 @@ def test_a_stream_that_ends_well(cbox: Run, path: str, fake: FakeDaemon) -> None
         0,
         "2026-11-24T09:08:03.000Z web-0 INFO  one\n2026-11-24T09:08:03.001Z web-0 INFO  two\n",
         "cbox-init: 7 lines are missing here: they came faster than they could be shown\n"
-        "cbox-init: lines are missing here: the daemon keeps them no longer\n"
+        "cbox-init: lines are missing here: the daemon no longer has them\n"
         "cbox-init: the daemon has ended, and its log with it\n",
     )
 
@@ -176,12 +176,12 @@ def test_names_are_not_markup(cbox: Run, path: str, fake: FakeDaemon) -> None:
         (["start"], "Missing argument 'NAME...'; see cbox-init start --help"),
         (
             ["scale", "web", "many"],
-            "'many' is no number of instances; write 3, +1 or -1; see cbox-init scale",
+            "'many' is not a number of instances; write 3, +1 or -1; see cbox-init scale",
         ),
         (["logs", "--tail", "-1"], "see cbox-init logs --help"),
         (["logs", "--stream", "out"], "see cbox-init logs --help"),
-        (["logs", "--retry"], "--retry is for following: give -f as well"),
-        (["logs", "-f", "--until", "5m"], "--until and -f contradict each other"),
+        (["logs", "--retry"], "--retry works only with -f: give -f as well"),
+        (["logs", "-f", "--until", "5m"], "--until cannot be used with -f: leave one of them out"),
         (
             ["logs", "--url", "http://localhost:1", "--grep", "\udcff"],
             "cannot be sent: it is no text in UTF-8",

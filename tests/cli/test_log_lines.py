@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from cbox_init.cli.log_lines import Look, log_line, process_style
+from cbox_init.cli.console import TextStyle
+from cbox_init.cli.log_lines import LineFormat, log_line, process_style
 from tests.client.fake import line
 
-PLAIN = Look()
+PLAIN = LineFormat()
 
 
-def text(message: str, look: Look = PLAIN, **values: str) -> str:
-    return "".join(cell.text for cell in log_line(line(message, 123_456_789, **values), look))
+def text(message: str, line_format: LineFormat = PLAIN, **values: str) -> str:
+    return "".join(span.text for span in log_line(line(message, 123_456_789, **values), line_format))
 
 
 def test_a_line() -> None:
     assert text("hello  world", level="warn") == "2026-11-24T09:08:03.123Z web-0 WARN  hello  world"
     assert text("x", timestamp="2026-11-24T09:08:03+01:00") == "2026-11-24T09:08:03+01:00 web-0 INFO  x"
-    assert text("x", Look(timestamps=False)) == "web-0 INFO  x"
+    assert text("x", LineFormat(timestamps=False)) == "web-0 INFO  x"
 
 
 @pytest.mark.parametrize(
@@ -34,17 +35,17 @@ def test_a_line() -> None:
 def test_what_was_searched_for_is_marked(
     searched: str, ignore_case: bool, message: str, marked: list[str]
 ) -> None:
-    look = Look.of(timestamps=True, text=searched, ignore_case=ignore_case)
-    assert text(message, look).endswith(f"INFO  {message}")
-    cells = log_line(line(message), look)[3:]
-    assert [cell.text for cell in cells if cell.style] == marked
+    line_format = LineFormat.of(timestamps=True, text=searched, ignore_case=ignore_case)
+    assert text(message, line_format).endswith(f"INFO  {message}")
+    spans = log_line(line(message), line_format)[3:]
+    assert [span.text for span in spans if span.style] == marked
 
 
 def test_a_process_keeps_its_colour_and_its_instances_share_it() -> None:
-    def colours(process: str, instance: str) -> str:
+    def colours(process: str, instance: str) -> TextStyle | None:
         return log_line(line("x", process=process, instance=instance), PLAIN)[1].style
 
-    assert colours("web", "web-0") == colours("web", "web-1") == process_style("web") == "green"
+    assert colours("web", "web-0") == colours("web", "web-1") == process_style("web") == TextStyle("green")
     names = [f"process-{number}" for number in range(50)]
     assert len({process_style(name) for name in names}) > 5
     assert process_style("\udcff")

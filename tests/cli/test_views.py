@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from cbox_init.cli.output import Output, wants_colour
-from cbox_init.cli.table import Cell, table_lines
+from cbox_init.cli.console import Console, Span, TextStyle, table_lines, wants_colour
 from cbox_init.cli.views import (
     HISTORY_HEADER,
     LIST_HEADER,
     all_run,
+    daemon_lines,
     execution_row,
     list_row,
     run_row,
@@ -21,7 +22,7 @@ from cbox_init.cli.views import (
 )
 from cbox_init.cli.words import took
 from cbox_init.client import OneshotEntry, RunEntry
-from tests.client.fake import instance, process
+from tests.client.fake import daemon_entry, instance, process
 
 if TYPE_CHECKING:
     from cbox_init.client import ProcessEntry
@@ -35,9 +36,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def text(lines: list[list[Cell]]) -> list[str]:
+def text(lines: list[list[Span]]) -> list[str]:
     out = io.StringIO()
-    Output(out, {}).lines(lines)
+    Console(out, {}).lines(lines)
     return out.getvalue().splitlines()
 
 
@@ -129,6 +130,35 @@ def test_status() -> None:
         "CPU:       1.0%",
         "Memory:    2.0 MiB (0.2%)",
     ]
+
+
+def test_the_daemon() -> None:
+    lines = ["".join(span.text for span in line) for line in daemon_lines(daemon_entry())]
+    assert lines == [
+        "Version:     0.1.0 (Python 3.11.7)",
+        "PID:         1",
+        "Config:      /etc/cbox-init/cbox-init.yaml",
+        "Uptime:      1h5m",
+        "Processes:   5, 2 with a schedule",
+        "Instances:   12, 11 running, 1 failed",
+        "Restarts:    7",
+        "CPU:         3.2 s, 2 threads",
+        "Memory:      36.0 MiB, at most 40.0 MiB",
+        "Descriptors: 42 of 1024",
+        "Loop lag:    0.2 ms median, 1.2 ms p99, 5.3 ms max",
+        "Log:         1000 records, 0 dropped, 12 B queued",
+        "API:         3 requests, 1 connections, 0 follow the log",
+    ]
+
+
+def test_a_daemon_without_a_file_or_a_limit() -> None:
+    entry = daemon_entry()
+    backed_up = replace(entry.log, backed_up=True)
+    entry = replace(entry, config=None, max_file_descriptors=-1, log=backed_up)
+    text = "\n".join("".join(span.text for span in line) for line in daemon_lines(entry))
+    assert "Config:      none, only the environment\n" in text
+    assert "Descriptors: 42\n" in text
+    assert "12 B queued, backed up\n" in text
 
 
 def test_history_of_oneshots_and_of_schedules() -> None:
@@ -233,14 +263,14 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert not wants_colour(Terminal(), {"NO_COLOR": "1"})
     assert not wants_colour(Terminal(), {"TERM": "dumb"})
     terminal = Terminal()
-    Output(terminal, {}).line([Cell("plain "), Cell("[red]failed[/red]", "bold red")])
-    assert terminal.getvalue() == "plain \x1b[1;31m[red]failed[/red]\x1b[0m\n"
+    Console(terminal, {}).line([Span("plain "), Span("[red]failed[/red]", TextStyle("red", bold=True))])
+    assert terminal.getvalue() == "plain \x1b[31m\x1b[1m[red]failed[/red]\x1b[0m\n"
 
 
 def test_colours_do_not_move_columns() -> None:
     lines = table_lines(LIST_HEADER, [list_row(process(instance()), NOW)])
     terminal = Terminal()
-    Output(terminal, {}).lines(lines)
+    Console(terminal, {}).lines(lines)
     bare = terminal.getvalue()
     for code in ("\x1b[1m", "\x1b[32m", "\x1b[0m"):
         assert code in bare

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.cli.words import nearest, percent, size, uptime
+from cbox_init.cli.words import percent, size, uptime
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,3 @@ def test_size(count: int | None, text: str) -> None:
 
 def test_percent() -> None:
     assert (percent(None), percent(0.0), percent(12.34)) == ("-", "0.0%", "12.3%")
-
-
-def test_nearest() -> None:
-    known = ["web", "queue-default", "queue-mail"]
-    assert nearest("wbe", known) == "web"
-    assert nearest("WEB", known) == "web"
-    assert nearest("queue-defualt", known) == "queue-default"
-    assert nearest("zzz", known) is None
-    assert nearest("web", []) is None

@@ -24,7 +24,7 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("keys", "field", "message", "mend"),
+    ("keys", "field", "message", "hint"),
     [
         ("schedule: '61 * * * *'", "schedule", "bad minute", "*/5 * * * *"),
         ("schedule: '* * * * * *'", "schedule", "has 6 of the 5 fields", "five fields"),
@@ -49,11 +49,11 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
         ),
     ],
 )
-def test_problems(read: Read, keys: str, field: str, message: str, mend: str) -> None:
+def test_problems(read: Read, keys: str, field: str, message: str, hint: str) -> None:
     (found,) = problems(read, keys)
     assert found[0] == field
     assert message in found[1]
-    assert mend in found[2]
+    assert hint in found[2]
     assert "k3y" not in str(found)
 
 

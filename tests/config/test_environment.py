@@ -120,9 +120,9 @@ def test_whose_key_it_is(names: list[str], variable: str, process: str, key: str
     environ = {f"CBOX_INIT_PROCESS_{variable}": "0", "CBOX_INIT_GLOBAL_MAX_PROCESS_SCALE": "9"}
     environ |= {f"CBOX_INIT_PROCESS_{process.upper().replace('-', '_').replace('.', '_')}_COMMAND": "x"}
     from cbox_init.config.environment import override
-    from cbox_init.config.report import Report
+    from cbox_init.config.problems import ProblemReport
 
-    root = override({"processes": {name: {} for name in names}}, environ, Report())
+    root = override({"processes": {name: {} for name in names}}, environ, ProblemReport())
     processes = root["processes"]
     assert isinstance(processes, dict)
     assert json.dumps(processes[process], sort_keys=True) == json.dumps(
@@ -170,20 +170,20 @@ def test_reserved_variables_override_nothing(read: Read, variable: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "mend"),
+    ("variable", "hint"),
     [
         ("CBOX_INIT_GLOBAL_LOG_LEVLE", "did you mean CBOX_INIT_GLOBAL_LOG_LEVEL?"),
         ("CBOX_INIT_PROCESS_WEB_SCAEL", "did you mean CBOX_INIT_PROCESS_WEB_SCALE?"),
         ("CBOX_INIT_PROCESS_ZZZ", "unset it"),
     ],
 )
-def test_variables_that_fit_no_key(read: Read, variable: str, mend: str) -> None:
+def test_variables_that_fit_no_key(read: Read, variable: str, hint: str) -> None:
     found = read("processes: {web: {command: a}}", {variable: "1"})
     (warning,) = found.problems
     assert (warning.severity, warning.field, warning.recommendation, warning.line) == (
         Severity.WARNING,
         variable,
-        mend,
+        hint,
         None,
     )
 

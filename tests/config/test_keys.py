@@ -25,8 +25,8 @@ from cbox_init.config.model import (
     TlsVersion,
 )
 from cbox_init.config.model.kinds import Kind
+from cbox_init.config.problems import ProblemReport
 from cbox_init.config.raw import path_text
-from cbox_init.config.report import Report
 from cbox_init.config.schema import fields_of
 from tests.config.helpers import config_of
 
@@ -254,7 +254,7 @@ def test_a_file_with_every_key_is_also_good_when_strict() -> None:
     "key", [key for key in ALL if key.path[0] == "global" and len(key.path) == 2], ids=str
 )
 def test_the_environment_reaches_every_global_key(key: Key) -> None:
-    report = Report()
+    report = ProblemReport()
     root = override({}, {f"CBOX_INIT_GLOBAL_{str(key.path[1]).upper()}": "1"}, report)
     assert root == {"global": {key.path[1]: "1"}}
     assert not report.problems()
@@ -262,7 +262,9 @@ def test_the_environment_reaches_every_global_key(key: Key) -> None:
 
 @pytest.mark.parametrize("name", fields_of(ProcessConfig))
 def test_the_environment_reaches_every_process_key(name: str) -> None:
-    root = override({"processes": {"web": {}}}, {f"CBOX_INIT_PROCESS_WEB_{name.upper()}": "1"}, Report())
+    root = override(
+        {"processes": {"web": {}}}, {f"CBOX_INIT_PROCESS_WEB_{name.upper()}": "1"}, ProblemReport()
+    )
     assert root == {"processes": {"web": {name: "1"}}}
 
 

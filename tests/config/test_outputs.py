@@ -13,7 +13,6 @@ from cbox_init.config.outputs import (
     otlp_url,
     output_type,
     overflow_of,
-    per_instance,
     syslog_address,
 )
 from cbox_init.config.problems import Severity
@@ -71,11 +70,6 @@ def test_the_url_of_a_collector() -> None:
     assert otlp_url("http://collector:4318") == "http://collector:4318/v1/logs"
     assert otlp_url("http://collector:4318/") == "http://collector:4318/v1/logs"
     assert otlp_url("https://a/otlp/v1/logs?x=1") == "https://a/otlp/v1/logs?x=1"
-
-
-def test_paths_of_instances() -> None:
-    assert per_instance("/log/${CBOX_INIT_INSTANCE_ID}")
-    assert not per_instance("/log/${CBOX_INIT_PROCESS_NAME}")
 
 
 def test_what_is_right_has_no_problems(read: Read) -> None:

@@ -6,12 +6,11 @@ import signal
 
 from cbox_init.config.model import HealthCheckMode, RestartPolicyName, ShutdownMode
 from cbox_init.config.rules import HealthRules, RestartRules, StopRules
-from cbox_init.core.decide import Desired
-from cbox_init.core.health import CheckResult, Health, after, begin, heard, overdue
+from cbox_init.core.health import CheckResult, InstanceHealth, after, begin, heard, overdue
 from cbox_init.core.instance import Instance, Phase
-from cbox_init.core.notice import Message, Word
+from cbox_init.core.notify import NotifyMessage, NotifyState
 from cbox_init.core.restart import Ending
-from cbox_init.core.states import State
+from cbox_init.core.states import Desired, State
 
 #: The moment at which the tables take place.
 NOW = 100.0
@@ -87,7 +86,7 @@ def bad(unix: float = 0.0, reason: str = "refused") -> CheckResult:
     return CheckResult(unix=unix, latency_s=0.001, reason=reason)
 
 
-def health(*results: CheckResult, rules: HealthRules | None = None, late: bool = False) -> Health:
+def health(*results: CheckResult, rules: HealthRules | None = None, late: bool = False) -> InstanceHealth:
     """What these results, from the start on, add up to."""
     state = begin(rules or health_rules(), now=NOW - 5)
     for result in results:
@@ -95,11 +94,11 @@ def health(*results: CheckResult, rules: HealthRules | None = None, late: bool =
     return overdue(state) if late else state
 
 
-def told(rules: HealthRules, *words: str, begun: Health | None = None) -> Health:
+def told(rules: HealthRules, *words: str, begun: InstanceHealth | None = None) -> InstanceHealth:
     """What an instance that says these words adds up to."""
     state = begun or begin(rules, now=NOW)
     for word in words:
-        state = heard(state, Message(words=(Word[word],)), now=NOW)
+        state = heard(state, NotifyMessage(states=(NotifyState[word],)), now=NOW)
     return state
 
 
@@ -121,7 +120,7 @@ def running(
     generation: int = 0,
     starts: int = 0,
     attempts: int = 0,
-    health: Health | None = None,
+    health: InstanceHealth | None = None,
     surge: bool = False,
     ready_for_s: float = 4.0,
     renewed_at: float = NOW - 5,

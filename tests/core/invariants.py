@@ -72,7 +72,7 @@ class CheckedWorld(World):
         before = self.instances.get(index)
         by_policy = before is not None and before.phase is Phase.WAITING
         again = before is not None and before.spawned_before
-        asked = before is not None and before.behind(self.desired.revision)
+        asked = before is not None and before.is_outdated(self.desired.revision)
         restarted = before is not None and before.generation < self.desired.generation
         if by_policy and not asked:
             self._check_restart_by_policy(index)
@@ -110,7 +110,7 @@ class CheckedWorld(World):
         if not instance.excess:
             health = instance.health
             assert health
-            rules, notice = health.rules, health.notice
+            rules, notice = health.rules, health.notify
             too_late = rules.strict and health.late
             if not notice or not (notice.failure or (too_late and notice.starting)):
                 assert rules.liveness, "ended by a check that is for readiness"
@@ -203,7 +203,7 @@ class CheckedWorld(World):
             assert instance.kill_at > self.now
         elif instance.phase is not Phase.RUNNING:
             assert instance.reason
-            assert not instance.behind(self.desired.revision)
+            assert not instance.is_outdated(self.desired.revision)
             if instance.reason.startswith("gave up"):
                 assert self._budget_used[index] >= self._judged_by[index].max_attempts
             assert instance.phase is Phase.ENDED or instance.due_at > self.now
@@ -313,8 +313,12 @@ class CheckedWorld(World):
         new = [one for one in wanted if one.generation == self.desired.generation]
         if not lent and all(one in new or one.phase is not Phase.RUNNING for one in wanted):
             return False
-        stuck = [one for one in (*new, *lent) if not one.ready and not (one.health and one.health.settling)]
-        return all(is_done(one) for one in stuck)
+        stalled = [
+            one
+            for one in (*new, *lent)
+            if not one.ready and not (one.health and one.health.may_become_healthy)
+        ]
+        return all(is_done(one) for one in stalled)
 
     def _is_up(self, index: int) -> bool:
         instance = self.instances.get(index)

@@ -4,19 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.core.decide import (
-    Action,
-    CancelRestart,
-    Desired,
-    Forget,
-    Kill,
-    Signal,
-    Spawn,
-    Stop,
-    Wait,
-    decide,
-)
-from cbox_init.core.states import State
+from cbox_init.core.decide import Action, CancelRestart, Forget, Kill, Signal, Spawn, Stop, Wait, decide
+from cbox_init.core.states import Desired, State
 from tests.core.cases import LATER, NOW, ended, idle, running, stopping, waiting, want, want_stopped
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cbox_init.core import decide as module
-from cbox_init.core.decide import Action, Decision, Desired, Spawn, Stop, Wait, decide
+from cbox_init.core.decide import Action, Decision, Spawn, Stop, Wait, decide
 from cbox_init.core.health import begin
 from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.rollout import ONE_BY_ONE
-from cbox_init.core.states import State
+from cbox_init.core.states import Desired, State
 from tests.core.cases import NOW, health_rules
 
 if TYPE_CHECKING:
@@ -88,5 +88,5 @@ def test_who_wants_nothing_is_passed_over_without_changing_the_decision(
     found = {index: Instance(index=index, **state) for index, state in states.items()}
     desired = Desired(run=wanted[0], scale=wanted[1], generation=wanted[2])
     quick = decide(desired, found, may_spawn=may_spawn, now=NOW, rules=rules)
-    with patch.object(module._Plan, "rests", lambda self, instance: False):
+    with patch.object(module._Planner, "is_as_wanted", lambda self, instance: False):
         assert decide(desired, found, may_spawn=may_spawn, now=NOW, rules=rules) == quick

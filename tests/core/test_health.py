@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cbox_init.config.model import HealthCheckMode
 from cbox_init.core.decide import Action, NoteOverdue, Spawn, Stop, Terminate, Wait, decide
 from cbox_init.core.health import (
-    Health,
     HealthState,
+    InstanceHealth,
     after,
     begin,
     first_check_at,
@@ -24,17 +24,16 @@ from cbox_init.core.health import (
 from cbox_init.core.instance import (
     Instance,
     Phase,
-    Revision,
     checked,
     gone,
     main_exited,
     overdue_noted,
     spawned,
+    stop_begun,
     terminated,
-    told_to_stop,
 )
 from cbox_init.core.restart import Cause, Ending
-from cbox_init.core.states import State
+from cbox_init.core.states import Revision, State
 from cbox_init.core.summary import has_settled, is_ready
 from tests.core.cases import NOW, bad, good, health, health_rules, idle, restart_rules, stop_rules, want
 from tests.core.cases import running as up
@@ -113,7 +112,7 @@ def test_what_was_late_and_gets_healthy_is_well() -> None:
         (health(bad(), bad(), bad(), good(), rules=health_rules(success_threshold=2)), "unhealthy"),
     ],
 )
-def test_reason(now: Health, reason: str | None) -> None:
+def test_reason(now: InstanceHealth, reason: str | None) -> None:
     assert now.reason == reason
 
 
@@ -201,7 +200,7 @@ def decided(*instances: Instance, generation: int = 0, may_spawn: bool = True) -
     return decide(desired, {one.index: one for one in instances}, may_spawn=may_spawn, now=NOW)
 
 
-def of(now: Health | None, index: int = 0, generation: int = 0) -> Instance:
+def of(now: InstanceHealth | None, index: int = 0, generation: int = 0) -> Instance:
     return up(index, health=now, generation=generation)
 
 
@@ -262,7 +261,7 @@ def test_an_unhealthy_one_ends_also_while_nothing_may_start() -> None:
 @pytest.mark.parametrize(
     ("now", "ready"), [(None, True), (health(), False), (READY, True), (FOR_READINESS, False), (LATE, False)]
 )
-def test_a_process_is_ready_when_all_its_instances_are(now: Health | None, ready: bool) -> None:
+def test_a_process_is_ready_when_all_its_instances_are(now: InstanceHealth | None, ready: bool) -> None:
     assert is_ready(want(2), [of(READY), of(now, 1)], oneshot=False) is ready
 
 
@@ -312,7 +311,7 @@ def test_an_unhealthy_instance_can_be_given_up() -> None:
 
 
 def test_a_stop_beats_the_end_of_an_unhealthy_instance() -> None:
-    stopped = end(told_to_stop(condemn(of(SICK)), now=NOW, rules=stop_rules()))
+    stopped = end(stop_begun(condemn(of(SICK)), now=NOW, rules=stop_rules()))
     assert (stopped.phase, stopped.terminated_for, stopped.health) == (Phase.IDLE, None, None)
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from cbox_init.config.model import HealthCheckMode, RestartPolicyName, RolloutStrategy
 from cbox_init.config.rules import RolloutRules
 from cbox_init.core.instance import KILL_AGAIN_S
-from cbox_init.core.notice import Message, Word
+from cbox_init.core.notify import NotifyMessage, NotifyState
 from cbox_init.core.summary import is_ready
 from tests.core.cases import health_rules, restart_rules, stop_rules
 from tests.core.invariants import ROUNDING_S, CheckedWorld
@@ -94,8 +94,10 @@ rules_of_health = st.one_of(
     ).filter(lambda rules: rules.checked or rules.announced),
 )
 messages = st.builds(
-    Message,
-    words=st.lists(st.sampled_from([Word.READY, Word.RELOADING, Word.STOPPING]), max_size=2).map(tuple),
+    NotifyMessage,
+    states=st.lists(
+        st.sampled_from([NotifyState.READY, NotifyState.RELOADING, NotifyState.STOPPING]), max_size=2
+    ).map(tuple),
     failure=st.sampled_from([None, None, None, "silent"]),
     extend_s=st.sampled_from([None, None, 10.0, 60.0]),
 )

@@ -11,21 +11,20 @@ from cbox_init.core.instance import (
     SPAWN_AGAIN_S,
     Instance,
     Phase,
-    Revision,
     gone,
     killed,
     left_behind,
     main_exited,
-    prepared,
+    post_stop_begun,
+    pre_stop_ended,
     restart_cancelled,
     signalled,
     spawn_failed,
     spawned,
-    tidying,
-    told_to_stop,
+    stop_begun,
 )
 from cbox_init.core.restart import Ending
-from cbox_init.core.states import State
+from cbox_init.core.states import Revision, State
 from tests.core.cases import (
     CRASH,
     NOW,
@@ -175,52 +174,52 @@ def test_spawn_failed_is_never_tried_again_at_once() -> None:
 def test_spawn_failed_answers_the_command_that_asked_for_it() -> None:
     """Otherwise it would be tried again and again under a restart that it never answers."""
     instance = fail(running(), Revision(2, 3))
-    assert not instance.behind(Revision(2, 3))
+    assert not instance.is_outdated(Revision(2, 3))
 
 
-# -- told_to_stop, killed ----------------------------------------------------------------------------------
+# -- stop_begun, killed ----------------------------------------------------------------------------------
 
 
 def test_told_to_stop_has_its_grace() -> None:
-    instance = told_to_stop(running(), now=NOW, rules=stop_rules(10.0))
+    instance = stop_begun(running(), now=NOW, rules=stop_rules(10.0))
     assert (instance.phase, instance.asked, instance.kill_at) == (Phase.STOPPING, True, NOW + 10.0)
     assert instance.pid == running().pid
 
 
 def test_told_to_stop_while_descendants_end_prolongs_nothing() -> None:
     before = stopping(kill_at=NOW + 2, asked=False)
-    instance = told_to_stop(before, now=NOW, rules=stop_rules(10.0))
+    instance = stop_begun(before, now=NOW, rules=stop_rules(10.0))
     assert instance.asked
     assert instance.kill_at == NOW + 2
 
 
 def test_a_pre_stop_hook_holds_back_the_signal_within_the_grace() -> None:
     rules = stop_rules(10.0, pre_stop=True)
-    instance = told_to_stop(running(), now=NOW, rules=rules)
+    instance = stop_begun(running(), now=NOW, rules=rules)
     assert (instance.signal_at, instance.kill_at) == (NOW + 10.0, NOW + 10.0)
-    done = prepared(instance, now=NOW + 3)
+    done = pre_stop_ended(instance, now=NOW + 3)
     assert done.signal_at == NOW + 3
     told = signalled(done, now=NOW + 3, rules=rules)
     assert (told.signal_at, told.kill_at) == (None, NOW + 10.0)
-    assert prepared(told, now=NOW + 4) == told
+    assert pre_stop_ended(told, now=NOW + 4) == told
 
 
 def test_after_a_hook_that_used_up_the_grace_there_is_time_to_end() -> None:
     for timeout_s, least_s in ((10.0, LEAST_GRACE_S), (0.5, 0.5), (0.0, 0.0)):
         rules = stop_rules(timeout_s, pre_stop=True)
-        instance = told_to_stop(running(), now=NOW, rules=rules)
+        instance = stop_begun(running(), now=NOW, rules=rules)
         told = signalled(instance, now=instance.kill_at, rules=rules)
         assert told.kill_at == NOW + timeout_s + least_s
 
 
 def test_what_a_dead_main_process_left_gets_no_hook() -> None:
     before = stopping(asked=False)
-    assert told_to_stop(before, now=NOW, rules=stop_rules(pre_stop=True)).signal_at is None
+    assert stop_begun(before, now=NOW, rules=stop_rules(pre_stop=True)).signal_at is None
 
 
 def test_a_post_stop_hook_has_its_own_time_and_then_it_has_stopped() -> None:
     stopped = main_exited(stopping(kill_at=NOW + 1), SUCCESS, now=NOW)
-    instance = tidying(stopped, now=NOW, rules=stop_rules(post_stop_s=30.0))
+    instance = post_stop_begun(stopped, now=NOW, rules=stop_rules(post_stop_s=30.0))
     assert (instance.phase, instance.kill_at) == (Phase.STOPPING, NOW + 30.0)
     assert leave(instance).phase is Phase.IDLE
 
@@ -300,23 +299,23 @@ def test_the_end_of_a_stop_is_no_crash_however_it_exits(ending: Ending, rules: R
 
 def test_a_stop_that_comes_while_descendants_end_counts() -> None:
     left = left_behind(main_exited(running(), CRASH, now=NOW), now=NOW, rules=stop_rules())
-    asked = told_to_stop(left, now=NOW, rules=stop_rules())
+    asked = stop_begun(left, now=NOW, rules=stop_rules())
     assert gone(asked, now=NOW, revision=FIRST, rules=RULES, oneshot=False).phase is Phase.IDLE
 
 
 def test_a_start_while_it_runs_is_answered_by_its_having_run() -> None:
-    assert not leave(running(), revision=STARTED).behind(STARTED)
+    assert not leave(running(), revision=STARTED).is_outdated(STARTED)
 
 
 def test_a_start_while_descendants_end_is_not_lost() -> None:
     left = left_behind(main_exited(running(), SUCCESS, now=NOW), now=NOW, rules=stop_rules())
     instance = gone(left, now=NOW + 1, revision=STARTED, rules=NEVER, oneshot=True)
     assert (instance.phase, instance.outcome) == (Phase.ENDED, State.COMPLETED)
-    assert instance.behind(STARTED)
+    assert instance.is_outdated(STARTED)
 
 
 def test_a_restart_while_it_runs_is_not_answered_by_its_crash() -> None:
-    assert leave(running(), revision=RESTARTED).behind(RESTARTED)
+    assert leave(running(), revision=RESTARTED).is_outdated(RESTARTED)
 
 
 # -- restart cancelled -----------------------------------------------------------------------------
@@ -329,7 +328,7 @@ def test_rested_has_nothing_to_wait_for() -> None:
 
 def test_the_count_of_restarts_outlives_a_stop() -> None:
     instance = spawn(waiting())
-    instance = leave(told_to_stop(instance, now=NOW, rules=stop_rules()))
+    instance = leave(stop_begun(instance, now=NOW, rules=stop_rules()))
     assert spawn(instance).restart_count == 1
 
 
@@ -338,4 +337,4 @@ def test_the_count_of_restarts_outlives_a_stop() -> None:
     [(Revision(1, 1), False), (Revision(2, 1), True), (Revision(1, 2), True), (Revision(0, 0), False)],
 )
 def test_behind(revision: Revision, behind: bool) -> None:
-    assert running(generation=1, starts=1).behind(revision) is behind
+    assert running(generation=1, starts=1).is_outdated(revision) is behind

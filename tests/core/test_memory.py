@@ -25,7 +25,7 @@ from cbox_init.core.states import State
 from tests.core.cases import NOW, bad, health, restart_rules, running, stop_rules, want, want_stopped
 
 FIRST = Revision(0, 0)
-FAT = weighed(running(), "its memory of 9 MB is above max_memory_mb: 8")
+FAT = memory_measured(running(), "its memory of 9 MB is above max_memory_mb: 8")
 SICK = health(bad(), bad(), bad())
 
 
@@ -59,7 +59,7 @@ def test_the_one_that_is_above_is_ended_and_no_other() -> None:
     instances = {0: FAT, 1: running(1)}
     assert decide(want(2), instances, may_spawn=True, now=NOW) == [Terminate(0)]
     assert decide(want_stopped(2), instances, may_spawn=True, now=NOW) == [Stop(0), Stop(1)]
-    assert decide(want(2), {0: weighed(FAT, None), 1: running(1)}, may_spawn=True, now=NOW) == []
+    assert decide(want(2), {0: memory_measured(FAT, None), 1: running(1)}, may_spawn=True, now=NOW) == []
 
 
 def test_it_comes_back_as_after_a_crash_with_the_reason_counted() -> None:
@@ -83,12 +83,14 @@ def test_its_end_is_a_failure_whatever_the_exit_code() -> None:
 
 
 def test_an_end_for_health_says_so_also_when_the_memory_is_above() -> None:
-    both = terminated(weighed(running(health=SICK), "too much"), now=NOW, revision=FIRST, rules=stop_rules())
+    both = terminated(
+        memory_measured(running(health=SICK), "too much"), now=NOW, revision=FIRST, rules=stop_rules()
+    )
     assert both.terminated_for is Cause.HEALTH_CHECK
 
 
 def test_a_stop_beats_it() -> None:
-    ending = told_to_stop(
+    ending = stop_begun(
         terminated(FAT, now=NOW, revision=FIRST, rules=stop_rules()), now=NOW, rules=stop_rules()
     )
     exited = main_exited(ending, Ending(0, "exit code 0"), now=NOW)

@@ -18,15 +18,15 @@ from cbox_init.config.model import (
     ShutdownConfig,
 )
 from cbox_init.config.settings import settings_of
-from cbox_init.core.decide import Desired
 from cbox_init.core.reload_diff import (
     GLOBAL_IN_PLACE,
     IN_PLACE,
-    Plan,
+    ReloadPlan,
     desired_after,
     plan_of,
     replaces,
 )
+from cbox_init.core.states import Desired
 
 WEB = ProcessConfig(command=("web",), scale=2)
 
@@ -42,7 +42,7 @@ def config(global_: GlobalConfig | None = None, **processes: ProcessConfig) -> C
     return Config(global_=global_ or GlobalConfig(), processes=processes)
 
 
-def lists(plan: Plan) -> dict[str, tuple[str, ...]]:
+def lists(plan: ReloadPlan) -> dict[str, tuple[str, ...]]:
     names = ("added", "changed", "adjusted", "removed", "kept", "needs_restart")
     return {name: getattr(plan, name) for name in names if getattr(plan, name)}
 

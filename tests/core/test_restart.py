@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbox_init.config.model import RestartPolicyName
-from cbox_init.core.restart import Again, Ending, Final, after_exit, backoff_s
+from cbox_init.core.restart import Ending, NoRestart, RestartAfter, after_exit, backoff_s
 from cbox_init.core.states import State
 from tests.core.cases import CRASH, SUCCESS, restart_rules
 
@@ -34,35 +34,35 @@ SIGNALLED = Ending(137, "killed by SIGKILL")
 def test_policy(policy: RestartPolicyName, ending: Ending, oneshot: bool, state: State | None) -> None:
     verdict = after_exit(restart_rules(policy), oneshot=oneshot, attempts=0, uptime_s=0.0, ending=ending)
     if state is None:
-        assert verdict == Again(delay_s=1.0, attempts=1)
+        assert verdict == RestartAfter(delay_s=1.0, attempts=1)
     else:
-        assert verdict == Final(state, f"{ending.reason}; restart is {policy.value}")
+        assert verdict == NoRestart(state, f"{ending.reason}; restart is {policy.value}")
 
 
 @pytest.mark.parametrize(
     ("max_attempts", "attempts", "expected"),
     [
-        (3, 0, Again(1.0, 1)),
-        (3, 1, Again(2.0, 2)),
-        (3, 2, Again(4.0, 3)),
-        (3, 3, Final(State.FAILED, "gave up after 3 restarts: exited with code 1")),
-        (3, 4, Final(State.FAILED, "gave up after 4 restarts: exited with code 1")),
-        (1, 1, Final(State.FAILED, "gave up after 1 restart: exited with code 1")),
-        (0, 1_000_000, Again(8.0, 1_000_001)),
+        (3, 0, RestartAfter(1.0, 1)),
+        (3, 1, RestartAfter(2.0, 2)),
+        (3, 2, RestartAfter(4.0, 3)),
+        (3, 3, NoRestart(State.FAILED, "gave up after 3 restarts: exited with code 1")),
+        (3, 4, NoRestart(State.FAILED, "gave up after 4 restarts: exited with code 1")),
+        (1, 1, NoRestart(State.FAILED, "gave up after 1 restart: exited with code 1")),
+        (0, 1_000_000, RestartAfter(8.0, 1_000_001)),
     ],
 )
-def test_budget(max_attempts: int, attempts: int, expected: Again | Final) -> None:
+def test_budget(max_attempts: int, attempts: int, expected: RestartAfter | NoRestart) -> None:
     rules = restart_rules(max_attempts=max_attempts)
     assert after_exit(rules, oneshot=False, attempts=attempts, uptime_s=0.0, ending=CRASH) == expected
 
 
 def test_a_success_uses_the_budget_as_well() -> None:
     verdict = after_exit(restart_rules(max_attempts=1), oneshot=False, attempts=1, uptime_s=0, ending=SUCCESS)
-    assert verdict == Final(State.FAILED, "gave up after 1 restart: exited with code 0")
+    assert verdict == NoRestart(State.FAILED, "gave up after 1 restart: exited with code 0")
 
 
-AT_ONCE = Again(delay_s=0.0, attempts=0)
-GAVE_UP = Final(State.FAILED, "gave up after 3 restarts: exited with code 1")
+AT_ONCE = RestartAfter(delay_s=0.0, attempts=0)
+GAVE_UP = NoRestart(State.FAILED, "gave up after 3 restarts: exited with code 1")
 
 
 @pytest.mark.parametrize(
@@ -71,22 +71,24 @@ GAVE_UP = Final(State.FAILED, "gave up after 3 restarts: exited with code 1")
         (60.0, 59.9, 3, GAVE_UP),
         (60.0, 60.0, 3, AT_ONCE),
         (60.0, 1e9, 0, AT_ONCE),
-        (60.0, 59.9, 1, Again(2.0, 2)),
+        (60.0, 59.9, 1, RestartAfter(2.0, 2)),
         (0.0, 0.0, 3, GAVE_UP),
         (0.0, 1e9, 3, GAVE_UP),
         (-1.0, 1e9, 3, GAVE_UP),
-        (-1.0, 1e9, 0, Again(1.0, 1)),
+        (-1.0, 1e9, 0, RestartAfter(1.0, 1)),
         (1e-9, 0.0, 3, GAVE_UP),
     ],
 )
-def test_stability_window(window_s: float, uptime_s: float, attempts: int, expected: Again | Final) -> None:
+def test_stability_window(
+    window_s: float, uptime_s: float, attempts: int, expected: RestartAfter | NoRestart
+) -> None:
     rules = restart_rules(window_s=window_s)
     assert after_exit(rules, oneshot=False, attempts=attempts, uptime_s=uptime_s, ending=CRASH) == expected
 
 
 def test_stability_does_not_overrule_the_policy() -> None:
     verdict = after_exit(restart_rules(NEVER), oneshot=False, attempts=0, uptime_s=1e9, ending=CRASH)
-    assert verdict == Final(State.FAILED, "exited with code 1; restart is never")
+    assert verdict == NoRestart(State.FAILED, "exited with code 1; restart is never")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import RolloutStrategy
 from cbox_init.config.rules import RolloutRules
-from cbox_init.core.decide import Action, Desired, Forget, Spawn, Stop, Terminate, Wait, decide
+from cbox_init.core.decide import Action, Forget, Spawn, Stop, Terminate, Wait, decide
 from cbox_init.core.rollout import Back, Rolling, Rollout, RolloutState, progress
-from cbox_init.core.states import State
+from cbox_init.core.states import Desired, State
 from tests.core.cases import (
     LATER,
     NOW,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cbox_init.core.scale import scale_problem, scaled_by
+from cbox_init.core.states import scale_problem, scaled_by
 
 
 @pytest.mark.parametrize(

@@ -27,19 +27,19 @@ class Every:
 @pytest.mark.parametrize(
     ("now", "misfire", "expected"),
     [
-        (HOUR, Misfire.RUN, Ring(run=True, missed=False)),
-        (HOUR + 59, Misfire.SKIP, Ring(run=True, missed=False)),
-        (HOUR + 60, Misfire.RUN, Ring(run=True, missed=True)),
-        (HOUR + 60, Misfire.SKIP, Ring(run=False, missed=True)),
-        (9.5 * HOUR, Misfire.RUN, Ring(run=True, missed=True)),
-        (9.5 * HOUR, Misfire.SKIP, Ring(run=False, missed=True)),
+        (HOUR, Misfire.RUN, DueDecision(run=True, missed=False)),
+        (HOUR + 59, Misfire.SKIP, DueDecision(run=True, missed=False)),
+        (HOUR + 60, Misfire.RUN, DueDecision(run=True, missed=True)),
+        (HOUR + 60, Misfire.SKIP, DueDecision(run=False, missed=True)),
+        (9.5 * HOUR, Misfire.RUN, DueDecision(run=True, missed=True)),
+        (9.5 * HOUR, Misfire.SKIP, DueDecision(run=False, missed=True)),
         # The machine woke just after a time: that one is on time.
-        (9 * HOUR, Misfire.SKIP, Ring(run=True, missed=True)),
-        (9 * HOUR + 59, Misfire.SKIP, Ring(run=True, missed=True)),
+        (9 * HOUR, Misfire.SKIP, DueDecision(run=True, missed=True)),
+        (9 * HOUR + 59, Misfire.SKIP, DueDecision(run=True, missed=True)),
     ],
 )
-def test_a_time_that_has_come(now: float, misfire: Misfire, expected: Ring) -> None:
-    assert ring(Every(HOUR), HOUR, now, misfire) == expected
+def test_a_time_that_has_come(now: float, misfire: Misfire, expected: DueDecision) -> None:
+    assert decide_due(Every(HOUR), HOUR, now, misfire) == expected
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_due_runs_begin_when_they_may() -> None:
 
 
 def test_tally() -> None:
-    run = Run(number=1, started_unix=1000.0, duration_s=4.0, exit_code=0, error=None, manual=False)
-    tally = counted(Tally(), run)
-    assert Tally().success_rate == Tally().average_s == 0.0
-    assert (tally.success_rate, tally.last_success_unix, tally.last_failure_unix) == (100.0, 1004.0, None)
-    failed = Run(number=2, started_unix=2000.0, duration_s=2.0, exit_code=3, error="x", manual=True)
-    tally = counted(counted(tally, failed), replace(run, number=3))
-    assert round(tally.success_rate, 2) == 66.67
-    assert tally.average_s == pytest.approx(10 / 3)
-    assert (tally.last_failure_unix, tally.last_exit_code, tally.finished) == (2002.0, 0, 3)
+    run = FinishedRun(number=1, started_unix=1000.0, duration_s=4.0, exit_code=0, error=None, manual=False)
+    totals = with_run(RunTotals(), run)
+    assert RunTotals().success_rate == RunTotals().average_s == 0.0
+    assert (totals.success_rate, totals.last_success_unix, totals.last_failure_unix) == (100.0, 1004.0, None)
+    failed = FinishedRun(number=2, started_unix=2000.0, duration_s=2.0, exit_code=3, error="x", manual=True)
+    totals = with_run(with_run(totals, failed), replace(run, number=3))
+    assert round(totals.success_rate, 2) == 66.67
+    assert totals.average_s == pytest.approx(10 / 3)
+    assert (totals.last_failure_unix, totals.last_exit_code, totals.finished) == (2002.0, 0, 3)

@@ -10,7 +10,7 @@ from cbox_init.core.summary import ended_for_good, has_settled, is_ready, proces
 from tests.core.cases import ended, idle, running, stopping, waiting, want, want_stopped
 
 if TYPE_CHECKING:
-    from cbox_init.core.decide import Desired
+    from cbox_init.core.states import Desired
 
 completed = ended(outcome=State.COMPLETED)
 
@@ -182,7 +182,7 @@ def test_ended_for_good(desired: Desired, instances: list[Instance], ended_all: 
 
 
 @pytest.mark.parametrize(
-    ("instance", "state", "alive", "holds_up"),
+    ("instance", "state", "alive", "blocks_rollout"),
     [
         (idle(), State.STOPPED, False, False),
         (running(), State.RUNNING, True, False),
@@ -194,10 +194,10 @@ def test_ended_for_good(desired: Desired, instances: list[Instance], ended_all: 
         (completed, State.COMPLETED, False, False),
     ],
 )
-def test_state_of_an_instance(instance: Instance, state: State, alive: bool, holds_up: bool) -> None:
+def test_state_of_an_instance(instance: Instance, state: State, alive: bool, blocks_rollout: bool) -> None:
     assert instance.state is state
     assert instance.alive is alive
-    assert instance.holds_up is holds_up
+    assert instance.blocks_rollout is blocks_rollout
 
 
 def test_every_phase_is_covered() -> None:

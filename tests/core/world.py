@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from cbox_init.config.model import RestartPolicyName
-from cbox_init.core import gate as gates
+from cbox_init.core import dependencies
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
     Action,
     CancelRestart,
-    Desired,
     Forget,
     Kill,
     NoteOverdue,
@@ -32,9 +31,10 @@ from cbox_init.core.decide import (
 )
 from cbox_init.core.health import CheckResult, first_check_at, next_check_at, shows_change, spread
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
-from cbox_init.core.notice import Message, Word
+from cbox_init.core.notify import NotifyMessage, NotifyState
 from cbox_init.core.restart import Ending
 from cbox_init.core.rollout import ONE_BY_ONE, Rolling
+from cbox_init.core.states import Desired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -183,7 +183,7 @@ class World:
         self.waiting_for: tuple[str, ...] = ()
         self.now = 1000.0
         self.desired = Desired(run=False, scale=scale)
-        self.gate = gates.begin((), now=self.now, timeout_s=0.0)
+        self.gate = dependencies.new_gate((), now=self.now, timeout_s=0.0)
         self.instances: dict[int, Instance] = {}
         self.lives: dict[int, Life] = {}
         self.clearing: set[int] = set()
@@ -302,7 +302,7 @@ class World:
         runs = [one for one in self.instances.values() if one.phase is Phase.RUNNING]
         if runs:
             fat = runs[nth % len(runs)]
-            self.instances[fat.index] = transitions.weighed(fat, "too much")
+            self.instances[fat.index] = transitions.memory_measured(fat, "too much")
             self.look_at = self.now
 
     def heal(self) -> None:
@@ -310,13 +310,13 @@ class World:
         for life in self.lives.values():
             life.heals()
 
-    def say(self, nth: int, message: Message) -> None:
+    def say(self, nth: int, message: NotifyMessage) -> None:
         """The ``nth`` of those that live says something of itself, if it does such a thing."""
         lives = [life for life in self.lives.values() if life.main_alive and life.rules.announced]
         if lives:
             self.hear(lives[nth % len(lives)], message)
 
-    def hear(self, life: Life, message: Message) -> None:
+    def hear(self, life: Life, message: NotifyMessage) -> None:
         before = self.instances[life.index]
         assert before.health
         instance = self.instances[life.index] = transitions.heard(before, message, now=self.now)
@@ -329,7 +329,7 @@ class World:
             if life.says_ready_at <= self.now:
                 life.says_ready_at = inf
                 if life.main_alive:
-                    self.hear(life, Message(words=(Word.READY,)))
+                    self.hear(life, NotifyMessage(states=(NotifyState.READY,)))
 
     def check_health(self) -> None:
         """Take in the checks that are due; the loop looks when somebody may have to act."""
@@ -369,7 +369,7 @@ class World:
             if life.hook_ends_at <= self.now:
                 life.ends_hook()
                 before = self.instances[life.index]
-                self.instances[life.index] = transitions.prepared(before, now=self.now)
+                self.instances[life.index] = transitions.pre_stop_ended(before, now=self.now)
                 self.look_at = self.now
             if life.rest_ends_at <= self.now:
                 life.rest_alive = False
@@ -512,7 +512,7 @@ class World:
 
     def tell_to_stop(self, index: int) -> None:
         before = self.instances[index]
-        after = transitions.told_to_stop(before, now=self.now, rules=self.lives[index].rules.stop)
+        after = transitions.stop_begun(before, now=self.now, rules=self.lives[index].rules.stop)
         self.instances[index] = after
         if before.phase is not Phase.STOPPING:
             self.begin_stop(index)
@@ -573,7 +573,7 @@ class World:
         if not stopped or not life.rules.stop.post_stop_s or life.tidied:
             self.end(index)
             return
-        self.instances[index] = transitions.tidying(instance, now=self.now, rules=life.rules.stop)
+        self.instances[index] = transitions.post_stop_begun(instance, now=self.now, rules=life.rules.stop)
         life.tidied = True
         life.begins_hook(self.now)
 
@@ -591,8 +591,10 @@ class World:
 
     def look_at_gate(self) -> None:
         if self.desired.run:
-            self.gate = gates.updated(self.gate, self.waiting_for, now=self.now)
+            self.gate = dependencies.updated_gate(self.gate, self.waiting_for, now=self.now)
 
     def _begin_gate(self) -> None:
         if not self.desired.run or self.gate.expired:
-            self.gate = gates.begin(self.waiting_for, now=self.now, timeout_s=self.dependency_timeout_s)
+            self.gate = dependencies.new_gate(
+                self.waiting_for, now=self.now, timeout_s=self.dependency_timeout_s
+            )

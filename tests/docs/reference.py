@@ -9,27 +9,27 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import fields as struct_fields
 from msgspec.structs import replace
 
-from cbox_init.config.built import not_acted_on
+from cbox_init.config.check import not_acted_on
 from cbox_init.config.model import Config, GlobalConfig, HooksConfig, ProcessConfig
 from cbox_init.config.model.kinds import LARGEST_COUNT, LONGEST_S, Kind
 from cbox_init.config.scalars import format_duration
-from cbox_init.config.schema import Form, Shape, fields_of
+from cbox_init.config.schema import ValueSpec, ValueType, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TYPES = {
-    Form.SECTION: "section",
-    Form.SECTION_LIST: "list of sections",
-    Form.SECTION_MAP: "sections by name",
-    Form.TEXT_LIST: "list of texts",
-    Form.TEXT_MAP: "texts by name",
-    Form.SECRET_MAP: "secrets by name",
-    Form.BOOL: "bool",
-    Form.INT: "integer",
-    Form.FLOAT: "number",
-    Form.TEXT: "text",
-    Form.SECRET: "secret",
+    ValueType.SECTION: "section",
+    ValueType.SECTION_LIST: "list of sections",
+    ValueType.SECTION_MAP: "sections by name",
+    ValueType.TEXT_LIST: "list of texts",
+    ValueType.TEXT_MAP: "texts by name",
+    ValueType.SECRET_MAP: "secrets by name",
+    ValueType.BOOL: "bool",
+    ValueType.INT: "integer",
+    ValueType.FLOAT: "number",
+    ValueType.TEXT: "text",
+    ValueType.SECRET: "secret",
     Kind.DURATION: "duration",
     Kind.DURATION_MS: "duration (bare: ms)",
     Kind.SIZE: "size",
@@ -74,26 +74,28 @@ def _keys_of(section: type[Struct], path: str, not_built: set[str], above: bool 
         at = f"{path}.{name}"
         built = above and at not in not_built
         word = "unused" if at in UNUSED else "yes" if built else "not yet"
-        default = _default(defaults[field.attribute], field.shape)
-        yield Key(path, name, _type(field.shape), default, _range(field.shape), word)
-        if field.shape.type is not None and issubclass(field.shape.type, Struct):
-            inner = at + {Form.SECTION_LIST: "[]", Form.SECTION_MAP: ".NAME"}.get(_form(field.shape), "")
-            yield from _keys_of(field.shape.type, inner, not_built, built)
+        default = _default(defaults[field.attribute], field.spec)
+        yield Key(path, name, _type(field.spec), default, _range(field.spec), word)
+        if field.spec.type is not None and issubclass(field.spec.type, Struct):
+            inner = at + {ValueType.SECTION_LIST: "[]", ValueType.SECTION_MAP: ".NAME"}.get(
+                _form(field.spec), ""
+            )
+            yield from _keys_of(field.spec.type, inner, not_built, built)
 
 
-def _form(shape: Shape) -> Form:
-    assert isinstance(shape.form, Form)
-    return shape.form
+def _form(spec: ValueSpec) -> ValueType:
+    assert isinstance(spec.value_type, ValueType)
+    return spec.value_type
 
 
-def _type(shape: Shape) -> str:
-    if shape.form is Form.WORD:
-        assert shape.type is not None and issubclass(shape.type, Enum)
-        return ", ".join(f"`{member.value}`" for member in shape.type)
-    return _TYPES[shape.form]
+def _type(spec: ValueSpec) -> str:
+    if spec.value_type is ValueType.WORD:
+        assert spec.type is not None and issubclass(spec.type, Enum)
+        return ", ".join(f"`{member.value}`" for member in spec.type)
+    return _TYPES[spec.value_type]
 
 
-def _default(field: object, shape: Shape) -> str:
+def _default(field: object, spec: ValueSpec) -> str:
     default = getattr(field, "default", NODEFAULT)
     if default is NODEFAULT or default is None or default == () or default == "":
         return _NOTHING
@@ -101,35 +103,35 @@ def _default(field: object, shape: Shape) -> str:
         return f"`{default.value}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
-    if shape.form in _DURATIONS:
+    if spec.value_type in _DURATIONS:
         return f"`{_duration(cast('float', default))}`"
-    if shape.form is Kind.SIZE:
+    if spec.value_type is Kind.SIZE:
         return f"`{_size(cast('int', default))}`"
     if isinstance(default, float):
         return f"`{default:g}`"
     return f"`{default}`"
 
 
-def _range(shape: Shape) -> str:
-    low = shape.ge if shape.ge is not None else shape.gt
+def _range(spec: ValueSpec) -> str:
+    low = spec.ge if spec.ge is not None else spec.gt
     if low is None:
         return _NOTHING
-    unbounded = shape.le is None or shape.le in (LONGEST_S, LARGEST_COUNT, 2**50)
+    unbounded = spec.le is None or spec.le in (LONGEST_S, LARGEST_COUNT, 2**50)
     if unbounded and low < 0:
         return "any"
-    least = "> " if shape.gt is not None else "≥ "
+    least = "> " if spec.gt is not None else "≥ "
     if unbounded:
-        return f"{least}{_amount(shape, low)}"
-    assert shape.le is not None
-    if shape.gt is not None:
-        return f"{least}{_amount(shape, low)}, ≤ {_amount(shape, shape.le)}"
-    return f"{_amount(shape, low)} to {_amount(shape, shape.le)}"
+        return f"{least}{_amount(spec, low)}"
+    assert spec.le is not None
+    if spec.gt is not None:
+        return f"{least}{_amount(spec, low)}, ≤ {_amount(spec, spec.le)}"
+    return f"{_amount(spec, low)} to {_amount(spec, spec.le)}"
 
 
-def _amount(shape: Shape, value: float) -> str:
-    if value and shape.form in _DURATIONS:
+def _amount(spec: ValueSpec, value: float) -> str:
+    if value and spec.value_type in _DURATIONS:
         return _duration(value)
-    if shape.form is Kind.SIZE:
+    if spec.value_type is Kind.SIZE:
         return _size(int(value))
     return f"{value:.15g}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cbox_init.config.legacy import RENAMED
 from cbox_init.config.load import usual_places
 from cbox_init.config.model import Config
-from cbox_init.config.schema import Shape, fields_of
+from cbox_init.config.schema import ValueSpec, fields_of
 from tests.docs.markdown import ROOT, code, sections
 from tests.docs.reference import UNUSED, Key, keys
 
@@ -79,11 +79,11 @@ def _paths(section: type, path: str) -> list[tuple[type, str]]:
     """Each section of the model with its path."""
     found = [(section, path.removeprefix("."))]
     for name, field in fields_of(section).items():
-        inner = field.shape.type
+        inner = field.spec.type
         if inner is not None and hasattr(inner, "__struct_fields__"):
-            found += _paths(inner, f"{path}.{name}{_step(field.shape)}")
+            found += _paths(inner, f"{path}.{name}{_step(field.spec)}")
     return found
 
 
-def _step(shape: Shape) -> str:
-    return {"SECTION_LIST": "[]", "SECTION_MAP": ".NAME"}.get(shape.form.name, "")
+def _step(spec: ValueSpec) -> str:
+    return {"SECTION_LIST": "[]", "SECTION_MAP": ".NAME"}.get(spec.value_type.name, "")

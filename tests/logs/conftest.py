@@ -15,19 +15,19 @@ import pytest
 
 from cbox_init.config.model import LoggingConfig, LogLevel, LogOverflow, OutputConfig
 from cbox_init.logs.daemon import DaemonLog
-from cbox_init.logs.encode_json import JsonFormat
+from cbox_init.logs.descriptor_writer import DescriptorWriter
+from cbox_init.logs.encode.json_format import JsonFormat
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.ring import RING_BYTES
-from cbox_init.logs.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from cbox_init.logs.capture import Capture
-    from cbox_init.logs.outlet import Outlet
     from cbox_init.logs.process import ProcessLog
+    from cbox_init.logs.writer import Writer
 
 DEADLINE_S = 20.0
 
@@ -59,7 +59,7 @@ class PeakMemory:
 
 
 class Output:
-    """The reading end of what the sink writes. Nothing is read before ``start``."""
+    """The reading end of what the stdout writes. Nothing is read before ``start``."""
 
     def __init__(self) -> None:
         self.read_end, self.fd = os.pipe()
@@ -114,9 +114,9 @@ class Bench:
         outputs: dict[str, OutputConfig] | None = None,
     ) -> None:
         self.output = output
-        self.sink = Sink(output.fd)
+        self.stdout = DescriptorWriter(output.fd)
         self.hub = LogHub(
-            fmt=fmt, level=level, timestamps=True, sink=self.sink, overflow=overflow, outputs=outputs
+            fmt=fmt, level=level, timestamps=True, stdout=self.stdout, overflow=overflow, outputs=outputs
         )
         self._closed = False
 
@@ -177,18 +177,18 @@ class Said:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        self._sink = Sink(self._fd)
-        self.log = DaemonLog(JsonFormat(timestamps=False), Level.DEBUG, self._sink)
+        self._stdout = DescriptorWriter(self._fd)
+        self.log = DaemonLog(JsonFormat(timestamps=False), Level.DEBUG, self._stdout)
 
     def records(self) -> list[dict[str, object]]:
-        assert self._sink.flush(DEADLINE_S)
+        assert self._stdout.flush(DEADLINE_S)
         return [json.loads(line) for line in self._path.read_text().splitlines()]
 
     def messages(self) -> list[object]:
         return [record["msg"] for record in self.records()]
 
     def close(self) -> None:
-        end(self._sink)
+        end(self._stdout)
         os.close(self._fd)
 
 
@@ -199,8 +199,8 @@ def said(tmp_path: Path) -> Iterator[Said]:
     said.close()
 
 
-def end(outlet: Outlet) -> None:
+def end(writer: Writer) -> None:
     """Until all is written."""
     done = threading.Event()
-    outlet.end(done.set)
+    writer.end(done.set)
     assert done.wait(DEADLINE_S)

@@ -5,33 +5,34 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.config.model import LoggingConfig
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
 from cbox_init.logs.pace import READ_BYTES
 from cbox_init.logs.ring import RING_BYTES
-from cbox_init.logs.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from cbox_init.logs.capture import Stream
+    from cbox_init.logs.capture import PipeStream
 
 LINE = b"something that a program has to say, as long as such lines are\n"
 
-#: Calls of functions, in Python and in C, from the read of a block to its place in the ring and the sink.
+#: Calls of functions, in Python and in C, from the read of a block to its place in the ring and the stdout.
 MOST_CALLS = 52
 
 #: Objects that the ring keeps for a block: the entry and its block, bytes, time, number, and what holds them.
 MOST_KEPT = 5
 
 
-class Written(Sink):
+class Written(DescriptorWriter):
     """Takes everything, and keeps nothing."""
 
     def write(self, data: bytes, records: int = 1, source: object = None) -> None:
@@ -39,9 +40,9 @@ class Written(Sink):
 
 
 @pytest.fixture(params=["json", "text"])
-def fed(request: pytest.FixtureRequest) -> Iterator[tuple[Stream, int]]:
+def fed(request: pytest.FixtureRequest) -> Iterator[tuple[PipeStream, int]]:
     """A stream of a process without stages, and the end of the pipe that is read."""
-    hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, sink=Written())
+    hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, stdout=Written())
     read_end, write_end = os.pipe()
     capture = hub.open("web", LoggingConfig()).capture("web-0", stdout=read_end, stderr=None)
     (stream,) = capture.streams
@@ -50,7 +51,7 @@ def fed(request: pytest.FixtureRequest) -> Iterator[tuple[Stream, int]]:
     os.close(write_end)
 
 
-def _calls(stream: Stream) -> int:
+def _calls(stream: PipeStream) -> int:
     count = 0
 
     def note(frame: FrameType, event: str, argument: object) -> None:
@@ -65,7 +66,7 @@ def _calls(stream: Stream) -> int:
     return count
 
 
-def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[Stream, int]) -> None:
+def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[PipeStream, int]) -> None:
     stream, pipe = fed
     found = []
     for lines in (1, 1, 10, READ_BYTES // len(LINE)):
@@ -76,7 +77,7 @@ def test_calls_are_of_the_block_not_of_its_lines(fed: tuple[Stream, int]) -> Non
     assert max(found) <= MOST_CALLS
 
 
-def test_a_full_ring_keeps_nothing_more(fed: tuple[Stream, int]) -> None:
+def test_a_full_ring_keeps_nothing_more(fed: tuple[PipeStream, int]) -> None:
     stream, pipe = fed
     block = LINE * (READ_BYTES // len(LINE))
 
@@ -89,10 +90,12 @@ def test_a_full_ring_keeps_nothing_more(fed: tuple[Stream, int]) -> None:
 
     full = 2 * RING_BYTES // len(block)
     feed(full)
-    assert abs(feed(full) - feed(full)) <= full
+    counts = [feed(full) for _ in range(4)]
+    # The interpreter keeps some of its own now and then; a block that were kept would be there each time.
+    assert min(after - before for before, after in pairwise(counts)) <= full
 
 
-def test_objects_that_a_block_leaves(fed: tuple[Stream, int]) -> None:
+def test_objects_that_a_block_leaves(fed: tuple[PipeStream, int]) -> None:
     stream, pipe = fed
 
     def feed(blocks: int) -> int:

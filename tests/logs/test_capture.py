@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LogLevel
-from cbox_init.logs.capture import Stream
+from cbox_init.logs.capture import PipeStream
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.framing import LINE_LIMIT
 from cbox_init.logs.levels import Level
-from cbox_init.logs.lines import Lines
-from cbox_init.logs.reader import Reader
-from cbox_init.logs.record import Source
-from cbox_init.logs.sink import Sink
+from cbox_init.logs.lines import LineHandler
+from cbox_init.logs.reader import PipeReader
+from cbox_init.logs.record import RecordSource
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cbox_init.logs.encode import BlockEncoder
+    from cbox_init.logs.encode.base import BlockEncoder
     from cbox_init.logs.record import Block
 
 
@@ -54,7 +54,7 @@ async def test_a_line_in_two_writes_is_one_record(bench: Bench) -> None:
     os.write(fd, b"first half, ")
     await asyncio.sleep(0.05)
     os.write(fd, b"second half\n")
-    await until(lambda: bench.sink.queued == 0 and bool(bench.hub.records("web", limit=1)))
+    await until(lambda: bench.stdout.queued == 0 and bool(bench.hub.records("web", limit=1)))
     os.close(fd)
     assert messages(await bench.finish()) == ["first half, second half"]
 
@@ -139,7 +139,7 @@ async def test_a_slow_stdout_holds_back_the_child_and_nothing_else(output: Outpu
     )
     memory = PeakMemory()
     capture, child = bench.spawn(bench.open(), program)
-    await until(lambda: bench.sink.full)
+    await until(lambda: bench.stdout.full)
     stalls = []
     for _ in range(50):
         start = time.monotonic()
@@ -206,8 +206,8 @@ async def test_a_drain_reads_a_pipe_that_was_full(bench: Bench) -> None:
 
 
 def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
-    sink = Sink(output.fd)
-    reader = Reader(sink)
+    stdout = DescriptorWriter(output.fd)
+    reader = PipeReader(stdout)
     read_end, write_end = os.pipe()
     reads = 0
 
@@ -217,9 +217,9 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
         assert reads < 1000, "the drain follows the flood"
         os.write(write_end, b"flood\n" * 1000)
 
-    source = Source("web", "web-0", "stdout")
+    source = RecordSource("web", "web-0", "stdout")
     encoder = output_format("json", timestamps=True).encoder(source, {})
-    stream = Stream(read_end, Lines(source, encoder, refill, None), reader, lambda: False)
+    stream = PipeStream(read_end, LineHandler(source, encoder, refill, None), reader, lambda: False)
     os.write(write_end, b"flood\n" * 1000)
     stream.drain()
     assert reads > 1

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.colours import Colours, wanted
 from cbox_init.logs.encode import output_format
+from cbox_init.logs.encode.colours import Colours, wanted
 from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.record import Block, RecordSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def test_each_process_has_its_own() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
 
     def line(process: str, level: Level = Level.INFO, message: bytes = b"x") -> str:
-        source = Source(process, f"{process}-0", "stdout")
+        source = RecordSource(process, f"{process}-0", "stdout")
         return form.encoder(source, {})(Block(0, source, level, message)).data.decode()
 
     assert line("web") == "level=INFO msg=x\x1b[36m process=web instance_id=web-0 stream=stdout\x1b[0m\n"
@@ -69,14 +69,14 @@ def test_each_process_has_its_own() -> None:
 
 def test_what_a_child_writes_colours_nothing() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
-    source = Source("web", "web-0", "stdout")
+    source = RecordSource("web", "web-0", "stdout")
     written = form.encoder(source, {})(Block(0, source, Level.INFO, b"\x1b[31mred")).data
     assert b'msg="\\x1b[31mred"' in written
 
 
 def test_lines_of_a_block_each_have_them() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
-    source = Source("web", "web-0", "stdout")
+    source = RecordSource("web", "web-0", "stdout")
     plain = output_format("text", timestamps=False).encoder(source, {})
     block = Block(0, source, Level.ERROR, b"a b\nc\n")
     for line, bare in zip(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cbox_init.logs.encode import Field, output_format
-from cbox_init.logs.encode_text import quoted
+from cbox_init.logs.encode import output_format
+from cbox_init.logs.encode.text_format import quoted
 from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.record import Block, RecordSource
+
+if TYPE_CHECKING:
+    from cbox_init.logs.encode.base import Field
 
 TIME_NS = 1795511283_778794659
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 blocks = st.lists(
     st.one_of(
@@ -178,7 +182,7 @@ def test_names_that_are_not_utf8_do_not_stop_a_message(fmt: str) -> None:
     written = form.message(TIME_NS, Level.INFO, broken, {"error": broken, "ok": True, "seconds": 1.5})
     assert written.count(b"\n") == 1
     assert rb"caf\udce9" in written or rb"caf\\udce9" in written
-    encoder = form.encoder(Source(broken, broken, "stderr"), {broken: broken})
+    encoder = form.encoder(RecordSource(broken, broken, "stderr"), {broken: broken})
     encoder(Block(TIME_NS, WEB, Level.INFO, b"x")).data.decode()
 
 

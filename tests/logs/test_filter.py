@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from cbox_init.logs.filter import LogFilter, TextSearch
 from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Source
-from cbox_init.logs.ring import Entry
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.ring import NumberedBlock
 
 EVERYTHING = LogFilter()
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 
-def block(data: bytes = b"line", source: Source = WEB, level: Level = Level.INFO, time_ns: int = 50) -> Block:
+def block(
+    data: bytes = b"line", source: RecordSource = WEB, level: Level = Level.INFO, time_ns: int = 50
+) -> Block:
     return Block(time_ns, source, level, data)
 
 
@@ -24,10 +26,10 @@ def shown(chosen: LogFilter, given: Block) -> list[str]:
         return []
     lines = [record.message for _, record in chosen.lines(given)]
     assert [record.message for record in chosen.newest_first(given)] == lines[::-1]
-    entry = Entry(1, given)
-    assert [chosen.count(entry) for _ in range(2)] == [len(lines)] * 2
-    assert LogFilter(text=TextSearch.of("\n")).count(entry) == (given.single and b"\n" in given.data)
-    assert chosen.count(entry) == len(lines)
+    entry = NumberedBlock(1, given)
+    assert [entry.count(chosen) for _ in range(2)] == [len(lines)] * 2
+    assert entry.count(LogFilter(text=TextSearch.of("\n"))) == (given.single and b"\n" in given.data)
+    assert entry.count(chosen) == len(lines)
     return lines
 
 

@@ -24,8 +24,8 @@ texts = st.lists(
 
 def records(reads: list[bytes], limit: int = LIMIT) -> list[tuple[bytes, bool]]:
     framer = Framer(limit)
-    pieces = [piece for read in reads for piece in framer.feed(read)] + framer.flush()
-    return [(line, partial) for data, partial in pieces for line in data.split(b"\n")]
+    frames = [frame for read in reads for frame in framer.feed(read)] + framer.flush()
+    return [(line, partial) for data, partial in frames for line in data.split(b"\n")]
 
 
 def lines_of(data: bytes) -> list[bytes]:
@@ -93,10 +93,10 @@ def test_a_line_without_end_takes_no_memory() -> None:
     tracemalloc.start()
     try:
         for _ in range(1024):
-            size += sum(len(piece.data) for piece in framer.feed(block))
+            size += sum(len(frame.data) for frame in framer.feed(block))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    size += sum(len(piece.data) for piece in framer.flush())
+    size += sum(len(frame.data) for frame in framer.flush())
     assert size == 1024 * LINE_LIMIT
     assert peak < 8 * LINE_LIMIT

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.bridge import bridge
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.filter import LogFilter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
-from cbox_init.logs.past import Part, Past
-from cbox_init.logs.position import Position
-from cbox_init.logs.sink import Sink
+from cbox_init.logs.past import BlockSlice, Past, Position
+from cbox_init.logs.stdlib import forward_logging
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 from tests.logs.conftest import DEADLINE_S, Bench, Output, until
 
@@ -72,12 +71,12 @@ async def test_a_forgotten_process_has_no_records_and_no_open_pipes(bench: Bench
     assert [record["msg"] for record in await bench.finish()] == ["last"]
 
 
-def said(items: Iterable[Part | Missed | None]) -> list[tuple[str, str]]:
+def said(items: Iterable[BlockSlice | Missed | None]) -> list[tuple[str, str]]:
     """Process and message of each line among ``items``."""
     return [
         (record.process, record.message)
         for item in items
-        if isinstance(item, Part)
+        if isinstance(item, BlockSlice)
         for record in item.entry.block.records()
     ]
 
@@ -107,7 +106,7 @@ async def test_what_is_kept_and_what_comes_fit_together(bench: Bench) -> None:
     assert [entry.number for entry in past.newest_first()] == [2, 1]
     assert (past.gone, past.end) == (0, Position(3))
     new = follow.take()
-    assert isinstance(new, Part)
+    assert isinstance(new, BlockSlice)
     assert new.entry.number == 3
     assert bench.hub.position == Position(4)
     assert [entry.number for entry in bench.hub.past(("web",)).newest_first()] == [3, 1]
@@ -146,7 +145,7 @@ async def test_a_follower_that_reads_nothing_holds_up_nobody(bench: Bench) -> No
 async def test_the_daemons_messages_stand_among_the_childrens(output: Output, fmt: str) -> None:
     bench = Bench(output, fmt)
     daemon = bench.hub.daemon
-    daemon.debug("below the level")
+    daemon.log(Level.DEBUG, "below the level")
     daemon.info("before", process="web", pid=7, exit_code=None)
     capture, fd = bench.pipe(bench.open())
     os.write(fd, b"child\n")
@@ -174,7 +173,7 @@ async def test_closing_reads_what_the_pipes_still_hold(bench: Bench) -> None:
 
 
 async def test_closing_gives_up_on_an_output_that_nobody_reads(output: Output) -> None:
-    hub = LogHub(fmt="json", level=Level.INFO, timestamps=True, sink=Sink(output.fd))
+    hub = LogHub(fmt="json", level=Level.INFO, timestamps=True, stdout=DescriptorWriter(output.fd))
     hub.attach(asyncio.get_running_loop())
     hub.daemon.info("x" * 3_000_000)
     assert not await hub.close(0.05)
@@ -186,9 +185,10 @@ async def test_closing_gives_up_on_an_output_that_nobody_reads(output: Output) -
 
 def test_without_a_loop_an_exit_flushes() -> None:
     program = (
-        "from cbox_init.logs.hub import LogHub; from cbox_init.logs.sink import Sink\n"
+        "from cbox_init.logs.hub import LogHub\n"
+        "from cbox_init.logs.descriptor_writer import DescriptorWriter\n"
         "from cbox_init.logs.levels import Level; import sys\n"
-        "hub = LogHub(fmt='text', level=Level.of('info'), timestamps=False, sink=Sink())\n"
+        "hub = LogHub(fmt='text', level=Level.of('info'), timestamps=False, stdout=DescriptorWriter())\n"
         "for n in range(20000): hub.daemon.info('message', n=n)\n"
         "assert hub.flush_sync(20)\n"
         "assert not {'asyncio', 'logging'} & set(sys.modules), 'slow to import'\n"
@@ -199,7 +199,7 @@ def test_without_a_loop_an_exit_flushes() -> None:
 
 async def test_libraries_speak_through_the_daemon(bench: Bench) -> None:
     name = "uvicorn.test"
-    handler = bridge(bench.hub.daemon, [name])
+    handler = forward_logging(bench.hub.daemon, [name])
     logger = logging.getLogger(name)
     try:
         logger.info("too low")

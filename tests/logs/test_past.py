@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from cbox_init.logs.filter import LogFilter, TextSearch
 from cbox_init.logs.levels import Level
-from cbox_init.logs.past import Past, Start
-from cbox_init.logs.position import BEGINNING, Position, name_of, position_of
-from cbox_init.logs.record import Block, Source
-from cbox_init.logs.ring import Entry
+from cbox_init.logs.past import BEGINNING, Past, Position, StartCollector, name_of, position_of
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.ring import NumberedBlock
 
 EVERYTHING = LogFilter()
 NAMES = ("web", "api", "db")
@@ -22,7 +21,7 @@ NAMES = ("web", "api", "db")
 class Written(NamedTuple):
     """Some blocks, and the past that holds them: a ring a process."""
 
-    entries: list[Entry]
+    entries: list[NumberedBlock]
 
     @property
     def past(self) -> Past:
@@ -45,15 +44,16 @@ class Written(NamedTuple):
 def write(*blocks: tuple[str, Level, list[str]]) -> Written:
     return Written(
         [
-            Entry(
-                number, Block(number, Source(name, f"{name}-0", "stdout"), level, "\n".join(lines).encode())
+            NumberedBlock(
+                number,
+                Block(number, RecordSource(name, f"{name}-0", "stdout"), level, "\n".join(lines).encode()),
             )
             for number, (name, level, lines) in enumerate(blocks, 1)
         ]
     )
 
 
-def read(start: Start, past: Past, chosen: LogFilter) -> list[tuple[Position, str]]:
+def read(start: StartCollector, past: Past, chosen: LogFilter) -> list[tuple[Position, str]]:
     for entry in past.newest_first():
         if not start.add(entry):
             break
@@ -87,7 +87,7 @@ def test_from_any_place_on_each_line_once(
     written: Written, chosen: LogFilter, number: int, line: int
 ) -> None:
     after = Position(number, line)
-    seen = read(Start(chosen, room=1 << 20, after=after), written.past, chosen)
+    seen = read(StartCollector(chosen, room=1 << 20, after=after), written.past, chosen)
     assert seen == [one for one in written.lines(chosen) if one[0] >= after]
 
 
@@ -95,17 +95,17 @@ def test_from_any_place_on_each_line_once(
 def test_the_last_lines_are_those_of_all_processes(
     written: Written, chosen: LogFilter, count: int | None
 ) -> None:
-    seen = read(Start(chosen, room=1 << 20, count=count), written.past, chosen)
+    seen = read(StartCollector(chosen, room=1 << 20, count=count), written.past, chosen)
     wanted = written.lines(chosen)
     assert seen == (wanted if count is None else wanted[len(wanted) - min(count, len(wanted)) :])
 
 
 def test_no_more_than_fits() -> None:
     written = write(*(("web", Level.INFO, ["x" * 744]) for _ in range(10)))
-    start = Start(EVERYTHING, room=3000)
+    start = StartCollector(EVERYTHING, room=3000)
     assert [place.number for place, _ in read(start, written.past, EVERYTHING)] == [8, 9, 10]
     assert start.cut
-    start = Start(EVERYTHING, room=3000, count=3)
+    start = StartCollector(EVERYTHING, room=3000, count=3)
     assert len(read(start, written.past, EVERYTHING)) == 3
     assert not start.cut
 

@@ -9,9 +9,9 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.pace import READ_BYTES
-from cbox_init.logs.reader import TURN_S, Reader
-from cbox_init.logs.sink import Sink
+from cbox_init.logs.reader import TURN_S, PipeReader
 from tests.logs.conftest import until
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Slow:
 
 async def test_a_turn_is_bounded_and_everybody_gets_one(output: Output) -> None:
     loop = asyncio.get_running_loop()
-    reader = Reader(Sink(output.fd))
+    reader = PipeReader(DescriptorWriter(output.fd))
     reads: list[int] = []
     pipes = [os.pipe() for _ in range(10)]
     for number, (read_end, write_end) in enumerate(pipes):
@@ -83,7 +83,7 @@ class Counted:
 async def test_hundreds_that_write_little_are_read_together_and_to_the_last_byte(output: Output) -> None:
     """Each writes again as soon as it has been read: without rests there would be a read for each write."""
     loop = asyncio.get_running_loop()
-    reader = Reader(Sink(output.fd))
+    reader = PipeReader(DescriptorWriter(output.fd))
     pipes = [os.pipe() for _ in range(100)]
     read = [Counted(read_end) for read_end, _ in pipes]
     for (read_end, _), counted in zip(pipes, read, strict=True):
@@ -124,7 +124,7 @@ def _any_has_more(pipes: list[tuple[int, int]]) -> bool:
 
 async def test_a_full_pipe_is_read_on_in_the_same_turn(output: Output) -> None:
     loop = asyncio.get_running_loop()
-    reader = Reader(Sink(output.fd))
+    reader = PipeReader(DescriptorWriter(output.fd))
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
     counted = Counted(read_end, READ_BYTES)

@@ -7,22 +7,22 @@ import tracemalloc
 import pytest
 
 from cbox_init.logs.levels import Level
-from cbox_init.logs.record import Block, Source
-from cbox_init.logs.ring import RING_BYTES, Entry, Ring
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.ring import RING_BYTES, LogRing, NumberedBlock
 
-API = Source("api", "api-0", "stderr")
-
-
-def entry(data: bytes, number: int = 1) -> Entry:
-    return Entry(number, Block(1795511283_000000000 + number, API, Level.INFO, data))
+API = RecordSource("api", "api-0", "stderr")
 
 
-def messages(ring: Ring) -> list[str]:
+def entry(data: bytes, number: int = 1) -> NumberedBlock:
+    return NumberedBlock(number, Block(1795511283_000000000 + number, API, Level.INFO, data))
+
+
+def messages(ring: LogRing) -> list[str]:
     return [record.message for block in ring.newest_first() for record in block.records(newest_first=True)]
 
 
 def test_whole_blocks_are_kept_in_order() -> None:
-    ring = Ring()
+    ring = LogRing()
     assert (messages(ring), ring.newest) == ([], 0)
     for number, data in enumerate((b"1\n2\n3", b"4", b"5\n6"), 1):
         ring.append(entry(data, number))
@@ -33,8 +33,8 @@ def test_whole_blocks_are_kept_in_order() -> None:
 
 
 def test_a_record_says_where_it_comes_from() -> None:
-    ring = Ring()
-    ring.append(Entry(1, Block(5, API, Level.WARN, b"caf\xe9", partial=True)))
+    ring = LogRing()
+    ring.append(NumberedBlock(1, Block(5, API, Level.WARN, b"caf\xe9", partial=True)))
     (block,) = ring.newest_first()
     (record,) = block.records()
     assert (record.time_ns, record.process, record.instance, record.stream) == (5, "api", "api-0", "stderr")
@@ -46,7 +46,7 @@ def test_a_record_says_where_it_comes_from() -> None:
 def test_memory_is_bounded_for_small_and_large_blocks(size: int, limit: int) -> None:
     tracemalloc.start()
     try:
-        ring = Ring(limit)
+        ring = LogRing(limit)
         count = 4 * limit // (size + 40)
         for number in range(1, count + 1):
             ring.append(entry(bytes(size + number % 2), number))
@@ -60,7 +60,7 @@ def test_memory_is_bounded_for_small_and_large_blocks(size: int, limit: int) -> 
 
 
 def test_a_ring_can_shrink_and_grow_and_keep_nothing() -> None:
-    ring = Ring()
+    ring = LogRing()
     for number in range(1, 101):
         ring.append(entry(b"x" * 744, number))
     ring.resize(10_000)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cbox_init.logs.filter import LogFilter
-from cbox_init.logs.past import Part
+from cbox_init.logs.past import BlockSlice
 from tests.logs.conftest import DEADLINE_S, Bench, PeakMemory, until
 from tests.logs.stages.helpers import logging_of
 
@@ -45,7 +45,7 @@ async def test_a_secret_is_nowhere(bench: Bench) -> None:
     wanted = LogFilter()
     with bench.hub.subscribe(wanted) as follow:
         assert await written(bench, log, b"pw hunter2\nplain\n") == ["pw ***", "plain"]
-        parts = [part for part in iter(follow.take, None) if isinstance(part, Part)]
+        parts = [part for part in iter(follow.take, None) if isinstance(part, BlockSlice)]
     followed = [record.message for part in parts for _, record in wanted.lines(part.entry.block)]
     assert followed == ["pw ***", "plain"]
     assert messages(await bench.finish()) == ["pw ***", "plain"]
@@ -129,7 +129,7 @@ async def test_what_was_dropped_is_said_once(bench: Bench) -> None:
     log = opened(bench, {"rate_limit": {"lines": 1, "burst": 10}})
     kept = await written(bench, log, b"".join(b"%d\n" % number for number in range(500)))
     assert kept == [str(number) for number in range(10)]
-    await until(lambda: bench.sink.queued == 0)
+    await until(lambda: bench.stdout.queued == 0)
     records = await bench.finish()
     told = [record for record in records if "stream" not in record]
     assert [(one["level"], one["process"], one["lines"]) for one in told] == [("WARN", "web", 490)]

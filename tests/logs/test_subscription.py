@@ -7,14 +7,13 @@ import itertools
 
 from cbox_init.logs.filter import LogFilter, TextSearch
 from cbox_init.logs.levels import Level
-from cbox_init.logs.past import Part
-from cbox_init.logs.position import Position
-from cbox_init.logs.record import Block, Source
-from cbox_init.logs.ring import Entry
+from cbox_init.logs.past import BlockSlice, Position
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.ring import NumberedBlock
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed, Subscription
 
 EVERYTHING = LogFilter()
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 _numbers = itertools.count(1)
 
@@ -23,8 +22,8 @@ def subscription(chosen: LogFilter = EVERYTHING, backlog_bytes: int = 2000) -> S
     return Subscription(chosen, lambda _: None, backlog_bytes)
 
 
-def block(data: bytes) -> Entry:
-    return Entry(next(_numbers), Block(0, WEB, Level.INFO, data))
+def block(data: bytes) -> NumberedBlock:
+    return NumberedBlock(next(_numbers), Block(0, WEB, Level.INFO, data))
 
 
 def taken(follow: Subscription) -> list[str]:
@@ -120,7 +119,7 @@ async def test_only_lines_that_were_wanted_are_missed() -> None:
 
 async def test_what_was_there_before_comes_first() -> None:
     """And is not dropped for what comes meanwhile."""
-    old = [Part(block(b"old\nolder lines"), 1), Part(block(b"x" * 3000))]
+    old = [BlockSlice(block(b"old\nolder lines"), 1), BlockSlice(block(b"x" * 3000))]
     with subscription(backlog_bytes=1000) as follow:
         for _ in range(5):
             follow.offer(block(b"new"))
@@ -148,7 +147,7 @@ async def test_closing_wakes_a_reader_that_waits_and_lets_go() -> None:
     assert (taken(follow), follow.ended) == ([], True)
 
     late = subscription()
-    late.begin_with([Part(block(b"before"))])
+    late.begin_with([BlockSlice(block(b"before"))])
     late.offer(block(b"here"))
     late.close()
     assert (taken(late), late.size) == ([], 0)

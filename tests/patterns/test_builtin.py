@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cbox_init.patterns.builtin import READY, ready
+from cbox_init.patterns.builtin import BUILTIN_PATTERNS, builtin_patterns
 from cbox_init.patterns.compile import check
 from tests.logs.stages.helpers import run
 
@@ -53,19 +53,19 @@ def test_what_is_masked(name: str, line: str, masked: str) -> None:
 
 @pytest.mark.parametrize("name", ["Bearer", "AWS keys", "card-number", "E-mail", "url_passwords", "JWT"])
 def test_other_names_for_the_same(name: str) -> None:
-    assert ready(name) is not None
+    assert builtin_patterns(name) is not None
 
 
 def test_no_other_name() -> None:
-    assert ready("bearer_tokn") is None
-    assert ready("") is None
+    assert builtin_patterns("bearer_tokn") is None
+    assert builtin_patterns("") is None
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", BUILTIN_PATTERNS)
 def test_no_line_takes_long(name: str) -> None:
     """Each ends on what is worst for it: many beginnings of a match that never comes."""
     texts = ["4 1" * 8000, "a" * 64_000, "a.b@" * 16_000, "://a:" * 12_000, "Bearer " * 9000]
-    for one in READY[name]:
+    for one in BUILTIN_PATTERNS[name]:
         pattern = check(one.pattern)
         for text in texts:
             pattern.lines.sub("", text)

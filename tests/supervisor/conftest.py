@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.system.subreaper import become_subreaper
+from cbox_init.system.reaper import become_subreaper
 from tests.supervisor.house import Build, House
 
 if TYPE_CHECKING:

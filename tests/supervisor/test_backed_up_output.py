@@ -6,7 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from cbox_init.core.states import State
-from cbox_init.logs.outlet import BACKLOG_LIMIT
+from cbox_init.logs.writer import BACKLOG_LIMIT
 
 if TYPE_CHECKING:
     from tests.supervisor.house import Build, House

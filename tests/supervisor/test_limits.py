@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.states import State
-from cbox_init.system.cgroup import Cgroups, find_place
+from cbox_init.system.cgroup import Cgroups, find_parent
 from tests.supervisor.house import OBEDIENT
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ async def test_each_instance_has_a_cgroup_until_it_is_gone(build: Build) -> None
     await house.until(lambda: len(house.lines("web")) == 2)
     own = [line.rpartition(":")[2] for line in house.lines("web")]
     assert sorted(os.path.basename(path) for path in own) == ["web-0", "web-1"]
-    base = Path(find_place().path)
+    base = Path(find_parent().path)
     assert (base / "web-1/cpu.max").read_text() == "25000 100000\n"
     assert (base / "web-1/memory.max").read_text() == f"{64 << 20}\n"
     house.supervisor.stop("web")

@@ -15,7 +15,7 @@ import pytest
 
 from cbox_init.api.views import process_entry
 from cbox_init.core.health import HealthState
-from cbox_init.core.notice import Word
+from cbox_init.core.notify import NotifyState
 from cbox_init.core.restart import Cause
 from cbox_init.core.states import State
 from cbox_init.telemetry.figures import Figures
@@ -24,8 +24,8 @@ from tests.supervisor.house import alive
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.core.health import Health
-    from cbox_init.core.notice import Notice
+    from cbox_init.core.health import InstanceHealth
+    from cbox_init.core.notify import NotifyStatus
     from tests.supervisor.house import Build, House
 
 SAYS = str(Path(__file__).with_name("programs") / "says.py")
@@ -46,14 +46,14 @@ def touch(house: House, name: str) -> None:
     (house.log_file.parent / name).touch()
 
 
-def health(house: House, name: str = "web", index: int = 0) -> Health:
+def health(house: House, name: str = "web", index: int = 0) -> InstanceHealth:
     found = house.instance(name, index).health
     assert found
     return found
 
 
-def notice(house: House, name: str = "web", index: int = 0) -> Notice:
-    found = health(house, name, index).notice
+def notice(house: House, name: str = "web", index: int = 0) -> NotifyStatus:
+    found = health(house, name, index).notify
     assert found
     return found
 
@@ -77,7 +77,7 @@ async def test_it_is_ready_when_it_says_so_and_its_dependents_start_then(build: 
     assert house.status("app").waiting_for == ("web",)
     touch(house, "go")
     await house.until_state("app", State.RUNNING)
-    assert (notice(house).word, notice(house).status) == (Word.READY, "serving")
+    assert (notice(house).state, notice(house).status) == (NotifyState.READY, "serving")
     assert "Process marked as healthy" in house.messages()
 
 
@@ -99,11 +99,11 @@ async def test_reloading_and_stopping_take_it_out_of_ready(build: Build) -> None
     await until_ready(house)
     assert house.supervisor.not_ready("web") == ()
     touch(house, "a")
-    await house.until(lambda: notice(house).word is Word.RELOADING)
+    await house.until(lambda: notice(house).state is NotifyState.RELOADING)
     assert not health(house).ready
     assert house.status("web").reason == "not ready: it says that it is reloading"
     touch(house, "b")
-    await house.until(lambda: notice(house).word is Word.STOPPING)
+    await house.until(lambda: notice(house).state is NotifyState.STOPPING)
     assert not health(house).ready
     assert house.instance("web").restart_count == 0
     messages = house.messages()
@@ -165,7 +165,7 @@ async def test_the_watchdog_waits_for_ready_and_not_for_the_end(build: Build) ->
         await house.until(lambda: house.instance("hung").next_restart_at)
         assert (house.state("slow"), house.instance("slow").restart_count) == (State.RUNNING, 0)
         touch(house, "go")
-        await house.until(lambda: notice(house, "slow").word is Word.STOPPING)
+        await house.until(lambda: notice(house, "slow").state is NotifyState.STOPPING)
 
 
 async def test_it_can_call_its_own_watchdog(build: Build) -> None:
@@ -194,7 +194,7 @@ async def test_a_stranger_may_not(build: Build) -> None:
         lambda: "A message of no process of the instance is ignored" in house.messages(),
     )
     await until_ready(house, "other")
-    assert (notice(house).word, notice(house).status) == (Word.STARTING, "")
+    assert (notice(house).state, notice(house).status) == (NotifyState.STARTING, "")
     assert house.messages().count("A message of no process of the instance is ignored") == 1
     touch(house, "go")
     await until_ready(house)
@@ -208,7 +208,7 @@ async def test_another_instance_is_a_stranger(build: Build) -> None:
     address = house.lines("web")[0].split()[1]
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", script, address)
     await house.until(lambda: "A message of no process of the instance is ignored" in house.messages())
-    assert notice(house).word is Word.STARTING
+    assert notice(house).state is NotifyState.STARTING
     child.kill()
     house.supervisor.reap()
     with contextlib.suppress(ProcessLookupError):

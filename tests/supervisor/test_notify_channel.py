@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from cbox_init.core.notice import Word
+from cbox_init.core.notify import NotifyState
 from cbox_init.supervisor.instance.notify_channel import NotifyChannel
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
 
-    from cbox_init.core.notice import Message
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.supervisor.runtime import Runtime
 
 WATCHDOG_S = 10.0
@@ -45,7 +45,7 @@ class Scene:
         self.fake = Loop()
         self.loop: AbstractEventLoop | None = cast("AbstractEventLoop", self.fake)
         self.run_queue = self
-        self.told: list[Message] = []
+        self.told: list[NotifyMessage] = []
         self.channel = NotifyChannel(
             "web-0",
             runtime=cast("Runtime", self),
@@ -111,7 +111,7 @@ def test_each_sign_of_life_gives_all_of_its_time_and_is_told_to_nobody(scene: Sc
         scene.passes(9)
         scene.say(b"WATCHDOG=1")
         assert scene.look() == pytest.approx(WATCHDOG_S)
-    assert [message.words for message in scene.told] == [(Word.READY,)]
+    assert [message.states for message in scene.told] == [(NotifyState.READY,)]
 
 
 def test_another_ready_is_no_sign_of_life(scene: Scene) -> None:
@@ -164,7 +164,7 @@ def test_it_waits_for_the_event_loop_and_reads_what_came_before(scene: Scene) ->
     scene.look()
     (read,) = scene.fake.readers.values()
     read()
-    assert [message.words for message in scene.told] == [(Word.READY,)]
+    assert [message.states for message in scene.told] == [(NotifyState.READY,)]
 
 
 def test_nothing_counts_after_the_end(scene: Scene) -> None:

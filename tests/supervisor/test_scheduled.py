@@ -79,7 +79,7 @@ async def test_it_runs_at_its_time_and_not_before(build: Build) -> None:
     assert (status.type, status.state, status.scale, status.desired_scale) == ("scheduled", "scheduled", 0, 0)
     assert status.instances == ()
     found = schedule(house)
-    assert (found.started, found.tally.success_rate, found.tally.last_exit_code) == (1, 100.0, 0)
+    assert (found.started, found.totals.success_rate, found.totals.last_exit_code) == (1, 100.0, 0)
     assert found.next_run == MIDNIGHT + 27 * HOUR
     assert found.last_run == run.started_at
 
@@ -198,7 +198,7 @@ async def test_a_job_that_ignores_its_timeout_is_killed_with_all_it_started(buil
     assert run.exit_code == 137
     child = next(int(line) for line in house.lines("job") if line.isdigit())
     assert not alive(child)
-    assert schedule(house).tally.failed == 1
+    assert schedule(house).totals.failed == 1
 
 
 async def test_a_timeout_is_a_failure_even_of_one_that_ends_well(build: Build) -> None:
@@ -268,7 +268,7 @@ async def test_history_is_as_long_as_it_may_be(build: Build) -> None:
     house = at(build, MIDNIGHT, json.dumps(text))
     for number in range(1, 4):
         assert await house.supervisor.run_over("job", house.supervisor.trigger("job")) == 3
-        assert schedule(house).tally.failed == number
+        assert schedule(house).totals.failed == number
     assert [run.id for run in runs(house)] == ["job-run-3", "job-run-2"]
     assert house.supervisor.schedule("job").history(1)[0].error == "exit code 3"
     assert "Process instance has failed and is not restarted" not in house.messages()

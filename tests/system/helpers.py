@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.system.pipes import output_pipe
-from cbox_init.system.spawn import Spawner, SpawnRequest
+from cbox_init.system.descriptors import output_pipe
+from cbox_init.system.spawn_request import SpawnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cbox_init.system.identity import Identity
+    from cbox_init.system.spawn import Spawner
 
 NOBODY = 65534
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from cbox_init.system.cgroup import LEAF, Cgroup, Cgroups, CgroupUnusable, find_place
-from cbox_init.system.limits import Limits
+from cbox_init.system.cgroup import LEAF, Cgroup, Cgroups, CgroupUnusable, find_parent
+from cbox_init.system.reaper import become_subreaper
 from cbox_init.system.spawn import Spawner
-from cbox_init.system.subreaper import become_subreaper
+from cbox_init.system.spawn_request import Limits
 
 from .helpers import isolated, make_request, until
 
@@ -55,7 +55,7 @@ class Tree:
 
     def unusable(self) -> str:
         with pytest.raises(CgroupUnusable) as caught:
-            find_place(str(self.proc))
+            find_parent(str(self.proc))
         assert self.cgroups.lacks("memory") == str(caught.value)
         with pytest.raises(CgroupUnusable):
             self.cgroups.make("web-0", memory=1, cpu=None)
@@ -73,9 +73,9 @@ class Tree:
 )
 def test_our_own_cgroup_is_where_it_is_mounted(tmp_path: Path, root: str, own: str, below: str) -> None:
     tree = Tree(tmp_path, root=root, own=own)
-    place = find_place(str(tree.proc))
-    assert place.path == str(tree.point / below)
-    assert place.controllers == {"cpu", "io", "memory", "pids"}
+    parent = find_parent(str(tree.proc))
+    assert parent.path == str(tree.point / below)
+    assert parent.controllers == {"cpu", "io", "memory", "pids"}
 
 
 def test_the_leaf_of_an_earlier_daemon_is_not_the_place(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_leaf_of_an_earlier_daemon_is_not_the_place(tmp_path: Path) -> None:
     tree.cgroup(tree.point, **{"cgroup.subtree_control": "cpu memory"})
     tree.cgroup(tree.point / LEAF)
     tree.be_in(f"/{LEAF}")
-    assert find_place(str(tree.proc)).path == str(tree.point)
+    assert find_parent(str(tree.proc)).path == str(tree.point)
 
 
 def test_no_cgroup_v2_in_the_kernel(tmp_path: Path) -> None:

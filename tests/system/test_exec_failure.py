@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import exec_failure
-from cbox_init.system.descriptors import RESERVED, out_of_descriptors
+from cbox_init.system.descriptors import RESERVED, out_of_descriptors, output_pipe
 from cbox_init.system.identity import Identity
-from cbox_init.system.interpreter import Missing, first_unusable, interpreter_of
-from cbox_init.system.pipes import output_pipe
+from cbox_init.system.interpreter import Interpreter, first_unusable, interpreter_of
 from cbox_init.system.spawn import Spawner
 
 from .helpers import ENV, NOBODY, as_root, become_nobody, isolated, make_request, run_program
@@ -317,7 +316,7 @@ def test_a_user_that_the_namespace_does_not_have() -> None:
 def test_interpreters_are_followed_and_loops_end(tmp_path: Path) -> None:
     inner = make_file(tmp_path / "inner", b"#!/none\n")
     outer = make_file(tmp_path / "outer", f"#!{inner}\n".encode())
-    assert first_unusable(outer, ".") == Missing("interpreter", "/none")
+    assert first_unusable(outer, ".") == Interpreter("interpreter", "/none")
     loop = make_file(tmp_path / "loop", f"#!{tmp_path}/loop\n".encode())
     assert first_unusable(loop, ".") is None
     assert first_unusable("/bin/sh", ".") is None

@@ -16,15 +16,13 @@ import pytest
 from msgspec.structs import replace
 
 from cbox_init.errors import SpawnError
-from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.descriptors import inherit_nothing, output_pipe
 from cbox_init.system.identity import Identity
-from cbox_init.system.limit_trial import refused
-from cbox_init.system.limits import Limits
-from cbox_init.system.pipes import output_pipe
-from cbox_init.system.reaper import Reaper
+from cbox_init.system.limit_errors import refused
+from cbox_init.system.reaper import Reaper, become_subreaper
 from cbox_init.system.signals import reset_inherited
-from cbox_init.system.spawn import Spawner, SpawnRequest
-from cbox_init.system.subreaper import become_subreaper
+from cbox_init.system.spawn import Spawner
+from cbox_init.system.spawn_request import Limits, SpawnRequest
 
 from .helpers import ENV, NOBODY, as_root, isolated, make_request, until
 
@@ -319,9 +317,10 @@ def test_it_ends_with_the_daemon(tmp_path: object) -> None:
     """Whatever way that ends: its socket closes."""
     script = """
 import os
-from cbox_init.system.limits import Limits
-from cbox_init.system.spawn import Spawner, SpawnRequest
-from cbox_init.system.subreaper import become_subreaper
+from cbox_init.system.spawn_request import Limits
+from cbox_init.system.spawn import Spawner
+from cbox_init.system.spawn_request import SpawnRequest
+from cbox_init.system.reaper import become_subreaper
 become_subreaper()
 spawner = Spawner()
 spawner.spawn(SpawnRequest(["true"], dict(os.environ), None, None, 2, 2, Limits(where="", nice=1)))

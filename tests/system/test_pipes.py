@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.system.descriptors import output_pipe
 from cbox_init.system.identity import Identity
-from cbox_init.system.pipes import output_pipe
 
 from .helpers import NOBODY, as_root, run
 

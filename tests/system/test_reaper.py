@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.system.reaper import ExitStatus, Reaper
-from cbox_init.system.subreaper import become_subreaper
+from cbox_init.system.reaper import ExitStatus, Reaper, become_subreaper
 
 from .helpers import as_root, isolated, make_request, run_program, until
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.system import procfs
-from cbox_init.system.reaper import ExitStatus, Reaper
+from cbox_init.system.reaper import ExitStatus, Reaper, become_subreaper
 from cbox_init.system.spawn import Spawner
-from cbox_init.system.subreaper import become_subreaper
 from cbox_init.system.tree import (
     Stray,
     find_strays,
@@ -72,7 +71,11 @@ class Ground:
 
 
 def name(stray: Stray) -> str:
-    with open(f"/proc/{stray.pid}/cmdline", encoding="utf-8") as file:
+    return command(stray.pid)
+
+
+def command(pid: int) -> str:
+    with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
         return " ".join(file.read().split("\0")).strip()
 
 
@@ -149,6 +152,7 @@ def test_what_left_the_group_below_a_living_main() -> None:
     def test(ground: Ground) -> None:
         main = ground.start("setsid sh -c 'sleep 1001; true' & sleep 1002 & wait")
         until(lambda: sorted(map(name, left_group(main))) == ["sh -c sleep 1001; true", "sleep 1001"])
+        until(lambda: "sleep 1002" in map(command, procfs.listed_children(main)))
         assert ground.find() == {}
         # It comes to us when its parent ends.
         ground.end(main)

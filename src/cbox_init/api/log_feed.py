@@ -10,14 +10,14 @@ from msgspec import UNSET
 from cbox_init.api.replies import encode
 from cbox_init.api.schemas import MissedEvent
 from cbox_init.api.views import log_entries
-from cbox_init.logs.position import Position, name_of
+from cbox_init.logs.past import Position, name_of
 from cbox_init.logs.subscription import Missed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbox_init.logs.filter import LogFilter, TextSearch
-    from cbox_init.logs.past import Part
+    from cbox_init.logs.past import BlockSlice
     from cbox_init.logs.record import Record
     from cbox_init.logs.subscription import Subscription
 
@@ -89,7 +89,7 @@ class EventWriter:
 class Reading:
     """A block that one reader is in the middle of; ``line`` is the next."""
 
-    def __init__(self, part: Part, chosen: LogFilter) -> None:
+    def __init__(self, part: BlockSlice, chosen: LogFilter) -> None:
         self.part = part
         self.chosen = chosen
         self.line = part.start

@@ -11,7 +11,7 @@ from cbox_init.api.context import Context
 from cbox_init.api.http_server import HttpServer
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
-from cbox_init.logs.bridge import bridge
+from cbox_init.logs.stdlib import forward_logging
 from cbox_init.system.memory import memory_limit
 from cbox_init.system.procfs import read_figures
 from cbox_init.telemetry.figures import Figures
@@ -49,4 +49,4 @@ class Stack:
         await gather(self._unix.close(timeout_s), self._tcp.close(timeout_s))
         self._figures.close()
         for name in _LOGGERS:
-            logging.getLogger(name).removeHandler(self._bridge)
+            logging.getLogger(name).removeHandler(self._logging_handler)

@@ -19,15 +19,15 @@ from cbox_init.api.schemas import (
     ScheduleStats,
 )
 from cbox_init.config.scalars import format_duration
+from cbox_init.logs.encode.base import Timestamps
 from cbox_init.logs.levels import Level
-from cbox_init.logs.timestamps import Timestamps
 from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.telemetry.figures import total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cbox_init.core.health import Health
+    from cbox_init.core.health import InstanceHealth
     from cbox_init.core.rollout import Rollout
     from cbox_init.logs.record import Record
     from cbox_init.supervisor.oneshot_history import Execution
@@ -72,7 +72,7 @@ def _rollout_entry(name: str, rollout: Rollout) -> RolloutEntry:
 
 
 def _with_schedule(entry: ProcessEntry, schedule: ScheduleStatus) -> ProcessEntry:
-    tally = schedule.tally
+    totals = schedule.totals
     return replace(
         entry,
         schedule=schedule.expression,
@@ -80,14 +80,14 @@ def _with_schedule(entry: ProcessEntry, schedule: ScheduleStatus) -> ProcessEntr
         next_run=UNSET if schedule.next_run is None else int(schedule.next_run),
         last_run=UNSET if schedule.last_run is None else int(schedule.last_run),
         run_count=schedule.started,
-        success_rate=round(tally.success_rate, 2),
-        last_exit_code=UNSET if tally.last_exit_code is None else tally.last_exit_code,
+        success_rate=round(totals.success_rate, 2),
+        last_exit_code=UNSET if totals.last_exit_code is None else totals.last_exit_code,
     )
 
 
 def schedule_entry(name: str, schedule: ScheduleStatus) -> ScheduleEntry:
     """One schedule with its figures."""
-    tally = schedule.tally
+    totals = schedule.totals
     return ScheduleEntry(
         name=name,
         schedule=schedule.expression,
@@ -98,14 +98,14 @@ def schedule_entry(name: str, schedule: ScheduleStatus) -> ScheduleEntry:
         current_execution_id=schedule.current,
         stats=ScheduleStats(
             total_executions=schedule.started,
-            success_count=tally.succeeded,
-            failure_count=tally.failed,
+            success_count=totals.succeeded,
+            failure_count=totals.failed,
             running_count=schedule.running,
-            success_rate=round(tally.success_rate, 2),
-            average_duration=int(tally.average_s * 1e9),
+            success_rate=round(totals.success_rate, 2),
+            average_duration=int(totals.average_s * 1e9),
             last_execution_time=_rfc3339(schedule.last_run),
-            last_success_time=_rfc3339(tally.last_success_unix),
-            last_failure_time=_rfc3339(tally.last_failure_unix),
+            last_success_time=_rfc3339(totals.last_success_unix),
+            last_failure_time=_rfc3339(totals.last_failure_unix),
         ),
     )
 
@@ -172,14 +172,14 @@ def _instance_entry(status: InstanceStatus, figure: Figure) -> InstanceEntry:
     )
 
 
-def _health_entry(health: Health) -> HealthEntry:
-    last, notice = health.last, health.notice
+def _health_entry(health: InstanceHealth) -> HealthEntry:
+    last, notice = health.last, health.notify
     entry = HealthEntry(
         status=health.state,
         ready=health.ready,
         consecutive_failures=health.failures,
         overdue=True if health.late else UNSET,
-        notified=UNSET if notice is None else notice.word,
+        notified=UNSET if notice is None else notice.state,
         status_text=(notice and notice.status) or UNSET,
     )
     if last is None:

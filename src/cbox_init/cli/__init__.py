@@ -1,10 +1,20 @@
 """The command line: one module a command group. It talks to the daemon through ``cbox_init.client`` alone.
 
-Nothing is imported here: ``serve`` passes through this package without click, rich or httpx.
+Nothing but ``sys`` is imported here: ``serve`` passes through this package without click or httpx.
 """
+
+import sys
+
+PROGRAM = "cbox-init"
 
 COMPLETION_VARIABLE = "_CBOX_INIT_COMPLETE"
 """Set by a shell's completion (click's convention for the program's name)."""
 
 INTERRUPTED = 130
 """The exit code that a shell reports for a program that Ctrl-C ended."""
+
+
+def complain(message: str) -> None:
+    """Write one line to standard error, if there is one."""
+    if sys.stderr is not None:
+        print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr, flush=True)

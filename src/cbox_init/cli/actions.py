@@ -1,4 +1,4 @@
-"""``start``, ``stop``, ``restart`` and ``scale``: change what is wanted of processes."""
+"""``start``, ``stop``, ``restart`` and ``scale``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cbox_init.cli.complain import complain
-from cbox_init.cli.connection import connect, target_options
-from cbox_init.cli.unknown import naming_nearest
+from cbox_init.cli import complain
+from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 from cbox_init.errors import CboxError, DaemonUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from cbox_init.cli.connection import Target
-    from cbox_init.cli.output import Output
+    from cbox_init.cli.connection import DaemonOptions
+    from cbox_init.cli.console import Console
     from cbox_init.client import Action, ActionReply, Client, ProcessEntry
 
 _COUNT = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
@@ -26,9 +25,9 @@ _json_option = click.option(
     "as_json",
     "--json",
     is_flag=True,
-    help="The API's replies as JSON, a line each; with --wait, the process's entry behind them.",
+    help="The API's replies as JSON, one a line; with --wait followed by the state of each process.",
 )
-_wait_option = click.option("--wait", is_flag=True, help="Return when it is done, not when it is begun.")
+_wait_option = click.option("--wait", is_flag=True, help="Wait until it is done.")
 _timeout_option = click.option(
     "timeout_s",
     "--timeout",
@@ -46,17 +45,21 @@ def _action(action: Action, summary: str) -> click.Command:
     @_json_option
     @_wait_option
     @_timeout_option
-    @target_options
-    def command(target: Target, names: tuple[str, ...], as_json: bool, wait: bool, timeout_s: float) -> int:
-        with connect(target) as client:
+    @daemon_options
+    def command(
+        daemon: DaemonOptions, names: tuple[str, ...], as_json: bool, wait: bool, timeout_s: float
+    ) -> int:
+        with connect(daemon) as client:
             return _act(client, action, names, as_json=as_json, wait_s=timeout_s if wait else None)
 
     return command
 
 
-start = _action("start", "Start processes.\n\nTheir budget of restarts begins anew.")
-stop = _action("stop", "Stop processes.\n\nThey stay stopped until they are started.")
-restart = _action("restart", "Restart processes.\n\nOne instance after another; what is stopped is started.")
+start = _action("start", "Start processes.\n\nTheir restart budget is reset.")
+stop = _action("stop", "Stop processes.\n\nThey stay stopped until they are started again.")
+restart = _action(
+    "restart", "Restart processes, one instance after another.\n\nStopped processes are started."
+)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -65,54 +68,54 @@ restart = _action("restart", "Restart processes.\n\nOne instance after another; 
 @_json_option
 @_wait_option
 @_timeout_option
-@target_options
-def scale(target: Target, name: str, count: str, as_json: bool, wait: bool, timeout_s: float) -> None:
-    """Have N instances of a process.
+@daemon_options
+def scale(daemon: DaemonOptions, name: str, count: str, as_json: bool, wait: bool, timeout_s: float) -> None:
+    """Set the number of instances of a process.
 
-    +N and -N are so many more or fewer; they return when that is done.
+    N is the new number; +N and -N add and remove instances, and return when that is done.
     """
-    from cbox_init.cli.output import stdout
+    from cbox_init.cli.console import stdout
     from cbox_init.cli.waiting import Goal, wait_for
 
     if not _COUNT.fullmatch(count):
-        raise click.UsageError(f"{count!r} is no number of instances; write 3, +1 or -1")
+        raise click.UsageError(f"{count!r} is not a number of instances; write 3, +1 or -1")
     out = stdout()
-    with connect(target) as client, naming_nearest(client, name):
+    with connect(daemon) as client, naming_nearest(client, name):
         if count[0] in "+-":
             scaled = client.scale_by(name, int(count), timeout_s=timeout_s)
-            _tell(out, scaled, f"{name}: scaled by {count}", as_json=as_json)
+            _print(out, scaled, f"{name}: scaled by {count}", as_json=as_json)
             return
         before = client.status(name) if wait else None
         reply = client.scale(name, int(count))
-        _tell(out, reply, f"{name}: {reply.message}", as_json=as_json)
+        _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
         if before is not None:
-            _tell_end(out, wait_for(client, Goal("scale", before, int(count)), timeout_s), as_json=as_json)
+            _print_end(out, wait_for(client, Goal("scale", before, int(count)), timeout_s), as_json=as_json)
 
 
 def _act(client: Client, action: Action, names: Iterable[str], *, as_json: bool, wait_s: float | None) -> int:
-    """Give the command to every process, then wait; one that refuses does not keep the others from it."""
-    from cbox_init.cli.output import stdout
+    """Send the command for every process, then wait. An error for one process does not stop the others."""
+    from cbox_init.cli.console import stdout
     from cbox_init.cli.waiting import Goal, wait_for
 
     out = stdout()
     send: Callable[[str], ActionReply] = getattr(client, action)
     goals: list[Goal] = []
-    errors = _Errors()
+    errors = _ErrorCount()
     for name in dict.fromkeys(names):
         with errors, naming_nearest(client, name):
             before = client.status(name) if wait_s is not None else None
             reply = send(name)
-            _tell(out, reply, f"{name}: {reply.message}", as_json=as_json)
+            _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
             if before is not None:
                 goals.append(Goal(action, before))
     for goal in goals:
         with errors:
-            _tell_end(out, wait_for(client, goal, wait_s or 0.0), as_json=as_json)
+            _print_end(out, wait_for(client, goal, wait_s or 0.0), as_json=as_json)
     return 1 if errors.count else 0
 
 
-class _Errors:
-    """Tells an error about one process and goes on; without a daemon there is nothing to go on with."""
+class _ErrorCount:
+    """Reports and counts the errors of single processes; an unreachable daemon ends the command."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -127,7 +130,7 @@ class _Errors:
         return True
 
 
-def _tell(out: Output, reply: object, text: str, *, as_json: bool) -> None:
+def _print(out: Console, reply: object, text: str, *, as_json: bool) -> None:
     if as_json:
         out.json(reply)
     else:
@@ -135,5 +138,5 @@ def _tell(out: Output, reply: object, text: str, *, as_json: bool) -> None:
     out.flush()
 
 
-def _tell_end(out: Output, entry: ProcessEntry, *, as_json: bool) -> None:
-    _tell(out, entry, f"{entry.name}: {entry.state}, {entry.scale}/{entry.desired_scale}", as_json=as_json)
+def _print_end(out: Console, entry: ProcessEntry, *, as_json: bool) -> None:
+    _print(out, entry, f"{entry.name}: {entry.state}, {entry.scale}/{entry.desired_scale}", as_json=as_json)

@@ -1,4 +1,4 @@
-"""All commands under one name, and what every command does with its errors."""
+"""The command ``cbox-init`` with all its subcommands, and how their errors are reported."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cbox_init import __version__
-from cbox_init.cli import COMPLETION_VARIABLE
+from cbox_init.cli import COMPLETION_VARIABLE, PROGRAM, complain
 from cbox_init.cli.actions import restart, scale, start, stop
-from cbox_init.cli.complain import PROGRAM, complain
-from cbox_init.cli.connection import Target, target_options
+from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
-from cbox_init.cli.history import history
 from cbox_init.cli.logs import logs
-from cbox_init.cli.processes import list_, status
+from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reload import reload_config
 from cbox_init.cli.schedules import pause, resume, trigger
-from cbox_init.cli.version import version
 from cbox_init.errors import CboxError
 from cbox_init.options import serve_arguments
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EPILOG = """
-Without a command, or with options of serve alone, cbox-init is the daemon: `cbox-init -c FILE`.
+Without a command, cbox-init runs the daemon: `cbox-init -c FILE`.
 
 \b
 Completion of commands and options in your shell:
@@ -35,12 +32,12 @@ Completion of commands and options in your shell:
   zsh    eval "$(_CBOX_INIT_COMPLETE=zsh_source cbox-init)"
   fish   _CBOX_INIT_COMPLETE=fish_source cbox-init | source
 
-Exit code: 0, or 1 after one line on standard error that says what to do.
+Exit code: 0, or 1 after one line on standard error that says what is wrong.
 """
 
 
 class _Commands(click.Group):
-    """The group, in which options of serve stand for ``serve`` itself."""
+    """The group of commands; a line that begins with an option of ``serve`` means ``serve``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         of_serve = serve_arguments(args)
@@ -54,24 +51,36 @@ class _Commands(click.Group):
 
 @click.group(PROGRAM, cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
-@target_options
-def commands(target: Target) -> None:
+@daemon_options
+def commands(daemon: DaemonOptions) -> None:
     """A process manager for PID 1 of a container.
 
-    `serve` runs the processes of a configuration file; the other commands talk to it, through its Unix
-    socket when nothing else is said.
+    `serve` runs the processes of a configuration file. The other commands talk to it, by default over its
+    Unix socket.
     """
-    click.get_current_context().obj = target
+    click.get_current_context().obj = daemon
 
 
-_STEERING = (start, stop, restart, scale, trigger, pause, resume)
+@click.command()
+@click.option("-s", "--short", is_flag=True, help="Only the number.")
+def version(short: bool) -> None:
+    """Show the version."""
+    if short:
+        click.echo(__version__)
+        return
+    import platform
 
-for _command in (serve, check_config, list_, status, *_STEERING, history, logs, reload_config, version):
+    click.echo(f"cbox-init {__version__} (Python {platform.python_version()})")
+
+
+_ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
+
+for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, reload_config, version):
     commands.add_command(_command)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and give its exit code; errors become one line on standard error."""
+    """Run one command and return its exit code; an error is reported in one line on standard error."""
     if COMPLETION_VARIABLE in os.environ:
         commands.main([], PROGRAM)
     _prepare_stdout()
@@ -88,7 +97,7 @@ def run(arguments: Sequence[str]) -> int:
     except CboxError as error:
         return _fail(str(error))
     except BrokenPipeError:
-        _discard_stdout()  # the reader has seen enough, as `head` does
+        _discard_stdout()  # the reader has ended, such as `head`
         return 0
     except OSError as error:
         _discard_stdout()
@@ -108,7 +117,7 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _prepare_stdout() -> None:
-    """Any text can be written, whatever the locale; without a standard output, into nothing."""
+    """Let any text be written, whatever the locale is; without a standard output, discard it."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     elif hasattr(sys.stdout, "reconfigure"):
@@ -116,7 +125,7 @@ def _prepare_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    """Keep the interpreter from complaining at its end about output that nobody takes."""
+    """Prevent an error message of the interpreter at exit about output that cannot be written."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
     os.close(sink)

@@ -24,8 +24,8 @@ def run(
 ) -> int:
     """Check the configuration that ``serve`` would use, and write the report to ``out``.
 
-    Returns 1 when there are errors, with ``strict`` also when there are warnings, else 0. ``quiet`` leaves
-    out what does not make it fail; the JSON is always whole.
+    Returns 1 when there are errors, with ``strict`` also when there are warnings, else 0. ``quiet`` shows
+    only what makes it fail; the JSON always has everything.
     """
     found = examine(path, environ, strict=strict, machine=check_machine)
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
@@ -40,7 +40,7 @@ def run(
 
 
 def _lines(problems: Iterable[Problem]) -> Iterable[str]:
-    """A problem: severity, line and key; then what is wrong; then how to mend it."""
+    """Each problem: severity, line and key; then what is wrong; then how to fix it."""
     for problem in problems:
         line = f"line {problem.line}" if problem.line is not None else ""
         place = ": ".join(part for part in (line, problem.field) if part)

@@ -1,25 +1,29 @@
-"""Which daemon a command talks to: options that stand before the command or behind it."""
+"""Which daemon a command talks to, and what to say about a process that this daemon does not have."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import click
 
+from cbox_init.errors import ApiError, ClientError, UnknownProcess
 from cbox_init.imports import without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from cbox_init.client import Client
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
+_MOST_NAMES = 10
+
 _OPTIONS = (
     click.option("--url", metavar="URL", help="The daemon's API over TCP, such as http://localhost:9180."),
-    click.option("--socket", metavar="PATH", help="The daemon's Unix socket; found by itself if not given."),
+    click.option("--socket", metavar="PATH", help="The daemon's Unix socket. By default it is searched for."),
     click.option(
         "--token",
         metavar="TOKEN",
@@ -28,26 +32,26 @@ _OPTIONS = (
 )
 
 
-class Target(NamedTuple):
-    """A daemon as the options name it; None is left to the client's own search."""
+class DaemonOptions(NamedTuple):
+    """The options that say which daemon is meant; the client searches for it when all are None."""
 
     url: str | None = None
     socket: str | None = None
     token: str | None = None
 
 
-def target_options(
-    function: Callable[Concatenate[Target, _Parameters], _Result],
+def daemon_options(
+    function: Callable[Concatenate[DaemonOptions, _Parameters], _Result],
 ) -> Callable[_Parameters, _Result]:
-    """Give a command ``--url``, ``--socket`` and ``--token``, and their Target as its first argument.
+    """Give a command ``--url``, ``--socket`` and ``--token``, as DaemonOptions in its first argument.
 
-    Those behind the command count before those in front of it.
+    Options behind the command override those before it.
     """
 
     @wraps(function)
     def command(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
-        own = Target(*(_text(kwargs.pop(field)) for field in Target._fields))
-        before = click.get_current_context().find_object(Target) or Target()
+        own = DaemonOptions(*(_text(kwargs.pop(field)) for field in DaemonOptions._fields))
+        before = click.get_current_context().find_object(DaemonOptions) or DaemonOptions()
         if own.url is None and own.socket is None:
             own = own._replace(url=before.url, socket=before.socket)
         return function(own._replace(token=own.token or before.token), *args, **kwargs)
@@ -57,14 +61,56 @@ def target_options(
     return command
 
 
-def connect(target: Target, timeout_s: float = 10.0) -> Client:
+def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
     """A client for the daemon that the options name."""
     with without("httpx._main"):  # its own command line, with rich and pygments: 35 of 90 ms
         import httpx  # noqa: F401
 
     from cbox_init.client import Client
 
-    return Client.connect(target.url, target.socket, target.token, timeout_s=timeout_s)
+    return Client.connect(options.url, options.socket, options.token, timeout_s=timeout_s)
+
+
+@contextmanager
+def naming_nearest(client: Client, name: str) -> Iterator[None]:
+    """Make an error about the unknown process ``name`` say which processes there are."""
+    try:
+        yield
+    except (ApiError, UnknownProcess) as error:
+        if isinstance(error, ApiError) and error.status != 404:
+            raise
+        known = [entry.name for entry in client.processes()]
+        if name in known:
+            raise
+        raise ClientError(unknown_process(name, known)) from None
+
+
+def check_known(client: Client, names: Sequence[str]) -> None:
+    """Raise ClientError for the first of ``names`` that the daemon does not know."""
+    known = [entry.name for entry in client.processes()] if names else []
+    for name in names:
+        if name not in known:
+            raise ClientError(unknown_process(name, known))
+
+
+def unknown_process(name: str, known: Sequence[str]) -> str:
+    """One line about a name that is not among ``known``, with the most similar one."""
+    similar = most_similar(name, known)
+    if similar is not None:
+        return f"no process is named {name!r}; did you mean {similar!r}?"
+    if not known:
+        return f"no process is named {name!r}; there are no processes"
+    more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
+    return f"no process is named {name!r}; there are {', '.join(known[:_MOST_NAMES])}{more}"
+
+
+def most_similar(name: str, known: Sequence[str]) -> str | None:
+    """The known name that is most similar to ``name``; None when all are too different."""
+    from difflib import get_close_matches
+
+    by_folded = {candidate.casefold(): candidate for candidate in reversed(known)}
+    found = get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[found[0]] if found else None
 
 
 def _text(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""``serve`` and ``check-config``: the commands that need no daemon."""
+"""``serve`` and ``check-config``: the commands that do not talk to a daemon."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def _as_click(option: ServeOption) -> Callable[[Callable[..., int]], Callable[..
 @click.command()
 @_serve_options
 def serve(**values: object) -> int:
-    """Run the daemon (also without a command)."""
+    """Run the daemon; the default command."""
     from cbox_init.cli.launch import launch
 
     return launch(ServeOptions(**values))  # type: ignore[arg-type]
 
 
 @click.command("check-config")
-@click.option("config", "-c", "--config", metavar="FILE", help="The file to check, if not the usual one.")
-@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("config", "-c", "--config", metavar="FILE", help="The file to check.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("as_json", "--json", is_flag=True, help="The whole report as one JSON object.")
-@click.option("--quiet", "-q", is_flag=True, help="Say nothing when all is well.")
+@click.option("--quiet", "-q", is_flag=True, help="Show only what makes the check fail.")
 def check_config(config: str | None, strict: bool, as_json: bool, quiet: bool) -> int:
-    """Check the configuration; exit with 1 on errors."""
+    """Check the configuration; the exit code is 1 on errors."""
     from cbox_init.cli.check_config import run
 
     return run(config, os.environ, strict, as_json, quiet, sys.stdout)

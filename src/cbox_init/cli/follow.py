@@ -1,4 +1,4 @@
-"""Following the log: through the end of a connection, or to its end."""
+"""``logs -f``: follow the log, with ``--retry`` also beyond the end of a connection."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cbox_init.cli.complain import complain
-from cbox_init.cli.unknown import check_known
+from cbox_init.cli import complain
+from cbox_init.cli.connection import check_known
 from cbox_init.errors import ApiError, ClientError, DaemonUnreachable
 
 if TYPE_CHECKING:
@@ -21,43 +21,43 @@ LONGEST_PAUSE_S = 5.0
 _BUSY = (429, 502, 503, 504)
 
 
-class Wanted(NamedTuple):
-    """Which lines: of these processes (of all without a name), the last ``tail`` first, None for all that
-    the filters ask for."""
+class LogSelection(NamedTuple):
+    """Which lines to show: the last ``tail`` (None for all) and the new ones of these processes, or of all
+    without a name, that match the filters."""
 
     names: Sequence[str]
     tail: int | None
     filters: StreamFilters
 
 
-class Follower:
-    """Writes lines as they come. ``connect`` makes a client for the daemon, which may be another one each
-    time; ``flush`` has a reader see what was written."""
+class LogFollower:
+    """Writes lines as they come. ``connect`` makes a client, at each call perhaps for another daemon;
+    ``flush`` is called before a wait for more lines."""
 
     def __init__(
         self,
-        wanted: Wanted,
+        selection: LogSelection,
         *,
         connect: Callable[[], Client],
         write: Callable[[LogEntry], None],
         flush: Callable[[], None],
     ) -> None:
-        self._wanted = wanted
+        self._selection = selection
         self._connect = connect
         self._write = write
         self._flush = flush
         self._seen: str | None = None
 
     def run(self) -> None:
-        """Until the daemon ends the stream; raises ClientError when it breaks."""
+        """Follow until the daemon ends the stream; raises ClientError when the connection breaks."""
         with self._connect() as client, self._stream(client) as records:
             self._copy(records)
         complain("the daemon has ended, and its log with it")
 
     def run_for_ever(self) -> None:
-        """Go on where the stream ended or broke, as soon as a daemon answers.
+        """Reconnect whenever the stream ends or breaks, and continue behind the last line.
 
-        Raises ClientError for what will not be better the next time.
+        Raises ClientError for an error that a retry cannot cure.
         """
         pause_s, waiting = FIRST_PAUSE_S, False
         while True:
@@ -70,7 +70,7 @@ class Follower:
                     self._copy(records)
                 why = "the daemon has ended"
             except ClientError as error:
-                if not _passes(error):
+                if not _is_temporary(error):
                     raise
                 why = str(error)
             if not waiting:
@@ -83,16 +83,16 @@ class Follower:
 
     @contextmanager
     def _stream(self, client: Client) -> Iterator[LogStream]:
-        wanted = self._wanted
-        tail = wanted.tail if self._seen is None else None
+        selection = self._selection
+        tail = selection.tail if self._seen is None else None
         try:
             with client.follow(
-                *wanted.names, tail=tail, last_event_id=self._seen, **wanted.filters
+                *selection.names, tail=tail, last_event_id=self._seen, **selection.filters
             ) as records:
                 yield records
         except ApiError as error:
             if error.status == 404:
-                check_known(client, wanted.names)
+                check_known(client, selection.names)
             raise
 
     def _copy(self, records: LogStream) -> None:
@@ -100,7 +100,7 @@ class Follower:
 
         try:
             for record in records:
-                self._look_at_id(records.last_event_id)
+                self._check_id(records.last_event_id)
                 if isinstance(record, LogEntry):
                     self._write(record)
                 else:
@@ -111,22 +111,22 @@ class Follower:
         finally:
             self._seen = records.last_event_id
 
-    def _look_at_id(self, id_: str | None) -> None:
+    def _check_id(self, id_: str | None) -> None:
         from cbox_init.client import run_of
 
         if id_ is not None and self._seen is not None and run_of(id_) != run_of(self._seen):
-            complain("the daemon was started anew; this is its log from the beginning")
+            complain("the daemon was restarted; this is its log from the beginning")
         self._seen = id_
 
 
 def _missing(missed: MissedEvent) -> str:
     if isinstance(missed.count, int):
         return f"{missed.count} lines are missing here: they came faster than they could be shown"
-    return "lines are missing here: the daemon keeps them no longer"
+    return "lines are missing here: the daemon no longer has them"
 
 
-def _passes(error: ClientError) -> bool:
-    """Whether it may be over when one tries again."""
+def _is_temporary(error: ClientError) -> bool:
+    """Whether a retry may succeed."""
     if isinstance(error, ApiError):
         return error.status in _BUSY
     return isinstance(error, DaemonUnreachable)

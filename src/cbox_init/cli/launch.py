@@ -1,11 +1,14 @@
-"""Hand over to the daemon: the one way in, whether click read the options or the quick parser."""
+"""Run the daemon, for options that click or the quick parser has read.
+
+A module of its own because ``serve`` must not import click.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from cbox_init.cli.complain import complain
+from cbox_init.cli import complain
 from cbox_init.errors import CboxError, ConfigError
 from cbox_init.imports import without
 
@@ -14,10 +17,13 @@ if TYPE_CHECKING:
 
 
 def launch(options: ServeOptions) -> int:
-    """Run the daemon until it ends; its exit code. Why a start failed is said on standard error, with 1."""
+    """Run the daemon until it ends and return its exit code.
+
+    A start that fails is 1, with the reason on standard error.
+    """
     _keep_early_signals()
     try:
-        # msgspec looks there for what Python 3.11 has itself, and would bring inspect, ast and dis with it:
+        # msgspec imports it for names that Python 3.11 has itself, and it imports inspect, ast and dis:
         # 7 ms before the first child.
         with without("typing_extensions"):
             import msgspec  # noqa: F401
@@ -26,7 +32,7 @@ def launch(options: ServeOptions) -> int:
 
         return serve(options)
     except ConfigError as error:
-        complain(str(error))  # with the first of the errors in it
+        complain(str(error))  # it names the first of the errors
         errors = [problem for problem in error.problems if problem.severity == "error"]
         for problem in errors[1:]:
             complain(f"and {problem}")
@@ -36,7 +42,7 @@ def launch(options: ServeOptions) -> int:
 
 
 def _keep_early_signals() -> None:
-    """The kernel throws away what PID 1 has no handler for: a stop that comes now has to wait for ours."""
+    """Block the stop signals until the daemon handles them: PID 1 loses a signal without a handler."""
     if os.getpid() == 1:
         import signal
 

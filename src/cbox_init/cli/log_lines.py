@@ -1,4 +1,4 @@
-"""What a line of a log looks like to a person. Pure: values in, cells out."""
+"""Format lines of a log for people. Pure: values in, styled text out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, Self
 from zlib import crc32
 
-from cbox_init.cli.table import Cell
+from cbox_init.cli.console import DIM, Span, TextStyle
 from cbox_init.cli.words import to_milliseconds
 
 if TYPE_CHECKING:
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
     from cbox_init.client import LogEntry
 
-_LEVEL_STYLES = {"debug": "dim", "warn": "yellow", "error": "red"}
-_FOUND_STYLE = "bold black on yellow"
+_LEVEL_STYLES = {"debug": DIM, "warn": TextStyle("yellow"), "error": TextStyle("red")}
+_FOUND_STYLE = TextStyle("black", "yellow", bold=True)
 
-# Those of the levels are not among them.
-_PROCESS_STYLES = (
+# The colours of the levels are not among them.
+_PROCESS_COLOURS = (
     *("cyan", "green", "magenta", "blue"),
     *("bright_cyan", "bright_green", "bright_magenta", "bright_blue"),
 )
 
 
-class Look(NamedTuple):
-    """How lines are shown: with their time or without, and which text is marked in them."""
+class LineFormat(NamedTuple):
+    """How lines are shown: with or without their time, and which text is marked in them."""
 
     timestamps: bool = True
     marked: re.Pattern[str] | None = None
@@ -36,26 +36,30 @@ class Look(NamedTuple):
         return cls(timestamps, marked)
 
 
-def log_line(entry: LogEntry, look: Look) -> list[Cell]:
-    """One line of a log: when, which instance, how grave, what. A process has the same colour always."""
-    cells = [Cell(f"{to_milliseconds(entry.timestamp)} ", "dim")] if look.timestamps else []
+def log_line(entry: LogEntry, line_format: LineFormat) -> list[Span]:
+    """One line of a log: time, instance, level, message. A process always has the same colour."""
+    cells = [Span(f"{to_milliseconds(entry.timestamp)} ", DIM)] if line_format.timestamps else []
     return [
         *cells,
-        Cell(f"{entry.instance} ", process_style(entry.process)),
-        Cell(f"{entry.level.upper():5} ", _LEVEL_STYLES.get(entry.level, "")),
-        *([Cell(entry.message)] if look.marked is None else _marked(entry.message, look.marked)),
+        Span(f"{entry.instance} ", process_style(entry.process)),
+        Span(f"{entry.level.upper():5} ", _LEVEL_STYLES.get(entry.level)),
+        *(
+            [Span(entry.message)]
+            if line_format.marked is None
+            else _marked(entry.message, line_format.marked)
+        ),
     ]
 
 
-def process_style(name: str) -> str:
-    """The colour of a process: it follows from its name alone."""
-    return _PROCESS_STYLES[crc32(name.encode(errors="replace")) % len(_PROCESS_STYLES)]
+def process_style(name: str) -> TextStyle:
+    """The colour of a process; it depends on its name alone."""
+    return TextStyle(_PROCESS_COLOURS[crc32(name.encode(errors="replace")) % len(_PROCESS_COLOURS)])
 
 
-def _marked(message: str, pattern: re.Pattern[str]) -> Iterator[Cell]:
+def _marked(message: str, pattern: re.Pattern[str]) -> Iterator[Span]:
     end = 0
     for found in pattern.finditer(message):
-        yield Cell(message[end : found.start()])
-        yield Cell(found[0], _FOUND_STYLE)
+        yield Span(message[end : found.start()])
+        yield Span(found[0], _FOUND_STYLE)
         end = found.end()
-    yield Cell(message[end:])
+    yield Span(message[end:])

@@ -1,4 +1,4 @@
-"""``logs``: the last lines of processes, and new ones as they come."""
+"""``logs``: show the last log lines of processes, and new ones as they come."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cbox_init.cli.connection import connect, target_options
-from cbox_init.cli.unknown import check_known
+from cbox_init.cli.connection import check_known, connect, daemon_options
 from cbox_init.errors import ApiError, ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cbox_init.cli.connection import Target
+    from cbox_init.cli.connection import DaemonOptions
     from cbox_init.client import Level, LogEntry, LogFilters, LogList, Stream, StreamFilters
 
 _MOST_LINES = 10_000
@@ -26,42 +25,42 @@ _LINES = 100
     "--tail",
     type=click.IntRange(0, _MOST_LINES),
     metavar="N",
-    help="How many of the last lines to show, of all the named processes together.  "
-    f"[default: {_LINES}; with --since all]",
+    help="Number of last lines to show, for all named processes together.  "
+    f"[default: {_LINES}; all with --since]",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come, until Ctrl-C.")
-@click.option("--retry", is_flag=True, help="With -f: when the daemon goes, wait for it and go on.")
+@click.option("-f", "--follow", is_flag=True, help="Show new lines as they come, until Ctrl-C.")
+@click.option("--retry", is_flag=True, help="With -f: reconnect when the daemon ends or restarts.")
 @click.option(
     "--level",
     type=click.Choice(["debug", "info", "warn", "error"], case_sensitive=False),
-    help="Leave out what is less grave.",
+    help="Minimum level to show.",
 )
 @click.option(
-    "--since", metavar="TIME", help="Leave out older lines: 5m, 2026-11-24T09:08:03Z, Unix seconds."
+    "--since", metavar="TIME", help="Show only lines since then: 5m, 2026-11-24T09:08:03Z, Unix seconds."
 )
-@click.option("--until", metavar="TIME", help="Leave out newer lines.")
-@click.option("--grep", metavar="TEXT", help="Only lines that contain this text.")
-@click.option("-i", "--ignore-case", is_flag=True, help="Upper and lower case are the same for --grep.")
+@click.option("--until", metavar="TIME", help="Show only lines up to then; not with -f.")
+@click.option("--grep", metavar="TEXT", help="Show only lines that contain this text.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Ignore case for --grep.")
 @click.option(
     "--stream",
     "streams",
     multiple=True,
     type=click.Choice(["stdout", "stderr", "file"]),
-    help="Only lines written to this; can be given more than once.",
+    help="Show only lines of this stream; may be repeated.",
 )
 @click.option(
     "--instance",
     "instances",
     multiple=True,
     metavar="ID",
-    help="Only this instance, such as web-0; likewise.",
+    help="Show only lines of this instance, such as web-0; may be repeated.",
 )
-@click.option("--timestamps/--no-timestamps", default=True, help="Show the time of each line, or not.")
-@click.option("--no-color", is_flag=True, help="No colours on a terminal either.")
+@click.option("--timestamps/--no-timestamps", default=True, help="Show the time of each line.")
+@click.option("--no-color", is_flag=True, help="No colours, not even on a terminal.")
 @click.option("as_json", "--json", is_flag=True, help="One JSON object a line.")
-@target_options
+@daemon_options
 def logs(
-    target: Target,
+    daemon: DaemonOptions,
     names: tuple[str, ...],
     tail: int | None,
     follow: bool,
@@ -77,25 +76,22 @@ def logs(
     no_color: bool,
     as_json: bool,
 ) -> None:
-    """Show the last log lines, oldest first.
-
-    Of the named processes, or of all.
-    """
-    from cbox_init.cli.log_lines import Look, log_line
-    from cbox_init.cli.output import stdout
+    """Show the last log lines of the named processes, or of all, oldest first."""
+    from cbox_init.cli.console import stdout
+    from cbox_init.cli.log_lines import LineFormat, log_line
 
     if retry and not follow:
-        raise ClientError("--retry is for following: give -f as well")
+        raise ClientError("--retry works only with -f: give -f as well")
     if until is not None and follow:
-        raise ClientError("--until and -f contradict each other: -f ends with Ctrl-C; leave one out")
+        raise ClientError("--until cannot be used with -f: leave one of them out")
     out = stdout(colour=not no_color)
-    look = Look.of(timestamps=timestamps, text=grep, ignore_case=ignore_case)
+    line_format = LineFormat.of(timestamps=timestamps, text=grep, ignore_case=ignore_case)
 
     def write(entry: LogEntry) -> None:
         if as_json:
             out.json(entry)
         else:
-            out.line(log_line(entry, look))
+            out.line(log_line(entry, line_format))
 
     wanted = tuple(dict.fromkeys(names))
     filters: StreamFilters = {
@@ -108,14 +104,14 @@ def logs(
     }
     if not follow:
         count = (_LINES if since is None else _MOST_LINES) if tail is None else tail
-        for entry in _last(target, wanted, count, {**filters, "until": until}):
+        for entry in _last(daemon, wanted, count, {**filters, "until": until}):
             write(entry)
         return
-    from cbox_init.cli.follow import Follower, Wanted
+    from cbox_init.cli.follow import LogFollower, LogSelection
 
     first = _LINES if tail is None and since is None else tail
-    follower = Follower(
-        Wanted(wanted, first, filters), connect=lambda: connect(target), write=write, flush=out.flush
+    follower = LogFollower(
+        LogSelection(wanted, first, filters), connect=lambda: connect(daemon), write=write, flush=out.flush
     )
     try:
         if retry:
@@ -126,9 +122,9 @@ def logs(
         return
 
 
-def _last(target: Target, names: Sequence[str], count: int, filters: LogFilters) -> Sequence[LogEntry]:
+def _last(daemon: DaemonOptions, names: Sequence[str], count: int, filters: LogFilters) -> Sequence[LogEntry]:
     """The last ``count`` lines of the processes together, oldest first."""
-    with connect(target) as client:
+    with connect(daemon) as client:
         try:
             found: LogList = client.logs(*names, limit=max(1, count), order="asc", **filters)
         except ApiError as error:

@@ -1,4 +1,4 @@
-"""``list`` and ``status``: look at processes, and at the daemon itself."""
+"""``list``, ``status`` and ``history``: show processes, the daemon, and past runs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cbox_init.cli.connection import connect, target_options
-from cbox_init.cli.unknown import naming_nearest
+from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 
 if TYPE_CHECKING:
-    from cbox_init.cli.connection import Target
-    from cbox_init.client import DaemonEntry, ProcessEntry
+    from cbox_init.cli.connection import DaemonOptions
+    from cbox_init.client import Client, DaemonEntry, OneshotHistory, ProcessEntry, ScheduleHistory
 
 
 @click.command("list")
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as one JSON object.")
-@target_options
-def list_(target: Target, as_json: bool) -> int:
-    """Show every process.
+@daemon_options
+def list_(daemon: DaemonOptions, as_json: bool) -> int:
+    """Show all processes.
 
     The exit code is 1 when a process that should run does not.
     """
-    from cbox_init.cli.output import stdout
-    from cbox_init.cli.table import table_lines
+    from cbox_init.cli.console import stdout, table_lines
     from cbox_init.cli.views import LIST_HEADER, all_run, list_row
 
-    with connect(target) as client:
+    with connect(daemon) as client:
         entries = client.processes()
     out = stdout()
     if as_json:
@@ -40,16 +38,16 @@ def list_(target: Target, as_json: bool) -> int:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("as_json", "--json", is_flag=True, help="What the API says of it, as JSON.")
-@target_options
-def status(target: Target, name: str | None, as_json: bool) -> None:
-    """Show one process with its instances; without NAME the daemon itself."""
-    from cbox_init.cli.output import stdout
+@click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
+@daemon_options
+def status(daemon: DaemonOptions, name: str | None, as_json: bool) -> None:
+    """Show one process with its instances; without NAME, the daemon itself."""
+    from cbox_init.cli.console import stdout
 
     entry: DaemonEntry | ProcessEntry
-    with connect(target) as client:
+    with connect(daemon) as client:
         if name is None:
-            from cbox_init.cli.daemon_view import daemon_lines
+            from cbox_init.cli.views import daemon_lines
 
             entry = client.daemon()
             lines = daemon_lines(entry)
@@ -64,3 +62,43 @@ def status(target: Target, name: str | None, as_json: bool) -> None:
         out.json(entry)
     else:
         out.lines(lines)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="Show at most this many.",
+)
+@click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
+@daemon_options
+def history(daemon: DaemonOptions, name: str | None, limit: int, as_json: bool) -> None:
+    """Show the last executions of oneshots, or of one process, newest first.
+
+    For a process with a schedule: its finished runs.
+    """
+    from cbox_init.cli.console import stdout, table_lines
+    from cbox_init.cli.views import HISTORY_HEADER, execution_row, run_row
+
+    with connect(daemon) as client:
+        reply: OneshotHistory | ScheduleHistory
+        if name is None or not _is_scheduled(client, name):
+            with naming_nearest(client, name or ""):
+                reply = client.oneshot_history(name, limit=limit)
+            rows = [execution_row(entry) for entry in reply.executions]
+        else:
+            reply = client.schedule_history(name, limit=limit)
+            rows = [run_row(entry) for entry in reply.history]
+    out = stdout()
+    if as_json:
+        out.json(reply)
+    else:
+        out.lines(table_lines(HISTORY_HEADER, rows))
+
+
+def _is_scheduled(client: Client, name: str) -> bool:
+    return any(entry.name == name and entry.type == "scheduled" for entry in client.processes())

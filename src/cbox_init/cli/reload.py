@@ -1,4 +1,4 @@
-"""``reload-config``: have the daemon read its file again."""
+"""``reload-config``: make the daemon read its configuration again."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cbox_init.cli.complain import complain
-from cbox_init.cli.connection import connect, target_options
+from cbox_init.cli import complain
+from cbox_init.cli.connection import connect, daemon_options
 from cbox_init.errors import ApiError
 
 if TYPE_CHECKING:
-    from cbox_init.cli.connection import Target
+    from cbox_init.cli.connection import DaemonOptions
     from cbox_init.client import ReloadReply
 
 
 @click.command("reload-config")
-@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as one JSON object.")
-@target_options
-def reload_config(target: Target, dry_run: bool, as_json: bool) -> int:
-    """Have the daemon read its configuration again.
+@daemon_options
+def reload_config(daemon: DaemonOptions, dry_run: bool, as_json: bool) -> int:
+    """Make the daemon read its configuration again.
 
-    Only what differs starts, stops or is restarted. A file with errors changes nothing: each is told, and the
-    exit code is 1.
+    Only processes whose configuration differs are started, stopped or restarted. A file with errors changes
+    nothing: every error is shown, and the exit code is 1.
     """
-    from cbox_init.cli.output import stdout
+    from cbox_init.cli.console import stdout
 
     try:
-        with connect(target) as client:
+        with connect(daemon) as client:
             reply = client.reload_config(dry_run=dry_run)
     except ApiError as error:
         if error.status != 422 or not error.details:
@@ -48,7 +48,7 @@ def reload_config(target: Target, dry_run: bool, as_json: bool) -> int:
 
 
 def report(reply: ReloadReply) -> list[str]:
-    """What is changed, a line for each kind of change."""
+    """What has changed, one line for each kind of change."""
     named = {
         "added": reply.added,
         "changed": reply.changed,

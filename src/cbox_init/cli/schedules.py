@@ -1,4 +1,4 @@
-"""``trigger``, ``pause`` and ``resume``: steer processes that have a schedule."""
+"""``trigger``, ``pause`` and ``resume``: commands for processes that have a schedule."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cbox_init.cli.connection import connect, target_options
-from cbox_init.cli.unknown import naming_nearest
+from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 
 if TYPE_CHECKING:
-    from cbox_init.cli.connection import Target
+    from cbox_init.cli.connection import DaemonOptions
 
 
 @click.command()
 @click.argument("name")
-@click.option("--wait", is_flag=True, help="Return when the run is over, after 5 minutes at most.")
+@click.option("--wait", is_flag=True, help="Wait until the run is over, at most 5 minutes.")
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
-@target_options
-def trigger(target: Target, name: str, wait: bool, as_json: bool) -> int:
+@daemon_options
+def trigger(daemon: DaemonOptions, name: str, wait: bool, as_json: bool) -> int:
     """Run a scheduled process now.
 
     With --wait the exit code is 1 when that of the run is not 0.
     """
-    from cbox_init.cli.output import stdout
+    from cbox_init.cli.console import stdout
 
-    with connect(target) as client, naming_nearest(client, name):
+    with connect(daemon) as client, naming_nearest(client, name):
         reply = client.trigger_and_wait(name) if wait else client.trigger(name)
     code = getattr(reply, "exit_code", 0)
     out = stdout()
@@ -37,15 +36,15 @@ def trigger(target: Target, name: str, wait: bool, as_json: bool) -> int:
     return 1 if code else 0
 
 
-def _steer(verb: str, summary: str) -> click.Command:
+def _schedule_command(verb: str, summary: str) -> click.Command:
     @click.command(verb, help=summary)
     @click.argument("name")
     @click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
-    @target_options
-    def command(target: Target, name: str, as_json: bool) -> None:
-        from cbox_init.cli.output import stdout
+    @daemon_options
+    def command(daemon: DaemonOptions, name: str, as_json: bool) -> None:
+        from cbox_init.cli.console import stdout
 
-        with connect(target) as client, naming_nearest(client, name):
+        with connect(daemon) as client, naming_nearest(client, name):
             reply = client.pause(name) if verb == "pause" else client.resume(name)
         out = stdout()
         if as_json:
@@ -56,5 +55,5 @@ def _steer(verb: str, summary: str) -> click.Command:
     return command
 
 
-pause = _steer("pause", "Have no run of a scheduled process begin until it is resumed.")
-resume = _steer("resume", "Have a scheduled process run at its times again.")
+pause = _schedule_command("pause", "Start no more runs of a scheduled process until it is resumed.")
+resume = _schedule_command("resume", "Start runs of a scheduled process at its times again.")

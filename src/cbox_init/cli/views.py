@@ -1,4 +1,4 @@
-"""What the daemon's replies look like to a person. Pure: values in, cells out."""
+"""Format the daemon's replies for people. Pure: values in, styled text out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from cbox_init.cli.table import Cell, table_lines
+from cbox_init.cli.console import BOLD, DIM, Span, TextStyle, table_lines
 from cbox_init.cli.words import percent, size, to_milliseconds, took, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cbox_init.client import (
+        DaemonEntry,
         HealthEntry,
         InstanceEntry,
         OneshotEntry,
@@ -26,100 +27,132 @@ LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
 HISTORY_HEADER = ("STARTED", "INSTANCE", "TRIGGER", "TOOK", "EXIT", "RESULT")
 
 _STATE_STYLES = {
-    "running": "green",
-    "completed": "cyan",
-    "starting": "yellow",
-    "stopping": "yellow",
-    "failed": "bold red",
-    "stopped": "dim",
-    "scheduled": "cyan",
-    "paused": "dim",
+    "running": TextStyle("green"),
+    "completed": TextStyle("cyan"),
+    "starting": TextStyle("yellow"),
+    "stopping": TextStyle("yellow"),
+    "failed": TextStyle("red", bold=True),
+    "stopped": DIM,
+    "scheduled": TextStyle("cyan"),
+    "paused": DIM,
 }
 _LABEL_WIDTH = 11
+_DAEMON_LABEL_WIDTH = 13
 
-#: Reasons for restarts that are worth a word of their own.
+#: Reasons for restarts that are shown by name.
 _RESTARTED_FOR = {"health_check": "by its health check", "memory_limit": "by its memory limit"}
 
 
-def list_row(entry: ProcessEntry, now: float) -> list[Cell]:
+def list_row(entry: ProcessEntry, now: float) -> list[Span]:
     """One process as a row under LIST_HEADER; ``now`` in Unix seconds."""
     return [
-        Cell(entry.name),
+        Span(entry.name),
         _state(entry.state),
-        Cell(_scale(entry)),
-        Cell(str(_restarts(entry))),
-        Cell(uptime(_process_uptime(entry, now))),
+        Span(_scale(entry)),
+        Span(str(_restarts(entry))),
+        Span(uptime(_process_uptime(entry, now))),
     ]
 
 
-def status_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
-    """One process in full, a labelled line a fact, and a line an instance."""
+def status_lines(entry: ProcessEntry, now: float) -> list[list[Span]]:
+    """One process in detail: labelled lines, then one line for each instance."""
     lines = [
-        _labelled("Name", Cell(entry.name)),
-        _labelled("Type", Cell(entry.type)),
+        _labelled("Name", Span(entry.name)),
+        _labelled("Type", Span(entry.type)),
         _labelled("Status", _state(entry.state)),
     ]
     if entry.reason:
-        lines.append(_labelled("Reason", Cell(entry.reason)))
+        lines.append(_labelled("Reason", Span(entry.reason)))
     if entry.waiting_for:
-        lines.append(_labelled("Waits for", Cell(", ".join(entry.waiting_for))))
+        lines.append(_labelled("Waits for", Span(", ".join(entry.waiting_for))))
     if not isinstance(entry.rollout, UnsetType):
-        lines.append(_labelled("Rollout", Cell(_rollout(entry.rollout))))
+        lines.append(_labelled("Rollout", Span(_rollout(entry.rollout))))
     if isinstance(entry.schedule, str):
         lines += _schedule_lines(entry, now)
-    lines.append(_labelled("Scale", Cell(_scale(entry))))
-    lines.append(_labelled("Restarts", Cell(str(_restarts(entry)))))
-    lines.append(_labelled("Instances", Cell("" if entry.instances else "none")))
+    lines.append(_labelled("Scale", Span(_scale(entry))))
+    lines.append(_labelled("Restarts", Span(str(_restarts(entry)))))
+    lines.append(_labelled("Instances", Span("" if entry.instances else "none")))
     if entry.instances:
         header = ("  ID", "PID", "STATE", "UPTIME", "RESTARTS", "")
         rows = [_instance_row(instance, now) for instance in entry.instances]
         lines.extend(table_lines(header, rows))
-    lines.append(_labelled("CPU", Cell(percent(entry.cpu_percent))))
+    lines.append(_labelled("CPU", Span(percent(entry.cpu_percent))))
     lines.append(
-        _labelled("Memory", Cell(f"{size(entry.memory_rss_bytes)} ({percent(entry.memory_percent)})"))
+        _labelled("Memory", Span(f"{size(entry.memory_rss_bytes)} ({percent(entry.memory_percent)})"))
     )
     return lines
 
 
-def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Cell]]:
-    lines = [_labelled("Schedule", Cell(f"{entry.schedule} ({entry.schedule_state})"))]
+def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Span]]:
+    lines = [_labelled("Schedule", Span(f"{entry.schedule} ({entry.schedule_state})"))]
     next_run = f"in {uptime(entry.next_run - now)}" if entry.next_run else "-"
-    lines.append(_labelled("Next Run", Cell(next_run)))
+    lines.append(_labelled("Next Run", Span(next_run)))
     last_run = "-"
     if entry.last_run:
         last_run = f"{uptime(now - entry.last_run)} ago"
     if isinstance(entry.last_exit_code, int):
         last_run += f", last exit code {entry.last_exit_code}"
-    lines.append(_labelled("Last Run", Cell(last_run)))
+    lines.append(_labelled("Last Run", Span(last_run)))
     if isinstance(entry.run_count, int) and isinstance(entry.success_rate, float):
         text = f"{entry.run_count}, {percent(entry.success_rate)} succeeded"
-        lines.append(_labelled("Runs", Cell(text)))
+        lines.append(_labelled("Runs", Span(text)))
     return lines
 
 
-def execution_row(entry: OneshotEntry) -> list[Cell]:
+def daemon_lines(entry: DaemonEntry) -> list[list[Span]]:
+    """The daemon itself, in labelled lines."""
+    counts, loop, log, api = entry.counts, entry.loop, entry.log, entry.api
+    limit = "" if entry.max_file_descriptors < 0 else f" of {entry.max_file_descriptors}"
+    facts = {
+        "Version": f"{entry.version} (Python {entry.python_version})",
+        "PID": str(entry.pid),
+        "Config": entry.config or "none, only the environment",
+        "Uptime": uptime(entry.uptime_seconds),
+        "Processes": f"{counts.processes}, {counts.scheduled} with a schedule",
+        "Instances": f"{counts.instances}, {counts.running} running, {counts.failed} failed",
+        "Restarts": str(counts.restarts),
+        "CPU": f"{entry.cpu_seconds:.1f} s, {entry.threads} threads",
+        "Memory": f"{size(entry.memory_rss_bytes)}, at most {size(entry.memory_peak_bytes)}",
+        "Descriptors": f"{entry.file_descriptors}{limit}",
+        "Loop lag": f"{_ms(loop.lag_p50_ms)} median, {_ms(loop.lag_p99_ms)} p99, {_ms(loop.lag_max_ms)} max",
+        "Log": f"{log.written_records} records, {log.dropped_records} dropped, "
+        + f"{size(log.queued_bytes)} queued{', backed up' if log.backed_up else ''}",
+        "API": f"{api.requests} requests, {api.connections} connections, {log.subscribers} follow the log",
+    }
+    return [[Span(f"{label}:".ljust(_DAEMON_LABEL_WIDTH), BOLD), Span(text)] for label, text in facts.items()]
+
+
+def execution_row(entry: OneshotEntry) -> list[Span]:
     """One execution of a oneshot as a row under HISTORY_HEADER."""
-    start = [Cell(to_milliseconds(entry.started_at)), Cell(entry.instance_id), Cell(entry.trigger_type)]
+    start = [
+        Span(to_milliseconds(entry.started_at)),
+        Span(entry.instance_id),
+        Span(entry.trigger_type),
+    ]
     if entry.finished_at is None:
-        return [*start, Cell("-"), Cell("-"), Cell("running", "yellow")]
+        return [*start, Span("-"), Span("-"), Span("running", TextStyle("yellow"))]
     return [*start, *_end(entry.started_at, entry.finished_at, entry.exit_code, entry.error)]
 
 
-def run_row(entry: RunEntry) -> list[Cell]:
+def run_row(entry: RunEntry) -> list[Span]:
     """One run of a schedule as a row under HISTORY_HEADER."""
-    start = [Cell(to_milliseconds(entry.start_time)), Cell(entry.id), Cell(entry.triggered)]
+    start = [Span(to_milliseconds(entry.start_time)), Span(entry.id), Span(entry.triggered)]
     return [*start, *_end(entry.start_time, entry.end_time, entry.exit_code, entry.error)]
 
 
-def _end(started: str, ended: str, exit_code: int | None, error: str) -> list[Cell]:
-    result = Cell(error, "red") if error else Cell("success", "green")
-    return [Cell(took(started, ended)), Cell("-" if exit_code is None else str(exit_code)), result]
+def _end(started: str, ended: str, exit_code: int | None, error: str) -> list[Span]:
+    result = Span(error, TextStyle("red")) if error else Span("success", TextStyle("green"))
+    return [
+        Span(took(started, ended)),
+        Span("-" if exit_code is None else str(exit_code)),
+        result,
+    ]
 
 
 def runs_as_it_should(entry: ProcessEntry) -> bool:
-    """Whether a process is up, has done its work, or need not run.
+    """Whether a process runs, has completed, or does not have to run.
 
-    No instance of it was given up, or waits to be started again.
+    No instance of it has failed for good, or waits for a restart.
     """
     if not entry.wanted:
         return True
@@ -133,7 +166,7 @@ def all_run(entries: Iterable[ProcessEntry]) -> bool:
     return all(runs_as_it_should(entry) for entry in entries)
 
 
-def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
+def _instance_row(instance: InstanceEntry, now: float) -> list[Span]:
     notes = [instance.reason] if instance.reason else []
     if not notes and not isinstance(instance.health, UnsetType):
         notes.append(_health(instance.health))
@@ -146,17 +179,17 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Cell]:
     if isinstance(instance.next_restart_at, float):
         notes.append(f"restart in {uptime(instance.next_restart_at - now)}")
     return [
-        Cell(f"  {instance.id}"),
-        Cell(str(instance.pid) if instance.pid else "-"),
+        Span(f"  {instance.id}"),
+        Span(str(instance.pid) if instance.pid else "-"),
         _state(instance.state),
-        Cell(uptime(_instance_uptime(instance, now))),
-        Cell(str(instance.restart_count)),
-        Cell(", ".join(notes)),
+        Span(uptime(_instance_uptime(instance, now))),
+        Span(str(instance.restart_count)),
+        Span(", ".join(notes)),
     ]
 
 
 def _rollout(rollout: RolloutEntry) -> str:
-    """How far it is, such as "failed, 1/3 new: web-3: not ready 30 s after its start"."""
+    """Its progress, such as "failed, 1/3 new: web-3: not ready 30 s after its start"."""
     words = f"{rollout.state.replace('_', ' ')}, {rollout.updated}/{rollout.total} new"
     if isinstance(rollout.instance, str) and rollout.reason:
         words += f": {rollout.instance}: {rollout.reason}"
@@ -173,17 +206,17 @@ def _health(health: HealthEntry) -> str:
     return f"{words}: {health.reason}" if health.reason else words
 
 
-def _labelled(label: str, cell: Cell) -> list[Cell]:
+def _labelled(label: str, cell: Span) -> list[Span]:
     text = f"{label}:"
-    return [Cell(text.ljust(_LABEL_WIDTH) if cell.text else text, "bold"), cell]
+    return [Span(text.ljust(_LABEL_WIDTH) if cell.text else text, BOLD), cell]
 
 
-def _state(state: str) -> Cell:
-    return Cell(state, _STATE_STYLES.get(state, ""))
+def _state(state: str) -> Span:
+    return Span(state, _STATE_STYLES.get(state))
 
 
 def _scale(entry: ProcessEntry) -> str:
-    """What runs of what should: an instance that waits to be started again does not run."""
+    """Running instances / desired instances. One that waits for a restart does not run."""
     running = sum(one.state == "running" for one in entry.instances)
     return f"{running if entry.desired_scale else entry.scale}/{entry.desired_scale}"
 
@@ -193,7 +226,7 @@ def _restarts(entry: ProcessEntry) -> int:
 
 
 def _process_uptime(entry: ProcessEntry, now: float) -> float | None:
-    """Since when anything of it runs: the uptime of the oldest instance that does."""
+    """The uptime of the oldest running instance."""
     return max(
         (up for one in entry.instances if (up := _instance_uptime(one, now)) is not None), default=None
     )
@@ -203,3 +236,7 @@ def _instance_uptime(instance: InstanceEntry, now: float) -> float | None:
     if not instance.pid or not instance.started_at:
         return None
     return now - instance.started_at
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f} ms"

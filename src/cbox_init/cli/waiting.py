@@ -1,7 +1,7 @@
-"""Whether a command has had its effect, read from the list. Pure, but for ``wait_for``.
+"""``--wait``: find out from the list of processes whether a command is done. Pure, except ``wait_for``.
 
-The daemon changes what is wanted before it answers, so the list shows at once what the command asked for
-(``wanted``, ``desired_scale``); when it shows something else, another command came later. Instances follow.
+The daemon changes the desired state before it answers, so the list shows at once what the command asked for
+(``wanted``, ``desired_scale``). When it shows something else, another command came later. Instances follow.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cbox_init.client import Client, InstanceEntry, ProcessEntry, RolloutEntry
 
 STALE_S = 1.0
-"""For so long after the command an end that looks like the one before it may still be that one."""
+"""For this long after the command, an end that looks like the one before it may still be the same."""
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 
 
 class Goal(NamedTuple):
-    """A command, and the process as it was before it. ``scale`` is the number that was asked for."""
+    """A command, and the process as it was before. ``scale`` is the requested number."""
 
     command: Literal["start", "stop", "restart", "scale"]
     before: ProcessEntry
@@ -32,7 +32,7 @@ class Goal(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Whether the wait is over, and why in vain, if it was."""
+    """Whether the wait is over, and why the command failed, if it did."""
 
     over: bool
     failure: str | None = None
@@ -43,7 +43,7 @@ _DONE = Outcome(over=True)
 
 
 def judge(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
-    """How far the command is, ``age_s`` seconds after the daemon took it."""
+    """Whether the command is done, ``age_s`` seconds after the daemon accepted it."""
     if goal.command == "stop":
         return _failed("another command started it") if now.wanted else _gone(now)
     if goal.command == "scale":
@@ -61,7 +61,7 @@ def judge(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
 
 
 def wait_for(client: Client, goal: Goal, timeout_s: float) -> ProcessEntry:
-    """Poll until the command has had its effect; raises ClientError when it cannot, or not in time."""
+    """Poll until the command is done; raises ClientError when it has failed, or is not done in time."""
     name = goal.before.name
     began = time.monotonic()
     pause_s = _FIRST_PAUSE_S
@@ -76,7 +76,7 @@ def wait_for(client: Client, goal: Goal, timeout_s: float) -> ProcessEntry:
         if age_s >= timeout_s:
             raise ClientError(
                 f"{name}: {goal.command} is not done after {timeout_s:g} s: it is {_describe(now)}; "
-                "it goes on, `cbox-init status` shows how far it is"
+                "it continues; `cbox-init status` shows its progress"
             )
         time.sleep(min(pause_s, max(0.0, timeout_s - age_s)))
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -106,7 +106,7 @@ def _up(goal: Goal, now: ProcessEntry, age_s: float) -> Outcome:
 
 
 def _stuck(now: ProcessEntry, old: set[tuple[str, int, int]]) -> Outcome | None:
-    """A new instance does not get ready, and a restart has stopped there."""
+    """The failure when a new instance does not get ready, so that the restart has stopped."""
     for instance in now.instances:
         if instance.state == "running" and _life(instance) not in old and _overdue(instance):
             return _failed(f"{instance.id}: {instance.reason or 'it does not get healthy'}")
@@ -114,7 +114,7 @@ def _stuck(now: ProcessEntry, old: set[tuple[str, int, int]]) -> Outcome | None:
 
 
 def _why_not_rolled(rollout: RolloutEntry) -> str:
-    back = "; it was taken back" if rollout.state == "rolled_back" else ""
+    back = "; it was rolled back" if rollout.state == "rolled_back" else ""
     if isinstance(rollout.instance, str) and isinstance(rollout.reason, str):
         return f"{rollout.instance}: {rollout.reason}{back}"
     return f"the new instances do not get ready{back}"
@@ -129,7 +129,7 @@ def _failed(reason: str) -> Outcome:
 
 
 def _living(entry: ProcessEntry) -> set[tuple[str, int, int]]:
-    """The processes that live: a pid alone may come back."""
+    """The processes that are alive. A pid alone may be reused."""
     return {_life(one) for one in entry.instances if one.pid}
 
 
@@ -138,7 +138,7 @@ def _life(one: InstanceEntry) -> tuple[str, int, int]:
 
 
 def _ready(one: InstanceEntry) -> bool:
-    """Whether its health check, if it has one, says that it may get work."""
+    """Whether it is ready, or has no health check."""
     return isinstance(one.health, UnsetType) or one.health.ready
 
 
@@ -147,7 +147,7 @@ def _overdue(one: InstanceEntry) -> bool:
 
 
 def _end(one: InstanceEntry) -> tuple[str, str, int, int, int | None]:
-    """What tells the end of one run from that of the next, as far as the list shows it."""
+    """What distinguishes the end of one run from that of the next, as far as the list shows it."""
     code = one.exit_code if isinstance(one.exit_code, int) else None
     return (one.id, one.state, one.started_at, one.restart_count, code)
 

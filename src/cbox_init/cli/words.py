@@ -1,16 +1,12 @@
-"""Values as words for people: pure, the same on a terminal and in a pipe."""
+"""Format values for people. Pure."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def uptime(seconds: float | None) -> str:
-    """The two largest units that matter: 4s, 2m3s, 1h5m, 3d4h; ``-`` for None. Less than 0 is 0."""
+    """A duration in its two largest units: 4s, 2m3s, 1h5m, 3d4h; ``-`` for None, 0s when negative."""
     if seconds is None:
         return "-"
     whole = max(0, math.floor(seconds))
@@ -27,7 +23,7 @@ def uptime(seconds: float | None) -> str:
 
 
 def took(started: str, ended: str) -> str:
-    """The time between two RFC 3339 times: 0.012s, 3.4s, then as ``uptime``; ``-`` when one is none."""
+    """The time between two RFC 3339 times: 0.012s, 3.4s, then as ``uptime``; ``-`` for an invalid time."""
     from datetime import datetime
 
     try:
@@ -58,16 +54,7 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}%"
 
 
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known name that was probably meant, if one is near."""
-    from difflib import get_close_matches
-
-    by_folded = {candidate.casefold(): candidate for candidate in reversed(known)}
-    found = get_close_matches(name.casefold(), by_folded, n=1)
-    return by_folded[found[0]] if found else None
-
-
 def to_milliseconds(timestamp: str) -> str:
-    """An RFC 3339 time in UTC with three digits behind the point; anything else as it is."""
+    """Shorten an RFC 3339 time in UTC to milliseconds; anything else is returned unchanged."""
     second, point, fraction = timestamp.partition(".")
     return f"{second}.{fraction[:3]}Z" if point and len(fraction) > 3 and fraction[-1] == "Z" else timestamp

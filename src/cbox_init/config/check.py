@@ -6,21 +6,39 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from cbox_init.config.built import not_acted_on
 from cbox_init.config.check_process import check_hook, check_process
-from cbox_init.config.model import Config, LoggingConfig, LogLevel, ProcessConfig, TracingExporter
+from cbox_init.config.model import (
+    Config,
+    GlobalConfig,
+    LoggingConfig,
+    LogLevel,
+    ProcessConfig,
+    TracingExporter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cbox_init.config.model import AclConfig, GlobalConfig, HooksConfig
+    from cbox_init.config.model import AclConfig, HooksConfig
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path
-    from cbox_init.config.report import Report
 
 _SHORT_TOKEN: Final = 12
 
+#: Keys of ``global`` that are read and have no effect yet.
+_NOT_YET: Final = (
+    "process_stop_timeout",
+    "autotune_memory_threshold",
+    *("api_tls", "api_acl"),
+    *("metrics_tls", "metrics_acl"),
+    *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
+    "audit_enabled",
+    *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
+    *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
+)
 
-def check(config: Config, report: Report) -> None:
+
+def check(config: Config, report: ProblemReport) -> None:
     """Everything that can be said without looking at this machine. ``config`` holds effective values."""
     _check_global(config.global_, report)
     _check_logging(config, report)
@@ -53,7 +71,7 @@ def check(config: Config, report: Report) -> None:
         )
 
 
-def check_accounts(config: Config, report: Report) -> None:
+def check_accounts(config: Config, report: ProblemReport) -> None:
     """Users and groups that this machine does not have are warnings."""
     from grp import getgrnam
     from pwd import getpwnam
@@ -66,11 +84,20 @@ def check_accounts(config: Config, report: Report) -> None:
             try:
                 look_up(account)
             except KeyError:
-                mend = "create it in the image, or correct the name"
-                report.warning(("processes", name, key), f"no {key} {account!r} on this machine", mend)
+                hint = "create it in the image, or correct the name"
+                report.warning(("processes", name, key), f"no {key} {account!r} on this machine", hint)
 
 
-def _check_global(global_: GlobalConfig, report: Report) -> None:
+def not_acted_on(config: Config) -> list[str]:
+    """The paths of the keys that ``config`` sets to no effect, in the order of the model: all of ``global``.
+
+    A key that has its default is not among them, nor is a section whose ``enabled`` is false.
+    """
+    given, default = config.global_, GlobalConfig()
+    return [f"global.{key}" for key in _NOT_YET if _is_set(getattr(given, key), getattr(default, key))]
+
+
+def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
     path = ("global",)
     if global_.api_enabled and _open_to_all(global_):
         report.warning(
@@ -108,7 +135,7 @@ def _check_global(global_: GlobalConfig, report: Report) -> None:
             _check_acl(acl, (*path, key), report)
 
 
-def _check_logging(config: Config, report: Report) -> None:
+def _check_logging(config: Config, report: ProblemReport) -> None:
     """Most files say nothing of stages, and need not pay for the checks of them."""
     global_ = config.global_
     plain = LoggingConfig(min_level=LogLevel.INFO)
@@ -138,7 +165,7 @@ def _open_to_all(global_: GlobalConfig) -> bool:
     return not local and global_.api_auth is None
 
 
-def _check_metrics_path(given: str, report: Report) -> None:
+def _check_metrics_path(given: str, report: ProblemReport) -> None:
     path = ("global", "metrics_path")
     if not given.startswith("/") or not given.isprintable() or any(sign in given for sign in " ?#"):
         report.error(path, f"{given!r} is no path", "write one that begins with /, such as /metrics")
@@ -146,7 +173,7 @@ def _check_metrics_path(given: str, report: Report) -> None:
         report.error(path, "/health is where the port says that it is up", "write another, such as /metrics")
 
 
-def _check_acl(acl: AclConfig, path: Path, report: Report) -> None:
+def _check_acl(acl: AclConfig, path: Path, report: ProblemReport) -> None:
     """An entry that is no address is an error even where the list is off: it must never be an open door."""
     from ipaddress import ip_network
 
@@ -162,7 +189,7 @@ def _check_acl(acl: AclConfig, path: Path, report: Report) -> None:
                 )
 
 
-def _check_hooks(hooks: HooksConfig, report: Report) -> None:
+def _check_hooks(hooks: HooksConfig, report: ProblemReport) -> None:
     for key, entries in (
         ("pre-start", hooks.pre_start),
         ("post-start", hooks.post_start),
@@ -173,22 +200,22 @@ def _check_hooks(hooks: HooksConfig, report: Report) -> None:
             check_hook(hook, ("hooks", key, index), report)
 
 
-def _check_readiness(config: Config, report: Report) -> None:
+def _check_readiness(config: Config, report: ProblemReport) -> None:
     readiness = config.global_.readiness
     for index, name in enumerate(readiness.processes if readiness is not None else ()):
         if name not in config.processes:
-            mend = report.did_you_mean(name, config.processes, "name a process of this file")
-            report.error(("global", "readiness", "processes", index), f"no process is called {name!r}", mend)
+            hint = report.did_you_mean(name, config.processes, "name a process of this file")
+            report.error(("global", "readiness", "processes", index), f"no process is called {name!r}", hint)
 
 
-def _check_dependencies(processes: Mapping[str, ProcessConfig], report: Report) -> None:
+def _check_dependencies(processes: Mapping[str, ProcessConfig], report: ProblemReport) -> None:
     needs = {name: process.depends_on for name, process in processes.items() if process.enabled}
     for name, others in needs.items():
         for index, other in enumerate(others):
             path = ("processes", name, "depends_on", index)
             if other not in processes:
-                mend = report.did_you_mean(other, processes, "name a process of this file, or remove it")
-                report.error(path, f"no process is called {other!r}", mend)
+                hint = report.did_you_mean(other, processes, "name a process of this file, or remove it")
+                report.error(path, f"no process is called {other!r}", hint)
             elif other not in needs:
                 report.warning(
                     path, f"{other} is disabled, so nothing is waited for", "enable it, or remove it"
@@ -218,3 +245,7 @@ def _cycles(needs: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
                 del trail[name]
                 done.add(name)
     return cycles
+
+
+def _is_set(value: object, default: object) -> bool:
+    return bool(value != default and getattr(value, "enabled", True))

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
         RedactionConfig,
         RedactionPattern,
     )
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path
-    from cbox_init.config.report import Report
 
-_MEND: Final = "write it in Go's RE2 syntax (https://github.com/google/re2/wiki/Syntax)"
-_MEND_SLOW: Final = (
+_HINT: Final = "write it in Go's RE2 syntax (https://github.com/google/re2/wiki/Syntax)"
+_HINT_SLOW: Final = (
     "let every turn of the repeat begin with something that its inside cannot hold, as in (?:,[^,]*)*"
 )
 _HIGH: Final = (LogLevel.WARN, LogLevel.ERROR)
 
 
 def check_global_logging(
-    global_: GlobalConfig, processes: Mapping[str, ProcessConfig], report: Report
+    global_: GlobalConfig, processes: Mapping[str, ProcessConfig], report: ProblemReport
 ) -> None:
     """Reports what is wrong with the defaults of all processes."""
     path = ("global",)
@@ -60,7 +60,7 @@ def check_global_logging(
             )
 
 
-def check_logging(logging: LoggingConfig, global_: GlobalConfig, path: Path, report: Report) -> None:
+def check_logging(logging: LoggingConfig, global_: GlobalConfig, path: Path, report: ProblemReport) -> None:
     """Reports what is wrong with the section of one process, which holds the defaults of all as well."""
     if logging.redaction is not None:
         _check_redaction(logging.redaction, global_, (*path, "redaction"), report)
@@ -76,7 +76,7 @@ def check_logging(logging: LoggingConfig, global_: GlobalConfig, path: Path, rep
 
 
 def _check_stages(
-    section: LoggingConfig | LogFileConfig, global_: GlobalConfig, path: Path, report: Report
+    section: LoggingConfig | LogFileConfig, global_: GlobalConfig, path: Path, report: ProblemReport
 ) -> None:
     """The stages that the output of a process and its files have alike."""
     if section.multiline is not None:
@@ -96,7 +96,9 @@ def _finds_levels(logging: LoggingConfig) -> bool:
     )
 
 
-def _check_redaction(section: RedactionConfig, global_: GlobalConfig, path: Path, report: Report) -> None:
+def _check_redaction(
+    section: RedactionConfig, global_: GlobalConfig, path: Path, report: ProblemReport
+) -> None:
     from cbox_init.config.log_defaults import global_patterns
 
     for_all = global_patterns(global_) if section.enabled and global_.log_redaction_enabled else ()
@@ -113,18 +115,18 @@ def _check_redaction(section: RedactionConfig, global_: GlobalConfig, path: Path
         report.warning((*path, "patterns"), "mask nothing: redaction is not enabled", "set enabled: true")
 
 
-def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Report) -> None:
+def _check_redaction_pattern(given: RedactionPattern, path: Path, report: ProblemReport) -> None:
     if not given.pattern:
-        from cbox_init.patterns.builtin import READY, ready
+        from cbox_init.patterns.builtin import BUILTIN_PATTERNS, builtin_patterns
 
-        if ready(given.name) is None:
+        if builtin_patterns(given.name) is None:
             where, fault = (
                 ((*path, "name"), f"{given.name!r} is no ready pattern, and there is no pattern")
                 if given.name
                 else (path, "has neither a pattern nor the name of a ready one")
             )
-            otherwise = f"use one of {', '.join(READY)}, or give a pattern"
-            report.error(where, fault, report.did_you_mean(given.name, READY, otherwise))
+            otherwise = f"use one of {', '.join(BUILTIN_PATTERNS)}, or give a pattern"
+            report.error(where, fault, report.did_you_mean(given.name, BUILTIN_PATTERNS, otherwise))
         return
     from cbox_init.patterns.compile import Pattern
 
@@ -139,7 +141,9 @@ def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Report
         )
 
 
-def _check_multiline(section: MultilineConfig, global_: GlobalConfig, path: Path, report: Report) -> None:
+def _check_multiline(
+    section: MultilineConfig, global_: GlobalConfig, path: Path, report: ProblemReport
+) -> None:
     if section.pattern != global_.log_multiline_pattern:
         _check_pattern(section.pattern, (*path, "pattern"), report)
     elif section.enabled and not section.pattern and not global_.log_multiline_enabled:
@@ -150,7 +154,7 @@ def _check_multiline(section: MultilineConfig, global_: GlobalConfig, path: Path
         )
 
 
-def _check_json(section: JsonConfig, path: Path, report: Report) -> None:
+def _check_json(section: JsonConfig, path: Path, report: ProblemReport) -> None:
     if section.enabled and not (section.extract_level or section.extract_message or section.merge_fields):
         report.suggestion(
             (*path, "enabled"),
@@ -159,18 +163,18 @@ def _check_json(section: JsonConfig, path: Path, report: Report) -> None:
         )
 
 
-def _check_levels(section: LevelDetectionConfig, path: Path, report: Report) -> None:
+def _check_levels(section: LevelDetectionConfig, path: Path, report: ProblemReport) -> None:
     from cbox_init.config.levels import level_of_word
 
     for name, pattern in section.patterns.items():
         if level_of_word(name) is None:
             levels = [level.value for level in LogLevel]
-            mend = report.did_you_mean(name, levels, f"use {', '.join(levels)}")
-            report.error((*path, "patterns", name), f"{name!r} is no level", mend)
+            hint = report.did_you_mean(name, levels, f"use {', '.join(levels)}")
+            report.error((*path, "patterns", name), f"{name!r} is no level", hint)
         _check_pattern(pattern, (*path, "patterns", name), report)
 
 
-def check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, report: Report) -> None:
+def check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, report: ProblemReport) -> None:
     """Reports patterns that cannot be used, but those that ``global`` has brought here."""
     for_all: Collection[str] = global_.log_filter_patterns if global_.log_filter_enabled else ()
     for key, patterns in (("exclude", section.exclude), ("include", section.include)):
@@ -179,7 +183,7 @@ def check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, repo
                 _check_pattern(pattern, (*path, key, index), report)
 
 
-def _check_pattern(pattern: str, path: Path, report: Report) -> bool:
+def _check_pattern(pattern: str, path: Path, report: ProblemReport) -> bool:
     """Whether it can be used."""
     if not pattern:
         return True
@@ -189,6 +193,6 @@ def _check_pattern(pattern: str, path: Path, report: Report) -> bool:
         check(pattern)
     except PatternError as error:
         slow = "exponential" in str(error)
-        report.error(path, f"the pattern {error}", _MEND_SLOW if slow else _MEND)
+        report.error(path, f"the pattern {error}", _HINT_SLOW if slow else _HINT)
         return False
     return True

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbox_init.config.model import Config, OutputConfig
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path
-    from cbox_init.config.report import Report
 
 #: The types for which a key has a meaning, where that is not all of them.
 _ONLY_FOR = {
@@ -35,7 +35,7 @@ _ONLY_FOR = {
 }
 
 
-def check_outputs(config: Config, report: Report) -> None:
+def check_outputs(config: Config, report: ProblemReport) -> None:
     """Reports what is wrong with the outputs and the followed files of all processes."""
     written: dict[str, tuple[Path, OutputConfig]] = {}
     for path, output in _outputs(config):
@@ -63,7 +63,7 @@ def _outputs(config: Config) -> Iterator[tuple[Path, OutputConfig]]:
             yield ("processes", process, "logging", "outputs", name), output
 
 
-def _check_output(output: OutputConfig, path: Path, report: Report) -> OutputType | None:
+def _check_output(output: OutputConfig, path: Path, report: ProblemReport) -> OutputType | None:
     """Gives the type, None when there is none."""
     kind = output_type(output)
     if kind is None:
@@ -87,12 +87,12 @@ def _check_output(output: OutputConfig, path: Path, report: Report) -> OutputTyp
         try:
             syslog_address(output.address) if kind is OutputType.SYSLOG else otlp_url(output.address)
         except ValueError as fault:
-            mend = (
+            hint = (
                 "write udp://HOST:514, tcp://HOST:514 or unix:///dev/log"
                 if kind is OutputType.SYSLOG
                 else "write http://HOST:4318"
             )
-            report.error((*path, "address"), f"cannot be used: {fault}", mend)
+            report.error((*path, "address"), f"cannot be used: {fault}", hint)
     for name, value in output.headers.items():
         text = value.reveal()
         if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
@@ -100,7 +100,7 @@ def _check_output(output: OutputConfig, path: Path, report: Report) -> OutputTyp
     return kind
 
 
-def _check_path(file: str | None, path: Path, report: Report) -> None:
+def _check_path(file: str | None, path: Path, report: ProblemReport) -> None:
     if not file:
         report.missing((*path, "path"), "an output of type file needs it", "write path: /FILE")
         return
@@ -116,7 +116,9 @@ def _check_path(file: str | None, path: Path, report: Report) -> None:
             )
 
 
-def _check_files(config: Config, written: dict[str, tuple[Path, OutputConfig]], report: Report) -> None:
+def _check_files(
+    config: Config, written: dict[str, tuple[Path, OutputConfig]], report: ProblemReport
+) -> None:
     for process, settings in config.processes.items():
         seen: dict[str, str] = {}
         for name, followed in settings.logging.files.items():

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         LimitsConfig,
         ProcessConfig,
     )
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path
-    from cbox_init.config.report import Report
 
 _LONGEST_NAME: Final = 128
 _SHELL_WORDS: Final = frozenset(("&&", "||", "|", ";", ">", ">>", "<", "2>&1", "&"))
@@ -36,7 +36,7 @@ _OF_SCHEDULES: Final = (
 )
 
 
-def check_process(name: str, process: ProcessConfig, config: Config, report: Report) -> None:
+def check_process(name: str, process: ProcessConfig, config: Config, report: ProblemReport) -> None:
     """Reports what is wrong with one process; what concerns several is not looked at."""
     path = ("processes", name)
     if fault := _name_fault(name):
@@ -70,7 +70,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Rep
         _check_health(process.health_check, (*path, "health_check"), report)
 
 
-def check_hook(hook: HookConfig, path: Path, report: Report) -> None:
+def check_hook(hook: HookConfig, path: Path, report: ProblemReport) -> None:
     """Reports what is wrong with one hook."""
     _check_command(hook.command, (*path, "command"), report)
     _check_env(hook.env, (*path, "env"), report)
@@ -91,7 +91,7 @@ def _name_fault(name: str) -> str:
     return ""
 
 
-def _check_command(command: tuple[str, ...], path: Path, report: Report) -> None:
+def _check_command(command: tuple[str, ...], path: Path, report: ProblemReport) -> None:
     if not command:
         report.missing(path, "a command is required", 'write a list such as ["php", "artisan", "queue:work"]')
     elif not command[0].strip():
@@ -101,13 +101,13 @@ def _check_command(command: tuple[str, ...], path: Path, report: Report) -> None
         report.warning(path, f"no shell reads {words} here", 'write ["sh", "-c", "…"] when you want a shell')
 
 
-def _check_env(env: dict[str, str], path: Path, report: Report) -> None:
+def _check_env(env: dict[str, str], path: Path, report: ProblemReport) -> None:
     for name in env:
         if not name or "=" in name or "\0" in name:
             report.error((*path, name), "cannot be a variable's name", "use letters, digits and _")
 
 
-def _check_type(process: ProcessConfig, path: Path, report: Report) -> None:
+def _check_type(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
     if process.type is not ProcessType.ONESHOT:
         return
     if process.restart is RestartPolicyName.ALWAYS:
@@ -120,7 +120,7 @@ def _check_type(process: ProcessConfig, path: Path, report: Report) -> None:
         report.error((*path, "scale"), "a oneshot has one instance", "set scale to 1, or use type: longrun")
 
 
-def _check_notify(process: ProcessConfig, path: Path, report: Report) -> None:
+def _check_notify(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
     if process.type is not ProcessType.NOTIFY:
         if process.watchdog:
             report.warning(
@@ -134,7 +134,7 @@ def _check_notify(process: ProcessConfig, path: Path, report: Report) -> None:
         )
 
 
-def _check_scale(name: str, process: ProcessConfig, config: Config, report: Report) -> None:
+def _check_scale(name: str, process: ProcessConfig, config: Config, report: ProblemReport) -> None:
     path = ("processes", name)
     largest = config.global_.max_process_scale
     limit = config.scale_limit(name)
@@ -158,7 +158,7 @@ def _check_scale(name: str, process: ProcessConfig, config: Config, report: Repo
         )
 
 
-def _check_rollout(process: ProcessConfig, path: Path, report: Report) -> None:
+def _check_rollout(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
     rollout = process.rollout
     if rollout == type(rollout)():
         return
@@ -185,7 +185,7 @@ def _check_rollout(process: ProcessConfig, path: Path, report: Report) -> None:
                 report.warning((*path, key), f"has no effect with strategy: {rollout.strategy}", "remove it")
 
 
-def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: Report) -> None:
+def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: ProblemReport) -> None:
     timeout, whole = process.shutdown.timeout, config.global_.shutdown_timeout
     if timeout is not None and timeout > whole:
         report.warning(
@@ -205,7 +205,7 @@ def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: 
         )
 
 
-def _check_limits(limits: LimitsConfig, max_memory_mb: int, path: Path, report: Report) -> None:
+def _check_limits(limits: LimitsConfig, max_memory_mb: int, path: Path, report: ProblemReport) -> None:
     for key, rlimit in (("nofile", limits.nofile), ("nproc", limits.nproc), ("core", limits.core)):
         if rlimit is None or rlimit.soft is None or rlimit.hard in (None, UNLIMITED):
             continue
@@ -220,18 +220,18 @@ def _check_limits(limits: LimitsConfig, max_memory_mb: int, path: Path, report: 
         )
 
 
-def _check_schedule(process: ProcessConfig, path: Path, report: Report) -> None:
-    from cbox_init.cron import EXPRESSION_MEND, CronError, find_zone, parse
+def _check_schedule(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
+    from cbox_init.cron import EXPRESSION_HINT, CronError, find_zone, parse
 
     try:
         parse(process.schedule or "")
     except CronError as error:
-        report.error((*path, "schedule"), str(error), EXPRESSION_MEND)
+        report.error((*path, "schedule"), str(error), EXPRESSION_HINT)
     try:
         find_zone(process.schedule_timezone)
     except CronError as error:
-        mend = "write UTC, Local, or a name such as Europe/Berlin"
-        report.error((*path, "schedule_timezone"), str(error), mend)
+        hint = "write UTC, Local, or a name such as Europe/Berlin"
+        report.error((*path, "schedule_timezone"), str(error), hint)
     if process.scale > 1:
         report.warning(
             (*path, "scale"),
@@ -240,14 +240,14 @@ def _check_schedule(process: ProcessConfig, path: Path, report: Report) -> None:
         )
 
 
-def _check_unscheduled(process: ProcessConfig, path: Path, report: Report) -> None:
+def _check_unscheduled(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
     default = type(process)()
     for key in _OF_SCHEDULES:
         if getattr(process, key) not in (getattr(default, key), HeartbeatConfig()):
             report.warning((*path, key), "has no effect without a schedule", "set schedule, or remove it")
 
 
-def _check_heartbeat(heartbeat: HeartbeatConfig, path: Path, report: Report) -> None:
+def _check_heartbeat(heartbeat: HeartbeatConfig, path: Path, report: ProblemReport) -> None:
     """URLs are secrets: what is wrong with one is said without showing it."""
     urls = {key: getattr(heartbeat, key) for key in ("url", "start_url", "success_url", "failure_url")}
     for key, url in urls.items():
@@ -261,7 +261,7 @@ def _check_heartbeat(heartbeat: HeartbeatConfig, path: Path, report: Report) -> 
             report.error((*path, "headers", name), "cannot be sent as a header", "use printable ASCII")
 
 
-def _check_health(check: HealthCheckConfig, path: Path, report: Report) -> None:
+def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -> None:
     match check.type:
         case HealthCheckType.HTTP:
             key, present = "url", check.url is not None
@@ -281,5 +281,5 @@ def _check_health(check: HealthCheckConfig, path: Path, report: Report) -> None:
         elif check.type is HealthCheckType.TCP and "${" not in (check.address or ""):
             parse_address(check.address or "")
     except ValueError as fault:
-        mend = "write http://HOST:PORT/PATH" if key == "url" else "write HOST:PORT"
-        report.error((*path, key), f"cannot be used: {fault}", mend)
+        hint = "write http://HOST:PORT/PATH" if key == "url" else "write HOST:PORT"
+        report.error((*path, key), f"cannot be used: {fault}", hint)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from msgspec import Struct
 
 from cbox_init.config import scalars
-from cbox_init.config.legacy import RENAMED, modernised
+from cbox_init.config.legacy import RENAMED, with_current_keys
 from cbox_init.config.model.enums import LogLevel, TlsVersion
 from cbox_init.config.model.kinds import UNLIMITED, Kind
 from cbox_init.config.model.logging import OutputConfig
 from cbox_init.config.model.process import HealthCheckConfig
 from cbox_init.config.raw import kind_of, quoted, scalar_text
 from cbox_init.config.rules import signal_name, signal_number
-from cbox_init.config.schema import Form, Shape, fields_of, single_value
+from cbox_init.config.schema import ValueSpec, ValueType, fields_of, single_value
 from cbox_init.config.secret import Secret
 from cbox_init.config.substitute import INSTANCE_NAMES, expand_instance, references
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from enum import StrEnum
 
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path, Raw
-    from cbox_init.config.report import Report
 
     Value = object
 
@@ -36,11 +36,11 @@ _OTHER_WORDS: Final[dict[type[StrEnum], dict[str, str]]] = {
     LogLevel: {"warning": "warn"},
     TlsVersion: {"1.2": "TLS 1.2", "1.3": "TLS 1.3", "TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"},
 }
-_EXAMPLES: Final[dict[Form | Kind, str]] = {
-    Form.BOOL: "write true or false",
-    Form.INT: "write digits only, such as 3",
-    Form.FLOAT: "write a number such as 0.5",
-    Form.WORD: "use one of these words",
+_EXAMPLES: Final[dict[ValueType | Kind, str]] = {
+    ValueType.BOOL: "write true or false",
+    ValueType.INT: "write digits only, such as 3",
+    ValueType.FLOAT: "write a number such as 0.5",
+    ValueType.WORD: "use one of these words",
     Kind.DURATION: "write 500ms, 30s, 1m30s or a number of seconds",
     Kind.DURATION_MS: "write 500ms, 30s, 1m30s or a number of milliseconds",
     Kind.SIZE: "write 50MB, 8MiB or a number of bytes",
@@ -57,17 +57,17 @@ _SECTIONS_OF_INSTANCES: Final = (HealthCheckConfig, OutputConfig)
 class Converter:
     """Converts sections. ``environ`` completes ``${PORT}`` and the like where no instance will."""
 
-    def __init__(self, report: Report, environ: Mapping[str, str]) -> None:
+    def __init__(self, report: ProblemReport, environ: Mapping[str, str]) -> None:
         self._report = report
         self._environ = environ
         self._for_instance = False
-        self._convert: dict[Form | Kind, Callable[[Shape, Raw, Path], Value]] = {
-            Form.SECTION: self._section,
-            Form.SECTION_LIST: self._section_list,
-            Form.SECTION_MAP: self._section_map,
-            Form.TEXT_LIST: self._text_list,
-            Form.TEXT_MAP: self._text_map,
-            Form.SECRET_MAP: self._secret_map,
+        self._convert: dict[ValueType | Kind, Callable[[ValueSpec, Raw, Path], Value]] = {
+            ValueType.SECTION: self._section,
+            ValueType.SECTION_LIST: self._section_list,
+            ValueType.SECTION_MAP: self._section_map,
+            ValueType.TEXT_LIST: self._text_list,
+            ValueType.TEXT_MAP: self._text_map,
+            ValueType.SECRET_MAP: self._secret_map,
             Kind.COMMAND: self._command,
         }
 
@@ -79,68 +79,70 @@ class Converter:
         if raw is None:
             return section()
         if not isinstance(raw, dict):
-            self._report.error(path, f"expected {Form.SECTION.value}, got {kind_of(raw)}", "write key: value")
+            self._report.error(
+                path, f"expected {ValueType.SECTION.value}, got {kind_of(raw)}", "write key: value"
+            )
             return section()
         known = fields_of(section)
         values: dict[str, Value] = {}
         outer = self._for_instance
-        for key, item in modernised(section, raw, path, self._report).items():
+        for key, item in with_current_keys(section, raw, path, self._report).items():
             field = known.get(key)
             if field is None:
                 self._report.unknown_key((*path, key), (*known, *RENAMED.get(section, ())))
             elif item is not None:
                 self._for_instance = outer or key in _LEFT_FOR_INSTANCES or section in _SECTIONS_OF_INSTANCES
-                value = self._value(field.shape, item, (*path, key))
+                value = self._value(field.spec, item, (*path, key))
                 if value is not _INVALID:
                     values[field.attribute] = value
         self._for_instance = outer
         return section(**values)
 
-    def _value(self, shape: Shape, raw: Raw, path: Path) -> Value:
-        convert = self._convert.get(shape.form)
-        return convert(shape, raw, path) if convert is not None else self._scalar(shape, raw, path)
+    def _value(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        convert = self._convert.get(spec.value_type)
+        return convert(spec, raw, path) if convert is not None else self._scalar(spec, raw, path)
 
-    def _section(self, shape: Shape, raw: Raw, path: Path) -> Value:
-        section = _struct(shape)
+    def _section(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        section = _struct(spec)
         single = single_value(section)
         if single is None or raw is None or isinstance(raw, list | dict):
             return self.section(section, raw, path)
-        value = self._value(single.shape, raw, path)
+        value = self._value(single.spec, raw, path)
         return _INVALID if value is _INVALID else section(**dict.fromkeys(single.attributes, value))
 
-    def _section_list(self, shape: Shape, raw: Raw, path: Path) -> Value:
+    def _section_list(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if not isinstance(raw, list):
-            return self._wrong(shape, raw, path, "begin each entry with a dash")
-        return tuple(self.section(_struct(shape), item, (*path, index)) for index, item in enumerate(raw))
+            return self._wrong(spec, raw, path, "begin each entry with a dash")
+        return tuple(self.section(_struct(spec), item, (*path, index)) for index, item in enumerate(raw))
 
-    def _section_map(self, shape: Shape, raw: Raw, path: Path) -> Value:
+    def _section_map(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if not isinstance(raw, dict):
-            return self._wrong(shape, raw, path, "write NAME: and its keys below, indented")
-        return {name: self.section(_struct(shape), item, (*path, name)) for name, item in raw.items()}
+            return self._wrong(spec, raw, path, "write NAME: and its keys below, indented")
+        return {name: self.section(_struct(spec), item, (*path, name)) for name, item in raw.items()}
 
-    def _text_list(self, shape: Shape, raw: Raw, path: Path) -> Value:
+    def _text_list(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if not isinstance(raw, list):
-            return self._wrong(shape, raw, path, "write it as [a, b], or one entry a line with a dash")
+            return self._wrong(spec, raw, path, "write it as [a, b], or one entry a line with a dash")
         items = [self._text(item, (*path, index)) for index, item in enumerate(raw)]
         return _INVALID if None in items else tuple(cast("list[str]", items))
 
-    def _text_map(self, shape: Shape, raw: Raw, path: Path) -> Value:
+    def _text_map(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if not isinstance(raw, dict):
-            return self._wrong(shape, raw, path, "write NAME: value, one a line")
+            return self._wrong(spec, raw, path, "write NAME: value, one a line")
         items = {name: self._map_item(item, (*path, name)) for name, item in raw.items()}
         return {name: item for name, item in items.items() if item is not None}
 
-    def _secret_map(self, shape: Shape, raw: Raw, path: Path) -> Value:
-        texts = self._text_map(shape, raw, path)
+    def _secret_map(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        texts = self._text_map(spec, raw, path)
         return {name: Secret(text) for name, text in texts.items()} if isinstance(texts, dict) else texts
 
     def _map_item(self, raw: Raw, path: Path) -> str | None:
         return "" if raw is None else self._text(raw, path)
 
-    def _command(self, shape: Shape, raw: Raw, path: Path) -> Value:
+    def _command(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if isinstance(raw, list):
-            return self._text_list(shape, raw, path)
-        text = self._text(raw, path, shape.form)
+            return self._text_list(spec, raw, path)
+        text = self._text(raw, path, spec.value_type)
         if text is None:
             return _INVALID
         if not any(mark in text for mark in "'\"\\"):
@@ -155,26 +157,26 @@ class Converter:
             )
             return _INVALID
 
-    def _scalar(self, shape: Shape, raw: Raw, path: Path) -> Value:
-        text = self._text(raw, path, shape.form)
+    def _scalar(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        text = self._text(raw, path, spec.value_type)
         if text is None:
             return _INVALID
         try:
-            value = _parsed(shape, text)
+            value = _parsed(spec, text)
         except ValueError as error:
-            self._report.error(path, f"expected {error}, got {quoted(text)}", _mend(shape.form))
+            self._report.error(path, f"expected {error}, got {quoted(text)}", _hint(spec.value_type))
             return _INVALID
-        unlimited = value == UNLIMITED and shape.form in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
-        if isinstance(value, int | float) and not unlimited and (limits := _outside(shape, value)):
+        unlimited = value == UNLIMITED and spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
+        if isinstance(value, int | float) and not unlimited and (limits := _outside(spec, value)):
             self._report.error(path, f"must be {limits}, got {quoted(text)}", "stay in this range")
             return _INVALID
         return value
 
-    def _text(self, raw: Raw, path: Path, form: Form | Kind = Form.TEXT) -> str | None:
+    def _text(self, raw: Raw, path: Path, value_type: ValueType | Kind = ValueType.TEXT) -> str | None:
         """The text of a scalar, None (with a problem) when it is none."""
         if raw is None or isinstance(raw, list | dict):
-            expected = form.value if isinstance(form, Form) else f"a {form.value}"
-            self._report.error(path, f"expected {expected}, got {kind_of(raw)}", _mend(form))
+            expected = value_type.value if isinstance(value_type, ValueType) else f"a {value_type.value}"
+            self._report.error(path, f"expected {expected}, got {kind_of(raw)}", _hint(value_type))
             return None
         text = scalar_text(raw)
         if "\0" in text:
@@ -198,9 +200,9 @@ class Converter:
                 )
         return expand_instance(text, self._environ)
 
-    def _wrong(self, shape: Shape, raw: Raw, path: Path, mend: str) -> Value:
-        expected = shape.form.value
-        self._report.error(path, f"expected {expected}, got {kind_of(raw)}", mend)
+    def _wrong(self, spec: ValueSpec, raw: Raw, path: Path, hint: str) -> Value:
+        expected = spec.value_type.value
+        self._report.error(path, f"expected {expected}, got {kind_of(raw)}", hint)
         return _INVALID
 
 
@@ -213,26 +215,26 @@ def _has_surrogates(text: str) -> bool:
     return False
 
 
-def _struct(shape: Shape) -> type[Struct]:
-    assert shape.type is not None and issubclass(shape.type, Struct)
-    return shape.type
+def _struct(spec: ValueSpec) -> type[Struct]:
+    assert spec.type is not None and issubclass(spec.type, Struct)
+    return spec.type
 
 
-def _parsed(shape: Shape, text: str) -> Value:
+def _parsed(spec: ValueSpec, text: str) -> Value:
     """The value of a scalar; ValueError says what was expected."""
-    match shape.form:
-        case Form.TEXT:
+    match spec.value_type:
+        case ValueType.TEXT:
             return text
-        case Form.BOOL:
+        case ValueType.BOOL:
             return scalars.parse_bool(text)
-        case Form.INT:
+        case ValueType.INT:
             return scalars.parse_int(text)
-        case Form.FLOAT:
+        case ValueType.FLOAT:
             return scalars.parse_float(text)
-        case Form.SECRET:
+        case ValueType.SECRET:
             return Secret(text)
-        case Form.WORD:
-            return _word(cast("type[StrEnum]", shape.type), text)
+        case ValueType.WORD:
+            return _word(cast("type[StrEnum]", spec.type), text)
         case Kind.DURATION:
             return scalars.parse_duration(text)
         case Kind.DURATION_MS:
@@ -247,7 +249,7 @@ def _parsed(shape: Shape, text: str) -> Value:
             return _signal(text)
         case Kind.HOST:
             return "" if text.strip().lower() in ("all", "*") else text.strip()
-    raise AssertionError(shape.form)
+    raise AssertionError(spec.value_type)
 
 
 def _word(enum: type[StrEnum], text: str) -> StrEnum:
@@ -274,19 +276,19 @@ def _signal(text: str) -> str:
         raise ValueError("the name of a signal") from None
 
 
-def _outside(shape: Shape, value: float) -> str:
+def _outside(spec: ValueSpec, value: float) -> str:
     """The range in words when ``value`` is outside it, else nothing."""
-    low = shape.ge if shape.ge is not None else shape.gt
-    above = shape.gt is None or value > shape.gt
-    if above and (shape.ge is None or value >= shape.ge) and (shape.le is None or value <= shape.le):
+    low = spec.ge if spec.ge is not None else spec.gt
+    above = spec.gt is None or value > spec.gt
+    if above and (spec.ge is None or value >= spec.ge) and (spec.le is None or value <= spec.le):
         return ""
-    bottom = f"more than {low:g}" if shape.gt is not None else f"at least {_number(low)}"
-    return f"{bottom} and at most {_number(shape.le)}"
+    bottom = f"more than {low:g}" if spec.gt is not None else f"at least {_number(low)}"
+    return f"{bottom} and at most {_number(spec.le)}"
 
 
 def _number(limit: float | None) -> str:
     return "any" if limit is None else f"{limit:.15g}"
 
 
-def _mend(form: Form | Kind) -> str:
-    return _EXAMPLES.get(form, "write a single value")
+def _hint(value_type: ValueType | Kind) -> str:
+    return _EXAMPLES.get(value_type, "write a single value")

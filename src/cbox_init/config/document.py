@@ -234,9 +234,9 @@ class _Builder:
             len(frame.value) if isinstance(frame.value, RawList) else frame.key or "" for frame in self._stack
         )
 
-    def _unreadable(self, line: int, message: str, mend: str) -> _UnreadableError:
+    def _unreadable(self, line: int, message: str, hint: str) -> _UnreadableError:
         field = path_text(self._path()[:_DEEPEST])
-        return _UnreadableError(Problem(field=field[:200], message=message, recommendation=mend, line=line))
+        return _UnreadableError(Problem(field=field[:200], message=message, recommendation=hint, line=line))
 
 
 def _merged(sources: list[RawMap], own: RawMap | RawList) -> RawMap:
@@ -252,8 +252,8 @@ def _merged(sources: list[RawMap], own: RawMap | RawList) -> RawMap:
     return result
 
 
-def _problem_at(before: str, message: str, mend: str) -> Problem:
-    return Problem(field="", message=message, recommendation=mend, line=before.count("\n") + 1)
+def _problem_at(before: str, message: str, hint: str) -> Problem:
+    return Problem(field="", message=message, recommendation=hint, line=before.count("\n") + 1)
 
 
 def _line(event: Event) -> int:
@@ -269,11 +269,11 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     words = getattr(error, "problem", None) or str(error)
     line = mark.line + 1 if mark is not None else None
-    mend = "check the indentation of this line and the one before, and quote values with : # { } [ ] or *"
+    hint = "check the indentation of this line and the one before, and quote values with : # { } [ ] or *"
     if mark is not None and _starts_with_tab(text, mark.line):
-        words, mend = "a tab in the indentation", "indent with spaces"
+        words, hint = "a tab in the indentation", "indent with spaces"
     return Problem(
-        field="", message=f"not valid YAML: {' '.join(words.split())}", recommendation=mend, line=line
+        field="", message=f"not valid YAML: {' '.join(words.split())}", recommendation=hint, line=line
     )
 
 

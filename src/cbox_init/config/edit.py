@@ -12,8 +12,7 @@ from cbox_init.config.convert import Converter
 from cbox_init.config.effective import effective
 from cbox_init.config.masking import masked
 from cbox_init.config.model import Config, ProcessConfig
-from cbox_init.config.problems import Severity
-from cbox_init.config.report import Report
+from cbox_init.config.problems import ProblemReport, Severity
 from cbox_init.config.schema import fields_of
 from cbox_init.config.secret import MASK, Secret
 from cbox_init.config.substitute import INSTANCE_NAMES, expand
@@ -91,11 +90,11 @@ class Edits:
             raise UnknownProcess(name) from None
 
     def _with(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
-        report = Report()
+        report = ProblemReport()
         path = ("processes", name)
         process = Converter(report, environ).section(ProcessConfig, _expanded(dict(raw), environ), path)
         alone = Config(global_=self.config.global_, processes={name: process})
-        process = effective(alone, Report()).processes[name]
+        process = effective(alone, ProblemReport()).processes[name]
         config = replace(self.config, processes={**self.config.processes, name: process})
         check(config, report)
         if report.failed:

@@ -12,12 +12,12 @@ from cbox_init.config.rules import global_backoff, restart_rules, stop_rules
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
-    from cbox_init.config.report import Report
+    from cbox_init.config.problems import ProblemReport
 
 _BEARER: Final = "Bearer "
 
 
-def effective(config: Config, report: Report) -> Config:
+def effective(config: Config, report: ProblemReport) -> Config:
     """``config`` with every value that follows from others filled in."""
     global_ = _global(config.global_, report)
     log_defaults = LogDefaults(global_)
@@ -30,7 +30,7 @@ def effective(config: Config, report: Report) -> Config:
     )
 
 
-def _global(global_: GlobalConfig, report: Report) -> GlobalConfig:
+def _global(global_: GlobalConfig, report: ProblemReport) -> GlobalConfig:
     initial, cap = global_backoff(global_)
     return replace(
         global_,
@@ -40,7 +40,7 @@ def _global(global_: GlobalConfig, report: Report) -> GlobalConfig:
     )
 
 
-def _token(given: Secret | None, report: Report) -> Secret | None:
+def _token(given: Secret | None, report: ProblemReport) -> Secret | None:
     """The bearer token, None when there is none."""
     if given is None:
         return None

@@ -12,15 +12,15 @@ from cbox_init.config.legacy import RENAMED
 from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.model.kinds import Kind
 from cbox_init.config.raw import copied
-from cbox_init.config.schema import Form, Shape, fields_of, section_type
+from cbox_init.config.schema import ValueSpec, ValueType, fields_of, section_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from msgspec import Struct
 
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Raw
-    from cbox_init.config.report import Report
 
     Steps: TypeAlias = tuple[str, ...]
 
@@ -30,20 +30,20 @@ _PROCESS: Final = "CBOX_INIT_PROCESS_"
 _RESERVED: Final = frozenset(("CBOX_INIT_PROCESS_NAME",))
 _ENV: Final = "ENV_"
 
-_TEXTS: Final = (Form.TEXT, Form.SECRET, Kind.HOST)
-_SCALARS: Final = (*_TEXTS, Form.BOOL, Form.INT, Form.FLOAT, Form.WORD, Kind.COMMAND)
+_TEXTS: Final = (ValueType.TEXT, ValueType.SECRET, Kind.HOST)
+_SCALARS: Final = (*_TEXTS, ValueType.BOOL, ValueType.INT, ValueType.FLOAT, ValueType.WORD, Kind.COMMAND)
 
 
-class _Target(NamedTuple):
+class _Override(NamedTuple):
     """Where an override goes, below its section, and what the key takes."""
 
     steps: Steps
-    shape: Shape
+    spec: ValueSpec
     #: The section of the last step, and today's name of the key there.
     section: type[Struct]
 
 
-def override(root: dict[str, Raw], environ: Mapping[str, str], report: Report) -> dict[str, Raw]:
+def override(root: dict[str, Raw], environ: Mapping[str, str], report: ProblemReport) -> dict[str, Raw]:
     """``root`` with what the environment says over it.
 
     The report learns which paths came from which variable. A variable that fits no key is a warning.
@@ -57,42 +57,44 @@ def override(root: dict[str, Raw], environ: Mapping[str, str], report: Report) -
     for variable in sorted(chosen):
         if variable.startswith(_GLOBAL):
             prefix: Steps | None = ("global",)
-            target = _targets(GlobalConfig).get(variable.removeprefix(_GLOBAL))
+            target = _overrides(GlobalConfig).get(variable.removeprefix(_GLOBAL))
         else:
             prefix, target = _process_target(variable.removeprefix(_PROCESS), names)
         if target is None or prefix is None:
             _unknown(variable, names, report)
             continue
         text = environ[variable]
-        if not text and target.shape.form not in _TEXTS:
+        if not text and target.spec.value_type not in _TEXTS:
             continue  # an empty variable is an unset one, where an empty value makes no sense
         path = prefix + target.steps
         if len(prefix) > 1 and prefix[1] not in names.values():
             report.origins.setdefault(prefix, variable)
         report.origins[path] = variable
-        _put(result, path, _value(text, target.shape), target)
+        _put(result, path, _value(text, target.spec), target)
     return result
 
 
 @cache
-def _targets(section: type[Struct]) -> dict[str, _Target]:
+def _overrides(section: type[Struct]) -> dict[str, _Override]:
     """The keys of a section and of those within it, as the environment writes them."""
-    targets: dict[str, _Target] = {}
+    targets: dict[str, _Override] = {}
     fields = fields_of(section)
     for key, field in fields.items():
-        targets[_upper(key)] = _Target((key,), field.shape, section)
-        inner = section_type(field.shape)
-        for name, target in _targets(inner).items() if inner is not None else ():
+        targets[_upper(key)] = _Override((key,), field.spec, section)
+        inner = section_type(field.spec)
+        for name, target in _overrides(inner).items() if inner is not None else ():
             targets[f"{_upper(key)}_{name}"] = target._replace(steps=(key, *target.steps))
     for old, new in RENAMED.get(section, {}).items():
         # A key whose value has another form today keeps its name: reading it brings it into that form.
-        same = fields[new].shape.form is not Form.SECTION and old != "port"
-        shape = fields[new].shape if same else Shape(Form.TEXT if old == "port" else Form.TEXT_LIST)
-        targets.setdefault(_upper(old), _Target((new if same else old,), shape, section))
+        same = fields[new].spec.value_type is not ValueType.SECTION and old != "port"
+        spec = (
+            fields[new].spec if same else ValueSpec(ValueType.TEXT if old == "port" else ValueType.TEXT_LIST)
+        )
+        targets.setdefault(_upper(old), _Override((new if same else old,), spec, section))
     return targets
 
 
-def _process_target(rest: str, names: dict[str, str]) -> tuple[Steps | None, _Target | None]:
+def _process_target(rest: str, names: dict[str, str]) -> tuple[Steps | None, _Override | None]:
     """The process and the key that ``NAME_KEY`` means.
 
     The longest known name counts; for an unknown name, the longest known key.
@@ -108,10 +110,10 @@ def _process_target(rest: str, names: dict[str, str]) -> tuple[Steps | None, _Ta
     return None, None
 
 
-def _process_key(key: str) -> _Target | None:
+def _process_key(key: str) -> _Override | None:
     if key.startswith(_ENV) and key != _ENV:
-        return _Target(("env", key.removeprefix(_ENV)), Shape(Form.TEXT), ProcessConfig)
-    return _targets(ProcessConfig).get(key)
+        return _Override(("env", key.removeprefix(_ENV)), ValueSpec(ValueType.TEXT), ProcessConfig)
+    return _overrides(ProcessConfig).get(key)
 
 
 def _known_names(processes: Raw) -> dict[str, str]:
@@ -123,19 +125,19 @@ def _upper(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name.upper())
 
 
-def _unknown(variable: str, names: dict[str, str], report: Report) -> None:
+def _unknown(variable: str, names: dict[str, str], report: ProblemReport) -> None:
     if variable.startswith(_GLOBAL):
-        prefix, known = _GLOBAL, list(_targets(GlobalConfig))
+        prefix, known = _GLOBAL, list(_overrides(GlobalConfig))
     else:
-        prefix, known = _PROCESS, [f"{name}_{key}" for name in names for key in _targets(ProcessConfig)]
+        prefix, known = _PROCESS, [f"{name}_{key}" for name in names for key in _overrides(ProcessConfig)]
     near = report.nearest(variable.removeprefix(prefix), known)
     report.warning((variable,), "fits no key", f"did you mean {prefix}{near}?" if near else "unset it")
 
 
-def _value(text: str, shape: Shape) -> Raw:
+def _value(text: str, spec: ValueSpec) -> Raw:
     """The text as the file would hold it: lists and mappings are JSON, a command may be either."""
-    if (shape.form in _SCALARS or isinstance(shape.form, Kind)) and not (
-        shape.form is Kind.COMMAND and text.lstrip().startswith("[")
+    if (spec.value_type in _SCALARS or isinstance(spec.value_type, Kind)) and not (
+        spec.value_type is Kind.COMMAND and text.lstrip().startswith("[")
     ):
         return text
     import json
@@ -147,7 +149,7 @@ def _value(text: str, shape: Shape) -> Raw:
     return cast("Raw", value)
 
 
-def _put(root: dict[str, Raw], path: Steps, value: Raw, target: _Target) -> None:
+def _put(root: dict[str, Raw], path: Steps, value: Raw, target: _Override) -> None:
     """Sets the value at ``path``, copying each level on the way."""
     level = root
     for step in path[:-1]:

@@ -20,8 +20,8 @@ from cbox_init.config.raw import copied, scalar_text
 if TYPE_CHECKING:
     from msgspec import Struct
 
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path, Raw
-    from cbox_init.config.report import Report
 
 #: Old key and the key that means the same, section by section.
 RENAMED: Final[dict[type[Struct], dict[str, str]]] = {
@@ -33,7 +33,9 @@ RENAMED: Final[dict[type[Struct], dict[str, str]]] = {
 }
 
 
-def modernised(section: type[Struct], raw: dict[str, Raw], path: Path, report: Report) -> dict[str, Raw]:
+def with_current_keys(
+    section: type[Struct], raw: dict[str, Raw], path: Path, report: ProblemReport
+) -> dict[str, Raw]:
     """``raw`` with today's keys. Where old and new are both there the new one counts, with a warning."""
     if section is RedactionConfig:
         return _patterns_by_name(raw)
@@ -80,7 +82,7 @@ def _patterns_by_name(raw: dict[str, Raw]) -> dict[str, Raw]:
     return result
 
 
-def _address_that_is_a_url(raw: dict[str, Raw], path: Path, report: Report) -> dict[str, Raw]:
+def _address_that_is_a_url(raw: dict[str, Raw], path: Path, report: ProblemReport) -> dict[str, Raw]:
     address = raw.get("address")
     if not isinstance(address, str) or not address.startswith(("http://", "https://")):
         return raw
@@ -93,5 +95,5 @@ def _address_that_is_a_url(raw: dict[str, Raw], path: Path, report: Report) -> d
     return result
 
 
-def _superseded(report: Report, path: Path, old: str, new: str) -> None:
+def _superseded(report: ProblemReport, path: Path, old: str, new: str) -> None:
     report.warning((*path, old), f"{old} and {new} mean the same; {new} counts", f"remove {old}")

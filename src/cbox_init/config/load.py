@@ -13,9 +13,8 @@ from cbox_init.config.document import parse_document
 from cbox_init.config.effective import effective
 from cbox_init.config.environment import override
 from cbox_init.config.model import Config
-from cbox_init.config.problems import Problem, Severity
+from cbox_init.config.problems import Problem, ProblemReport, Severity
 from cbox_init.config.raw import kind_of, printable
-from cbox_init.config.report import Report
 from cbox_init.config.substitute import INSTANCE_NAMES, expand
 from cbox_init.errors import ConfigError
 
@@ -28,7 +27,7 @@ _LARGEST_FILE: Final = 64 * 2**20
 _EXTENSIONS: Final = (".yaml", ".yml")
 
 
-class Source(NamedTuple):
+class ConfigSource(NamedTuple):
     """Where the configuration came from, to read it again: a file (or none), and the environment over it."""
 
     path: str | None
@@ -83,13 +82,13 @@ def examine(
     environ: Mapping[str, str],
     *,
     strict: bool = False,
-    machine: Callable[[Config, Report], None] | None = None,
+    machine: Callable[[Config, ProblemReport], None] | None = None,
 ) -> Examined:
     """As `load`, for those who want the problems as a result.
 
     ``machine`` adds what fits this machine badly, such as users that it does not have.
     """
-    report = Report(strict=strict)
+    report = ProblemReport(strict=strict)
     file = find(path, environ)
     config = _read(file, environ, report)
     if config is not None:
@@ -101,7 +100,7 @@ def examine(
 
 def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
     """As `examine`, with ``text`` as what the file at ``path`` holds."""
-    report = Report()
+    report = ProblemReport()
     config = _converted(text, path, environ, report)
     if config is not None:
         check(config, report)
@@ -124,7 +123,7 @@ def usual_places(environ: Mapping[str, str]) -> list[str]:
     return [base + extension for base in bases for extension in _EXTENSIONS]
 
 
-def _read(file: str | None, environ: Mapping[str, str], report: Report) -> Config | None:
+def _read(file: str | None, environ: Mapping[str, str], report: ProblemReport) -> Config | None:
     """The configuration with effective values; None when there is nothing to convert."""
     text: str | None = None
     if file is not None:
@@ -135,7 +134,7 @@ def _read(file: str | None, environ: Mapping[str, str], report: Report) -> Confi
 
 
 def _converted(
-    text: str | None, file: str | None, environ: Mapping[str, str], report: Report
+    text: str | None, file: str | None, environ: Mapping[str, str], report: ProblemReport
 ) -> Config | None:
     root: Raw = None
     if text is not None:
@@ -155,7 +154,7 @@ def _converted(
     return effective(Converter(report, environ).section(Config, content, ()), report)
 
 
-def _report_nothing(file: str | None, environ: Mapping[str, str], report: Report) -> None:
+def _report_nothing(file: str | None, environ: Mapping[str, str], report: ProblemReport) -> None:
     if file is not None:
         report.error(
             (), "the file is empty, and the environment defines no process", "define one under processes:"
@@ -169,7 +168,7 @@ def _report_nothing(file: str | None, environ: Mapping[str, str], report: Report
     )
 
 
-def _text(file: str, report: Report) -> str | None:
+def _text(file: str, report: ProblemReport) -> str | None:
     """The text of a file, None (with a problem) when it has none."""
     try:
         with open(file, "rb") as stream:
@@ -192,7 +191,7 @@ def _text(file: str, report: Report) -> str | None:
         return None
 
 
-def _unreadable(data: bytes, position: int, message: str, report: Report) -> None:
+def _unreadable(data: bytes, position: int, message: str, report: ProblemReport) -> None:
     line = data.count(b"\n", 0, position) + 1
     report.add(Problem(field="", message=message, recommendation="save the file as UTF-8 text", line=line))
 

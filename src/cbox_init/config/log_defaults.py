@@ -111,8 +111,7 @@ def default_logging(global_: GlobalConfig) -> LoggingConfig:
 def global_patterns(global_: GlobalConfig) -> tuple[RedactionPattern, ...]:
     """``log_redaction_patterns`` as patterns of a process: a word masks its value, and stands for the ready
     pattern of that name too."""
-    from cbox_init.patterns.builtin import ready
-    from cbox_init.patterns.words import is_word, word_patterns
+    from cbox_init.patterns.builtin import builtin_patterns, is_word, word_patterns
 
     mask = global_.log_redaction_placeholder
     words = [text for text in global_.log_redaction_patterns if is_word(text)]
@@ -121,23 +120,9 @@ def global_patterns(global_: GlobalConfig) -> tuple[RedactionPattern, ...]:
         for text in global_.log_redaction_patterns
         if not is_word(text)
     ]
-    named = [RedactionPattern(name=word, replacement=mask) for word in words if ready(word)]
+    named = [RedactionPattern(name=word, replacement=mask) for word in words if builtin_patterns(word)]
     masking = [
         RedactionPattern(name="words", pattern=one.pattern, replacement=one.with_mask(mask or "***"))
         for one in word_patterns(words)
     ]
     return (*named, *own, *masking)
-
-
-def logging_of_file(logging: LoggingConfig, file: LogFileConfig) -> LoggingConfig:
-    """What counts for the lines of a file: stages and level of its own; the rest is that of its process."""
-    return LoggingConfig(
-        labels=logging.labels,
-        min_level=file.min_level,
-        redaction=logging.redaction,
-        rate_limit=logging.rate_limit,
-        multiline=file.multiline,
-        json=file.json,
-        level_detection=file.level_detection,
-        filters=file.filters,
-    )

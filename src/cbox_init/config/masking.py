@@ -35,7 +35,7 @@ def masked(section: Struct) -> dict[str, object]:
 def _worded(field: Field, section: Struct) -> object:
     """The value of a key; one that a word stands for in the file, as that word."""
     value: object = getattr(section, field.attribute)
-    unlimited = value == UNLIMITED and field.shape.form in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
+    unlimited = value == UNLIMITED and field.spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
     return "unlimited" if unlimited else value
 
 

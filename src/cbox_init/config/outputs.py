@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from cbox_init.config.endpoints import Endpoint, parse_address, parse_url
 from cbox_init.config.model import LogOverflow, OutputType
-from cbox_init.config.substitute import references
 
 if TYPE_CHECKING:
     from cbox_init.config.model import OutputConfig
@@ -80,8 +79,3 @@ def otlp_url(text: str) -> str:
     url = parse_url(text)
     address = text.strip().partition("#")[0]
     return address.rstrip("/") + _OTLP_PATH if url.target == "/" else address
-
-
-def per_instance(path: str) -> bool:
-    """Whether the path is another for each instance."""
-    return any(name in INSTANCE_NAMES for name, _ in references(path))

@@ -30,7 +30,7 @@ class PatchError(ValueError):
     """The text cannot be changed at that place; says why."""
 
 
-class Verbatim(str):
+class SourceText(str):
     """A value as the file had it, quotes and all."""
 
     __slots__ = ()
@@ -245,7 +245,7 @@ def _inline(value: Raw) -> str:
 
 
 def _with_marks(value: Raw, kept: dict[str, str]) -> object:
-    if isinstance(value, Verbatim):
+    if isinstance(value, SourceText):
         mark = f"verbatim{len(kept)}x{id(kept)}"
         kept[mark] = str(value)
         return mark

@@ -1,10 +1,20 @@
-"""What is wrong, or could be better, in a configuration."""
+"""What is wrong, or could be better, in a configuration, and the report that collects it."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+
+from cbox_init.config.raw import line_of, path_text, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from cbox_init.config.raw import Path, Raw
+
+_MOST_COMPARISONS: Final = 20_000
 
 
 class Severity(StrEnum):
@@ -32,5 +42,102 @@ class Problem(Struct, frozen=True, kw_only=True):
         """One line for a person."""
         where = f"line {self.line}: " if self.line is not None else ""
         key = f"{self.field}: " if self.field else ""
-        mend = f" ({self.recommendation})" if self.recommendation else ""
-        return f"{where}{key}{self.message}{mend}"
+        hint = f" ({self.recommendation})" if self.recommendation else ""
+        return f"{where}{key}{self.message}{hint}"
+
+
+class ProblemReport:
+    """The problems of one reading.
+
+    ``root`` is the content of the file, from which a problem's line is taken; ``origins`` names the
+    environment variable that a path's value came from instead. With ``strict`` an unknown key is an error.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.root: Raw = None
+        self.origins: dict[Path, str] = {}
+        self._strict = strict
+        self._problems: list[Problem] = []
+        self._wrong: set[Path] = set()
+        self._above_wrong: set[Path] = set()
+        self._comparisons_left = _MOST_COMPARISONS
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error is among the problems."""
+        return any(problem.severity is Severity.ERROR for problem in self._problems)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """All problems in the order of the file; those without a line come last."""
+        return tuple(
+            sorted(self._problems, key=lambda problem: (problem.line is None, problem.line or 0)),
+        )
+
+    def error(self, path: Path, message: str, hint: str = "") -> None:
+        self._wrong.add(path)
+        self._above_wrong.update(path[:length] for length in range(len(path)))
+        self._add(path, message, hint, Severity.ERROR)
+
+    def missing(self, path: Path, message: str, hint: str = "") -> None:
+        """An error, unless the value is missing because it, or what holds it, was wrong."""
+        above = (path[:length] for length in range(len(path) + 1))
+        if path not in self._above_wrong and self._wrong.isdisjoint(above):
+            self.error(path, message, hint)
+
+    def warning(self, path: Path, message: str, hint: str = "") -> None:
+        self._add(path, message, hint, Severity.WARNING)
+
+    def suggestion(self, path: Path, message: str, hint: str = "") -> None:
+        self._add(path, message, hint, Severity.SUGGESTION)
+
+    def unknown_key(self, path: Path, known: Collection[str]) -> None:
+        """A key that nothing reads: a warning, or an error when strict."""
+        hint = self.did_you_mean(str(path[-1]), known, "remove it, or correct its name")
+        self._add(path, "unknown key", hint, Severity.ERROR if self._strict else Severity.WARNING)
+
+    def did_you_mean(self, name: str, known: Collection[str], otherwise: str) -> str:
+        """A recommendation: the known name nearest to ``name``, or ``otherwise`` when none is near."""
+        near = self.nearest(name, known)
+        return f"did you mean {near}?" if near else otherwise
+
+    def nearest(self, name: str, known: Collection[str]) -> str | None:
+        """The known name that ``name`` was most likely meant to be, if any is near.
+
+        Comparing is slow, so in a file full of wrong names only the first ones get theirs.
+        """
+        self._comparisons_left -= len(known)
+        return _nearest(name, known) if self._comparisons_left > 0 else None
+
+    def add(self, problem: Problem) -> None:
+        """A problem that knows its line itself."""
+        self._problems.append(problem)
+
+    def _add(self, path: Path, message: str, hint: str, severity: Severity) -> None:
+        origin = self._origin(path)
+        self._problems.append(
+            Problem(
+                field=path_text(path),
+                message=printable(f"{message} (set by {origin})" if origin else message),
+                recommendation=hint,
+                severity=severity,
+                line=None if origin else line_of(self.root, path),
+            )
+        )
+
+    def _origin(self, path: Path) -> str | None:
+        for length in range(len(path) if self.origins else 0, 0, -1):
+            if path[:length] in self.origins:
+                return self.origins[path[:length]]
+        return None
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    from difflib import get_close_matches
+
+    names = {_plain(candidate): candidate for candidate in known}
+    found = get_close_matches(_plain(name), names, n=1)
+    return names[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")

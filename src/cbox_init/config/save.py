@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from cbox_init.config.legacy import RENAMED, modernised
+from cbox_init.config.legacy import RENAMED, with_current_keys
 from cbox_init.config.load import Examined, examine_text
-from cbox_init.config.patch import PatchError, Verbatim, drop, put, source_of_items
-from cbox_init.config.report import Report
-from cbox_init.config.schema import Form, fields_of, section_type, single_value
+from cbox_init.config.patch import PatchError, SourceText, drop, put, source_of_items
+from cbox_init.config.problems import ProblemReport
+from cbox_init.config.schema import ValueType, fields_of, section_type, single_value
 from cbox_init.errors import NotSaved
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbox_init.config.edit import Edits
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
-    from cbox_init.config.schema import Shape
+    from cbox_init.config.schema import ValueSpec
 
 _OVERRIDES: Final = "CBOX_INIT_PROCESS_"
 _BOM: Final = "\ufeff"
@@ -73,7 +73,7 @@ def edited(text: str, edits: Edits) -> str:
 def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct, current: Struct) -> str:
     """Every key of a section that ``current`` has otherwise than ``base``."""
     kind = type(base)
-    raw = modernised(kind, raw, path, Report())
+    raw = with_current_keys(kind, raw, path, ProblemReport())
     for key, field in fields_of(kind).items():
         old, new = getattr(base, field.attribute), getattr(current, field.attribute)
         if old == new:
@@ -85,18 +85,18 @@ def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct
         if value is None:
             text = drop(text, (*path, key))
         else:
-            text = _key(text, (*path, key), field.shape, value, old, new)
+            text = _key(text, (*path, key), field.spec, value, old, new)
     return text
 
 
-def _key(text: str, path: tuple[str, ...], shape: Shape, value: Raw, old: object, new: object) -> str:
-    section = section_type(shape)
+def _key(text: str, path: tuple[str, ...], spec: ValueSpec, value: Raw, old: object, new: object) -> str:
+    section = section_type(spec)
     # One that may be written as a single value is written anew: in the file it may be either.
     by_keys = section is not None and single_value(section) is None
     if by_keys and isinstance(old, Struct) and isinstance(value, dict):
         assert isinstance(new, Struct)
         return _section(text, path, value, old, new)
-    if shape.form in (Form.TEXT_MAP, Form.SECRET_MAP) and isinstance(value, dict):
+    if spec.value_type in (ValueType.TEXT_MAP, ValueType.SECRET_MAP) and isinstance(value, dict):
         assert isinstance(old, dict) and isinstance(new, dict)
         for name in old.keys() - new.keys():
             text = drop(text, (*path, name))
@@ -122,7 +122,7 @@ def _with_old_items(
         found = next((pair for pair in left if pair[0] == after), None)
         if found is not None:
             left.remove(found)
-        items.append(item if found is None else Verbatim(found[1]))
+        items.append(item if found is None else SourceText(found[1]))
     return items
 
 

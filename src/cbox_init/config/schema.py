@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model.kinds import Kind
 
 
-class Form(Enum):
+class ValueType(Enum):
     """What a value is made of, where no `Kind` says more."""
 
     SECTION = "a mapping of keys"
@@ -31,19 +31,19 @@ class Form(Enum):
     SECRET = "a secret text"
 
 
-_SCALARS: dict[object, Form] = {
-    bool: Form.BOOL,
-    int: Form.INT,
-    float: Form.FLOAT,
-    str: Form.TEXT,
-    Secret: Form.SECRET,
+_SCALARS: dict[object, ValueType] = {
+    bool: ValueType.BOOL,
+    int: ValueType.INT,
+    float: ValueType.FLOAT,
+    str: ValueType.TEXT,
+    Secret: ValueType.SECRET,
 }
 
 
-class Shape(Struct, frozen=True):
+class ValueSpec(Struct, frozen=True):
     """What a key takes. ``type`` is the Struct or the enum that its values are of, where they are."""
 
-    form: Form | Kind
+    value_type: ValueType | Kind
     type: type[Struct] | type[StrEnum] | None = None
     ge: float | None = None
     gt: float | None = None
@@ -54,13 +54,13 @@ class Field(Struct, frozen=True):
     """One key of a section: the attribute that holds it, and what it takes."""
 
     attribute: str
-    shape: Shape
+    spec: ValueSpec
 
 
-class Single(Struct, frozen=True):
+class SingleValue(Struct, frozen=True):
     """A value that may stand in place of a section: what it is, and the attributes that it gives."""
 
-    shape: Shape
+    spec: ValueSpec
     attributes: tuple[str, ...]
 
 
@@ -72,42 +72,42 @@ def fields_of(section: type[Struct]) -> dict[str, Field]:
     return {key: Field(attribute, _shape(annotations[attribute])) for key, attribute in names}
 
 
-def section_type(shape: Shape) -> type[Struct] | None:
-    """The Struct of a single section, None for every other shape."""
-    if shape.form is Form.SECTION and shape.type is not None and issubclass(shape.type, Struct):
-        return shape.type
+def section_type(spec: ValueSpec) -> type[Struct] | None:
+    """The Struct of a single section, None for every other spec."""
+    if spec.value_type is ValueType.SECTION and spec.type is not None and issubclass(spec.type, Struct):
+        return spec.type
     return None
 
 
-def single_value(section: type[Struct]) -> Single | None:
+def single_value(section: type[Struct]) -> SingleValue | None:
     """What may stand in place of a whole section (``one_value_gives`` of the model), if anything may."""
     attributes: tuple[str, ...] = getattr(section, "one_value_gives", ())
-    return Single(fields_of(section)[attributes[0]].shape, attributes) if attributes else None
+    return SingleValue(fields_of(section)[attributes[0]].spec, attributes) if attributes else None
 
 
-def _shape(annotation: object) -> Shape:
+def _shape(annotation: object) -> ValueSpec:
     if type(None) in get_args(annotation):
         (annotation,) = (choice for choice in get_args(annotation) if choice is not type(None))
     if get_origin(annotation) is Annotated:
         base, meta = get_args(annotation)
         assert isinstance(meta, Meta)
-        kind: Form | Kind = meta.extra["kind"] if meta.extra else _SCALARS[base]
-        return Shape(kind, None, meta.ge, meta.gt, meta.le)
+        kind: ValueType | Kind = meta.extra["kind"] if meta.extra else _SCALARS[base]
+        return ValueSpec(kind, None, meta.ge, meta.gt, meta.le)
     if annotation in _SCALARS:
-        return Shape(_SCALARS[annotation])
+        return ValueSpec(_SCALARS[annotation])
     if isinstance(annotation, type):
         if issubclass(annotation, Struct):
-            return Shape(Form.SECTION, annotation)
+            return ValueSpec(ValueType.SECTION, annotation)
         if issubclass(annotation, StrEnum):
-            return Shape(Form.WORD, annotation)
+            return ValueSpec(ValueType.WORD, annotation)
     return _collection(get_origin(annotation), get_args(annotation))
 
 
-def _collection(origin: object, args: tuple[object, ...]) -> Shape:
+def _collection(origin: object, args: tuple[object, ...]) -> ValueSpec:
     item = args[0] if origin is tuple else args[1]
     if item is str:
-        return Shape(Form.TEXT_LIST if origin is tuple else Form.TEXT_MAP)
+        return ValueSpec(ValueType.TEXT_LIST if origin is tuple else ValueType.TEXT_MAP)
     if item is Secret:
-        return Shape(Form.SECRET_MAP)
+        return ValueSpec(ValueType.SECRET_MAP)
     assert isinstance(item, type) and issubclass(item, Struct)
-    return Shape(Form.SECTION_LIST if origin is tuple else Form.SECTION_MAP, item)
+    return ValueSpec(ValueType.SECTION_LIST if origin is tuple else ValueType.SECTION_MAP, item)

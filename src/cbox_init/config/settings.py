@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import Config
 
 
-class Settings(Struct, frozen=True):
+class ProcessSettings(Struct, frozen=True):
     """``scale_limit`` is the most instances that it may have; ``dependency_timeout_s`` of 0 is for ever;
     ``ring_size`` is the memory for its last lines, in bytes."""
 
@@ -27,16 +27,16 @@ class Settings(Struct, frozen=True):
     ring_size: int
 
 
-def settings_of(config: Config) -> dict[str, Settings]:
+def settings_of(config: Config) -> dict[str, ProcessSettings]:
     """The settings of each enabled process, in the order of the file."""
     return {name: settings_for(name, process, config) for name, process in config.enabled_processes().items()}
 
 
-def settings_for(name: str, process: ProcessConfig, config: Config) -> Settings:
+def settings_for(name: str, process: ProcessConfig, config: Config) -> ProcessSettings:
     """The settings of ``process``, which ``config`` has as ``name``."""
     timeout_s = process.dependency_timeout
     ring_size = process.logging.ring_size
-    return Settings(
+    return ProcessSettings(
         process,
         config.restart_rules(name),
         config.stop_rules(name),

@@ -11,30 +11,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.core.instance import Instance, Phase, Revision
+from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.rollout import ONE_BY_ONE, Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cbox_init.config.rules import RolloutRules
-
-
-class Desired(Struct, frozen=True, kw_only=True):
-    """What commands have asked of a process.
-
-    ``generation`` is raised by a restart: instances of an older one are replaced. ``starts`` is raised by a
-    start: instances that had ended or wait for a restart are started at once.
-    """
-
-    run: bool
-    scale: int
-    generation: int = 0
-    starts: int = 0
-
-    @property
-    def revision(self) -> Revision:
-        return Revision(self.generation, self.starts)
+    from cbox_init.core.states import Desired
 
 
 class Spawn(Struct, frozen=True):
@@ -132,30 +116,34 @@ def decide(
 
     Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
     while dependencies are not ready. Instances of an older generation are replaced as ``rules`` say: the next
-    is told to stop when enough others are ready, and its successor may start. Old ones that are not ready go
-    first: nobody misses them.
+    is stopped when enough others are ready, and its successor may start. Old ones that are not ready are
+    stopped first, since they serve nobody.
     """
     wanted = desired.scale if desired.run else 0
-    plan = _Plan(desired, rules, now)
-    lent = []
+    plan = _Planner(desired, rules, now)
+    surge = []
     for instance in instances.values():
-        if plan.rests(instance) if instance.index < wanted else plan.is_over(instance):
+        if instance.index < wanted:
+            plan.kept += 1
+            if plan.is_as_wanted(instance):
+                continue
+        elif plan.has_ended(instance):
             continue
         if wanted:
-            plan.rollout.see(instance)
+            plan.rollout.note_older(instance)
         if instance.phase is Phase.STOPPING:
-            plan.see_through(instance)
+            plan.continue_stop(instance)
         if instance.index < wanted:
             plan.keep(instance)
         elif instance.surge and wanted:
-            lent.append(instance)
-            plan.rollout.lend(instance)
+            surge.append(instance)
+            plan.rollout.add_surge(instance)
         else:
             plan.end(instance)
     if plan.kept < wanted:
         plan.spawn_absent([index for index in range(wanted) if index not in instances])
-    surplus = plan.rollout.surplus() if lent else ()
-    for instance in lent:
+    surplus = plan.rollout.surplus() if surge else ()
+    for instance in surge:
         if instance.index in surplus:
             plan.end(instance)
         else:
@@ -176,16 +164,16 @@ def decide(
 
 
 def next_of_stop(instance: Instance, now: float) -> Signal | Kill | Wait:
-    """What follows for an instance that is told to end."""
-    held_back = instance.signal_at is not None
+    """The next step of a stop that has begun: the stop signal, the kill, or the wait for either."""
+    in_pre_stop = instance.signal_at is not None
     at = instance.kill_at if instance.signal_at is None else instance.signal_at
     if at > now:
         return Wait(at)
-    return Signal(instance.index) if held_back else Kill(instance.index)
+    return Signal(instance.index) if in_pre_stop else Kill(instance.index)
 
 
-class _Plan:
-    """What a look at each instance adds up to."""
+class _Planner:
+    """Collects the actions, spawns and deadlines of one decision."""
 
     __slots__ = (
         "actions",
@@ -196,44 +184,42 @@ class _Plan:
         "revision",
         "rollout",
         "spawns",
-        "steady_since",
+        "stable_since",
     )
 
     def __init__(self, desired: Desired, rules: RolloutRules, now: float) -> None:
         self.desired = desired
         self.revision = desired.revision
         self.now = now
-        self.steady_since = now - rules.pause_s
+        self.stable_since = now - rules.pause_s
         self.rollout = Replacement(desired, rules, now)
         self.actions: list[Action] = []
         self.spawns: list[int] = []
         self.deadlines: list[float] = []
         self.kept = 0
 
-    def rests(self, instance: Instance) -> bool:
-        """Whether it is as wanted, and adds nothing to a decision: so are most, and they are to cost little.
+    def is_as_wanted(self, instance: Instance) -> bool:
+        """Whether a wanted instance needs nothing: true of most, so that this must be cheap.
 
         It runs, is of the present generation, has no checks, and has been ready for the pause of a rollout.
         """
-        rests = (
+        return (
             instance.phase is Phase.RUNNING
             and instance.health is None
             and instance.excess is None
             and instance.proven
             and instance.generation >= self.desired.generation
             and instance.ready_at is not None
-            and instance.ready_at <= self.steady_since
+            and instance.ready_at <= self.stable_since
         )
-        self.kept += rests
-        return rests
 
-    def is_over(self, instance: Instance) -> bool:
-        """Whether it is not wanted, and nothing of it is left to be ended: only its past is shown."""
+    def has_ended(self, instance: Instance) -> bool:
+        """Whether it is not wanted and nothing of it is left to stop: it is kept to be shown."""
         ended = instance.phase is Phase.IDLE or instance.phase is Phase.ENDED
         return ended and not self.desired.run and instance.index < self.desired.scale
 
-    def see_through(self, instance: Instance) -> None:
-        """A stop ends, whatever has been wanted since."""
+    def continue_stop(self, instance: Instance) -> None:
+        """Add the next step of a stop: once begun it is carried out, whatever was asked since."""
         action = next_of_stop(instance, self.now)
         if isinstance(action, Wait):
             self.deadlines.append(action.until)
@@ -241,33 +227,37 @@ class _Plan:
             self.actions.append(action)
 
     def keep(self, instance: Instance) -> None:
-        """An instance that should run."""
-        self.kept += 1
-        if self._comes_now(instance):
+        """Add what an instance that should run needs."""
+        if self._is_due(instance):
             self.spawns.append(instance.index)
-            self.rollout.add_missing(1)
-        elif instance.phase is Phase.RUNNING and self._is_terminated(instance):
-            self.rollout.add_missing(1)
+            self.rollout.add_starting(1)
+            return
+        self._wait_for(instance)
+        if instance.phase is Phase.RUNNING and instance.termination is not None:
+            self.actions.append(Terminate(instance.index))
+            self.rollout.add_starting(1)
         else:
             self.rollout.add(instance)
 
     def keep_surge(self, instance: Instance) -> None:
-        """An instance that stands in for others while they are replaced."""
-        if self._comes_now(instance):
+        """Add what a surge instance needs while others are replaced."""
+        if self._is_due(instance):
             if self.rollout.needs(instance.index):
                 self.spawns.append(instance.index)
             else:
                 self.end(instance)
-        elif instance.phase is Phase.RUNNING:
-            self._is_terminated(instance)
+            return
+        self._wait_for(instance)
+        if instance.phase is Phase.RUNNING and instance.termination is not None:
+            self.actions.append(Terminate(instance.index))
 
     def spawn_absent(self, indexes: Sequence[int]) -> None:
-        """Instances that are wanted, and have never been."""
+        """Add spawns of instances that are wanted and do not exist yet."""
         self.spawns += indexes
-        self.rollout.add_missing(len(indexes))
+        self.rollout.add_starting(len(indexes))
 
     def spawns_in_order(self, instances: Mapping[int, Instance]) -> list[int]:
-        """Who waits longest comes first: ones that crash again and again do not keep the others from it."""
+        """The spawns, longest due first, so that instances that crash repeatedly do not delay the others."""
 
         def since(index: int) -> tuple[float, int]:
             instance = instances.get(index)
@@ -275,29 +265,17 @@ class _Plan:
 
         return sorted(self.spawns, key=since)
 
-    def _comes_now(self, instance: Instance) -> bool:
-        """Whether it is to be spawned; when it comes later, that is noted."""
-        phase = instance.phase
-        if phase is Phase.RUNNING or phase is Phase.STOPPING:
-            return False
-        if self._due(instance):
-            return True
-        if phase is Phase.WAITING:
+    def _wait_for(self, instance: Instance) -> None:
+        """Add the time at which the instance is next due: for its restart, or to be healthy."""
+        if instance.phase is Phase.WAITING:
             self.deadlines.append(instance.due_at)
-        return False
-
-    def _is_terminated(self, instance: Instance) -> bool:
-        """Whether it is ended now for what it does; when it may be late, that is noted."""
-        if instance.termination is not None:
-            self.actions.append(Terminate(instance.index))
-            return True
-        health = instance.health
-        if health is not None and health.settling and health.healthy_by is not None:
-            if health.healthy_by <= self.now:
-                self.actions.append(NoteOverdue(instance.index))
-            else:
-                self.deadlines.append(health.healthy_by)
-        return False
+        elif instance.phase is Phase.RUNNING and instance.termination is None:
+            health = instance.health
+            if health is not None and health.may_become_healthy and health.healthy_by is not None:
+                if health.healthy_by <= self.now:
+                    self.actions.append(NoteOverdue(instance.index))
+                else:
+                    self.deadlines.append(health.healthy_by)
 
     def end(self, instance: Instance) -> None:
         """An instance that should not run."""
@@ -311,8 +289,10 @@ class _Plan:
         elif phase is Phase.WAITING:
             self.actions.append(CancelRestart(instance.index))
 
-    def _due(self, instance: Instance) -> bool:
-        """Whether an instance of which nothing lives is to be spawned now."""
-        if instance.phase is Phase.IDLE or instance.behind(self.revision):
+    def _is_due(self, instance: Instance) -> bool:
+        """Whether an instance of which nothing lives should be spawned now."""
+        if instance.alive:
+            return False
+        if instance.phase is Phase.IDLE or instance.is_outdated(self.revision):
             return True
         return instance.phase is Phase.WAITING and instance.due_at <= self.now

@@ -8,7 +8,7 @@ The mode says what follows. For readiness only a healthy instance is ready, and 
 liveness an unhealthy one is ended, and the restart policy decides as after a crash; ready it is from its
 start. ``both`` is both.
 
-An instance of ``type: notify`` says itself when it is ready (`cbox_init.core.notice`). With a check beside
+An instance of ``type: notify`` says itself when it is ready (`cbox_init.core.notify`). With a check beside
 that both must say so; without one its checks count as passed.
 """
 
@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules
-    from cbox_init.core.notice import Message, Notice
+    from cbox_init.core.notify import NotifyMessage, NotifyStatus
 
 #: The first checks of instances that start together are spread over this part of the period, and no longer
 #: than so many seconds: somebody may be waiting for them.
@@ -48,18 +48,18 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Health(Struct, frozen=True, kw_only=True):
+class InstanceHealth(Struct, frozen=True, kw_only=True):
     """The checks of one run of an instance, and what it says itself. Counts are of results in a row.
 
     ``healthy_by`` is the monotonic time by which it should have been healthy, None for no limit; ``late``
-    says that it was not. ``checks`` is what the checks alone have shown, ``notice`` is there when it says
+    says that it was not. ``checks`` is what the checks alone have shown, ``notify`` is there when it says
     itself how it is.
     """
 
     rules: HealthRules
     healthy_by: float | None
     checks: HealthState = HealthState.STARTING
-    notice: Notice | None = None
+    notify: NotifyStatus | None = None
     was_healthy: bool = False
     late: bool = False
     successes: int = 0
@@ -69,23 +69,23 @@ class Health(Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> HealthState:
         """The worst of what its checks show and of what it says."""
-        notice = self.notice
-        if notice is not None and self.checks is not HealthState.UNHEALTHY:
-            if notice.failure:
+        notify = self.notify
+        if notify is not None and self.checks is not HealthState.UNHEALTHY:
+            if notify.failure:
                 return HealthState.UNHEALTHY
-            if notice.starting:
+            if notify.starting:
                 return HealthState.STARTING
         return self.checks
 
     @property
     def ready(self) -> bool:
         """Whether the instance may get work, as far as its checks and its own words tell."""
-        if self.notice is not None and not self.notice.ready:
+        if self.notify is not None and not self.notify.ready:
             return False
         return self.checks is HealthState.HEALTHY or not self.rules.readiness
 
     @property
-    def settling(self) -> bool:
+    def may_become_healthy(self) -> bool:
         """Whether it may still get healthy within the time that a start has."""
         return not self.was_healthy and not self.late
 
@@ -93,15 +93,15 @@ class Health(Struct, frozen=True, kw_only=True):
     def fatal(self) -> bool:
         """Whether the instance is to be ended. A check in mode readiness never ends one."""
         too_late = self.late and self.rules.strict
-        if self.notice is not None and (self.notice.failure or (too_late and self.notice.starting)):
+        if self.notify is not None and (self.notify.failure or (too_late and self.notify.starting)):
             return True
         return self.rules.liveness and (self.checks is HealthState.UNHEALTHY or too_late)
 
     @property
     def failure(self) -> str | None:
         """Why its watchdog has run out, else why its last check failed."""
-        if self.notice is not None and self.notice.failure:
-            return self.notice.failure
+        if self.notify is not None and self.notify.failure:
+            return self.notify.failure
         return self.last.reason if self.last else None
 
     @property
@@ -111,39 +111,39 @@ class Health(Struct, frozen=True, kw_only=True):
         why = f": {failed}" if failed else ""
         if self.checks is HealthState.UNHEALTHY:
             return f"unhealthy after {_failures(self.failures)}{why}" if self.failures else "unhealthy"
-        if self.notice is not None and self.notice.failure:
-            return f"unhealthy: {self.notice.failure}"
-        if self.notice is not None and self.notice.starting:
-            return _unannounced(self.rules, self.notice) if self.late else None
+        if self.notify is not None and self.notify.failure:
+            return f"unhealthy: {self.notify.failure}"
+        if self.notify is not None and self.notify.starting:
+            return _unannounced(self.rules, self.notify) if self.late else None
         if self.late:
             return f"not healthy {start_limit_s(self.rules):g} s after its first check{why}"
-        return self.notice.reason if self.notice else None
+        return self.notify.reason if self.notify else None
 
 
-def begin(rules: HealthRules, *, now: float) -> Health:
+def begin(rules: HealthRules, *, now: float) -> InstanceHealth:
     """The health of an instance that starts now."""
-    notice = None
+    notify = None
     if rules.announced:
-        from cbox_init.core.notice import Notice
+        from cbox_init.core.notify import NotifyStatus
 
-        notice = Notice()
+        notify = NotifyStatus()
     limit_s = rules.initial_delay_s + start_limit_s(rules)
-    return Health(
+    return InstanceHealth(
         rules=rules,
         healthy_by=now + limit_s if rules.start_timeout_s else None,
         checks=HealthState.STARTING if rules.checked else HealthState.HEALTHY,
-        notice=notice,
+        notify=notify,
     )
 
 
-def begin_anew(before: Health | None, rules: HealthRules, *, now: float) -> Health:
+def begin_recheck(before: InstanceHealth | None, rules: HealthRules, *, now: float) -> InstanceHealth:
     """The health of an instance that runs already and gets another check: well, if it counted as well.
 
     What it has said of itself stays said.
     """
     health = begin(rules, now=now)
     if before is not None:
-        health = replace(health, notice=before.notice)
+        health = replace(health, notify=before.notify)
     if before is None or before.checks is HealthState.HEALTHY:
         health = replace(health, checks=HealthState.HEALTHY)
     return _weighed(health)
@@ -158,7 +158,7 @@ def start_limit_s(rules: HealthRules) -> float:
     return max(rules.start_timeout_s, least_s)
 
 
-def after(health: Health, result: CheckResult) -> Health:
+def after(health: InstanceHealth, result: CheckResult) -> InstanceHealth:
     """The health after another result."""
     rules = health.rules
     if result.reason is None:
@@ -176,24 +176,24 @@ def after(health: Health, result: CheckResult) -> Health:
     )
 
 
-def heard(health: Health, message: Message, *, now: float) -> Health:
+def heard(health: InstanceHealth, message: NotifyMessage, *, now: float) -> InstanceHealth:
     """The health after another message of an instance that says itself how it is."""
-    from cbox_init.core import notice
+    from cbox_init.core import notify
 
-    assert health.notice is not None
+    assert health.notify is not None
     healthy_by = health.healthy_by
     if message.extend_s is not None and healthy_by is not None:
         healthy_by = max(healthy_by, now + message.extend_s)
-    after_it = notice.after(health.notice, message)
-    return _weighed(replace(health, notice=after_it, healthy_by=healthy_by))
+    after_it = notify.after(health.notify, message)
+    return _weighed(replace(health, notify=after_it, healthy_by=healthy_by))
 
 
-def overdue(health: Health) -> Health:
+def overdue(health: InstanceHealth) -> InstanceHealth:
     """The health of an instance that has not become healthy by ``healthy_by``."""
     return replace(health, late=True)
 
 
-def shows_change(before: Health, now: Health) -> bool:
+def shows_change(before: InstanceHealth, now: InstanceHealth) -> bool:
     """Whether more has changed than the counts and the last result: somebody may have to act."""
     return (before.state, before.late, before.ready) != (now.state, now.late, now.ready)
 
@@ -221,15 +221,15 @@ def next_check_at(rules: HealthRules, place: float, *, up_at: float, began_at: f
     return max(earliest, origin + math.ceil((earliest - origin) / period) * period)
 
 
-def _weighed(health: Health) -> Health:
+def _weighed(health: InstanceHealth) -> InstanceHealth:
     """With the note that it has been healthy, when it is."""
     if health.state is not HealthState.HEALTHY or (health.was_healthy and not health.late):
         return health
     return replace(health, was_healthy=True, late=False)
 
 
-def _unannounced(rules: HealthRules, notice: Notice) -> str:
-    said = f'; its status is "{notice.status}"' if notice.status else ""
+def _unannounced(rules: HealthRules, notify: NotifyStatus) -> str:
+    said = f'; its status is "{notify.status}"' if notify.status else ""
     return f"no READY=1 in time (global.process_start_timeout: {rules.start_timeout_s:g} s){said}"
 
 

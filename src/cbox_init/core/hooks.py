@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from cbox_init.config.model import HookConfig
 
 
-class TryAgain(Struct, frozen=True):
+class HookRetry(Struct, frozen=True):
     """Run it once more after ``delay_s``."""
 
     delay_s: float
 
 
-class Over(Struct, frozen=True):
+class HookResult(Struct, frozen=True):
     """The hook is over. ``error`` says why it failed, None when it did not; ``go_on`` whether what comes
     after it does.
     """
@@ -25,11 +25,11 @@ class Over(Struct, frozen=True):
     go_on: bool
 
 
-def after_try(hook: HookConfig, tries: int, error: str | None) -> TryAgain | Over:
+def after_try(hook: HookConfig, tries: int, error: str | None) -> HookRetry | HookResult:
     """What follows the try number ``tries`` (from 1), which failed for the reason ``error``, or did not."""
     if error is None:
-        return Over(None, go_on=True)
+        return HookResult(None, go_on=True)
     if tries <= hook.retry:
-        return TryAgain(hook.retry_delay)
+        return HookRetry(hook.retry_delay)
     reason = error if tries == 1 else f"{error}, in the last of {tries} tries"
-    return Over(reason, go_on=hook.continue_on_error)
+    return HookResult(reason, go_on=hook.continue_on_error)

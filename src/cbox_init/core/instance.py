@@ -20,15 +20,15 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cbox_init.core import health as checks
-from cbox_init.core.restart import Again, Cause, Ending, after_exit
-from cbox_init.core.states import State
+from cbox_init.core.restart import Cause, Ending, RestartAfter, after_exit
+from cbox_init.core.states import Revision, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.rules import HealthRules, RestartRules, StopRules
-    from cbox_init.core.health import CheckResult, Health
-    from cbox_init.core.notice import Message
+    from cbox_init.core.health import CheckResult, InstanceHealth
+    from cbox_init.core.notify import NotifyMessage
 
 #: Seconds between two kills of an instance that a kill has not ended: what it forked meanwhile gets the next.
 KILL_AGAIN_S = 1.0
@@ -92,7 +92,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     last_exit_code: int | None = None
     ended_at: float = 0.0
     reason: str | None = None
-    health: Health | None = None
+    health: InstanceHealth | None = None
     renewed_at: float = 0.0
     proven: bool = False
     ready_at: float | None = None
@@ -110,7 +110,7 @@ class Instance(Struct, frozen=True, kw_only=True):
         return self.phase is Phase.RUNNING and (self.health is None or self.health.ready)
 
     @property
-    def holds_up(self) -> bool:
+    def blocks_rollout(self) -> bool:
         """Whether a rollout waits for it: it goes down, waits to come up or to be ready, or has failed."""
         if self.phase is Phase.RUNNING:
             return not self.ready
@@ -119,11 +119,11 @@ class Instance(Struct, frozen=True, kw_only=True):
         return self.phase in (Phase.STOPPING, Phase.WAITING)
 
     @property
-    def stuck(self) -> bool:
+    def stalled(self) -> bool:
         """Whether it runs and is not ready, and nobody can say that it will be."""
         if self.phase is not Phase.RUNNING or self.health is None:
             return False
-        return not self.health.ready and not self.health.settling
+        return not self.health.ready and not self.health.may_become_healthy
 
     @property
     def termination(self) -> Termination | None:
@@ -132,7 +132,7 @@ class Instance(Struct, frozen=True, kw_only=True):
             return Termination(Cause.HEALTH_CHECK, self.health.reason)
         return Termination(Cause.MEMORY_LIMIT, self.excess) if self.excess else None
 
-    def behind(self, revision: Revision) -> bool:
+    def is_outdated(self, revision: Revision) -> bool:
         """Whether a start or a restart was asked for that it has not answered."""
         return self.generation < revision.generation or self.starts < revision.starts
 
@@ -156,13 +156,6 @@ class Termination(NamedTuple):
 
     cause: Cause
     reason: str | None
-
-
-class Revision(Struct, frozen=True):
-    """The part of the desired state that a spawn or an end is stamped with."""
-
-    generation: int
-    starts: int
 
 
 def spawned(
@@ -223,14 +216,14 @@ def _tried(instance: Instance, revision: Revision, *, now: float) -> Instance:
         spawned_before=True,
         restart_count=instance.restart_count + again,
         restart_causes=causes,
-        attempts=0 if instance.behind(revision) else instance.attempts,
+        attempts=0 if instance.is_outdated(revision) else instance.attempts,
         reason=None,
         renewed_at=now if renewed else instance.renewed_at,
         proven=instance.proven and not renewed,
     )
 
 
-def told_to_stop(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+def stop_begun(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     """A command ends it; what is left of it is killed after the grace period.
 
     A pre-stop hook comes first, within that time. When the instance was ending by itself (its descendants
@@ -241,7 +234,7 @@ def told_to_stop(instance: Instance, *, now: float, rules: StopRules) -> Instanc
     return replace(_stopping(instance, now=now, rules=rules), asked=True, reason=None)
 
 
-def prepared(instance: Instance, *, now: float) -> Instance:
+def pre_stop_ended(instance: Instance, *, now: float) -> Instance:
     """Its pre-stop hook is over, well or not."""
     return instance if instance.signal_at is None else replace(instance, signal_at=now)
 
@@ -252,7 +245,7 @@ def signalled(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     return replace(instance, signal_at=None, kill_at=max(instance.kill_at, least))
 
 
-def tidying(instance: Instance, *, now: float, rules: StopRules) -> Instance:
+def post_stop_begun(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     """It was stopped, nothing of it is left, and its post-stop hook has begun."""
     return replace(instance, signal_at=None, kill_at=now + rules.post_stop_s)
 
@@ -263,7 +256,7 @@ def checked(instance: Instance, result: CheckResult, *, now: float) -> Instance:
     return _judged(replace(instance, health=checks.after(instance.health, result)), now=now)
 
 
-def heard(instance: Instance, message: Message, *, now: float) -> Instance:
+def heard(instance: Instance, message: NotifyMessage, *, now: float) -> Instance:
     """It has said something of itself."""
     assert instance.health is not None
     return _judged(replace(instance, health=checks.heard(instance.health, message, now=now)), now=now)
@@ -271,7 +264,7 @@ def heard(instance: Instance, message: Message, *, now: float) -> Instance:
 
 def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> Instance:
     """It runs on, and is checked in another way from now on; not at all without ``rules``."""
-    health = None if rules is None else checks.begin_anew(instance.health, rules, now=now)
+    health = None if rules is None else checks.begin_recheck(instance.health, rules, now=now)
     return _judged(replace(instance, health=health), now=now)
 
 
@@ -286,7 +279,7 @@ def overdue_noted(instance: Instance) -> Instance:
     return replace(instance, health=checks.overdue(instance.health))
 
 
-def weighed(instance: Instance, excess: str | None) -> Instance:
+def memory_measured(instance: Instance, excess: str | None) -> Instance:
     """Its memory was measured; ``excess`` says in what that is above its limit, when it is."""
     return replace(instance, excess=excess)
 
@@ -371,7 +364,7 @@ def _ended_by_itself(
         ending=ending,
     )
     settled = _settled(instance)
-    if isinstance(verdict, Again):
+    if isinstance(verdict, RestartAfter):
         return replace(
             settled,
             phase=Phase.WAITING,

@@ -16,8 +16,8 @@ from cbox_init.config.settings import settings_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.config.settings import Settings
-    from cbox_init.core.decide import Desired
+    from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.states import Desired
 
 #: Keys of a process that count for instances which run already. A change of any other key needs new ones.
 IN_PLACE: Final = frozenset(
@@ -54,7 +54,7 @@ GLOBAL_IN_PLACE: Final = frozenset(
 )
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class ReloadPlan(Struct, frozen=True, kw_only=True):
     """What becomes of each process, by name in the order of the new file (``removed``: of the old).
 
     ``changed`` get new instances, one after another; ``adjusted`` go on under new limits, rules or numbers;
@@ -71,7 +71,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     needs_restart: tuple[str, ...] = ()
 
 
-def plan_of(old: Config, new: Config) -> Plan:
+def plan_of(old: Config, new: Config) -> ReloadPlan:
     """How to come from ``old``, which is in force, to ``new``. A disabled process is as good as none."""
     global_, needs_restart = _global(old.global_, new.global_)
     config = replace(new, global_=global_)
@@ -79,7 +79,7 @@ def plan_of(old: Config, new: Config) -> Plan:
     both = [name for name in after if name in before]
     changed = [name for name in both if replaces(before[name].process, after[name].process)]
     differing = [name for name in both if before[name] != after[name]]
-    return Plan(
+    return ReloadPlan(
         config=config,
         added=_names(after, without=before),
         changed=tuple(changed),
@@ -99,7 +99,7 @@ def replaces(old: ProcessConfig, new: ProcessConfig) -> bool:
     return any(getattr(old, key) != getattr(new, key) for key in old.__struct_fields__ if key not in IN_PLACE)
 
 
-def desired_after(desired: Desired, old: ProcessConfig, new: Settings) -> Desired:
+def desired_after(desired: Desired, old: ProcessConfig, new: ProcessSettings) -> Desired:
     """What is wanted of a process whose configuration was ``old`` and is now that of ``new``.
 
     What was stopped or scaled by hand stays so, unless the file has changed that very key.

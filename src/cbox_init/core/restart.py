@@ -65,14 +65,14 @@ class Ending(Struct, frozen=True):
         return Cause.NORMAL_EXIT if self.success else Cause.CRASH
 
 
-class Again(Struct, frozen=True):
+class RestartAfter(Struct, frozen=True):
     """It comes back after ``delay_s``; ``attempts`` restarts of the budget are then used."""
 
     delay_s: float
     attempts: int
 
 
-class Final(Struct, frozen=True):
+class NoRestart(Struct, frozen=True):
     """It stays as it is, for the stated reason, until somebody starts it."""
 
     state: State
@@ -81,19 +81,19 @@ class Final(Struct, frozen=True):
 
 def after_exit(
     rules: RestartRules, *, oneshot: bool, attempts: int, uptime_s: float, ending: Ending
-) -> Again | Final:
+) -> RestartAfter | NoRestart:
     """What follows an exit that nobody asked for.
 
     ``attempts`` is the number of restarts used since the instance was last stable or last started by hand.
     An uptime of at least the stability window makes the budget new, and the restart needs no wait.
     """
     if not _wanted_by_policy(rules.policy, success=ending.success):
-        return Final(_final_state(oneshot, ending), f"{ending.reason}; restart is {rules.policy}")
+        return NoRestart(_final_state(oneshot, ending), f"{ending.reason}; restart is {rules.policy}")
     if 0 < rules.stability_window_s <= uptime_s:
-        return Again(delay_s=0.0, attempts=0)
+        return RestartAfter(delay_s=0.0, attempts=0)
     if 0 < rules.max_attempts <= attempts:
-        return Final(State.FAILED, f"gave up after {_times(attempts)}: {ending.reason}")
-    return Again(delay_s=backoff_s(rules, attempts), attempts=attempts + 1)
+        return NoRestart(State.FAILED, f"gave up after {_times(attempts)}: {ending.reason}")
+    return RestartAfter(delay_s=backoff_s(rules, attempts), attempts=attempts + 1)
 
 
 def backoff_s(rules: RestartRules, attempts: int) -> float:

@@ -1,10 +1,10 @@
-"""A rollout: the instances of an older generation give way to new ones, and nobody who is served notices.
+"""A rollout: instances of an older generation are replaced by new ones while the others serve.
 
     old ready  ──enough others are ready──▶ Stop ──gone──▶ Spawn under the same index ──ready──▶ the next
-    surge: an instance beyond the scale, spawned first and ended last, that stands in for who is down
+    surge: an instance beyond the scale, spawned first and ended last, to serve while others are down
 
-Pure. `decide` asks `Replacement` which old instance may go; `progress` says how far a rollout is, for people
-and for who rolls it back.
+Pure. `decide` uses `Replacement` to choose which old instances may be stopped; `progress` tells how far a
+rollout is, for the API and for the rollback.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from cbox_init.core.states import State
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cbox_init.core.decide import Desired
+    from cbox_init.core.states import Desired
 
 S = TypeVar("S")
 
-#: One after another, under their own indexes: for processes that say nothing else.
+#: One after another, under their own indexes: the default.
 ONE_BY_ONE = RolloutRules()
 
 
@@ -46,7 +46,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     """How far a rollout is: ``updated`` of ``total`` instances are of the new generation and ready.
 
     ``failed`` is the new instance that it has stopped at, ``reason`` why. ``deadline`` is the monotonic time
-    by which the next new instance has to be ready, None when none is waited for.
+    by which the next new instance must be ready, None when none is starting.
     """
 
     state: RolloutState
@@ -58,96 +58,99 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
 
 class Replacement:
-    """Adds up the instances of one decision, and says who may be stopped and which surge ones are needed."""
+    """Counts the instances of one decision; tells which may be stopped and which surge ones are needed."""
 
     __slots__ = (
+        "_available_surge",
         "_desired",
+        "_failing",
         "_in_flight",
-        "_lent",
         "_now",
+        "_old",
         "_older_alive",
-        "_outdated",
         "_pauses",
         "_rules",
-        "_stale",
-        "_standing_in",
-        "_trouble",
+        "_surge_ranked",
+        "_unready_surge",
     )
 
     def __init__(self, desired: Desired, rules: RolloutRules, now: float) -> None:
         self._desired = desired
         self._rules = rules
         self._now = now
-        self._outdated: list[tuple[bool, int]] = []
+        self._old: list[tuple[bool, int]] = []
         self._in_flight = 0
-        self._standing_in = 0
-        self._trouble = False
+        self._available_surge = 0
+        self._failing = False
         self._older_alive = False
-        self._lent: list[tuple[bool, bool, int]] = []
-        self._stale: list[int] = []
+        self._surge_ranked: list[tuple[bool, bool, int]] = []
+        self._unready_surge: list[int] = []
         self._pauses: list[float] = []
 
-    # -- what there is ---------------------------------------------------------------------------------
+    # -- counting -------------------------------------------------------------------------------------
 
-    def see(self, instance: Instance) -> None:
-        """An instance of any kind."""
+    def note_older(self, instance: Instance) -> None:
+        """Note whether an instance of an older generation is alive."""
         self._older_alive |= instance.alive and instance.generation < self._desired.generation
 
     def add(self, instance: Instance) -> None:
-        """A wanted instance that is not spawned now."""
+        """Count a wanted instance that is not spawned now."""
         current = instance.generation >= self._desired.generation
         if instance.phase is Phase.RUNNING:
             if not current:
-                self._outdated.append((instance.ready, instance.index))
-            elif not self._steady(instance):
+                self._old.append((instance.ready, instance.index))
+            elif not self._is_available(instance):
+                self._note_pause(instance)
                 self._in_flight += 1
         elif instance.phase is not Phase.ENDED or instance.outcome is State.FAILED:
             self._in_flight += 1
-        self._trouble |= current and _in_trouble(instance, self._rules, self._now)
+        self._failing |= current and _is_failing(instance, self._rules, self._now)
 
-    def add_missing(self, count: int) -> None:
-        """So many wanted instances are spawned now."""
+    def add_starting(self, count: int) -> None:
+        """Count wanted instances that are spawned now."""
         self._in_flight += count
 
-    def lend(self, instance: Instance) -> None:
-        """A surge instance."""
+    def add_surge(self, instance: Instance) -> None:
+        """Count a surge instance."""
         if instance.generation >= self._desired.generation:
-            self._trouble |= _in_trouble(instance, self._rules, self._now)
+            self._failing |= _is_failing(instance, self._rules, self._now)
         elif instance.phase is Phase.RUNNING and not instance.ready:
-            self._stale.append(instance.index)
+            self._unready_surge.append(instance.index)
         ended_well = instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
-        stands_in = ended_well or (instance.termination is None and self._steady(instance))
-        self._standing_in += stands_in
-        # Those that serve come first, then those that may soon.
-        self._lent.append((not stands_in, not instance.alive, instance.index))
+        if instance.termination is None:
+            self._note_pause(instance)
+        available = ended_well or (instance.termination is None and self._is_available(instance))
+        self._available_surge += available
+        # Available ones come first, then those that may become available.
+        self._surge_ranked.append((not available, not instance.alive, instance.index))
 
-    # -- what follows ----------------------------------------------------------------------------------
+    # -- results --------------------------------------------------------------------------------------
 
     @property
     def over(self) -> bool:
         """Whether every wanted instance is of the present generation, and ready."""
-        return not self._outdated and not self._in_flight
+        return not self._old and not self._in_flight
 
     @property
     def pauses_until(self) -> list[float]:
-        """When the pauses are over that the next step waits for."""
-        return self._pauses if self._outdated or self._lent else []
+        """The ends of the pauses that the next step waits for."""
+        return self._pauses if self._old or self._surge_ranked else []
 
     @property
     def holds_spawns(self) -> bool:
-        """Whether nothing new starts yet, since everything old goes first."""
+        """Whether spawns wait: with `recreate` every old instance stops first."""
         return self._rules.strategy is RolloutStrategy.RECREATE and self._older_alive
 
     def surplus(self) -> list[int]:
-        """Surge instances that are no longer needed."""
-        lent = [index for _, _, index in sorted(self._lent)]
+        """The surge instances that are no longer needed."""
+        lent = [index for _, _, index in sorted(self._surge_ranked)]
         return lent if self.over else lent[self._surge :]
 
     def surge_spawns(self, taken: Collection[int]) -> list[int]:
         """The indexes of surge instances to be spawned; those in ``taken`` are not free."""
-        ready = sum(1 for ready, _ in self._outdated if ready)
-        wanted = min(self._surge, ready) - len(self._lent)
-        if wanted <= 0 or self._trouble:
+        ready = sum(1 for ready, _ in self._old if ready)
+        wanted = min(self._surge, ready) - len(self._surge_ranked)
+        if wanted <= 0 or self._failing:
             return []
         first = self._desired.scale
         free = (i for i in range(first, first + self._surge + len(taken) + 1) if i not in taken)
@@ -155,23 +158,23 @@ class Replacement:
 
     def needs(self, index: int) -> bool:
         """Whether a surge instance that has ended is to be spawned again."""
-        return bool(self._outdated) and index not in self.surplus()
+        return bool(self._old) and index not in self.surplus()
 
     def stops(self) -> list[int]:
         """The old instances that may be stopped now."""
-        outdated = sorted(self._outdated)
+        outdated = sorted(self._old)
         if self._rules.strategy is not RolloutStrategy.ROLLING:
             return [index for _, index in outdated]
-        stops = self._stale if outdated else []
-        if self._trouble:
+        stops = self._unready_surge if outdated else []
+        if self._failing:
             return stops
         in_flight = self._in_flight
         unready = sum(1 for ready, _ in outdated if not ready)
         for ready, index in outdated:
             if in_flight >= self._surge + self._unavailable:
                 break
-            # Each of those that are down but for the permitted number needs one that stands in for it.
-            if ready and in_flight + unready + 1 - self._standing_in > self._unavailable:
+            # Beyond max_unavailable, each instance that is down needs an available surge instance.
+            if ready and in_flight + unready + 1 - self._available_surge > self._unavailable:
                 break
             stops.append(index)
             in_flight += 1
@@ -185,7 +188,7 @@ class Replacement:
 
     @property
     def _surge(self) -> int:
-        """So many surge instances there may be: as many as there is room for."""
+        """How many surge instances may exist: `max_surge`, as far as indexes are free."""
         if self._rules.strategy is not RolloutStrategy.ROLLING:
             return 0
         return max(0, min(self._rules.max_surge, self._highest - self._desired.scale + 1))
@@ -194,15 +197,17 @@ class Replacement:
     def _unavailable(self) -> int:
         return self._rules.max_unavailable if self._surge else max(1, self._rules.max_unavailable)
 
-    def _steady(self, instance: Instance) -> bool:
+    def _is_available(self, instance: Instance) -> bool:
         """Whether it is ready, and has been for the pause between two steps."""
-        if not instance.ready or instance.ready_at is None:
-            return False
-        until = instance.ready_at + self._rules.pause_s
-        if until > self._now:
-            self._pauses.append(until)
-            return False
-        return True
+        return instance.ready and instance.ready_at is not None and self._pause_end(instance) <= self._now
+
+    def _pause_end(self, instance: Instance) -> float:
+        return (instance.ready_at or 0.0) + self._rules.pause_s
+
+    def _note_pause(self, instance: Instance) -> None:
+        """Note when the pause after it became ready ends, where that is still to come."""
+        if instance.ready and instance.ready_at is not None and self._pause_end(instance) > self._now:
+            self._pauses.append(self._pause_end(instance))
 
 
 def progress(
@@ -310,26 +315,26 @@ class Rolling(Generic[S]):
 
 
 def _serves(instance: Instance) -> bool:
-    """Whether nobody misses it: it is ready, or has done its work."""
+    """Whether it does its part: it is ready, or has completed."""
     if instance.phase is Phase.ENDED:
         return instance.outcome is not State.FAILED
     return instance.ready
 
 
-def _in_trouble(instance: Instance, rules: RolloutRules, now: float) -> bool:
-    """Whether a new instance has shown that more of its kind would not help."""
-    return instance.phase is Phase.WAITING or instance.stuck or _has_failed(instance, rules, now)
+def _is_failing(instance: Instance, rules: RolloutRules, now: float) -> bool:
+    """Whether a new instance does not come up, so that no further old one may be stopped."""
+    return instance.phase is Phase.WAITING or instance.stalled or _has_failed(instance, rules, now)
 
 
 def _has_failed(instance: Instance, rules: RolloutRules, now: float) -> bool:
-    """Whether it was given up, or has not been ready in the time that a rollout gives."""
+    """Whether it was given up, or was not ready within the time limit of the rollout."""
     if instance.phase is Phase.ENDED:
         return instance.outcome is State.FAILED
     return not instance.proven and now >= _ready_by(instance, rules)
 
 
 def _ready_by(instance: Instance, rules: RolloutRules) -> float:
-    """The monotonic time by which a new instance has to be ready; ``inf`` for never."""
+    """The monotonic time by which a new instance must be ready; ``inf`` for no limit."""
     if rules.ready_timeout_s:
         return instance.renewed_at + rules.ready_timeout_s
     if rules.ready_timeout_s == 0 or not rules.start_timeout_s:
@@ -338,7 +343,7 @@ def _ready_by(instance: Instance, rules: RolloutRules) -> float:
     if health is None:
         return instance.renewed_at + rules.start_timeout_s
     usual = instance.renewed_at + health.rules.initial_delay_s + start_limit_s(health.rules)
-    return max(usual, health.healthy_by or 0.0)  # it may have asked for more time (sd_notify)
+    return max(usual, health.healthy_by or 0.0)  # it may have asked for more time (EXTEND_TIMEOUT_USEC)
 
 
 def _why(instance: Instance, rules: RolloutRules) -> str:

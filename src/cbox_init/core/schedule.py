@@ -31,24 +31,24 @@ class Times(Protocol):
         """The first one that is later."""
 
 
-class Ring(Struct, frozen=True):
+class DueDecision(Struct, frozen=True):
     """What follows when a time has come: whether to run, and whether times were missed."""
 
     run: bool
     missed: bool
 
 
-def ring(times: Times, due: float, now: float, misfire: Misfire) -> Ring:
+def decide_due(times: Times, due: float, now: float, misfire: Misfire) -> DueDecision:
     """The time ``due`` has come, and it is ``now`` (both Unix seconds).
 
     However many times were missed, while the machine slept or by a jump of the clock, there is at most one
     run for all of them.
     """
     if now - due < ON_TIME_S:
-        return Ring(run=True, missed=False)
+        return DueDecision(run=True, missed=False)
     latest = times.after(now - ON_TIME_S)
     on_time = latest is not None and latest <= now
-    return Ring(run=on_time or misfire is Misfire.RUN, missed=True)
+    return DueDecision(run=on_time or misfire is Misfire.RUN, missed=True)
 
 
 def next_due(times: Times, now: float, answered: float) -> float | None:
@@ -107,7 +107,7 @@ def decide_runs(
     return actions
 
 
-class Run(Struct, frozen=True, kw_only=True, gc=False):
+class FinishedRun(Struct, frozen=True, kw_only=True, gc=False):
     """A run that is over. Times are Unix seconds; ``error`` says why it was no success, None when it was."""
 
     number: int
@@ -122,7 +122,7 @@ class Run(Struct, frozen=True, kw_only=True, gc=False):
         return self.started_unix + self.duration_s
 
 
-class Tally(Struct, frozen=True, kw_only=True):
+class RunTotals(Struct, frozen=True, kw_only=True):
     """What the runs that are over add up to."""
 
     succeeded: int = 0
@@ -146,14 +146,14 @@ class Tally(Struct, frozen=True, kw_only=True):
         return self.total_s / self.finished if self.finished else 0.0
 
 
-def counted(tally: Tally, run: Run) -> Tally:
-    """The tally with one more run."""
+def with_run(totals: RunTotals, run: FinishedRun) -> RunTotals:
+    """The totals with one more run."""
     success = run.error is None
-    return Tally(
-        succeeded=tally.succeeded + success,
-        failed=tally.failed + (not success),
-        total_s=tally.total_s + run.duration_s,
-        last_success_unix=run.ended_unix if success else tally.last_success_unix,
-        last_failure_unix=tally.last_failure_unix if success else run.ended_unix,
+    return RunTotals(
+        succeeded=totals.succeeded + success,
+        failed=totals.failed + (not success),
+        total_s=totals.total_s + run.duration_s,
+        last_success_unix=run.ended_unix if success else totals.last_success_unix,
+        last_failure_unix=totals.last_failure_unix if success else run.ended_unix,
         last_exit_code=run.exit_code,
     )

@@ -10,7 +10,7 @@ from cbox_init.core.states import State
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from cbox_init.core.decide import Desired
+    from cbox_init.core.states import Desired
 
 
 def process_state(
@@ -69,18 +69,18 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
             if not instance.surge or not desired.scale:
                 return False
             outdated = True
-            held_up |= instance.stuck if instance.phase is Phase.RUNNING else instance.holds_up
+            held_up |= instance.stalled if instance.phase is Phase.RUNNING else instance.blocks_rollout
             continue
         wanted += 1
         if instance.phase is Phase.RUNNING:
             if instance.generation < revision.generation:
                 outdated = True
             else:
-                held_up |= instance.stuck
+                held_up |= instance.stalled
             continue
-        if instance.behind(revision):
+        if instance.is_outdated(revision):
             return False
-        held_up |= instance.holds_up
+        held_up |= instance.blocks_rollout
     return wanted == desired.scale and (held_up or not outdated)
 
 
@@ -91,7 +91,9 @@ def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
         desired.run
         and desired.scale > 0
         and sum(1 for instance in instances if instance.index < desired.scale) == desired.scale
-        and all(instance.phase is Phase.ENDED and not instance.behind(revision) for instance in instances)
+        and all(
+            instance.phase is Phase.ENDED and not instance.is_outdated(revision) for instance in instances
+        )
     )
 
 
@@ -105,7 +107,7 @@ def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instanc
         and instance.outcome is State.FAILED
         and desired.run
         and instance.index < desired.scale
-        and not instance.behind(revision)
+        and not instance.is_outdated(revision)
     )
     return min(failed, key=lambda instance: instance.ended_at, default=None)
 
@@ -115,6 +117,6 @@ def _completed(instances: Collection[Instance], desired: Desired) -> bool:
     return bool(instances) and all(
         instance.phase is Phase.ENDED
         and instance.outcome is State.COMPLETED
-        and not instance.behind(desired.revision)
+        and not instance.is_outdated(desired.revision)
         for instance in instances
     )

@@ -7,27 +7,33 @@ import os
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import Framer
-from cbox_init.logs.pace import Appetite
+from cbox_init.logs.pace import ReadSize, keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cbox_init.logs.lines import Lines
-    from cbox_init.logs.reader import Reader
+    from cbox_init.logs.lines import LineHandler
+    from cbox_init.logs.reader import PipeReader
     from cbox_init.logs.stages.pipeline import Stages
 
 
-class Stream:
+class PipeStream:
     """One descriptor, which it owns: closed at its end, or by close()."""
 
     __slots__ = ("_appetite", "_fd", "_framer", "_held", "_reader", "lines")
 
     def __init__(
-        self, fd: int, lines: Lines, reader: Reader, held: Callable[[], bool], *, may_grow: bool = True
+        self,
+        fd: int,
+        lines: LineHandler,
+        reader: PipeReader,
+        held: Callable[[], bool],
+        *,
+        may_grow: bool = True,
     ) -> None:
         self.lines = lines
         self._fd = fd
-        self._appetite = Appetite(may_grow=may_grow)
+        self._appetite = ReadSize(may_grow=may_grow)
         self._framer = Framer(cut=lines.cut)
         self._reader = reader
         self._held = held
@@ -44,7 +50,7 @@ class Stream:
 
     def read_at_once(self, *, may_grow: bool) -> None:
         """Begin anew with reads of the usual size, which ``may_grow``."""
-        self._appetite = Appetite(may_grow=may_grow)
+        self._appetite = ReadSize(may_grow=may_grow)
 
     def use(self, stages: Stages | None) -> None:
         """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
@@ -64,8 +70,6 @@ class Stream:
             return 0
         self.lines.hand_on(self._framer.feed(data))
         if len(data) >= self._appetite.size and self._appetite.grows(data):
-            from cbox_init.logs.heap import keep_freed_memory
-
             keep_freed_memory()
         return len(data)
 
@@ -102,7 +106,7 @@ class Capture:
 
     __slots__ = ("streams",)
 
-    def __init__(self, streams: tuple[Stream, ...]) -> None:
+    def __init__(self, streams: tuple[PipeStream, ...]) -> None:
         self.streams = streams
 
     @property

@@ -8,35 +8,33 @@ from typing import TYPE_CHECKING
 from cbox_init.logs.levels import Level
 
 if TYPE_CHECKING:
-    from cbox_init.logs.encode import Field, Format
-    from cbox_init.logs.outputs.output import Output
-    from cbox_init.logs.outputs.routes import Routes
-    from cbox_init.logs.sink import Sink
+    from collections.abc import Sequence
+
+    from cbox_init.logs.descriptor_writer import DescriptorWriter
+    from cbox_init.logs.encode.base import Field, Format
+    from cbox_init.logs.routes import Route, Routes
 
 
 class DaemonLog:
-    """Messages of the daemon, among the children's lines and in their form, without ``stream``.
+    """Writes the daemon's own messages to the outputs, in the form of the children's records.
 
-    Fields become members: ``process``, ``instance_id``, ``pid``, ``exit_code``, ``restart_count``, ``error``
-    where they apply; one that is None is left out. From any thread. These messages are for the outputs; the
-    rings, and so the API's replies, hold the children's lines alone. With ``drops`` a message is dropped when
-    very much waits to be written, long after lines are.
+    Fields become members of the record: ``process``, ``instance_id``, ``pid``, ``exit_code``,
+    ``restart_count``, ``error`` where they apply; a field that is None is left out. All methods may be called
+    from any thread. The messages are not kept for the API. With ``drops``, a message is dropped when far more
+    is queued than the limit from which lines are dropped.
     """
 
-    def __init__(self, form: Format, level: Level, sink: Sink, *, drops: bool = False) -> None:
+    def __init__(self, form: Format, level: Level, stdout: DescriptorWriter, *, drops: bool = False) -> None:
         self._form = form
         self._level = level
-        self._sink = sink
+        self._stdout = stdout
         self._drops = drops
         self._plain = True
-        self._outputs: tuple[Output, ...] = ()
+        self._routes: Sequence[Route] = ()
 
-    def route(self, routes: Routes) -> None:
-        """Send the messages there from now on."""
-        self._plain, self._outputs = routes.plain, routes.outputs
-
-    def debug(self, message: str, **fields: Field) -> None:
-        self.log(Level.DEBUG, message, **fields)
+    def use(self, routes: Routes) -> None:
+        """Send the messages along these routes from now on."""
+        self._plain, self._routes = routes.plain, routes.others
 
     def info(self, message: str, **fields: Field) -> None:
         self.log(Level.INFO, message, **fields)
@@ -50,9 +48,9 @@ class DaemonLog:
     def log(self, level: Level, message: str, **fields: Field) -> None:
         now = time.time_ns()
         if self._plain and level >= self._level:
-            if self._drops and self._sink.backed_up:
-                self._sink.refuse(1)
+            if self._drops and self._stdout.backed_up:
+                self._stdout.refuse(1)
             else:
-                self._sink.write(self._form.message(now, level, message, fields))
-        for output in self._outputs:
-            output.say(now, level, message, fields)
+                self._stdout.write(self._form.message(now, level, message, fields))
+        for route in self._routes:
+            route.say(now, level, message, fields)

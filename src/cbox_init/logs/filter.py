@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbox_init.logs.record import Block, Record
-    from cbox_init.logs.ring import Entry
 
 
 class TextSearch(Struct, frozen=True):
@@ -103,15 +102,12 @@ class LogFilter(Struct, frozen=True, kw_only=True):
         records = block.records(newest_first=True)
         return records if text is None else (record for record in records if text.is_in(record.message))
 
-    def count(self, entry: Entry) -> int:
+    def count(self, block: Block) -> int:
         """How many lines of a block that may have some are wanted."""
         if self.text is None:
-            return len(entry)
-        if entry.found is None or entry.found[0] != self.text:
-            block = entry.block
-            count = None if block.single else self.text.count_in(block.data)
-            entry.found = (self.text, sum(1 for _ in self.lines(block)) if count is None else count)
-        return entry.found[1]
+            return len(block)
+        count = None if block.single else self.text.count_in(block.data)
+        return sum(1 for _ in self.lines(block)) if count is None else count
 
 
 def _is_utf_8(data: bytes) -> bool:

@@ -17,7 +17,7 @@ LINE_LIMIT = 64 * 1024
 _LONGEST_CHARACTER = 4
 
 
-class Piece(NamedTuple):
+class Frame(NamedTuple):
     """One line or more without the last newline; or, when ``partial``, a part that is not a line's last."""
 
     data: bytes
@@ -44,37 +44,37 @@ class Framer:
         """Cut long lines by ``cut`` from now on; None: at the limit."""
         self._cut_at, self._look_ahead = cut or (None, 0)
 
-    def feed(self, data: bytes) -> list[Piece]:
+    def feed(self, data: bytes) -> list[Frame]:
         """What ``data`` completes; the beginning of the next line stays here."""
         if len(data) <= self._limit:
             return self._feed(data)
-        pieces: list[Piece] = []
+        frames: list[Frame] = []
         for start in range(0, len(data), self._limit):
-            pieces += self._feed(data[start : start + self._limit])
-        return pieces
+            frames += self._feed(data[start : start + self._limit])
+        return frames
 
-    def flush(self) -> list[Piece]:
+    def flush(self) -> list[Frame]:
         """The last line, when it has no newline; afterwards nothing is held."""
         if not self._rest:
             return []
-        pieces = self._cut(self._rest, whole=True)
+        frames = self._cut(self._rest, whole=True)
         line = bytes(self._rest)
         self._rest.clear()
-        return [*pieces, Piece(_without_cr(line), partial=False)]
+        return [*frames, Frame(_without_cr(line), partial=False)]
 
-    def _feed(self, data: bytes) -> list[Piece]:
+    def _feed(self, data: bytes) -> list[Frame]:
         rest = self._rest
         end = data.rfind(b"\n")
         if end < 0:
             rest += data
             return self._cut(rest, whole=False)
-        pieces: list[Piece] = []
+        frames: list[Frame] = []
         if rest:
             # Only the first line, which began earlier, can be longer than the limit.
             first = data.find(b"\n")
             if len(rest) + first > self._limit:
                 rest += memoryview(data)[:first]
-                pieces = self._cut(rest, whole=True)
+                frames = self._cut(rest, whole=True)
                 block = b"".join((rest, memoryview(data)[first:end]))
             else:
                 block = b"".join((rest, memoryview(data)[:end]))
@@ -82,24 +82,24 @@ class Framer:
         else:
             block = data[:end]
         rest += memoryview(data)[end + 1 :]
-        pieces.append(Piece(_without_cr(block), partial=False))
-        return pieces
+        frames.append(Frame(_without_cr(block), partial=False))
+        return frames
 
-    def _cut(self, line: bytearray, *, whole: bool) -> list[Piece]:
+    def _cut(self, line: bytearray, *, whole: bool) -> list[Frame]:
         """Take from ``line``, which is ``whole`` or will go on, the parts that surely are not its last.
 
         A ``\\r`` right behind the limit may be half of a line's end: the next read will tell.
         """
-        pieces: list[Piece] = []
+        frames: list[Frame] = []
         seen = self._limit + self._look_ahead
         least = self._limit if whole else seen
         while len(line) - line.endswith(b"\r") > least:
             end = _character_start(line, self._limit)
             if self._cut_at is not None:
                 end = self._cut_at(bytes(line[:seen]), end)
-            pieces.append(Piece(bytes(line[:end]), partial=True))
+            frames.append(Frame(bytes(line[:end]), partial=True))
             del line[:end]
-        return pieces
+        return frames
 
 
 def _character_start(line: bytearray, at: int) -> int:

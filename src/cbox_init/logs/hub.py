@@ -11,29 +11,28 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from cbox_init.config.model import LoggingConfig, LogOverflow
+from cbox_init.logs.all_outputs import AllOutputs
 from cbox_init.logs.encode import output_format
-from cbox_init.logs.outlets import Outlets
 from cbox_init.logs.process import ProcessLog
-from cbox_init.logs.reader import Reader
-from cbox_init.logs.ring import RING_BYTES, Entry
+from cbox_init.logs.reader import PipeReader
+from cbox_init.logs.ring import RING_BYTES, NumberedBlock
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Mapping
 
     from cbox_init.config.model import FilterConfig, OutputConfig
-    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.descriptor_writer import DescriptorWriter
+    from cbox_init.logs.encode.colours import Colours
     from cbox_init.logs.filter import LogFilter
-    from cbox_init.logs.follow.follower import Follower
+    from cbox_init.logs.follow.follower import FileFollower
     from cbox_init.logs.follow.streams import FileStreams
     from cbox_init.logs.levels import Level
-    from cbox_init.logs.outputs.filtering import BlockFilter
-    from cbox_init.logs.outputs.places import OutputStatus
-    from cbox_init.logs.past import Past
-    from cbox_init.logs.position import Position
+    from cbox_init.logs.outputs.destinations import OutputStatus
+    from cbox_init.logs.past import Past, Position
     from cbox_init.logs.record import Block, Record
-    from cbox_init.logs.sink import Sink
-    from cbox_init.logs.stages.build import Shared
+    from cbox_init.logs.stages.build import StageContext
+    from cbox_init.logs.stages.filters import BlockFilter
     from cbox_init.logs.stages.pipeline import Stages
     from cbox_init.logs.subscription import Subscription
 
@@ -53,7 +52,7 @@ class LogHub:
     """Owns the reading of all pipes and files, the rings, the subscriptions and the way to all outputs.
 
     ``fmt`` is json or text, the latter in ``colours`` where there are some; messages and lines below
-    ``level`` stay off the sink. For one thread (the event loop's, and before there is a loop the one that
+    ``level`` stay off the stdout. For one thread (the event loop's, and before there is a loop the one that
     will run it), but for ``daemon``.
     """
 
@@ -63,7 +62,7 @@ class LogHub:
         fmt: str,
         level: Level,
         timestamps: bool,
-        sink: Sink,
+        stdout: DescriptorWriter,
         colours: Colours | None = None,
         overflow: LogOverflow = LogOverflow.BLOCK,
         outputs: Mapping[str, OutputConfig] | None = None,
@@ -76,19 +75,19 @@ class LogHub:
         """Settings for output that belongs to no process."""
         self._form = output_format(fmt, timestamps=timestamps, colours=colours)
         self._level = level
-        self._sink = sink
-        self._reader = Reader(sink)
+        self._stdout = stdout
+        self._reader = PipeReader(stdout)
         self._processes: dict[str, ProcessLog] = {}
         self._unusual: set[str] = set()
         self._readers: dict[LogFilter, list[Subscription]] = {}
         self._number = 0
         self._gone = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._shared: Shared | None = None
-        self._follower: Follower | None = None
+        self._shared: StageContext | None = None
+        self._follower: FileFollower | None = None
         self._files: dict[str, FileStreams] = {}
-        self._outlets = Outlets(
-            sink,
+        self._all_outputs = AllOutputs(
+            stdout,
             self._form,
             fmt=fmt,
             timestamps=timestamps,
@@ -97,8 +96,8 @@ class LogHub:
             outputs=outputs or {},
             filters=self._filters,
         )
-        self._outlets.on_room = self._room_made
-        self.daemon = self._outlets.daemon
+        self._all_outputs.on_room = self._room_made
+        self.daemon = self._all_outputs.daemon
 
     @property
     def figures(self) -> LogFigures:
@@ -108,7 +107,7 @@ class LogHub:
             queued_bytes=sum(one.queued_bytes for one in outputs),
             written_records=sum(one.written for one in outputs),
             dropped_records=sum(one.dropped for one in outputs),
-            backed_up=self._sink.backed_up,
+            backed_up=self._stdout.backed_up,
             subscribers=sum(len(readers) for readers in self._readers.values()),
             unread_bytes=self.unread,
         )
@@ -126,10 +125,10 @@ class LogHub:
                 process,
                 form=self._form,
                 level=self._level,
-                sink=self._sink,
+                stdout=self._stdout,
                 reader=self._reader,
                 publish=self._publish,
-                outlets=self._outlets,
+                writers=self._all_outputs,
                 logging=logging,
                 stages=self._stages(process, logging),
                 ring_size=ring_size,
@@ -149,11 +148,11 @@ class LogHub:
 
     def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
         """Follow the files of ``process`` that it is configured to have."""
-        from cbox_init.logs.follow.follower import Follower
+        from cbox_init.logs.follow.follower import FileFollower
         from cbox_init.logs.follow.streams import FileStreams
 
         if self._follower is None:
-            self._follower = Follower(self.daemon)
+            self._follower = FileFollower(self.daemon)
             if self._loop is not None:
                 self._follower.attach(self._loop)
         if process not in self._files:
@@ -173,20 +172,20 @@ class LogHub:
         """The filters of an output of a process, None when there are none."""
         if config is None or not (config.exclude or config.include):
             return None
-        from cbox_init.logs.outputs.filtering import BlockFilter
         from cbox_init.logs.stages.build import build
+        from cbox_init.logs.stages.filters import BlockFilter
 
         filters = build(process, LoggingConfig(filters=config), self._shared_by_stages()).filters
         return BlockFilter(filters) if filters is not None else None
 
-    def _shared_by_stages(self) -> Shared:
-        from cbox_init.logs.stages.build import Shared
+    def _shared_by_stages(self) -> StageContext:
+        from cbox_init.logs.stages.build import StageContext
 
         if self._shared is None:
             from cbox_init.logs.stages.deadlines import Deadlines
-            from cbox_init.logs.stages.guard import Alarm
+            from cbox_init.logs.stages.guard import SearchTimer
 
-            self._shared = Shared(Alarm(), Deadlines(), self.daemon)
+            self._shared = StageContext(SearchTimer(), Deadlines(), self.daemon)
             if self._loop is not None:
                 self._shared.deadlines.attach(self._loop)
         return self._shared
@@ -198,7 +197,7 @@ class LogHub:
             log.close()
             self._note_usual(process, usual=True)
             self._gone = max(self._gone, log.ring.newest)
-            self._outlets.forget(process)
+            self._all_outputs.forget(process)
         files = self._files.pop(process, None)
         if files is not None:
             files.leave()
@@ -209,14 +208,14 @@ class LogHub:
         if self._shared is not None:
             self._shared.deadlines.attach(loop)
         self._reader.attach(loop)
-        self._outlets.attach(loop)
+        self._all_outputs.attach(loop)
         if self._follower is not None:
             self._follower.attach(loop)
 
     @property
     def position(self) -> Position:
         """The place where the next line will be."""
-        from cbox_init.logs.position import Position
+        from cbox_init.logs.past import Position
 
         return Position(self._number + 1)
 
@@ -273,7 +272,7 @@ class LogHub:
             log.close()
         if self._shared is not None:
             self._shared.deadlines.close()
-        self._outlets.tell_dropped()
+        self._all_outputs.tell_dropped()
 
     async def close(self, timeout_s: float) -> bool:
         """Drain, write all to the outputs, and end their writers and the subscriptions.
@@ -286,24 +285,24 @@ class LogHub:
         self._reader.close()
         for reader in [reader for readers in self._readers.values() for reader in readers]:
             reader.end()
-        return await self._outlets.close(max(until - monotonic(), 0))
+        return await self._all_outputs.close(max(until - monotonic(), 0))
 
     def flush_sync(self, timeout_s: float) -> bool:
         """Wait, at most ``timeout_s``, until all has been written: for exits where no loop runs.
 
         Blocks; False when that took too long.
         """
-        return self._outlets.flush(timeout_s)
+        return self._all_outputs.flush(timeout_s)
 
     def reopen(self) -> None:
         """Open anew the files that are written, look at those that are followed, try at once what failed."""
-        self._outlets.reopen()
+        self._all_outputs.reopen()
         if self._follower is not None:
             self._follower.reopen()
 
     def outputs(self) -> list[OutputStatus]:
         """What has become of the records, for each place where they go; standard output is the first."""
-        return self._outlets.status()
+        return self._all_outputs.status()
 
     def rate_limited(self) -> dict[str, int]:
         """How many records of each process its ``logging.rate_limit`` has held back, where it has one."""
@@ -317,10 +316,10 @@ class LogHub:
         if self.on_room is not None:
             self.on_room()
 
-    def _publish(self, block: Block) -> Entry:
+    def _publish(self, block: Block) -> NumberedBlock:
         """Number a block, and hand it to those who follow."""
         self._number += 1
-        entry = Entry(self._number, block)
+        entry = NumberedBlock(self._number, block)
         for chosen, readers in self._readers.items():
             if chosen.may_take(block):
                 for reader in readers:

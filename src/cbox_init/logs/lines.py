@@ -11,20 +11,22 @@ from cbox_init.logs.record import Block
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cbox_init.logs.encode import BlockEncoder
-    from cbox_init.logs.framing import Cut, Piece
-    from cbox_init.logs.record import Source
+    from cbox_init.logs.encode.base import BlockEncoder
+    from cbox_init.logs.framing import Cut, Frame
+    from cbox_init.logs.record import RecordSource
     from cbox_init.logs.stages.pipeline import Pipeline, Stages
 
     Emit = Callable[[Sequence[Block], BlockEncoder], None]
 
 
-class Lines:
+class LineHandler:
     """Sends the lines of ``source`` through its stages, where it has some, and then to ``emit``."""
 
     __slots__ = ("_emit", "_pipeline", "encoder", "source")
 
-    def __init__(self, source: Source, encoder: BlockEncoder, emit: Emit, stages: Stages | None) -> None:
+    def __init__(
+        self, source: RecordSource, encoder: BlockEncoder, emit: Emit, stages: Stages | None
+    ) -> None:
         self.source = source
         self.encoder = encoder
         self._emit = emit
@@ -45,16 +47,16 @@ class Lines:
 
             self._pipeline = Pipeline(self.source, stages, self._emit_all)
 
-    def hand_on(self, pieces: Sequence[Piece]) -> None:
+    def hand_on(self, frames: Sequence[Frame]) -> None:
         """Hand on what was read just now."""
-        if not pieces:
+        if not frames:
             return
         now = time.time_ns()
         if self._pipeline is not None:
-            self._emit_all(self._pipeline.feed(pieces, now))
+            self._emit_all(self._pipeline.feed(frames, now))
             return
         source = self.source
-        self._emit([Block(now, source, Level.INFO, data, partial) for data, partial in pieces], self.encoder)
+        self._emit([Block(now, source, Level.INFO, data, partial) for data, partial in frames], self.encoder)
 
     def flush(self) -> None:
         """Hand on a record that waits for more lines."""

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from cbox_init.logs.capture import Capture, Stream
+from cbox_init.logs.capture import Capture, PipeStream
 from cbox_init.logs.levels import Level
-from cbox_init.logs.lines import Lines
+from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.pace import FLOOD_READ_BYTES
-from cbox_init.logs.record import Source, joined
-from cbox_init.logs.ring import Ring
+from cbox_init.logs.record import RecordSource, joined
+from cbox_init.logs.ring import LogRing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.config.model import LoggingConfig
-    from cbox_init.logs.encode import BlockEncoder, Format
-    from cbox_init.logs.outlets import Outlets
-    from cbox_init.logs.outputs.output import Output
-    from cbox_init.logs.reader import Reader
+    from cbox_init.logs.all_outputs import AllOutputs
+    from cbox_init.logs.descriptor_writer import DescriptorWriter
+    from cbox_init.logs.encode.base import BlockEncoder, Format
+    from cbox_init.logs.reader import PipeReader
     from cbox_init.logs.record import Block
-    from cbox_init.logs.ring import Entry
-    from cbox_init.logs.sink import Sink
+    from cbox_init.logs.ring import NumberedBlock
+    from cbox_init.logs.routes import Routes
     from cbox_init.logs.stages.pipeline import Stages
 
 _FEW_CAPTURES = 16
@@ -30,16 +30,6 @@ _FEW_CAPTURES = 16
 thousands of instances."""
 
 _FEW_BLOCKS = 4
-
-
-class Way(NamedTuple):
-    """Where records go beside the ring: to standard output in its ``plain`` form from ``threshold`` on, and
-    to outputs, which have thresholds of their own.
-    """
-
-    threshold: Level
-    plain: bool
-    outputs: tuple[Output, ...]
 
 
 class ProcessLog:
@@ -55,25 +45,25 @@ class ProcessLog:
         *,
         form: Format,
         level: Level,
-        sink: Sink,
-        reader: Reader,
-        publish: Callable[[Block], Entry],
-        outlets: Outlets,
+        stdout: DescriptorWriter,
+        reader: PipeReader,
+        publish: Callable[[Block], NumberedBlock],
+        writers: AllOutputs,
         logging: LoggingConfig,
         stages: Stages | None,
         ring_size: int,
     ) -> None:
-        self.ring = Ring(ring_size)
+        self.ring = LogRing(ring_size)
         self._name = name
         self._form = form
         self._level = level
-        self._sink = sink
-        self._drops = outlets.drops
+        self._stdout = stdout
+        self._drops = writers.drops
         self._reader = reader
         self._publish = publish
-        self._outlets = outlets
+        self._all_outputs = writers
         self._labels = logging.labels
-        self._way = self.way(logging)
+        self._routes = self.routes_for(logging)
         self._stages = stages
         self._held_back_before = 0
         self._captures: list[Capture] = []
@@ -81,15 +71,15 @@ class ProcessLog:
 
     @property
     def backed_up(self) -> bool:
-        """Whether so much waits to be written that a new instance should wait as well (see `Outlet`)."""
-        if self._waits_for_sink and self._sink.backed_up:
+        """Whether so much waits to be written that a new instance should wait as well (see `Writer`)."""
+        if self._waits_for_stdout and self._stdout.backed_up:
             return True
-        return any(output.backed_up for output in self._way.outputs)
+        return any(route.backed_up for route in self._routes.others)
 
     @property
     def usual(self) -> bool:
         """Whether it depends on standard output alone, as a process does unless told otherwise."""
-        return self._waits_for_sink and not self._way.outputs
+        return self._waits_for_stdout and not self._routes.others
 
     @property
     def rate_limited(self) -> int | None:
@@ -101,15 +91,15 @@ class ProcessLog:
 
     def held(self) -> bool:
         """Whether its instances should wait before more is read of what they write."""
-        if self._waits_for_sink and self._sink.full:
+        if self._waits_for_stdout and self._stdout.full:
             return True
-        return any(output.full for output in self._way.outputs)
+        return any(route.full for route in self._routes.others)
 
     def update(self, logging: LoggingConfig, stages: Stages | None, ring_size: int) -> None:
         """Use these settings from the next line on, for the captures that are open as well."""
         self.ring.resize(ring_size)
         self._labels = logging.labels
-        self._way = self.way(logging)
+        self._routes = self.routes_for(logging)
         self._tell_dropped()
         self._held_back_before = self.rate_limited or 0
         self._stages = stages
@@ -119,13 +109,12 @@ class ProcessLog:
                 stream.read_at_once(may_grow=self._has_room)
                 stream.lines.encoder = self.encoder(stream.lines.source)
 
-    def way(self, logging: LoggingConfig) -> Way:
-        """Where records go under these settings."""
+    def routes_for(self, logging: LoggingConfig) -> Routes:
+        """Where records go with these settings."""
         threshold = max(self._level, _least(logging))
-        routes = self._outlets.routes(self._name, logging, threshold)
-        return Way(threshold, True, ()) if routes is None else Way(threshold, routes.plain, routes.outputs)
+        return self._all_outputs.routes(self._name, logging, threshold)
 
-    def encoder(self, source: Source) -> BlockEncoder:
+    def encoder(self, source: RecordSource) -> BlockEncoder:
         """Writes the records of ``source`` for standard output."""
         return self._form.encoder(source, self._labels)
 
@@ -139,7 +128,7 @@ class ProcessLog:
             self._captures = [capture for capture in self._captures if not capture.closed]
             self._forget_closed_at = 2 * len(self._captures) + _FEW_CAPTURES
         given = [(name, fd) for name, fd in (("stdout", stdout), ("stderr", stderr)) if fd is not None]
-        streams: list[Stream] = []
+        streams: list[PipeStream] = []
         try:
             for name, fd in given:
                 streams.append(self._stream(instance_id, name, fd))
@@ -171,29 +160,29 @@ class ProcessLog:
         return self.ring.limit >= _FEW_BLOCKS * FLOOD_READ_BYTES
 
     @property
-    def _waits_for_sink(self) -> bool:
-        return self._way.plain and not self._drops
+    def _waits_for_stdout(self) -> bool:
+        return self._routes.plain and not self._drops
 
-    def _stream(self, instance_id: str, name: str, fd: int) -> Stream:
-        source = Source(self._name, instance_id, name)
-        lines = Lines(source, self.encoder(source), self._emit, self._stages)
-        return Stream(fd, lines, self._reader, self.held, may_grow=self._has_room)
+    def _stream(self, instance_id: str, name: str, fd: int) -> PipeStream:
+        source = RecordSource(self._name, instance_id, name)
+        lines = LineHandler(source, self.encoder(source), self._emit, self._stages)
+        return PipeStream(fd, lines, self._reader, self.held, may_grow=self._has_room)
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
-        self.send(self._way, blocks, encoder)
+        self.send(self._routes, blocks, encoder)
 
-    def send(self, way: Way, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
-        """Send records of this process on their ``way``."""
+    def send(self, routes: Routes, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
+        """Keep records of this process for the API, and send them along ``routes``."""
         for block in blocks:
             self.ring.append(self._publish(block))
-        if way.plain:
-            shown = [block for block in blocks if block.level >= way.threshold]
-            if self._drops and self._sink.full:
-                self._sink.refuse(sum([len(block) for block in shown]))
+        if routes.plain:
+            shown = [block for block in blocks if block.level >= routes.threshold]
+            if self._drops and self._stdout.full:
+                self._stdout.refuse(sum([len(block) for block in shown]))
             elif shown:
-                self._sink.write(*joined([encoder(block) for block in shown]))
-        for output in way.outputs:
-            output.put(blocks)
+                self._stdout.write(*joined([encoder(block) for block in shown]))
+        for route in routes.others:
+            route.put(blocks)
 
 
 def _least(logging: LoggingConfig) -> Level:

@@ -12,12 +12,12 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from cbox_init.logs.pace import READ_BYTES, Pace
+from cbox_init.logs.pace import READ_BYTES, ReadPace
 
 if TYPE_CHECKING:
     import asyncio
 
-    from cbox_init.logs.sink import Sink
+    from cbox_init.logs.descriptor_writer import DescriptorWriter
 
 TURN_S = 0.002
 """Time for reading in one turn of the loop, give or take one block: what an API request may wait for."""
@@ -25,7 +25,7 @@ TURN_S = 0.002
 _EVENTS = 256
 
 
-class Readable(Protocol):
+class ReadablePipe(Protocol):
     """Something that has a descriptor in the set."""
 
     @property
@@ -36,22 +36,22 @@ class Readable(Protocol):
         """Take one block, if one is there; return its size in bytes. From ``READ_BYTES`` on there is more."""
 
 
-class Reader:
-    """Shares the turns of the loop fairly among all descriptors, and stops while the sink is full.
+class PipeReader:
+    """Shares the turns of the loop fairly among all descriptors, and stops while the stdout is full.
 
-    Where not all depend on the sink alone, ``singly`` is set, and each that is ``held`` stops for itself.
+    Where not all depend on the stdout alone, ``singly`` is set, and each that is ``held`` stops for itself.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, stdout: DescriptorWriter) -> None:
         self.singly = False
-        self._sink = sink
+        self._stdout = stdout
         self._epoll = select.epoll()
-        self._readables: dict[int, Readable] = {}
+        self._readables: dict[int, ReadablePipe] = {}
         self._ready: deque[int] = deque()
         self._parked: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watching = False
-        self._pace = Pace()
+        self._pace = ReadPace()
         self._rest: asyncio.TimerHandle | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -59,7 +59,7 @@ class Reader:
         self._loop = loop
         self.resume()
 
-    def add(self, fd: int, readable: Readable) -> None:
+    def add(self, fd: int, readable: ReadablePipe) -> None:
         """Watch ``fd``, a non-blocking pipe or socket, until it is removed."""
         self._epoll.register(fd, select.EPOLLIN)
         self._readables[fd] = readable
@@ -86,22 +86,22 @@ class Reader:
         ready = self._ready
         if not ready:
             ready.extend(fd for fd, _ in self._epoll.poll(0, _EVENTS))
-        self._sink.cork()
+        self._stdout.cork()
         try:
             self._read()
         finally:
-            self._sink.uncork()
+            self._stdout.uncork()
         if not ready and self._loop is not None and (rest_s := self._pace.rest()):
             self._unwatch()
             self._rest = self._loop.call_later(rest_s, self.resume)
 
     def _read(self) -> None:
-        """Read of those that are ready until nothing is left, or the sink is full, or the turn is over."""
-        ready, sink = self._ready, self._sink
+        """Read of those that are ready until nothing is left, or the stdout is full, or the turn is over."""
+        ready, stdout = self._ready, self._stdout
         began = now = monotonic()
         reads = size = 0
         while ready:
-            if sink.full and not self.singly:
+            if stdout.full and not self.singly:
                 self._unwatch()
                 break
             fd = ready.popleft()
@@ -120,7 +120,7 @@ class Reader:
         self._pace.note(reads, size, began, now)
 
     def resume(self) -> None:
-        """Read on: the sink has room again, or another place where records go."""
+        """Read on: the stdout has room again, or another place where records go."""
         for fd in [fd for fd in self._parked if not self._readables[fd].held]:
             self._parked.remove(fd)
             self._epoll.register(fd, select.EPOLLIN)

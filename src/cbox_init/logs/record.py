@@ -15,7 +15,7 @@ BLOCK_OVERHEAD: Final = 160
 """Memory that a block costs beyond its bytes: the objects around them and their place in a queue."""
 
 
-class Source(NamedTuple):
+class RecordSource(NamedTuple):
     """Where lines come from. ``stream`` is stdout, stderr or file."""
 
     process: str
@@ -69,7 +69,7 @@ class Block(Struct, frozen=True, gc=False):
     """
 
     time_ns: int
-    source: Source
+    source: RecordSource
     level: Level
     data: bytes
     partial: bool = False

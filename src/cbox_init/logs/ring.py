@@ -12,7 +12,7 @@ from cbox_init.logs.record import Block  # noqa: TC001  # a field of a Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cbox_init.logs.filter import TextSearch
+    from cbox_init.logs.filter import LogFilter, TextSearch
 
 RING_BYTES: Final = 256 * 1024
 """Memory of one process's ring, where nothing else is configured."""
@@ -21,7 +21,7 @@ _ENTRY_BYTES: Final = 96
 """What the number of a block costs, and the object that holds it."""
 
 
-class Entry(Struct, gc=False):
+class NumberedBlock(Struct, gc=False):
     """A block with its number: the blocks of all processes are numbered as they come, from 1.
 
     Rings and readers share it, so that a block's lines are counted once, whoever asks. ``found`` is the last
@@ -44,8 +44,16 @@ class Entry(Struct, gc=False):
         """Bytes of memory."""
         return self.block.size + _ENTRY_BYTES
 
+    def count(self, chosen: LogFilter) -> int:
+        """How many lines are wanted, where the block may have some."""
+        if chosen.text is None:
+            return len(self)
+        if self.found is None or self.found[0] != chosen.text:
+            self.found = (chosen.text, chosen.count(self.block))
+        return self.found[1]
 
-class Ring:
+
+class LogRing:
     """Keeps whole blocks in the order of their arrival and lets go of the oldest."""
 
     __slots__ = ("_entries", "_size", "gone", "limit")
@@ -55,7 +63,7 @@ class Ring:
         """Bytes of memory that it may take."""
         self.gone = 0
         """The number of the last block that it has let go of; 0 when it has everything."""
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[NumberedBlock] = deque()
         self._size = 0
 
     @property
@@ -68,7 +76,7 @@ class Ring:
         """The number of the last block that came; 0 when none has come."""
         return self._entries[-1].number if self._entries else self.gone
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: NumberedBlock) -> None:
         self._entries.append(entry)
         self._size += entry.size
         if self._size > self.limit:
@@ -79,7 +87,7 @@ class Ring:
         self.limit = limit
         self._let_go()
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[NumberedBlock, ...]:
         """What there is now, oldest first."""
         return tuple(self._entries)
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from msgspec import Struct
 
-from cbox_init.logs.past import Part
-from cbox_init.logs.position import Position
+from cbox_init.logs.past import BlockSlice, Position
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from cbox_init.logs.filter import LogFilter
-    from cbox_init.logs.ring import Entry
+    from cbox_init.logs.ring import NumberedBlock
 
 BACKLOG_BYTES: Final = 256 * 1024
 """Memory for what one reader has not taken yet."""
@@ -46,8 +45,8 @@ class Subscription:
         self.chosen: Final = chosen
         self._on_close = on_close
         self._limit = backlog_bytes
-        self._before: deque[Part | Missed] = deque()
-        self._backlog: deque[Entry] = deque()
+        self._before: deque[BlockSlice | Missed] = deque()
+        self._backlog: deque[NumberedBlock] = deque()
         self._before_bytes = 0
         self._backlog_bytes = 0
         self._dropped = 0
@@ -71,18 +70,18 @@ class Subscription:
         """Whether nothing will come beyond what is pending."""
         return self._ended
 
-    def offer(self, entry: Entry) -> None:
+    def offer(self, entry: NumberedBlock) -> None:
         """Called for each block that may be wanted; never waits, drops the oldest that was not taken."""
         self._backlog.append(entry)
         self._backlog_bytes += entry.size
         while self._backlog_bytes > self._limit:
             dropped = self._next_of_backlog()
-            self._dropped += self.chosen.count(dropped)
+            self._dropped += dropped.count(self.chosen)
             self._dropped_upto = Position(dropped.number + 1)
         if self.size >= self._woken_by:
             self._wake()
 
-    def begin_with(self, parts: Iterable[Part], missed: Missed | None = None) -> None:
+    def begin_with(self, parts: Iterable[BlockSlice], missed: Missed | None = None) -> None:
         """Have these, which came before the subscription was made, read before everything else."""
         if missed is not None:
             self._before.append(missed)
@@ -91,17 +90,17 @@ class Subscription:
             self._before_bytes += part.entry.size
         self._wake()
 
-    def take(self) -> Part | Missed | None:
+    def take(self) -> BlockSlice | Missed | None:
         """The next that is to be read, None when there is nothing now."""
         if self._before:
             item = self._before.popleft()
-            if isinstance(item, Part):
+            if isinstance(item, BlockSlice):
                 self._before_bytes -= item.entry.size
             return item
         if self._dropped:
             count, self._dropped = self._dropped, 0
             return Missed(count, self._dropped_upto)
-        return Part(self._next_of_backlog()) if self._backlog else None
+        return BlockSlice(self._next_of_backlog()) if self._backlog else None
 
     async def wait(self, timeout_s: float) -> None:
         """Return when there is something to take, when nothing will come any more, or after so long."""
@@ -151,7 +150,7 @@ class Subscription:
     ) -> None:
         self.close()
 
-    def _next_of_backlog(self) -> Entry:
+    def _next_of_backlog(self) -> NumberedBlock:
         entry = self._backlog.popleft()
         self._backlog_bytes -= entry.size
         return entry

@@ -211,8 +211,8 @@ def _schedules(value: Callable[[ScheduleStatus], float | None]) -> Samples[float
 def _run_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
     for process in snapshot.scheduled:
         if (schedule := process.status.schedule) is not None:
-            yield (process.name, "success"), schedule.tally.succeeded
-            yield (process.name, "failure"), schedule.tally.failed
+            yield (process.name, "success"), schedule.totals.succeeded
+            yield (process.name, "failure"), schedule.totals.failed
 
 
 def _run_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
@@ -320,7 +320,7 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         "scheduled_task_last_exit_code",
         "Exit code of the last run that is over",
         ("task",),
-        _schedules(lambda one: one.tally.last_exit_code),
+        _schedules(lambda one: one.totals.last_exit_code),
     ),
     _Histogram("scheduled_task_duration_seconds", "How long runs took", ("task",), _run_duration),
     _Counter("scheduled_task", "Runs that are over", ("task", "status"), _run_total),

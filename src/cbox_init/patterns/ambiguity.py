@@ -29,7 +29,7 @@ _MOST_STATES: Final = 400
 """Of larger patterns only the first kind of ambiguity is looked for: the other costs the square."""
 
 
-class _Part(Struct):
+class _Segment(Struct):
     """How a part of the pattern is entered and left: by which states, in how many ways.
 
     ``empty`` is in how many ways it can be nothing; ``free`` whether it can be nothing wherever it stands.
@@ -64,22 +64,22 @@ class _Automaton:
         self._next: list[Counter[int]] = []
         self._loops: list[_Loop] = []
 
-    def add(self, node: Node) -> _Part:
+    def add(self, node: Node) -> _Segment:
         match node:
             case Set():
                 self._sets.append(node.ranges)
                 self._next.append(Counter())
                 here = len(self._sets) - 1
-                return _Part(Counter([here]), Counter([here]), empty=0, free=False, ends={here})
+                return _Segment(Counter([here]), Counter([here]), empty=0, free=False, ends={here})
             case Anchor():
-                return _Part(Counter(), Counter(), empty=1, free=False, ends=set())
+                return _Segment(Counter(), Counter(), empty=1, free=False, ends=set())
             case Group():
                 return self.add(node.item)
             case Cat():
                 return self._cat(node)
             case Alt():
                 parts = [self.add(branch) for branch in node.branches]
-                return _Part(
+                return _Segment(
                     sum((part.first for part in parts), Counter()),
                     sum((part.last for part in parts), Counter()),
                     empty=sum(part.empty for part in parts),
@@ -89,12 +89,12 @@ class _Automaton:
             case Repeat():
                 return self._repeat(node)
 
-    def _cat(self, node: Cat) -> _Part:
-        whole = _Part(Counter(), Counter(), empty=1, free=True, ends=set())
+    def _cat(self, node: Cat) -> _Segment:
+        whole = _Segment(Counter(), Counter(), empty=1, free=True, ends=set())
         for item in node.items:
             part = self.add(item)
             self._join(whole.last, part.first)
-            whole = _Part(
+            whole = _Segment(
                 whole.first + _times(part.first, whole.empty),
                 part.last + _times(whole.last, part.empty),
                 empty=whole.empty * part.empty,
@@ -103,7 +103,7 @@ class _Automaton:
             )
         return whole
 
-    def _repeat(self, node: Repeat) -> _Part:
+    def _repeat(self, node: Repeat) -> _Segment:
         start = len(self._sets)
         part = self.add(node.item)
         if node.most is None or (node.most >= _A_LOOP and node.most > node.least):

@@ -7,13 +7,13 @@ can be; where it cannot be sure, it masks.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class BuiltinPattern(Struct, frozen=True):
@@ -46,7 +46,7 @@ _QUERY_NAMES: Final = (
 )
 
 #: Slashes of a URL may be escaped, as PHP writes them in JSON.
-READY: Final[dict[str, tuple[BuiltinPattern, ...]]] = {
+BUILTIN_PATTERNS: Final[dict[str, tuple[BuiltinPattern, ...]]] = {
     "bearer_token": (
         BuiltinPattern(r"([Bb]earer|BEARER)(\s{1,8}|%20)[A-Za-z0-9._~+/=-]{6,}", "${1}${2}{mask}"),
         BuiltinPattern(
@@ -86,6 +86,8 @@ READY: Final[dict[str, tuple[BuiltinPattern, ...]]] = {
     ),
 }
 
+_WORD: Final = re.compile(r"[\w.-]+")
+
 #: Other names for the same.
 _ALSO: Final = {
     "bearer": "bearer_token",
@@ -103,7 +105,36 @@ _ALSO: Final = {
 }
 
 
-def ready(name: str) -> tuple[BuiltinPattern, ...] | None:
+def builtin_patterns(name: str) -> tuple[BuiltinPattern, ...] | None:
     """The expressions that ``name`` stands for, None when it has none. Case, - and _ make no difference."""
     plain = name.strip().lower().replace("-", "_").replace(" ", "_")
-    return READY.get(_ALSO.get(plain, plain))
+    return BUILTIN_PATTERNS.get(_ALSO.get(plain, plain))
+
+
+def is_word(text: str) -> bool:
+    """Whether ``text`` is meant as a word: it has nothing but letters, digits, ``_``, ``-`` and ``.``."""
+    return _WORD.fullmatch(text) is not None
+
+
+def word_patterns(words: Sequence[str]) -> tuple[BuiltinPattern, ...]:
+    """What masks the values of keys that end with one of ``words``, in either case.
+
+    A value in quotes keeps them, so that JSON stays JSON; a number or a word of JSON becomes a text.
+    """
+    if not words:
+        return ()
+    key = f"(?:{'|'.join(re.escape(word) for word in words)})"
+    to = rf"(?i)({key}(?:\\?[\"'])?\s{{0,8}}[:=]\s{{0,8}}"
+    return (
+        BuiltinPattern(rf"{to}\")(?:[^\"\\]|\\.)*", "${1}{mask}"),
+        BuiltinPattern(rf"{to}\\\")(?:[^\"\\]|\\[^\"])*", "${1}{mask}"),
+        BuiltinPattern(rf"{to}')(?:[^'\\]|\\.)*", "${1}{mask}"),
+        BuiltinPattern(
+            rf'(?i)({key}"\s{{0,8}}:\s{{0,8}})(?:-?[0-9][0-9.e+-]*|true|false|null)([\s,}}\]]|$)',
+            '${1}"{mask}"${2}',
+        ),
+        BuiltinPattern(
+            rf"{to})(?:(?:bearer|basic|token|digest)\s{{1,8}})?[^\s&,;\"'\\<>)}}\]]+",
+            "${1}{mask}",
+        ),
+    )

@@ -11,6 +11,7 @@ from cbox_init.core import gate as gates
 from cbox_init.core.decide import Desired, decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
+from cbox_init.core.states import Desired
 from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.instances import Instances
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cbox_init.core.gate import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
-    from cbox_init.core.notice import Message
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.rollout import Back, Rollout
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.health.monitor import HealthMonitor
@@ -84,7 +85,7 @@ class LongrunProcess(ProcessBase):
         self._instances.set_trigger(Trigger.MANUAL)
         self._want(scale=count)
 
-    def adopt(self, settings: Settings) -> None:
+    def adopt(self, settings: ProcessSettings) -> None:
         """It has another configuration: what is wanted of it changes as ``core.reload_diff`` says.
 
         When its instances are to be replaced, that waits for its dependencies.
@@ -106,7 +107,7 @@ class LongrunProcess(ProcessBase):
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
         self._changed_and_wake()
 
-    def _take(self, settings: Settings, desired: Desired, *, replaced: bool) -> None:
+    def _take(self, settings: ProcessSettings, desired: Desired, *, replaced: bool) -> None:
         """Go by other settings from now on; ``replaced``: what runs is of another kind."""
         before, process = self._settings, settings.process
         checks = (before.process.health_check, before.health_rules)
@@ -266,7 +267,7 @@ class LongrunProcess(ProcessBase):
             self._roll_back(back)
         return True
 
-    def _roll_back(self, back: Back[Settings]) -> None:
+    def _roll_back(self, back: Back[ProcessSettings]) -> None:
         # Who waits for whom is a matter of all processes, and stays as they are configured now.
         process = replace(back.settings.process, depends_on=self.config.depends_on)
         settings = replace(back.settings, process=process)
@@ -338,7 +339,7 @@ class LongrunProcess(ProcessBase):
     def _oneshot(self) -> bool:
         return self.config.type is ProcessType.ONESHOT
 
-    def _monitor(self, settings: Settings) -> HealthMonitor | None:
+    def _monitor(self, settings: ProcessSettings) -> HealthMonitor | None:
         rules = settings.health_rules
         if rules is None or not rules.checked:
             return None
@@ -348,7 +349,7 @@ class LongrunProcess(ProcessBase):
             self.name, settings.process, rules=rules, runtime=self._runtime, on_result=self._checked
         )
 
-    def _change_monitor(self, settings: Settings, desired: Desired) -> None:
+    def _change_monitor(self, settings: ProcessSettings, desired: Desired) -> None:
         """Check in another way from now on; but instances that are to be replaced as before."""
         if desired.generation > self.desired.generation:
             self._outgoing.append((desired.generation, self._health))

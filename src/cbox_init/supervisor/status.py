@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.model import ProcessConfig
-    from cbox_init.core.decide import Desired
-    from cbox_init.core.gate import Gate
-    from cbox_init.core.health import Health
+    from cbox_init.core.dependencies import Gate
+    from cbox_init.core.health import InstanceHealth
     from cbox_init.core.restart import Cause
     from cbox_init.core.rollout import Rollout
+    from cbox_init.core.states import Desired
     from cbox_init.supervisor.schedule.status import ScheduleStatus
 
 
@@ -42,7 +42,7 @@ class InstanceStatus(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     last_output: tuple[str, ...] = ()
     restart_causes: Mapping[Cause, int] = field(default_factory=dict)
-    health: Health | None = None
+    health: InstanceHealth | None = None
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):

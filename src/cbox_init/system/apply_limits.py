@@ -26,7 +26,7 @@ RLIMITS: Final = {
 }
 
 
-def take(step: Step) -> None:
+def apply(step: Step) -> None:
     """Take one step. Raises OSError or ValueError (setrlimit) when this process may not."""
     key, value = step
     if key == "cgroup":

@@ -34,7 +34,7 @@ class CgroupUnusable(Exception):
     """Why there can be no cgroup; the message says it in words."""
 
 
-class Place(Struct, frozen=True):
+class CgroupParent(Struct, frozen=True):
     """A cgroup below which others can be made, with the controllers that it can hand down."""
 
     path: str
@@ -63,43 +63,45 @@ class Cgroups:
     """
 
     def __init__(self, proc: str = "/proc/self") -> None:
-        self._place: Place | None = None
+        self._parent: CgroupParent | None = None
         self._unusable = ""
         self._ready = False
         self._left: set[str] = set()
         try:
-            self._place = find_place(proc)
+            self._parent = find_parent(proc)
         except CgroupUnusable as error:
             self._unusable = str(error)
 
     def lacks(self, controller: str) -> str | None:
         """Why no cgroup with that controller can be had here; None when one can."""
-        if self._place is None:
+        if self._parent is None:
             return self._unusable
-        if controller in self._place.controllers:
+        if controller in self._parent.controllers:
             return None
-        return f"the cgroup {self._place.path} has no controller {controller}: not delegated, or of cgroup v1"
+        return (
+            f"the cgroup {self._parent.path} has no controller {controller}: not delegated, or of cgroup v1"
+        )
 
     def make(self, name: str, *, memory: int | None, cpu: float | None) -> Cgroup:
         """A cgroup with these limits: bytes, and CPUs. Raises CgroupUnusable.
 
         One of that name that is there, with processes that an earlier instance has left, is used again.
         """
-        place = self._place
-        if place is None:
+        parent = self._parent
+        if parent is None:
             raise CgroupUnusable(self._unusable)
         self._remove_left()
-        path = os.path.join(place.path, name)
+        path = os.path.join(parent.path, name)
         try:
             if not self._ready:
-                _hand_down(place)
+                _hand_down(parent)
                 self._ready = True
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path)
             self._left.discard(path)
-            if "memory" in place.controllers:
+            if "memory" in parent.controllers:
                 _write(path, "memory.max", "max" if memory is None else str(memory))
-            if "cpu" in place.controllers:
+            if "cpu" in parent.controllers:
                 share = "max" if cpu is None else f"{max(1000, round(cpu * PERIOD_US))}"
                 _write(path, "cpu.max", f"{share} {PERIOD_US}")
         except OSError as error:
@@ -121,13 +123,13 @@ class Cgroups:
             self._left.discard(path)
 
 
-def find_place(proc: str = "/proc/self") -> Place:
+def find_parent(proc: str = "/proc/self") -> CgroupParent:
     """Our own cgroup, when others can be made below it. Raises CgroupUnusable with the reason."""
     membership = _membership(proc)
     path = _mounted_at(proc, membership)
-    parent, name = os.path.split(path)
-    if name == LEAF and _names(parent, "cgroup.subtree_control"):
-        path = parent  # the leaf that a daemon before us has moved into, and us with it
+    above, name = os.path.split(path)
+    if name == LEAF and _names(above, "cgroup.subtree_control"):
+        path = above  # the leaf that a daemon before us has moved into, and us with it
     if not os.path.exists(os.path.join(path, "cgroup.controllers")):
         raise CgroupUnusable(f"the cgroup {path} is not to be seen from here")
     for file in ("", "cgroup.procs", "cgroup.subtree_control"):
@@ -135,7 +137,7 @@ def find_place(proc: str = "/proc/self") -> Place:
             raise CgroupUnusable(
                 f"the cgroup {path} cannot be written: it is mounted read-only or not delegated"
             )
-    return Place(path, frozenset(_names(path, "cgroup.controllers")))
+    return CgroupParent(path, frozenset(_names(path, "cgroup.controllers")))
 
 
 def _membership(proc: str) -> str:
@@ -162,14 +164,14 @@ def _mounted_at(proc: str, membership: str) -> str:
     raise CgroupUnusable(reason)
 
 
-def _hand_down(place: Place) -> None:
+def _hand_down(parent: CgroupParent) -> None:
     """Have the controllers for the cgroups below this one. Raises OSError."""
-    wanted = place.controllers & {"cpu", "memory"}
-    if wanted <= set(_names(place.path, "cgroup.subtree_control")):
+    wanted = parent.controllers & {"cpu", "memory"}
+    if wanted <= set(_names(parent.path, "cgroup.subtree_control")):
         return
-    if os.path.exists(os.path.join(place.path, "cgroup.type")):  # all but the root of the hierarchy
-        _vacate(place.path)
-    _write(place.path, "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(wanted)))
+    if os.path.exists(os.path.join(parent.path, "cgroup.type")):  # all but the root of the hierarchy
+        _vacate(parent.path)
+    _write(parent.path, "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(wanted)))
 
 
 def _vacate(path: str) -> None:

@@ -11,7 +11,7 @@ from cbox_init.system.interpreter import first_unusable
 
 if TYPE_CHECKING:
     from cbox_init.system.identity import Identity
-    from cbox_init.system.spawn import SpawnRequest
+    from cbox_init.system.spawn_request import SpawnRequest
 
 _NOT_FOUND: Final = 127
 _NOT_EXECUTABLE: Final = 126
@@ -32,7 +32,7 @@ def explain(error: Exception, request: SpawnRequest, identity: Identity | None) 
 def _explain_errno(error: OSError, request: SpawnRequest, identity: Identity | None) -> SpawnError:
     limits = request.limits
     if error.errno == errno.EAGAIN and limits is not None and limits.nproc is not None:
-        from cbox_init.system.limit_failure import too_many_processes
+        from cbox_init.system.limit_errors import too_many_processes
 
         return SpawnError(too_many_processes(limits, str(identity or os.geteuid())), _OTHER)
     if error.errno == errno.EAGAIN:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cbox_init.system.fork_server_main import Failure, Ids, Order
     from cbox_init.system.identity import Identity
     from cbox_init.system.reaper import ExitStatus
-    from cbox_init.system.spawn import SpawnRequest
+    from cbox_init.system.spawn_request import SpawnRequest
 
     Watch = Callable[[int, Callable[[ExitStatus], None]], None]
 

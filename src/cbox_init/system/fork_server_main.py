@@ -13,7 +13,7 @@ import gc
 import marshal
 import os
 
-from cbox_init.system import apply_limits as confine
+from cbox_init.system import apply_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _become(order: Order, descriptors: list[int]) -> NoReturn:
             os.chdir(cwd)
         for step in steps:
             at = step[0]
-            confine.take(step)
+            apply_limits.apply(step)
         at = "user"
         if ids is not None:
             uid, gid, groups = ids

@@ -13,14 +13,14 @@ _MAX_CHAIN = 5
 _PT_INTERP = 3
 
 
-class Missing(Struct, frozen=True):
-    """What a file needs and does not get: ``path`` is absent, or not executable."""
+class Interpreter(Struct, frozen=True):
+    """What a file needs in order to run: ``kind`` is "interpreter" or "loader"."""
 
     kind: str
     path: str
 
 
-def interpreter_of(path: str) -> Missing | None:
+def interpreter_of(path: str) -> Interpreter | None:
     """The interpreter that ``path`` names in its #! line, or the loader in its ELF header, if any."""
     try:
         with open(path, "rb") as file:
@@ -29,19 +29,19 @@ def interpreter_of(path: str) -> Missing | None:
                 # Blanks end the name, a carriage return does not: Linux looks for "/bin/sh\r".
                 words = head[2:].split(b"\n", 1)[0].replace(b"\t", b" ").split(b" ")
                 name = next(filter(None, words), b"")
-                return Missing("interpreter", os.fsdecode(name))
+                return Interpreter("interpreter", os.fsdecode(name))
             if head.startswith(b"\x7fELF"):
                 where = _loader_position(head)
                 if where is not None:
                     file.seek(where[0])
                     name = file.read(min(where[1], _HEAD_BYTES)).rstrip(b"\0")
-                    return Missing("loader", os.fsdecode(name))
+                    return Interpreter("loader", os.fsdecode(name))
     except (OSError, OverflowError, struct.error):
         pass  # it cannot be read, or is cut off or broken: then it names nothing
     return None
 
 
-def first_unusable(path: str, cwd: str) -> Missing | None:
+def first_unusable(path: str, cwd: str) -> Interpreter | None:
     """The first in the chain of interpreters of ``path`` that does not exist or has no permission to run.
 
     ``cwd`` is where a relative name counts from.

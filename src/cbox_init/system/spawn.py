@@ -7,34 +7,14 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
 from cbox_init.system.descriptors import out_of_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from cbox_init.system.fork_server import ForkServer, Watch
     from cbox_init.system.identity import Identity
-    from cbox_init.system.limits import Limits
-
-
-class SpawnRequest(Struct, frozen=True):
-    """All that a child gets. ``env`` is its whole environment, and its PATH is where ``argv[0]`` is sought.
-
-    ``cwd`` None is our own; ``identity`` None is our own; ``limits`` None are ours. The two descriptors stay
-    the caller's.
-    """
-
-    argv: Sequence[str]
-    env: Mapping[str, str]
-    cwd: str | None
-    identity: Identity | None
-    stdout_fd: int
-    stderr_fd: int
-    limits: Limits | None = None
+    from cbox_init.system.spawn_request import SpawnRequest
 
 
 class Spawner:
@@ -107,7 +87,7 @@ class Spawner:
                     self._fork_server = None
             raise SpawnError("limits cannot be set: the process that starts children for it ends at once")
         except LimitRefused as refused:
-            from cbox_init.system.limit_failure import reason
+            from cbox_init.system.limit_errors import reason
 
             why = reason(request.limits, refused.key, refused.number, str(refused))
             raise SpawnError(f"{request.limits.where}.{refused.key} cannot be set: {why}") from refused

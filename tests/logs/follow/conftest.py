@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.follow.follower import Followed, Follower
+from cbox_init.logs.follow.follower import FileFollower, FollowedFile
 from cbox_init.logs.framing import Framer
 from tests.logs.conftest import until
 
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from cbox_init.logs.follow.reading import Read
-    from cbox_init.logs.framing import Piece
+    from cbox_init.logs.follow.growing_file import FileRead
+    from cbox_init.logs.framing import Frame
     from cbox_init.logs.rotation import Rotation
     from tests.logs.conftest import Said
 
 
-class Lines:
+class LineHandler:
     """Takes the lines of one file."""
 
-    def __init__(self, path: Path, follower: Follower) -> None:
+    def __init__(self, path: Path, follower: FileFollower) -> None:
         self.path = path
-        self.pieces: list[Piece] = []
+        self.frames: list[Frame] = []
         self.stopped = False
-        self.followed = Followed(str(path), self)
+        self.followed = FollowedFile(str(path), self)
         self._follower = follower
         self._framers: dict[int, Framer] = {}
 
     def held(self) -> bool:
         return self.stopped
 
-    def take(self, reads: Sequence[Read]) -> None:
+    def take(self, reads: Sequence[FileRead]) -> None:
         for read in reads:
             framer = self._framers.setdefault(read.file, Framer())
-            self.pieces += framer.feed(read.data)
+            self.frames += framer.feed(read.data)
             if read.ends:
-                self.pieces += self._framers.pop(read.file).flush()
+                self.frames += self._framers.pop(read.file).flush()
 
     def end(self) -> None:
         assert self._framers == {}
@@ -53,7 +53,7 @@ class Lines:
     @property
     def lines(self) -> list[str]:
         return [
-            line for data, _ in self.pieces for line in data.decode("utf-8", "backslashreplace").split("\n")
+            line for data, _ in self.frames for line in data.decode("utf-8", "backslashreplace").split("\n")
         ]
 
     async def until(self, *lines: str) -> None:
@@ -71,12 +71,12 @@ class Following:
 
     def __init__(self, said: Said) -> None:
         self.said = said
-        self.follower = Follower(said.log)
-        self._lines: list[Lines] = []
+        self.follower = FileFollower(said.log)
+        self._lines: list[LineHandler] = []
         self._ended = False
 
-    def follow(self, path: Path, rotation: Rotation | None = None) -> Lines:
-        lines = Lines(path, self.follower)
+    def follow(self, path: Path, rotation: Rotation | None = None) -> LineHandler:
+        lines = LineHandler(path, self.follower)
         self._lines.append(lines)
         self.follower.follow(lines.followed, rotation)
         return lines

@@ -151,7 +151,7 @@ async def test_who_writes_on_at_its_old_place_after_a_truncation(
     lines = following.follow(path)
     with path.open("w", buffering=1) as file:
         file.write("x" * 100_000 + "\n")
-        await until(lambda: sum(len(data) for data, _ in lines.pieces) == 100_000)
+        await until(lambda: sum(len(data) for data, _ in lines.frames) == 100_000)
         os.truncate(path, 0)
         file.write("after the hole\n")
         await until(lambda: lines.lines[-1] == "after the hole")
@@ -235,9 +235,9 @@ async def test_binary_content_is_lines_like_any_other(following: Following, tmp_
     lines = following.follow(path)
     content = os.urandom(3_000_000)
     path.write_bytes(content)
-    await until(lambda: sum(len(data) + 1 for data, _ in lines.pieces) >= 2_900_000)
+    await until(lambda: sum(len(data) + 1 for data, _ in lines.frames) >= 2_900_000)
     await following.finish()
-    whole = b"".join(data + (b"" if partial else b"\n") for data, partial in lines.pieces)
+    whole = b"".join(data + (b"" if partial else b"\n") for data, partial in lines.frames)
     expected = content.replace(b"\r\n", b"\n")
     assert whole.rstrip(b"\r\n") == expected.rstrip(b"\r\n")
 

@@ -7,8 +7,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbox_init.logs.follow.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO, Event
-from cbox_init.logs.follow.names import Generation, Names
+from cbox_init.logs.follow.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO, InotifyEvent
+from cbox_init.logs.follow.names import FileGeneration, FileNames
 
 NAMES = ("app.log", "app.log.1", "app.log.2", "other")
 
@@ -23,13 +23,13 @@ STEPS = st.one_of(
 
 @given(st.lists(STEPS, max_size=60))
 def test_a_name_leads_to_the_file_that_has_it(steps: list[tuple[str, str, str]]) -> None:
-    names = Names("app.log")
+    names = FileNames("app.log")
     files: dict[str, int] = {}
-    followed: dict[int, Generation] = {}
+    followed: dict[int, FileGeneration] = {}
     numbers, cookies = count(), count(1)
 
     def tell(mask: int, name: str, cookie: int = 0) -> None:
-        generation = names.apply(Event(1, mask, cookie, name))
+        generation = names.apply(InotifyEvent(1, mask, cookie, name))
         if generation is not None:
             followed[files[name]] = generation
 
@@ -61,27 +61,27 @@ def test_a_name_leads_to_the_file_that_has_it(steps: list[tuple[str, str, str]])
 
 
 def test_between_the_halves_of_a_rename_it_is_not_lost() -> None:
-    names = Names("app.log")
+    names = FileNames("app.log")
     generation = names.appear()
-    names.apply(Event(1, MOVED_FROM, 7, "app.log"))
+    names.apply(InotifyEvent(1, MOVED_FROM, 7, "app.log"))
     assert (generation.name, generation.lost) == (None, False)
-    names.apply(Event(1, MOVED_TO, 7, "app.log.1"))
+    names.apply(InotifyEvent(1, MOVED_TO, 7, "app.log.1"))
     assert (generation.name, generation.lost) == ("app.log.1", False)
-    names.apply(Event(1, DELETE, 0, "app.log.1"))
+    names.apply(InotifyEvent(1, DELETE, 0, "app.log.1"))
     assert generation.lost
 
 
 def test_those_that_went_elsewhere_are_given_up_in_the_end() -> None:
-    names = Names("app.log")
+    names = FileNames("app.log")
     first = names.appear()
     for cookie in range(100):
-        names.apply(Event(1, MOVED_FROM, cookie, "app.log"))
+        names.apply(InotifyEvent(1, MOVED_FROM, cookie, "app.log"))
         names.appear()
     assert first.lost
 
 
 def test_after_a_reset_nothing_has_a_name() -> None:
-    names = Names("app.log")
+    names = FileNames("app.log")
     first = names.appear()
     names.reset()
     assert first.lost

@@ -20,7 +20,7 @@ from cbox_init.config.model import (
     RotateConfig,
 )
 from cbox_init.logs.filter import LogFilter
-from cbox_init.logs.past import Part
+from cbox_init.logs.past import BlockSlice
 from tests.logs.conftest import Bench, Output, until
 from tests.logs.follow.conftest import append, numbers, open_files
 
@@ -40,7 +40,7 @@ async def test_a_line_of_a_file_is_a_record_of_the_process(bench: Bench, tmp_pat
         append(path, "hello")
         await until(lambda: follow.pending)
         part = follow.take()
-    assert isinstance(part, Part)
+    assert isinstance(part, BlockSlice)
     assert part.entry.block.source == ("web", "laravel", "file")
     assert ring(bench) == ["hello"]
     (written,) = await bench.finish()
@@ -149,8 +149,8 @@ async def test_while_standard_output_is_full_files_wait(output: Output, tmp_path
     log = bench.hub.open("web", LoggingConfig(files={"app": LogFileConfig(path=str(path))}))
     append(path, *numbers(200_000))
     await until(log.held, what="the full queue")
-    await until(lambda: bench.sink.queued > 0)
-    assert bench.sink.queued < 2_000_000
+    await until(lambda: bench.stdout.queued > 0)
+    assert bench.stdout.queued < 2_000_000
     output.start()
     records = await bench.finish()
     assert [record["msg"] for record in records] == numbers(200_000)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.follow.inotify import CREATE, MOVED_FROM, MOVED_TO, Event
+from cbox_init.logs.follow.inotify import CREATE, MOVED_FROM, MOVED_TO, InotifyEvent
 from cbox_init.logs.follow.tail import Tail
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ def tail(tmp_path: Path, said: Said) -> Iterator[Tail]:
 
 def rotated(tail: Tail) -> None:
     """The file has been renamed to app.log.1, and another created, before either could be opened."""
-    tail.apply(Event(1, CREATE, 0, "app.log"))
+    tail.apply(InotifyEvent(1, CREATE, 0, "app.log"))
     moved(tail, "app.log", "app.log.1")
     Path(tail.path).write_text("second\n")
-    tail.apply(Event(1, CREATE, 0, "app.log"))
+    tail.apply(InotifyEvent(1, CREATE, 0, "app.log"))
 
 
 def moved(tail: Tail, old: str, new: str) -> None:
-    tail.apply(Event(1, MOVED_FROM, 7, old))
-    tail.apply(Event(1, MOVED_TO, 7, new))
+    tail.apply(InotifyEvent(1, MOVED_FROM, 7, old))
+    tail.apply(InotifyEvent(1, MOVED_TO, 7, new))
 
 
 def opened(tail: Tail) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbox_init.logs.outlet import Outlet
-from cbox_init.logs.outputs.file import FileTarget, fitting
-from cbox_init.logs.outputs.trouble import Trouble
+from cbox_init.logs.outputs.file import FileBackend, fitting
+from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
+from cbox_init.logs.writer import Writer
 from tests.logs.conftest import end
 from tests.logs.outputs.conftest import wait_for
 
@@ -29,17 +29,17 @@ FULL_DISK = "No space left on device; records wait until it can be written"
 
 
 class Written:
-    """An outlet to a file, and the lines that are in it and in its rotated ones."""
+    """An writer to a file, and the lines that are in it and in its rotated ones."""
 
     def __init__(self, path: Path, said: Said, rotation: Rotation | None = None) -> None:
         self.path = path
-        self.trouble = Trouble(said.log, str(path))
-        self.target = FileTarget(str(path), rotation=rotation, trouble=self.trouble, log=said.log)
-        self.outlet = Outlet(self.target)
+        self.retry = Retry(said.log, str(path))
+        self.target = FileBackend(str(path), rotation=rotation, retry=self.retry, log=said.log)
+        self.writer = Writer(self.target)
 
     def write(self, *lines: str) -> None:
         for line in lines:
-            self.outlet.write(f"{line}\n".encode())
+            self.writer.write(f"{line}\n".encode())
 
     def lines(self) -> list[str]:
         """Of all files, the oldest first."""
@@ -62,20 +62,20 @@ def test_it_is_made_with_its_directories_and_appended_to(tmp_path: Path, said: S
     for start in (0, 100):
         written = Written(path, said)
         written.write(*numbers(100, start))
-        end(written.outlet)
+        end(written.writer)
     assert path.read_text().splitlines() == numbers(200)
     assert said.records() == []
 
 
 def test_nothing_is_opened_before_the_first_record(tmp_path: Path, said: Said) -> None:
-    Written(tmp_path / "app.log", said).outlet.reopen()
+    Written(tmp_path / "app.log", said).writer.reopen()
     assert not (tmp_path / "app.log").exists()
 
 
 def test_a_hundred_rotations_lose_and_double_nothing(tmp_path: Path, said: Said) -> None:
     written = Written(tmp_path / "app.log", said, Rotation(max_size=1000, max_files=150, compress=False))
     written.write(*numbers(8000))
-    end(written.outlet)
+    end(written.writer)
     assert written.lines() == numbers(8000)
     sizes = [file.stat().st_size for file in tmp_path.glob("app.log*")]
     assert len(sizes) > 100
@@ -85,7 +85,7 @@ def test_a_hundred_rotations_lose_and_double_nothing(tmp_path: Path, said: Said)
 def test_what_is_beyond_max_files_is_removed(tmp_path: Path, said: Said) -> None:
     written = Written(tmp_path / "app.log", said, Rotation(max_size=130, max_files=3, compress=False))
     written.write(*numbers(100))
-    end(written.outlet)
+    end(written.writer)
     assert sorted(file.name for file in tmp_path.glob("app.log*")) == [
         "app.log",
         "app.log.1",
@@ -100,7 +100,7 @@ def test_rotated_files_are_compressed(tmp_path: Path, said: Said) -> None:
     (tmp_path / "app.log.1").write_text("of an earlier run\n")
     (tmp_path / "app.log.1").chmod(0o600)
     written.write(*numbers(5000))
-    end(written.outlet)
+    end(written.writer)
     wait_for(lambda: not (tmp_path / "app.log.1").exists(), "the last compression")
     assert written.lines() == ["of an earlier run", *numbers(5000)]
     names = sorted(file.name for file in tmp_path.glob("app.log*"))
@@ -113,7 +113,7 @@ def test_a_record_that_is_larger_than_a_file_is_written_whole(tmp_path: Path, sa
     written = Written(tmp_path / "app.log", said, Rotation(max_size=100, max_files=9, compress=False))
     lines = ["short", "x" * 1000, "short again", "y" * 1000]
     written.write(*lines)
-    end(written.outlet)
+    end(written.writer)
     assert written.lines() == lines
     assert len(list(tmp_path.glob("app.log*"))) == 4
 
@@ -141,23 +141,23 @@ def test_a_file_that_was_moved_or_removed_is_made_anew(tmp_path: Path, said: Sai
     written = Written(tmp_path / "app.log", said)
     for number in range(10):
         written.write(*numbers(10, number * 10))
-        assert written.outlet.flush(20)
+        assert written.writer.flush(20)
         if number % 2:
             written.path.rename(f"{written.path}.{10 - number}")
         elif number == 8:
             written.path.unlink()
-    end(written.outlet)
+    end(written.writer)
     assert written.lines() == [*numbers(80), *numbers(10, 90)]
 
 
 def test_a_file_that_was_truncated_goes_on_at_its_beginning(tmp_path: Path, said: Said) -> None:
     written = Written(tmp_path / "app.log", said, Rotation(max_size=1000, max_files=2, compress=False))
     written.write(*numbers(50))
-    assert written.outlet.flush(20)
+    assert written.writer.flush(20)
     shutil.copy(written.path, tmp_path / "copy")
     os.truncate(written.path, 0)
     written.write(*numbers(50, 50))
-    end(written.outlet)
+    end(written.writer)
     assert written.path.read_text().splitlines() == numbers(50, 50)
     assert not (tmp_path / "app.log.1").exists()
 
@@ -165,12 +165,12 @@ def test_a_file_that_was_truncated_goes_on_at_its_beginning(tmp_path: Path, said
 def test_reopening_makes_an_idle_file_anew_at_once(tmp_path: Path, said: Said) -> None:
     written = Written(tmp_path / "app.log", said)
     written.write("before")
-    assert written.outlet.flush(20)
+    assert written.writer.flush(20)
     written.path.rename(tmp_path / "old")
-    written.outlet.reopen()
+    written.writer.reopen()
     wait_for(written.path.exists, "the new file")
     written.write("after")
-    end(written.outlet)
+    end(written.writer)
     assert ((tmp_path / "old").read_text(), written.path.read_text()) == ("before\n", "after\n")
 
 
@@ -178,17 +178,17 @@ def test_a_full_disk_is_said_once_and_all_is_written_when_there_is_room(tmp_path
     written = Written(tmp_path / "app.log", said)
     written.path.symlink_to("/dev/full")
     written.write(*numbers(1000))
-    wait_for(lambda: written.trouble.error, "the failure")
-    written.outlet.reopen()
+    wait_for(lambda: written.retry.error, "the failure")
+    written.writer.reopen()
     written.write(*numbers(1000, 1000))
     written.path.unlink()
-    end(written.outlet)
+    end(written.writer)
     assert written.lines() == numbers(2000)
     assert [(record["msg"], record.get("error")) for record in said.records()] == [
         ("Log output cannot be written", FULL_DISK),
         ("Log output can be written again", None),
     ]
-    assert (written.outlet.written, written.outlet.dropped) == (2000, 0)
+    assert (written.writer.written, written.writer.dropped) == (2000, 0)
 
 
 def test_a_small_disk_fills_up_and_every_record_is_somewhere_whole(tmp_path: Path) -> None:
@@ -213,12 +213,12 @@ files = 0
 def full():
     return written.path.exists() and written.path.stat().st_size == 65536
 
-while written.outlet.queued:
-    wait_for(lambda: full() or not written.outlet.queued)
+while written.writer.queued:
+    wait_for(lambda: full() or not written.writer.queued)
     if full():
         shutil.move(written.path, folder / f"moved.{files}")
         files += 1
-end(written.outlet)
+end(written.writer)
 paths = [*(folder / f"moved.{n}" for n in range(files)), written.path]
 lines = [line for path in paths for line in path.read_text().splitlines(keepends=True)]
 whole = [line.rstrip() for line in lines if len(line) == 13]
@@ -235,10 +235,10 @@ def test_a_file_that_cannot_be_had_is_tried_again(tmp_path: Path, said: Said) ->
     blocker.write_text("a file where a directory should be")
     written = Written(blocker / "app.log", said)
     written.write("waits")
-    wait_for(lambda: written.trouble.error, "the failure")
+    wait_for(lambda: written.retry.error, "the failure")
     blocker.unlink()
-    written.outlet.reopen()
-    end(written.outlet)
+    written.writer.reopen()
+    end(written.writer)
     assert written.lines() == ["waits"]
     assert said.messages() == ["Log output cannot be written", "Log output can be written again"]
 
@@ -246,10 +246,10 @@ def test_a_file_that_cannot_be_had_is_tried_again(tmp_path: Path, said: Said) ->
 def test_what_is_given_up_is_counted(tmp_path: Path, said: Said) -> None:
     written = Written(tmp_path, said)  # a directory
     written.write(*numbers(10))
-    wait_for(lambda: written.trouble.error, "the failure")
-    written.trouble.leave(0)
-    end(written.outlet)
-    assert (written.outlet.written, written.outlet.dropped) == (0, 10)
+    wait_for(lambda: written.retry.error, "the failure")
+    written.retry.leave(0)
+    end(written.writer)
+    assert (written.writer.written, written.writer.dropped) == (0, 10)
 
 
 def test_a_rotation_that_fails_is_said_and_writing_goes_on(tmp_path: Path, said: Said) -> None:
@@ -257,7 +257,7 @@ def test_a_rotation_that_fails_is_said_and_writing_goes_on(tmp_path: Path, said:
     (tmp_path / "app.log.1/full").touch()
     written = Written(tmp_path / "app.log", said, Rotation(max_size=1000, max_files=1, compress=False))
     written.write(*numbers(200))
-    end(written.outlet)
+    end(written.writer)
     assert written.path.read_text().splitlines() == numbers(200)
     assert set(said.messages()) == {"Log file was not rotated"}
     assert len(said.messages()) == 2
@@ -269,7 +269,7 @@ def test_a_named_pipe_waits_for_its_reader(tmp_path: Path, said: Said, rotation:
     os.mkfifo(path)
     written = Written(path, said, rotation)
     written.write(*numbers(10))
-    wait_for(lambda: written.trouble.error, "nobody reads")
+    wait_for(lambda: written.retry.error, "nobody reads")
     with path.open() as pipe:
-        end(written.outlet)
+        end(written.writer)
         assert pipe.read().splitlines() == numbers(10)

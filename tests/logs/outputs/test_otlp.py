@@ -11,10 +11,10 @@ import pytest
 
 from cbox_init.config.secret import Secret
 from cbox_init.logs.levels import Level
-from cbox_init.logs.outlet import Outlet
-from cbox_init.logs.outputs.otlp import OtlpFormat, OtlpTarget
-from cbox_init.logs.outputs.trouble import Trouble
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.outputs.otlp import OtlpBackend, OtlpFormat
+from cbox_init.logs.outputs.retry import Retry
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.writer import Writer
 from tests.logs.conftest import end
 from tests.logs.outputs.conftest import wait_for
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.logs.conftest import Said
 
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 AT_NS = 1_764_000_000_123_456_789
 
 
@@ -107,14 +107,14 @@ def collector() -> Iterator[Collector]:
 
 class Sender:
     def __init__(self, url: str, said: Said, **headers: str) -> None:
-        self.trouble = Trouble(said.log, url)
+        self.retry = Retry(said.log, url)
         secrets = {name: Secret(value) for name, value in headers.items()}
-        self.outlet = Outlet(OtlpTarget(url, secrets, self.trouble))
+        self.writer = Writer(OtlpBackend(url, secrets, self.retry))
         self._encode = OtlpFormat().encoder(WEB, {"team": "shop"})
 
     def send(self, *lines: str) -> None:
         for line in lines:
-            self.outlet.write(*self._encode(Block(AT_NS, WEB, Level.INFO, line.encode())), WEB)
+            self.writer.write(*self._encode(Block(AT_NS, WEB, Level.INFO, line.encode())), WEB)
 
 
 def numbers(count: int, start: int = 0) -> list[str]:
@@ -126,13 +126,13 @@ def test_a_record_and_who_wrote_it(collector: Collector, said: Said) -> None:
     encode = OtlpFormat().encoder(WEB, {"team": "shop"})
     fields = b'{"n":1,"f":1.5,"b":true,"s":"x","l":[1,null]}'
     block = Block(AT_NS, WEB, Level.ERROR, b"one\ntwo \xff", single=True, fields=fields)
-    sender.outlet.write(*encode(block), WEB)
-    other = Source("api", "api-1", "stderr")
-    sender.outlet.write(
+    sender.writer.write(*encode(block), WEB)
+    other = RecordSource("api", "api-1", "stderr")
+    sender.writer.write(
         *OtlpFormat().encoder(other, {})(Block(AT_NS, other, Level.DEBUG, b"a\nb", partial=True)), other
     )
-    sender.outlet.write(OtlpFormat().message(AT_NS, Level.WARN, "Said", {"pid": 7, "error": None}))
-    end(sender.outlet)
+    sender.writer.write(OtlpFormat().message(AT_NS, Level.WARN, "Said", {"pid": 7, "error": None}))
+    end(sender.writer)
     first, second, third, own = sorted(
         collector.records(), key=lambda record: ("web", "api", "cbox-init").index(record["service.name"])
     )
@@ -154,17 +154,17 @@ def test_who_is_away_is_waited_for(said: Said) -> None:
     port = collector.server_address[1]
     sender = Sender(collector.url, said)
     sender.send(*numbers(100))
-    assert sender.outlet.flush(20)
+    assert sender.writer.flush(20)
     collector.close()
     sender.send(*numbers(100, 100))
-    wait_for(lambda: sender.trouble.error, "the failure")
+    wait_for(lambda: sender.retry.error, "the failure")
     again = Collector(port)
-    sender.outlet.reopen()
-    end(sender.outlet)
+    sender.writer.reopen()
+    end(sender.writer)
     again.close()
     assert collector.bodies() + again.bodies() == numbers(200)
     assert said.messages() == ["Log output cannot be written", "Log output can be written again"]
-    assert (sender.outlet.written, sender.outlet.dropped) == (200, 0)
+    assert (sender.writer.written, sender.writer.dropped) == (200, 0)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -172,7 +172,7 @@ def test_a_collector_that_wants_it_later_gets_it_later(collector: Collector, sai
     collector.answers = [(status, {"Retry-After": "0"}, b"")] * 2
     sender = Sender(collector.url, said)
     sender.send(*numbers(10))
-    end(sender.outlet)
+    end(sender.writer)
     assert collector.bodies() == numbers(10)
     assert said.records()[0]["error"] == f"answered with {status}"
 
@@ -182,10 +182,10 @@ def test_what_is_refused_is_counted_and_said_once(collector: Collector, said: Sa
     sender = Sender(collector.url, said)
     for turn in range(3):
         sender.send("\n".join(numbers(10, turn * 10)))
-        assert sender.outlet.flush(20)
-    end(sender.outlet)
+        assert sender.writer.flush(20)
+    end(sender.writer)
     assert collector.bodies() == numbers(10, 20)
-    assert (sender.outlet.written, sender.outlet.dropped) == (10, 20)
+    assert (sender.writer.written, sender.writer.dropped) == (10, 20)
     assert [(record["msg"], record["error"]) for record in said.records()] == [
         ("Log output refuses records", "answered with 401")
     ]
@@ -197,9 +197,9 @@ def test_what_is_refused_in_part_is_counted(collector: Collector, said: Said) ->
     sender = Sender(collector.url, said)
     for _ in range(2):
         sender.send("a\nb\nc\nd")
-        assert sender.outlet.flush(20)
-    end(sender.outlet)
-    assert sender.outlet.dropped == 3
+        assert sender.writer.flush(20)
+    end(sender.writer)
+    assert sender.writer.dropped == 3
     assert said.records()[0]["error"] == "too old"
 
 
@@ -207,16 +207,16 @@ def test_a_request_that_is_too_large_is_sent_in_parts(collector: Collector, said
     collector.largest = 5000
     sender = Sender(collector.url, said)
     sender.send(*numbers(100), "x" * 6000)
-    end(sender.outlet)
+    end(sender.writer)
     assert collector.bodies() == numbers(100)
     assert len(collector.requests) > 3
-    assert sender.outlet.dropped == 1
+    assert sender.writer.dropped == 1
 
 
 def test_nobody_waits_for_what_nobody_wants(said: Said) -> None:
     sender = Sender("http://127.0.0.1:1/v1/logs", said)
     sender.send(*numbers(10))
-    wait_for(lambda: sender.trouble.error, "the failure")
-    sender.trouble.leave(0)
-    end(sender.outlet)
-    assert sender.outlet.dropped == 10
+    wait_for(lambda: sender.retry.error, "the failure")
+    sender.retry.leave(0)
+    end(sender.writer)
+    assert sender.writer.dropped == 10

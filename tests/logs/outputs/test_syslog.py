@@ -14,11 +14,11 @@ import pytest
 from cbox_init.config.model import SyslogFacility
 from cbox_init.config.outputs import syslog_address
 from cbox_init.logs.levels import Level
-from cbox_init.logs.outlet import Outlet
-from cbox_init.logs.outputs.syslog import SyslogTarget
+from cbox_init.logs.outputs.retry import Retry
+from cbox_init.logs.outputs.syslog import SyslogBackend
 from cbox_init.logs.outputs.syslog_format import SyslogFormat
-from cbox_init.logs.outputs.trouble import Trouble
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.record import Block, RecordSource
+from cbox_init.logs.writer import Writer
 from tests.logs.conftest import DEADLINE_S, end
 from tests.logs.outputs.conftest import wait_for
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
     from tests.logs.conftest import Said
 
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 
 class Sender:
-    """An outlet to a syslog server."""
+    """An writer to a syslog server."""
 
     def __init__(self, address: str, said: Said) -> None:
-        self.trouble = Trouble(said.log, address)
-        self.outlet = Outlet(SyslogTarget(syslog_address(address), self.trouble))
+        self.retry = Retry(said.log, address)
+        self.writer = Writer(SyslogBackend(syslog_address(address), self.retry))
         self._encode = SyslogFormat(SyslogFacility.USER).encoder(WEB, {})
 
     def send(self, *lines: str) -> None:
         for line in lines:
-            self.outlet.write(*self._encode(Block(1, WEB, Level.INFO, line.encode(), single=True)), WEB)
+            self.writer.write(*self._encode(Block(1, WEB, Level.INFO, line.encode(), single=True)), WEB)
 
 
 class Receiver:
@@ -107,11 +107,11 @@ def test_over_tcp_messages_come_with_their_length(said: Said) -> None:
     sender = Sender(f"tcp://127.0.0.1:{receiver.port}", said)
     sender.send(*numbers(5000))
     sender.send("several\nlines")
-    end(sender.outlet)
+    end(sender.writer)
     wait_for(lambda: len(receiver.lines()) == 5001, "all messages")
     receiver.close()
     assert receiver.lines()[:-1] == numbers(5000)
-    assert sender.outlet.written == 5001
+    assert sender.writer.written == 5001
     assert said.records() == []
 
 
@@ -127,14 +127,14 @@ def test_who_goes_away_and_comes_back_misses_nothing(said: Said) -> None:
         seen += receiver.lines()
         sender.send(f"while away {turn}")
         receiver = Receiver(port)
-    sender.outlet.reopen()
+    sender.writer.reopen()
     wait_for(lambda: "while away 4" in receiver.lines(), "the last one")
-    end(sender.outlet)
+    end(sender.writer)
     receiver.close()
     seen += receiver.lines()
     expected = numbers(5000) + [f"while away {turn}" for turn in range(5)]
     assert set(seen) == set(expected)
-    assert sender.outlet.dropped == 0
+    assert sender.writer.dropped == 0
     in_order = list(dict.fromkeys(seen))
     assert [line for line in in_order if line.startswith("line")] == numbers(5000)
 
@@ -148,7 +148,7 @@ def test_a_connection_that_is_lost_under_load_loses_nothing(said: Said) -> None:
     sender.send(*[f"{line} {'x' * 2000}" for line in numbers(3000, 100)])
     wait_for(lambda: len(receiver.received) > 1_000_000, "a flood")
     receiver.drop()
-    end(sender.outlet)
+    end(sender.writer)
     wait_for(lambda: b"line 3099 x" in receiver.received, "the end")
     receiver.close()
     found = {int(number) for number in re.findall(rb"\] line (\d+) x", receiver.received)}
@@ -162,7 +162,7 @@ def test_over_udp_each_message_is_a_datagram(said: Said) -> None:
         sender = Sender(f"udp://127.0.0.1:{server.getsockname()[1]}", said)
         sender.send(*numbers(50))
         received = [server.recv(65536) for _ in range(50)]
-        end(sender.outlet)
+        end(sender.writer)
     assert [data.rpartition(b"] ")[2].decode() for data in received] == numbers(50)
     assert all(data.startswith(b"<14>1 ") for data in received)
 
@@ -174,8 +174,8 @@ def test_over_udp_nobody_holds_up_anybody(said: Said) -> None:
     sender = Sender(f"udp://127.0.0.1:{port}", said)
     for line in numbers(50):
         sender.send(line)
-        assert sender.outlet.flush(DEADLINE_S)
-    end(sender.outlet)
+        assert sender.writer.flush(DEADLINE_S)
+    end(sender.writer)
     assert said.messages() == ["Log output refuses records"]
 
 
@@ -184,20 +184,20 @@ def test_over_a_unix_socket_of_either_kind(tmp_path: Path, said: Said, kind: soc
     path = tmp_path / "log"
     sender = Sender(f"unix://{path}", said)
     sender.send("waits for the socket")
-    wait_for(lambda: sender.trouble.error, "nobody is there")
+    wait_for(lambda: sender.retry.error, "nobody is there")
     with socket.socket(socket.AF_UNIX, kind) as server:
         server.settimeout(DEADLINE_S)
         server.bind(str(path))
         if kind is socket.SOCK_STREAM:
             server.listen()
-        sender.outlet.reopen()
+        sender.writer.reopen()
         if kind is socket.SOCK_DGRAM:
             assert server.recv(65536).endswith(b"] waits for the socket")
         else:
             connection, _ = server.accept()
             with connection:
                 assert texts(connection.recv(65536)) == ["waits for the socket"]
-        end(sender.outlet)
+        end(sender.writer)
     os.unlink(path)
     assert said.messages() == ["Log output cannot be written", "Log output can be written again"]
 
@@ -208,9 +208,9 @@ def test_who_is_not_there_is_said_once_and_given_up_when_nobody_minds(said: Said
         port = probe.getsockname()[1]
         sender = Sender(f"tcp://127.0.0.1:{port}", said)
         sender.send(*numbers(10))
-        wait_for(lambda: sender.trouble.error, "the refusal")
-        sender.outlet.reopen()
-        sender.trouble.leave(0)
-        end(sender.outlet)
-    assert (sender.outlet.written, sender.outlet.dropped) == (0, 10)
+        wait_for(lambda: sender.retry.error, "the refusal")
+        sender.writer.reopen()
+        sender.retry.leave(0)
+        end(sender.writer)
+    assert (sender.writer.written, sender.writer.dropped) == (0, 10)
     assert [record["error"] for record in said.records()] == ["Connection refused"]

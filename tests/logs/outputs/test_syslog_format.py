@@ -17,10 +17,10 @@ from cbox_init.logs.outputs.syslog_format import (
     messages_in,
     without_length,
 )
-from cbox_init.logs.record import Block, Source
+from cbox_init.logs.record import Block, RecordSource
 
 AT_NS = 1_764_000_000_123_456_789
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 _NAME = r"[!-~]"
 _PARAM = r'[!#-<>-\\^-~]{1,32}="(?:[^"\\\]]|\\["\\\]])*"'
@@ -119,7 +119,7 @@ def test_a_partial_record_says_so() -> None:
 def test_any_bytes_and_names_are_messages(
     data: bytes, process: str, instance: str, labels: dict[str, str]
 ) -> None:
-    source = Source(process, instance, "stderr")
+    source = RecordSource(process, instance, "stderr")
     encoder = form().encoder(source, labels)
     found = parsed(encoder(Block(AT_NS, source, Level.INFO, data)).data)
     assert [one["msg"] for one in found] == [

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from cbox_init.config.convert import Converter
 from cbox_init.config.log_defaults import LogDefaults
 from cbox_init.config.model import GlobalConfig, LoggingConfig
-from cbox_init.config.report import Report
+from cbox_init.config.problems import ProblemReport
 from cbox_init.logs.framing import LINE_LIMIT, Framer
-from cbox_init.logs.record import Source
-from cbox_init.logs.stages.build import Shared, build
+from cbox_init.logs.record import RecordSource
+from cbox_init.logs.stages.build import StageContext, build
 from cbox_init.logs.stages.deadlines import Deadlines
-from cbox_init.logs.stages.guard import Alarm
+from cbox_init.logs.stages.guard import SearchTimer
 from cbox_init.logs.stages.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block
     from cbox_init.logs.stages.pipeline import Stages
 
-WEB = Source("web", "web-0", "stdout")
+WEB = RecordSource("web", "web-0", "stdout")
 
 
 class Told(list[str]):
@@ -43,7 +43,7 @@ class Line(NamedTuple):
 
 def logging_of(section: dict[str, Any], **global_: Any) -> LoggingConfig:
     """The section ``logging`` of a process, with the defaults of ``global`` in it."""
-    report = Report()
+    report = ProblemReport()
     settings = Converter(report, {}).section(GlobalConfig, global_, ("global",))
     own = Converter(report, {}).section(LoggingConfig, section, ("logging",))
     assert not report.problems()
@@ -53,7 +53,7 @@ def logging_of(section: dict[str, Any], **global_: Any) -> LoggingConfig:
 def stages_of(section: dict[str, Any], told: Told | None = None, **global_: Any) -> Stages:
     """The stages that it asks for. Nobody is called back."""
     log = cast("DaemonLog", told if told is not None else Told())
-    return build("web", logging_of(section, **global_), Shared(Alarm(), Deadlines(), log))
+    return build("web", logging_of(section, **global_), StageContext(SearchTimer(), Deadlines(), log))
 
 
 def lines_of(blocks: Iterable[Block]) -> list[Line]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.logs.stages.finder import Finder
-from cbox_init.logs.stages.guard import Alarm, Guard, TooSlow
-from cbox_init.logs.stages.redaction import Redaction, Rule
+from cbox_init.logs.stages.guard import SearchGuard, SearchTimer, TooSlow
+from cbox_init.logs.stages.redaction import Redaction, RedactionRule
 from cbox_init.patterns.compile import Pattern
 from tests.logs.stages.helpers import Line, Told, run
 
@@ -28,13 +28,13 @@ def slow() -> list[None]:
 
 
 @pytest.fixture
-def guard(slow: list[None]) -> Iterator[Guard]:
+def guard(slow: list[None]) -> Iterator[SearchGuard]:
     before = signal.getsignal(signal.SIGVTALRM)
-    yield Guard(Alarm(limit_s=0.05), lambda: slow.append(None))
+    yield SearchGuard(SearchTimer(limit_s=0.05), lambda: slow.append(None))
     signal.signal(signal.SIGVTALRM, before)
 
 
-def test_a_search_that_would_take_for_ever(guard: Guard, slow: list[None]) -> None:
+def test_a_search_that_would_take_for_ever(guard: SearchGuard, slow: list[None]) -> None:
     assert guard.record(FOR_EVER.search, BAD, None) is None
     assert len(slow) == 1
     with pytest.raises(TooSlow):
@@ -43,7 +43,7 @@ def test_a_search_that_would_take_for_ever(guard: Guard, slow: list[None]) -> No
     assert len(slow) == 1
 
 
-def test_many_of_them_cost_little_more_than_one(guard: Guard, slow: list[None]) -> None:
+def test_many_of_them_cost_little_more_than_one(guard: SearchGuard, slow: list[None]) -> None:
     used = time.process_time()
     for _ in range(1000):
         guard.record(FOR_EVER.search, BAD, None)
@@ -52,7 +52,7 @@ def test_many_of_them_cost_little_more_than_one(guard: Guard, slow: list[None]) 
     assert len(slow) == 1000
 
 
-def test_nothing_is_ended_when_the_search_is_over(guard: Guard) -> None:
+def test_nothing_is_ended_when_the_search_is_over(guard: SearchGuard) -> None:
     assert guard.block(len, "x") == 1
     end = time.process_time() + 0.15
     while time.process_time() < end:  # longer than the limit, with the timer off
@@ -60,14 +60,14 @@ def test_nothing_is_ended_when_the_search_is_over(guard: Guard) -> None:
     assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
 
 
-def test_a_record_that_cannot_be_searched_is_masked_as_a_whole(guard: Guard) -> None:
-    rule = Rule(Pattern("a+b"), "*")
+def test_a_record_that_cannot_be_searched_is_masked_as_a_whole(guard: SearchGuard) -> None:
+    rule = RedactionRule(Pattern("a+b"), "*")
     rule.lines = rule.record = FOR_EVER
     redaction = Redaction([rule], guard)
     assert redaction.record(BAD) == "***"
 
 
-def test_a_finder_has_an_answer(guard: Guard) -> None:
+def test_a_finder_has_an_answer(guard: SearchGuard) -> None:
     finder = Finder(Pattern("a+b"), guard, if_slow=True)
     finder._lines = finder._record = FOR_EVER
     assert finder.matches(BAD)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.stages.part import Part
-from cbox_init.logs.stages.rate import REPORT_S, RateLimit
+from cbox_init.logs.stages.batch import LineBatch
+from cbox_init.logs.stages.rate import REPORT_S, RecordRateLimit
 from tests.logs.stages.helpers import Line, blocks_of, lines_of, stages_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class World:
         self.now = 100.0
         self.reports: list[int] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
-        self.limit = RateLimit(
+        self.limit = RecordRateLimit(
             lines,
             burst,
             report=self.reports.append,
@@ -30,9 +30,11 @@ class World:
     def write(self, count: int) -> int:
         """How many of ``count`` lines get through."""
         text = "\n".join(map(str, range(count)))
-        parts = self.limit(Part(text, 1))
-        assert "\n".join(part.text for part in parts) == "\n".join(text.split("\n")[: sum(map(len, parts))])
-        return sum(map(len, parts))
+        batches = self.limit(LineBatch(text, 1))
+        assert "\n".join(batch.text for batch in batches) == "\n".join(
+            text.split("\n")[: sum(map(len, batches))]
+        )
+        return sum(map(len, batches))
 
 
 def test_a_burst_and_then_so_many_a_second() -> None:
@@ -67,7 +69,7 @@ def test_one_report_a_second_says_how_many() -> None:
 
 def test_a_single_record_counts_as_one() -> None:
     world = World(1, 1)
-    record = Part("one\ntwo", 1, single=True)
+    record = LineBatch("one\ntwo", 1, single=True)
     assert world.limit(record) == [record]
     assert world.limit(record) == []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.health import HealthState
-from cbox_init.core.notice import Word
+from cbox_init.core.notify import NotifyState
 from cbox_init.core.states import State
 from cbox_init.system.procfs import listed_children
 from tests.supervisor.health.programs import QUICK, as_user, folder_of, fpm, nginx, postgres
@@ -21,7 +21,7 @@ from tests.supervisor.house import alive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cbox_init.core.notice import Notice
+    from cbox_init.core.notify import NotifyStatus
     from tests.supervisor.house import Build, House
 
 WORKERS = 3
@@ -43,10 +43,10 @@ def config(**processes: object) -> str:
     return json.dumps({"processes": processes})
 
 
-def notice(house: House, name: str) -> Notice:
+def notice(house: House, name: str) -> NotifyStatus:
     health = house.instance(name).health
-    assert health and health.notice
-    return health.notice
+    assert health and health.notify
+    return health.notify
 
 
 def killed(house: House) -> bool:
@@ -129,7 +129,10 @@ async def test_nginx_in_front_of_php_fpm(build: Build, tmp_path: Path) -> None:
     front = {**nginx(tmp_path, web, location), "depends_on": ["php-fpm"], "health_check": check}
     house = build(config(nginx=front, **{"php-fpm": fpm(tmp_path, php, WORKERS)}))
     await until(house, HealthState.HEALTHY, "nginx")
-    assert (notice(house, "php-fpm").word, state(house, "php-fpm")) == (Word.READY, HealthState.HEALTHY)
+    assert (notice(house, "php-fpm").state, state(house, "php-fpm")) == (
+        NotifyState.READY,
+        HealthState.HEALTHY,
+    )
     assert notice(house, "php-fpm").status == "Ready to handle connections"
     (master,) = house.pids("php-fpm")
     first = await until_workers(house)
@@ -199,7 +202,7 @@ async def test_postgresql_with_its_own_initdb(postgres_home: Path, build: Build)
     await house.until_state("app", State.COMPLETED)
     assert house.lines("app") == ["42"]
     assert house.state("initdb") is State.COMPLETED
-    assert (notice(house, "db").word, state(house, "db")) == (Word.READY, HealthState.HEALTHY)
+    assert (notice(house, "db").state, state(house, "db")) == (NotifyState.READY, HealthState.HEALTHY)
     (pid,) = house.pids("db")
     if own:
         assert os.stat(f"/proc/{pid}").st_uid != 0

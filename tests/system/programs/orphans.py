@@ -5,9 +5,8 @@ import os
 import select
 import sys
 
-from cbox_init.system.reaper import ExitStatus, Reaper
+from cbox_init.system.reaper import ExitStatus, Reaper, become_subreaper
 from cbox_init.system.signals import SignalPipe, reset_inherited
-from cbox_init.system.subreaper import become_subreaper
 
 count = int(sys.argv[1])
 reset_inherited()

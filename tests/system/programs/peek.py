@@ -5,7 +5,8 @@ import os
 
 from cbox_init.system.environ import read_variable
 from cbox_init.system.identity import Identity
-from cbox_init.system.spawn import Spawner, SpawnRequest
+from cbox_init.system.spawn import Spawner
+from cbox_init.system.spawn_request import SpawnRequest
 
 nobody = Identity(65534, 65534, (65534,), "nobody", None)
 env = {"PATH": "/usr/bin:/bin", "ID": "web-0"}

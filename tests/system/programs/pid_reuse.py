@@ -4,7 +4,8 @@ import json
 import os
 
 from cbox_init.system.reaper import ExitStatus, Reaper
-from cbox_init.system.spawn import Spawner, SpawnRequest
+from cbox_init.system.spawn import Spawner
+from cbox_init.system.spawn_request import SpawnRequest
 
 spawner = Spawner()
 reaper = Reaper()

@@ -2,7 +2,8 @@
 
 from cbox_init.errors import SpawnError
 from cbox_init.system.identity import Identity
-from cbox_init.system.spawn import Spawner, SpawnRequest
+from cbox_init.system.spawn import Spawner
+from cbox_init.system.spawn_request import SpawnRequest
 
 nobody = Identity(65534, 65534, (65534,), "nobody", None)
 try:

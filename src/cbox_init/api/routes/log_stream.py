@@ -15,8 +15,7 @@ from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
 from cbox_init.api.slices import Slices
-from cbox_init.logs.past import Start
-from cbox_init.logs.position import Position, position_of
+from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: i
     """Put what was there already, and is wanted, in front of what comes."""
     if beginning.last == 0:
         return
-    start = Start(lines.chosen, room=room, after=beginning.after, count=beginning.last)
+    start = StartCollector(lines.chosen, room=room, after=beginning.after, count=beginning.last)
     slices = Slices()
     for entry in past.newest_first():
         if not start.add(entry):

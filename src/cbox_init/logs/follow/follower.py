@@ -17,10 +17,10 @@ from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
-from cbox_init.logs.follow.reading import FLAGS
-from cbox_init.logs.follow.rotating import Rotating
+from cbox_init.logs.follow.growing_file import FLAGS
+from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
-from cbox_init.logs.follow.watches import Watches
+from cbox_init.logs.follow.watches import PathWatches
 from cbox_init.logs.threads import call_in_loop
 
 if TYPE_CHECKING:
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.follow.reading import Read
+    from cbox_init.logs.follow.growing_file import FileRead
     from cbox_init.logs.rotation import Rotation
 
 _POLL_S: Final = 1.0
 """How often files are looked at where the system does not tell what happens to them."""
 
 
-class Reader(Protocol):
+class PipeReader(Protocol):
     """Who wants the lines of a file. For the loop's thread."""
 
     def held(self) -> bool:
         """Whether the next lines should wait."""
 
-    def take(self, reads: Sequence[Read]) -> None:
+    def take(self, reads: Sequence[FileRead]) -> None:
         """Take what was read."""
 
     def end(self) -> None:
         """Nothing more comes."""
 
 
-class Followed:
+class FollowedFile:
     """A file that is followed, as the event loop knows it."""
 
-    def __init__(self, path: str, reader: Reader) -> None:
+    def __init__(self, path: str, reader: PipeReader) -> None:
         self.path = path
         self.reader = reader
 
@@ -59,26 +59,26 @@ class Followed:
 class _Lane:
     """A file that is followed, as the thread knows it. ``free`` when no block of it is on its way."""
 
-    def __init__(self, followed: Followed, tail: Tail, rotating: Rotating) -> None:
+    def __init__(self, followed: FollowedFile, tail: Tail, rotating: FollowedRotation) -> None:
         self.followed = followed
         self.tail = tail
         self.rotating = rotating
         self.free = True
 
 
-class Follower:
+class FileFollower:
     """Follows files from ``attach`` on, until ``finish``."""
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
-        self._waiting: list[Followed] = []
+        self._waiting: list[FollowedFile] = []
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # The thread's own:
-        self._lanes: dict[Followed, _Lane] = {}
-        self._watches = Watches(log)
+        self._lanes: dict[FollowedFile, _Lane] = {}
+        self._watches = PathWatches(log)
         self._finished: Callable[[], None] | None = None
 
     # -- for the event loop's thread -------------------------------------------------------------------
@@ -89,7 +89,7 @@ class Follower:
         self._thread = Thread(target=self._run, name="log-follower", daemon=True)
         self._thread.start()
 
-    def follow(self, followed: Followed, rotation: Rotation | None) -> None:
+    def follow(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Follow a file from its end, where there is one now; one that comes later from its beginning."""
         found = None
         with suppress(OSError):
@@ -98,11 +98,11 @@ class Follower:
                 found = (fd, os.fstat(fd).st_size)
         self._call(partial(self._begin, followed, rotation, found))
 
-    def change(self, followed: Followed, rotation: Rotation | None) -> None:
+    def change(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Rotate it in another way from now on."""
         self._call(partial(self._change, followed, rotation))
 
-    def leave(self, followed: Followed) -> None:
+    def leave(self, followed: FollowedFile) -> None:
         """Follow it no more, when what is in it has been read."""
         self._call(partial(self._leave, followed))
 
@@ -138,11 +138,11 @@ class Follower:
         self._calls.put(call)
         os.eventfd_write(self._wake_fd, 1)
 
-    def _arrived(self, followed: Followed, reads: list[Read]) -> None:
+    def _arrived(self, followed: FollowedFile, reads: list[FileRead]) -> None:
         followed.reader.take(reads)
         self._go_on(followed)
 
-    def _go_on(self, followed: Followed) -> None:
+    def _go_on(self, followed: FollowedFile) -> None:
         if followed.reader.held():
             self._waiting.append(followed)
         else:
@@ -215,23 +215,25 @@ class Follower:
         assert self._loop
         call_in_loop(self._loop, call)
 
-    def _begin(self, followed: Followed, rotation: Rotation | None, found: tuple[int, int] | None) -> None:
+    def _begin(
+        self, followed: FollowedFile, rotation: Rotation | None, found: tuple[int, int] | None
+    ) -> None:
         tail = Tail(followed.path, self._log, opened=self._watches.add_file, closed=self._watches.drop_file)
-        self._lanes[followed] = _Lane(followed, tail, Rotating(tail, rotation, self._log))
+        self._lanes[followed] = _Lane(followed, tail, FollowedRotation(tail, rotation, self._log))
         if found is not None:
             tail.begin(*found)
         self._watches.add(tail)
 
-    def _change(self, followed: Followed, rotation: Rotation | None) -> None:
+    def _change(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         if lane := self._lanes.get(followed):
             lane.rotating.change(rotation)
 
-    def _leave(self, followed: Followed) -> None:
+    def _leave(self, followed: FollowedFile) -> None:
         self._catch_up()
         if lane := self._lanes.get(followed):
             lane.tail.leave()
 
-    def _free(self, followed: Followed) -> None:
+    def _free(self, followed: FollowedFile) -> None:
         if lane := self._lanes.get(followed):
             lane.free = True
 

@@ -27,7 +27,7 @@ _HEAD: Final = struct.Struct("iIII")
 _READ_BYTES: Final = 64 * 1024
 
 
-class Event(NamedTuple):
+class InotifyEvent(NamedTuple):
     """One thing that happened: to what is watched itself, or to ``name`` in a directory.
 
     ``cookie`` joins the two halves of a rename.
@@ -64,9 +64,9 @@ class Inotify:
         """End a watch; one that has ended by itself is no error."""
         self._remove(self._fd, number)
 
-    def read(self) -> list[Event]:
+    def read(self) -> list[InotifyEvent]:
         """What has happened since the last call, in its order."""
-        events: list[Event] = []
+        events: list[InotifyEvent] = []
         while True:
             try:
                 data = os.read(self._fd, _READ_BYTES)
@@ -78,7 +78,7 @@ class Inotify:
                 at += _HEAD.size
                 name = os.fsdecode(data[at : at + length].rstrip(b"\0"))
                 at += length
-                events.append(Event(watch, mask, cookie, name))
+                events.append(InotifyEvent(watch, mask, cookie, name))
 
     def close(self) -> None:
         os.close(self._fd)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.logs.follow.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO
 
 if TYPE_CHECKING:
-    from cbox_init.logs.follow.inotify import Event
+    from cbox_init.logs.follow.inotify import InotifyEvent
 
 _MOST_ON_THE_MOVE: Final = 64
 
 
-class Generation:
+class FileGeneration:
     """One file that is, or was, at the path. ``name`` is None when it has no name here any more.
 
     ``moving`` tells that the first half of a rename was seen: the name may be in the next event.
@@ -34,16 +34,16 @@ class Generation:
         return self.name is None and not self.moving
 
 
-class Names:
+class FileNames:
     """The generations of the file called ``base``, by their names in its directory."""
 
     def __init__(self, base: str) -> None:
         self._base = base
-        self._named: dict[str, Generation] = {}
-        self._moving: dict[int, Generation] = {}
+        self._named: dict[str, FileGeneration] = {}
+        self._moving: dict[int, FileGeneration] = {}
 
     @property
-    def current(self) -> Generation | None:
+    def current(self) -> FileGeneration | None:
         """What is at the path, as far as is known."""
         return self._named.get(self._base)
 
@@ -54,19 +54,19 @@ class Names:
         self._named.clear()
         self._give_up_moving()
 
-    def appear(self) -> Generation:
+    def appear(self) -> FileGeneration:
         """There is another file at the path, a new generation."""
         self._vanish(self._base)
-        generation = self._named[self._base] = Generation(self._base)
+        generation = self._named[self._base] = FileGeneration(self._base)
         return generation
 
-    def forget(self, generation: Generation) -> None:
+    def forget(self, generation: FileGeneration) -> None:
         """Nobody follows it any more."""
         if generation.name is not None and self._named.get(generation.name) is generation:
             del self._named[generation.name]
         generation.name = None
 
-    def apply(self, event: Event) -> Generation | None:
+    def apply(self, event: InotifyEvent) -> FileGeneration | None:
         """Take notice of an event; gives a generation that has come with it."""
         name = event.name
         if event.mask & (MOVED_FROM | DELETE):

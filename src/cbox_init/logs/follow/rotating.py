@@ -16,20 +16,20 @@ from cbox_init.logs import rotation as files
 
 if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.follow.tail import Part, Tail
+    from cbox_init.logs.follow.tail import Tail, TailedFile
     from cbox_init.logs.rotation import Rotation
 
 _LATER_S: Final = 0.05
 
 
-class Rotating:
+class FollowedRotation:
     """Rotates the file of a tail when it has grown past the size that ``rotation`` says; None for never."""
 
     def __init__(self, tail: Tail, rotation: Rotation | None, log: DaemonLog) -> None:
         self._tail = tail
         self._log = log
         self._compressing: Thread | None = None
-        self._old: Part | None = None
+        self._old: TailedFile | None = None
         self._old_limit = 0
         self._warned = False
         self._above = 0
@@ -55,7 +55,7 @@ class Rotating:
             self._look_at_old(self._old)
         return None
 
-    def _rotate(self, rotation: Rotation, part: Part, inode: tuple[int, int], now: float) -> None:
+    def _rotate(self, rotation: Rotation, part: TailedFile, inode: tuple[int, int], now: float) -> None:
         path = os.path.realpath(self._tail.path)
         found = _status(path)
         if found is None or (found.st_dev, found.st_ino) != inode:
@@ -72,7 +72,7 @@ class Rotating:
         self._old, self._old_limit = part, found.st_size + rotation.max_size
         for older in self._tail.parts[: self._tail.parts.index(part)]:
             if self._tail.is_quiet(older, now):
-                self._tail.close_part(older)
+                self._tail.close_file(older)
         if rotation.compress:
             open_files = {one.file.inode for one in self._tail.parts if one.file}
             self._compressing = Thread(
@@ -80,7 +80,7 @@ class Rotating:
             )
             self._compressing.start()
 
-    def _look_at_old(self, part: Part) -> None:
+    def _look_at_old(self, part: TailedFile) -> None:
         """Nobody writes to the new file: does the application go on with the old one?"""
         if self._warned or part.file is None or part.file.size <= self._old_limit:
             return

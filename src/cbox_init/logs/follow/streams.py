@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cbox_init.logs.follow.follower import Followed
+from cbox_init.logs.follow.follower import FollowedFile
 from cbox_init.logs.framing import Framer
-from cbox_init.logs.lines import Lines
-from cbox_init.logs.record import Source
+from cbox_init.logs.lines import LineHandler
+from cbox_init.logs.record import RecordSource
 from cbox_init.logs.rotation import Rotation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cbox_init.config.model import LogFileConfig, LoggingConfig
-    from cbox_init.logs.encode import BlockEncoder
-    from cbox_init.logs.follow.follower import Follower
-    from cbox_init.logs.follow.reading import Read
-    from cbox_init.logs.process import ProcessLog, Way
+    from cbox_init.logs.encode.base import BlockEncoder
+    from cbox_init.logs.follow.follower import FileFollower
+    from cbox_init.logs.follow.growing_file import FileRead
+    from cbox_init.logs.process import ProcessLog
     from cbox_init.logs.record import Block
+    from cbox_init.logs.routes import Routes
     from cbox_init.logs.stages.pipeline import Stages
 
 _STREAM = "file"
@@ -29,24 +30,24 @@ _STREAM = "file"
 class FileStream:
     """The lines of one path: of several files at a time, perhaps, each with half lines of its own."""
 
-    def __init__(self, log: ProcessLog, source: Source, way: Way, stages: Stages | None) -> None:
+    def __init__(self, log: ProcessLog, source: RecordSource, routes: Routes, stages: Stages | None) -> None:
         self._log = log
-        self._way = way
+        self._routes = routes
         self._framers: dict[int, Framer] = {}
-        self._lines = Lines(source, log.encoder(source), self._emit, stages)
+        self._lines = LineHandler(source, log.encoder(source), self._emit, stages)
 
     def held(self) -> bool:
         return self._log.held()
 
-    def use(self, way: Way, stages: Stages | None) -> None:
+    def use(self, routes: Routes, stages: Stages | None) -> None:
         """Other settings from the next line on."""
-        self._way = way
+        self._routes = routes
         self._lines.use(stages)
         self._lines.encoder = self._log.encoder(self._lines.source)
         for framer in self._framers.values():
             framer.cut_by(self._lines.cut)
 
-    def take(self, reads: Sequence[Read]) -> None:
+    def take(self, reads: Sequence[FileRead]) -> None:
         for read in reads:
             framer = self._framers.get(read.file)
             if framer is None:
@@ -60,7 +61,7 @@ class FileStream:
         self._lines.flush()
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
-        self._log.send(self._way, blocks, encoder)
+        self._log.send(self._routes, blocks, encoder)
 
 
 class FileStreams:
@@ -70,14 +71,14 @@ class FileStreams:
         self,
         process: str,
         log: ProcessLog,
-        follower: Follower,
+        follower: FileFollower,
         stages: Callable[[LoggingConfig], Stages | None],
     ) -> None:
         self._process = process
         self._log = log
         self._follower = follower
         self._stages = stages
-        self._streams: dict[str, tuple[Followed, FileStream]] = {}
+        self._streams: dict[str, tuple[FollowedFile, FileStream]] = {}
 
     def use(self, logging: LoggingConfig) -> None:
         """Follow these files, and no others. One that stays is followed from where it is."""
@@ -88,16 +89,16 @@ class FileStreams:
                 del self._streams[name]
         for name, file in wanted.items():
             own = _settings(logging, file)
-            way, stages = self._log.way(own), self._stages(own)
+            routes, stages = self._log.routes_for(own), self._stages(own)
             rotate = file.rotate
             rotation = Rotation(rotate.max_size, rotate.max_files, rotate.compress) if rotate else None
             if name in self._streams:
                 followed, stream = self._streams[name]
-                stream.use(way, stages)
+                stream.use(routes, stages)
                 self._follower.change(followed, rotation)
             else:
-                stream = FileStream(self._log, Source(self._process, name, _STREAM), way, stages)
-                followed = Followed(file.path, stream)
+                stream = FileStream(self._log, RecordSource(self._process, name, _STREAM), routes, stages)
+                followed = FollowedFile(file.path, stream)
                 self._streams[name] = followed, stream
                 self._follower.follow(followed, rotation)
 

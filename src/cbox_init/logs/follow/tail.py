@@ -10,16 +10,16 @@ import stat
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.logs.follow.names import Names
-from cbox_init.logs.follow.reading import FLAGS, Growing
+from cbox_init.logs.follow.growing_file import FLAGS, GrowingFile
+from cbox_init.logs.follow.names import FileNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.follow.inotify import Event
-    from cbox_init.logs.follow.names import Generation
-    from cbox_init.logs.follow.reading import Read
+    from cbox_init.logs.follow.growing_file import FileRead
+    from cbox_init.logs.follow.inotify import InotifyEvent
+    from cbox_init.logs.follow.names import FileGeneration
 
 QUIET_S: Final = 10.0
 """After this time without a byte nothing more is expected in a file that was removed, or has gone far."""
@@ -33,14 +33,14 @@ _PATIENCE_S: Final = 1.0
 _MOST_OPEN: Final = 8
 
 
-class Part:
+class TailedFile:
     """One of the files. Without ``file`` it is known, but could not be opened yet; its successors wait for it
     until the monotonic time ``awaited_until``.
     """
 
     __slots__ = ("awaited_until", "dirty", "end_at", "file", "generation", "quiet_since", "watch")
 
-    def __init__(self, generation: Generation, file: Growing | None = None) -> None:
+    def __init__(self, generation: FileGeneration, file: GrowingFile | None = None) -> None:
         self.generation = generation
         self.file = file
         self.dirty = file is not None
@@ -58,22 +58,22 @@ class Tail:
         path: str,
         log: DaemonLog,
         *,
-        opened: Callable[[Tail, Part], None],
-        closed: Callable[[Tail, Part], None],
+        opened: Callable[[Tail, TailedFile], None],
+        closed: Callable[[Tail, TailedFile], None],
     ) -> None:
         self.path = os.path.abspath(path)
-        self.parts: list[Part] = []
+        self.parts: list[TailedFile] = []
         self.leaving = False
         self._log = log
         self._opened = opened
         self._closed = closed
-        self._names = Names(os.path.basename(self.path))
-        self._trying: dict[Part, tuple[str, int]] = {}
+        self._names = FileNames(os.path.basename(self.path))
+        self._trying: dict[TailedFile, tuple[str, int]] = {}
         self._said: set[str] = set()
-        self._over: list[Read] = []
+        self._over: list[FileRead] = []
 
     @property
-    def current(self) -> Part | None:
+    def current(self) -> TailedFile | None:
         """The file that is at the path, when it is open."""
         generation = self._names.current
         return next((part for part in self.parts if part.generation is generation and part.file), None)
@@ -82,18 +82,18 @@ class Tail:
 
     def begin(self, fd: int, position: int) -> None:
         """Follow the file that is open already, from ``position`` on."""
-        part = Part(self._names.appear(), Growing(fd, position))
+        part = TailedFile(self._names.appear(), GrowingFile(fd, position))
         self.parts.append(part)
         self._opened(self, part)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: InotifyEvent) -> None:
         """Something happened in the directory."""
         for part, (name, fd) in list(self._trying.items()):
             if name == event.name:  # it may not be the file that it was thought to be
                 os.close(fd)
                 del self._trying[part]
         if (generation := self._names.apply(event)) and not self.leaving:
-            self.parts.append(Part(generation))
+            self.parts.append(TailedFile(generation))
 
     def lose_sight(self) -> None:
         """Events were lost, or it is another directory."""
@@ -113,7 +113,7 @@ class Tail:
         else:
             found = (status.st_dev, status.st_ino)
         if found is not None and not self._has_at_path(found):
-            self.parts.append(Part(self._names.appear()))
+            self.parts.append(TailedFile(self._names.appear()))
         for part in self.parts:
             part.dirty = part.file is not None
 
@@ -146,7 +146,7 @@ class Tail:
                 self.parts.remove(part)
                 self._say("Log file cannot be followed: it is no regular file")
                 continue
-            file = Growing(fd, 0)
+            file = GrowingFile(fd, 0)
             known = next((one for one in self.parts if one.file and one.file.inode == file.inode), None)
             if known is not None:  # it was away for a while, or is here under another name
                 file.close()
@@ -162,7 +162,7 @@ class Tail:
 
     # -- content ---------------------------------------------------------------------------------------
 
-    def next_reads(self, now: float) -> list[Read]:
+    def next_reads(self, now: float) -> list[FileRead]:
         """What is to be read next, at most one block; nothing when all has been read."""
         reads, self._over = self._over, []
         for part in tuple(self.parts):
@@ -180,7 +180,7 @@ class Tail:
                     part.quiet_since = now
         return reads
 
-    def tend(self, now: float) -> tuple[list[Read], float | None]:
+    def tend(self, now: float) -> tuple[list[FileRead], float | None]:
         """Close files that are done with; gives what was left in one, and when to come again."""
         awaited = (part.awaited_until for part in self.parts if self._awaited(part, now))
         soonest = min(awaited, default=None)
@@ -199,7 +199,7 @@ class Tail:
         reads, self._over = self._over, []
         return reads, soonest
 
-    def is_quiet(self, part: Part, now: float) -> bool:
+    def is_quiet(self, part: TailedFile, now: float) -> bool:
         """Whether nothing more is expected in it."""
         if part.file is None:
             return True
@@ -221,7 +221,7 @@ class Tail:
             os.close(fd)
         self._trying.clear()
 
-    def close_part(self, part: Part) -> None:
+    def close_file(self, part: TailedFile) -> None:
         """Let go of one file."""
         self._close(part)
 
@@ -233,14 +233,14 @@ class Tail:
                 return part.file is None or part.file.inode == inode
         return False
 
-    def _awaited(self, part: Part, now: float) -> bool:
+    def _awaited(self, part: TailedFile, now: float) -> bool:
         """Whether a file is about to be opened, as soon as it is known what it is called by now."""
         if part.file is not None or self.leaving:
             return False
         part.awaited_until = min(part.awaited_until, now + _PATIENCE_S)
         return now < part.awaited_until
 
-    def _close(self, part: Part) -> None:
+    def _close(self, part: TailedFile) -> None:
         self._names.forget(part.generation)
         self.parts.remove(part)
         if part.file is not None:

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.follow.inotify import Event
-    from cbox_init.logs.follow.tail import Part, Tail
+    from cbox_init.logs.follow.inotify import InotifyEvent
+    from cbox_init.logs.follow.tail import Tail, TailedFile
 
 
-class Step(NamedTuple):
+class WatchStep(NamedTuple):
     """One directory on the way to a file, and what is looked for in it.
 
     ``last`` marks the one in which the file has its names; the others only lead there.
@@ -27,14 +27,14 @@ class Step(NamedTuple):
     last: bool
 
 
-class Watches:
+class PathWatches:
     """One inotify for all. Without one (the system has none left), ``fileno`` is None: look at intervals."""
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
-        self._steps: dict[Tail, list[Step]] = {}
-        self._users: dict[int, list[tuple[Tail, Step]]] = {}
-        self._files: dict[int, list[tuple[Tail, Part]]] = {}
+        self._steps: dict[Tail, list[WatchStep]] = {}
+        self._users: dict[int, list[tuple[Tail, WatchStep]]] = {}
+        self._files: dict[int, list[tuple[Tail, TailedFile]]] = {}
         self._inotify: Inotify | None = None
         try:
             self._inotify = Inotify()
@@ -64,7 +64,7 @@ class Watches:
         self._use(tail, [])
         del self._steps[tail]
 
-    def add_file(self, tail: Tail, part: Part) -> None:
+    def add_file(self, tail: Tail, part: TailedFile) -> None:
         """Watch what is written to a file that has been opened."""
         if self._inotify is None or part.file is None:
             return
@@ -75,7 +75,7 @@ class Watches:
             return
         self._files.setdefault(part.watch, []).append((tail, part))
 
-    def drop_file(self, tail: Tail, part: Part) -> None:
+    def drop_file(self, tail: Tail, part: TailedFile) -> None:
         """It is about to be closed."""
         watch, part.watch = part.watch, None
         if watch is None:
@@ -104,7 +104,7 @@ class Watches:
 
     # -- inside ----------------------------------------------------------------------------------------
 
-    def _watched(self, path: str) -> Iterator[Step]:
+    def _watched(self, path: str) -> Iterator[WatchStep]:
         assert self._inotify
         for directory, name in _way(path):
             try:
@@ -116,7 +116,7 @@ class Watches:
             except OSError as error:
                 self._fail(error)
                 return
-            yield Step(watch, name, last=os.path.join(directory, name) == path)
+            yield WatchStep(watch, name, last=os.path.join(directory, name) == path)
 
     def _route(self, tails: Sequence[Tail]) -> None:
         if self._inotify is None:
@@ -135,13 +135,13 @@ class Watches:
             if tail in self._steps:
                 self.add(tail)
 
-    def _file_event(self, event: Event) -> None:
+    def _file_event(self, event: InotifyEvent) -> None:
         for tail, part in self._files[event.watch]:
             part.dirty |= bool(event.mask & inotify.MODIFY)
             if event.mask & ~inotify.MODIFY and os.path.islink(tail.path):
                 tail.look()  # its directory is another, of whose events we do not hear
 
-    def _directory_event(self, event: Event) -> set[Tail]:
+    def _directory_event(self, event: InotifyEvent) -> set[Tail]:
         """Gives the tails to which the way may be another now."""
         lost: set[Tail] = set()
         for tail, step in self._users.get(event.watch, ()):
@@ -151,7 +151,7 @@ class Watches:
                 tail.apply(event)
         return lost
 
-    def _use(self, tail: Tail, steps: list[Step]) -> None:
+    def _use(self, tail: Tail, steps: list[WatchStep]) -> None:
         """Watch these directories for a tail, and those no more that nobody needs."""
         before = self._steps.get(tail, [])
         self._steps[tail] = steps
@@ -188,5 +188,5 @@ def _way(path: str) -> Iterator[tuple[str, str]]:
     yield directory, base
 
 
-def _last(steps: Sequence[Step]) -> int | None:
+def _last(steps: Sequence[WatchStep]) -> int | None:
     return steps[-1].watch if steps and steps[-1].last else None

@@ -8,18 +8,18 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from cbox_init.logs import rotation
-from cbox_init.logs.sink import NO_ROOM
+from cbox_init.logs.descriptor_writer import NO_ROOM
 
 if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.outlet import Chunk
-    from cbox_init.logs.outputs.trouble import Trouble
+    from cbox_init.logs.outputs.retry import Retry
     from cbox_init.logs.rotation import Rotation
+    from cbox_init.logs.writer import Chunk
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 
-class FileTarget:
+class FileBackend:
     """Appends to ``path``, which is made with its directories when it is not there.
 
     A rotated file holds whole records, and no more than ``rotation.max_size`` bytes unless one record alone
@@ -27,10 +27,10 @@ class FileTarget:
     tried again until it can.
     """
 
-    def __init__(self, path: str, *, rotation: Rotation | None, trouble: Trouble, log: DaemonLog) -> None:
+    def __init__(self, path: str, *, rotation: Rotation | None, retry: Retry, log: DaemonLog) -> None:
         self._path = path
         self._rotation = rotation
-        self._trouble = trouble
+        self._retry = retry
         self._log = log
         self._fd = -1
         self._file = (0, 0)
@@ -49,7 +49,7 @@ class FileTarget:
         data = b"".join([chunk.data for chunk in chunks])
         done = 0
         while done < len(data):
-            if self._trouble.given_up:
+            if self._retry.given_up:
                 return _records_behind(chunks, done)
             done = self._write_records(data, done)
         return 0
@@ -62,7 +62,7 @@ class FileTarget:
 
     def reopen(self) -> None:
         self._stale = True
-        self._trouble.hurry()
+        self._retry.hurry()
 
     def _write_records(self, data: bytes, start: int) -> int:
         """Write what the file has room for; gives where the rest begins, which is the start of a record."""
@@ -76,14 +76,14 @@ class FileTarget:
                 return start
         written = self._write_all(data, start, end)
         if written == end:
-            self._trouble.over()
+            self._retry.over()
             return end
         return data.rfind(b"\n", start, written) + 1 or start
 
     def _write_all(self, data: bytes, start: int, end: int) -> int:
         """Write it to this very file, waiting for room; gives how far it came before another is needed."""
         view = memoryview(data)
-        while start < end and not self._trouble.given_up:
+        while start < end and not self._retry.given_up:
             try:
                 written = os.write(self._fd, view[start:end])
             except OSError as error:
@@ -127,7 +127,7 @@ class FileTarget:
 
     def _wait(self, error: OSError) -> None:
         why = error.strerror or str(error)
-        self._trouble.wait(f"{why}; records wait until it can be written")
+        self._retry.wait(f"{why}; records wait until it can be written")
 
     # -- rotation --------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import DecodeError, Struct, field, json
 
 from cbox_init import __version__
-from cbox_init.logs.clean import encodable
+from cbox_init.logs.encode.base import encodable
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Encoded
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import httpx
 
     from cbox_init.config.secret import Secret
-    from cbox_init.logs.encode import Field
-    from cbox_init.logs.outlet import Chunk
-    from cbox_init.logs.outputs.trouble import Trouble
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.encode.base import Field
+    from cbox_init.logs.outputs.retry import Retry
+    from cbox_init.logs.record import Block, RecordSource
+    from cbox_init.logs.writer import Chunk
 
 _TIMEOUT_S: Final = 10.0
 _LATER: Final = (408, 425, 429, 502, 503, 504)
@@ -33,7 +33,7 @@ _SEVERITIES: Final = {Level.DEBUG: 5, Level.INFO: 9, Level.WARN: 13, Level.ERROR
 class OtlpFormat:
     """A logRecord for each record, with a comma behind it; what they share is the request's to say."""
 
-    def encoder(self, source: Source, labels: Mapping[str, str]) -> OtlpBlocks:
+    def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> OtlpBlocks:
         return OtlpBlocks(source, labels)
 
     def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
@@ -46,7 +46,7 @@ class OtlpBlocks:
 
     __slots__ = ("_attributes",)
 
-    def __init__(self, source: Source, labels: Mapping[str, str]) -> None:
+    def __init__(self, source: RecordSource, labels: Mapping[str, str]) -> None:
         marked = {f"labels.{name}": value for name, value in labels.items()}
         self._attributes = _attributes({"log.iostream": source.stream, **marked})
 
@@ -64,16 +64,16 @@ class OtlpBlocks:
         return Encoded(b"".join(records), len(records))
 
 
-class OtlpTarget:
+class OtlpBackend:
     """Posts to ``url``; what cannot be delivered for the moment is tried again, what is refused is lost.
 
     A request whose answer is lost is sent again, so that records may come twice.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, Secret], trouble: Trouble) -> None:
+    def __init__(self, url: str, headers: Mapping[str, Secret], retry: Retry) -> None:
         self._url = url
         self._headers = headers
-        self._trouble = trouble
+        self._retry = retry
         self._client: httpx.Client | None = None
 
     def write(self, chunks: list[Chunk]) -> int:
@@ -99,14 +99,14 @@ class OtlpTarget:
 
     def reopen(self) -> None:
         """Try at once, where it waits for who is away."""
-        self._trouble.hurry()
+        self._retry.hurry()
 
     def _deliver(self, batch: list[Chunk]) -> int | None:
         """The number of records that were refused; None when the request is too large."""
         import httpx
 
         body = _request(batch)
-        while not self._trouble.given_up:
+        while not self._retry.given_up:
             pause_s = 0.0
             try:
                 response = self._open().post(self._url, content=body)
@@ -114,18 +114,18 @@ class OtlpTarget:
                 reason = str(error) or type(error).__name__
             else:
                 if response.is_success:
-                    self._trouble.over()
+                    self._retry.over()
                     return self._rejected(response)
                 reason = f"answered with {response.status_code}"
                 if response.status_code == _TOO_LARGE:
                     if len(batch) == 1:
-                        self._trouble.refused(reason)
+                        self._retry.refused(reason)
                     return None
                 if response.status_code not in _LATER:
-                    self._trouble.refused(reason)
+                    self._retry.refused(reason)
                     return _records(batch)
                 pause_s = _seconds(response.headers.get("retry-after", ""))
-            self._trouble.wait(reason, at_least_s=pause_s)
+            self._retry.wait(reason, at_least_s=pause_s)
         return _records(batch)
 
     def _rejected(self, response: httpx.Response) -> int:
@@ -136,7 +136,7 @@ class OtlpTarget:
             return 0
         rejected = int(found.partial_success.rejected_log_records)  # 64 bits are a text in this JSON
         if rejected:
-            self._trouble.refused(found.partial_success.error_message or "the collector does not say why")
+            self._retry.refused(found.partial_success.error_message or "the collector does not say why")
         return rejected
 
     def _open(self) -> httpx.Client:
@@ -160,7 +160,7 @@ class _Response(Struct, rename="camel"):
 
 def _request(chunks: list[Chunk]) -> bytes:
     """The body of a request: the records by who has written them, each group in its order."""
-    groups: dict[Source | None, list[bytes]] = {}
+    groups: dict[RecordSource | None, list[bytes]] = {}
     for chunk in chunks:
         groups.setdefault(chunk.source and chunk.source._replace(stream=""), []).append(chunk.data)
     resources = [
@@ -171,7 +171,7 @@ def _request(chunks: list[Chunk]) -> bytes:
     return b'{"resourceLogs":[%s]}' % b",".join(resources)
 
 
-def _resource(source: Source | None) -> bytes:
+def _resource(source: RecordSource | None) -> bytes:
     name, instance = (source.process, source.instance) if source else ("cbox-init", "")
     members = {"service.name": name, "service.instance.id": instance, "host.name": os.uname().nodename}
     return _attributes({key: value for key, value in members.items() if value})

@@ -16,8 +16,8 @@ from cbox_init.logs.outputs.syslog_format import messages_in, without_length
 
 if TYPE_CHECKING:
     from cbox_init.config.outputs import SyslogAddress
-    from cbox_init.logs.outlet import Chunk
-    from cbox_init.logs.outputs.trouble import Trouble
+    from cbox_init.logs.outputs.retry import Retry
+    from cbox_init.logs.writer import Chunk
 
 _CONNECT_S: Final = 5.0
 _SILENCE_MS: Final = 120_000
@@ -26,16 +26,16 @@ _LOOK_UP_MS: Final = 1000  # while it waits for room: whether anybody minds
 _ENDED: Final = select.POLLHUP | select.POLLERR | select.POLLRDHUP
 
 
-class SyslogTarget:
+class SyslogBackend:
     """Sends to ``address``, connects again when the connection is lost, and waits for who is away.
 
     When a connection breaks, the messages that the other side's system has not acknowledged are sent again
     over the next; some may come twice. Over UDP nobody can tell what arrives.
     """
 
-    def __init__(self, address: SyslogAddress, trouble: Trouble) -> None:
+    def __init__(self, address: SyslogAddress, retry: Retry) -> None:
         self._address = address
-        self._trouble = trouble
+        self._retry = retry
         self._socket: socket.socket | None = None
         self._stream = False
         self._sent: deque[bytes] = deque()
@@ -45,16 +45,16 @@ class SyslogTarget:
         """Send them all; those that are left when it is given up are lost."""
         waiting = deque(message for chunk in chunks for message in messages_in(chunk.data))
         while waiting:
-            if self._trouble.given_up:
+            if self._retry.given_up:
                 return min(len(waiting), sum([chunk.records for chunk in chunks]))
             try:
                 self._send(waiting)
             except OSError as error:
                 self._take_back(waiting)
                 self.close()
-                self._trouble.wait(error.strerror or str(error) or type(error).__name__)
+                self._retry.wait(error.strerror or str(error) or type(error).__name__)
             else:
-                self._trouble.over()
+                self._retry.over()
         return 0
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class SyslogTarget:
 
     def reopen(self) -> None:
         """Try at once, where it waits for who is away."""
-        self._trouble.hurry()
+        self._retry.hurry()
 
     def _send(self, waiting: deque[bytes]) -> None:
         """Send what waits, and take it away. Raises OSError."""
@@ -94,7 +94,7 @@ class SyslogTarget:
         """
         poll = select.poll()
         poll.register(connection, _ENDED | select.POLLIN | select.POLLOUT)
-        while not self._trouble.given_up:
+        while not self._retry.given_up:
             for _, events in poll.poll(_LOOK_UP_MS):
                 # What the other side says is of no interest, but for its end.
                 talks = events & select.POLLIN and connection.recv(4096, socket.MSG_DONTWAIT)
@@ -111,7 +111,7 @@ class SyslogTarget:
         except ConnectionRefusedError:
             if self._address.transport == "unix":
                 raise
-            self._trouble.refused("Nobody listens there; over UDP it cannot be seen which records are lost")
+            self._retry.refused("Nobody listens there; over UDP it cannot be seen which records are lost")
             with suppress(ConnectionRefusedError):
                 connection.send(message)
 

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Final
 from msgspec import json
 
 from cbox_init.config.model import SyslogFacility
-from cbox_init.logs.clean import encodable
+from cbox_init.logs.encode.base import Timestamps, encodable
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Encoded
-from cbox_init.logs.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cbox_init.logs.encode import Field
-    from cbox_init.logs.record import Block, Source
+    from cbox_init.logs.encode.base import Field
+    from cbox_init.logs.record import Block, RecordSource
 
 MESSAGE_BYTES: Final = 8000
 """The largest message: rsyslog takes 8,096 bytes unless told otherwise, over TCP as well."""
@@ -56,7 +55,7 @@ class SyslogFormat:
         self._clock = Timestamps()
         self._host = _name(os.uname().nodename, _HOST_LENGTH)
 
-    def encoder(self, source: Source, labels: Mapping[str, str]) -> SyslogBlocks:
+    def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> SyslogBlocks:
         return SyslogBlocks(self, source, labels)
 
     def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
@@ -87,7 +86,7 @@ class SyslogBlocks:
 
     __slots__ = ("_form", "_names", "_part", "_whole")
 
-    def __init__(self, form: SyslogFormat, source: Source, labels: Mapping[str, str]) -> None:
+    def __init__(self, form: SyslogFormat, source: RecordSource, labels: Mapping[str, str]) -> None:
         self._form = form
         app, instance = _name(source.process, _APP_NAME_LENGTH), _name(source.instance, _PROCID_LENGTH)
         self._names = f"{app} {instance} {source.stream} "

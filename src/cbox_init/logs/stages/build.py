@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.deadlines import Deadlines
     from cbox_init.logs.stages.filters import Filters
     from cbox_init.logs.stages.finder import Finder
-    from cbox_init.logs.stages.guard import Alarm, Guard
+    from cbox_init.logs.stages.guard import SearchGuard, SearchTimer
     from cbox_init.logs.stages.json_lines import JsonLines
     from cbox_init.logs.stages.level import LevelDetection
-    from cbox_init.logs.stages.rate import RateLimit
+    from cbox_init.logs.stages.rate import RecordRateLimit
     from cbox_init.logs.stages.redaction import Redaction
 
 
-class Shared(Struct, frozen=True):
+class StageContext(Struct, frozen=True):
     """What the stages of all processes share."""
 
-    alarm: Alarm
+    alarm: SearchTimer
     deadlines: Deadlines
     log: DaemonLog
 
 
-def build(process: str, config: LoggingConfig, shared: Shared) -> Stages:
+def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
     """The stages that ``config`` asks for. Its patterns are known to be good."""
     guards = partial(_guard, process, shared)
     redaction = _redaction(config.redaction, guards)
@@ -48,9 +48,9 @@ def build(process: str, config: LoggingConfig, shared: Shared) -> Stages:
     )
 
 
-def _guard(process: str, shared: Shared, stage: str, consequence: str) -> Guard:
+def _guard(process: str, shared: StageContext, stage: str, consequence: str) -> SearchGuard:
     """The guard of one stage. It says that records were too slow, at most once a second."""
-    from cbox_init.logs.stages.guard import Guard
+    from cbox_init.logs.stages.guard import SearchGuard
 
     slow = 0
 
@@ -67,10 +67,10 @@ def _guard(process: str, shared: Shared, stage: str, consequence: str) -> Guard:
         if slow == 1:
             shared.deadlines.later(1.0, tell)
 
-    return Guard(shared.alarm, note)
+    return SearchGuard(shared.alarm, note)
 
 
-def _multiline(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> Multiline | None:
+def _multiline(config: LoggingConfig, guards: Callable[[str, str], SearchGuard]) -> Multiline | None:
     multiline = config.multiline
     if multiline is None or not multiline.enabled or not multiline.pattern:
         return None
@@ -78,23 +78,23 @@ def _multiline(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> Mu
     return Multiline(finder.lines, multiline.max_lines or 100, multiline.timeout or 1.0)
 
 
-def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], Guard]) -> Redaction | None:
+def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], SearchGuard]) -> Redaction | None:
     if config is None or not config.enabled:
         return None
-    from cbox_init.logs.stages.redaction import MASK, Redaction, Rule
-    from cbox_init.patterns.builtin import ready
+    from cbox_init.logs.stages.redaction import MASK, Redaction, RedactionRule
+    from cbox_init.patterns.builtin import builtin_patterns
     from cbox_init.patterns.compile import Pattern
 
-    rules: list[Rule] = []
+    rules: list[RedactionRule] = []
     for given in config.patterns:
         mask = given.replacement or MASK
         if given.pattern:
             pattern = Pattern(given.pattern)
-            rules.append(Rule(pattern, pattern.template(mask)[0]))
+            rules.append(RedactionRule(pattern, pattern.template(mask)[0]))
             continue
-        for one in ready(given.name) or ():
+        for one in builtin_patterns(given.name) or ():
             pattern = Pattern(one.pattern)
-            rules.append(Rule(pattern, pattern.template(one.with_mask(mask))[0], one.holds))
+            rules.append(RedactionRule(pattern, pattern.template(one.with_mask(mask))[0], one.holds))
     return Redaction(rules, guards("redaction", "were masked as a whole")) if rules else None
 
 
@@ -109,16 +109,16 @@ def _json(config: LoggingConfig, redaction: Redaction | None) -> JsonLines | Non
     return JsonLines(json, redaction.record if redaction is not None else None)
 
 
-def _level(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> LevelDetection | None:
+def _level(config: LoggingConfig, guards: Callable[[str, str], SearchGuard]) -> LevelDetection | None:
     detection = config.level_detection
     if detection is None or not detection.enabled:
         return None
     from cbox_init.config.levels import level_of_word
-    from cbox_init.logs.stages.level import LevelDetection, OwnLevels, UsualLevels
+    from cbox_init.logs.stages.level import BuiltinLevels, LevelDetection, PatternLevels
 
     default = Level.of(detection.default_level)
     if not detection.patterns:
-        return LevelDetection(UsualLevels(), default)
+        return LevelDetection(BuiltinLevels(), default)
     guard = guards("level_detection", "have the default level")
     finders = [
         (Level.of(level), finder)
@@ -126,10 +126,10 @@ def _level(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> LevelD
         if (level := level_of_word(name)) is not None
         for finder in _finders((pattern,), guard)
     ]
-    return LevelDetection(OwnLevels(finders), default)
+    return LevelDetection(PatternLevels(finders), default)
 
 
-def _filters(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> Filters | None:
+def _filters(config: LoggingConfig, guards: Callable[[str, str], SearchGuard]) -> Filters | None:
     filters = config.filters
     if filters is None or not (filters.exclude or filters.include):
         return None
@@ -139,21 +139,23 @@ def _filters(config: LoggingConfig, guards: Callable[[str, str], Guard]) -> Filt
     return Filters(_finders(filters.exclude, guard), _finders(filters.include, guard, if_slow=True))
 
 
-def _rate(process: str, config: LoggingConfig, shared: Shared) -> RateLimit | None:
+def _rate(process: str, config: LoggingConfig, shared: StageContext) -> RecordRateLimit | None:
     limit = config.rate_limit
     if limit is None or not limit.lines:
         return None
-    from cbox_init.logs.stages.rate import RateLimit
+    from cbox_init.logs.stages.rate import RecordRateLimit
 
     def report(dropped: int) -> None:
         shared.log.warn(
             "Lines were dropped: more than logging.rate_limit allows", process=process, lines=dropped
         )
 
-    return RateLimit(limit.lines, limit.burst or limit.lines, report=report, later=shared.deadlines.later)
+    return RecordRateLimit(
+        limit.lines, limit.burst or limit.lines, report=report, later=shared.deadlines.later
+    )
 
 
-def _finders(patterns: Iterable[str], guard: Guard, *, if_slow: bool = False) -> Sequence[Finder]:
+def _finders(patterns: Iterable[str], guard: SearchGuard, *, if_slow: bool = False) -> Sequence[Finder]:
     from cbox_init.logs.stages.finder import Finder
     from cbox_init.patterns.compile import Pattern
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.stages.part import runs
+from msgspec.structs import replace
+
+from cbox_init.logs.stages.batch import LineBatch, runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cbox_init.logs.record import Block
     from cbox_init.logs.stages.finder import Finder
-    from cbox_init.logs.stages.part import Part
 
 
 class Filters:
@@ -24,24 +26,42 @@ class Filters:
         self._exclude = tuple(exclude)
         self._include = tuple(include)
 
-    def __call__(self, part: Part) -> list[Part]:
-        if part.single or part.line is not None:
-            return [part] if self.keeps(part) else []
-        texts = [part.text]
+    def __call__(self, batch: LineBatch) -> list[LineBatch]:
+        if batch.single or batch.line is not None:
+            return [batch] if self.keeps(batch) else []
+        texts = [batch.text]
         if self._exclude:
-            texts = _without(part.text, _lines(self._exclude, part.text))
+            texts = _without(batch.text, _lines(self._exclude, batch.text))
         if self._include:
             texts = [kept for text in texts for kept in _only(text, _lines(self._include, text))]
-        if len(texts) == 1 and len(texts[0]) == len(part.text):
-            return [part]
-        return [part.with_text(text) for text in texts]
+        if len(texts) == 1 and len(texts[0]) == len(batch.text):
+            return [batch]
+        return [batch.with_text(text) for text in texts]
 
-    def keeps(self, part: Part) -> bool:
+    def keeps(self, batch: LineBatch) -> bool:
         """Whether one record stays."""
-        texts = (part.text,) if part.line is None else (part.text, part.line)
+        texts = (batch.text,) if batch.line is None else (batch.text, batch.line)
         if any(finder.matches(text) for finder in self._exclude for text in texts):
             return False
         return not self._include or any(finder.matches(text) for finder in self._include for text in texts)
+
+
+class BlockFilter:
+    """Lets through what ``filters`` keep."""
+
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+
+    def __call__(self, blocks: Sequence[Block]) -> list[Block]:
+        return [kept for block in blocks for kept in self._kept(block)]
+
+    def _kept(self, block: Block) -> list[Block]:
+        text = block.data.decode("utf-8", "surrogateescape")
+        batch = LineBatch(text, block.time_ns, block.single, block.level, block.fields)
+        return [
+            block if kept is batch else replace(block, data=kept.text.encode("utf-8", "surrogateescape"))
+            for kept in self._filters(batch)
+        ]
 
 
 def _lines(finders: Sequence[Finder], text: str) -> list[int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cbox_init.logs.stages.guard import TooSlow
 
 if TYPE_CHECKING:
-    from cbox_init.logs.stages.guard import Guard
+    from cbox_init.logs.stages.guard import SearchGuard
     from cbox_init.patterns.compile import Pattern
 
 
@@ -16,7 +16,7 @@ class Finder:
 
     __slots__ = ("_guard", "_if_slow", "_lines", "_needles", "_record")
 
-    def __init__(self, pattern: Pattern, guard: Guard, *, if_slow: bool = False) -> None:
+    def __init__(self, pattern: Pattern, guard: SearchGuard, *, if_slow: bool = False) -> None:
         self._guard = guard
         self._if_slow = if_slow
         self._lines = pattern.lines

@@ -34,7 +34,7 @@ class TooSlow(Exception):
     """A search was given up."""
 
 
-class Alarm:
+class SearchTimer:
     """The timer of the process and the handler of its signal: one for all guards, made in the main thread."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
@@ -62,7 +62,7 @@ class Alarm:
             raise TooSlow
 
 
-class Guard:
+class SearchGuard:
     """Runs searches that may not take long. For one stage of one process.
 
     Python looks for signals only within one try of a match, so that a long record of which each character
@@ -72,7 +72,7 @@ class Guard:
 
     __slots__ = ("_alarm", "_longest", "_on_slow", "_slow_at")
 
-    def __init__(self, alarm: Alarm, on_slow: Callable[[], None]) -> None:
+    def __init__(self, alarm: SearchTimer, on_slow: Callable[[], None]) -> None:
         """``on_slow`` is called each time a record was not searched to its end."""
         self._alarm = alarm
         self._on_slow = on_slow

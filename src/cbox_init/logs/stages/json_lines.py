@@ -9,7 +9,7 @@ from msgspec.json import Decoder, Encoder
 
 from cbox_init.config.levels import level_of_word
 from cbox_init.logs.levels import Level
-from cbox_init.logs.stages.part import Part
+from cbox_init.logs.stages.batch import LineBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,27 +63,27 @@ class JsonLines:
         self._any = Decoder().decode
         self._encode = Encoder().encode
 
-    def __call__(self, part: Part) -> list[Part]:
-        if "{" not in part.text:
-            return [part]
-        if part.single:
-            return [self._parsed(part.text, part.time_ns) or part]
-        parts: list[Part] = []
+    def __call__(self, batch: LineBatch) -> list[LineBatch]:
+        if "{" not in batch.text:
+            return [batch]
+        if batch.single:
+            return [self._parsed(batch.text, batch.time_ns) or batch]
+        batches: list[LineBatch] = []
         plain: list[str] = []
-        for line in part.text.split("\n"):
-            parsed = self._parsed(line, part.time_ns)
+        for line in batch.text.split("\n"):
+            parsed = self._parsed(line, batch.time_ns)
             if parsed is None:
                 plain.append(line)
                 continue
             if plain:
-                parts.append(Part("\n".join(plain), part.time_ns))
+                batches.append(LineBatch("\n".join(plain), batch.time_ns))
                 plain = []
-            parts.append(parsed)
+            batches.append(parsed)
         if plain:
-            parts.append(Part("\n".join(plain), part.time_ns))
-        return parts
+            batches.append(LineBatch("\n".join(plain), batch.time_ns))
+        return batches
 
-    def _parsed(self, line: str, time_ns: int) -> Part | None:
+    def _parsed(self, line: str, time_ns: int) -> LineBatch | None:
         """The record of a line, None when it is no object, or nothing that is asked for is in it."""
         text = line.strip()
         if text[:1] != "{" or text[-1:] != "}":
@@ -98,8 +98,8 @@ class JsonLines:
         if level is None and message is None and not fields:
             return None
         if message is None:
-            return Part(line, time_ns, "\n" in line or bool(fields), level, fields)
-        return Part(message, time_ns, "\n" in message or bool(fields), level, fields, line)
+            return LineBatch(line, time_ns, "\n" in line or bool(fields), level, fields)
+        return LineBatch(message, time_ns, "\n" in message or bool(fields), level, fields, line)
 
     def _take_level(self, members: dict[str, Raw]) -> Level | None:
         for name in LEVELS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.levels import level_of_word
 from cbox_init.logs.levels import Level
-from cbox_init.logs.stages.part import Part
+from cbox_init.logs.stages.batch import LineBatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ _LEVELS: Final = _PHRASES | {
 }
 
 
-class UsualLevels:
+class BuiltinLevels:
     """The built-in detection, for those who give no patterns: what stands first in a line counts."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class UsualLevels:
         return (self._capitals, self._brackets, *marked, self._beginning)
 
 
-class OwnLevels:
+class PatternLevels:
     """Detection by patterns: of those that match, the gravest level counts."""
 
     def __init__(self, finders: Sequence[tuple[Level, Finder]]) -> None:
@@ -99,35 +99,35 @@ class OwnLevels:
 class LevelDetection:
     """Gives each record a level; those that no pattern matches have ``default``."""
 
-    def __init__(self, levels: UsualLevels | OwnLevels, default: Level) -> None:
+    def __init__(self, levels: BuiltinLevels | PatternLevels, default: Level) -> None:
         self._levels = levels
         self._default = default
 
-    def __call__(self, part: Part) -> list[Part]:
-        if part.level is not None:
-            return [part]
-        if part.single:
-            return [part.with_level(self._levels.record(part.text) or self._default)]
-        found = self._levels.lines(part.text)
+    def __call__(self, batch: LineBatch) -> list[LineBatch]:
+        if batch.level is not None:
+            return [batch]
+        if batch.single:
+            return [batch.with_level(self._levels.record(batch.text) or self._default)]
+        found = self._levels.lines(batch.text)
         if not found:
-            return [part.with_level(self._default)]
+            return [batch.with_level(self._default)]
         levels = set(found.values())
-        if len(levels) == 1 and len(found) == len(part):
-            return [part.with_level(levels.pop())]
-        return self._split(part, found)
+        if len(levels) == 1 and len(found) == len(batch):
+            return [batch.with_level(levels.pop())]
+        return self._split(batch, found)
 
-    def _split(self, part: Part, found: dict[int, Level]) -> list[Part]:
+    def _split(self, batch: LineBatch, found: dict[int, Level]) -> list[LineBatch]:
         """A part for each run of lines of one level."""
-        text, parts = part.text, []
+        text, batches = batch.text, []
         begin = at = 0
         current: Level | None = None
         while True:
             level = found.get(at, self._default)
             if current is not None and level is not current:
-                parts.append(Part(text[begin : at - 1], part.time_ns, level=current))
+                batches.append(LineBatch(text[begin : at - 1], batch.time_ns, level=current))
                 begin = at
             current = level
             at = text.find("\n", at) + 1
             if not at:
-                parts.append(Part(text[begin:], part.time_ns, level=current))
-                return parts
+                batches.append(LineBatch(text[begin:], batch.time_ns, level=current))
+                return batches

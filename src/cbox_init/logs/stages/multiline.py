@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.logs.framing import LINE_LIMIT
-from cbox_init.logs.stages.part import Part
+from cbox_init.logs.stages.batch import LineBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,15 +35,15 @@ class Joiner:
         """Whether a record waits for more lines."""
         return bool(self._lines)
 
-    def feed(self, text: str, now_ns: int) -> list[Part]:
+    def feed(self, text: str, now_ns: int) -> list[LineBatch]:
         """The records that the lines of ``text`` complete. The last one stays here."""
-        parts: list[Part] = []
+        batches: list[LineBatch] = []
         starts = self._first_lines(text)
         if not starts:
-            self._extend(text, now_ns, parts)
-            return parts
+            self._extend(text, now_ns, batches)
+            return batches
         if starts[0] > 0:
-            self._extend(text[: starts[0] - 1], now_ns, parts)
+            self._extend(text[: starts[0] - 1], now_ns, batches)
         plain_from = -1
         for start, following in zip(starts, [*starts[1:], len(text) + 1], strict=True):
             end = following - 1
@@ -51,35 +51,35 @@ class Joiner:
             if text.find("\n", start, end) < 0 and not is_last:
                 # A record of one line: its neighbours of that kind go on together with it.
                 if plain_from < 0:
-                    self._close(parts)
+                    self._close(batches)
                     plain_from = start
                 continue
             if plain_from >= 0:
-                parts.append(Part(text[plain_from : start - 1], now_ns))
+                batches.append(LineBatch(text[plain_from : start - 1], now_ns))
                 plain_from = -1
-            self._close(parts)
-            self._extend(text[start:end], now_ns, parts)
-        return parts
+            self._close(batches)
+            self._extend(text[start:end], now_ns, batches)
+        return batches
 
-    def flush(self) -> list[Part]:
+    def flush(self) -> list[LineBatch]:
         """The record that waits for more lines, as it is."""
-        parts: list[Part] = []
-        self._close(parts)
-        return parts
+        batches: list[LineBatch] = []
+        self._close(batches)
+        return batches
 
-    def _extend(self, text: str, now_ns: int, parts: list[Part]) -> None:
+    def _extend(self, text: str, now_ns: int, batches: list[LineBatch]) -> None:
         for line in text.split("\n"):
             size = len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
             if self._lines and (len(self._lines) >= self._most or self._size + size >= LINE_LIMIT):
-                self._close(parts)
+                self._close(batches)
             if not self._lines:
                 self._since_ns = now_ns
             self._lines.append(line)
             self._size += size + 1
 
-    def _close(self, parts: list[Part]) -> None:
+    def _close(self, batches: list[LineBatch]) -> None:
         if self._lines:
             single = len(self._lines) > 1
-            parts.append(Part("\n".join(self._lines), self._since_ns, single))
+            batches.append(LineBatch("\n".join(self._lines), self._since_ns, single))
             self._lines.clear()
             self._size = 0

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block
+from cbox_init.logs.stages.batch import LineBatch
 from cbox_init.logs.stages.multiline import Joiner
-from cbox_init.logs.stages.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cbox_init.logs.framing import Cut, Piece
-    from cbox_init.logs.record import Source
+    from cbox_init.logs.framing import Cut, Frame
+    from cbox_init.logs.record import RecordSource
     from cbox_init.logs.stages.filters import Filters
     from cbox_init.logs.stages.json_lines import JsonLines
     from cbox_init.logs.stages.level import LevelDetection
-    from cbox_init.logs.stages.rate import RateLimit
+    from cbox_init.logs.stages.rate import RecordRateLimit
     from cbox_init.logs.stages.redaction import Redaction
 
-    Stage = Callable[[Part], list[Part]]
+    Stage = Callable[[LineBatch], list[LineBatch]]
 
 
 class Multiline(NamedTuple):
@@ -40,7 +40,7 @@ class Stages(NamedTuple):
     json: JsonLines | None
     level: LevelDetection | None
     filters: Filters | None
-    rate: RateLimit | None
+    rate: RecordRateLimit | None
     later: Callable[[float, Callable[[], None]], None]
 
 
@@ -57,7 +57,7 @@ class Pipeline:
     ``emit`` is for blocks that come by themselves, when a record has waited long enough.
     """
 
-    def __init__(self, source: Source, stages: Stages, emit: Callable[[Sequence[Block]], None]) -> None:
+    def __init__(self, source: RecordSource, stages: Stages, emit: Callable[[Sequence[Block]], None]) -> None:
         self._source = source
         self._emit = emit
         self._redaction = stages.redaction
@@ -84,22 +84,22 @@ class Pipeline:
             return None
         return self._redaction.cut, self._redaction.overlap
 
-    def feed(self, pieces: Sequence[Piece], now_ns: int) -> list[Block]:
-        """The blocks that ``pieces`` complete."""
-        parts: list[Part] = []
+    def feed(self, frames: Sequence[Frame], now_ns: int) -> list[Block]:
+        """The blocks that ``frames`` complete."""
+        batches: list[LineBatch] = []
         blocks: list[Block] = []
-        for data, partial in pieces:
+        for data, partial in frames:
             text: str | None = data.decode("utf-8", "surrogateescape")
             if partial or self._long:
-                blocks += self._blocks(self._through(parts + self._close()))
-                parts = []
-                text = self._part_of_long_line(text or "", partial, now_ns, blocks)
+                blocks += self._blocks(self._through(batches + self._close()))
+                batches = []
+                text = self._batch_of_long_line(text or "", partial, now_ns, blocks)
             if text is not None:
-                parts += self._joiner.feed(text, now_ns) if self._joiner else [Part(text, now_ns)]
+                batches += self._joiner.feed(text, now_ns) if self._joiner else [LineBatch(text, now_ns)]
         if self._joiner is not None and self._joiner.open:
             self._fed_at = monotonic()
             self._watch()
-        blocks += self._blocks(self._through(parts))
+        blocks += self._blocks(self._through(batches))
         return blocks
 
     def flush(self) -> list[Block]:
@@ -107,7 +107,7 @@ class Pipeline:
         self._long = None
         return self._blocks(self._through(self._close()))
 
-    def _close(self) -> list[Part]:
+    def _close(self) -> list[LineBatch]:
         return self._joiner.flush() if self._joiner else []
 
     def _watch(self) -> None:
@@ -128,14 +128,14 @@ class Pipeline:
         if blocks:
             self._emit(blocks)
 
-    def _through(self, parts: list[Part]) -> list[Part]:
+    def _through(self, batches: list[LineBatch]) -> list[LineBatch]:
         if self._redaction is not None:
-            parts = [self._redaction(part) for part in parts]
+            batches = [self._redaction(batch) for batch in batches]
         for stage in self._stages:
-            parts = [one for part in parts for one in stage(part)]
-        return parts
+            batches = [one for batch in batches for one in stage(batch)]
+        return batches
 
-    def _part_of_long_line(self, text: str, partial: bool, now_ns: int, blocks: list[Block]) -> str | None:
+    def _batch_of_long_line(self, text: str, partial: bool, now_ns: int, blocks: list[Block]) -> str | None:
         """Hand on a part of a line that is longer than a record; what follows that line comes back.
 
         Such a line is no JSON and part of no other record. What its first part is holds for all of it.
@@ -144,52 +144,52 @@ class Pipeline:
         if not partial:
             text, newline, rest = text.partition("\n")
             following = rest if newline else None
-        part = Part(text, now_ns)
+        batch = LineBatch(text, now_ns)
         if self._redaction is not None:
-            part = self._redaction(part)
+            batch = self._redaction(batch)
         if self._long is None:
-            self._long = self._decided(part)
+            self._long = self._decided(batch)
         if not self._long.dropped:
-            blocks.append(self._block(part, self._long.level, partial=partial))
+            blocks.append(self._block(batch, self._long.level, partial=partial))
         if not partial:
             self._long = None
         return following
 
-    def _decided(self, part: Part) -> _LongLine:
-        level = self._level(part)[0].level if self._level is not None else None
-        dropped = (self._filters is not None and not self._filters.keeps(part)) or (
+    def _decided(self, batch: LineBatch) -> _LongLine:
+        level = self._level(batch)[0].level if self._level is not None else None
+        dropped = (self._filters is not None and not self._filters.keeps(batch)) or (
             self._rate is not None and not self._rate.take(1)
         )
         return _LongLine(level or Level.INFO, dropped)
 
-    def _blocks(self, parts: list[Part]) -> list[Block]:
+    def _blocks(self, batches: list[LineBatch]) -> list[Block]:
         """The parts as blocks: neighbours that differ in nothing are one."""
         blocks: list[Block] = []
         texts: list[str] = []
-        like: Part | None = None
-        for part in parts:
-            whole = bool(part.fields) or (part.single and "\n" in part.text)
-            if like is not None and (whole or part.level is not like.level or part.time_ns != like.time_ns):
+        like: LineBatch | None = None
+        for batch in batches:
+            whole = bool(batch.fields) or (batch.single and "\n" in batch.text)
+            if like is not None and (whole or batch.level is not like.level or batch.time_ns != like.time_ns):
                 blocks.append(self._block(like.with_text("\n".join(texts))))
                 texts, like = [], None
             if whole:
-                blocks.append(self._block(part, single=True))
+                blocks.append(self._block(batch, single=True))
             else:
-                texts.append(part.text)
-                like = part
+                texts.append(batch.text)
+                like = batch
         if like is not None:
             blocks.append(self._block(like.with_text("\n".join(texts))))
         return blocks
 
     def _block(
-        self, part: Part, level: Level | None = None, *, partial: bool = False, single: bool = False
+        self, batch: LineBatch, level: Level | None = None, *, partial: bool = False, single: bool = False
     ) -> Block:
         return Block(
-            part.time_ns,
+            batch.time_ns,
             self._source,
-            level or part.level or Level.INFO,
-            part.text.encode("utf-8", "surrogateescape"),
+            level or batch.level or Level.INFO,
+            batch.text.encode("utf-8", "surrogateescape"),
             partial,
             single,
-            part.fields,
+            batch.fields,
         )

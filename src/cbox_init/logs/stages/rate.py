@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cbox_init.logs.stages.part import Part
+    from cbox_init.logs.stages.batch import LineBatch
 
 REPORT_S: Final = 1.0
 """Seconds between two messages that say how many records were held back."""
 
 
-class RateLimit:
+class RecordRateLimit:
     """``lines`` a second, and ``burst`` at once. ``report`` is called with how many were dropped since.
 
     ``held_back`` counts all that were.
@@ -39,15 +39,15 @@ class RateLimit:
         self._at = clock()
         self._dropped = 0
 
-    def __call__(self, part: Part) -> list[Part]:
-        wanted = len(part)
+    def __call__(self, batch: LineBatch) -> list[LineBatch]:
+        wanted = len(batch)
         allowed = self.take(wanted)
         if allowed == wanted:
-            return [part]
+            return [batch]
         if not allowed:
             return []
-        lines = part.text.split("\n", allowed)
-        return [part.with_text("\n".join(lines[:allowed]))]
+        lines = batch.text.split("\n", allowed)
+        return [batch.with_text("\n".join(lines[:allowed]))]
 
     def take(self, wanted: int) -> int:
         """How many of ``wanted`` records may pass now; the others are counted as dropped."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Sequence
 
-    from cbox_init.logs.stages.guard import Guard
-    from cbox_init.logs.stages.part import Part
+    from cbox_init.logs.stages.batch import LineBatch
+    from cbox_init.logs.stages.guard import SearchGuard
     from cbox_init.patterns.compile import Pattern
 
 MASK: Final = "***"
@@ -27,7 +27,7 @@ OVERLAP: Final = 4 * 1024
 be masked in part."""
 
 
-class Rule:
+class RedactionRule:
     """One pattern and what takes the place of its matches, a template of ``re``.
 
     With ``holds`` only matches of which it is true.
@@ -66,13 +66,13 @@ class Redaction:
 
     overlap = OVERLAP
 
-    def __init__(self, rules: Sequence[Rule], guard: Guard) -> None:
+    def __init__(self, rules: Sequence[RedactionRule], guard: SearchGuard) -> None:
         self._rules = tuple(rules)
         self._guard = guard
 
-    def __call__(self, part: Part) -> Part:
-        text = self.record(part.text) if part.single else self._lines(part.text)
-        return part if text is part.text else part.with_text(text)
+    def __call__(self, batch: LineBatch) -> LineBatch:
+        text = self.record(batch.text) if batch.single else self._lines(batch.text)
+        return batch if text is batch.text else batch.with_text(text)
 
     def record(self, text: str) -> str:
         """One record without its secrets."""
@@ -107,7 +107,7 @@ class Redaction:
         return text
 
 
-def _before(rule: Rule, at: int, text: str) -> int:
+def _before(rule: RedactionRule, at: int, text: str) -> int:
     """``at``, or the beginning of the match that it is in the middle of."""
     if not rule.may_match(text):
         return at

@@ -18,7 +18,7 @@ from cbox_init.supervisor.configuration.apply import Application
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cbox_init.config.load import Loaded, Source
+    from cbox_init.config.load import ConfigSource, Loaded
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.core.reload_diff import Plan
@@ -37,7 +37,7 @@ class Reloaded:
 
     __slots__ = ("plan", "warnings")
 
-    def __init__(self, plan: Plan, problems: Iterable[Problem]) -> None:
+    def __init__(self, plan: ReloadPlan, problems: Iterable[Problem]) -> None:
         self.plan = plan
         self.warnings = tuple(str(problem) for problem in problems)
 
@@ -189,7 +189,7 @@ class Configuration:
         for problem in errors[1:]:
             self._log.error(str(problem))
 
-    def _tell_done(self, plan: Plan, loaded: Loaded) -> None:
+    def _tell_done(self, plan: ReloadPlan, loaded: Loaded) -> None:
         for problem in loaded.problems:
             self._log.warn(str(problem))
         lists = {

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cbox_init.errors import CheckFailed
-from cbox_init.system.pipes import output_pipe
+from cbox_init.system.descriptors import output_pipe
 from cbox_init.system.tree import kill_tree, signal_strays
 
 if TYPE_CHECKING:
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.reaper import ExitStatus
-    from cbox_init.system.spawn import SpawnRequest
+    from cbox_init.system.spawn_request import SpawnRequest
 
 _KEPT_BYTES = 4096
 _LONGEST_LINE = 200

@@ -41,7 +41,7 @@ class Instances:
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         *,
         runtime: Runtime,
         log: ProcessLog,

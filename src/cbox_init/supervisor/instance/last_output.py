@@ -6,14 +6,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cbox_init.logs.ring import Ring
+    from cbox_init.logs.ring import LogRing
 
 #: Lines that are kept of an instance that has failed, and characters of each.
 LAST_LINES = 20
 LONGEST_LINE = 500
 
 
-def last_lines(ring: Ring, instance: str) -> tuple[str, ...]:
+def last_lines(ring: LogRing, instance: str) -> tuple[str, ...]:
     """The last lines of ``instance`` that ``ring`` still has, oldest first; long ones are cut."""
     newest_first = (
         record.message

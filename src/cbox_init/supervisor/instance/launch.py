@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.substitute import expand_instance
 from cbox_init.system.identity import Identity, resolve
-from cbox_init.system.spawn import SpawnRequest
+from cbox_init.system.spawn_request import SpawnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

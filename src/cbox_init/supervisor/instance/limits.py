@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.system.cgroup import CgroupUnusable
-from cbox_init.system.limits import Limits
+from cbox_init.system.spawn_request import Limits
 
 if TYPE_CHECKING:
     from cbox_init.config.model import LimitsConfig, RlimitConfig, SizeRlimitConfig

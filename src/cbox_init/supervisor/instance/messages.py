@@ -9,7 +9,7 @@ from cbox_init.core.health import HealthState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cbox_init.core.health import Health
+    from cbox_init.core.health import InstanceHealth
     from cbox_init.core.instance import Instance
     from cbox_init.core.restart import Ending
     from cbox_init.errors import SpawnError
@@ -79,7 +79,7 @@ class InstanceMessages:
             last_output="\n".join(last_output) or None,
         )
 
-    def health_changed(self, instance_id: str, pid: int, before: Health, now: Health) -> None:
+    def health_changed(self, instance_id: str, pid: int, before: InstanceHealth, now: InstanceHealth) -> None:
         """Nothing is said where only figures differ."""
         if before.state is not now.state:
             self._marked(instance_id, pid, now)
@@ -92,7 +92,7 @@ class InstanceMessages:
                 error=now.reason,
             )
 
-    def _marked(self, instance_id: str, pid: int, health: Health) -> None:
+    def _marked(self, instance_id: str, pid: int, health: InstanceHealth) -> None:
         if health.state is HealthState.HEALTHY:
             self._log.info(
                 "Process marked as healthy", process=self._process, instance_id=instance_id, pid=pid

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.core.notice import Word, read_message, silent_for
-from cbox_init.system.notify_receiver import NotifyReceiver
+from cbox_init.core.notify import NotifyState, read_message, silent_for
+from cbox_init.system.notify import NotifyReceiver
 from cbox_init.system.tree import descends_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from cbox_init.core.notice import Message
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.supervisor.runtime import Runtime
 
 #: How many messages are read at a time; the event loop then sees to others first.
@@ -40,7 +40,12 @@ class NotifyChannel:
     """
 
     def __init__(
-        self, name: str, *, runtime: Runtime, watchdog_s: float, on_message: Callable[[int, Message], None]
+        self,
+        name: str,
+        *,
+        runtime: Runtime,
+        watchdog_s: float,
+        on_message: Callable[[int, NotifyMessage], None],
     ) -> None:
         self._name = name
         self._runtime = runtime
@@ -109,17 +114,17 @@ class NotifyChannel:
             else:
                 self._take(read_message(datagram.data))
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: NotifyMessage) -> None:
         if self._watchdog_s:
             self._watch(message)
-        if message.tells:
+        if message.has_news:
             self._on_message(self._pid, message)
 
-    def _watch(self, message: Message) -> None:
+    def _watch(self, message: NotifyMessage) -> None:
         """The watchdog runs from READY=1 on, and no longer when the instance says that it stops."""
         before = self._watched
-        for word in message.words:
-            self._watched = word is Word.READY or (self._watched and word is Word.RELOADING)
+        for word in message.states:
+            self._watched = word is NotifyState.READY or (self._watched and word is NotifyState.RELOADING)
         if not self._watched:
             self._silent_at = None
         elif message.alive or not before:

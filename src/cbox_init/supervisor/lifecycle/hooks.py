@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.config.substitute import expand_instance
-from cbox_init.core.hooks import TryAgain, after_try
+from cbox_init.core.hooks import HookRetry, after_try
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.instance.live import spawn_captured
-from cbox_init.system.spawn import SpawnRequest
+from cbox_init.system.spawn_request import SpawnRequest
 from cbox_init.system.tree import kill_tree, signal_strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from cbox_init.config.model import HookConfig
-    from cbox_init.core.hooks import Over
+    from cbox_init.core.hooks import HookResult
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
@@ -49,7 +49,7 @@ class HookRun:
         log: ProcessLog,
         environ: Mapping[str, str],
         working_dir: str | None,
-        on_over: Callable[[Over], None],
+        on_over: Callable[[HookResult], None],
     ) -> None:
         self._hook = hook
         self._name = name
@@ -133,7 +133,7 @@ class HookRun:
     def _tried(self, error: str | None) -> None:
         verdict = after_try(self._hook, self._tries, error)
         log = self._runtime.log
-        if isinstance(verdict, TryAgain):
+        if isinstance(verdict, HookRetry):
             log.warn("Hook failed and is tried again", **self._fields, error=error, delay=verdict.delay_s)
             self._next_at = self._runtime.now() + verdict.delay_s
             self._runtime.run_queue.wake(self)
@@ -206,7 +206,7 @@ class HookChain:
             on_over=lambda over: self._ended(name, over),
         )
 
-    def _ended(self, name: str, over: Over) -> None:
+    def _ended(self, name: str, over: HookResult) -> None:
         self._current = None
         if over.go_on:
             self._next()

@@ -70,7 +70,7 @@ class ScheduledProcess(ProcessBase):
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         *,
         history_size: int,
         runtime: Runtime,
@@ -256,7 +256,7 @@ class ScheduledProcess(ProcessBase):
 
     def ring(self, due: float, now: float) -> None:
         """A time has come: run, unless it was missed and is to be skipped, or no run can begin."""
-        verdict = ring(self._times, due, now, self.config.schedule_misfire)
+        verdict = decide_due(self._times, due, now, self.config.schedule_misfire)
         self._answered = now
         if verdict.missed:
             self._runtime.log.warn(
@@ -343,7 +343,7 @@ class ScheduledProcess(ProcessBase):
         error = begun.ended_for or (None if ending.success else ending.reason)
         if begun.ended_for and not ending.success:
             error = f"{begun.ended_for}: {ending.reason}"
-        run = Run(
+        run = FinishedRun(
             number=number,
             started_unix=begun.started_unix,
             duration_s=max(0.0, self._runtime.now() - begun.started_at),
@@ -351,7 +351,7 @@ class ScheduledProcess(ProcessBase):
             error=error,
             manual=begun.manual,
         )
-        self._tally = counted(self._tally, run)
+        self._totals = with_run(self._totals, run)
         if self._runtime.counters is not None:
             self._runtime.counters.ran(self.name, run.duration_s)
         self._history.append(run)
@@ -449,12 +449,12 @@ class ScheduledProcess(ProcessBase):
             started=self._started,
             running=len(self._begun),
             current=run_id(self.name, max(self._begun)) if self._begun else None,
-            tally=self._tally,
+            totals=self._totals,
             overdue=self._alert.alerted,
         )
 
 
-def _of_runs(settings: Settings) -> Settings:
+def _of_runs(settings: ProcessSettings) -> ProcessSettings:
     """A run that ended is not tried again, and is not checked: it ends by itself."""
     rules = replace(settings.restart_rules, policy=RestartPolicyName.NEVER)
     return replace(settings, restart_rules=rules, health_rules=None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from cbox_init.core.schedule import Tally
+    from cbox_init.core.schedule import RunTotals
 
 
 class ScheduleState(StrEnum):
@@ -34,7 +34,7 @@ class ScheduleStatus(Struct, frozen=True, kw_only=True):
     started: int
     running: int
     current: str | None
-    tally: Tally
+    totals: RunTotals
     overdue: bool = False
 
 

@@ -1,0 +1,175 @@
+"""All writers of records together: standard output, and those that the configuration names."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from cbox_init.config.model import LogOverflow
+from cbox_init.logs.daemon import DaemonLog
+from cbox_init.logs.routes import Routes
+from cbox_init.logs.threads import call_in_loop
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from cbox_init.config.model import FilterConfig, LoggingConfig, OutputConfig
+    from cbox_init.logs.descriptor_writer import DescriptorWriter
+    from cbox_init.logs.encode.base import Format
+    from cbox_init.logs.levels import Level
+    from cbox_init.logs.outputs.destinations import Destinations, OutputStatus
+    from cbox_init.logs.outputs.route_table import RouteTable
+    from cbox_init.logs.stages.filters import BlockFilter
+    from cbox_init.logs.writer import Writer
+
+_TELL_AFTER_S = 1.0
+"""Once in this time, in seconds, is said how many records were dropped."""
+
+
+class AllOutputs:
+    """Knows where the records of each process go, and what is dropped there.
+
+    Until an output is configured there is ``stdout`` alone, and nothing else is imported. ``form`` is that of
+    ``stdout``; ``fmt`` and ``timestamps`` are the default of others, ``filters`` makes the filters of one.
+    """
+
+    def __init__(
+        self,
+        stdout: DescriptorWriter,
+        form: Format,
+        *,
+        fmt: str,
+        timestamps: bool,
+        level: Level,
+        overflow: LogOverflow,
+        outputs: Mapping[str, OutputConfig],
+        filters: Callable[[str, FilterConfig | None], BlockFilter | None],
+    ) -> None:
+        self.on_room: Callable[[], None] | None = None
+        """Called in the loop when an writer, once full, has room."""
+        self.drops = overflow is LogOverflow.DROP
+        self.daemon = DaemonLog(form, level, stdout, drops=self.drops)
+        self._stdout = stdout
+        self._fmt = fmt
+        self._timestamps = timestamps
+        self._level = level
+        self._overflow = overflow
+        self._filters = filters
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._telling: asyncio.TimerHandle | None = None
+        self._destinations: Destinations | None = None
+        self._table: RouteTable | None = None
+        stdout.on_room = self._has_room
+        if outputs:
+            self._table = self._make_table(outputs)
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Say in ``loop`` from now on when there is room."""
+        self._loop = loop
+
+    def routes(self, process: str, logging: LoggingConfig, level: Level) -> Routes:
+        """Where the records of ``process`` go. ``level`` is the lowest on standard output."""
+        if self._table is None:
+            if not logging.outputs:
+                return Routes(level, True, ())
+            self._table = self._make_table({})
+        return self._table.process(process, logging.outputs, logging.labels, level)
+
+    def forget(self, process: str) -> None:
+        """It sends nothing any more."""
+        if self._table is not None:
+            self._table.forget(process)
+
+    def status(self) -> list[OutputStatus]:
+        """What has become of the records, by destination; standard output is the first."""
+        from cbox_init.logs.outputs.destinations import SingleDestination
+
+        if self._destinations is not None:
+            return [destination.status() for destination in self._destinations.all()]
+        return [SingleDestination("stdout", "stdout", self._stdout).status()]
+
+    def reopen(self) -> None:
+        """Open anew the files that are written, for those who have moved them away."""
+        for _, writer in self._all():
+            writer.reopen()
+
+    def tell_dropped(self) -> None:
+        """Say how many records were dropped since this was said before."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        for target, writer in self._all():
+            if dropped := writer.take_unsaid():
+                self.daemon.warn("Log records were dropped", output=target, dropped=dropped)
+
+    async def close(self, timeout_s: float) -> bool:
+        """Write all that is queued, and end the writers; False when some took longer than ``timeout_s``."""
+        from asyncio import get_running_loop, timeout
+
+        self.tell_dropped()
+        self._loop = None
+        loop = get_running_loop()
+        writers = [writer for _, writer in self._all()]
+        written = [loop.create_future() for _ in writers]
+        for writer, future in zip(writers, written, strict=True):
+            writer.end(partial(call_in_loop, loop, partial(_settle, future)))
+        try:
+            async with timeout(timeout_s):
+                for future in written:
+                    await future
+        except TimeoutError:
+            return False
+        return True
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait, at most ``timeout_s``, until all has been written. Blocks; False when that took too long."""
+        end = monotonic() + timeout_s
+        flushed = [writer.flush(max(end - monotonic(), 0)) for _, writer in self._all()]
+        return all(flushed)
+
+    def _make_table(self, everywhere: Mapping[str, OutputConfig]) -> RouteTable:
+        from cbox_init.logs.outputs.destinations import Destinations
+        from cbox_init.logs.outputs.route_table import RouteTable
+
+        self._destinations = Destinations(
+            fmt=self._fmt,
+            timestamps=self._timestamps,
+            stdout=self._stdout,
+            log=self.daemon,
+            on_room=self._has_room,
+        )
+        table = RouteTable(
+            self._destinations, everywhere, level=self._level, overflow=self._overflow, filters=self._filters
+        )
+        self.daemon.use(table.daemon())
+        return table
+
+    def _all(self) -> list[tuple[str, Writer]]:
+        """Every writer, with the name of its destination."""
+        if self._destinations is None:
+            return [("stdout", self._stdout)]
+        return [
+            (destination.name, writer)
+            for destination in self._destinations.all()
+            for writer in destination.writers()
+        ]
+
+    def _has_room(self) -> None:
+        """From the thread of an writer."""
+        if (loop := self._loop) is not None:
+            call_in_loop(loop, self._room_made)
+
+    def _room_made(self) -> None:
+        if self._loop is None:
+            return
+        if self._telling is None and any(writer.unsaid for _, writer in self._all()):
+            self._telling = self._loop.call_later(_TELL_AFTER_S, self.tell_dropped)
+        if self.on_room is not None:
+            self.on_room()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,101 @@
+"""One open file that grows, and may be truncated: what is new in it, by blocks."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from itertools import count
+from typing import Final, NamedTuple
+
+READ_BYTES: Final = 24 * 1024
+_MARK_BYTES: Final = 64
+FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+_serials = count()
+
+
+class FileRead(NamedTuple):
+    """What was read of one file. With ``ends`` the line that it has begun will not go on.
+
+    ``file`` is a number that no other file has, and a file that begins anew another one.
+    """
+
+    file: int
+    data: bytes
+    ends: bool = False
+
+
+class GrowingFile:
+    """A file, which it owns, from ``position`` on.
+
+    It is known to have been truncated when it is shorter than what was read, or when the last bytes that
+    were read do not stand before the position any more.
+    """
+
+    __slots__ = ("_mark", "_serial", "_skips_nul", "at_end", "fd", "inode", "partial", "position")
+
+    def __init__(self, fd: int, position: int) -> None:
+        found = os.fstat(fd)
+        self.fd = fd
+        self.inode = (found.st_dev, found.st_ino)
+        self.position = position
+        self.at_end = False
+        self.partial = False
+        """Whether the beginning of a line waits for its end."""
+        self._serial = next(_serials)
+        marked = min(position, _MARK_BYTES)
+        self._mark = os.pread(fd, marked, position - marked)
+        self._skips_nul = False
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.fd).st_size
+
+    @property
+    def removed(self) -> bool:
+        """Whether it has no name anywhere any more."""
+        return os.fstat(self.fd).st_nlink == 0
+
+    def read(self) -> list[FileRead]:
+        """The next block. ``at_end`` tells whether there was nothing more. Raises OSError."""
+        reads: list[FileRead] = []
+        if not self._intact():
+            reads.append(self.end())
+            self._rewind()
+        data = os.pread(self.fd, READ_BYTES, self.position)
+        self.at_end = not data
+        if not data:
+            return reads
+        self.position += len(data)
+        self._mark = (self._mark + data[-_MARK_BYTES:])[-_MARK_BYTES:]
+        if self._skips_nul:
+            data = data.lstrip(b"\0")
+            self._skips_nul = not data
+        if data:
+            self.partial = not data.endswith(b"\n")
+            reads.append(FileRead(self._serial, data))
+        return reads
+
+    def end(self) -> FileRead:
+        """The beginning of a line is a line: nobody may ever end it."""
+        self.partial = False
+        return FileRead(self._serial, b"", ends=True)
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def _intact(self) -> bool:
+        if not self._mark:
+            return self.size >= self.position
+        start = self.position - len(self._mark)
+        return os.pread(self.fd, len(self._mark), start) == self._mark
+
+    def _rewind(self) -> None:
+        """Begin anew. Who writes on at its old place leaves a hole, or zeros, before it."""
+        self.position = 0
+        self._serial = next(_serials)
+        self._mark = b""
+        self._skips_nul = True
+        with suppress(OSError):
+            self.position = os.lseek(self.fd, 0, os.SEEK_DATA)

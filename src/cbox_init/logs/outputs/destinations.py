@@ -1,0 +1,280 @@
+"""The destinations that outputs lead to, each once, however many processes send their records there."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
+
+from cbox_init.config.masking import without_url_password
+from cbox_init.config.model import OutputType
+from cbox_init.config.outputs import (
+    DEFAULT_SYSLOG,
+    INSTANCE_NAMES,
+    PROCESS_NAMES,
+    otlp_url,
+    output_type,
+    syslog_address,
+)
+from cbox_init.config.substitute import expand_instance, references
+from cbox_init.logs.descriptor_writer import DescriptorWriter
+from cbox_init.logs.encode import output_format
+from cbox_init.logs.outputs.file import FileBackend
+from cbox_init.logs.outputs.retry import Retry
+from cbox_init.logs.rotation import Rotation
+from cbox_init.logs.routes import Destination
+from cbox_init.logs.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from cbox_init.config.model import OutputConfig, RotateConfig
+    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.encode.base import Format
+    from cbox_init.logs.record import RecordSource
+    from cbox_init.logs.writer import Backend
+
+_MOST_FILES: Final = 64
+"""Files of one path that are open at once: a schedule has another instance with each run."""
+
+_DAEMON: Final = "cbox-init"
+
+
+class OutputStatus(Struct, frozen=True, kw_only=True):
+    """What has become of the records that were sent to one destination.
+
+    ``queued_bytes`` wait to be written. ``error`` is what is wrong at the moment, None when nothing is.
+    """
+
+    type: str
+    target: str
+    written: int
+    dropped: int
+    queued_bytes: int
+    error: str | None = None
+
+
+class OutputDestination(Destination, Protocol):
+    """A destination that outputs lead to, as `Destinations` keeps it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in messages and replies."""
+
+    def status(self) -> OutputStatus:
+        """What has become of the records."""
+
+    def rest(self) -> None:
+        """No route leads here any more: write what is queued, and close what is open."""
+
+    def wake(self) -> None:
+        """A route leads here again."""
+
+
+class SingleDestination:
+    """A destination that is the same for every record."""
+
+    def __init__(self, kind: str, name: str, writer: Writer, retry: Retry | None = None) -> None:
+        self.name = name
+        self._kind = kind
+        self._writer = writer
+        self._all_outputs = (writer,)
+        self._retry = retry
+
+    def writer_of(self, source: RecordSource | None) -> Writer:
+        return self._writer
+
+    def writers(self) -> Sequence[Writer]:
+        return self._all_outputs
+
+    def status(self) -> OutputStatus:
+        return OutputStatus(
+            type=self._kind,
+            target=self.name,
+            written=self._writer.written,
+            dropped=self._writer.dropped,
+            queued_bytes=self._writer.queued,
+            error=self._retry.error if self._retry else None,
+        )
+
+    def rest(self) -> None:
+        if self._retry:
+            self._retry.leave()
+        self._writer.end(_nothing)
+
+    def wake(self) -> None:
+        if self._retry:
+            self._retry.stay()
+
+
+class TemplateDestination:
+    """A file whose path holds a name of the record. At most 64 are open, those that were written last."""
+
+    def __init__(self, path: str, open_file: Callable[[str], SingleDestination]) -> None:
+        self.name = path
+        self._open_file = open_file
+        self._files: dict[str, SingleDestination] = {}
+        self._written = 0
+        self._dropped = 0
+
+    def writer_of(self, source: RecordSource | None) -> Writer:
+        path = expand_instance(self.name, _names(source))
+        destination = self._files.pop(path, None)
+        if destination is None:
+            if len(self._files) >= _MOST_FILES:
+                self._close_oldest()
+            destination = self._open_file(path)
+        self._files[path] = destination  # the last of them
+        return destination.writer_of(source)
+
+    def writers(self) -> Sequence[Writer]:
+        return [writer for destination in self._files.values() for writer in destination.writers()]
+
+    def status(self) -> OutputStatus:
+        found = [destination.status() for destination in self._files.values()]
+        return OutputStatus(
+            type=OutputType.FILE.value,
+            target=self.name,
+            written=self._written + sum(one.written for one in found),
+            dropped=self._dropped + sum(one.dropped for one in found),
+            queued_bytes=sum(one.queued_bytes for one in found),
+            error=next((f"{one.target}: {one.error}" for one in found if one.error), None),
+        )
+
+    def rest(self) -> None:
+        for destination in self._files.values():
+            destination.rest()
+
+    def wake(self) -> None:
+        for destination in self._files.values():
+            destination.wake()
+
+    def _close_oldest(self) -> None:
+        for path, destination in self._files.items():
+            found = destination.status()
+            if not found.queued_bytes:
+                self._written += found.written
+                self._dropped += found.dropped
+                destination.rest()
+                del self._files[path]
+                return
+
+
+class Destinations:
+    """Makes destinations and keeps them. ``on_room`` is set for each of their writers."""
+
+    def __init__(
+        self,
+        *,
+        fmt: str,
+        timestamps: bool,
+        stdout: DescriptorWriter,
+        log: DaemonLog,
+        on_room: Callable[[], None],
+    ) -> None:
+        self._fmt = fmt
+        self._timestamps = timestamps
+        self._log = log
+        self._on_room = on_room
+        self._destinations: dict[Hashable, OutputDestination] = {
+            STDOUT: SingleDestination("stdout", "stdout", stdout)
+        }
+
+    def all(self) -> Sequence[OutputDestination]:
+        """Every destination that there has been, standard output first."""
+        return tuple(self._destinations.values())
+
+    def destination(self, config: OutputConfig) -> OutputDestination:
+        """The destination that ``config`` leads to; the same for all that lead there."""
+        key = key_of(config)
+        destination = self._destinations.get(key)
+        if destination is None:
+            destination = self._destinations[key] = self._make(config)
+        return destination
+
+    def known(self, key: Hashable) -> OutputDestination | None:
+        """The destination that has this key, where there is one by now."""
+        return self._destinations.get(key)
+
+    def form(self, config: OutputConfig) -> Format:
+        """The form of the records that it takes."""
+        match output_type(config):
+            case OutputType.SYSLOG:
+                from cbox_init.logs.outputs.syslog_format import SyslogFormat
+
+                return SyslogFormat(config.facility)
+            case OutputType.OTLP:
+                from cbox_init.logs.outputs.otlp import OtlpFormat
+
+                return OtlpFormat()
+        return output_format(config.format or self._fmt, timestamps=self._timestamps)
+
+    def _make(self, config: OutputConfig) -> OutputDestination:
+        match output_type(config):
+            case OutputType.SYSLOG:
+                from cbox_init.logs.outputs.syslog import SyslogBackend
+
+                target = config.address or DEFAULT_SYSLOG
+                retry = Retry(self._log, target)
+                return self._one("syslog", target, SyslogBackend(syslog_address(target), retry), retry)
+            case OutputType.OTLP:
+                from cbox_init.logs.outputs.otlp import OtlpBackend
+
+                url = otlp_url(config.address or "")
+                target = without_url_password(url.partition("?")[0])
+                retry = Retry(self._log, target)
+                return self._one("otlp", target, OtlpBackend(url, config.headers, retry), retry)
+            case OutputType.STDERR:
+                writer = DescriptorWriter(2)
+                writer.on_room = self._on_room
+                return SingleDestination("stderr", "stderr", writer)
+        path = os.path.normpath(config.path or "")
+        rotation = _rotation(config.rotate)
+        if references(path):
+            return TemplateDestination(path, lambda one: self._file(one, rotation))
+        return self._file(path, rotation)
+
+    def _file(self, path: str, rotation: Rotation | None) -> SingleDestination:
+        retry = Retry(self._log, path)
+        target = FileBackend(path, rotation=rotation, retry=retry, log=self._log)
+        return self._one("file", path, target, retry)
+
+    def _one(self, kind: str, name: str, target: Backend, retry: Retry) -> SingleDestination:
+        writer = Writer(target)
+        writer.on_room = self._on_room
+        return SingleDestination(kind, name, writer, retry)
+
+
+def key_of(config: OutputConfig) -> Hashable:
+    """What is equal for outputs that lead to one destination."""
+    match output_type(config):
+        case OutputType.FILE:
+            return "file", os.path.normpath(config.path or "")
+        case OutputType.SYSLOG:
+            return "syslog", config.address or DEFAULT_SYSLOG
+        case OutputType.OTLP:
+            headers = tuple((name, value.reveal()) for name, value in config.headers.items())
+            return "otlp", config.address, headers
+        case kind:
+            return (str(kind),)
+
+
+STDOUT: Final[Hashable] = ("stdout",)
+
+
+def _rotation(config: RotateConfig | None) -> Rotation | None:
+    return None if config is None else Rotation(config.max_size, config.max_files, config.compress)
+
+
+def _names(source: RecordSource | None) -> dict[str, str]:
+    """What a path may hold, of one record."""
+    process, instance = (source.process, source.instance) if source else (_DAEMON, _DAEMON)
+    return {
+        **dict.fromkeys(PROCESS_NAMES, process.replace("/", "-")),
+        **dict.fromkeys(INSTANCE_NAMES, instance.replace("/", "-")),
+    }
+
+
+def _nothing() -> None:
+    """For an end that nobody waits for."""

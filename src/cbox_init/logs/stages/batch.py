@@ -1,0 +1,61 @@
+"""What goes from stage to stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cbox_init.logs.levels import Level
+
+
+class LineBatch(Struct, frozen=True, gc=False):
+    """Records that share what is known of them so far: the lines of ``text``, or all of it when ``single``.
+
+    In ``text``, bytes that are not UTF-8 are lone surrogates. ``level`` is None until a stage has found one.
+    ``fields`` is a JSON object, empty for none. ``line`` is the whole line where ``text`` is a message of it.
+    """
+
+    text: str
+    time_ns: int
+    single: bool = False
+    level: Level | None = None
+    fields: bytes = b""
+    line: str | None = None
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return 1 if self.single else self.text.count("\n") + 1
+
+    def with_text(self, text: str) -> LineBatch:
+        return LineBatch(text, self.time_ns, self.single, self.level, self.fields, self.line)
+
+    def with_level(self, level: Level) -> LineBatch:
+        return LineBatch(self.text, self.time_ns, self.single, level, self.fields, self.line)
+
+
+def runs(text: str, starts: Sequence[int], others: bool) -> Iterator[tuple[bool, str]]:
+    """The lines of ``text`` in order, neighbours together: whether they are those at ``starts``, and they.
+
+    Without ``others`` only those that do.
+    """
+    at = 0
+    begin = 0
+    while begin < len(starts):
+        first = starts[begin]
+        if others and first > at:
+            yield False, text[at : first - 1]
+        end = text.find("\n", first)
+        begin += 1
+        while end >= 0 and begin < len(starts) and starts[begin] == end + 1:
+            end = text.find("\n", end + 1)
+            begin += 1
+        yield True, text[first : end if end >= 0 else None]
+        if end < 0:
+            return
+        at = end + 1
+    if others and (at or not starts):
+        yield False, text[at:]

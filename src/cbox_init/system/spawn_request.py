@@ -1,0 +1,53 @@
+"""What a child is started with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cbox_init.system.apply_limits import Pair, Step
+    from cbox_init.system.identity import Identity
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """The limits of one child. ``where`` names them in messages, such as the path of a key.
+
+    ``cgroup`` is the directory of the cgroup that it joins. None leaves a limit unchanged.
+    """
+
+    where: str
+    cgroup: str | None = None
+    oom_score_adj: int | None = None
+    nice: int | None = None
+    core: Pair | None = None
+    nproc: Pair | None = None
+    nofile: Pair | None = None
+
+    def steps(self) -> list[Step]:
+        """The steps, in an order in which none prevents the next."""
+        return list(self._steps())
+
+    def _steps(self) -> Iterator[Step]:
+        for key in ("cgroup", "oom_score_adj", "nice", "core", "nproc", "nofile"):
+            value = getattr(self, key)
+            if value is not None:
+                yield key, value
+
+
+class SpawnRequest(Struct, frozen=True):
+    """All that a child gets. ``env`` is its whole environment; ``argv[0]`` is looked up in its PATH.
+
+    None for ``cwd``, ``identity`` or ``limits`` means the daemon's own. Both descriptors stay the caller's.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str | None
+    identity: Identity | None
+    stdout_fd: int
+    stderr_fd: int
+    limits: Limits | None = None
