@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.levels import Level
-from cbox_init.logs.sink import Sink
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Mapping
 
-    from cbox_init.config.load import Source
+    from cbox_init.config.load import ConfigSource
     from cbox_init.config.model import Config
-    from cbox_init.logs.colours import Colours
+    from cbox_init.logs.encode.colours import Colours
     from cbox_init.supervisor.configuration.configuration import Configuration
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.telemetry.counters import Counters
@@ -32,7 +32,7 @@ class DaemonParts:
     """
 
     def __init__(
-        self, config: Config, source: Source | None, *, logs: LogHub, spawner: Spawner, runtime: Runtime
+        self, config: Config, source: ConfigSource | None, *, logs: LogHub, spawner: Spawner, runtime: Runtime
     ) -> None:
         self.logs = logs
         self.runtime = runtime
@@ -71,11 +71,11 @@ class DaemonParts:
 
 def build_daemon(
     config: Config,
-    source: Source | None,
+    source: ConfigSource | None,
     *,
     environ: Mapping[str, str],
     on_finished: Callable[[int], None],
-    sink: Sink | None = None,
+    stdout: DescriptorWriter | None = None,
     level: Level | None = None,
     colours: Colours | None = None,
     counters: Counters | None = None,
@@ -85,24 +85,24 @@ def build_daemon(
 ) -> DaemonParts:
     """The parts for ``config``, which came from ``source``; nothing is started yet.
 
-    ``environ`` is what children get; ``sink`` writes to standard output by default, records from ``level``
+    ``environ`` is what children get; ``stdout`` writes to standard output by default, records from ``level``
     on, by default ``global.log_level``. What happens is counted when there are ``counters``. ``manager``
     makes the link to the service manager that started the daemon.
     """
     settings = config.global_
-    sink = sink or Sink()
+    stdout = stdout or DescriptorWriter()
     logs = LogHub(
         fmt=settings.log_format,
         level=Level.of(settings.log_level) if level is None else level,
         timestamps=settings.log_timestamps,
-        sink=sink,
+        stdout=stdout,
         colours=colours,
         overflow=settings.log_overflow,
         outputs=settings.log_outputs,
     )
     spawner = Spawner()
     runtime = runtime_class(
-        run_queue=RunQueue(sink),
+        run_queue=RunQueue(stdout),
         spawner=spawner,
         reaper=Reaper(),
         log=logs.daemon,

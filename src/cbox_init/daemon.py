@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.build import build_daemon
-from cbox_init.config.load import Source, load
+from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.reaper import become_subreaper
 from cbox_init.system.signals import SignalPipe, reset_inherited
-from cbox_init.system.subreaper import become_subreaper
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -92,7 +92,7 @@ class Daemon:
         self._metrics = self._bind_metrics(settings)
         self._parts = build_daemon(
             config,
-            Source(loaded.path or options.config, environ),
+            ConfigSource(loaded.path or options.config, environ),
             environ={name: value for name, value in environ.items() if name not in _OURS},
             on_finished=self._finished,
             colours=_colours(settings.log_format, environ),

@@ -7,21 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbox_init.config.model import RestartPolicyName
-from cbox_init.core.decide import Action, Desired, Stop, Terminate, decide
+from cbox_init.core.decide import Action, Stop, Terminate, decide
 from cbox_init.core.instance import (
     Phase,
-    Revision,
     gone,
     main_exited,
+    memory_measured,
     spawned,
+    stop_begun,
     terminated,
-    told_to_stop,
-    weighed,
 )
 from cbox_init.core.memory import MIB, PERIOD_S, SLOT_S, excess, next_look_at
 from cbox_init.core.restart import Cause, Ending
 from cbox_init.core.schedule import decide_runs
-from cbox_init.core.states import State
+from cbox_init.core.states import Desired, Revision, State
 from tests.core.cases import NOW, bad, health, restart_rules, running, stop_rules, want, want_stopped
 
 FIRST = Revision(0, 0)

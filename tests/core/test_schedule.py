@@ -6,9 +6,19 @@ import pytest
 from msgspec.structs import replace
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Desired, Forget, Kill, Signal, Spawn, Stop, Wait
+from cbox_init.core.decide import Action, Forget, Kill, Signal, Spawn, Stop, Wait
 from cbox_init.core.instance import Instance, Phase
-from cbox_init.core.schedule import Ring, Run, Tally, counted, decide_runs, next_due, refusal, ring
+from cbox_init.core.schedule import (
+    DueDecision,
+    FinishedRun,
+    RunTotals,
+    decide_due,
+    decide_runs,
+    next_due,
+    refusal,
+    with_run,
+)
+from cbox_init.core.states import Desired
 
 HOUR = 3600.0
 

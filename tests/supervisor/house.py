@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.build import build_daemon
-from cbox_init.config.load import Source
+from cbox_init.config.load import ConfigSource
+from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.levels import Level
-from cbox_init.logs.sink import Sink
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.system.signals import SignalPipe
 from cbox_init.telemetry.counters import Counters
@@ -54,14 +54,14 @@ class House:
         self.log_file = folder / "log"
         self._log_fd = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._signals = SignalPipe((signal.SIGCHLD,))
-        source = Source(str(file), {"DIR": str(folder)})
+        source = ConfigSource(str(file), {"DIR": str(folder)})
         config = source.load().config
         self.parts = build_daemon(
             config,
             source,
             environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
             on_finished=self._finished,
-            sink=Sink(self._log_fd),
+            stdout=DescriptorWriter(self._log_fd),
             level=Level.DEBUG,
             counters=Counters() if config.global_.metrics_enabled else None,
             runtime_class=Clockwork,

@@ -109,7 +109,7 @@ async def test_runs_of_a_schedule(build: Build) -> None:
     assert (run.instance, run.trigger, run.error) == ("job-run-1", Trigger.MANUAL, "exit code 4")
     scheduled = house.supervisor.table["job"]
     assert isinstance(scheduled, ScheduledProcess)
-    scheduled.ring(house.runtime.unix(), house.runtime.unix())
+    scheduled.run_due(house.runtime.unix(), house.runtime.unix())
     await until_over(house, 2)
     assert triggers(house) == [Trigger.SCHEDULE, Trigger.MANUAL]
 

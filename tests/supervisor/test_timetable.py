@@ -26,7 +26,7 @@ class Bell:
     def next_due(self, now: float) -> float | None:
         return next((at for at in self.times if at > now), None)
 
-    def ring(self, due: float, now: float) -> None:
+    def run_due(self, due: float, now: float) -> None:
         assert due <= now
         self.rung.append(due)
 

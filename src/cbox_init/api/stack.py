@@ -31,7 +31,7 @@ class Stack:
     def __init__(self, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals) -> None:
         self._figures = Figures(read_figures, memory_limit())
         self._streams = Streams()
-        self._bridge = bridge(parts.logs.daemon, _LOGGERS)
+        self._logging_handler = forward_logging(parts.logs.daemon, _LOGGERS)
         traffic = Traffic()
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)

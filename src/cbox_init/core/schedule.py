@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from cbox_init.config.model import Misfire
-from cbox_init.core.decide import Action, Desired, Forget, Spawn, Stop, Terminate, Wait, next_of_stop
+from cbox_init.core.decide import Action, Forget, Spawn, Stop, Terminate, Wait, next_of_stop
 from cbox_init.core.instance import Instance, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cbox_init.core.states import Desired
 
 #: A run that begins within so many seconds of its time is on time; later, its time was missed.
 ON_TIME_S = 60.0

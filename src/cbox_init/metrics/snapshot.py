@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.slices import Slices
     from cbox_init.build import DaemonParts
-    from cbox_init.logs.outputs.places import OutputStatus
+    from cbox_init.logs.outputs.destinations import OutputStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.vitals import Vitals

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cbox_init.config.model import ProcessConfig
-    from cbox_init.config.settings import Settings
-    from cbox_init.core.decide import Action, Desired
+    from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.decide import Action
     from cbox_init.core.instance import Instance
+    from cbox_init.core.states import Desired
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.instances import Instances
     from cbox_init.supervisor.managed import Host
@@ -34,7 +35,7 @@ class ProcessBase(ABC):
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         desired: Desired,
         *,
         runtime: Runtime,

@@ -9,7 +9,7 @@ from cbox_init.supervisor.schedule.schedules import Schedules
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.managed import Host, Managed
@@ -25,14 +25,14 @@ class ProcessFactory:
         self._host = host
         self.schedules = Schedules(config, runtime=runtime, host=host)
 
-    def make(self, name: str, settings: Settings) -> Managed:
+    def make(self, name: str, settings: ProcessSettings) -> Managed:
         """A process that runs once it is started."""
         log = self.open_log(name, settings)
         if settings.process.schedule:
             return self.schedules.make(name, settings, log)
         return LongrunProcess(name, settings, runtime=self._runtime, log=log, host=self._host)
 
-    def open_log(self, name: str, settings: Settings) -> ProcessLog:
+    def open_log(self, name: str, settings: ProcessSettings) -> ProcessLog:
         """The log of a process, which follows ``settings`` from now on."""
         return self._logs.open(name, settings.process.logging, ring_size=settings.ring_size)
 

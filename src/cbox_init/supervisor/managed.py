@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from cbox_init.config.model import ProcessConfig
-    from cbox_init.config.settings import Settings
-    from cbox_init.core.decide import Desired
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.instance import Instance
     from cbox_init.core.restart import Trigger
+    from cbox_init.core.states import Desired
     from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.schedule.status import RunStatus
     from cbox_init.supervisor.status import ProcessStatus
@@ -56,10 +56,10 @@ class Managed(Protocol):
     def kill(self) -> None:
         """End what runs of it without a grace period; nothing of it starts any more."""
 
-    def adopt(self, settings: Settings) -> None:
+    def adopt(self, settings: ProcessSettings) -> None:
         """Use another configuration; what that replaces, starts or stops follows."""
 
-    def reinstate(self, settings: Settings) -> None:
+    def reinstate(self, settings: ProcessSettings) -> None:
         """Use ``settings`` although its removal has begun: it is configured again."""
 
     def begin_shutdown(self) -> None:
@@ -177,5 +177,5 @@ class Host(Protocol):
     def refreshed(self) -> None:
         """Figures that a status shows have changed, and nothing that anybody has to act on."""
 
-    def rolled_back(self, name: str, settings: Settings) -> None:
+    def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """The former settings of the process ``name`` are in force again."""

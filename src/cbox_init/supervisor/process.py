@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cbox_init.config.model import ProcessType
-from cbox_init.core import gate as gates
-from cbox_init.core.decide import Desired, decide
+from cbox_init.core import dependencies
+from cbox_init.core.decide import decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.states import Desired
@@ -19,9 +19,9 @@ from cbox_init.supervisor.instance.launch import Launch, instance_id
 from cbox_init.supervisor.status import describe
 
 if TYPE_CHECKING:
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.decide import Action
-    from cbox_init.core.gate import Gate
+    from cbox_init.core.dependencies import Gate
     from cbox_init.core.health import CheckResult
     from cbox_init.core.instance import Instance
     from cbox_init.core.notify import NotifyMessage
@@ -41,11 +41,11 @@ class LongrunProcess(ProcessBase):
     drain_s = 0.0
 
     def __init__(
-        self, name: str, settings: Settings, *, runtime: Runtime, log: ProcessLog, host: Host
+        self, name: str, settings: ProcessSettings, *, runtime: Runtime, log: ProcessLog, host: Host
     ) -> None:
         desired = Desired(run=False, scale=settings.process.scale)
         super().__init__(name, settings, desired, runtime=runtime, log=log, host=host)
-        self._gate: Gate = gates.begin((), now=0.0, timeout_s=0.0)
+        self._gate: Gate = dependencies.new_gate((), now=0.0, timeout_s=0.0)
         self._instances = Instances(
             name,
             settings,
@@ -124,7 +124,7 @@ class LongrunProcess(ProcessBase):
         self._want(run=False)
         self._instances.kill_all()
 
-    def reinstate(self, settings: Settings) -> None:
+    def reinstate(self, settings: ProcessSettings) -> None:
         """Use ``settings`` although its removal has begun: it is configured again."""
         from cbox_init.core.reload_diff import replaces
 
@@ -323,7 +323,7 @@ class LongrunProcess(ProcessBase):
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
         self._weighed(self._instances.checked(index, pid, result))
 
-    def _notified(self, index: int, pid: int, message: Message) -> None:
+    def _notified(self, index: int, pid: int, message: NotifyMessage) -> None:
         self._weighed(self._instances.notified(index, pid, message))
 
     def _weighed(self, changed: bool) -> None:
@@ -372,7 +372,7 @@ class LongrunProcess(ProcessBase):
             self._health.follow(observed)
 
     def _new_gate(self) -> Gate:
-        return gates.begin(
+        return dependencies.new_gate(
             self._host.not_ready(self.name),
             now=self._runtime.now(),
             timeout_s=self._settings.dependency_timeout_s,
@@ -383,7 +383,9 @@ class LongrunProcess(ProcessBase):
         before = self._gate
         if before.open or not self.desired.run:
             return False
-        self._gate = gates.updated(before, self._host.not_ready(self.name), now=self._runtime.now())
+        self._gate = dependencies.updated_gate(
+            before, self._host.not_ready(self.name), now=self._runtime.now()
+        )
         if self._gate.expired and not before.expired:
             self._runtime.log.error("Process cannot be started", process=self.name, error=self._gate.reason)
         return self._gate != before

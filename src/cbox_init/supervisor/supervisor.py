@@ -14,7 +14,7 @@ from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.model import HooksConfig, OnGiveUp, ProcessType
 from cbox_init.config.settings import settings_of
 from cbox_init.core.restart import Trigger
-from cbox_init.core.scale import scale_problem, scaled_by
+from cbox_init.core.states import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled
 from cbox_init.supervisor.counts import Counts, counts_of
 from cbox_init.supervisor.factory import ProcessFactory
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cbox_init.config.model import Config, ProcessConfig
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.configuration.removal import Removal
     from cbox_init.supervisor.lifecycle.readiness import Readiness
@@ -259,7 +259,7 @@ class Supervisor:
         """Whether the processes have been asked to start: the pre-start hooks are over."""
         return self._startup.begun
 
-    def set_processes(self, settings: dict[str, Settings]) -> None:
+    def set_processes(self, settings: dict[str, ProcessSettings]) -> None:
         """Supervise these processes; none of them has been started."""
         self.table.replace(
             {name: self.factory.make(name, one) for name, one in settings.items()},
@@ -348,7 +348,7 @@ class Supervisor:
         elif process.ended_for_good:
             self._end_when_all_ended()
 
-    def rolled_back(self, name: str, settings: Settings) -> None:
+    def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """The former settings of a process are in force again, instead of those that failed."""
         processes = {**self.config.processes, name: settings.process}
         self.config = replace(self.config, processes=processes)

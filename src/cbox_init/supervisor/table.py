@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.core import graph
+from cbox_init.core import dependencies
 from cbox_init.core.every import Every
 from cbox_init.errors import UnknownProcess
 
@@ -50,7 +50,7 @@ class ProcessTable:
         """Hold ``processes`` from now on."""
         self._processes = dict(processes)
         self._depends_on = dict(depends_on)
-        self._dependents = graph.dependents(self._depends_on)
+        self._dependents = dependencies.dependents(self._depends_on)
         self.recount()
 
     def put(self, process: Managed) -> None:
@@ -60,7 +60,7 @@ class ProcessTable:
     def remove(self, name: str) -> None:
         """Hold it no more."""
         del self._processes[name], self._depends_on[name]
-        self._dependents = graph.dependents(self._depends_on)
+        self._dependents = dependencies.dependents(self._depends_on)
 
     def recount(self) -> None:
         """Ask all again what ``all_up`` and ``all_ended`` say."""
@@ -89,4 +89,6 @@ class ProcessTable:
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of ``name`` that are not ready."""
-        return graph.not_ready(self._depends_on[name], lambda dependency: self._processes[dependency].ready)
+        return dependencies.not_ready(
+            self._depends_on[name], lambda dependency: self._processes[dependency].ready
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.settings import settings_of
-from cbox_init.core import graph
+from cbox_init.core import dependencies
 from cbox_init.core.reload_diff import plan_of
 from cbox_init.core.restart import Trigger
 from cbox_init.errors import Conflict
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cbox_init.config.model import Config, ProcessConfig
-    from cbox_init.config.settings import Settings
-    from cbox_init.core.reload_diff import Plan
+    from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
@@ -36,11 +36,11 @@ class Application:
         self._runtime = runtime
         self._removal = supervisor.removal = Removal(self._table, forget=self._forget)
 
-    def plan(self, config: Config) -> Plan:
+    def plan(self, config: Config) -> ReloadPlan:
         """What ``apply`` would change now."""
         return plan_of(self._supervisor.config, config)
 
-    def apply(self, config: Config) -> Plan:
+    def apply(self, config: Config) -> ReloadPlan:
         """Put ``config`` in force, as far as it can be while running; gives what that changes.
 
         Only what differs starts, stops or is replaced. Raises Conflict during the shutdown.
@@ -67,7 +67,7 @@ class Application:
         self._logs.defaults = default_logging(config.global_)
         self._factory.schedules.reconfigure(config)
 
-    def _change_running(self, plan: Plan, settings: Mapping[str, Settings]) -> None:
+    def _change_running(self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings]) -> None:
         before = self._table.snapshot()
         others = tuple(
             name for name, one in settings.items() if not _same_kind(before.get(name), one.process)
@@ -78,7 +78,7 @@ class Application:
         depends_on = {name: one.process.depends_on for name, one in settings.items()}
         old = {name: self._table.depends_on(name) for name in leaving if name not in settings}
         self._table.replace({**after, **leaving}, {**depends_on, **old})
-        for rank in graph.order_up(depends_on):
+        for rank in dependencies.order_up(depends_on):
             for name in rank:
                 if self._supervisor.shutting_down:  # an instance that was given up means the end by now
                     return
@@ -94,7 +94,7 @@ class Application:
                     self._factory.open_log(name, settings[name])
                     after[name].adopt(settings[name])
 
-    def _change_before_start(self, settings: dict[str, Settings]) -> None:
+    def _change_before_start(self, settings: dict[str, ProcessSettings]) -> None:
         """Nothing has been started yet (the pre-start hooks are not done): start other processes then."""
         for process in self._table:
             self._factory.release(process)

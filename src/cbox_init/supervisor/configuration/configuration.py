@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbox_init.config.load import ConfigSource, Loaded
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
-    from cbox_init.core.reload_diff import Plan
+    from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.supervisor import Supervisor
@@ -46,7 +46,7 @@ class Configuration:
     """One for each supervisor."""
 
     def __init__(
-        self, supervisor: Supervisor, source: Source | None, *, logs: LogHub, runtime: Runtime
+        self, supervisor: Supervisor, source: ConfigSource | None, *, logs: LogHub, runtime: Runtime
     ) -> None:
         self._supervisor = supervisor
         self._application = Application(supervisor, logs=logs, runtime=runtime)

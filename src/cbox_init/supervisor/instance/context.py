@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.rules import StopRules
-    from cbox_init.config.settings import Settings
-    from cbox_init.core.notice import Message
+    from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.limits import ProcessLimits
     from cbox_init.supervisor.instance.stop_hooks import StopHooks
@@ -45,12 +45,12 @@ class InstanceContext:
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: ProcessSettings,
         *,
         runtime: Runtime,
         log: ProcessLog,
         on_event: Callable[[], None],
-        on_message: Callable[[int, int, Message], None] | None = None,
+        on_message: Callable[[int, int, NotifyMessage], None] | None = None,
         launch: Launch | None = None,
         oneshots: Callable[[], OneshotHistory] | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class InstanceContext:
         """Whether the process is a oneshot."""
         return self.settings.process.type is ProcessType.ONESHOT
 
-    def adopt(self, settings: Settings, launch: Launch | None) -> None:
+    def adopt(self, settings: ProcessSettings, launch: Launch | None) -> None:
         """Use another configuration, and another ``launch`` where one is given, from the next spawn on."""
         self.settings = settings
         if launch is not None:
@@ -89,7 +89,7 @@ class InstanceContext:
 
         return ProcessLimits(self.name, config.limits, self.runtime)
 
-    def _stop_plan_of(self, settings: Settings) -> StopPlan:
+    def _stop_plan_of(self, settings: ProcessSettings) -> StopPlan:
         rules = settings.stop_rules
         if not rules.pre_stop and not rules.post_stop_s:
             return StopPlan(rules, None)

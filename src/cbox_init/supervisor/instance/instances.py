@@ -22,11 +22,12 @@ from cbox_init.supervisor.instance.slot import InstanceSlot
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.health import CheckResult
-    from cbox_init.core.instance import Instance, Revision
-    from cbox_init.core.notice import Message
+    from cbox_init.core.instance import Instance
+    from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.restart import Cause, Trigger
+    from cbox_init.core.states import Revision
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.launch import Launch
     from cbox_init.supervisor.instance.live import LiveTree
@@ -46,7 +47,7 @@ class Instances:
         runtime: Runtime,
         log: ProcessLog,
         on_event: Callable[[], None],
-        on_message: Callable[[int, int, Message], None] | None = None,
+        on_message: Callable[[int, int, NotifyMessage], None] | None = None,
         launch: Launch | None = None,
         oneshots: Callable[[], OneshotHistory] | None = None,
     ) -> None:
@@ -106,7 +107,7 @@ class Instances:
         """Record executions of a oneshot as started by ``trigger`` from now on."""
         self._context.trigger = trigger
 
-    def adopt(self, settings: Settings, *, launch: Launch | None, rechecks: bool = False) -> None:
+    def adopt(self, settings: ProcessSettings, *, launch: Launch | None, rechecks: bool = False) -> None:
         """Use another configuration from the next spawn on; its rules count at once.
 
         With another ``launch`` those that run are of another kind, and are stopped by the rules they were
@@ -168,7 +169,7 @@ class Instances:
         slot = self._slots.get(index)
         return slot is not None and slot.checked(pid, result)
 
-    def notified(self, index: int, pid: int, message: Message) -> bool:
+    def notified(self, index: int, pid: int, message: NotifyMessage) -> bool:
         """Take in a notification from the run ``pid``; whether that changes more than its figures."""
         slot = self._slots.get(index)
         return slot is not None and slot.notified(pid, message)
@@ -188,7 +189,7 @@ class Instances:
         for cause, count in self._slots.pop(index).state.restart_causes.items():
             self._past_restarts[cause] = self._past_restarts.get(cause, 0) + count
 
-    def _watch_memory(self, settings: Settings) -> None:
+    def _watch_memory(self, settings: ProcessSettings) -> None:
         limit_mb = settings.process.max_memory_mb
         if self._memory is not None:
             self._memory.change(limit_mb)

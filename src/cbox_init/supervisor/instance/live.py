@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cbox_init.errors import SpawnError
-from cbox_init.system.pipes import output_pipe
+from cbox_init.system.descriptors import output_pipe
 from cbox_init.system.tree import Stray, signal_group, signal_strays
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.instance.notify_channel import NotifyChannel
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.identity import Identity
-    from cbox_init.system.spawn import SpawnRequest
+    from cbox_init.system.spawn_request import SpawnRequest
 
 
 class TreeRecord(Struct):

@@ -107,7 +107,7 @@ class InstanceMessages:
                 error=health.failure,
             )
 
-    def overdue(self, instance_id: str, pid: int, health: Health) -> None:
+    def overdue(self, instance_id: str, pid: int, health: InstanceHealth) -> None:
         self._warn("Process instance is not healthy in time", instance_id, pid, health.reason)
 
     def too_large(self, instance_id: str, pid: int, reason: str | None) -> None:

@@ -18,9 +18,9 @@ from cbox_init.supervisor.instance.last_output import last_lines
 from cbox_init.supervisor.instance.live import TreeRecord, spawn
 
 if TYPE_CHECKING:
-    from cbox_init.core.health import CheckResult, Health
-    from cbox_init.core.instance import Revision
-    from cbox_init.core.notice import Message
+    from cbox_init.core.health import CheckResult, InstanceHealth
+    from cbox_init.core.notify import NotifyMessage
+    from cbox_init.core.states import Revision
     from cbox_init.supervisor.instance.context import InstanceContext, StopPlan
     from cbox_init.supervisor.instance.live import LiveTree
     from cbox_init.supervisor.instance.notify_channel import NotifyChannel
@@ -107,7 +107,7 @@ class InstanceSlot:
     def stop(self) -> None:
         """Begin its end: its pre-stop hook, else its stop signal. The grace period begins."""
         before, tree = self.state, self._live()
-        self.record.state = transitions.told_to_stop(before, now=self._now, rules=self._plan.rules)
+        self.record.state = transitions.stop_begun(before, now=self._now, rules=self._plan.rules)
         if before.phase is not Phase.STOPPING:  # else what its main process left got its signal already
             self._begin_stop(tree)
 
@@ -204,7 +204,7 @@ class InstanceSlot:
             return False
         return self._take_health(before.health, transitions.checked(before, result, now=self._now))
 
-    def notified(self, pid: int, message: Message) -> bool:
+    def notified(self, pid: int, message: NotifyMessage) -> bool:
         """Take in a notification from the run ``pid``; whether that changes more than its figures."""
         before = self.state
         if before.pid != pid or not before.health:
@@ -219,7 +219,7 @@ class InstanceSlot:
         """Take in the memory of the run ``pid``: by what it exceeds its limit, if it does."""
         before = self.state
         if before.phase is Phase.RUNNING and before.pid == pid and before.excess != excess:
-            self.record.state = transitions.weighed(before, excess)
+            self.record.state = transitions.memory_measured(before, excess)
             self._context.on_event()
 
     def _main_exited(self, tree: LiveTree, status: ExitStatus) -> None:
@@ -293,7 +293,7 @@ class InstanceSlot:
 
     def _pre_stop_over(self) -> None:
         self._hook = None
-        self.record.state = transitions.prepared(self.state, now=self._now)
+        self.record.state = transitions.pre_stop_ended(self.state, now=self._now)
         self._context.on_event()
 
     def _post_stop_over(self) -> None:
@@ -331,11 +331,11 @@ class InstanceSlot:
         if hooks is None or not due or self._context.cut_short:
             return True
         self.record.post_stop_begun = True
-        self.record.state = transitions.tidying(state, now=self._now, rules=rules)
+        self.record.state = transitions.post_stop_begun(state, now=self._now, rules=rules)
         self._hook = hooks.start_post_stop(state.index, self._post_stop_over)
         return False
 
-    def _take_health(self, before: Health, instance: Instance) -> bool:
+    def _take_health(self, before: InstanceHealth, instance: Instance) -> bool:
         """Take in an instance with another health; whether somebody may have to act."""
         assert instance.health
         self.record.state = instance
@@ -346,7 +346,7 @@ class InstanceSlot:
         """An execution of a oneshot begins: by its policy when it waited for that, else by a command."""
         context = self._context
         if context.oneshot and context.oneshots is not None:
-            by_policy = before.phase is Phase.WAITING and not before.behind(revision)
+            by_policy = before.phase is Phase.WAITING and not before.is_outdated(revision)
             trigger = Trigger.RESTART if by_policy else context.trigger
             context.oneshots().begun(context.name, self._id, trigger)
             self.record.execution_open = True

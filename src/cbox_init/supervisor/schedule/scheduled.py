@@ -14,10 +14,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cbox_init.config.model import ProcessType, RestartPolicyName
-from cbox_init.core.decide import Desired, Forget, Spawn, Stop
+from cbox_init.core.decide import Forget, Spawn, Stop
 from cbox_init.core.restart import Trigger
-from cbox_init.core.schedule import Run, Tally, counted, decide_runs, next_due, refusal, ring
-from cbox_init.core.states import State
+from cbox_init.core.schedule import (
+    FinishedRun,
+    RunTotals,
+    decide_due,
+    decide_runs,
+    next_due,
+    refusal,
+    with_run,
+)
+from cbox_init.core.states import Desired, State
 from cbox_init.cron import find_zone, parse
 from cbox_init.errors import Conflict
 from cbox_init.supervisor.base import ProcessBase
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cbox_init.config.model import HeartbeatConfig
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.decide import Action
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.managed import Host
@@ -92,8 +100,8 @@ class ScheduledProcess(ProcessBase):
         self._last_run: float | None = None
         self._due: deque[int] = deque()
         self._begun: dict[int, _Begun] = {}
-        self._tally = Tally()
-        self._history: deque[Run] = deque(maxlen=history_size)
+        self._totals = RunTotals()
+        self._history: deque[FinishedRun] = deque(maxlen=history_size)
         self._waiters: Waiters[int, int] = Waiters()
         self._alert = OverdueAlert.of(config.heartbeat)
         self._instances = Instances(
@@ -156,7 +164,7 @@ class ScheduledProcess(ProcessBase):
         self.stop()
         self._instances.kill_all()
 
-    def adopt(self, settings: Settings) -> None:
+    def adopt(self, settings: ProcessSettings) -> None:
         """Use another configuration: runs under way go on as they began, the next uses the new one.
 
         A schedule that was paused by hand stays so, unless ``initial_state`` is what has changed.
@@ -178,7 +186,7 @@ class ScheduledProcess(ProcessBase):
             self._start_or_stop()
         self._changed_and_wake()
 
-    def reinstate(self, settings: Settings) -> None:
+    def reinstate(self, settings: ProcessSettings) -> None:
         """Use ``settings`` although its removal has begun: it is configured again."""
         self.adopt(settings)
         self._start_or_stop()
@@ -254,7 +262,7 @@ class ScheduledProcess(ProcessBase):
             self._changed()
         return due
 
-    def ring(self, due: float, now: float) -> None:
+    def run_due(self, due: float, now: float) -> None:
         """A time has come: run, unless it was missed and is to be skipped, or no run can begin."""
         verdict = decide_due(self._times, due, now, self.config.schedule_misfire)
         self._answered = now

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from cbox_init.config.model import Config, HeartbeatConfig
-    from cbox_init.config.settings import Settings
+    from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
@@ -33,7 +33,7 @@ class Schedules:
         self._sender: HeartbeatSender | None = None
         self._loop: AbstractEventLoop | None = None
 
-    def make(self, name: str, settings: Settings, log: ProcessLog) -> ScheduledProcess:
+    def make(self, name: str, settings: ProcessSettings, log: ProcessLog) -> ScheduledProcess:
         """A process that runs by its schedule, once it is started."""
         from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
         from cbox_init.supervisor.schedule.timetable import Timetable

@@ -30,9 +30,9 @@ class Scheduled(Protocol):
     """Who is called when a time has come."""
 
     def next_due(self, now: float) -> float | None:
-        """The Unix time of the next call of ``ring``; None for never. ``now`` is the Unix time."""
+        """The Unix time of the next call of ``run_due``; None for never. ``now`` is the Unix time."""
 
-    def ring(self, due: float, now: float) -> None:
+    def run_due(self, due: float, now: float) -> None:
         """The time ``due`` has come."""
 
 
@@ -92,7 +92,7 @@ class Timetable:
             scheduled = heapq.heappop(self._heap)[2]
             del self._due[scheduled]
             try:
-                scheduled.ring(due, unix)
+                scheduled.run_due(due, unix)
             finally:  # an error in one time does not take away the others
                 self._place(scheduled, unix)
             if runtime.now() >= stop_at:
