@@ -21,7 +21,6 @@ from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -99,7 +98,7 @@ class Daemon:
         stdout = DescriptorWriter()
         self._logs = LogHub(
             fmt=settings.log_format,
-            level=Level.of(settings.log_level),
+            level=settings.log_level,
             timestamps=settings.log_timestamps,
             stdout=stdout,
             colours=_colours(settings.log_format, environ),

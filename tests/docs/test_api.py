@@ -16,9 +16,9 @@ from cbox_init.api.openapi import document
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
 from cbox_init.config.load import examine
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -47,7 +47,7 @@ def contract() -> Iterator[Contract]:
     """The document of a daemon in which nothing runs."""
     config = examine(str(ROOT / "examples/demo.yaml"), {}).config
     assert config is not None
-    logs = LogHub(fmt="json", level=Level.INFO, timestamps=True, stdout=DescriptorWriter())
+    logs = LogHub(fmt="json", level=LogLevel.INFO, timestamps=True, stdout=DescriptorWriter())
     spawner = Spawner()
     runtime = Runtime(run_queue=RunQueue(), spawner=spawner, reaper=Reaper(), log=logs.daemon, environ={})
     supervisor = Supervisor(config, logs=logs, runtime=runtime, on_finished=lambda code: None)

@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.config.load import ConfigSource
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -58,7 +58,7 @@ class House:
         self.log_file = folder / "log"
         self._log_fd = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.logs = LogHub(
-            fmt="json", level=Level.DEBUG, timestamps=True, stdout=DescriptorWriter(self._log_fd)
+            fmt="json", level=LogLevel.DEBUG, timestamps=True, stdout=DescriptorWriter(self._log_fd)
         )
         self._signals = SignalPipe((signal.SIGCHLD,))
         self._spawner = Spawner()
