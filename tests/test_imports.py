@@ -298,7 +298,7 @@ def test_what_changes_the_configuration_is_not_imported_at_start() -> None:
 import sys
 import cbox_init.daemon
 late = ("core.reload_diff", "supervisor.configuration", "supervisor.removal", "supervisor.watch",
-        "supervisor.background", "config.edit", "config.save", "config.patch")
+        "config.edit", "config.save", "config.patch")
 print([name for name in late if f"cbox_init.{name}" in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cbox_init.config.model import LogOverflow
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.routes import Routes
-from cbox_init.logs.threads import call_in_loop
+from cbox_init.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio

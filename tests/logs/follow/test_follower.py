@@ -290,8 +290,9 @@ asyncio.run(main())
     folder = tmp_path / "open"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(directory.stat().st_mode | 0o011)
+    for directory in (tmp_path, *tmp_path.parents):
+        if (mode := directory.stat().st_mode) | 0o011 != mode:
+            directory.chmod(mode | 0o011)
     subprocess.run([sys.executable, "-c", script, folder], check=True, timeout=60)
 
 

@@ -13,7 +13,7 @@ from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
 from cbox_init.core.reload_diff import plan_of
 from cbox_init.errors import ConfigError, Conflict, NotSaved, UnknownProcess
-from cbox_init.supervisor.background import in_thread
+from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,7 +13,7 @@ import os
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.supervisor.background import in_thread
+from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
