@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
 
 from cbox_init.system.cgroup import Cgroups
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CAP_SYS_NICE: Final = 23
 _CAP_SYS_RESOURCE: Final = 24
@@ -19,6 +25,21 @@ class Worker(Protocol):
 
     config: pytest.Config
     workeroutput: dict[str, int]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start, also where a shell has had it ignored (``make test &``)."""
+    for signum in (signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A folder as ``tmp_path`` is one, which other users may enter: those of pytest are closed to them."""
+    with tempfile.TemporaryDirectory(prefix="cbox-init-test-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

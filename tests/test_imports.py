@@ -37,7 +37,6 @@ NOT_AT_START = {
     "urllib",
     "uvicorn",
     "zoneinfo",
-    "watchfiles",
 }
 
 
@@ -156,7 +155,7 @@ from cbox_init.api.server import _stack
 _stack()
 from cbox_init.api.http_server import HttpServer
 HttpServer(lambda scope, receive, send: None, SimpleNamespace(enter=lambda state: None))
-print(sorted({"click", "multiprocessing", "uvicorn.main", "watchfiles"} & set(sys.modules)))
+print(sorted({"click", "multiprocessing", "uvicorn.main"} & set(sys.modules)))
 print("uvicorn.protocols.http.httptools_impl" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -298,7 +297,7 @@ def test_what_changes_the_configuration_is_not_imported_at_start() -> None:
 import sys
 import cbox_init.daemon
 late = ("core.reload_diff", "supervisor.configuration", "supervisor.removal", "supervisor.watch",
-        "supervisor.background", "config.edit", "config.save", "config.patch")
+        "config.edit", "config.save", "config.patch")
 print([name for name in late if f"cbox_init.{name}" in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from cbox_init.cli import COMPLETION_VARIABLE, INTERRUPTED
+from cbox_init.cli import COMPLETION_VARIABLE, INTERRUPTED, complain
 from cbox_init.options import parse_serve
 
 
@@ -15,6 +15,24 @@ def main() -> None:
         sys.exit(_run(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        hint = _hint(error.name or "")
+        if not hint:
+            raise
+        complain(f"Python has no module {error.name}: {hint}")
+        sys.exit(1)
+
+
+def _hint(module: str) -> str:
+    """Say how to install a module that is missing; nothing when it is one of ours."""
+    package = module.partition(".")[0]
+    if package in sys.stdlib_module_names:
+        return (
+            "its standard library is incomplete; on Debian and Ubuntu install python3, beside python3-minimal"
+        )
+    if package in ("", __package__):
+        return ""
+    return "a package that cbox-init needs is not installed; install cbox-init again with pip"
 
 
 def _run(arguments: list[str]) -> int:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbox_init.api.log_feed import EventWriter, Feed
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.filter import LogFilter, TextSearch
-from cbox_init.logs.levels import Level
 from cbox_init.logs.past import BlockSlice, Past, Position, StartCollector, position_of
 from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.ring import NumberedBlock
@@ -28,7 +28,7 @@ def entries(sizes: Iterable[int]) -> tuple[NumberedBlock, ...]:
     for number, size in enumerate(sizes, 1):
         data = "\n".join(f"{number}.{line}" for line in range(size)).encode()
         made.append(
-            NumberedBlock(number, Block(number, RecordSource("web", "web-0", "stdout"), Level.INFO, data))
+            NumberedBlock(number, Block(number, RecordSource("web", "web-0", "stdout"), LogLevel.INFO, data))
         )
     return tuple(made)
 

@@ -16,10 +16,10 @@ from cbox_init.api.context import Context
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
 from cbox_init.config.model import ProcessType
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.core.notify import NotifyState
 from cbox_init.core.restart import Trigger
 from cbox_init.core.states import State
-from cbox_init.logs.levels import Level
 from cbox_init.telemetry.figures import Figures
 from cbox_init.telemetry.vitals import Vitals
 
@@ -87,7 +87,7 @@ def test_body_of_scale(service: Service, body: dict[str, Any], valid: bool) -> N
 def test_words_are_those_of_the_supervisor() -> None:
     """The types stand alone, for the client's sake; so their words are held against the real ones here."""
     assert tuple(State) == schemas.STATES
-    assert tuple(level.name.lower() for level in Level) == schemas.LEVELS
+    assert tuple(level.name.lower() for level in LogLevel) == schemas.LEVELS
     assert {"longrun", "oneshot"} == {kind.shown for kind in ProcessType}
     assert tuple(NotifyState) == schemas.NOTIFY_STATES
     assert tuple(Trigger) == schemas.TRIGGERS

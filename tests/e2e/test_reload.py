@@ -6,12 +6,10 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.client import Client
 from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
 
 if TYPE_CHECKING:
@@ -151,26 +149,3 @@ def test_watch_of_a_config_map(serve: Serve, tmp_path: Path) -> None:
         (volume / "..tmp").rename(volume / "..data")
         until_job_said(daemon, word)
     assert len(daemon.lines("web")) == 1
-
-
-def test_watch_without_the_library_says_so(serve: Serve) -> None:
-    script = "import sys; sys.modules['watchfiles'] = None; from cbox_init.__main__ import main; main()"
-    daemon = serve(TEXT.format("one"), options=("--watch",), command=(sys.executable, "-c", script))
-    daemon.until_said(
-        "The configuration is not watched: watchfiles is not installed (pip install 'cbox-init[watch]')"
-    )
-    write(daemon, TEXT.format("two"))
-    daemon.signal(signal.SIGHUP)
-    until_job_said(daemon, "two")
-
-
-def test_an_edit_does_not_learn_the_token_of_the_api(serve: Serve) -> None:
-    token = "a-token-that-nobody-guesses"
-    daemon = serve(TEXT.format("one"), env={"CBOX_INIT_GLOBAL_API_AUTH": token, "SHOWN": "this"})
-    until_job_said(daemon, "one")
-    with Client.connect(socket=str(daemon.socket)) as client:
-        client.add_process("spy", {"command": ["echo", "<${SHOWN}${CBOX_INIT_GLOBAL_API_AUTH}>"]})
-        wait_for(lambda: daemon.lines("spy"), "its line")
-        assert client.process("spy").config["command"] == ["echo", "<this>"]
-    assert daemon.lines("spy")[0] == "<this>"
-    assert token not in daemon.output()

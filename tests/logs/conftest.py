@@ -18,7 +18,6 @@ from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode.json_format import JsonFormat
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.logs.ring import RING_BYTES
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class Bench:
         self,
         output: Output,
         fmt: str = "json",
-        level: Level = Level.INFO,
+        level: LogLevel = LogLevel.INFO,
         overflow: LogOverflow = LogOverflow.BLOCK,
         outputs: dict[str, OutputConfig] | None = None,
     ) -> None:
@@ -178,7 +177,7 @@ class Said:
         self._path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT)
         self._stdout = DescriptorWriter(self._fd)
-        self.log = DaemonLog(JsonFormat(timestamps=False), Level.DEBUG, self._stdout)
+        self.log = DaemonLog(JsonFormat(timestamps=False), LogLevel.DEBUG, self._stdout)
 
     def records(self) -> list[dict[str, object]]:
         assert self._stdout.flush(DEADLINE_S)

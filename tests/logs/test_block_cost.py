@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LoggingConfig
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.logs.pace import READ_BYTES
 from cbox_init.logs.ring import RING_BYTES
 
@@ -42,7 +42,7 @@ class Written(DescriptorWriter):
 @pytest.fixture(params=["json", "text"])
 def fed(request: pytest.FixtureRequest) -> Iterator[tuple[PipeStream, int]]:
     """A stream of a process without stages, and the end of the pipe that is read."""
-    hub = LogHub(fmt=request.param, level=Level.INFO, timestamps=True, stdout=Written())
+    hub = LogHub(fmt=request.param, level=LogLevel.INFO, timestamps=True, stdout=Written())
     read_end, write_end = os.pipe()
     capture = hub.open("web", LoggingConfig()).capture("web-0", stdout=read_end, stderr=None)
     (stream,) = capture.streams

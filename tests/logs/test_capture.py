@@ -14,7 +14,6 @@ from cbox_init.logs.capture import PipeStream
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.framing import LINE_LIMIT
-from cbox_init.logs.levels import Level
 from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.reader import PipeReader
 from cbox_init.logs.record import RecordSource
@@ -307,13 +306,13 @@ async def test_what_comes_before_there_is_a_loop_is_read_when_there_is_one(outpu
 @pytest.mark.parametrize(
     ("level", "min_level", "shown"),
     [
-        (Level.WARN, LogLevel.DEBUG, []),
-        (Level.DEBUG, LogLevel.WARN, []),
-        (Level.INFO, LogLevel.INFO, ["line"]),
+        (LogLevel.WARN, LogLevel.DEBUG, []),
+        (LogLevel.DEBUG, LogLevel.WARN, []),
+        (LogLevel.INFO, LogLevel.INFO, ["line"]),
     ],
 )
 async def test_lines_below_a_level_stay_in_the_ring(
-    output: Output, level: Level, min_level: LogLevel, shown: list[str]
+    output: Output, level: LogLevel, min_level: LogLevel, shown: list[str]
 ) -> None:
     bench = Bench(output, level=level)
     capture, fd = bench.pipe(bench.open(min_level=min_level))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.encode.colours import Colours, wanted
-from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, RecordSource
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def test_where_they_are_wanted(
 def test_each_process_has_its_own() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
 
-    def line(process: str, level: Level = Level.INFO, message: bytes = b"x") -> str:
+    def line(process: str, level: LogLevel = LogLevel.INFO, message: bytes = b"x") -> str:
         source = RecordSource(process, f"{process}-0", "stdout")
         return form.encoder(source, {})(Block(0, source, level, message)).data.decode()
 
     assert line("web") == "level=INFO msg=x\x1b[36m process=web instance_id=web-0 stream=stdout\x1b[0m\n"
-    assert line("db", Level.ERROR).startswith("level=\x1b[31mERROR\x1b[0m msg=x\x1b[32m process=db ")
-    assert line("web", Level.WARN).startswith("level=\x1b[33mWARN\x1b[0m msg=x\x1b[36m process=web ")
-    assert form.message(0, Level.WARN, "m", {"process": "web"}).decode() == (
+    assert line("db", LogLevel.ERROR).startswith("level=\x1b[31mERROR\x1b[0m msg=x\x1b[32m process=db ")
+    assert line("web", LogLevel.WARN).startswith("level=\x1b[33mWARN\x1b[0m msg=x\x1b[36m process=web ")
+    assert form.message(0, LogLevel.WARN, "m", {"process": "web"}).decode() == (
         "level=\x1b[33mWARN\x1b[0m msg=m process=web\n"
     )
 
@@ -70,7 +70,7 @@ def test_each_process_has_its_own() -> None:
 def test_what_a_child_writes_colours_nothing() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
     source = RecordSource("web", "web-0", "stdout")
-    written = form.encoder(source, {})(Block(0, source, Level.INFO, b"\x1b[31mred")).data
+    written = form.encoder(source, {})(Block(0, source, LogLevel.INFO, b"\x1b[31mred")).data
     assert b'msg="\\x1b[31mred"' in written
 
 
@@ -78,7 +78,7 @@ def test_lines_of_a_block_each_have_them() -> None:
     form = output_format("text", timestamps=False, colours=Colours())
     source = RecordSource("web", "web-0", "stdout")
     plain = output_format("text", timestamps=False).encoder(source, {})
-    block = Block(0, source, Level.ERROR, b"a b\nc\n")
+    block = Block(0, source, LogLevel.ERROR, b"a b\nc\n")
     for line, bare in zip(
         form.encoder(source, {})(block).data.split(b"\n"), plain(block).data.split(b"\n"), strict=True
     ):

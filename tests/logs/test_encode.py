@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.encode.text_format import quoted
-from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, RecordSource
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ blocks = st.lists(
 
 def encode(data: bytes, fmt: str = "json", *, partial: bool = False, **labels: str) -> bytes:
     encoder = output_format(fmt, timestamps=True).encoder(WEB, labels)
-    block = Block(TIME_NS, WEB, Level.INFO, data, partial)
+    block = Block(TIME_NS, WEB, LogLevel.INFO, data, partial)
     encoded = encoder(block)
     assert encoded.records == len(block)
     return encoded.data
@@ -63,7 +63,7 @@ def test_labels_and_the_mark_of_a_part_are_further_members() -> None:
 
 
 def test_a_record_of_several_lines_is_one_line_of_output() -> None:
-    block = Block(TIME_NS, WEB, Level.ERROR, b"Traceback:\n  \x7f caf\xe9\n", single=True)
+    block = Block(TIME_NS, WEB, LogLevel.ERROR, b"Traceback:\n  \x7f caf\xe9\n", single=True)
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
     record = json.loads(json_form.encoder(WEB, {})(block).data)
     assert (record["level"], record["msg"]) == ("ERROR", "Traceback:\n  \x7f caf\\xe9\n")
@@ -82,7 +82,7 @@ def test_a_record_of_several_lines_is_one_line_of_output() -> None:
 
 def test_fields_come_behind_the_labels() -> None:
     fields = '{"user":7,"path":"/a b","tags":["x","y"],"none":null,"a b":"\u2028"}'.encode()
-    block = Block(TIME_NS, WEB, Level.INFO, b"hello", single=True, fields=fields)
+    block = Block(TIME_NS, WEB, LogLevel.INFO, b"hello", single=True, fields=fields)
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
     assert json_form.encoder(WEB, {"tier": "front"})(block).data == (
         b'{"level":"INFO","msg":"hello","process":"web","instance_id":"web-0","stream":"stdout",'
@@ -98,12 +98,12 @@ def test_fields_come_behind_the_labels() -> None:
 
 
 def test_without_timestamps_there_is_no_time() -> None:
-    block = Block(TIME_NS, WEB, Level.INFO, b"a b\nc")
+    block = Block(TIME_NS, WEB, LogLevel.INFO, b"a b\nc")
     json_form, text_form = (output_format(fmt, timestamps=False) for fmt in ("json", "text"))
     assert json_form.encoder(WEB, {})(block).data.startswith(b'{"level":"INFO","msg":"a b","process"')
     assert text_form.encoder(WEB, {})(block).data.startswith(b'level=INFO msg="a b" process=web')
-    assert json_form.message(TIME_NS, Level.WARN, "m", {}) == b'{"level":"WARN","msg":"m"}\n'
-    assert text_form.message(TIME_NS, Level.WARN, "m", {}) == b"level=WARN msg=m\n"
+    assert json_form.message(TIME_NS, LogLevel.WARN, "m", {}) == b'{"level":"WARN","msg":"m"}\n'
+    assert text_form.message(TIME_NS, LogLevel.WARN, "m", {}) == b"level=WARN msg=m\n"
 
 
 @settings(deadline=None)
@@ -165,11 +165,15 @@ def test_a_message_of_the_daemon() -> None:
         "exit_code": None,
         "error": "no such file",
     }
-    assert output_format("json", timestamps=True).message(TIME_NS, Level.ERROR, "Start failed", fields) == (
+    assert output_format("json", timestamps=True).message(
+        TIME_NS, LogLevel.ERROR, "Start failed", fields
+    ) == (
         b'{"time":"2026-11-24T09:08:03.778794659Z","level":"ERROR","msg":"Start failed","process":"web",'
         b'"instance_id":"web-0","pid":17,"error":"no such file"}\n'
     )
-    assert output_format("text", timestamps=True).message(TIME_NS, Level.ERROR, "Start failed", fields) == (
+    assert output_format("text", timestamps=True).message(
+        TIME_NS, LogLevel.ERROR, "Start failed", fields
+    ) == (
         b'time=2026-11-24T09:08:03.778Z level=ERROR msg="Start failed" process=web instance_id=web-0 pid=17 '
         b'error="no such file"\n'
     )
@@ -179,11 +183,11 @@ def test_a_message_of_the_daemon() -> None:
 def test_names_that_are_not_utf8_do_not_stop_a_message(fmt: str) -> None:
     form = output_format(fmt, timestamps=False)
     broken = "caf\udce9"
-    written = form.message(TIME_NS, Level.INFO, broken, {"error": broken, "ok": True, "seconds": 1.5})
+    written = form.message(TIME_NS, LogLevel.INFO, broken, {"error": broken, "ok": True, "seconds": 1.5})
     assert written.count(b"\n") == 1
     assert rb"caf\udce9" in written or rb"caf\\udce9" in written
     encoder = form.encoder(RecordSource(broken, broken, "stderr"), {broken: broken})
-    encoder(Block(TIME_NS, WEB, Level.INFO, b"x")).data.decode()
+    encoder(Block(TIME_NS, WEB, LogLevel.INFO, b"x")).data.decode()
 
 
 def test_an_unknown_format_is_refused() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.filter import LogFilter, TextSearch
-from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.ring import NumberedBlock
 
@@ -16,7 +16,7 @@ WEB = RecordSource("web", "web-0", "stdout")
 
 
 def block(
-    data: bytes = b"line", source: RecordSource = WEB, level: Level = Level.INFO, time_ns: int = 50
+    data: bytes = b"line", source: RecordSource = WEB, level: LogLevel = LogLevel.INFO, time_ns: int = 50
 ) -> Block:
     return Block(time_ns, source, level, data)
 
@@ -44,8 +44,8 @@ def shown(chosen: LogFilter, given: Block) -> list[str]:
         (LogFilter(instances=frozenset(("web-1",))), False),
         (LogFilter(streams=frozenset(("stdout", "file"))), True),
         (LogFilter(streams=frozenset(("stderr",))), False),
-        (LogFilter(min_level=Level.INFO), True),
-        (LogFilter(min_level=Level.WARN), False),
+        (LogFilter(min_level=LogLevel.INFO), True),
+        (LogFilter(min_level=LogLevel.WARN), False),
         (LogFilter(since_ns=50, until_ns=50), True),
         (LogFilter(since_ns=51), False),
         (LogFilter(until_ns=49), False),
@@ -95,7 +95,7 @@ _data = st.binary(max_size=12) | st.text(st.sampled_from("aAkKäÄß\\x \n\N{KEL
 
 
 def test_a_record_of_several_lines_is_one() -> None:
-    joined = Block(50, WEB, Level.INFO, b"a\n  at a", single=True)
+    joined = Block(50, WEB, LogLevel.INFO, b"a\n  at a", single=True)
     assert shown(LogFilter(text=TextSearch.of("a\n ")), joined) == ["a\n  at a"]
     assert shown(LogFilter(text=TextSearch.of("a")), joined) == ["a\n  at a"]
 

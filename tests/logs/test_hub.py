@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.filter import LogFilter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.logs.past import BlockSlice, Past, Position
 from cbox_init.logs.stdlib import forward_logging
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
@@ -145,7 +145,7 @@ async def test_a_follower_that_reads_nothing_holds_up_nobody(bench: Bench) -> No
 async def test_the_daemons_messages_stand_among_the_childrens(output: Output, fmt: str) -> None:
     bench = Bench(output, fmt)
     daemon = bench.hub.daemon
-    daemon.log(Level.DEBUG, "below the level")
+    daemon.log(LogLevel.DEBUG, "below the level")
     daemon.info("before", process="web", pid=7, exit_code=None)
     capture, fd = bench.pipe(bench.open())
     os.write(fd, b"child\n")
@@ -173,7 +173,7 @@ async def test_closing_reads_what_the_pipes_still_hold(bench: Bench) -> None:
 
 
 async def test_closing_gives_up_on_an_output_that_nobody_reads(output: Output) -> None:
-    hub = LogHub(fmt="json", level=Level.INFO, timestamps=True, stdout=DescriptorWriter(output.fd))
+    hub = LogHub(fmt="json", level=LogLevel.INFO, timestamps=True, stdout=DescriptorWriter(output.fd))
     hub.attach(asyncio.get_running_loop())
     hub.daemon.info("x" * 3_000_000)
     assert not await hub.close(0.05)
@@ -187,8 +187,8 @@ def test_without_a_loop_an_exit_flushes() -> None:
     program = (
         "from cbox_init.logs.hub import LogHub\n"
         "from cbox_init.logs.descriptor_writer import DescriptorWriter\n"
-        "from cbox_init.logs.levels import Level; import sys\n"
-        "hub = LogHub(fmt='text', level=Level.of('info'), timestamps=False, stdout=DescriptorWriter())\n"
+        "from cbox_init.config.model import LogLevel; import sys\n"
+        "hub = LogHub(fmt='text', level=LogLevel.INFO, timestamps=False, stdout=DescriptorWriter())\n"
         "for n in range(20000): hub.daemon.info('message', n=n)\n"
         "assert hub.flush_sync(20)\n"
         "assert not {'asyncio', 'logging'} & set(sys.modules), 'slow to import'\n"

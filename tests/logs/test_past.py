@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.filter import LogFilter, TextSearch
-from cbox_init.logs.levels import Level
 from cbox_init.logs.past import BEGINNING, Past, Position, StartCollector, name_of, position_of
 from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.ring import NumberedBlock
@@ -35,13 +35,13 @@ class Written(NamedTuple):
         return [
             (Position(entry.number, index), record.message)
             for entry in self.entries
-            if entry.block.level >= (chosen.min_level or Level.DEBUG)
+            if entry.block.level.rank >= (chosen.min_level or LogLevel.DEBUG).rank
             for index, record in enumerate(entry.block.records())
             if chosen.text is None or chosen.text.text in record.message
         ]
 
 
-def write(*blocks: tuple[str, Level, list[str]]) -> Written:
+def write(*blocks: tuple[str, LogLevel, list[str]]) -> Written:
     return Written(
         [
             NumberedBlock(
@@ -67,7 +67,7 @@ def read(start: StartCollector, past: Past, chosen: LogFilter) -> list[tuple[Pos
 _written = st.lists(
     st.tuples(
         st.sampled_from(NAMES),
-        st.sampled_from((Level.INFO, Level.ERROR)),
+        st.sampled_from((LogLevel.INFO, LogLevel.ERROR)),
         st.lists(st.sampled_from(("a", "b", "ab")), min_size=1, max_size=4),
     ),
     max_size=12,
@@ -75,9 +75,9 @@ _written = st.lists(
 _chosen = st.sampled_from(
     (
         EVERYTHING,
-        LogFilter(min_level=Level.ERROR),
+        LogFilter(min_level=LogLevel.ERROR),
         LogFilter(text=TextSearch.of("a")),
-        LogFilter(text=TextSearch.of("ab"), min_level=Level.ERROR),
+        LogFilter(text=TextSearch.of("ab"), min_level=LogLevel.ERROR),
     )
 )
 
@@ -101,7 +101,7 @@ def test_the_last_lines_are_those_of_all_processes(
 
 
 def test_no_more_than_fits() -> None:
-    written = write(*(("web", Level.INFO, ["x" * 744]) for _ in range(10)))
+    written = write(*(("web", LogLevel.INFO, ["x" * 744]) for _ in range(10)))
     start = StartCollector(EVERYTHING, room=3000)
     assert [place.number for place, _ in read(start, written.past, EVERYTHING)] == [8, 9, 10]
     assert start.cut

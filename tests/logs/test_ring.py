@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.ring import RING_BYTES, LogRing, NumberedBlock
 
@@ -14,7 +14,7 @@ API = RecordSource("api", "api-0", "stderr")
 
 
 def entry(data: bytes, number: int = 1) -> NumberedBlock:
-    return NumberedBlock(number, Block(1795511283_000000000 + number, API, Level.INFO, data))
+    return NumberedBlock(number, Block(1795511283_000000000 + number, API, LogLevel.INFO, data))
 
 
 def messages(ring: LogRing) -> list[str]:
@@ -34,11 +34,11 @@ def test_whole_blocks_are_kept_in_order() -> None:
 
 def test_a_record_says_where_it_comes_from() -> None:
     ring = LogRing()
-    ring.append(NumberedBlock(1, Block(5, API, Level.WARN, b"caf\xe9", partial=True)))
+    ring.append(NumberedBlock(1, Block(5, API, LogLevel.WARN, b"caf\xe9", partial=True)))
     (block,) = ring.newest_first()
     (record,) = block.records()
     assert (record.time_ns, record.process, record.instance, record.stream) == (5, "api", "api-0", "stderr")
-    assert (record.level, record.message, record.partial) == (Level.WARN, r"caf\xe9", True)
+    assert (record.level, record.message, record.partial) == (LogLevel.WARN, r"caf\xe9", True)
 
 
 @pytest.mark.parametrize("size", [0, 60, 24 * 1024, 64 * 1024])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.filter import LogFilter, TextSearch
-from cbox_init.logs.levels import Level
 from cbox_init.logs.past import BlockSlice, Position
 from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.ring import NumberedBlock
@@ -23,7 +23,7 @@ def subscription(chosen: LogFilter = EVERYTHING, backlog_bytes: int = 2000) -> S
 
 
 def block(data: bytes) -> NumberedBlock:
-    return NumberedBlock(next(_numbers), Block(0, WEB, Level.INFO, data))
+    return NumberedBlock(next(_numbers), Block(0, WEB, LogLevel.INFO, data))
 
 
 def taken(follow: Subscription) -> list[str]:

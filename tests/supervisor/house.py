@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.build import build_daemon
 from cbox_init.config.load import ConfigSource
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.levels import Level
 from cbox_init.supervisor.runtime import Runtime

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.schedule.timetable import Timetable
 from cbox_init.system.reaper import Reaper
@@ -32,7 +32,7 @@ class Bell:
 
 
 def timetable() -> tuple[Clockwork, Timetable]:
-    hub = LogHub(fmt="json", level=Level.ERROR, timestamps=True, stdout=DescriptorWriter(1))
+    hub = LogHub(fmt="json", level=LogLevel.ERROR, timestamps=True, stdout=DescriptorWriter(1))
     spawner = Spawner()
     runtime = Clockwork(run_queue=RunQueue(), spawner=spawner, reaper=Reaper(), log=hub.daemon, environ={})
     spawner.close()

@@ -153,8 +153,8 @@ def test_an_interpreter_without_permission(tmp_path: Path) -> None:
 
 
 @as_root
-def test_no_permission_for_that_user(tmp_path: Path) -> None:
-    script = make_file(tmp_path / "run", b"#!/bin/sh\n", 0o700)
+def test_no_permission_for_that_user(public_path: Path) -> None:
+    script = make_file(public_path / "run", b"#!/bin/sh\n", 0o700)
     text, code = failure(script, identity=SOMEBODY)
     assert text.startswith(
         f"cannot start {script!r} as user nobody (uid 65534, gid 65534): permission denied: by its mode"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from asyncio import timeout, to_thread
+from asyncio import sleep, timeout
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect
 
 from cbox_init.api.replies import BodyTooSlowError, InvalidBodyError
+from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,6 +25,8 @@ BODY_TAKES_S: Final = 30.0
 
 #: Bytes up to which a body is parsed at once. A larger one takes up to a second, and the event loop goes on.
 _QUICK: Final = 64 * 1024
+#: How long after no thread could be started for a larger one the next try is made, in seconds.
+_AGAIN_S: Final = 0.1
 
 
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
@@ -36,7 +41,17 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
         raise BodyTooSlowError from None
     except ClientDisconnect:
         raise InvalidBodyError from None
-    return parse_body(body, kind) if len(body) <= _QUICK else await to_thread(parse_body, body, kind)
+    if len(body) <= _QUICK:
+        return parse_body(body, kind)
+    parse = partial(parse_body, body, kind)
+    try:
+        async with timeout(BODY_TAKES_S):
+            while True:
+                with suppress(NoThreadError):
+                    return await in_thread(parse, name="api-body", timeout_s=BODY_TAKES_S)
+                await sleep(_AGAIN_S)
+    except TimeoutError:
+        raise BodyTooSlowError from None
 
 
 def parse_body(body: bytes, kind: type[_Body]) -> _Body:

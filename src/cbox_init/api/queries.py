@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Parameter
 from cbox_init.api.schemas import LEVELS
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 
 if TYPE_CHECKING:
     from starlette.datastructures import QueryParams
@@ -68,14 +68,14 @@ def newest_first(query: QueryParams) -> bool:
     return text == "desc"
 
 
-def level_of(query: QueryParams) -> Level | None:
+def level_of(query: QueryParams) -> LogLevel | None:
     """The parameter ``level``; raises BadRequestError."""
     text = query.get("level")
     if text is None:
         return None
     if text.lower() not in LEVELS:
         raise BadRequestError(f"level must be one of {', '.join(LEVELS)}, not {shown(text)}")
-    return Level.of(text)
+    return LogLevel(text.lower())
 
 
 def shown(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.imports import in_parts
+from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task, TimerHandle
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: How long after the HTTP stack could not be imported the next try is made, in seconds.
 TRY_AGAIN_S: Final = 5.0
+#: How long the HTTP stack may take to be imported, in seconds (0.1 as a rule).
+_IMPORT_TAKES_S: Final = 60.0
 
 
 class ApiServer:
@@ -101,17 +104,6 @@ class ApiServer:
         from traceback import format_exc
 
         self._log.error(message, error=str(error), traceback=format_exc())
-
-
-async def _import_stack(loop: AbstractEventLoop) -> type[Stack]:
-    """Import the HTTP stack in a thread; about 100 ms, in which the loop goes on."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    thread = ThreadPoolExecutor(1, "api-import")
-    try:
-        return await loop.run_in_executor(thread, _stack)
-    finally:
-        thread.shutdown(wait=False)
 
 
 def _stack() -> type[Stack]:

@@ -20,7 +20,6 @@ from cbox_init.api.schemas import (
 )
 from cbox_init.config.scalars import format_duration
 from cbox_init.logs.encode.base import Timestamps
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.telemetry.figures import total
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.schedule.status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.telemetry.figures import Figure, Figures
-
-_LEVELS = {level: level.name.lower() for level in Level}
 
 
 def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
@@ -208,7 +205,7 @@ def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
                 process=record.process,
                 instance=record.instance,
                 stream=record.stream,
-                level=_LEVELS[record.level],
+                level=record.level.value,
                 message=record.message,
                 partial=True if record.partial else UNSET,
                 fields=UNSET if record.fields is None else record.fields,

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from cbox_init.config.model import LogOverflow
 from cbox_init.logs.daemon import DaemonLog
 from cbox_init.logs.routes import Routes
-from cbox_init.logs.threads import call_in_loop
+from cbox_init.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
 
     from cbox_init.config.model import FilterConfig, LoggingConfig, OutputConfig
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.base import Format
-    from cbox_init.logs.levels import Level
     from cbox_init.logs.outputs.destinations import Destinations, OutputStatus
     from cbox_init.logs.outputs.route_table import RouteTable
     from cbox_init.logs.stages.filters import BlockFilter
@@ -42,7 +42,7 @@ class AllOutputs:
         *,
         fmt: str,
         timestamps: bool,
-        level: Level,
+        level: LogLevel,
         overflow: LogOverflow,
         outputs: Mapping[str, OutputConfig],
         filters: Callable[[str, FilterConfig | None], BlockFilter | None],
@@ -69,7 +69,7 @@ class AllOutputs:
         """Say in ``loop`` from now on when there is room."""
         self._loop = loop
 
-    def routes(self, process: str, logging: LoggingConfig, level: Level) -> Routes:
+    def routes(self, process: str, logging: LoggingConfig, level: LogLevel) -> Routes:
         """Where the records of ``process`` go. ``level`` is the lowest on standard output."""
         if self._table is None:
             if not logging.outputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,9 @@ class DaemonLog:
     is queued than the limit from which lines are dropped.
     """
 
-    def __init__(self, form: Format, level: Level, stdout: DescriptorWriter, *, drops: bool = False) -> None:
+    def __init__(
+        self, form: Format, level: LogLevel, stdout: DescriptorWriter, *, drops: bool = False
+    ) -> None:
         self._form = form
         self._level = level
         self._stdout = stdout
@@ -37,17 +39,17 @@ class DaemonLog:
         self._plain, self._routes = routes.plain, routes.others
 
     def info(self, message: str, **fields: Field) -> None:
-        self.log(Level.INFO, message, **fields)
+        self.log(LogLevel.INFO, message, **fields)
 
     def warn(self, message: str, **fields: Field) -> None:
-        self.log(Level.WARN, message, **fields)
+        self.log(LogLevel.WARN, message, **fields)
 
     def error(self, message: str, **fields: Field) -> None:
-        self.log(Level.ERROR, message, **fields)
+        self.log(LogLevel.ERROR, message, **fields)
 
-    def log(self, level: Level, message: str, **fields: Field) -> None:
+    def log(self, level: LogLevel, message: str, **fields: Field) -> None:
         now = time.time_ns()
-        if self._plain and level >= self._level:
+        if self._plain and level.rank >= self._level.rank:
             if self._drops and self._stdout.backed_up:
                 self._stdout.refuse(1)
             else:

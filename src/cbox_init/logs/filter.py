@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec import Struct
 
-from cbox_init.logs.levels import Level  # noqa: TC001  # fields of a Struct
+from cbox_init.config.model.enums import LogLevel  # noqa: TC001  # fields of a Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ class LogFilter(Struct, frozen=True, kw_only=True):
     processes: frozenset[str] | None = None
     instances: frozenset[str] = frozenset()
     streams: frozenset[str] = frozenset()
-    min_level: Level | None = None
+    min_level: LogLevel | None = None
     since_ns: int | None = None
     until_ns: int | None = None
     text: TextSearch | None = None
@@ -81,7 +81,7 @@ class LogFilter(Struct, frozen=True, kw_only=True):
         source = block.source
         return not (
             (self.processes is not None and source.process not in self.processes)
-            or (self.min_level is not None and block.level < self.min_level)
+            or (self.min_level is not None and block.level.rank < self.min_level.rank)
             or (self.instances and source.instance not in self.instances)
             or (self.streams and source.stream not in self.streams)
             or (self.since_ns is not None and block.time_ns < self.since_ns)

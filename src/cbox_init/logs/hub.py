@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from cbox_init.config.model import FilterConfig, OutputConfig
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.follow.follower import FileFollower
     from cbox_init.logs.follow.streams import FileStreams
-    from cbox_init.logs.levels import Level
     from cbox_init.logs.outputs.destinations import OutputStatus
     from cbox_init.logs.past import Past, Position
     from cbox_init.logs.record import Block, Record
@@ -60,7 +60,7 @@ class LogHub:
         self,
         *,
         fmt: str,
-        level: Level,
+        level: LogLevel,
         timestamps: bool,
         stdout: DescriptorWriter,
         colours: Colours | None = None,

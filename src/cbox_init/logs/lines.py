@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.record import Block
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class LineHandler:
             self._emit_all(self._pipeline.feed(frames, now))
             return
         source = self.source
-        self._emit([Block(now, source, Level.INFO, data, partial) for data, partial in frames], self.encoder)
+        self._emit(
+            [Block(now, source, LogLevel.INFO, data, partial) for data, partial in frames], self.encoder
+        )
 
     def flush(self) -> None:
         """Hand on a record that waits for more lines."""

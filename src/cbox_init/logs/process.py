@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.capture import Capture, PipeStream
-from cbox_init.logs.levels import Level
 from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.pace import FLOOD_READ_BYTES
 from cbox_init.logs.record import RecordSource, joined
@@ -44,7 +44,7 @@ class ProcessLog:
         name: str,
         *,
         form: Format,
-        level: Level,
+        level: LogLevel,
         stdout: DescriptorWriter,
         reader: PipeReader,
         publish: Callable[[Block], NumberedBlock],
@@ -111,7 +111,7 @@ class ProcessLog:
 
     def routes_for(self, logging: LoggingConfig) -> Routes:
         """Where records go with these settings."""
-        threshold = max(self._level, _least(logging))
+        threshold = max(self._level, logging.min_level or LogLevel.INFO, key=lambda level: level.rank)
         return self._all_outputs.routes(self._name, logging, threshold)
 
     def encoder(self, source: RecordSource) -> BlockEncoder:
@@ -176,14 +176,11 @@ class ProcessLog:
         for block in blocks:
             self.ring.append(self._publish(block))
         if routes.plain:
-            shown = [block for block in blocks if block.level >= routes.threshold]
+            least = routes.threshold.rank
+            shown = [block for block in blocks if block.level.rank >= least]
             if self._drops and self._stdout.full:
                 self._stdout.refuse(sum([len(block) for block in shown]))
             elif shown:
                 self._stdout.write(*joined([encoder(block) for block in shown]))
         for route in routes.others:
             route.put(blocks)
-
-
-def _least(logging: LoggingConfig) -> Level:
-    return Level.INFO if logging.min_level is None else Level.of(logging.min_level)

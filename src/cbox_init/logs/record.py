@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cbox_init.logs.levels import Level
+    from cbox_init.config.model.enums import LogLevel
 
 BLOCK_OVERHEAD: Final = 160
 """Memory that a block costs beyond its bytes: the objects around them and their place in a queue."""
@@ -52,7 +52,7 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     process: str
     instance: str
     stream: str
-    level: Level
+    level: LogLevel
     message: str
     partial: bool = False
     fields: Raw | None = None
@@ -70,7 +70,7 @@ class Block(Struct, frozen=True, gc=False):
 
     time_ns: int
     source: RecordSource
-    level: Level
+    level: LogLevel
     data: bytes
     partial: bool = False
     single: bool = False

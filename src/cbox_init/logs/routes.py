@@ -9,8 +9,8 @@ from cbox_init.logs.record import joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.encode.base import BlockEncoder, Field, Format
-    from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, RecordSource
     from cbox_init.logs.writer import Writer
 
@@ -42,7 +42,7 @@ class Route:
         destination: Destination,
         *,
         form: Format,
-        threshold: Level,
+        threshold: LogLevel,
         drops: bool,
         labels: Mapping[str, str],
         keep: Callable[[Sequence[Block]], Sequence[Block]] | None = None,
@@ -67,7 +67,8 @@ class Route:
 
     def put(self, blocks: Sequence[Block]) -> None:
         """Send the blocks of one source."""
-        wanted: Sequence[Block] = [block for block in blocks if block.level >= self._threshold]
+        least = self._threshold.rank
+        wanted: Sequence[Block] = [block for block in blocks if block.level.rank >= least]
         if wanted and self._keep is not None:
             wanted = self._keep(wanted)
         if not wanted:
@@ -80,9 +81,9 @@ class Route:
             encoder = self._encoder(source)
             writer.write(*joined([encoder(block) for block in wanted]), source)
 
-    def say(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> None:
+    def say(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> None:
         """Send a message of the daemon; with ``drops``, only far more in the queue than usual drops it."""
-        if level >= self._threshold:
+        if level.rank >= self._threshold.rank:
             writer = self._destination.writer_of(None)
             if self._drops and writer.backed_up:
                 writer.refuse(1)
@@ -105,6 +106,6 @@ class Routes(NamedTuple):
     ``others`` are routes to configured outputs, each with a threshold of its own.
     """
 
-    threshold: Level
+    threshold: LogLevel
     plain: bool
     others: tuple[Route, ...]

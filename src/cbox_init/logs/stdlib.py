@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +24,7 @@ class ForwardingHandler(logging.Handler):
         self._daemon = daemon
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = Level.ERROR if record.levelno >= logging.ERROR else Level.WARN
+        level = LogLevel.ERROR if record.levelno >= logging.ERROR else LogLevel.WARN
         error = trace = None
         if record.exc_info and record.exc_info[1] is not None:
             cause = record.exc_info[1]

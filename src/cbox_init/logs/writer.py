@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Thread
 
     from cbox_init.logs.record import RecordSource
 
@@ -201,15 +203,15 @@ class Writer:
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
-            # A daemon thread: an output that nobody reads must not keep the process from ending.
-            thread = Thread(target=self._run, name="log-writer", daemon=True)
-            with suppress(RuntimeError):  # "can't start new thread"
-                thread.start()
-                self._thread = thread
+            with suppress(NoThreadError):
+                self._thread = start_thread(self._run, name="log-writer", failed=self._failed)
+
+    def _failed(self, error: Exception) -> None:
+        """The next record starts another thread."""
+        with self._lock:
+            self._thread = None
 
     def _run(self) -> None:
-        # Signals are for the main thread: one that is delivered here would not wake it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while self._step():
             pass
 

@@ -60,7 +60,7 @@ class MetricsServer:
             log.error(self.missing)
 
         async def make() -> Answer:
-            from cbox_init.supervisor.background import in_thread
+            from cbox_init.threads import in_thread
 
             try:
                 if self._page is None:

@@ -256,7 +256,7 @@ async def test_what_is_no_file_is_said_once(following: Following, tmp_path: Path
     assert record["path"] == str(path)
 
 
-def test_a_file_without_permission_is_said_once_and_followed_when_there_is(tmp_path: Path) -> None:
+def test_a_file_without_permission_is_said_once_and_followed_when_there_is(public_path: Path) -> None:
     """In a process that is not root, since root may read everything."""
     script = """
 import asyncio, os, sys
@@ -287,12 +287,8 @@ async def main():
     assert record["error"] == "Permission denied", record
 asyncio.run(main())
 """
-    folder = tmp_path / "open"
-    folder.mkdir()
-    os.chown(folder, 65534, 65534)
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(directory.stat().st_mode | 0o011)
-    subprocess.run([sys.executable, "-c", script, folder], check=True, timeout=60)
+    os.chown(public_path, 65534, 65534)
+    subprocess.run([sys.executable, "-c", script, public_path], check=True, timeout=60)
 
 
 async def test_without_inotify_files_are_looked_at(

@@ -7,8 +7,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbox_init.logs.follow.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO, InotifyEvent
 from cbox_init.logs.follow.names import FileGeneration, FileNames
+from cbox_init.system.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO, InotifyEvent
 
 NAMES = ("app.log", "app.log.1", "app.log.2", "other")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.follow.inotify import CREATE, MOVED_FROM, MOVED_TO, InotifyEvent
 from cbox_init.logs.follow.tail import Tail
+from cbox_init.system.inotify import CREATE, MOVED_FROM, MOVED_TO, InotifyEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.config.secret import Secret
-from cbox_init.logs.levels import Level
 from cbox_init.logs.outputs.otlp import OtlpBackend, OtlpFormat
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.record import Block, RecordSource
@@ -114,7 +114,7 @@ class Sender:
 
     def send(self, *lines: str) -> None:
         for line in lines:
-            self.writer.write(*self._encode(Block(AT_NS, WEB, Level.INFO, line.encode())), WEB)
+            self.writer.write(*self._encode(Block(AT_NS, WEB, LogLevel.INFO, line.encode())), WEB)
 
 
 def numbers(count: int, start: int = 0) -> list[str]:
@@ -125,13 +125,13 @@ def test_a_record_and_who_wrote_it(collector: Collector, said: Said) -> None:
     sender = Sender(collector.url, said, Authorization="Bearer x")
     encode = OtlpFormat().encoder(WEB, {"team": "shop"})
     fields = b'{"n":1,"f":1.5,"b":true,"s":"x","l":[1,null]}'
-    block = Block(AT_NS, WEB, Level.ERROR, b"one\ntwo \xff", single=True, fields=fields)
+    block = Block(AT_NS, WEB, LogLevel.ERROR, b"one\ntwo \xff", single=True, fields=fields)
     sender.writer.write(*encode(block), WEB)
     other = RecordSource("api", "api-1", "stderr")
     sender.writer.write(
-        *OtlpFormat().encoder(other, {})(Block(AT_NS, other, Level.DEBUG, b"a\nb", partial=True)), other
+        *OtlpFormat().encoder(other, {})(Block(AT_NS, other, LogLevel.DEBUG, b"a\nb", partial=True)), other
     )
-    sender.writer.write(OtlpFormat().message(AT_NS, Level.WARN, "Said", {"pid": 7, "error": None}))
+    sender.writer.write(OtlpFormat().message(AT_NS, LogLevel.WARN, "Said", {"pid": 7, "error": None}))
     end(sender.writer)
     first, second, third, own = sorted(
         collector.records(), key=lambda record: ("web", "api", "cbox-init").index(record["service.name"])

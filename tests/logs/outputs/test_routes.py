@@ -20,7 +20,6 @@ from cbox_init.config.model import (
     OutputType,
     RotateConfig,
 )
-from cbox_init.logs.levels import Level
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
 if TYPE_CHECKING:
@@ -128,8 +127,8 @@ async def test_levels(drained: Output, tmp_path: Path) -> None:
         "same": OutputConfig(path=str(tmp_path / "same.log")),
         "error": OutputConfig(path=str(tmp_path / "error.log"), min_level=LogLevel.ERROR),
     }
-    bench = attached(drained, outputs=everywhere, level=Level.WARN)
-    for level in Level:
+    bench = attached(drained, outputs=everywhere, level=LogLevel.WARN)
+    for level in LogLevel:
         bench.hub.daemon.log(level, level.name)
     write(bench, log_of(bench), b"a line\n")  # INFO
     assert [record["msg"] for record in await bench.finish()] == ["WARN", "ERROR"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import SyslogFacility
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.config.outputs import syslog_address
-from cbox_init.logs.levels import Level
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.outputs.syslog import SyslogBackend
 from cbox_init.logs.outputs.syslog_format import SyslogFormat
@@ -40,7 +40,7 @@ class Sender:
 
     def send(self, *lines: str) -> None:
         for line in lines:
-            self.writer.write(*self._encode(Block(1, WEB, Level.INFO, line.encode(), single=True)), WEB)
+            self.writer.write(*self._encode(Block(1, WEB, LogLevel.INFO, line.encode(), single=True)), WEB)
 
 
 class Receiver:

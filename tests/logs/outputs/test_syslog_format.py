@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbox_init.config.model import SyslogFacility
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.outputs.syslog_format import (
     MESSAGE_BYTES,
     SyslogFormat,
@@ -56,7 +56,7 @@ def form(facility: SyslogFacility = SyslogFacility.DAEMON) -> SyslogFormat:
 
 def test_a_line_is_a_message() -> None:
     encoder = form(SyslogFacility.LOCAL3).encoder(WEB, {"team": "shop", 'a ="]': 'x"]\\'})
-    first, second = parsed(encoder(Block(AT_NS, WEB, Level.WARN, "one\nzw\u00f6lf".encode())).data)
+    first, second = parsed(encoder(Block(AT_NS, WEB, LogLevel.WARN, "one\nzw\u00f6lf".encode())).data)
     assert first["pri"] == str(19 * 8 + 4)
     assert first["time"] == "2025-11-24T16:00:00.123456Z"
     assert first["host"] == os.uname().nodename
@@ -68,14 +68,14 @@ def test_a_line_is_a_message() -> None:
 
 @pytest.mark.parametrize(("level", "severity"), [("debug", 7), ("info", 6), ("warn", 4), ("error", 3)])
 def test_severities(level: str, severity: int) -> None:
-    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.of(level), b"x")).data)
+    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, LogLevel(level), b"x")).data)
     assert found["pri"] == str(3 * 8 + severity)
 
 
 def test_every_facility_has_its_number() -> None:
     numbers = {}
     for facility in SyslogFacility:
-        (found,) = parsed(form(facility).message(AT_NS, Level.DEBUG, "x", {}))
+        (found,) = parsed(form(facility).message(AT_NS, LogLevel.DEBUG, "x", {}))
         numbers[facility.value] = int(found["pri"]) // 8
     assert (numbers["user"], numbers["daemon"]) == (1, 3)
     assert len(set(numbers.values())) == len(SyslogFacility)
@@ -84,7 +84,12 @@ def test_every_facility_has_its_number() -> None:
 
 def test_a_record_of_several_lines_with_fields_is_one_message() -> None:
     block = Block(
-        AT_NS, WEB, Level.ERROR, b"Traceback\n  line", single=True, fields=b'{"n":1,"s":"x y","l":[1,null]}'
+        AT_NS,
+        WEB,
+        LogLevel.ERROR,
+        b"Traceback\n  line",
+        single=True,
+        fields=b'{"n":1,"s":"x y","l":[1,null]}',
     )
     (found,) = parsed(form().encoder(WEB, {})(block).data)
     assert found["msg"] == "Traceback\n  line"
@@ -93,16 +98,16 @@ def test_a_record_of_several_lines_with_fields_is_one_message() -> None:
 
 def test_a_message_of_the_daemon() -> None:
     fields: dict[str, str | int | None] = {"pid": 7, "ok": True, "error": "a\udcff b", "none": None}
-    (found,) = parsed(form().message(AT_NS, Level.INFO, "Process started", fields))
+    (found,) = parsed(form().message(AT_NS, LogLevel.INFO, "Process started", fields))
     assert (found["app"], found["procid"], found["msgid"]) == ("cbox-init", str(os.getpid()), "-")
     assert (found["pid"], found["ok"], found["error"]) == ("7", "true", "a\\udcff b")
     assert "none" not in found
-    assert parsed(form().message(AT_NS, Level.INFO, "x", {}))[0]["data"] == "-"
+    assert parsed(form().message(AT_NS, LogLevel.INFO, "x", {}))[0]["data"] == "-"
 
 
 def test_a_long_record_becomes_several_messages() -> None:
     text = "zw\u00f6lf \u20ac " * 5000
-    encoded = form().encoder(WEB, {"team": "shop"})(Block(AT_NS, WEB, Level.INFO, text.encode())).data
+    encoded = form().encoder(WEB, {"team": "shop"})(Block(AT_NS, WEB, LogLevel.INFO, text.encode())).data
     found = parsed(encoded)
     assert len(found) > 5
     assert max(len(without_length(message)) for message in messages_in(encoded)) <= MESSAGE_BYTES
@@ -111,7 +116,7 @@ def test_a_long_record_becomes_several_messages() -> None:
 
 
 def test_a_partial_record_says_so() -> None:
-    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, Level.INFO, b"x", partial=True)).data)
+    (found,) = parsed(form().encoder(WEB, {})(Block(AT_NS, WEB, LogLevel.INFO, b"x", partial=True)).data)
     assert found["partial"] == "true"
 
 
@@ -121,7 +126,7 @@ def test_any_bytes_and_names_are_messages(
 ) -> None:
     source = RecordSource(process, instance, "stderr")
     encoder = form().encoder(source, labels)
-    found = parsed(encoder(Block(AT_NS, source, Level.INFO, data)).data)
+    found = parsed(encoder(Block(AT_NS, source, LogLevel.INFO, data)).data)
     assert [one["msg"] for one in found] == [
         line.decode("utf-8", "backslashreplace") for line in data.split(b"\n")
     ]

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.encode import output_format
-from cbox_init.logs.levels import Level
 from cbox_init.logs.stages.json_lines import level_of
 from tests.logs.stages.helpers import WEB, Line, blocks_of, run, stages_of
 
@@ -120,7 +120,7 @@ def test_where_the_level_and_the_message_are(line: str, level: str, fields: str)
     ],
 )
 def test_levels_as_programs_write_them(value: str | float, level: str | None) -> None:
-    assert level_of(value) == (Level[level] if level else None)
+    assert level_of(value) == (LogLevel[level] if level else None)
 
 
 def test_a_line_without_a_level_is_left_to_level_detection() -> None:

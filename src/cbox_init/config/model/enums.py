@@ -1,6 +1,7 @@
 """The keys that take one of a few words."""
 
 from enum import StrEnum
+from typing import Self
 
 
 class ProcessType(StrEnum):
@@ -69,6 +70,19 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
+    """How serious a record is, in rising order. Compare levels by ``rank``: as texts they have another order.
+
+    The value is the word of the configuration and the API, the name is how a level is written in a record.
+    """
+
+    rank: int
+
+    def __new__(cls, value: str) -> Self:
+        level = str.__new__(cls, value)
+        level._value_ = value
+        level.rank = len(cls.__members__)
+        return level
+
     DEBUG = "debug"
     INFO = "info"
     WARN = "warn"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.logs.levels import Level
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.record import Block, Encoded, RecordSource
 
 Field = str | int | float | bool | None
@@ -28,7 +28,7 @@ class Format(Protocol):
 
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> BlockEncoder: ...
 
-    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+    def message(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> bytes:
         """A message of the daemon's own, newline included. Fields that are None are left out."""
 
 

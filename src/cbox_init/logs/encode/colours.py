@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OF_PROCESSES: Final = (36, 32, 35, 34, 96, 92, 95, 94)
-_OF_LEVELS: Final = {Level.DEBUG: 2, Level.WARN: 33, Level.ERROR: 31}
+_OF_LEVELS: Final = {LogLevel.DEBUG: 2, LogLevel.WARN: 33, LogLevel.ERROR: 31}
 
 
 def wanted(environ: Mapping[str, str], fd: int) -> bool:
@@ -36,7 +36,7 @@ class Colours:
         number = self._processes.setdefault(name, len(self._processes))
         return _in(_OF_PROCESSES[number % len(_OF_PROCESSES)], text)
 
-    def of_level(self, level: Level) -> str:
+    def of_level(self, level: LogLevel) -> str:
         """The name of ``level``, in its colour."""
         code = _OF_LEVELS.get(level)
         return level.name if code is None else _in(code, level.name)

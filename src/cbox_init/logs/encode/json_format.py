@@ -17,8 +17,8 @@ from cbox_init.logs.record import Encoded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.encode.base import Field
-    from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, RecordSource
 
 _DEL = b"\x7f"
@@ -31,7 +31,7 @@ class JsonFormat:
         self._clock = Timestamps() if timestamps else None
         self._encode = Encoder().encode
         # One value, so that no thread sees half of a change; single records of one read share it.
-        self._last: tuple[int, Level | None, bytes] = (-1, None, b"")
+        self._last: tuple[int, LogLevel | None, bytes] = (-1, None, b"")
 
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> JsonBlocks:
         members: dict[str, object] = {
@@ -46,7 +46,7 @@ class JsonFormat:
             whole, part = whole + marked, part + marked
         return JsonBlocks(self, suffix=whole + b"}\n", partial_suffix=part + b"}\n")
 
-    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+    def message(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> bytes:
         members: dict[str, object] = {
             name: encodable(value) if isinstance(value, str) else value
             for name, value in fields.items()
@@ -56,7 +56,7 @@ class JsonFormat:
             (self.head(time_ns, level), self._encode(encodable(message)), self._members(members), b"}\n")
         )
 
-    def head(self, time_ns: int, level: Level) -> bytes:
+    def head(self, time_ns: int, level: LogLevel) -> bytes:
         """All that stands before the value of ``msg``."""
         if self._clock is None:
             return f'{{"level":"{level.name}","msg":'.encode()

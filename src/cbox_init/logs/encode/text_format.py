@@ -16,9 +16,9 @@ from cbox_init.logs.record import Encoded
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.encode.base import Field
     from cbox_init.logs.encode.colours import Colours
-    from cbox_init.logs.levels import Level
     from cbox_init.logs.record import Block, RecordSource
 
 _QUOTING = b' ="'
@@ -61,10 +61,10 @@ class TextFormat:
             whole, part = (self._colours.of_process(source.process, text) for text in (whole, part))
         return TextBlocks(self, suffix=f"{whole}\n".encode(), partial_suffix=f"{part}\n".encode())
 
-    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+    def message(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> bytes:
         return self.head(time_ns, level) + f"{quoted(encodable(message))}{_members(fields)}\n".encode()
 
-    def head(self, time_ns: int, level: Level) -> bytes:
+    def head(self, time_ns: int, level: LogLevel) -> bytes:
         """All that stands before the value of ``msg``."""
         name = level.name if self._colours is None else self._colours.of_level(level)
         if self._clock is None:

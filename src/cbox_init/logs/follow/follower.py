@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import stat
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,11 +19,12 @@ from cbox_init.logs.follow.growing_file import FLAGS
 from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
 from cbox_init.logs.follow.watches import PathWatches
-from cbox_init.logs.threads import call_in_loop
+from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
+    from threading import Thread
 
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.growing_file import FileRead
@@ -86,8 +85,7 @@ class FileFollower:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to read; until then the files keep what is written."""
         self._loop = loop
-        self._thread = Thread(target=self._run, name="log-follower", daemon=True)
-        self._thread.start()
+        self._thread = start_thread(self._run, name="log-follower", failed=self._failed)
 
     def follow(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Follow a file from its end, where there is one now; one that comes later from its beginning."""
@@ -151,7 +149,6 @@ class FileFollower:
     # -- for the follower's thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while self._finished is None or self._lanes:
             try:
                 self._turn()
@@ -160,6 +157,9 @@ class FileFollower:
                 select.poll().poll(_POLL_S * 1000)
         self._watches.close()
         self._tell(self._finished)
+
+    def _failed(self, error: Exception) -> None:
+        self._log.error("Log files are not followed any more", error=repr(error))
 
     def _turn(self) -> None:
         """All that is to be done now, then wait for more."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.logs.follow.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO
+from cbox_init.system.inotify import CREATE, DELETE, MOVED_FROM, MOVED_TO
 
 if TYPE_CHECKING:
-    from cbox_init.logs.follow.inotify import InotifyEvent
+    from cbox_init.system.inotify import InotifyEvent
 
 _MOST_ON_THE_MOVE: Final = 64
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from threading import Thread
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs import rotation as files
+from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.tail import Tail, TailedFile
     from cbox_init.logs.rotation import Rotation
@@ -75,10 +78,9 @@ class FollowedRotation:
                 self._tail.close_file(older)
         if rotation.compress:
             open_files = {one.file.inode for one in self._tail.parts if one.file}
-            self._compressing = Thread(
-                target=self._compress, args=(path, rotation, open_files), name="log-compressor", daemon=True
-            )
-            self._compressing.start()
+            work = partial(self._compress, path, rotation, open_files)
+            with suppress(NoThreadError):  # the next rotation compresses these as well
+                self._compressing = start_thread(work, name="log-compressor", failed=self._not_compressed)
 
     def _look_at_old(self, part: TailedFile) -> None:
         """Nobody writes to the new file: does the application go on with the old one?"""
@@ -90,6 +92,9 @@ class FollowedRotation:
             path=self._tail.path,
             error="it goes on with the old one, which is followed but grows: let it reopen its log",
         )
+
+    def _not_compressed(self, error: Exception) -> None:
+        self._log.error("Log file was not compressed", path=self._tail.path, error=repr(error))
 
     def _compress(self, path: str, rotation: Rotation, spared: set[tuple[int, int]]) -> None:
         """Compress what nobody writes to any more; PATH.1 waits, and files that are still followed."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.growing_file import FileRead
-    from cbox_init.logs.follow.inotify import InotifyEvent
     from cbox_init.logs.follow.names import FileGeneration
+    from cbox_init.system.inotify import InotifyEvent
 
 QUIET_S: Final = 10.0
 """After this time without a byte nothing more is expected in a file that was removed, or has gone far."""

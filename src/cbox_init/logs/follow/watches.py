@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from cbox_init.logs.follow import inotify
-from cbox_init.logs.follow.inotify import Inotify
+from cbox_init.system import inotify
+from cbox_init.system.inotify import Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cbox_init.logs.daemon import DaemonLog
-    from cbox_init.logs.follow.inotify import InotifyEvent
     from cbox_init.logs.follow.tail import Tail, TailedFile
+    from cbox_init.system.inotify import InotifyEvent
 
 
 class WatchStep(NamedTuple):

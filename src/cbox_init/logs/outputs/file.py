@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from threading import Thread
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cbox_init.logs import rotation
 from cbox_init.logs.descriptor_writer import NO_ROOM
+from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.outputs.retry import Retry
     from cbox_init.logs.rotation import Rotation
@@ -145,8 +148,13 @@ class FileBackend:
         self._rotate_above = self._rotation.max_size
         self.close()
         if self._rotation.compress:
-            self._compressing = Thread(target=self._compress, name="log-compressor", daemon=True)
-            self._compressing.start()
+            with suppress(NoThreadError):  # the next rotation compresses these as well
+                self._compressing = start_thread(
+                    self._compress, name="log-compressor", failed=self._not_compressed
+                )
+
+    def _not_compressed(self, error: Exception) -> None:
+        self._log.error("Log file was not compressed", path=self._path, error=repr(error))
 
     def _compress(self) -> None:
         assert self._rotation

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import DecodeError, Struct, field, json
 
 from cbox_init import __version__
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.encode.base import encodable
-from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Encoded
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _TIMEOUT_S: Final = 10.0
 _LATER: Final = (408, 425, 429, 502, 503, 504)
 _TOO_LARGE: Final = 413
 _SCOPE: Final = json.encode({"name": "cbox-init", "version": __version__})
-_SEVERITIES: Final = {Level.DEBUG: 5, Level.INFO: 9, Level.WARN: 13, Level.ERROR: 17}
+_SEVERITIES: Final = {LogLevel.DEBUG: 5, LogLevel.INFO: 9, LogLevel.WARN: 13, LogLevel.ERROR: 17}
 
 
 class OtlpFormat:
@@ -36,7 +36,7 @@ class OtlpFormat:
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> OtlpBlocks:
         return OtlpBlocks(source, labels)
 
-    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+    def message(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> bytes:
         shown = {name: value for name, value in fields.items() if value is not None}
         return _record(time_ns, level, encodable(message), _attributes(shown))
 
@@ -177,7 +177,7 @@ def _resource(source: RecordSource | None) -> bytes:
     return _attributes({key: value for key, value in members.items() if value})
 
 
-def _record(time_ns: int, level: Level, message: str, attributes: bytes) -> bytes:
+def _record(time_ns: int, level: LogLevel, message: str, attributes: bytes) -> bytes:
     return (
         b'{"timeUnixNano":"%d","severityNumber":%d,"severityText":"%s","body":{"stringValue":%s},"attributes":%s},'
         % (time_ns, _SEVERITIES[level], level.name.encode(), json.encode(message), _list(attributes))

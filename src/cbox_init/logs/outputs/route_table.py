@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model import LogOverflow, OutputType
 from cbox_init.config.outputs import output_type, overflow_of
-from cbox_init.logs.levels import Level
 from cbox_init.logs.outputs.destinations import STDOUT, key_of
 from cbox_init.logs.routes import Route, Routes
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from cbox_init.config.model import FilterConfig, OutputConfig
+    from cbox_init.config.model.enums import LogLevel
     from cbox_init.logs.outputs.destinations import Destinations
     from cbox_init.logs.stages.filters import BlockFilter
 
@@ -26,7 +26,7 @@ class RouteTable:
         destinations: Destinations,
         everywhere: Mapping[str, OutputConfig],
         *,
-        level: Level,
+        level: LogLevel,
         overflow: LogOverflow,
         filters: Callable[[str, FilterConfig | None], BlockFilter | None],
     ) -> None:
@@ -42,7 +42,7 @@ class RouteTable:
         return self._routes(None, tuple(self._everywhere.values()), self._level, {})
 
     def process(
-        self, name: str, own: Mapping[str, OutputConfig], labels: Mapping[str, str], level: Level
+        self, name: str, own: Mapping[str, OutputConfig], labels: Mapping[str, str], level: LogLevel
     ) -> Routes:
         """For the records of a process. Its own output replaces an output of all with the same destination.
 
@@ -58,7 +58,7 @@ class RouteTable:
         self,
         name: str | None,
         configs: Sequence[OutputConfig],
-        level: Level,
+        level: LogLevel,
         labels: Mapping[str, str],
     ) -> Routes:
         chosen = {key_of(config): config for config in configs}
@@ -68,7 +68,7 @@ class RouteTable:
         return Routes(level, STDOUT not in chosen, others)
 
     def _route(
-        self, name: str | None, config: OutputConfig, level: Level, labels: Mapping[str, str]
+        self, name: str | None, config: OutputConfig, level: LogLevel, labels: Mapping[str, str]
     ) -> Route:
         overflow = overflow_of(config)
         if output_type(config) is OutputType.STDOUT and config.overflow is None:
@@ -76,7 +76,7 @@ class RouteTable:
         return Route(
             self._destinations.destination(config),
             form=self._destinations.form(config),
-            threshold=level if config.min_level is None else Level.of(config.min_level),
+            threshold=level if config.min_level is None else config.min_level,
             drops=overflow is LogOverflow.DROP,
             labels=labels,
             keep=self._filters(name, config.filters) if name is not None else None,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import json
 
 from cbox_init.config.model import SyslogFacility
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.encode.base import Timestamps, encodable
-from cbox_init.logs.levels import Level
 from cbox_init.logs.record import Encoded
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _FACILITIES: Final = {
     **{SyslogFacility(f"local{number}"): 16 + number for number in range(8)},
 }
 _NOT_IN_PARAMS: Final = str.maketrans('="]', "___")
-_SEVERITIES: Final = {Level.DEBUG: 7, Level.INFO: 6, Level.WARN: 4, Level.ERROR: 3}
+_SEVERITIES: Final = {LogLevel.DEBUG: 7, LogLevel.INFO: 6, LogLevel.WARN: 4, LogLevel.ERROR: 3}
 
 
 class SyslogFormat:
@@ -58,14 +58,14 @@ class SyslogFormat:
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> SyslogBlocks:
         return SyslogBlocks(self, source, labels)
 
-    def message(self, time_ns: int, level: Level, message: str, fields: Mapping[str, Field]) -> bytes:
+    def message(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> bytes:
         shown = {name: _text(value) for name, value in fields.items() if value is not None}
         head = f"{self.head(time_ns, level)} cbox-init {os.getpid()} - "
         whole = f"{head}{_element('cbox', shown) if shown else '-'} "
         part = f"{head}{_element('cbox', {**shown, 'partial': 'true'})} "
         return b"".join(self.messages(whole, part, encodable(message).encode()))
 
-    def head(self, time_ns: int, level: Level) -> str:
+    def head(self, time_ns: int, level: LogLevel) -> str:
         """All that stands before APP-NAME."""
         priority = self._facility * 8 + _SEVERITIES[level]
         return f"<{priority}>1 {self._clock.microseconds(time_ns)} {self._host}"

@@ -9,7 +9,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cbox_init.logs.levels import Level
+    from cbox_init.config.model.enums import LogLevel
 
 
 class LineBatch(Struct, frozen=True, gc=False):
@@ -22,7 +22,7 @@ class LineBatch(Struct, frozen=True, gc=False):
     text: str
     time_ns: int
     single: bool = False
-    level: Level | None = None
+    level: LogLevel | None = None
     fields: bytes = b""
     line: str | None = None
 
@@ -33,7 +33,7 @@ class LineBatch(Struct, frozen=True, gc=False):
     def with_text(self, text: str) -> LineBatch:
         return LineBatch(text, self.time_ns, self.single, self.level, self.fields, self.line)
 
-    def with_level(self, level: Level) -> LineBatch:
+    def with_level(self, level: LogLevel) -> LineBatch:
         return LineBatch(self.text, self.time_ns, self.single, level, self.fields, self.line)
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.logs.levels import Level
 from cbox_init.logs.stages.pipeline import Multiline, Stages
 
 if TYPE_CHECKING:
@@ -116,12 +115,12 @@ def _level(config: LoggingConfig, guards: Callable[[str, str], SearchGuard]) -> 
     from cbox_init.config.levels import level_of_word
     from cbox_init.logs.stages.level import BuiltinLevels, LevelDetection, PatternLevels
 
-    default = Level.of(detection.default_level)
+    default = detection.default_level
     if not detection.patterns:
         return LevelDetection(BuiltinLevels(), default)
     guard = guards("level_detection", "have the default level")
     finders = [
-        (Level.of(level), finder)
+        (level, finder)
         for name, pattern in detection.patterns.items()
         if (level := level_of_word(name)) is not None
         for finder in _finders((pattern,), guard)

@@ -8,7 +8,7 @@ from msgspec import DecodeError, Raw
 from msgspec.json import Decoder, Encoder
 
 from cbox_init.config.levels import level_of_word
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.stages.batch import LineBatch
 
 if TYPE_CHECKING:
@@ -30,22 +30,21 @@ _MOST_LEVELS: Final = 256
 """Ways to write a level that are remembered."""
 
 
-def level_of(value: str | float) -> Level | None:
+def level_of(value: str | float) -> LogLevel | None:
     """The level that a word or a number means, None when it means none.
 
     Numbers below 8 are those of syslog; up to 60 those of pino and bunyan; from 100 on those of Monolog.
     """
     if isinstance(value, str):
         if not (value.isascii() and value.isdigit()):
-            word = level_of_word(value)
-            return None if word is None else Level.of(word)
+            return level_of_word(value)
         value = float(value)
     if value < 8:
-        steps = ((4, Level.ERROR), (5, Level.WARN), (7, Level.INFO), (8, Level.DEBUG))
+        steps = ((4, LogLevel.ERROR), (5, LogLevel.WARN), (7, LogLevel.INFO), (8, LogLevel.DEBUG))
     elif value < 100:
-        steps = ((30, Level.DEBUG), (40, Level.INFO), (50, Level.WARN), (100, Level.ERROR))
+        steps = ((30, LogLevel.DEBUG), (40, LogLevel.INFO), (50, LogLevel.WARN), (100, LogLevel.ERROR))
     else:
-        steps = ((200, Level.DEBUG), (300, Level.INFO), (400, Level.WARN), (1000, Level.ERROR))
+        steps = ((200, LogLevel.DEBUG), (300, LogLevel.INFO), (400, LogLevel.WARN), (1000, LogLevel.ERROR))
     return next((level for below, level in steps if value < below), None)
 
 
@@ -59,7 +58,7 @@ class JsonLines:
         self._redact = redact
         self._decode = Decoder(dict[str, Raw]).decode
         self._scalar: Callable[[bytes | Raw], str | float | None] = Decoder(str | float | None).decode
-        self._levels: dict[bytes, Level | None] = {}
+        self._levels: dict[bytes, LogLevel | None] = {}
         self._any = Decoder().decode
         self._encode = Encoder().encode
 
@@ -101,7 +100,7 @@ class JsonLines:
             return LineBatch(line, time_ns, "\n" in line or bool(fields), level, fields)
         return LineBatch(message, time_ns, "\n" in message or bool(fields), level, fields, line)
 
-    def _take_level(self, members: dict[str, Raw]) -> Level | None:
+    def _take_level(self, members: dict[str, Raw]) -> LogLevel | None:
         for name in LEVELS:
             raw = members.get(name)
             level = self._level_of(bytes(raw)) if raw is not None else None
@@ -112,7 +111,7 @@ class JsonLines:
                 return level
         return None
 
-    def _level_of(self, raw: bytes) -> Level | None:
+    def _level_of(self, raw: bytes) -> LogLevel | None:
         try:
             return self._levels[raw]
         except KeyError:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.levels import level_of_word
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.stages.batch import LineBatch
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ _PLACES: Final = (
 )
 _MARKS: Final = ("level", "lvl", "severity", "LEVEL")
 _PHRASES: Final = {
-    "PHP Fatal error": Level.ERROR,
-    "PHP Parse error": Level.ERROR,
-    "PHP Warning": Level.WARN,
+    "PHP Fatal error": LogLevel.ERROR,
+    "PHP Parse error": LogLevel.ERROR,
+    "PHP Warning": LogLevel.WARN,
 }
 _LEVELS: Final = _PHRASES | {
-    form: Level.of(level_of_word(word) or "info")
+    form: level_of_word(word) or LogLevel.INFO
     for word in _CAPITALS.split("|")
     for form in (word, word.lower(), word.capitalize())
 }
@@ -50,10 +50,10 @@ class BuiltinLevels:
     def __init__(self) -> None:
         self._capitals, self._brackets, self._members, self._beginning = map(re.compile, _PLACES)
 
-    def lines(self, text: str) -> dict[int, Level]:
+    def lines(self, text: str) -> dict[int, LogLevel]:
         """The level of each line that has one, by where the line begins."""
         text = f"\n{text}"  # so that every line begins behind a newline
-        first: dict[int, tuple[int, Level]] = {}
+        first: dict[int, tuple[int, LogLevel]] = {}
         for pattern in self._patterns(text):
             search = pattern.search
             match = search(text)
@@ -69,7 +69,7 @@ class BuiltinLevels:
                 match = search(text, end) if end >= 0 else None
         return {start: level for start, (_, level) in first.items()}
 
-    def record(self, text: str) -> Level | None:
+    def record(self, text: str) -> LogLevel | None:
         """The level that stands first in a record, None when there is none."""
         found = self.lines(text)
         return found[min(found)] if found else None
@@ -82,24 +82,24 @@ class BuiltinLevels:
 class PatternLevels:
     """Detection by patterns: of those that match, the gravest level counts."""
 
-    def __init__(self, finders: Sequence[tuple[Level, Finder]]) -> None:
-        self._finders = sorted(finders, key=lambda one: -one[0])
+    def __init__(self, finders: Sequence[tuple[LogLevel, Finder]]) -> None:
+        self._finders = sorted(finders, key=lambda one: -one[0].rank)
 
-    def lines(self, text: str) -> dict[int, Level]:
-        found: dict[int, Level] = {}
+    def lines(self, text: str) -> dict[int, LogLevel]:
+        found: dict[int, LogLevel] = {}
         for level, finder in self._finders:
             for start in finder.lines(text):
                 found.setdefault(start, level)
         return found
 
-    def record(self, text: str) -> Level | None:
+    def record(self, text: str) -> LogLevel | None:
         return next((level for level, finder in self._finders if finder.matches(text)), None)
 
 
 class LevelDetection:
     """Gives each record a level; those that no pattern matches have ``default``."""
 
-    def __init__(self, levels: BuiltinLevels | PatternLevels, default: Level) -> None:
+    def __init__(self, levels: BuiltinLevels | PatternLevels, default: LogLevel) -> None:
         self._levels = levels
         self._default = default
 
@@ -116,11 +116,11 @@ class LevelDetection:
             return [batch.with_level(levels.pop())]
         return self._split(batch, found)
 
-    def _split(self, batch: LineBatch, found: dict[int, Level]) -> list[LineBatch]:
+    def _split(self, batch: LineBatch, found: dict[int, LogLevel]) -> list[LineBatch]:
         """A part for each run of lines of one level."""
         text, batches = batch.text, []
         begin = at = 0
-        current: Level | None = None
+        current: LogLevel | None = None
         while True:
             level = found.get(at, self._default)
             if current is not None and level is not current:

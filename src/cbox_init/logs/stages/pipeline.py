@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from cbox_init.logs.levels import Level
+from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.record import Block
 from cbox_init.logs.stages.batch import LineBatch
 from cbox_init.logs.stages.multiline import Joiner
@@ -47,7 +47,7 @@ class Stages(NamedTuple):
 class _LongLine(NamedTuple):
     """A line that comes in parts: what its first part has decided for all of them."""
 
-    level: Level
+    level: LogLevel
     dropped: bool
 
 
@@ -160,7 +160,7 @@ class Pipeline:
         dropped = (self._filters is not None and not self._filters.keeps(batch)) or (
             self._rate is not None and not self._rate.take(1)
         )
-        return _LongLine(level or Level.INFO, dropped)
+        return _LongLine(level or LogLevel.INFO, dropped)
 
     def _blocks(self, batches: list[LineBatch]) -> list[Block]:
         """The parts as blocks: neighbours that differ in nothing are one."""
@@ -182,12 +182,12 @@ class Pipeline:
         return blocks
 
     def _block(
-        self, batch: LineBatch, level: Level | None = None, *, partial: bool = False, single: bool = False
+        self, batch: LineBatch, level: LogLevel | None = None, *, partial: bool = False, single: bool = False
     ) -> Block:
         return Block(
             batch.time_ns,
             self._source,
-            level or batch.level or Level.INFO,
+            level or batch.level or LogLevel.INFO,
             batch.text.encode("utf-8", "surrogateescape"),
             partial,
             single,

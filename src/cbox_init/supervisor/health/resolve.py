@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
+
+from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -31,7 +32,10 @@ class Resolver:
         self._lookups: dict[str, Future[list[Address]]] = {}
 
     async def addresses(self, endpoint: Endpoint) -> list[Address]:
-        """All addresses, to be tried in this order. Raises OSError when the name is not known."""
+        """All addresses, to be tried in this order.
+
+        Raises OSError when the name is not known, and NoThreadError when it cannot be looked up now.
+        """
         host, port = endpoint.host, endpoint.port
         if known := _without_lookup(host, port):
             return known
@@ -39,7 +43,7 @@ class Resolver:
 
         lookup = self._lookups.get(host)
         if lookup is None:
-            lookup = self._lookups[host] = self._look_up(host, get_running_loop())
+            lookup = self._look_up(host, get_running_loop())
         found = await shield(lookup)
         return [Address(family, (sockaddr[0], port, *sockaddr[2:])) for family, sockaddr in found]
 
@@ -58,10 +62,13 @@ class Resolver:
 
         def work() -> None:
             found = _system_lookup(host)
-            with suppress(RuntimeError):  # the loop has been closed meanwhile
-                loop.call_soon_threadsafe(done, found)
+            call_in_loop(loop, lambda: done(found))
 
-        Thread(target=work, name=f"resolve {host}", daemon=True).start()
+        def failed(error: Exception) -> None:
+            call_in_loop(loop, lambda: done(OSError(None, str(error))))
+
+        start_thread(work, name=f"resolve {host}", failed=failed)
+        self._lookups[host] = lookup
         return lookup
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from cbox_init.threads import NoThreadError, start_thread
+
 if TYPE_CHECKING:
     import httpx
 
@@ -89,8 +91,7 @@ class HeartbeatSender:
             lane.append(ping)
             dropped = lane.popleft() if len(lane) > _MOST_WAITING else None
             if self._threads - self._busy < len(self._ready) and self._threads < _MOST_THREADS:
-                self._threads += 1
-                threading.Thread(target=self._work, name="heartbeat", daemon=True).start()
+                self._start_thread()
             self._changed.notify_all()
         if dropped is not None:
             self._tell_lost(dropped, "too many wait to be sent")
@@ -99,10 +100,22 @@ class HeartbeatSender:
         """Wait, at most ``timeout_s``, until all is sent. What then fails is not tried again. Blocks."""
         with self._changed:
             self._closing = True
+            if self._waiting and not self._threads:
+                self._start_thread()
             self._changed.notify_all()
             if not self._changed.wait_for(lambda: not self._waiting, timeout_s):
                 names = ", ".join(self._waiting)
                 self._log.warn("Heartbeats are left unsent", error=f"no time for those of {names}")
+
+    def _start_thread(self) -> None:
+        """One more; without it what waits is sent by another, or when the next ping tries again."""
+        try:
+            start_thread(self._work, name="heartbeat", failed=self._failed)
+        except NoThreadError as error:
+            if not self._threads:
+                self._log.warn("Heartbeats wait", error=error.strerror)
+        else:
+            self._threads += 1
 
     # -- in the threads --------------------------------------------------------------------------------
 
@@ -110,6 +123,12 @@ class HeartbeatSender:
         while (process := self._take()) is not None:
             while (ping := self._next_of(process)) is not None:
                 self._deliver(ping)
+
+    def _failed(self, error: Exception) -> None:
+        """A thread has ended by a defect."""
+        with self._changed:
+            self._threads -= 1
+        self._log.error("Unexpected failure while sending heartbeats", error=repr(error))
 
     def _take(self) -> str | None:
         with self._changed:

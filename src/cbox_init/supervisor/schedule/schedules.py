@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.schedule.timetable import Timetable
 
+#: How much longer than it was given the end of the heartbeats may take, in seconds.
+_CLOSING_TAKES_S: Final = 1.0
+
 
 class Schedules:
     """Makes scheduled processes, and owns what they share."""
@@ -79,9 +82,11 @@ class Schedules:
         if self._timetable is not None:
             self._timetable.close()
         if self._sender is not None:
-            from asyncio import to_thread
+            from cbox_init.threads import in_thread
 
-            await to_thread(self._sender.close, timeout_s)
+            close = partial(self._sender.close, timeout_s)
+            with suppress(OSError):  # no thread to wait in, or no answer: what is left is lost
+                await in_thread(close, name="heartbeat-close", timeout_s=timeout_s + _CLOSING_TAKES_S)
 
     def _heartbeat(self, name: str, config: HeartbeatConfig | None) -> Heartbeat | None:
         if config is None or not config.enabled:

@@ -1,11 +1,14 @@
-"""inotify(7), which tells what happens in directories and to files."""
+"""inotify(7): events of directories and files, for whoever follows what others write."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODIFY: Final = 0x2
 ATTRIB: Final = 0x4
@@ -15,22 +18,21 @@ CREATE: Final = 0x100
 DELETE: Final = 0x200
 DELETE_SELF: Final = 0x400
 MOVE_SELF: Final = 0x800
-UNMOUNT: Final = 0x2000
 OVERFLOW: Final = 0x4000
-IGNORED: Final = 0x8000
 _ONLYDIR: Final = 0x1000000
 
 OF_DIRECTORIES: Final = ATTRIB | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | _ONLYDIR
 OF_FILES: Final = MODIFY | ATTRIB | MOVE_SELF
 
+_MOST_LINKS: Final = 40
 _HEAD: Final = struct.Struct("iIII")
 _READ_BYTES: Final = 64 * 1024
 
 
 class InotifyEvent(NamedTuple):
-    """One thing that happened: to what is watched itself, or to ``name`` in a directory.
+    """Something that happened to ``name`` in a watched directory, or, without a name, to what is watched.
 
-    ``cookie`` joins the two halves of a rename.
+    The two halves of a rename have the same ``cookie``.
     """
 
     watch: int
@@ -40,7 +42,7 @@ class InotifyEvent(NamedTuple):
 
 
 class Inotify:
-    """One instance of it, with all its watches. Raises OSError where the system has none left."""
+    """One inotify instance with its watches. Raises OSError when the system has none left."""
 
     def __init__(self) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -54,18 +56,18 @@ class Inotify:
         return self._fd
 
     def watch(self, path: str, mask: int) -> int:
-        """The number of the watch, the same for the same file or directory. Raises OSError."""
+        """Watch ``path``. Gives the number of the watch; a file or directory has only one. Raises OSError."""
         number: int = self._add(self._fd, os.fsencode(path), mask)
         if number < 0:
             raise _error(path)
         return number
 
     def unwatch(self, number: int) -> None:
-        """End a watch; one that has ended by itself is no error."""
+        """End a watch; no error when it has ended already."""
         self._remove(self._fd, number)
 
     def read(self) -> list[InotifyEvent]:
-        """What has happened since the last call, in its order."""
+        """The events since the last call, oldest first."""
         events: list[InotifyEvent] = []
         while True:
             try:
@@ -82,6 +84,36 @@ class Inotify:
 
     def close(self) -> None:
         os.close(self._fd)
+
+
+def steps_to(path: str) -> Iterator[tuple[str, str]]:
+    """Each directory that is passed on the way to ``path``, with the name that is looked up in it.
+
+    Symbolic links are followed, so that a change of any of these names can make ``path`` lead elsewhere.
+    """
+    directory = "/"
+    names = os.path.abspath(path).split("/")[::-1]
+    links = 0
+    while names:
+        name = names.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            directory = os.path.dirname(directory)
+            continue
+        yield directory, name
+        place = os.path.join(directory, name)
+        try:
+            target = os.readlink(place)
+        except OSError:  # no link
+            directory = place
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            return
+        if target.startswith("/"):
+            directory = "/"
+        names += target.split("/")[::-1]
 
 
 def _error(what: str) -> OSError:

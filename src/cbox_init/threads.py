@@ -1,0 +1,84 @@
+"""Threads of the daemon: the one place that starts them, and the way of their results into the event loop.
+
+All are daemon threads, so that one that hangs (a file system that does not answer, an output that nobody
+reads) does not keep the daemon from ending. Signals are blocked in them: the main thread handles those.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+class NoThreadError(OSError):
+    """No thread could be started: the system has none left, or no memory for one. It is worth another try."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(errno.EAGAIN, f"no thread can be started for {name}")
+
+
+def start_thread(
+    work: Callable[[], object], *, name: str, failed: Callable[[Exception], object]
+) -> threading.Thread:
+    """Run ``work`` in a daemon thread. Raises NoThreadError when no thread can be started.
+
+    An exception of ``work`` ends the thread and is given to ``failed``, which is called in the thread and
+    should log or count it.
+    """
+
+    def run() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  # contained here, for all threads
+            failed(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    try:
+        thread.start()
+    except (RuntimeError, MemoryError):  # "can't start new thread"
+        raise NoThreadError(name) from None
+    return thread
+
+
+def call_in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call ``callback`` in the thread of ``loop``; does nothing when that loop is closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)
+
+
+async def in_thread(work: Callable[[], _T], *, name: str, timeout_s: float) -> _T:
+    """What ``work`` returns or raises, run in a thread of its own.
+
+    Raises TimeoutError when it takes longer than ``timeout_s``, and NoThreadError. After a timeout the thread
+    goes on, and its result is dropped.
+    """
+    from asyncio import get_running_loop, timeout
+
+    loop = get_running_loop()
+    done: asyncio.Future[_T] = loop.create_future()
+
+    def succeed(result: _T) -> None:
+        if not done.done():
+            done.set_result(result)
+
+    def fail(error: Exception) -> None:
+        if not done.done():
+            done.set_exception(error)
+
+    def run() -> None:
+        result = work()
+        call_in_loop(loop, lambda: succeed(result))
+
+    start_thread(run, name=name, failed=lambda error: call_in_loop(loop, lambda: fail(error)))
+    async with timeout(timeout_s):
+        return await done
