@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cbox_init.config.load import ConfigSource
-    from cbox_init.config.model import Config
+    from cbox_init.config.model import Config, LogLevel
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.supervisor.configuration.configuration import Configuration
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
@@ -76,7 +75,7 @@ def build_daemon(
     environ: Mapping[str, str],
     on_finished: Callable[[int], None],
     stdout: DescriptorWriter | None = None,
-    level: Level | None = None,
+    level: LogLevel | None = None,
     colours: Colours | None = None,
     counters: Counters | None = None,
     manager: Callable[[Runtime], ServiceManager | None] | None = None,
@@ -93,7 +92,7 @@ def build_daemon(
     stdout = stdout or DescriptorWriter()
     logs = LogHub(
         fmt=settings.log_format,
-        level=Level.of(settings.log_level) if level is None else level,
+        level=settings.log_level if level is None else level,
         timestamps=settings.log_timestamps,
         stdout=stdout,
         colours=colours,

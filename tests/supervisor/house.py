@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from cbox_init.build import build_daemon
 from cbox_init.config.load import ConfigSource
-from cbox_init.config.model.enums import LogLevel
+from cbox_init.config.model import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
-from cbox_init.logs.levels import Level
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.system.signals import SignalPipe
 from cbox_init.telemetry.counters import Counters
@@ -63,7 +62,7 @@ class House:
             environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
             on_finished=self._finished,
             stdout=DescriptorWriter(self._log_fd),
-            level=Level.DEBUG,
+            level=LogLevel.DEBUG,
             counters=Counters() if config.global_.metrics_enabled else None,
             runtime_class=Clockwork,
         )

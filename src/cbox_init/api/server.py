@@ -87,7 +87,7 @@ class ApiServer:
 
     async def _start(self, loop: AbstractEventLoop) -> None:
         try:
-            stack = await _import_stack(loop)
+            stack = await in_thread(_stack, name="api-import", timeout_s=_IMPORT_TAKES_S)
             self._stack = stack(self._parts, self._settings, self._vitals)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
             # Threads, memory or descriptors can be short for a while; who has connected waits meanwhile.

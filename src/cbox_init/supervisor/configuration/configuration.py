@@ -12,8 +12,8 @@ from cbox_init.config.edit import Edits
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
 from cbox_init.errors import ConfigError, Conflict, NotSaved, UnknownProcess
-from cbox_init.supervisor.background import in_thread
 from cbox_init.supervisor.configuration.apply import Application
+from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
