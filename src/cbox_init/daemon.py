@@ -160,7 +160,7 @@ class Daemon:
         api = ApiServer(self._listeners, self._supervisor, self._supervisor.config, vitals)
         api.attach(loop)
         if self._readyz and self._supervisor.readiness:
-            loop.run_until_complete(self._readyz.serve(loop, self._supervisor.readiness))
+            loop.run_until_complete(self._readyz.serve(loop, self._supervisor.readiness, self._log))
         if self._metrics:
             loop.run_until_complete(self._metrics.serve(loop, self._supervisor, vitals))
         self._on_signals()
