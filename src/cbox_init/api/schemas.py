@@ -218,7 +218,9 @@ class ScaleRequest(Struct, frozen=True, kw_only=True):
 
     scale: Annotated[WholeNumber, Meta(description="Instances to have; 2.0 is 2.")] | UnsetType = UNSET
     desired: Annotated[WholeNumber, Meta(description="Instances to have.")] | UnsetType = UNSET
-    delta: Annotated[WholeNumber, Meta(description="Instances to have more; not below 0.")] | UnsetType = UNSET
+    delta: Annotated[WholeNumber, Meta(description="Instances to have more; not below 0.")] | UnsetType = (
+        UNSET
+    )
 
 
 class ScheduleStats(Struct, frozen=True, kw_only=True):

@@ -151,7 +151,9 @@ def _remove_dead(path: str) -> None:
         if code == errno.ECONNREFUSED:
             os.unlink(path)
         elif code != errno.ENOENT:
-            raise ListenError(f"cannot listen on {shown(path)}: {_owner(probe, code)}; stop it, or {_ANOTHER}")
+            raise ListenError(
+                f"cannot listen on {shown(path)}: {_owner(probe, code)}; stop it, or {_ANOTHER}"
+            )
 
 
 def _owner(probe: socket.socket, code: int) -> str:

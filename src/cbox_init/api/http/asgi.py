@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Scope
 
     from cbox_init.api.http.exchange import Exchange
-    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.api.http.failures import ErrorLog
 
 #: How long a request whose client has gone may take to notice, in seconds.
 _REQUEST_ENDS_S: Final = 1.0
@@ -26,7 +26,7 @@ _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 class AsgiHandler:
     """Runs ``app`` for each request. An error of it is logged, and answered with 500."""
 
-    def __init__(self, app: ASGIApp, log: DaemonLog) -> None:
+    def __init__(self, app: ASGIApp, log: ErrorLog) -> None:
         self._app = app
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()

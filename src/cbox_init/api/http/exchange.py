@@ -182,8 +182,9 @@ class Exchange:
     # -- the response ----------------------------------------------------------------------------------
 
     def respond(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """Write a whole response."""
+        """Write a whole response, in place of one that an application has begun and nobody has seen."""
         self._status, self._headers = status, headers
+        self._left, self._chunked = None, False
         self._write(body, more=False)
 
     def refuse(self, error: HttpError) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from cbox_init.api.http.exchange import Exchange
-    from cbox_init.logs.daemon import DaemonLog
 
 #: The least time between two messages about the same error, in seconds.
 SAY_AGAIN_S: Final = 60.0
 
 
+class ErrorLog(Protocol):
+    """Where errors are logged: the daemon's own messages."""
+
+    def error(self, message: str, **fields: str | int | None) -> None: ...
+
+
 class RepeatedError:
     """One kind of error. It is logged at once, and while it goes on once a minute."""
 
-    def __init__(self, log: DaemonLog, message: str) -> None:
+    def __init__(self, log: ErrorLog, message: str) -> None:
         self._log = log
         self._message = message
         self._next_at = 0.0
@@ -34,7 +39,7 @@ class RepeatedError:
 class RequestFailures(RepeatedError):
     """Requests that failed by a defect of ours."""
 
-    def __init__(self, log: DaemonLog) -> None:
+    def __init__(self, log: ErrorLog) -> None:
         super().__init__(log, "Unexpected: a request failed")
 
     def failed(self, exchange: Exchange, error: BaseException) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cbox_init.api.http.exchange import Exchange
-    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.api.http.failures import ErrorLog
 
 
 class PlainReply(NamedTuple):
@@ -33,7 +33,7 @@ _WRONG_METHOD: Final = PlainReply(405, b'{"error":"method not allowed"}')
 class PlainHandler:
     """Answers GET and HEAD of ``paths``. An error of one of them is logged, and answered with 500."""
 
-    def __init__(self, paths: PlainPaths, log: DaemonLog) -> None:
+    def __init__(self, paths: PlainPaths, log: ErrorLog) -> None:
         self._paths = paths
         self._failures = RequestFailures(log)
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cbox_init.api.http.exchange import Exchange
+    from cbox_init.api.http.failures import ErrorLog
     from cbox_init.api.http.limits import HttpLimits
-    from cbox_init.logs.daemon import DaemonLog
 
 #: Connections that are accepted in one turn of the event loop.
 _ACCEPTED_AT_ONCE: Final = 64
@@ -34,7 +34,7 @@ class HttpServer:
         loop: asyncio.AbstractEventLoop,
         handler: Callable[[Exchange], None],
         limits: HttpLimits,
-        log: DaemonLog,
+        log: ErrorLog,
     ) -> None:
         self._loop = loop
         self._connections = Connections(loop, limits, handler)
