@@ -18,8 +18,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class ServerEvent(NamedTuple):
     """One event: its name ("message" by default), and its data, lines joined by newlines.
 
-    ``id`` is that of this event or of the last one that had an id, else "". An event without data only tells
-    the id.
+    ``id`` is that of this event or of the last one that had an id, else "". An event without data only has
+    an id.
     """
 
     name: str

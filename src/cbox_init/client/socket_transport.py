@@ -131,7 +131,7 @@ class SocketTransport:
 
 
 class HttpAnswer:
-    """One answer, read from ``connection`` as far as it is asked for."""
+    """One answer, read from ``connection`` as far as it is needed."""
 
     def __init__(self, connection: sockets.socket, address: DaemonAddress) -> None:
         self.status = 0

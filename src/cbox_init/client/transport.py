@@ -1,4 +1,7 @@
-"""What a client needs to send calls: a transport over plain sockets, or one over httpx."""
+"""The protocol of a transport, which sends the calls of a client: over plain sockets, or over httpx.
+
+A module of its own because both transports, the client and the command line import it.
+"""
 
 from __future__ import annotations
 
