@@ -19,7 +19,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs clean
+.PHONY: help run test coverage check bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,15 @@ run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foregro
 test: $(VENV)/.installed-test ## run the tests, as many at once as there are cores; ARGS="-n 0": one after another
 	@.ci/packages test
 	@$(VENV)/bin/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n auto --dist worksteal) $(ARGS)
+
+# Without the tests that run cbox-init as a program of its own or count what it costs.
+coverage: $(VENV)/.installed-coverage ## which lines and branches of core, supervisor and logs no test enters
+	@.ci/packages test
+	@rm -f .coverage .coverage.*
+	@$(VENV)/bin/python -m pytest -n auto --dist worksteal --cov --cov-report= $(ARGS) \
+	  --deselect tests/logs/test_block_cost.py \
+	  tests/api tests/config tests/core tests/logs tests/metrics tests/supervisor tests/system tests/telemetry; \
+	status=$$?; $(VENV)/bin/python .ci/coverage_table.py && exit $$status
 
 check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imports, and that none go in a circle
 	$(VENV)/bin/ruff check
@@ -52,7 +61,7 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site; a brok
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
 
 clean: ## remove what the targets above have made
-	rm -rf .venv .venv-* build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 
 # A stamp says what the virtual environment holds; a new pyproject.toml makes every stamp but .made old.
 $(VENV)/.made:
@@ -62,7 +71,9 @@ $(VENV)/.made:
 $(VENV)/.installed: EXTRAS :=
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-check: EXTRAS := [check,test]
+$(VENV)/.installed-coverage: EXTRAS := [coverage,test]
 $(VENV)/.installed-docs: EXTRAS := [docs]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-docs: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-coverage \
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.$(EXTRAS)'
 	@touch $@

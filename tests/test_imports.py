@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cbox_init.imports import in_parts, without
+from cbox_init.imports import without
 
 #: What only other commands, other configurations or the first request of the API need.
 NOT_AT_START = {
@@ -35,7 +35,6 @@ NOT_AT_START = {
     "tempfile",
     "typing_extensions",
     "urllib",
-    "uvicorn",
     "zoneinfo",
 }
 
@@ -108,58 +107,35 @@ def test_it_is_undone_by_an_error() -> None:
     assert "no_such_module_at_all" not in sys.modules
 
 
-def test_a_module_is_imported_without_its_package() -> None:
-    script = """
-import sys
-from cbox_init.imports import in_parts
-in_parts("asyncio")
-import asyncio.constants
-print(sorted(name for name in sys.modules if name.startswith("asyncio")))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "['asyncio', 'asyncio.constants']\n"
-
-
-def test_a_package_in_parts_has_the_names_that_are_given_and_loads_for_others() -> None:
-    script = """
-import sys
-from cbox_init.imports import in_parts
-in_parts("unittest", TestCase="unittest.case")
-from unittest import TestCase
-print(TestCase, "unittest.mock" in sys.modules, "unittest.main" in sys.modules)
-print(hasattr(sys.modules["unittest"], "__no_such__"), "unittest.main" in sys.modules)
-from unittest import IsolatedAsyncioTestCase, skip
-print(skip.__name__, "unittest.main" in sys.modules, hasattr(sys.modules["unittest"], "no_such"))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
-        "<class 'unittest.case.TestCase'> False False",
-        "False False",
-        "skip True False",
-    ]
-
-
-def test_a_package_that_is_loaded_or_not_there_stays_as_it_is() -> None:
-    in_parts("json")
-    assert sys.modules["json"] is json
-    in_parts("no_such_module_at_all")
-    assert "no_such_module_at_all" not in sys.modules
-
-
-def test_the_api_loads_no_command_line_and_no_process_manager_of_its_server() -> None:
+def test_the_api_loads_no_command_line_and_no_process_manager() -> None:
     script = """
 import sys
 import asyncio
-from types import SimpleNamespace
 from cbox_init.api.server import _stack
 _stack()
-from cbox_init.api.http_server import HttpServer
-HttpServer(lambda scope, receive, send: None, SimpleNamespace(enter=lambda state: None))
-print(sorted({"click", "multiprocessing", "uvicorn.main"} & set(sys.modules)))
-print("uvicorn.protocols.http.httptools_impl" in sys.modules)
+print(sorted({"click", "multiprocessing"} & set(sys.modules)))
+print("starlette" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\nTrue\n"
+
+
+def test_ports_that_are_probed_load_no_application() -> None:
+    """A container is probed every few seconds: 14 MB in each of them otherwise."""
+    script = """
+import sys
+import cbox_init.daemon
+from cbox_init.imports import without
+with without("ssl"):
+    import asyncio
+before = set(sys.modules)
+import cbox_init.api.http.plain, cbox_init.api.http.server
+loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
+heavy = {"anyio", "email", "http", "httptools", "ssl", "starlette", "urllib", "uvicorn"}
+print(sorted(heavy & loaded))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "['httptools']\n"
 
 
 def loaded_at_the_loop(folder: Path, text: str) -> set[str]:

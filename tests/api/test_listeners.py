@@ -111,11 +111,44 @@ def test_a_socket_that_cannot_be_had_leaves_the_port_free(path: str) -> None:
         ("192.0.2.1", "this machine has no such address"),
         ("no.such.host.invalid", "api_host does not resolve"),
         ("1.2.3.4.5", "api_host does not resolve"),
+        ("[::1]", "api_host does not resolve"),
+        (" 127.0.0.1", "api_host does not resolve"),
+        ("a\0b", "api_host does not resolve"),
+        ("a\nb", "api_host does not resolve"),
+        ("a..b", "api_host is neither a name nor an address"),
+        ("x" * 64, "api_host is neither a name nor an address"),
+        ("\ud800", "api_host is neither a name nor an address"),
     ],
 )
 def test_host_that_cannot_be_had(path: str, host: str, problem: str) -> None:
-    with pytest.raises(ListenError, match=problem):
+    with pytest.raises(ListenError, match=problem) as caught:
         Listeners.bind(GlobalConfig(api_enabled=True, api_host=host, api_socket=path))
+    assert "\n" not in str(caught.value)
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ("api_enabled: true, api_host: a..b", "global.api_host"),
+        ("metrics_enabled: true, metrics_host: a..b", "global.metrics_host"),
+        ("readiness: {enabled: true, path: '', http_port: 9, http_host: a..b}", "global.readiness.http_host"),
+        ("api_socket: /tmp/" + "x" * 200, "global.api_socket"),
+        ('api_socket: "/tmp/\\0"', "global.api_socket"),
+    ],
+)
+def test_a_start_without_a_place_to_listen_is_one_line(path: str, settings: str, key: str) -> None:
+    config = f"{os.path.dirname(path)}/c.yaml"
+    socket_key = "" if "api_socket" in settings else f", api_socket: {path}"
+    with open(config, "w") as file:
+        file.write(f"global: {{{settings}{socket_key}}}\nprocesses: {{web: {{command: [sleep, '1000']}}}}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "cbox_init", "serve", "-c", config], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert key in done.stderr
+    assert not os.path.exists(path)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +169,7 @@ def test_import_is_cheap() -> None:
     """The module is loaded before the first child is started."""
     script = (
         "import sys, cbox_init.api.listeners\n"
-        "print({'asyncio', 'uvicorn', 'starlette', 'ssl', 'logging', 'inspect'} & set(sys.modules))"
+        "print({'asyncio', 'httptools', 'starlette', 'ssl', 'logging', 'inspect'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

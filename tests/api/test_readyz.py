@@ -9,8 +9,10 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from cbox_init.api import probe
+from cbox_init.api.http import limits
+from cbox_init.api.http.limits import PROBE_LIMITS
 from cbox_init.api.readyz import ReadyzServer
 from cbox_init.core.states import State
 from cbox_init.errors import ListenError
@@ -59,7 +61,7 @@ async def serve(build: Build, processes: str = WEB) -> AsyncIterator[Served]:
     assert server
     assert server.addresses() == (f"http://127.0.0.1:{port}",)
     assert house.supervisor.readiness
-    await server.serve(asyncio.get_running_loop(), house.supervisor.readiness)
+    await server.serve(asyncio.get_running_loop(), house.supervisor.readiness, house.logs.daemon)
     try:
         yield Served(house, port)
     finally:
@@ -104,8 +106,7 @@ async def test_it_is_not_ready_as_soon_as_the_shutdown_begins(build: Build) -> N
         (b"GET /readyz/ HTTP/1.1\r\n\r\n", 404),
         (b"GET /readyz HTTP/2\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00 what a client says that wants TLS \r\n\r\n", 400),
-        (b"\r\n\r\n", 400),
-        (b"GET /" + b"x" * probe.LARGEST_HEAD, 400),
+        (b"GET /" + b"x" * PROBE_LIMITS.head_bytes, 431),
     ],
 )
 async def test_what_is_asked(build: Build, request_: bytes, status: int) -> None:
@@ -129,30 +130,26 @@ async def test_a_request_in_pieces(build: Build) -> None:
 
 
 async def test_clients_that_say_nothing_hold_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "REQUEST_TAKES_S", 0.1)
+    monkeypatch.setattr(limits, "PROBE_LIMITS", replace(PROBE_LIMITS, head_s=0.1))
     async with serve(build) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-        with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 20) == b""
+        assert (await asyncio.wait_for(reader.read(), 20)).startswith(b"HTTP/1.1 408 ")
         writer.close()
 
 
-async def test_there_is_a_limit_to_connections(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "MOST_PROBES", 2)
+async def test_clients_that_say_nothing_keep_no_probe_out(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PROBE_LIMITS", replace(PROBE_LIMITS, connections=2))
     async with serve(build) as served:
-        await served.house.until_state("web", State.RUNNING)
         silent = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
-        with pytest.raises((ConnectionError, IndexError)):
-            await served.status("/livez")
+        assert await served.status("/livez") == 200
+        oldest, youngest = silent
+        assert await asyncio.wait_for(oldest[0].read(), 20) == b"", "it made room"
+        youngest[1].write(b"GET /livez HTTP/1.1\r\n\r\n")
+        assert (await asyncio.wait_for(youngest[0].read(), 20)).startswith(b"HTTP/1.1 200 ")
         for _, writer in silent:
             writer.close()
-        await served.house.until(lambda: True)
-        async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(ConnectionError, IndexError):
-                    assert await served.status("/livez") == 200
-                    break
-                await asyncio.sleep(0.01)
 
 
 async def test_a_port_that_is_taken_names_the_key(build: Build) -> None:

@@ -118,7 +118,7 @@ def test_what_is_no_socket_is_left_alone(folder: str, kind: str) -> None:
         os.mkdir(path)
     else:
         os.symlink(f"{folder}/elsewhere", path)
-    with pytest.raises(ListenError, match="that is no socket; remove it"):
+    with pytest.raises(ListenError, match="this is not a socket; remove it"):
         bind_unix(path, 5)
     assert os.listdir(folder) == ["s"]
 
@@ -128,9 +128,12 @@ def test_what_is_no_socket_is_left_alone(folder: str, kind: str) -> None:
     [
         ("{}/missing/s", "No such file or directory"),
         ("{}/" + "x" * 108, "longer than 107 bytes"),
-        ("{}/\0", "that is no path"),
+        ("{}/\0", "this is not a path"),
         ("/proc/s", "cannot listen on /proc/s"),
-        ("", "that is no path"),
+        ("", "this is not a path"),
+        ("{}/\ud800", "this is not a path"),
+        ("{}/\udcff" + "x" * 108, "longer than 107 bytes"),
+        ("{}/a\nb/s", "No such file or directory"),
     ],
 )
 def test_a_path_that_cannot_be_had(folder: str, path: str, problem: str) -> None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
-from cbox_init.api import connection, http_server
+from cbox_init.api import stack
+from cbox_init.api.http.limits import API_LIMITS
 from tests.api.service import read_answer
 
 if TYPE_CHECKING:
     from tests.api.service import Serve, Service
 
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def limit(monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
+    """Other limits for the services that are made from now on."""
+    monkeypatch.setattr(stack, "API_LIMITS", replace(API_LIMITS, **limits))
+
+
 HEALTHY = b'{"status":"healthy"}'
 
 
@@ -115,10 +124,10 @@ async def test_expect_continue(service: Service) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET /" + b"x" * connection.LARGEST_HEAD + b" HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nx: " + b"x" * connection.LARGEST_HEAD + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (connection.LARGEST_HEAD // 6 + 1) + b"\r\n",
-        b"GET /" + b"x" * connection.LARGEST_HEAD,
+        b"GET /" + b"x" * API_LIMITS.head_bytes + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nx: " + b"x" * API_LIMITS.head_bytes + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (API_LIMITS.head_bytes // 6 + 1) + b"\r\n",
+        b"GET /" + b"x" * API_LIMITS.head_bytes,
     ],
     ids=["path", "header", "headers", "unfinished"],
 )
@@ -128,15 +137,17 @@ async def test_head_too_large(service: Service, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"GET", b"GET / HTTP/1.1\r\nx", HEALTH + b"GET /"])
-async def test_head_too_slow(service: Service, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    monkeypatch.setattr(connection, "HEAD_TAKES_S", 0.05)
+async def test_head_too_slow(serve: Serve, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    limit(monkeypatch, head_s=0.05)
+    service = await serve()
     answer = await service.raw(data)
     assert b"HTTP/1.1 408 " in answer
     assert answer.startswith(b"HTTP/1.1 200 ") == data.startswith(HEALTH)
 
 
-async def test_a_request_in_good_time_has_no_timer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_TAKES_S", 0.2)
+async def test_a_request_in_good_time_has_no_timer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, head_s=0.2)
+    service = await serve()
     async with service.connection() as (reader, writer):
         writer.write(HEALTH)
         assert (await read_answer(reader)).status == 200
@@ -146,7 +157,7 @@ async def test_a_request_in_good_time_has_no_timer(service: Service, monkeypatch
 async def test_line_ends_between_requests_do_not_hold_a_connection(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_server, "_KEEP_ALIVE_S", 0.2)
+    limit(monkeypatch, keep_alive_s=0.2)
     service = await serve()
     async with service.connection() as (reader, writer):
         writer.write(HEALTH)
@@ -163,21 +174,45 @@ async def _ends_within(reader: asyncio.StreamReader, seconds: float) -> bool:
     return True
 
 
-async def test_too_many_connections_leave_the_unix_socket_alone(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+async def test_one_connection_too_many_takes_the_place_of_the_oldest_that_is_idle(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await service.tcp.aclose()
-    monkeypatch.setattr(connection, "MOST_CONNECTIONS", 1)
+    limit(monkeypatch, connections=2)
+    service = await serve()
+    async with service.connection() as first, service.connection() as second:
+        for reader, writer in (first, second, first):  # the second is idle for longer now
+            writer.write(HEALTH)
+            assert (await read_answer(reader)).status == 200
+        async with service.connection() as (reader, writer):
+            writer.write(HEALTH)
+            assert (await read_answer(reader)).status == 200
+            assert await asyncio.wait_for(second[0].read(), 20) == b""
+            first[1].write(HEALTH)
+            assert (await read_answer(first[0])).status == 200
+
+
+async def test_half_a_request_makes_room_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit(monkeypatch, connections=2)
+    service = await serve()
+    async with service.connection() as slow, service.connection() as other:
+        slow[1].write(b"GET / HTTP/1.1\r\nx")
+        other[1].write(b"GET")
+        assert (await service.raw(HEALTH.replace(b"host", b"connection: close\r\nhost"))).endswith(HEALTHY)
+        assert await asyncio.wait_for(slow[0].read(), 20) == b""
+
+
+async def test_with_all_connections_busy_one_more_is_refused(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch, connections=1)
+    service = await serve()
     async with service.connection() as (reader, writer):
-        writer.write(HEALTH)
-        await read_answer(reader)
-        assert (await service.raw(b"")).startswith(b"HTTP/1.1 503 ")
+        writer.write(b"GET /api/v1/logs/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b"retry"), 20)
+        answer = await service.raw(b"")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert answer.endswith(b'{"error":"too many connections"}')
         assert (await service.unix.get("/api/v1/health")).status_code == 200
-        writer.write(HEALTH)
-        assert (await read_answer(reader)).status == 200
-    async with service.connection() as (reader, writer):
-        writer.write(HEALTH)
-        assert (await read_answer(reader)).status == 200
 
 
 async def test_date(service: Service) -> None:

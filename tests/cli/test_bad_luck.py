@@ -89,7 +89,7 @@ def test_the_token(cbox: Run) -> None:
     with fake_daemon() as daemon:
         daemon.answers[LIST] = Answer({"error": "unauthorized"}, 401)
         said = failure(cbox, "--url", daemon.url, "list", "--token", "first")
-        assert said.startswith(f"the daemon at {daemon.url} wants its token, or this one is wrong")
+        assert said.startswith(f"authentication failed at {daemon.url}: token missing or wrong")
         failure(cbox, "--token", "behind", "--url", "http://127.0.0.1:1", "list", "--url", daemon.url)
         failure(cbox, "--url", daemon.url, "list", env={"CBOX_INIT_API_AUTH": "environment"})
         tokens = [sent.headers["authorization"] for sent in daemon.sent]
@@ -184,7 +184,7 @@ def test_names_are_not_markup(cbox: Run, path: str, fake: FakeDaemon) -> None:
         (["logs", "-f", "--until", "5m"], "--until cannot be used with -f: leave one of them out"),
         (
             ["logs", "--url", "http://localhost:1", "--grep", "\udcff"],
-            "cannot be sent: it is no text in UTF-8",
+            "cannot be sent: it is not valid UTF-8",
         ),
         (["list", "--url", "localhost:9180"], "'localhost:9180' is not a URL of an API"),
         (["list", "--url", "http://x", "--socket", "/x"], "a URL and a socket were both given"),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from cbox_init.cli.connection import most_similar, unknown_process
+from typing import TYPE_CHECKING
+
+from cbox_init.cli.connection import most_similar, transport_for, unknown_process
+from cbox_init.client.address import ClientSettings
+from cbox_init.client.httpx_transport import HttpxTransport
+from cbox_init.client.socket_transport import SocketTransport
+
+if TYPE_CHECKING:
+    from cbox_init.client.transport import Transport
 
 
 def test_unknown_names() -> None:
@@ -20,3 +28,12 @@ def test_the_most_similar_name() -> None:
     assert most_similar("queue-defualt", known) == "queue-default"
     assert most_similar("zzz", known) is None
     assert most_similar("web", []) is None
+
+
+def test_httpx_is_for_https_alone() -> None:
+    def transport(url: str) -> Transport:
+        return transport_for(ClientSettings.of(url, None, None, 5.0))
+
+    assert isinstance(transport("https://localhost:1"), HttpxTransport)
+    assert isinstance(transport("http://grün:1"), HttpxTransport)
+    assert isinstance(transport("http://localhost:1"), SocketTransport)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socketserver
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -113,14 +114,25 @@ def raw_server(path: str, behave: Callable[[socket.socket], None]) -> Iterator[N
         yield
 
 
+class _Server(socketserver.BaseServer):
+    """Does not report that a client has left early."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _TcpServer(_Server, socketserver.ThreadingTCPServer): ...
+
+
+class _UnixServer(_Server, socketserver.ThreadingUnixStreamServer): ...
+
+
 @contextmanager
 def _serving(path: str | None, handler: type[socketserver.BaseRequestHandler]) -> Iterator[tuple[str, int]]:
     """A server in a thread, until the end of the ``with``; gives its address on TCP."""
-    server: socketserver.ThreadingTCPServer | socketserver.ThreadingUnixStreamServer
-    if path is None:
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)
-    else:
-        server = socketserver.ThreadingUnixStreamServer(path, handler)
+    server: _TcpServer | _UnixServer
+    server = _TcpServer(("127.0.0.1", 0), handler) if path is None else _UnixServer(path, handler)
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cbox_init.client.address import USUAL_URL, Address, find_address
+from cbox_init.client.address import USUAL_URL, DaemonAddress, find_address
 from cbox_init.errors import ClientError
 
 
@@ -22,7 +22,7 @@ def test_the_first_socket_that_listens_is_taken(tmp_path: Path) -> None:
     dead, alive, later = (str(tmp_path / name) for name in ("dead", "alive", "later"))
     listen(Path(dead)).close()
     with listen(Path(alive)), listen(Path(later)):
-        assert find_address(None, None, {}, [dead, alive, later]) == Address("http://localhost", alive)
+        assert find_address(None, None, {}, [dead, alive, later]) == DaemonAddress("http://localhost", alive)
 
 
 def test_a_socket_whose_queue_is_full_still_listens(tmp_path: Path) -> None:
@@ -49,15 +49,15 @@ def test_without_a_socket_it_is_localhost_and_the_tried_places_are_known(tmp_pat
     (tmp_path / "file").write_text("not a socket")
     places = [str(tmp_path / "none"), str(tmp_path / "file"), str(tmp_path / "file" / "below"), "x" * 200]
     address = find_address(None, None, {}, [*places, *places])
-    assert address == Address(USUAL_URL, None, tuple(places))
+    assert address == DaemonAddress(USUAL_URL, None, tuple(places))
     assert str(address) == USUAL_URL
 
 
 def test_what_is_given_is_not_looked_for(tmp_path: Path) -> None:
     with listen(tmp_path / "usual"):
         usual = [str(tmp_path / "usual")]
-        assert find_address("https://host:1/base/", None, {}, usual) == Address("https://host:1/base")
-        assert find_address(None, usual[0], {}, []) == Address("http://localhost", usual[0])
+        assert find_address("https://host:1/base/", None, {}, usual) == DaemonAddress("https://host:1/base")
+        assert find_address(None, usual[0], {}, []) == DaemonAddress("http://localhost", usual[0])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_is_no_url_is_refused_with_an_example(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://user:secret@host", "http://host/?token=x", "http://host/#x"])
 def test_a_url_carries_no_secret(url: str) -> None:
-    with pytest.raises(ClientError, match="the token by itself"):
+    with pytest.raises(ClientError, match="give the token separately"):
         find_address(url, None, {})
 
 

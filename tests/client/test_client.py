@@ -1,4 +1,4 @@
-"""Both clients against a real HTTP server: what they send, what they make of the answers."""
+"""Both clients, over httpx and over sockets, against a real HTTP server: what they send and return."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from cbox_init.client import (
     UnknownProcess,
     run_of,
 )
+from cbox_init.client.address import ClientSettings
+from cbox_init.client.socket_transport import SocketTransport
 
 from .fake import (
     Answer,
@@ -67,7 +69,7 @@ def both(
     *,
     timeout_s: float = 5.0,
 ) -> T:
-    """What a call gives, the same from both clients."""
+    """The result of a call, the same from both clients and over each transport."""
 
     async def run() -> T:
         async with AsyncClient.connect(socket=path, timeout_s=timeout_s) as client:
@@ -75,13 +77,22 @@ def both(
 
     with Client.connect(socket=path, timeout_s=timeout_s) as client:
         first = ordinary(client)
-    second = asyncio.run(run())
-    assert second == first
+    with over_sockets(path, timeout_s) as client:
+        assert ordinary(client) == first
+    assert asyncio.run(run()) == first
     return first
 
 
+def over_sockets(path: str, timeout_s: float = 5.0) -> Client:
+    """The client as the command line has it."""
+    return Client(SocketTransport(ClientSettings.of(None, path, None, timeout_s)))
+
+
 def error_of(path: str, kind: type[ClientError], *, timeout_s: float = 5.0) -> str:
-    """The text of the error that a call for the list raises, the same from both clients."""
+    """The text of the error of a call for the list, the same from both clients.
+
+    Over sockets too, but for what the two parsers of HTTP say of an answer that is not HTTP.
+    """
 
     async def run() -> None:
         async with AsyncClient.connect(socket=path, timeout_s=timeout_s) as client:
@@ -91,7 +102,12 @@ def error_of(path: str, kind: type[ClientError], *, timeout_s: float = 5.0) -> s
         client.processes()
     with pytest.raises(kind) as asynchronous:
         asyncio.run(run())
+    with pytest.raises(kind) as small, over_sockets(path, timeout_s) as client:
+        client.processes()
     assert str(ordinary.value) == str(asynchronous.value)
+    head = "does not speak HTTP as cbox-init does"
+    assert str(small.value).partition(head)[:2] == str(ordinary.value).partition(head)[:2]
+    assert "\n" not in str(small.value)
     assert "\n" not in str(ordinary.value)
     return str(ordinary.value)
 
@@ -162,7 +178,7 @@ def test_edits(daemon: FakeDaemon, path: str) -> None:
     assert [one.status for one in (created, updated, removed)] == ["created", "updated", "removed"]
     bodies = [sent.body for sent in daemon.sent]
     assert msgspec.json.decode(bodies[0]) == {"name": "web", "process": keys}
-    assert msgspec.json.decode(bodies[2]) == {"process": keys}
+    assert msgspec.json.decode(bodies[3]) == {"process": keys}
 
 
 def test_every_problem_is_in_the_error(daemon: FakeDaemon, path: str) -> None:
@@ -235,7 +251,7 @@ def test_what_is_no_text_is_not_sent(path: str) -> None:
     with Client.connect("http://localhost:1") as client:
         with pytest.raises(ClientError, match=r"'\\udcff' cannot be sent"):
             client.logs(grep="\udcff")
-        with pytest.raises(ClientError, match=r"'\\udcff' is the name of no process"):
+        with pytest.raises(ClientError, match=r"'\\udcff' is not the name of a process"):
             client.logs("\udcff")
 
 
@@ -413,6 +429,8 @@ def follow(path: str, *names: str) -> list[object]:
     with Client.connect(socket=path) as client, client.follow(*names) as records:
         seen: list[object] = list(records)
     assert asyncio.run(followed(path, *names)) == seen
+    with over_sockets(path) as client, client.follow(*names) as records:
+        assert list(records) == seen
     return seen
 
 
@@ -495,9 +513,9 @@ def test_a_stream_that_breaks_gives_what_came_and_says_so(daemon: FakeDaemon, pa
     ("answer", "kind", "text"),
     [
         (Answer({"error": "process not found: nobody"}, 404), ApiError, "process not found: nobody"),
-        (Answer({"processes": []}), ApiError, "sends no stream of events"),
-        (stream(b"event: log\ndata: {}\n\n"), ClientError, "a record that is none"),
-        (stream(b"event: log\ndata: ?\n\n"), ClientError, "a record that is none"),
+        (Answer({"processes": []}), ApiError, "does not send a stream of events"),
+        (stream(b"event: log\ndata: {}\n\n"), ClientError, "an invalid record"),
+        (stream(b"event: log\ndata: ?\n\n"), ClientError, "an invalid record"),
     ],
 )
 def test_a_stream_that_is_none(

@@ -195,18 +195,18 @@ def test_very_deep_nesting(read: Read, text: str) -> None:
 def test_a_hundred_thousand_lines(read: Read) -> None:
     process = "  p{}:\n    command: [sleep, '1']\n    env:\n      A: x\n    scale: 1\n"
     text = "processes:\n" + "".join(process.format(number) for number in range(20_000))
-    began = time.monotonic()
+    began = time.process_time()
     found = read(text)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
     assert len(config_of(found).processes) == 20_000
 
 
 def test_a_hundred_thousand_wrong_lines(read: Read) -> None:
     process = "  p{0}:\n    comand: [sleep]\n    depends_on: [q{0}]\n    scale: x\n    stdout: maybe\n"
     text = "processes:\n" + "".join(process.format(number) for number in range(20_000))
-    began = time.monotonic()
+    began = time.process_time()
     found = read(text)
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     assert len(found.of(Severity.ERROR)) == 80_000
 
 

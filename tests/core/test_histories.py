@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 many = settings(deadline=None, max_examples=100_000 if THOROUGH else 1200)
-pytestmark = pytest.mark.timeout(0 if THOROUGH else 60)
+pytestmark = pytest.mark.timeout(0 if THOROUGH else 300)
 
 #: Longer than anything takes in these worlds.
 LONG_S = 1000.0

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from cbox_init.api.app import all_resources
-from cbox_init.api.connection import HEAD_TAKES_S, LARGEST_HEAD, MOST_CONNECTIONS
 from cbox_init.api.context import Context
+from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.openapi import document
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
@@ -90,6 +90,8 @@ def test_replies_are_as_the_document_says(contract: Contract, heading: str, repl
 def test_limits() -> None:
     (section,) = (section for section in sections(PAGE) if section.heading == "Limits")
     cells = " ".join(cell for row in section.tables[0] for cell in row)
-    assert f"{LARGEST_HEAD // 1024} KiB" in cells
-    assert f"{HEAD_TAKES_S:g} s" in cells
-    assert f"{MOST_CONNECTIONS} on TCP" in cells
+    assert f"{API_LIMITS.head_bytes // 1024} KiB" in cells
+    assert f"{API_LIMITS.head_s:g} s" in cells
+    assert f"{API_LIMITS.connections} on TCP" in cells
+    assert f"| headers | {API_LIMITS.headers} |" in PAGE.read_text()
+    assert f"{API_LIMITS.write_s:g} s, a stream {API_LIMITS.stream_write_s / 60:g} minutes" in cells

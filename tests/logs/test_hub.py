@@ -198,7 +198,7 @@ def test_without_a_loop_an_exit_flushes() -> None:
 
 
 async def test_libraries_speak_through_the_daemon(bench: Bench) -> None:
-    name = "uvicorn.test"
+    name = "library.test"
     handler = forward_logging(bench.hub.daemon, [name])
     logger = logging.getLogger(name)
     try:

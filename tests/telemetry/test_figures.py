@@ -22,6 +22,12 @@ HERTZ = os.sysconf("SC_CLK_TCK")
 MEMORY = 1000
 
 
+@pytest.fixture(autouse=True)
+def one_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample is taken at once, however busy the machine is."""
+    monkeypatch.setattr(figures, "SLICE_S", 1000.0)
+
+
 class Reading(NamedTuple):
     cpu_s: float
     rss_bytes: int

@@ -9,7 +9,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.unix_socket import NoPlaceError, UnixSocket, bind_unix
+from cbox_init.api.unix_socket import NoPlaceError, UnixSocket, bind_unix, shown
 from cbox_init.errors import ListenError
 
 if TYPE_CHECKING:
@@ -90,33 +90,33 @@ def _why_withheld(settings: GlobalConfig) -> str | None:
 def bind_tcp(
     host: str, port: int, host_key: str = "global.api_host", port_key: str = "global.api_port"
 ) -> tuple[socket.socket, ...]:
-    """Listen on every address that ``host`` stands for ("" is all of the machine).
+    """Listen on every address that ``host`` stands for ("" is every address of the machine).
 
     Raises ListenError, which names the keys that ``host`` and ``port`` come from, with nothing left open.
     """
-    where = f"{host or '*'}:{port}"
+    where = f"{shown(host) or '*'}:{port}"
     listeners: list[socket.socket] = []
     try:
         for family, address in _addresses(host, port):
             listeners.append(_listen(family, address))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name such as "a..b" is a ValueError
         for listener in listeners:
             listener.close()
         raise ListenError(_tcp_problem(error, where, host_key, port_key)) from error
     return tuple(listeners)
 
 
-def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
     if not host:
         # One socket for IPv6 and, mapped, IPv4; on a machine without IPv6 one for IPv4.
         if socket.has_dualstack_ipv6():
             return [(socket.AF_INET6, ("::", port))]
         return [(socket.AF_INET, ("0.0.0.0", port))]
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list({(family, address[:2]): None for family, _, _, _, address in found})  # type: ignore[misc]
+    return list({(family, address): None for family, _, _, _, address in found})
 
 
-def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
+def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
     # With the protocol left to the kernel asyncio would not set TCP_NODELAY, and replies wait for 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -132,8 +132,10 @@ def _listen(family: socket.AddressFamily, address: tuple[str, int]) -> socket.so
     return listener
 
 
-def _tcp_problem(error: OSError, where: str, host_key: str, port_key: str) -> str:
+def _tcp_problem(error: OSError | ValueError, where: str, host_key: str, port_key: str) -> str:
     what = f"cannot listen on {where}"
+    if isinstance(error, ValueError):
+        return f"{what}: {host_key} is neither a name nor an address; give an address of this machine"
     if isinstance(error, socket.gaierror):
         return f"{what}: {host_key} does not resolve ({error.strerror}); give an address of this machine"
     if error.errno == errno.EADDRINUSE:

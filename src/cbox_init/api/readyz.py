@@ -11,10 +11,11 @@ from cbox_init.api.listeners import bind_tcp, url
 
 if TYPE_CHECKING:
     import socket
-    from asyncio import AbstractEventLoop, Server
+    from asyncio import AbstractEventLoop
 
-    from cbox_init.api.probe import Probe
+    from cbox_init.api.http.server import HttpServer
     from cbox_init.config.model import ReadinessConfig
+    from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.lifecycle.readiness import Readiness
 
 
@@ -23,8 +24,7 @@ class ReadyzServer:
 
     def __init__(self, listeners: tuple[socket.socket, ...]) -> None:
         self._listeners = listeners
-        self._servers: list[Server] = []
-        self._probes: set[Probe] = set()
+        self._server: HttpServer | None = None
 
     @classmethod
     def bind(cls, settings: ReadinessConfig | None) -> ReadyzServer | None:
@@ -38,27 +38,25 @@ class ReadyzServer:
         """Where it can be reached, for people."""
         return tuple(map(url, self._listeners))
 
-    async def serve(self, loop: AbstractEventLoop, readiness: Readiness) -> None:
-        """Answer from now on."""
-        import msgspec
+    async def serve(self, loop: AbstractEventLoop, readiness: Readiness, log: DaemonLog) -> None:
+        """Answer from now on, in ``loop``."""
+        from msgspec.json import encode
 
-        from cbox_init.api.probe import Answer, Probe
+        from cbox_init.api.http.limits import PROBE_LIMITS
+        from cbox_init.api.http.plain import PlainHandler, PlainReply
+        from cbox_init.api.http.server import HttpServer
 
-        def readyz() -> Answer:
+        def readyz() -> PlainReply:
             report = readiness.report()
-            return Answer(200 if report.ready else 503, msgspec.json.encode(report))
+            return PlainReply(200 if report.ready else 503, encode(report))
 
-        paths = {b"/readyz": readyz, b"/livez": lambda: Answer(200, b'{"status":"alive"}')}
-        for listener in self._listeners:
-            self._servers.append(
-                await loop.create_server(lambda: Probe(loop, paths, self._probes), sock=listener)
-            )
+        paths = {b"/readyz": readyz, b"/livez": lambda: PlainReply(200, b'{"status":"alive"}')}
+        self._server = HttpServer(loop, PlainHandler(paths, log), PROBE_LIMITS, log)
+        self._server.serve(self._listeners)
 
     def close(self) -> None:
         """Answer nothing more."""
-        for server in self._servers:
-            server.close()
-        for probe in tuple(self._probes):
-            probe.abort()
+        if self._server is not None:
+            self._server.abort()
         for listener in self._listeners:
             listener.close()

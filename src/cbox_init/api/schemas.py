@@ -45,6 +45,8 @@ Percent = Annotated[float, Meta(ge=0)]
 Bytes = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+#: Clients whose only numbers are floating-point ones, such as JavaScript's and Lua's, may write 2.0 for 2.
+WholeNumber = Int32 | Annotated[float, Meta(ge=-(2**31), le=2**31 - 1, multiple_of=1.0)]
 Timestamp = Annotated[str, Meta(description="RFC 3339 in UTC.", extra_json_schema={"format": "date-time"})]
 JsonValue = Annotated[object, Meta(description="Any JSON value.")]
 
@@ -214,9 +216,11 @@ class ScaledReply(Struct, frozen=True, kw_only=True):
 class ScaleRequest(Struct, frozen=True, kw_only=True):
     """Exactly one of the three: ``scale`` answers at once, the older two when it is done."""
 
-    scale: Annotated[Int32, Meta(description="Instances to have.")] | UnsetType = UNSET
-    desired: Annotated[Int32, Meta(description="Instances to have.")] | UnsetType = UNSET
-    delta: Annotated[Int32, Meta(description="Instances to have more; not below 0.")] | UnsetType = UNSET
+    scale: Annotated[WholeNumber, Meta(description="Instances to have; 2.0 is 2.")] | UnsetType = UNSET
+    desired: Annotated[WholeNumber, Meta(description="Instances to have.")] | UnsetType = UNSET
+    delta: Annotated[WholeNumber, Meta(description="Instances to have more; not below 0.")] | UnsetType = (
+        UNSET
+    )
 
 
 class ScheduleStats(Struct, frozen=True, kw_only=True):

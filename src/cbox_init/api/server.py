@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.imports import in_parts
 from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class ApiServer:
             self._again = loop.call_later(TRY_AGAIN_S, self._watch, loop)
             return
         try:
-            await self._stack.serve(self._listeners)
+            self._stack.serve(self._listeners)
         except Exception as error:  # noqa: BLE001
             self._tell("The API cannot be served", error)
             self._listeners.close()
@@ -107,8 +106,6 @@ class ApiServer:
 
 
 def _stack() -> type[Stack]:
-    # Without its command line and its process manager: 2.5 MB, and a third of the time.
-    in_parts("uvicorn", Config="uvicorn.config")
     from cbox_init.api.stack import Stack
 
     return Stack

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from asyncio import gather
+from asyncio import gather, get_running_loop
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.app import build_app, guarded
 from cbox_init.api.context import Context
-from cbox_init.api.http_server import HttpServer
+from cbox_init.api.http.asgi import AsgiHandler
+from cbox_init.api.http.limits import API_LIMITS
+from cbox_init.api.http.server import HttpServer
 from cbox_init.api.streams import Streams
 from cbox_init.api.traffic import Traffic
 from cbox_init.logs.stdlib import forward_logging
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import GlobalConfig
     from cbox_init.telemetry.vitals import Vitals
 
-_LOGGERS: Final = ("asyncio", "uvicorn")
+_LOGGERS: Final = ("asyncio",)
 
 
 class Stack:
@@ -35,18 +37,24 @@ class Stack:
         traffic = Traffic()
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
-        self._unix = HttpServer(app, traffic)
-        self._tcp = HttpServer(guarded(app, settings), traffic)
+        log = supervisor.logs.daemon
+        self._handlers = AsgiHandler(app, log), AsgiHandler(guarded(app, settings), log)
+        self._unix, self._tcp = (
+            HttpServer(get_running_loop(), handler, API_LIMITS, log) for handler in self._handlers
+        )
+        traffic.enter(self._unix)
+        traffic.enter(self._tcp)
 
-    async def serve(self, listeners: Listeners) -> None:
+    def serve(self, listeners: Listeners) -> None:
         """Accept connections from now on."""
-        await self._unix.serve((listeners.unix.listener,) if listeners.unix else ())
-        await self._tcp.serve(listeners.tcp)
+        self._unix.serve((listeners.unix.listener,) if listeners.unix else ())
+        self._tcp.serve(listeners.tcp)
 
     async def close(self, timeout_s: float) -> None:
         """Accept no more; streams end at once, other requests within ``timeout_s``."""
         self._streams.end()
         await gather(self._unix.close(timeout_s), self._tcp.close(timeout_s))
+        await gather(*(handler.close() for handler in self._handlers))
         self._figures.close()
         for name in _LOGGERS:
             logging.getLogger(name).removeHandler(self._logging_handler)

@@ -1,29 +1,29 @@
-"""What the API is asked, counted over both of its doors."""
+"""Requests and connections of the API, over both of its listeners."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from uvicorn.server import ServerState
+    from cbox_init.api.http.server import HttpServer
 
 
 class Traffic:
-    """Counts what the servers that were entered have counted themselves."""
+    """Sums what the servers that were entered have counted."""
 
     def __init__(self) -> None:
-        self._states: list[ServerState] = []
+        self._servers: list[HttpServer] = []
 
-    def enter(self, state: ServerState) -> None:
+    def enter(self, server: HttpServer) -> None:
         """Count this server too."""
-        self._states.append(state)
+        self._servers.append(server)
 
     @property
     def requests(self) -> int:
         """Requests that were answered."""
-        return sum(state.total_requests for state in self._states)
+        return sum(server.requests for server in self._servers)
 
     @property
     def connections(self) -> int:
         """Connections that are open."""
-        return sum(len(state.connections) for state in self._states)
+        return sum(server.connections for server in self._servers)

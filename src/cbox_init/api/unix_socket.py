@@ -66,7 +66,7 @@ def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PAT
         try:
             return _bind(path, backlog)
         except OSError as error:
-            raise ListenError(f"cannot listen on {path}: {error.strerror}; {_ANOTHER}") from error
+            raise ListenError(f"cannot listen on {shown(path)}: {error.strerror}; {_ANOTHER}") from error
     problems = []
     for candidate in usual:
         try:
@@ -77,10 +77,14 @@ def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PAT
 
 
 def _bind(path: str, backlog: int) -> UnixSocket:
-    if not path or "\0" in path:
-        raise ListenError(f"cannot listen on {path!r}: that is no path; {_ANOTHER}")
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise ListenError(f"cannot listen on {path}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
+    try:
+        size = len(os.fsencode(path))
+    except ValueError:  # half of a surrogate pair, as YAML can write it
+        size = 0
+    if not size or "\0" in path:
+        raise ListenError(f"cannot listen on {path!r}: this is not a path; {_ANOTHER}")
+    if size > _LONGEST_PATH:
+        raise ListenError(f"cannot listen on {shown(path)}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
     with _alone_in(os.path.dirname(path) or "."):
         _remove_dead(path)
         return UnixSocket(_listen(path, backlog), path)
@@ -140,14 +144,16 @@ def _remove_dead(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ListenError(f"cannot listen on {path}: that is no socket; remove it, or {_ANOTHER}")
+        raise ListenError(f"cannot listen on {shown(path)}: this is not a socket; remove it, or {_ANOTHER}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         code = probe.connect_ex(path)
         if code == errno.ECONNREFUSED:
             os.unlink(path)
         elif code != errno.ENOENT:
-            raise ListenError(f"cannot listen on {path}: {_owner(probe, code)}; stop it, or {_ANOTHER}")
+            raise ListenError(
+                f"cannot listen on {shown(path)}: {_owner(probe, code)}; stop it, or {_ANOTHER}"
+            )
 
 
 def _owner(probe: socket.socket, code: int) -> str:
@@ -157,6 +163,11 @@ def _owner(probe: socket.socket, code: int) -> str:
     credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     pid = int.from_bytes(credentials[:4], sys.byteorder)
     return f"process {pid} listens there" if pid else "a process of another container listens there"
+
+
+def shown(text: str) -> str:
+    """A host or a path as a message shows it: in one line, whatever it is."""
+    return text if text.isprintable() and text == text.strip() else repr(text)
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -74,13 +74,13 @@ def scale(daemon: DaemonOptions, name: str, count: str, as_json: bool, wait: boo
 
     N is the new number; +N and -N add and remove instances, and return when that is done.
     """
-    from cbox_init.cli.console import stdout
-    from cbox_init.cli.waiting import Goal, wait_for
-
     if not _COUNT.fullmatch(count):
         raise click.UsageError(f"{count!r} is not a number of instances; write 3, +1 or -1")
-    out = stdout()
     with connect(daemon) as client, naming_nearest(client, name):
+        from cbox_init.cli.console import stdout
+        from cbox_init.cli.waiting import Goal, wait_for
+
+        out = stdout()
         if count[0] in "+-":
             scaled = client.scale_by(name, int(count), timeout_s=timeout_s)
             _print(out, scaled, f"{name}: scaled by {count}", as_json=as_json)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cbox_init.client import Client
+    from cbox_init.client.address import ClientSettings
+    from cbox_init.client.transport import Transport
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -63,12 +65,25 @@ def daemon_options(
 
 def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
     """A client for the daemon that the options name."""
-    with without("httpx._main"):  # its own command line, with rich and pygments: 35 of 90 ms
-        import httpx  # noqa: F401
+    with without("typing_extensions"):  # msgspec imports it for what Python 3.11 has itself: 3 ms
+        import msgspec  # noqa: F401
 
     from cbox_init.client import Client
+    from cbox_init.client.address import ClientSettings
 
-    return Client.connect(options.url, options.socket, options.token, timeout_s=timeout_s)
+    return Client(transport_for(ClientSettings.of(*options, timeout_s)))
+
+
+def transport_for(settings: ClientSettings) -> Transport:
+    """The cheapest transport to import for one command: httpx only for https."""
+    url = settings.address.url
+    if url.startswith("http:") and url.isascii():
+        from cbox_init.client.socket_transport import SocketTransport
+
+        return SocketTransport(settings)
+    from cbox_init.client.httpx_transport import HttpxTransport
+
+    return HttpxTransport(settings)
 
 
 @contextmanager

@@ -22,11 +22,12 @@ def list_(daemon: DaemonOptions, as_json: bool) -> int:
 
     The exit code is 1 when a process that should run does not.
     """
+    with connect(daemon) as client:
+        entries = client.processes()
+
     from cbox_init.cli.console import stdout, table_lines
     from cbox_init.cli.views import LIST_HEADER, all_run, list_row
 
-    with connect(daemon) as client:
-        entries = client.processes()
     out = stdout()
     if as_json:
         out.json({"processes": entries})
@@ -81,10 +82,10 @@ def history(daemon: DaemonOptions, name: str | None, limit: int, as_json: bool) 
 
     For a process with a schedule: its finished runs.
     """
-    from cbox_init.cli.console import stdout, table_lines
-    from cbox_init.cli.views import HISTORY_HEADER, execution_row, run_row
-
     with connect(daemon) as client:
+        from cbox_init.cli.console import stdout, table_lines
+        from cbox_init.cli.views import HISTORY_HEADER, execution_row, run_row
+
         reply: OneshotHistory | ScheduleHistory
         if name is None or not _is_scheduled(client, name):
             with naming_nearest(client, name or ""):

@@ -5,7 +5,7 @@
     with Client.connect() as client:
         client.restart("web")
 
-Over a Unix socket or TCP; the daemon is found by itself where it runs on this machine. Errors are those of
+Over a Unix socket or TCP; a daemon on this machine is found without an address. Errors are those of
 ``cbox_init.errors``: DaemonUnreachable, ApiError and UnknownProcess, all of them CboxError.
 """
 

@@ -1,13 +1,13 @@
-"""Where the daemon is: given, or found among the usual places."""
+"""Where the daemon is (given, or found in the usual places), and what is sent to it with every request."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket as sockets
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+from cbox_init import __version__
 from cbox_init.errors import ClientError, DaemonUnreachable
 
 if TYPE_CHECKING:
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 USUAL_SOCKETS = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock", "/run/cbox-init.sock")
 USUAL_URL = "http://localhost:9180"
 SOCKET_VARIABLES = ("CBOX_INIT_API_SOCKET", "CBOX_INIT_GLOBAL_API_SOCKET")
-"""Where a socket's path may stand in the environment: for clients, and the daemon's own override."""
+"""Variables with the path of the socket: for clients, and the override of the daemon's configuration."""
+
+TOKEN_VARIABLE = "CBOX_INIT_API_AUTH"
 
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-class Address(NamedTuple):
-    """One place where a daemon may answer.
+class DaemonAddress(NamedTuple):
+    """An address at which a daemon may answer.
 
     ``url`` is the base of every request; over a Unix socket its host has no meaning. ``tried`` are the
-    sockets that were found without a daemon behind them, ``denied`` the first that may not be opened.
+    sockets at which no daemon was found, ``denied`` the first of them without permission.
     """
 
     url: str
@@ -37,42 +39,66 @@ class Address(NamedTuple):
         return self.socket or self.url
 
 
+class ClientSettings(NamedTuple):
+    """The address, the headers of every request, and the time limit of each wait for the daemon."""
+
+    address: DaemonAddress
+    headers: dict[str, str]
+    timeout_s: float
+
+    @classmethod
+    def of(cls, url: str | None, socket: str | None, token: str | None, timeout_s: float) -> Self:
+        """Settings as given by the caller, completed from the environment. Raises ClientError."""
+        address = find_address(url, socket, os.environ)
+        headers = {
+            "User-Agent": f"cbox-init/{__version__}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        if token is None:
+            token = os.environ.get(TOKEN_VARIABLE)
+        # A Unix socket has permissions; an unknown server at one of the usual paths must not get the token.
+        if token and address.socket is None:
+            headers["Authorization"] = f"Bearer {_checked_token(token)}"
+        return cls(address, headers, timeout_s)
+
+
 def find_address(
     url: str | None,
     socket: str | None,
     environ: Mapping[str, str],
     usual: Iterable[str] = USUAL_SOCKETS,
-) -> Address:
-    """The address given, or the first Unix socket that a daemon listens on, or http://localhost:9180.
+) -> DaemonAddress:
+    """The given address, or the first Unix socket on which a daemon listens, or http://localhost:9180.
 
-    Raises ClientError when both are given, or the URL is none, and DaemonUnreachable when nothing listens on
-    the socket given. Never waits: a socket shows at once whether anyone listens.
+    Raises ClientError when both are given or the URL is invalid, and DaemonUnreachable when nothing listens
+    on the given socket. Does not wait: a Unix socket refuses at once when nothing listens.
     """
     if url is not None and socket is not None:
         raise ClientError("a URL and a socket were both given; give one of them")
     if url is not None:
-        return Address(_checked_url(url))
+        return DaemonAddress(_checked_url(url))
     if socket is not None:
         code = _try_socket(socket)
         if code:
             message = no_permission(socket) if code in FORBIDDEN else no_daemon(f"at {socket}")
             raise DaemonUnreachable(message)
-        return Address("http://localhost", socket)
+        return DaemonAddress("http://localhost", socket)
     named = (environ[variable] for variable in SOCKET_VARIABLES if environ.get(variable))
     tried: list[str] = []
     denied: str | None = None
     for path in dict.fromkeys((*named, *usual)):
         code = _try_socket(path)
         if code == 0:
-            return Address("http://localhost", path)
+            return DaemonAddress("http://localhost", path)
         tried.append(path)
         if code in FORBIDDEN:
             denied = denied or path
-    return Address(USUAL_URL, None, tuple(tried), denied)
+    return DaemonAddress(USUAL_URL, None, tuple(tried), denied)
 
 
 def no_daemon(where: str) -> str:
-    """What to say when nothing listens ``where``, such as "at /run/cbox-init.sock"."""
+    """The message when nothing listens ``where``, such as "at /run/cbox-init.sock"."""
     return (
         f"no daemon answers {where}: is cbox-init running? "
         "start it with `cbox-init serve`, or say where it is with --url"
@@ -80,11 +106,13 @@ def no_daemon(where: str) -> str:
 
 
 def no_permission(path: str) -> str:
-    """What to say of a socket that may not be opened."""
+    """The message for a socket without permission."""
     return f"no permission to open {path}: run as root or as a member of the socket's group"
 
 
 def _checked_url(url: str) -> str:
+    from urllib.parse import urlsplit
+
     advice = f"{url!r} is not a URL of an API; write it like {USUAL_URL}"
     try:
         parts = urlsplit(url)
@@ -94,12 +122,21 @@ def _checked_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ClientError(advice)
     if parts.username is not None or parts.query or parts.fragment:
-        raise ClientError(f"{advice}, and the token by itself")
+        raise ClientError(f"{advice}, and give the token separately")
     return url.rstrip("/")
 
 
+def _checked_token(token: str) -> str:
+    token = token.strip().removeprefix("Bearer ").strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ClientError(
+            "the token has characters that an HTTP header cannot carry; look for line breaks in it"
+        )
+    return token
+
+
 def _try_socket(path: str) -> int:
-    """0 when a daemon listens there, else the errno. EAGAIN is a daemon with a full queue: it listens."""
+    """0 when a daemon listens there, else the errno. A daemon with a full queue gives EAGAIN."""
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as connection:
         connection.setblocking(False)
         try:

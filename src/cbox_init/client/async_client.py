@@ -3,57 +3,50 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from cbox_init.client import calls
-from cbox_init.client.answers import check_event_stream, read_answer, refusal
+from cbox_init.client.address import ClientSettings
+from cbox_init.client.answers import read_answer
+from cbox_init.client.stream import AsyncLogStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine
     from types import TracebackType
 
-    import httpx
+    from cbox_init.client.calls import Call, StreamFilters
+    from cbox_init.client.httpx_transport import AsyncHttpxTransport
 
-    from cbox_init.api.schemas import (
-        ActionReply,
-        DaemonEntry,
-        EditReply,
-        Health,
-        LogList,
-        LogOutputs,
-        OneshotHistory,
-        ProcessDetail,
-        ProcessEntry,
-        ReloadReply,
-        SavedReply,
-        ScaledReply,
-        ScaleReply,
-        ScheduleDetail,
-        ScheduleHistory,
-        ScheduleReply,
-        TriggerReply,
-    )
-    from cbox_init.client.calls import Call, LogFilters, Order, StreamFilters
-    from cbox_init.client.settings import Settings
-    from cbox_init.client.stream import AsyncLogStream
-
+_Parameters = ParamSpec("_Parameters")
 _Reply = TypeVar("_Reply")
 
 
+def _method(
+    call: Callable[_Parameters, Call[_Reply]],
+) -> Callable[Concatenate[AsyncClient, _Parameters], Coroutine[Any, Any, _Reply]]:
+    """A method that sends a call: the same parameters, and the reply as its result."""
+
+    async def method(self: AsyncClient, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Reply:
+        return await self.send(call(*args, **kwargs))
+
+    calls.document(method, call)
+    return method
+
+
 class AsyncClient:
-    """Speaks to one daemon. Made by ``connect``; close it, or use it as an asynchronous context manager:
+    """Talks to one daemon. Made by ``connect``; close it, or use it as an asynchronous context manager:
 
         async with AsyncClient.connect() as client:
             for process in await client.processes():
                 print(process.name, process.state)
 
-    Every method raises DaemonUnreachable when nothing answers, or not in time, and ApiError when the daemon
-    refuses or what answers is no cbox-init. Their texts are one line that says what to do.
+    The methods are those of ``calls``. Each raises DaemonUnreachable when no answer comes, or not in time,
+    and ApiError when the daemon refuses or the server is not cbox-init. The message is one line that says
+    how to fix it.
     """
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
-        self._settings = settings
-        self._http = http
+    def __init__(self, transport: AsyncHttpxTransport) -> None:
+        self._transport = transport
 
     @classmethod
     def connect(
@@ -64,39 +57,26 @@ class AsyncClient:
         *,
         timeout_s: float = 10.0,
     ) -> Self:
-        """A client for the daemon at ``url`` or on the Unix socket ``socket``; without both it is looked for.
+        """A client for the daemon at ``url`` or on the Unix socket ``socket``; by default it is searched for.
 
         The places are CBOX_INIT_API_SOCKET, /var/run/cbox-init.sock, /tmp/cbox-init.sock,
         /run/cbox-init.sock and http://localhost:9180. The token, from the argument or from
-        CBOX_INIT_API_AUTH, is sent over TCP alone. ``timeout_s`` limits each wait for the daemon, in
-        seconds. Proxies of the environment are not used. Raises ClientError for a URL or a token that
-        cannot be one, and DaemonUnreachable when nothing listens on ``socket``.
+        CBOX_INIT_API_AUTH, is sent only over TCP. ``timeout_s`` limits each wait for the daemon, in
+        seconds. Proxies of the environment are not used. Raises ClientError for an invalid URL or token,
+        and DaemonUnreachable when nothing listens on ``socket``.
         """
-        import httpx
+        from cbox_init.client.httpx_transport import AsyncHttpxTransport
 
-        from cbox_init.client.settings import Settings
-
-        settings = Settings.of(url, socket, token, timeout_s)
-        transport = httpx.AsyncHTTPTransport(
-            verify=settings.verify(), uds=settings.address.socket, trust_env=False
-        )
-        http = httpx.AsyncClient(
-            transport=transport,
-            base_url=settings.address.url,
-            headers=settings.headers,
-            timeout=settings.timeout(),
-            trust_env=False,
-        )
-        return cls(settings, http)
+        return cls(AsyncHttpxTransport(ClientSettings.of(url, socket, token, timeout_s)))
 
     @property
     def address(self) -> str:
-        """The URL or the path of the socket that this client speaks to."""
-        return str(self._settings.address)
+        """The URL or the path of the socket of the daemon."""
+        return str(self._transport.settings.address)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,124 +86,36 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def health(self) -> Health:
-        """Whether the API answers. Needs no token."""
-        return await self._send(calls.health())
+    async def send(self, call: Call[_Reply]) -> _Reply:
+        """Send one of ``calls``."""
+        answer = await self._transport.send(call)
+        return read_answer(call, answer.status, answer.body, self._transport.settings.address)
 
-    async def openapi(self) -> dict[str, object]:
-        """The OpenAPI document of the API."""
-        return await self._send(calls.openapi())
-
-    async def daemon(self) -> DaemonEntry:
-        """The daemon itself: its version and age, what it uses, how its event loop does, what it counts."""
-        return await self._send(calls.daemon())
-
-    async def processes(self) -> tuple[ProcessEntry, ...]:
-        """All processes with their instances, in the order of the configuration file."""
-        return (await self._send(calls.processes())).processes
-
-    async def status(self, name: str) -> ProcessEntry:
-        """One process with its instances. Raises UnknownProcess."""
-        return calls.entry_of(name, await self.processes())
-
-    async def process(self, name: str) -> ProcessDetail:
-        """The configuration of one process, secrets masked."""
-        return await self._send(calls.process(name))
-
-    async def start(self, name: str) -> ActionReply:
-        """Have the process run. Returns when the daemon has taken the command, not when done."""
-        return await self._send(calls.act(name, "start"))
-
-    async def stop(self, name: str) -> ActionReply:
-        """Have every instance stopped. Returns when the daemon has taken the command, not when done."""
-        return await self._send(calls.act(name, "stop"))
-
-    async def restart(self, name: str) -> ActionReply:
-        """Have every instance replaced. Returns when the daemon has taken the command, not when done."""
-        return await self._send(calls.act(name, "restart"))
-
-    async def scale(self, name: str, count: int) -> ScaleReply:
-        """Have ``count`` instances. Returns when the daemon has taken the command, not when done."""
-        return await self._send(calls.scale(name, count))
-
-    async def scale_by(self, name: str, delta: int, *, timeout_s: float = 120.0) -> ScaledReply:
-        """Have ``delta`` instances more, or fewer; not below 0. Returns when that is done.
-
-        The daemon adds to the number that it has, so two callers at once both count. After ``timeout_s``
-        DaemonUnreachable is raised; the command stands all the same.
-        """
-        return await self._send(calls.scale_by(name, delta), timeout_s)
-
-    async def schedule(self, name: str) -> ScheduleDetail:
-        """The schedule of a process with its figures."""
-        return await self._send(calls.schedule(name))
-
-    async def schedule_history(self, name: str, *, limit: int = 100) -> ScheduleHistory:
-        """The last ``limit`` (1 to 10000) runs of a scheduled process that are over, newest first."""
-        return await self._send(calls.schedule_history(name, limit))
-
-    async def oneshot_history(self, name: str | None = None, *, limit: int = 100) -> OneshotHistory:
-        """The last ``limit`` (1 to 10000) executions of oneshots, newest first; of one process, or of all."""
-        return await self._send(calls.oneshot_history(name, limit))
-
-    async def pause(self, name: str) -> ScheduleReply:
-        """Have no run of a scheduled process begin until it is resumed."""
-        return await self._send(calls.act_on_schedule(name, "pause"))
-
-    async def resume(self, name: str) -> ScheduleReply:
-        """Have a scheduled process run at its times again."""
-        return await self._send(calls.act_on_schedule(name, "resume"))
-
-    async def trigger(self, name: str) -> ScheduleReply:
-        """Have a scheduled process run now. Returns when the daemon has taken the command, not when done."""
-        return await self._send(calls.act_on_schedule(name, "trigger"))
-
-    async def trigger_and_wait(self, name: str) -> TriggerReply:
-        """Have a scheduled process run now, and wait for its end, for at most 5 minutes.
-
-        After those ``status`` is "triggered" and there is no ``exit_code``; the run goes on.
-        """
-        return await self._send(calls.trigger_and_wait(name), calls.LONGEST_SYNC_S + 10.0)
-
-    async def add_process(self, name: str, process: Mapping[str, object]) -> EditReply:
-        """Add a process with these keys, as in the file; it is started unless they say otherwise.
-
-        An ApiError with status 422 has every problem in ``details``.
-        """
-        return await self._send(calls.add_process(name, process))
-
-    async def update_process(self, name: str, process: Mapping[str, object]) -> EditReply:
-        """Give a process these keys in place of all that it has; it alone is restarted, if it must be."""
-        return await self._send(calls.update_process(name, process))
-
-    async def remove_process(self, name: str, *, timeout_s: float = 120.0) -> EditReply:
-        """Stop a process and forget it. Returns when nothing of it is left."""
-        return await self._send(calls.remove_process(name), timeout_s)
-
-    async def reload_config(self, *, dry_run: bool = False, timeout_s: float = 60.0) -> ReloadReply:
-        """Have the file read again, and what differs changed; with ``dry_run`` only tell what that would be.
-
-        An ApiError with status 422 has every problem of the file in ``details``; nothing has changed then.
-        """
-        return await self._send(calls.reload_config(dry_run), timeout_s)
-
-    async def save_config(self, *, timeout_s: float = 60.0) -> SavedReply:
-        """Have what was changed through the API written to the configuration file."""
-        return await self._send(calls.save_config(), timeout_s)
-
-    async def logs(
-        self, *names: str, limit: int = 100, order: Order = "desc", **filters: Unpack[LogFilters]
-    ) -> LogList:
-        """The last ``limit`` (1 to 10000) log lines of the named processes together, or of all.
-
-        ``order`` is newest first ("desc") or oldest first ("asc"). The filters are ``level``, ``stream``,
-        ``instance``, ``since``, ``until``, ``grep`` and ``ignore_case``, as for the API.
-        """
-        return await self._send(calls.logs(names, limit, order, filters))
-
-    async def log_outputs(self) -> LogOutputs:
-        """Where log records go, standard output first, and how many were written, dropped, or wait."""
-        return await self._send(calls.log_outputs())
+    health = _method(calls.health)
+    openapi = _method(calls.openapi)
+    daemon = _method(calls.daemon)
+    processes = _method(calls.processes)
+    status = _method(calls.status)
+    process = _method(calls.process)
+    start = _method(calls.start)
+    stop = _method(calls.stop)
+    restart = _method(calls.restart)
+    scale = _method(calls.scale)
+    scale_by = _method(calls.scale_by)
+    schedule = _method(calls.schedule)
+    schedule_history = _method(calls.schedule_history)
+    oneshot_history = _method(calls.oneshot_history)
+    pause = _method(calls.pause)
+    resume = _method(calls.resume)
+    trigger = _method(calls.trigger)
+    trigger_and_wait = _method(calls.trigger_and_wait)
+    add_process = _method(calls.add_process)
+    update_process = _method(calls.update_process)
+    remove_process = _method(calls.remove_process)
+    reload_config = _method(calls.reload_config)
+    save_config = _method(calls.save_config)
+    logs = _method(calls.logs)
+    log_outputs = _method(calls.log_outputs)
 
     @asynccontextmanager
     async def follow(
@@ -233,48 +125,16 @@ class AsyncClient:
         last_event_id: str | None = None,
         **filters: Unpack[StreamFilters],
     ) -> AsyncIterator[AsyncLogStream]:
-        """New log lines of the named processes, or of all, from the moment of entering on.
+        """New log lines of the named processes, or of all, from now on.
 
             async with client.follow("web", tail=10) as records:
                 async for record in records: ...
 
-        ``tail`` (0 to 10000) has the last lines come first, ``since`` those from a time on. Where a stream
-        broke another one goes on with its ``records.last_event_id``. The filters are those of ``logs``
+        ``tail`` (0 to 10000) yields the last lines first, ``since`` those since a time. After a stream broke,
+        another one can continue with its ``records.last_event_id``. The filters are those of ``logs``
         without ``until``. A MissedEvent among the records stands where lines are missing. The iteration ends
         when the daemon ends the stream, and raises DaemonUnreachable when it breaks.
         """
-        from cbox_init.client.failures import translated
-        from cbox_init.client.stream import SILENCE_S, AsyncLogStream
-
-        address = self._settings.address
-        request = self._http.build_request(
-            "GET",
-            calls.log_stream(names, tail, last_event_id, filters),
-            headers={"Accept": "text/event-stream"},
-            timeout=self._settings.timeout(SILENCE_S),
-        )
-        with translated(address):
-            response = await self._http.send(request, stream=True)
-        try:
-            if response.status_code != 200:
-                with translated(address):
-                    await response.aread()
-                raise refusal(response.status_code, response.content, address)
-            check_event_stream(response.headers.get("Content-Type", ""), address)
-            yield AsyncLogStream(response.aiter_bytes(), address, last_event_id)
-        finally:
-            await response.aclose()
-
-    async def _send(self, call: Call[_Reply], timeout_s: float | None = None) -> _Reply:
-        from cbox_init.client.failures import translated
-
-        settings = self._settings
-        with translated(settings.address):
-            response = await self._http.request(
-                call.method,
-                call.path,
-                content=call.body,
-                headers=call.headers(),
-                timeout=settings.timeout(timeout_s),
-            )
-        return read_answer(response.status_code, response.content, call.reply, settings.address)
+        path = calls.log_stream(names, tail, last_event_id, filters)
+        async with self._transport.stream(path) as events:
+            yield AsyncLogStream(events, last_event_id)

@@ -1,10 +1,14 @@
-"""Every call of the API as a value: what is sent, and the type of the reply. Pure; both clients use it."""
+"""Every call of the API: its parameters, what is sent, and what the reply means. Pure.
+
+The methods of Client and AsyncClient are made from these functions, so that the parameters and the
+documentation of each stand here once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypedDict, TypeVar
-from urllib.parse import quote, urlencode
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -33,29 +37,28 @@ from cbox_init.api.schemas import (
 from cbox_init.errors import ClientError, UnknownProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
 
     from cbox_init.api.schemas import ProcessEntry
 
 Reply = TypeVar("Reply")
 _Value = str | list[str] | None
 Action = Literal["start", "stop", "restart"]
-ScheduleAction = Literal["pause", "resume", "trigger"]
 Level = Literal["debug", "info", "warn", "error"]
 Order = Literal["asc", "desc"]
 Stream = Literal["stdout", "stderr", "file"]
 
 _BASE = "/api/v1"
 
-#: How long the daemon waits at most for the end of a run before it answers.
 LONGEST_SYNC_S = 300.0
+"""The longest time that the daemon waits for the end of a run before it answers."""
 
 
 class StreamFilters(TypedDict, total=False):
-    """What lines must be like; a line has to meet all of it.
+    """Which log lines are wanted; a line has to match all of these.
 
-    ``level`` is the least level, ``grep`` text that the message contains. ``since`` is a time in RFC 3339,
-    Unix seconds, or a duration that has passed since ("5m"). None asks for nothing.
+    ``level`` is the minimum level, ``grep`` text that the message contains. ``since`` is a time in RFC 3339,
+    Unix seconds, or a duration up to now ("5m"). None does not filter.
     """
 
     level: Level | None
@@ -67,96 +70,201 @@ class StreamFilters(TypedDict, total=False):
 
 
 class LogFilters(StreamFilters, total=False):
-    """The same for lines that are there; ``until`` is a time like ``since``."""
+    """The same for past lines; ``until`` is a time like ``since``."""
 
     until: str | float | None
 
 
 class Call(NamedTuple, Generic[Reply]):
-    """One request and the type that its reply decodes to."""
+    """One request, the type of its reply, and the time limit of the reply if it is not that of the client.
+
+    ``pick`` takes what the caller wants out of the decoded reply.
+    """
 
     method: str
     path: str
-    reply: type[Reply]
+    reply: type[Any]
     body: bytes | None = None
+    timeout_s: float | None = None
+    pick: Callable[[Any], Reply] | None = None
 
     def headers(self) -> dict[str, str]:
-        """The headers of this call beside those of every call."""
+        """The headers of this call, in addition to those of every call."""
         return {"Content-Type": "application/json"} if self.body is not None else {}
 
 
+def document(method: Callable[..., object], call: Callable[..., object]) -> None:
+    """Give a client's method the name, documentation and parameters of its call, for ``help()``."""
+    method.__name__ = call.__name__
+    method.__doc__ = call.__doc__
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    parameters = [own, *inspect.signature(call).parameters.values()]
+    method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+
+
+# -- the daemon and the list -------------------------------------------------------------------------------
+
+
 def health() -> Call[Health]:
+    """Whether the API answers. Needs no token."""
     return Call("GET", f"{_BASE}/health", Health)
 
 
+def openapi() -> Call[dict[str, object]]:
+    """The OpenAPI document of the API."""
+    return Call("GET", f"{_BASE}/openapi.json", dict[str, object])
+
+
 def daemon() -> Call[DaemonEntry]:
+    """The daemon itself: its version, age, resources, event loop and counts."""
     return Call("GET", f"{_BASE}/daemon", DaemonEntry)
 
 
-def processes() -> Call[ProcessList]:
-    return Call("GET", f"{_BASE}/processes", ProcessList)
+def processes() -> Call[tuple[ProcessEntry, ...]]:
+    """All processes with their instances, in the order of the configuration file."""
+    return Call("GET", f"{_BASE}/processes", ProcessList, pick=_entries)
+
+
+def status(name: str) -> Call[ProcessEntry]:
+    """One process with its instances. Raises UnknownProcess."""
+
+    def pick(found: ProcessList) -> ProcessEntry:
+        for entry in found.processes:
+            if entry.name == name:
+                return entry
+        raise UnknownProcess(name)
+
+    return Call("GET", f"{_BASE}/processes", ProcessList, pick=pick)
 
 
 def process(name: str) -> Call[ProcessDetail]:
+    """The configuration of one process, with secrets masked."""
     return Call("GET", _path(name), ProcessDetail)
 
 
-def act(name: str, action: Action) -> Call[ActionReply]:
-    return Call("POST", f"{_path(name)}/{action}", ActionReply)
+# -- commands ----------------------------------------------------------------------------------------------
+
+
+def start(name: str) -> Call[ActionReply]:
+    """Start a process. Returns when the daemon has accepted it, not when it is done."""
+    return Call("POST", f"{_path(name)}/start", ActionReply)
+
+
+def stop(name: str) -> Call[ActionReply]:
+    """Stop all instances of a process. Returns when the daemon has accepted it, not when it is done."""
+    return Call("POST", f"{_path(name)}/stop", ActionReply)
+
+
+def restart(name: str) -> Call[ActionReply]:
+    """Replace all instances of a process. Returns when the daemon has accepted it, not when it is done."""
+    return Call("POST", f"{_path(name)}/restart", ActionReply)
 
 
 def scale(name: str, count: int) -> Call[ScaleReply]:
+    """Set the number of instances. Returns when the daemon has accepted it, not when it is done."""
     return Call("POST", f"{_path(name)}/scale", ScaleReply, msgspec.json.encode(ScaleRequest(scale=count)))
 
 
-def scale_by(name: str, delta: int) -> Call[ScaledReply]:
-    return Call("POST", f"{_path(name)}/scale", ScaledReply, msgspec.json.encode(ScaleRequest(delta=delta)))
+def scale_by(name: str, delta: int, *, timeout_s: float = 120.0) -> Call[ScaledReply]:
+    """Add ``delta`` instances, or remove them when it is negative. Returns when it is done.
+
+    The number does not go below 0. The daemon adds to its own number, so the deltas of two callers at the
+    same time add up. After ``timeout_s`` DaemonUnreachable is raised, but the command remains in effect.
+    """
+    body = msgspec.json.encode(ScaleRequest(delta=delta))
+    return Call("POST", f"{_path(name)}/scale", ScaledReply, body, timeout_s)
+
+
+# -- schedules and oneshots --------------------------------------------------------------------------------
 
 
 def schedule(name: str) -> Call[ScheduleDetail]:
+    """The schedule of a process with its statistics."""
     return Call("GET", f"{_path(name)}/schedule", ScheduleDetail)
 
 
-def schedule_history(name: str, limit: int) -> Call[ScheduleHistory]:
+def schedule_history(name: str, *, limit: int = 100) -> Call[ScheduleHistory]:
+    """The last ``limit`` (1 to 10000) finished runs of a scheduled process, newest first."""
     return Call("GET", f"{_path(name)}/schedule/history{_query(limit=str(limit))}", ScheduleHistory)
 
 
-def oneshot_history(name: str | None, limit: int) -> Call[OneshotHistory]:
+def oneshot_history(name: str | None = None, *, limit: int = 100) -> Call[OneshotHistory]:
+    """The last ``limit`` (1 to 10000) executions of one oneshot, or of all, newest first."""
     query = _query(limit=str(limit), process=name)
     return Call("GET", f"{_BASE}/oneshot/history{query}", OneshotHistory)
 
 
-def act_on_schedule(name: str, action: ScheduleAction) -> Call[ScheduleReply]:
-    return Call("POST", f"{_path(name)}/schedule/{action}", ScheduleReply)
+def pause(name: str) -> Call[ScheduleReply]:
+    """Start no more runs of a scheduled process until it is resumed."""
+    return Call("POST", f"{_path(name)}/schedule/pause", ScheduleReply)
+
+
+def resume(name: str) -> Call[ScheduleReply]:
+    """Start runs of a scheduled process at its times again."""
+    return Call("POST", f"{_path(name)}/schedule/resume", ScheduleReply)
+
+
+def trigger(name: str) -> Call[ScheduleReply]:
+    """Run a scheduled process now. Returns when the daemon has accepted it, not when it is done."""
+    return Call("POST", f"{_path(name)}/schedule/trigger", ScheduleReply)
 
 
 def trigger_and_wait(name: str) -> Call[TriggerReply]:
-    return Call("POST", f"{_path(name)}/schedule/trigger?sync=true", TriggerReply)
+    """Run a scheduled process now, and wait for its end, for at most 5 minutes.
+
+    After that ``status`` is "triggered" and there is no ``exit_code``; the run continues.
+    """
+    path = f"{_path(name)}/schedule/trigger?sync=true"
+    return Call("POST", path, TriggerReply, timeout_s=LONGEST_SYNC_S + 10.0)
+
+
+# -- the configuration -------------------------------------------------------------------------------------
 
 
 def add_process(name: str, process: Mapping[str, object]) -> Call[EditReply]:
+    """Add a process with these keys, as in the file. By default it is started.
+
+    An ApiError with status 422 has every problem in ``details``.
+    """
     body = msgspec.json.encode(NewProcess(name, dict(process)))
     return Call("POST", f"{_BASE}/processes", EditReply, body)
 
 
 def update_process(name: str, process: Mapping[str, object]) -> Call[EditReply]:
+    """Replace all keys of a process with these. Only this process is restarted, and only if it has to be."""
     return Call("PUT", _path(name), EditReply, msgspec.json.encode(ChangedProcess(dict(process))))
 
 
-def remove_process(name: str) -> Call[EditReply]:
-    return Call("DELETE", _path(name), EditReply)
+def remove_process(name: str, *, timeout_s: float = 120.0) -> Call[EditReply]:
+    """Stop and remove a process. Returns when all its instances have ended."""
+    return Call("DELETE", _path(name), EditReply, timeout_s=timeout_s)
 
 
-def reload_config(dry_run: bool) -> Call[ReloadReply]:
+def reload_config(*, dry_run: bool = False, timeout_s: float = 60.0) -> Call[ReloadReply]:
+    """Read the configuration file again and apply what differs; with ``dry_run`` only say what that would be.
+
+    An ApiError with status 422 has every problem of the file in ``details``; nothing has changed then.
+    """
     query = _query(dry_run="true" if dry_run else None)
-    return Call("POST", f"{_BASE}/config/reload{query}", ReloadReply)
+    return Call("POST", f"{_BASE}/config/reload{query}", ReloadReply, timeout_s=timeout_s)
 
 
-def save_config() -> Call[SavedReply]:
-    return Call("POST", f"{_BASE}/config/save", SavedReply)
+def save_config(*, timeout_s: float = 60.0) -> Call[SavedReply]:
+    """Write what was changed through the API to the configuration file."""
+    return Call("POST", f"{_BASE}/config/save", SavedReply, timeout_s=timeout_s)
 
 
-def logs(names: Sequence[str], limit: int, order: Order, filters: LogFilters) -> Call[LogList]:
+# -- logs --------------------------------------------------------------------------------------------------
+
+
+def logs(
+    *names: str, limit: int = 100, order: Order = "desc", **filters: Unpack[LogFilters]
+) -> Call[LogList]:
+    """The last ``limit`` (1 to 10000) log lines of the named processes together, or of all.
+
+    ``order`` is newest first ("desc") or oldest first ("asc"). The filters are ``level``, ``stream``,
+    ``instance``, ``since``, ``until``, ``grep`` and ``ignore_case``, as for the API.
+    """
     base = _path(names[0]) if len(names) == 1 else _BASE
     several = list(names) if len(names) > 1 else None
     query = _query(limit=str(limit), order=order, process=several, **_values(filters))
@@ -164,13 +272,14 @@ def logs(names: Sequence[str], limit: int, order: Order, filters: LogFilters) ->
 
 
 def log_outputs() -> Call[LogOutputs]:
+    """The outputs of log records, standard output first, with their counts of written and dropped records."""
     return Call("GET", f"{_BASE}/logs/outputs", LogOutputs)
 
 
 def log_stream(
     names: Sequence[str], tail: int | None, last_event_id: str | None, filters: StreamFilters
 ) -> str:
-    """The path of the stream of events; it is read with ``stream.LogEvents``."""
+    """The path of the stream of log events; ``follow`` of the clients reads it."""
     query = _query(
         process=list(names),
         tail=None if tail is None else str(tail),
@@ -180,26 +289,20 @@ def log_stream(
     return f"{_BASE}/logs/stream{query}"
 
 
-def openapi() -> Call[dict[str, object]]:
-    return Call("GET", f"{_BASE}/openapi.json", dict[str, object])
-
-
-def entry_of(name: str, entries: Iterable[ProcessEntry]) -> ProcessEntry:
-    """The entry of one process; raises UnknownProcess."""
-    for entry in entries:
-        if entry.name == name:
-            return entry
-    raise UnknownProcess(name)
+def _entries(found: ProcessList) -> tuple[ProcessEntry, ...]:
+    return found.processes
 
 
 def _path(name: str) -> str:
+    from urllib.parse import quote
+
     if not name:
         raise ClientError("the name of a process is empty")
     try:
         segment = quote(name, safe="")
     except UnicodeEncodeError:
-        raise ClientError(f"{name!r} is the name of no process: it is no text in UTF-8") from None
-    if name in (".", ".."):  # dots of their own would be taken for steps in the path
+        raise ClientError(f"{name!r} is not the name of a process: it is not valid UTF-8") from None
+    if name in (".", ".."):  # unquoted they would be steps in the path
         segment = name.replace(".", "%2E")
     return f"{_BASE}/processes/{segment}"
 
@@ -220,8 +323,10 @@ def _value(value: object) -> _Value:
 
 
 def _query(**values: _Value) -> str:
+    from urllib.parse import urlencode
+
     given = {key: value for key, value in values.items() if value}
     try:
         return f"?{urlencode(given, doseq=True)}" if given else ""
     except UnicodeEncodeError as error:
-        raise ClientError(f"{error.object!r} cannot be sent: it is no text in UTF-8") from None
+        raise ClientError(f"{error.object!r} cannot be sent: it is not valid UTF-8") from None

@@ -1,4 +1,7 @@
-"""Server-sent events out of a stream of bytes, wherever the network cut it. Pure: no I/O, no clock."""
+"""Parse server-sent events, for the transport on plain sockets. Pure: no I/O, no clock.
+
+Over httpx they are parsed by httpx-sse.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,16 @@ from typing import NamedTuple
 from cbox_init.errors import ClientError
 
 LARGEST_EVENT = 16 * 1024 * 1024
-"""Bytes of one event. A log record is far smaller; more is not the daemon that speaks."""
+"""The most bytes of one event. A log record is far smaller."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Event(NamedTuple):
-    """One event: its name ("message" when it has none) and its data, lines joined by newlines.
+class ServerEvent(NamedTuple):
+    """One event: its name ("message" by default), and its data, lines joined by newlines.
 
-    ``id`` is that of the last event so far that had one, "" when none had.
+    ``id`` is that of this event or of the last one that had an id, else "". An event without data only has
+    an id.
     """
 
     name: str
@@ -24,26 +28,25 @@ class Event(NamedTuple):
 
 
 class EventParser:
-    """Collects chunks and gives the events that they complete (WHATWG HTML, "event stream" format)."""
+    """Collects chunks and returns the events that they complete (WHATWG HTML, "event stream" format)."""
 
-    __slots__ = ("_after_cr", "_data", "_id", "_largest", "_name", "_rest", "_size", "_started", "last_id")
+    __slots__ = ("_after_cr", "_data", "_id", "_id_is_new", "_largest", "_name", "_rest", "_size", "_started")
 
     def __init__(self, largest: int = LARGEST_EVENT) -> None:
-        self.last_id = ""
-        """The id with which a reader would go on: also one that came without an event."""
         self._largest = largest
         self._rest = b""
         self._after_cr = False
         self._started = False
         self._name = b""
         self._id = ""
+        self._id_is_new = False
         self._data: list[bytes] = []
         self._size = 0
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        """The events that ``chunk`` completes; raises ClientError when one grows without end."""
+    def feed(self, chunk: bytes) -> list[ServerEvent]:
+        """The events that ``chunk`` completes. Raises ClientError for an event that is too large."""
         if self._after_cr and chunk:
-            # CR alone ends a line as well, so the line is already taken; an LF now belongs to it.
+            # A CR alone ends a line too, so the line has been taken; an LF now belongs to that CR.
             chunk = chunk.removeprefix(b"\n")
             self._after_cr = False
         if not chunk:
@@ -57,15 +60,15 @@ class EventParser:
             if event is not None:
                 events.append(event)
         if len(self._rest) + self._size > self._largest:
-            raise ClientError(f"the stream sent an event of more than {self._largest} bytes; it is not a log")
+            raise too_large(self._largest)
         return events
 
-    def _take(self, line: bytes) -> Event | None:
+    def _take(self, line: bytes) -> ServerEvent | None:
         if not self._started:
             self._started = True
             line = line.removeprefix(_BYTE_ORDER_MARK)
         if not line:
-            return self._dispatch()
+            return self._end_event()
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"event":
@@ -75,13 +78,18 @@ class EventParser:
             self._size += len(value) + 1
         elif field == b"id" and b"\0" not in value:
             self._id = value.decode(errors="replace")
+            self._id_is_new = True
         return None
 
-    def _dispatch(self) -> Event | None:
-        name, data = self._name, self._data
-        self._name, self._data, self._size = b"", [], 0
-        self.last_id = self._id
-        if not data:
+    def _end_event(self) -> ServerEvent | None:
+        name, data, id_is_new = self._name, self._data, self._id_is_new
+        self._name, self._data, self._size, self._id_is_new = b"", [], 0, False
+        if not data and not id_is_new:
             return None
         text = b"\n".join(data).decode(errors="replace")
-        return Event(name.decode(errors="replace") or "message", text, self.last_id)
+        return ServerEvent(name.decode(errors="replace") or "message", text, self._id)
+
+
+def too_large(largest: int) -> ClientError:
+    """The error for an event of more than ``largest`` bytes."""
+    return ClientError(f"the stream sent an event of more than {largest} bytes; it is not a log")

@@ -1,1 +1,2 @@
-"""What the daemon and its children say: read, framed, kept, and written to standard output."""
+"""The output of the children and the daemon's messages: read, split into records, kept for the API, written
+to outputs."""

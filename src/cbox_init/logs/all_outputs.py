@@ -1,4 +1,4 @@
-"""All writers of records together: standard output, and those that the configuration names."""
+"""All outputs together: standard output, and those of the configuration."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from cbox_init.logs.writer import Writer
 
 _TELL_AFTER_S = 1.0
-"""Once in this time, in seconds, is said how many records were dropped."""
+"""At most once in this many seconds, a message says how many records were dropped."""
 
 
 class AllOutputs:
-    """Knows where the records of each process go, and what is dropped there.
+    """Makes the routes of each process and of the daemon, and counts what is dropped on them.
 
-    Until an output is configured there is ``stdout`` alone, and nothing else is imported. ``form`` is that of
-    ``stdout``; ``fmt`` and ``timestamps`` are the default of others, ``filters`` makes the filters of one.
+    Until an output is configured, standard output is the only one and nothing else is imported. ``form`` is
+    the form of records on standard output; ``fmt`` and ``timestamps`` are the defaults of other outputs;
+    ``filters`` makes the filters of a route.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class AllOutputs:
         filters: Callable[[str, FilterConfig | None], BlockFilter | None],
     ) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the loop when an writer, once full, has room."""
+        """Called in the event loop when an output that was full has room."""
         self.drops = overflow is LogOverflow.DROP
         self.daemon = DaemonLog(form, level, stdout, drops=self.drops)
         self._stdout = stdout
@@ -66,7 +67,7 @@ class AllOutputs:
             self._table = self._make_table(outputs)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Say in ``loop`` from now on when there is room."""
+        """Call ``on_room`` in ``loop`` from now on."""
         self._loop = loop
 
     def routes(self, process: str, logging: LoggingConfig, level: LogLevel) -> Routes:
@@ -78,7 +79,7 @@ class AllOutputs:
         return self._table.process(process, logging.outputs, logging.labels, level)
 
     def forget(self, process: str) -> None:
-        """It sends nothing any more."""
+        """Remove the routes of ``process``."""
         if self._table is not None:
             self._table.forget(process)
 
@@ -91,12 +92,12 @@ class AllOutputs:
         return [SingleDestination("stdout", "stdout", self._stdout).status()]
 
     def reopen(self) -> None:
-        """Open anew the files that are written, for those who have moved them away."""
+        """Reopen the files that are written, for logrotate and others that move them away."""
         for _, writer in self._all():
             writer.reopen()
 
     def tell_dropped(self) -> None:
-        """Say how many records were dropped since this was said before."""
+        """Log how many records were dropped since the last such message."""
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
@@ -105,7 +106,7 @@ class AllOutputs:
                 self.daemon.warn("Log records were dropped", output=target, dropped=dropped)
 
     async def close(self, timeout_s: float) -> bool:
-        """Write all that is queued, and end the writers; False when some took longer than ``timeout_s``."""
+        """Write all that is queued and end the writers; False when that takes longer than ``timeout_s``."""
         from asyncio import get_running_loop, timeout
 
         self.tell_dropped()
@@ -124,7 +125,7 @@ class AllOutputs:
         return True
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait, at most ``timeout_s``, until all has been written. Blocks; False when that took too long."""
+        """Wait until all is written; False when that takes longer than ``timeout_s``. Blocks."""
         end = monotonic() + timeout_s
         flushed = [writer.flush(max(end - monotonic(), 0)) for _, writer in self._all()]
         return all(flushed)
@@ -157,7 +158,7 @@ class AllOutputs:
         ]
 
     def _has_room(self) -> None:
-        """From the thread of an writer."""
+        """Called in a writer's thread."""
         if (loop := self._loop) is not None:
             call_in_loop(loop, self._room_made)
 

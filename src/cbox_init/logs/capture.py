@@ -1,4 +1,4 @@
-"""The outputs of one instance, from the pipe's end to whole lines."""
+"""What one instance writes to its standard output and standard error, from the pipes to whole lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class PipeStream:
-    """One descriptor, which it owns: closed at its end, or by close()."""
+    """The reading end of one pipe. It owns the descriptor and closes it at the end of the stream, or in
+    close()."""
 
     __slots__ = ("_appetite", "_fd", "_framer", "_held", "_reader", "lines")
 
@@ -49,22 +50,22 @@ class PipeStream:
         return self._held()
 
     def read_at_once(self, *, may_grow: bool) -> None:
-        """Begin anew with reads of the usual size, which ``may_grow``."""
+        """Go back to reads of the usual size; ``may_grow`` says whether they may become larger."""
         self._appetite = ReadSize(may_grow=may_grow)
 
     def use(self, stages: Stages | None) -> None:
-        """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
+        """Send lines through ``stages`` from now on. What the old stages hold is handed on first."""
         self.lines.use(stages)
         self._framer.cut_by(self.lines.cut)
 
     def read_block(self) -> int:
-        """Hand on the lines of one block; return how many bytes there were, 0 when there is nothing now."""
+        """Read one block and hand on its lines. Returns its size, 0 when there is nothing to read now."""
         try:
             data = os.read(self._fd, self._appetite.size)
         except BlockingIOError:
             return 0
         except OSError:
-            data = b""  # what cannot be read has ended
+            data = b""  # a pipe that cannot be read has ended
         if not data:
             self.close()
             return 0
@@ -74,10 +75,10 @@ class PipeStream:
         return len(data)
 
     def drain(self) -> None:
-        """Hand on all that the pipe holds now, and the beginning of a line that nobody may ever end.
+        """Hand on all that the pipe holds now, and an unfinished last line.
 
-        Another writer can fill the pipe as fast as it is read: what counts was there before, no more than
-        the pipe's size; one read behind that finds the end.
+        Another writer may fill the pipe as fast as it is read, so no more than the pipe's size is read, and
+        one more read to find the end.
         """
         if self.closed:
             return
@@ -87,7 +88,7 @@ class PipeStream:
         self._flush()
 
     def close(self) -> None:
-        """Hand on what has been read, and read no more."""
+        """Hand on what has been read, then stop reading."""
         if self.closed:
             return
         self._flush()
@@ -96,13 +97,13 @@ class PipeStream:
         self._fd = -1
 
     def _flush(self) -> None:
-        """Hand on the beginning of a line, and of a record of several."""
+        """Hand on an unfinished line, and a record that waits for more lines."""
         self.lines.hand_on(self._framer.flush())
         self.lines.flush()
 
 
 class Capture:
-    """What one instance writes, until all who hold its outputs have closed them."""
+    """The streams of one instance, until every process that holds their writing ends has closed them."""
 
     __slots__ = ("streams",)
 
@@ -111,19 +112,18 @@ class Capture:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing can come any more."""
+        """Whether both streams have ended."""
         return all(stream.closed for stream in self.streams)
 
     def drain(self) -> None:
-        """Read all that is there right now and hand it on: for the moment when the main child has exited.
+        """Read what is in the pipes now and hand it on. Called when the main process has exited.
 
-        A last line without newline becomes a record. Where a grandchild still holds an output,
-        reading goes on.
+        A last line without newline becomes a record. When a grandchild still holds the pipe, reading goes on.
         """
         for stream in self.streams:
             stream.drain()
 
     def close(self) -> None:
-        """Hand on what has been read, and close the descriptors."""
+        """Hand on what has been read and close the descriptors."""
         for stream in self.streams:
             stream.close()

@@ -1,7 +1,7 @@
-"""Standard output, written by one thread, so that a slow reader of it never stops the event loop.
+"""Standard output and standard error, written by a thread so that a slow reader never stops the event loop.
 
 The descriptor stays blocking: O_NONBLOCK would be shared with every process that has the same pipe or
-terminal. Nothing is dropped while somebody can still read it; on a full disk it waits for room.
+terminal. While there is a reader nothing is dropped; on a full disk the thread waits for room.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.writer import Chunk
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a write says when the disk, or a share of it, is full."""
+"""Errors of a write to a full disk, or beyond a quota."""
 
 _PIPE_BYTES = 1024 * 1024
 _CLOSED = (errno.EPIPE, errno.EBADF)
@@ -29,14 +29,14 @@ _LOOK_FOR_ROOM_S = 0.25
 
 
 class DescriptorWriter(Writer):
-    """The writer that writes to ``fd``, which stays its owner's to close."""
+    """Writes to the descriptor ``fd``, which the caller keeps open."""
 
     def __init__(self, fd: int = 1, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
         super().__init__(DescriptorBackend(fd), high_water=high_water, low_water=low_water)
 
 
 class DescriptorBackend:
-    """A descriptor that was there before us, as a target. What is wrong with it is said on descriptor 2."""
+    """An inherited descriptor. Its errors are reported on descriptor 2, since the log cannot be written."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -46,7 +46,7 @@ class DescriptorBackend:
         self._room = Event()
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Write them all. Those that nobody can read are lost."""
+        """Write all chunks. Returns how many records are lost because the reader is gone."""
         if not self._begun:
             self._begun = True
             self._enlarge_pipe()
@@ -56,19 +56,19 @@ class DescriptorBackend:
         return sum([chunk.records for chunk in chunks[len(chunks) - len(buffers) :]])
 
     def close(self) -> None:
-        """Nothing: it is not ours."""
+        """Does nothing: the descriptor is the caller's."""
 
     def reopen(self) -> None:
-        """Look at once whether there is room; what it leads to is its owner's to change."""
+        """Check at once whether there is room."""
         self._room.set()
 
     def _write_some(self, buffers: list[bytes | memoryview]) -> bool:
-        """Take what can be written off the front, or wait; False when the rest is lost."""
+        """Write from the front of ``buffers``, or wait; False when the rest is lost."""
         try:
             advance(buffers, os.writev(self._fd, buffers))
             self._failing = False
         except BlockingIOError:
-            # Somebody who shares the descriptor has made it non-blocking.
+            # Another process that shares the descriptor has made it non-blocking.
             self._wait_writable()
         except OSError as error:
             self._tell(error)
@@ -84,7 +84,7 @@ class DescriptorBackend:
         poll.poll()
 
     def _tell(self, error: OSError) -> None:
-        """Say once what is wrong. A closed pipe stays closed."""
+        """Report a failure once. A closed pipe stays closed."""
         if error.errno in _CLOSED:
             self._closed = True
             advice = "nobody reads it any more; the children go on without it"
@@ -100,7 +100,7 @@ class DescriptorBackend:
             os.write(2, note.encode())
 
     def _enlarge_pipe(self) -> None:
-        """A large pipe nearly doubles the throughput; not everybody may have one."""
+        """Enlarge a pipe, which nearly doubles the throughput. It may not be permitted."""
         with suppress(OSError):
             if (
                 stat.S_ISFIFO(os.fstat(self._fd).st_mode)
@@ -110,7 +110,7 @@ class DescriptorBackend:
 
 
 def advance(buffers: list[bytes | memoryview], written: int) -> None:
-    """Take what has been written off the front."""
+    """Remove the first ``written`` bytes."""
     done = 0
     while done < len(buffers) and written >= len(buffers[done]):
         written -= len(buffers[done])

@@ -1,4 +1,5 @@
-"""Which lines a reader wants. Blocks are looked at first, so that what cannot match is not split."""
+"""Which lines a client of the API asks for. Whole blocks are tested first, so that those that cannot match
+are not split."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class TextSearch(Struct, frozen=True):
-    """A text that messages contain. Made by ``of``.
+    """A text to find in messages. Made by ``of``.
 
-    ``needle`` are the bytes to look for in a block first; None where only messages can tell.
+    ``needle`` are the bytes to look for in a block first; None when only the messages can tell.
     """
 
     text: str
@@ -26,24 +27,24 @@ class TextSearch(Struct, frozen=True):
 
     @classmethod
     def of(cls, text: str, *, ignore_case: bool = False) -> Self:
-        """A search for ``text``, upper and lower case being the same with ``ignore_case``."""
+        """A search for ``text``; with ``ignore_case``, upper and lower case are equal."""
         if not ignore_case:
             return cls(text, ignore_case, text.encode())
         folded = text.casefold()
-        # Beyond ASCII there are letters that fold to one of ASCII.
+        # Beyond ASCII, some letters fold to one of ASCII.
         return cls(folded, ignore_case, folded.encode() if text.isascii() else None)
 
     def may_be_in(self, data: bytes) -> bool:
-        """False when no message of these lines contains the text."""
+        """False when no message of these lines can contain the text."""
         if self.needle is None:
             return True
         if data.isascii():
             return self.needle in (data.lower() if self.ignore_case else data)
-        # Bytes that are no UTF-8 are shown in digits and letters, in which the text may be.
+        # Bytes that are not UTF-8 are shown as digits and letters, which may contain the text.
         return self.ignore_case or self.needle in data or not _is_utf_8(data)
 
     def count_in(self, data: bytes) -> int | None:
-        """How many of these lines contain the text; None where only their messages can tell."""
+        """How many of these lines contain the text; None when only their messages can tell."""
         if self.needle is None or not data.isascii():
             return None
         if b"\n" in self.needle:
@@ -63,7 +64,7 @@ class TextSearch(Struct, frozen=True):
 
 
 class LogFilter(Struct, frozen=True, kw_only=True):
-    """What a line must be like; None and empty sets ask for nothing.
+    """Conditions on a line; None and empty sets are no condition.
 
     ``since_ns`` and ``until_ns`` are Unix times in nanoseconds, both inclusive.
     """
@@ -77,7 +78,7 @@ class LogFilter(Struct, frozen=True, kw_only=True):
     text: TextSearch | None = None
 
     def may_take(self, block: Block) -> bool:
-        """Whether the block may have lines that are wanted; without ``text`` all of them are."""
+        """Whether the block may have matching lines; without ``text`` all its lines match then."""
         source = block.source
         return not (
             (self.processes is not None and source.process not in self.processes)
@@ -90,20 +91,21 @@ class LogFilter(Struct, frozen=True, kw_only=True):
         )
 
     def lines(self, block: Block, start: int = 0) -> Iterator[tuple[int, Record]]:
-        """The wanted lines of a block that may have some, from its line ``start`` on, each with its place."""
+        """The matching lines of a block from line ``start`` on, each with its index. For blocks that
+        ``may_take`` accepts."""
         text = self.text
         for index, record in enumerate(block.records()):
             if index >= start and (text is None or text.is_in(record.message)):
                 yield index, record
 
     def newest_first(self, block: Block) -> Iterator[Record]:
-        """The wanted lines of a block that may have some, the last first."""
+        """The matching lines of a block, last line first. For blocks that ``may_take`` accepts."""
         text = self.text
         records = block.records(newest_first=True)
         return records if text is None else (record for record in records if text.is_in(record.message))
 
     def count(self, block: Block) -> int:
-        """How many lines of a block that may have some are wanted."""
+        """The number of matching lines. For blocks that ``may_take`` accepts."""
         if self.text is None:
             return len(block)
         count = None if block.single else self.text.count_in(block.data)

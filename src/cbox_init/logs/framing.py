@@ -1,9 +1,9 @@
-"""Lines out of bytes, as blocks: pure, and the same for every way in which the bytes are cut into reads.
+"""Splits bytes into lines, as blocks. Pure: the result is the same however the bytes are cut into reads.
 
-- A line ends with ``\\n``; one ``\\r`` before it belongs to the end, not to the line.
-- A line of more than LINE_LIMIT bytes is cut into parts of that size, never inside a UTF-8 character. Who
-  looks for something that may stand across a cut can have it made earlier.
-- At most twice LINE_LIMIT is held, and what a cut looks ahead, however long a line is.
+- A line ends with ``\\n``; one ``\\r`` before it is part of the line end.
+- A line of more than LINE_LIMIT bytes is cut into parts of that size, never inside a UTF-8 character. A
+  caller that looks for something across cuts can move them forward.
+- At most twice LINE_LIMIT and the look-ahead of a cut are held, however long a line is.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 LINE_LIMIT = 64 * 1024
-"""Bytes in one record; a longer line becomes several, and nothing of it is lost."""
+"""Bytes in one record. A longer line becomes several records; nothing is lost."""
 
 _LONGEST_CHARACTER = 4
 
 
 class Frame(NamedTuple):
-    """One line or more without the last newline; or, when ``partial``, a part that is not a line's last."""
+    """One line or more, without the last newline. With ``partial``, a part of a line that is not its last."""
 
     data: bytes
     partial: bool
 
 
 Cut = tuple[Callable[[bytes, int], int], int]
-"""Where to cut a long line: a function of its beginning and of the limit, which gives a place above 0 and not
-behind the limit, and how many bytes behind the limit it is to see where they are there."""
+"""Where to cut a long line: a function of its beginning and the limit that gives a position above 0 and at
+most the limit, and how many bytes behind the limit the function needs to see."""
 
 
 class Framer:
-    """Cuts one stream. ``limit`` is in bytes, at least 4 (the longest character)."""
+    """Splits one stream. ``limit`` is in bytes, at least 4 (the longest UTF-8 character)."""
 
     __slots__ = ("_cut_at", "_limit", "_look_ahead", "_rest")
 
@@ -41,11 +41,11 @@ class Framer:
         self.cut_by(cut)
 
     def cut_by(self, cut: Cut | None) -> None:
-        """Cut long lines by ``cut`` from now on; None: at the limit."""
+        """Cut long lines by ``cut`` from now on; None cuts at the limit."""
         self._cut_at, self._look_ahead = cut or (None, 0)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """What ``data`` completes; the beginning of the next line stays here."""
+        """The lines that ``data`` completes. The unfinished line is held."""
         if len(data) <= self._limit:
             return self._feed(data)
         frames: list[Frame] = []
@@ -54,7 +54,7 @@ class Framer:
         return frames
 
     def flush(self) -> list[Frame]:
-        """The last line, when it has no newline; afterwards nothing is held."""
+        """The unfinished line, if any. Afterwards nothing is held."""
         if not self._rest:
             return []
         frames = self._cut(self._rest, whole=True)
@@ -70,7 +70,7 @@ class Framer:
             return self._cut(rest, whole=False)
         frames: list[Frame] = []
         if rest:
-            # Only the first line, which began earlier, can be longer than the limit.
+            # Only the first line, which began in an earlier read, can be longer than the limit.
             first = data.find(b"\n")
             if len(rest) + first > self._limit:
                 rest += memoryview(data)[:first]
@@ -86,9 +86,9 @@ class Framer:
         return frames
 
     def _cut(self, line: bytearray, *, whole: bool) -> list[Frame]:
-        """Take from ``line``, which is ``whole`` or will go on, the parts that surely are not its last.
+        """Cut parts off ``line`` that cannot be its last part. With ``whole`` the line is complete.
 
-        A ``\\r`` right behind the limit may be half of a line's end: the next read will tell.
+        A ``\\r`` right behind the limit may be half of a line end: the next read will tell.
         """
         frames: list[Frame] = []
         seen = self._limit + self._look_ahead
@@ -103,7 +103,7 @@ class Framer:
 
 
 def _character_start(line: bytearray, at: int) -> int:
-    """The start of the UTF-8 character around ``at``, or ``at`` itself when there is none."""
+    """The start of the UTF-8 character around ``at``; ``at`` itself when there is none."""
     for start in range(at, at - _LONGEST_CHARACTER, -1):
         if line[start] & 0xC0 != 0x80:
             return start

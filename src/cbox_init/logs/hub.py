@@ -1,4 +1,4 @@
-"""Everything about the daemon's and the children's output, in one object."""
+"""Everything about the output of the daemon and its children, in one object."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class LogFigures(Struct, frozen=True, kw_only=True):
-    """What waits for the outputs, what they have taken, who follows the lines and has not read them yet."""
+    """Figures over all outputs: queued, written and dropped; and the subscriptions that follow the lines."""
 
     queued_bytes: int
     written_records: int
@@ -49,11 +49,11 @@ class LogFigures(Struct, frozen=True, kw_only=True):
 
 
 class LogHub:
-    """Owns the reading of all pipes and files, the rings, the subscriptions and the way to all outputs.
+    """Owns the readers of pipes and files, the rings, the subscriptions and the outputs.
 
-    ``fmt`` is json or text, the latter in ``colours`` where there are some; messages and lines below
-    ``level`` stay off the stdout. For one thread (the event loop's, and before there is a loop the one that
-    will run it), but for ``daemon``.
+    ``fmt`` is json or text, ``colours`` are for text. Records below ``level`` do not go to standard
+    output. All methods are for one thread (the event loop's; before there is a loop, the one that will run
+    it), except those of ``daemon``.
     """
 
     def __init__(
@@ -68,11 +68,12 @@ class LogHub:
         outputs: Mapping[str, OutputConfig] | None = None,
     ) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the loop when an output, once full, has room: some process is ``backed_up`` no more."""
+        """Called in the event loop when an output that was full has room: a process may no longer be
+        ``backed_up``."""
         self.run: Final = os.urandom(5).hex()
-        """Tells places in this log from those in the log of another run of the daemon."""
+        """Distinguishes positions in this log from those of another run of the daemon."""
         self.defaults = LoggingConfig()
-        """Settings for output that belongs to no process."""
+        """Logging settings for output that belongs to no process."""
         self._form = output_format(fmt, timestamps=timestamps, colours=colours)
         self._level = level
         self._stdout = stdout
@@ -101,7 +102,7 @@ class LogHub:
 
     @property
     def figures(self) -> LogFigures:
-        """The figures of now, over all outputs."""
+        """Current figures over all outputs."""
         outputs = self.outputs()
         return LogFigures(
             queued_bytes=sum(one.queued_bytes for one in outputs),
@@ -113,7 +114,7 @@ class LogHub:
         )
 
     def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
-        """The log of ``process``: a new one, or the one that is there, with these settings from now on.
+        """The log of ``process``, created or updated with these settings.
 
         ``ring_size`` is the memory for its last lines, in bytes.
         """
@@ -139,7 +140,7 @@ class LogHub:
         return log
 
     def _note_usual(self, process: str, *, usual: bool) -> None:
-        """While all depend on standard output alone, the reader asks for all together whether it is full."""
+        """While all processes depend on standard output alone, the reader checks only that for room."""
         if usual:
             self._unusual.discard(process)
         else:
@@ -147,7 +148,7 @@ class LogHub:
         self._reader.singly = bool(self._unusual)
 
     def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
-        """Follow the files of ``process`` that it is configured to have."""
+        """Follow the files that the configuration of ``process`` names."""
         from cbox_init.logs.follow.follower import FileFollower
         from cbox_init.logs.follow.streams import FileStreams
 
@@ -161,7 +162,7 @@ class LogHub:
         self._files[process].use(logging)
 
     def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
-        """The stages of a process, None when it uses none: then nothing of them is imported."""
+        """The stages of a process; None, and nothing imported, when it uses none."""
         if not logging.has_stages:
             return None
         from cbox_init.logs.stages.build import build
@@ -169,7 +170,7 @@ class LogHub:
         return build(process, logging, self._shared_by_stages())
 
     def _filters(self, process: str, config: FilterConfig | None) -> BlockFilter | None:
-        """The filters of an output of a process, None when there are none."""
+        """The filters of one route; None when it has none."""
         if config is None or not (config.exclude or config.include):
             return None
         from cbox_init.logs.stages.build import build
@@ -191,7 +192,7 @@ class LogHub:
         return self._shared
 
     def forget(self, process: str) -> None:
-        """Let go of the lines of ``process``. Captures that are still open are closed."""
+        """Drop the lines of ``process`` and close its captures."""
         log = self._processes.pop(process, None)
         if log is not None:
             log.close()
@@ -203,7 +204,7 @@ class LogHub:
             files.leave()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read the children's output in ``loop`` from now on; until then it waits in their pipes."""
+        """Read the children's output in ``loop`` from now on. Until then it stays in their pipes."""
         self._loop = loop
         if self._shared is not None:
             self._shared.deadlines.attach(loop)
@@ -214,15 +215,14 @@ class LogHub:
 
     @property
     def position(self) -> Position:
-        """The place where the next line will be."""
+        """The position of the next line."""
         from cbox_init.logs.past import Position
 
         return Position(self._number + 1)
 
     def past(self, processes: Collection[str] | None = None) -> Past:
-        """What is kept of the lines of ``processes`` (None: of all) at this moment.
-
-        Nothing for a process that has no log.
+        """The kept lines of ``processes``, or of all with None, as they are now. A process without a log
+        has none.
         """
         from cbox_init.logs.past import Past
 
@@ -238,16 +238,17 @@ class LogHub:
         )
 
     def records(self, process: str | None, *, limit: int, newest_first: bool = True) -> list[Record]:
-        """The last ``limit`` lines of ``process``, or of all together, at once: for a few lines."""
+        """The last ``limit`` lines of ``process``, or of all with None. For small limits: all at once."""
         past = self.past(None if process is None else (process,))
         lines = (line for entry in past.newest_first() for line in entry.block.records(newest_first=True))
         latest = list(islice(lines, limit))
         return latest if newest_first else latest[::-1]
 
     def subscribe(self, chosen: LogFilter) -> Subscription:
-        """The lines that ``chosen`` asks for, from now on. To be closed by the reader.
+        """Subscribe to lines that ``chosen`` matches, from now on. The caller closes it.
 
-        With ``past``, asked for in the same turn of the event loop, no line is missing and none comes twice.
+        Together with ``past``, called in the same turn of the event loop, no line is missed and none comes
+        twice.
         """
         from cbox_init.logs.subscription import Subscription
 
@@ -257,13 +258,14 @@ class LogHub:
 
     @property
     def unread(self) -> int:
-        """Bytes of memory of what readers have not taken yet; a block counts for each of them."""
+        """Bytes of memory that subscriptions hold; a block counts once for each."""
         return sum(reader.size for readers in self._readers.values() for reader in readers)
 
     async def drain(self, timeout_s: float) -> None:
-        """Read what files and pipes hold, end the captures, and say what was dropped: nothing lives any more.
+        """Read what files and pipes still hold, end the captures, and log what was dropped. Called when no
+        child is left.
 
-        Files are read for as long as ``timeout_s``.
+        Files are read for at most ``timeout_s``.
         """
         if self._follower is not None:
             await self._follower.finish(timeout_s)
@@ -275,10 +277,10 @@ class LogHub:
         self._all_outputs.tell_dropped()
 
     async def close(self, timeout_s: float) -> bool:
-        """Drain, write all to the outputs, and end their writers and the subscriptions.
+        """Drain, write all queues, and end the writers and subscriptions.
 
-        False when some output did not take it all within ``timeout_s``. ``daemon`` can still be used; what it
-        says afterwards wants a ``flush_sync``.
+        False when an output did not take everything within ``timeout_s``. ``daemon`` can still be used;
+        its later messages need a ``flush_sync``.
         """
         until = monotonic() + timeout_s
         await self.drain(timeout_s)
@@ -288,24 +290,24 @@ class LogHub:
         return await self._all_outputs.close(max(until - monotonic(), 0))
 
     def flush_sync(self, timeout_s: float) -> bool:
-        """Wait, at most ``timeout_s``, until all has been written: for exits where no loop runs.
+        """Wait until all is written, for exits without an event loop.
 
-        Blocks; False when that took too long.
+        Blocks; False when it takes longer than ``timeout_s``.
         """
         return self._all_outputs.flush(timeout_s)
 
     def reopen(self) -> None:
-        """Open anew the files that are written, look at those that are followed, try at once what failed."""
+        """Reopen written files, check followed files, and retry what failed, at once."""
         self._all_outputs.reopen()
         if self._follower is not None:
             self._follower.reopen()
 
     def outputs(self) -> list[OutputStatus]:
-        """What has become of the records, for each place where they go; standard output is the first."""
+        """Figures of each output; standard output is the first."""
         return self._all_outputs.status()
 
     def rate_limited(self) -> dict[str, int]:
-        """How many records of each process its ``logging.rate_limit`` has held back, where it has one."""
+        """How many records ``logging.rate_limit`` has dropped, for each process that has such a limit."""
         counts = ((name, log.rate_limited) for name, log in self._processes.items())
         return {name: count for name, count in counts if count is not None}
 
@@ -317,7 +319,7 @@ class LogHub:
             self.on_room()
 
     def _publish(self, block: Block) -> NumberedBlock:
-        """Number a block, and hand it to those who follow."""
+        """Number a block and offer it to subscriptions."""
         self._number += 1
         entry = NumberedBlock(self._number, block)
         for chosen, readers in self._readers.items():

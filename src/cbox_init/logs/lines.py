@@ -1,4 +1,4 @@
-"""From lines to records: what is done to the lines of one source, wherever they are read."""
+"""From lines to records, for pipes and followed files alike."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LineHandler:
-    """Sends the lines of ``source`` through its stages, where it has some, and then to ``emit``."""
+    """Sends the lines of one source through its stages, if it has any, and then to ``emit``."""
 
     __slots__ = ("_emit", "_pipeline", "encoder", "source")
 
@@ -39,7 +39,7 @@ class LineHandler:
         return self._pipeline.cut if self._pipeline is not None else None
 
     def use(self, stages: Stages | None) -> None:
-        """Send lines through ``stages`` from now on; what waits in the old ones is handed on."""
+        """Send lines through ``stages`` from now on. What the old stages hold is handed on first."""
         self.flush()
         self._pipeline = None
         if stages is not None:
@@ -48,7 +48,7 @@ class LineHandler:
             self._pipeline = Pipeline(self.source, stages, self._emit_all)
 
     def hand_on(self, frames: Sequence[Frame]) -> None:
-        """Hand on what was read just now."""
+        """Hand on lines that were just read."""
         if not frames:
             return
         now = time.time_ns()

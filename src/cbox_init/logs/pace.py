@@ -1,9 +1,9 @@
-"""How much to read at once, and when to let more come together first. Pure.
+"""How much to read at once, and when to pause so that more comes together.
 
-One line a read costs some ten times as much as a line of a block: the wake-up, the read and the way of a
-block are the same for one line and for a thousand. Two things follow. Where pipes are full again and again,
-a read takes more. And where very many reads bring little each, as with hundreds of children that flush every
-line, the reader rests for a moment, in which each of them writes more.
+A read of one line costs some ten times as much as a line of a large block: the wake-up, the read and the
+handling of a block cost the same for one line as for a thousand. So where pipes are full again and again,
+reads become larger. Where very many reads are small, as with hundreds of children that flush every line,
+the reader pauses for a moment in which each of them writes more.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import Final
 
 READ_BYTES: Final = 24 * 1024
-"""One read, as a rule. As JSON it becomes some 50 KB, and some 4 MB where all its lines are empty."""
+"""The usual size of a read. Encoded as JSON it becomes some 50 KB, or some 4 MB where all lines are empty."""
 
 FLOOD_READ_BYTES: Final = 64 * 1024
-"""One read of a pipe that is full again and again: as much as a pipe holds."""
+"""The size of a read of a pipe that is full again and again: what a pipe holds."""
 
 MOST_REST_S: Final = 0.05
-"""How long the reader rests at most, in seconds: so late may a line be while there are very many."""
+"""The longest pause of the reader, in seconds, and so the longest delay of a line by it."""
 
 _FLOOD_READS: Final = 64
 _SHORT_LINE: Final = 32
@@ -37,7 +37,7 @@ _MAPPED_BYTES: Final = 2 * 1024 * 1024
 
 
 class ReadSize:
-    """How much is read at once of one stream, ``size`` in bytes: more in a flood, where ``may_grow``."""
+    """The size of reads of one stream: ``size`` in bytes, larger in a flood where ``may_grow``."""
 
     __slots__ = ("_full", "_may_grow", "size")
 
@@ -47,9 +47,11 @@ class ReadSize:
         self._full = 0
 
     def grows(self, data: bytes) -> bool:
-        """Whether a read that has brought ``data``, as much as was asked for, makes the next ones larger.
+        """Note a read that returned ``data``, as much as was asked for. Returns whether later reads are
+        larger.
 
-        They never are where lines are short: what is written around each would make a block very large.
+        They never become larger where lines are short, since encoding such a block needs many times its
+        size.
         """
         self._full += 1
         if self._full != _FLOOD_READS or self.size == FLOOD_READ_BYTES or not self._may_grow:
@@ -62,7 +64,7 @@ class ReadSize:
 
 
 class ReadPace:
-    """Whether so many small reads come that the reader should rest, and for how long."""
+    """Decides whether reads are so many and small that the reader should pause, and how long."""
 
     __slots__ = ("_busy_s", "_reads", "_since", "_size")
 
@@ -70,7 +72,7 @@ class ReadPace:
         self._begin(0.0)
 
     def note(self, reads: int, size: int, began: float, ended: float) -> None:
-        """So many reads, between these monotonic times, have brought ``size`` bytes in all."""
+        """Note ``reads`` reads between these monotonic times, of ``size`` bytes in all."""
         if began - self._since > _WINDOW_S:
             self._begin(began)
         self._reads += reads
@@ -78,11 +80,11 @@ class ReadPace:
         self._busy_s += ended - began
 
     def rest(self) -> float:
-        """For how many seconds to rest now, before it begins anew; 0 to go on.
+        """How many seconds to pause now; 0 for none. Starts another count after a pause.
 
-        It is 2,000 reads a second and more, of less than 4 KiB as a rule, that are worth a rest: below that,
-        lines come as soon as they are written. A rest is some times as long as the work before it, so that
-        such reads take no more than a sixth of a core, but for the longest rests.
+        A pause is worth it from 2,000 reads a second on, of less than 4 KiB on average: below that, lines
+        are read as soon as they are written. It is a multiple of the work before it, so that such reads
+        take at most a sixth of a core, except during the longest pauses.
         """
         if self._reads < _MANY_READS or self._size >= self._reads * _SMALL_BYTES:
             return 0.0
@@ -95,10 +97,10 @@ class ReadPace:
 
 
 def keep_freed_memory() -> None:
-    """Keep up to 4 MiB of freed memory rather than give it back at once, only to ask for it again.
+    """Make the C library keep up to 4 MiB of freed memory.
 
-    For a stream of blocks of some 100 KB: the kernel would have to clear each page of them each time, which
-    is a third of all work. Does nothing where the C library has no such setting.
+    For a stream of blocks of some 100 KB, memory would otherwise be given back to the kernel and cleared
+    by it each time, which takes a third of the time. Does nothing where the C library has no such setting.
     """
     import ctypes  # 1.5 ms, and only where something floods
 

@@ -1,4 +1,5 @@
-"""What was written before: the rings of several processes as one log, and where a reader begins in it."""
+"""Lines that were written before a client asks: the rings of several processes as one log, and positions
+in it."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ _LONGEST_NUMBER = 18
 
 
 class Position(NamedTuple):
-    """The place before record ``line`` of block ``number``. Blocks are numbered from 1, records from 0.
+    """The position before record ``line`` of block ``number``. Blocks are numbered from 1, records from 0.
 
-    Destinations are ordered, over all processes, as the records came.
+    Positions are ordered as the records came, over all processes.
     """
 
     number: int
@@ -26,16 +27,16 @@ class Position(NamedTuple):
 
 
 BEGINNING = Position(1)
-"""The place before all that a run has to say."""
+"""The position before everything in a run."""
 
 
 def name_of(position: Position, run: str) -> str:
-    """The name of a place in the log of ``run``: no other place of any run has it."""
+    """The name of a position, unique among all positions of all runs."""
     return f"{run}-{position.number}-{position.line}"
 
 
 def position_of(name: str, run: str) -> Position:
-    """The place called ``name``; the beginning of ``run`` when that is the name of no place in it."""
+    """The position called ``name``; the beginning of ``run`` when it has no such position."""
     prefix, *numbers = name.split("-")
     if prefix != run or len(numbers) != 2 or not all(map(_is_number, numbers)):
         return BEGINNING
@@ -47,7 +48,7 @@ def _is_number(text: str) -> bool:
 
 
 class BlockSlice(NamedTuple):
-    """The records of a block from ``start`` on."""
+    """The records of a block from index ``start`` on."""
 
     entry: NumberedBlock
     start: int = 0
@@ -56,8 +57,8 @@ class BlockSlice(NamedTuple):
 class Past(NamedTuple):
     """What some rings held at one moment.
 
-    ``gone`` is the number of the last block that they had let go of by then, ``end`` the place where that
-    begins which came later.
+    ``gone`` is the number of the last block that they had dropped by then. ``end`` is the position of the
+    first later line.
     """
 
     rings: tuple[tuple[NumberedBlock, ...], ...]
@@ -65,24 +66,24 @@ class Past(NamedTuple):
     end: Position
 
     def newest_first(self) -> Iterator[NumberedBlock]:
-        """All blocks as one log, the last that came first."""
+        """All blocks as one log, latest first."""
         if len(self.rings) == 1:
             return reversed(self.rings[0])
         return heapq.merge(*map(reversed, self.rings), key=attrgetter("number"), reverse=True)
 
 
 class StartCollector:
-    """Collects what a reader begins with, from blocks that are handed in newest first.
+    """Collects what a subscription starts with, from blocks that are added latest first.
 
-    That is everything from the place ``after`` on, or the last ``count`` wanted lines, or with both None
-    everything wanted; no more of it than ``room`` bytes.
+    That is everything from the position ``after`` on, or the last ``count`` matching lines, or with both
+    None all matching lines; never more than ``room`` bytes.
     """
 
     def __init__(
         self, chosen: LogFilter, *, room: int, after: Position | None = None, count: int | None = None
     ) -> None:
         self.cut = False
-        """Whether there was more than fits."""
+        """Whether something did not fit."""
         self._chosen = chosen
         self._room = room
         self._after = after
@@ -95,7 +96,7 @@ class StartCollector:
         return self._parts[::-1]
 
     def add(self, entry: NumberedBlock) -> bool:
-        """Take what is wanted of a block; False when nothing before it is."""
+        """Add what matches in a block; False when no earlier block is needed."""
         after = self._after
         if self._left == 0 or (after is not None and entry.number < after.number):
             return False
@@ -115,7 +116,7 @@ class StartCollector:
         return True
 
     def _first_of_last(self, entry: NumberedBlock) -> int | None:
-        """Where the lines begin that still count; None when the block has none."""
+        """The index of the first line that still counts; None when the block has none."""
         assert self._left is not None
         if self._chosen.text is None:
             count = len(entry)

@@ -1,4 +1,4 @@
-"""The output of one process: its instances' captures and its ring."""
+"""The output of one process: the captures of its instances and its ring."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.pipeline import Stages
 
 _FEW_CAPTURES = 16
-"""Closed captures are forgotten when their number may have doubled, not at each new one: a process can have
-thousands of instances."""
+"""Closed captures are removed from the list when their number may have doubled, not one by one: a process
+can have thousands of instances."""
 
 _FEW_BLOCKS = 4
 
@@ -35,8 +35,8 @@ _FEW_BLOCKS = 4
 class ProcessLog:
     """Takes the lines of all instances of one process.
 
-    A line goes to the ring and to those who follow, whatever its level; to standard output when it has the
-    level that the process (``min_level``) and the daemon ask for, and to other outputs as configured.
+    Every line goes to the ring and to subscriptions, whatever its level; to standard output when it has
+    the level that the process (``min_level``) and the daemon ask for; and to other outputs as configured.
     """
 
     def __init__(
@@ -71,32 +71,32 @@ class ProcessLog:
 
     @property
     def backed_up(self) -> bool:
-        """Whether so much waits to be written that a new instance should wait as well (see `Writer`)."""
+        """Whether so much is queued that no new instance should start (see `Writer`)."""
         if self._waits_for_stdout and self._stdout.backed_up:
             return True
         return any(route.backed_up for route in self._routes.others)
 
     @property
     def usual(self) -> bool:
-        """Whether it depends on standard output alone, as a process does unless told otherwise."""
+        """Whether it depends on standard output alone, as processes do by default."""
         return self._waits_for_stdout and not self._routes.others
 
     @property
     def rate_limited(self) -> int | None:
-        """How many records ``logging.rate_limit`` has held back; None when there is and was none to do so."""
+        """How many records ``logging.rate_limit`` has dropped; None when it has and had no such limit."""
         rate = self._stages.rate if self._stages is not None else None
         if rate is None:
             return self._held_back_before or None
         return self._held_back_before + rate.held_back
 
     def held(self) -> bool:
-        """Whether its instances should wait before more is read of what they write."""
+        """Whether reading its instances should stop because an output is full."""
         if self._waits_for_stdout and self._stdout.full:
             return True
         return any(route.full for route in self._routes.others)
 
     def update(self, logging: LoggingConfig, stages: Stages | None, ring_size: int) -> None:
-        """Use these settings from the next line on, for the captures that are open as well."""
+        """Use these settings from the next line on, in open captures as well."""
         self.ring.resize(ring_size)
         self._labels = logging.labels
         self._routes = self.routes_for(logging)
@@ -115,14 +115,14 @@ class ProcessLog:
         return self._all_outputs.routes(self._name, logging, threshold)
 
     def encoder(self, source: RecordSource) -> BlockEncoder:
-        """Writes the records of ``source`` for standard output."""
+        """The encoder of records of ``source`` for standard output."""
         return self._form.encoder(source, self._labels)
 
     def capture(self, instance_id: str, *, stdout: int | None, stderr: int | None) -> Capture:
-        """Take over the read ends of an instance's pipes; None for an output that is not captured.
+        """Take over the reading ends of an instance's pipes; None for an output that is not captured.
 
-        The descriptors are closed here: when their last writer has gone, or by ``close``, or before an
-        OSError comes out: the kernel watches no more of them.
+        The descriptors are closed when their last writer is gone, or by ``close``, or before an OSError is
+        raised (the kernel watches no more of them).
         """
         if len(self._captures) >= self._forget_closed_at:
             self._captures = [capture for capture in self._captures if not capture.closed]
@@ -156,7 +156,7 @@ class ProcessLog:
 
     @property
     def _has_room(self) -> bool:
-        """Whether the ring keeps several of the largest blocks."""
+        """Whether the ring can hold several of the largest blocks."""
         return self.ring.limit >= _FEW_BLOCKS * FLOOD_READ_BYTES
 
     @property

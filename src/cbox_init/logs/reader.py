@@ -1,8 +1,8 @@
-"""Reads the children's pipes, a bounded amount in each turn of the event loop.
+"""Reads the children's pipes, a limited amount in each turn of the event loop.
 
-All pipes are in one epoll set, and the event loop watches that set alone. So a thousand pipes cost the loop
-one descriptor, pipes can be taken over before there is a loop, and to hold all children back is to stop
-watching one.
+All pipes are in one epoll set, and the event loop watches only that set. So a thousand pipes cost the loop
+one descriptor, pipes can be taken over before there is a loop, and reading is stopped by not watching one
+descriptor.
 """
 
 from __future__ import annotations
@@ -20,26 +20,29 @@ if TYPE_CHECKING:
     from cbox_init.logs.descriptor_writer import DescriptorWriter
 
 TURN_S = 0.002
-"""Time for reading in one turn of the loop, give or take one block: what an API request may wait for."""
+"""Time for reading in one turn of the loop, in seconds, give or take one block: an API request may have to
+wait for it."""
 
 _EVENTS = 256
 
 
 class ReadablePipe(Protocol):
-    """Something that has a descriptor in the set."""
+    """Reads one descriptor of the set."""
 
     @property
     def held(self) -> bool:
-        """Whether what it would read has nowhere to go at the moment."""
+        """Whether reading should stop because an output is full."""
 
     def read_block(self) -> int:
-        """Take one block, if one is there; return its size in bytes. From ``READ_BYTES`` on there is more."""
+        """Read one block, if there is one, and return its size in bytes. From ``READ_BYTES`` on there may
+        be more."""
 
 
 class PipeReader:
-    """Shares the turns of the loop fairly among all descriptors, and stops while the stdout is full.
+    """Shares the time of the loop fairly among all descriptors, and stops while standard output is full.
 
-    Where not all depend on the stdout alone, ``singly`` is set, and each that is ``held`` stops for itself.
+    When some process does not depend on standard output alone, ``singly`` is set, and each descriptor that
+    is ``held`` is left out by itself.
     """
 
     def __init__(self, stdout: DescriptorWriter) -> None:
@@ -65,7 +68,8 @@ class PipeReader:
         self._readables[fd] = readable
 
     def remove(self, fd: int) -> None:
-        """To be called before ``fd`` is closed: the set knows the open file, not the number."""
+        """Stop watching ``fd``. Call it before ``fd`` is closed: the set knows the open file, not the
+        number."""
         del self._readables[fd]
         if fd in self._parked:
             self._parked.remove(fd)
@@ -73,7 +77,7 @@ class PipeReader:
             self._epoll.unregister(fd)
 
     def close(self) -> None:
-        """Read nothing any more. The descriptors stay their owners' to close."""
+        """Stop reading. The descriptors stay open."""
         self._unwatch()
         if self._rest is not None:
             self._rest.cancel()
@@ -96,7 +100,8 @@ class PipeReader:
             self._rest = self._loop.call_later(rest_s, self.resume)
 
     def _read(self) -> None:
-        """Read of those that are ready until nothing is left, or the stdout is full, or the turn is over."""
+        """Read from the ready descriptors until nothing is left, standard output is full, or the turn is
+        over."""
         ready, stdout = self._ready, self._stdout
         began = now = monotonic()
         reads = size = 0
@@ -120,7 +125,7 @@ class PipeReader:
         self._pace.note(reads, size, began, now)
 
     def resume(self) -> None:
-        """Read on: the stdout has room again, or another place where records go."""
+        """Read on: an output has room again."""
         for fd in [fd for fd in self._parked if not self._readables[fd].held]:
             self._parked.remove(fd)
             self._epoll.register(fd, select.EPOLLIN)
@@ -129,7 +134,7 @@ class PipeReader:
             self._loop.add_reader(self._epoll.fileno(), self._turn)
 
     def _park(self, fd: int) -> None:
-        """Do not ask for it until ``resume``."""
+        """Leave ``fd`` out until ``resume``."""
         if fd not in self._parked:
             self._parked.add(fd)
             self._epoll.unregister(fd)

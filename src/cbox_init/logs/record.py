@@ -1,4 +1,4 @@
-"""What a child has written: kept in blocks, told record by record."""
+"""Records of children's output: kept in blocks, read one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model.enums import LogLevel
 
 BLOCK_OVERHEAD: Final = 160
-"""Memory that a block costs beyond its bytes: the objects around them and their place in a queue."""
+"""Memory that a block needs beyond its bytes: the objects around them and an entry in a queue."""
 
 
 class RecordSource(NamedTuple):
@@ -24,14 +24,14 @@ class RecordSource(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Records in the form of an output, and how many: who writes them knows it, or has it for nothing."""
+    """Encoded records, and their number."""
 
     data: bytes
     records: int
 
 
 def joined(parts: Sequence[Encoded]) -> Encoded:
-    """At least one part, and all that follow it."""
+    """The parts as one. There is at least one."""
     if len(parts) == 1:
         return parts[0]
     return Encoded(b"".join([part.data for part in parts]), sum([part.records for part in parts]))
@@ -40,11 +40,11 @@ def joined(parts: Sequence[Encoded]) -> Encoded:
 class Record(Struct, frozen=True, kw_only=True, gc=False):
     """One record of a child: a line, or several that multiline has joined.
 
-    ``time_ns`` is Unix time in nanoseconds, of the read that completed the record's first line. A record that
-    waits for more lines comes into the ring later than its time says.
+    ``time_ns`` is Unix time in nanoseconds, of the read that completed the first line. A record that waits
+    for more lines enters the ring later than that.
 
-    Bytes that are not UTF-8 stand in ``message`` as ``\\xNN``. ``partial`` marks every part but the last of
-    a line that was too long for one record: the next record of the same instance and stream goes on.
+    Bytes that are not UTF-8 are ``\\xNN`` in ``message``. ``partial`` marks every part but the last of a
+    line that was too long for one record; the next record of the same instance and stream continues it.
     ``fields`` are the members of a line that was JSON, as a JSON object; None when there are none.
     """
 
@@ -59,11 +59,11 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Block(Struct, frozen=True, gc=False):
-    """Records of one source that share time and level, in the order in which they were written.
+    """Records of one source with the same time and level, in the order in which they were written.
 
-    ``data`` is one line or more, without the last newline, and each line is a record. A block is kept and
-    handed on as a whole; only who wants single records pays for splitting it. With ``single`` the whole of
-    ``data`` is one record, newlines and all.
+    ``data`` is one line or more, without the last newline; each line is a record. A block is kept and
+    handed on as a whole; it is split only where single records are needed. With ``single``, all of
+    ``data`` is one record, newlines included.
 
     ``fields`` is a JSON object with at least one member, for a block that is ``single``; empty for none.
     """

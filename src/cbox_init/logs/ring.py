@@ -1,4 +1,4 @@
-"""The last lines of a process, bounded in bytes."""
+"""The last lines of a process, limited in bytes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from cbox_init.logs.filter import LogFilter, TextSearch
 
 RING_BYTES: Final = 256 * 1024
-"""Memory of one process's ring, where nothing else is configured."""
+"""The default size of one process's ring, in bytes."""
 
 _ENTRY_BYTES: Final = 96
-"""What the number of a block costs, and the object that holds it."""
+"""Memory for the number of a block and the object that holds it."""
 
 
 class NumberedBlock(Struct, gc=False):
-    """A block with its number: the blocks of all processes are numbered as they come, from 1.
+    """A block with its number. The blocks of all processes are numbered in the order in which they come,
+    from 1.
 
-    Rings and readers share it, so that a block's lines are counted once, whoever asks. ``found`` is the last
-    search in it, and how many lines that has found.
+    Rings and subscriptions share it, so that the lines of a block are counted once. ``found`` is the last
+    search in it and its number of matches.
     """
 
     number: int
@@ -45,7 +46,7 @@ class NumberedBlock(Struct, gc=False):
         return self.block.size + _ENTRY_BYTES
 
     def count(self, chosen: LogFilter) -> int:
-        """How many lines are wanted, where the block may have some."""
+        """How many lines match ``chosen``, for a block that ``chosen.may_take`` accepts."""
         if chosen.text is None:
             return len(self)
         if self.found is None or self.found[0] != chosen.text:
@@ -54,26 +55,26 @@ class NumberedBlock(Struct, gc=False):
 
 
 class LogRing:
-    """Keeps whole blocks in the order of their arrival and lets go of the oldest."""
+    """Keeps the latest blocks, whole, and drops the oldest."""
 
     __slots__ = ("_entries", "_size", "gone", "limit")
 
     def __init__(self, limit: int = RING_BYTES) -> None:
         self.limit = limit
-        """Bytes of memory that it may take."""
+        """The limit, in bytes of memory."""
         self.gone = 0
-        """The number of the last block that it has let go of; 0 when it has everything."""
+        """The number of the last dropped block; 0 when none was dropped."""
         self._entries: deque[NumberedBlock] = deque()
         self._size = 0
 
     @property
     def size(self) -> int:
-        """Bytes of memory that count against the limit."""
+        """Bytes of memory in use."""
         return self._size
 
     @property
     def newest(self) -> int:
-        """The number of the last block that came; 0 when none has come."""
+        """The number of the latest block; 0 when there was none."""
         return self._entries[-1].number if self._entries else self.gone
 
     def append(self, entry: NumberedBlock) -> None:
@@ -83,12 +84,12 @@ class LogRing:
             self._let_go()
 
     def resize(self, limit: int) -> None:
-        """Keep so many bytes from now on."""
+        """Change the limit."""
         self.limit = limit
         self._let_go()
 
     def entries(self) -> tuple[NumberedBlock, ...]:
-        """What there is now, oldest first."""
+        """The blocks that are kept now, oldest first."""
         return tuple(self._entries)
 
     def newest_first(self) -> Iterator[Block]:

@@ -16,7 +16,7 @@ _FASTEST = 1
 
 
 class Rotation(Struct, frozen=True):
-    """When a file is rotated, and what is kept: bytes, and a number of rotated files."""
+    """When a file is rotated (bytes), and how many rotated files are kept."""
 
     max_size: int
     max_files: int
@@ -24,9 +24,9 @@ class Rotation(Struct, frozen=True):
 
 
 def rotate(path: str, max_files: int) -> None:
-    """Make PATH into PATH.1, and so on; what would be beyond ``max_files`` is removed. Raises OSError.
+    """Rename PATH to PATH.1 and so on; remove what would be beyond ``max_files``. Raises OSError.
 
-    Whoever has the file open goes on writing to it. Nothing is there under PATH afterwards.
+    Processes that have the file open go on writing to it. Afterwards there is no file at PATH.
     """
     free = next((number for number in range(1, max_files) if not any(_there(path, number))), max_files)
     for name in _there(path, free):
@@ -38,7 +38,7 @@ def rotate(path: str, max_files: int) -> None:
 
 
 def _there(path: str, number: int) -> Iterator[str]:
-    """The forms of a rotated file that there are."""
+    """The existing forms of a rotated file."""
     for name in (f"{path}.{number}", f"{path}.{number}.gz"):
         if os.path.exists(name):
             yield name
@@ -53,7 +53,8 @@ def uncompressed(path: str, max_files: int, first: int = 1) -> Iterator[str]:
 
 
 def compress(path: str) -> None:
-    """Make PATH into PATH.gz, with its mode and owner. PATH stays until that is whole. Raises OSError."""
+    """Compress PATH to PATH.gz, with the same mode and owner. PATH is removed when that is complete.
+    Raises OSError."""
     import zlib
 
     half = f"{path}.gz.tmp"

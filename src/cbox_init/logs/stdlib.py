@@ -1,6 +1,6 @@
-"""Messages of libraries that use the standard library's logging, sent the daemon's way.
+"""Forwards messages of the standard library's ``logging``, which libraries use, to the daemon's log.
 
-Imports logging, so it is imported only with the libraries that need it.
+Imports logging, so only code that needs such a library imports this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ForwardingHandler(logging.Handler):
-    """Hands on warnings and errors; ``logger`` is the logger's name, ``error`` the exception, if any."""
+    """Forwards warnings and errors. ``logger`` is the logger's name, ``error`` the exception, if any."""
 
     def __init__(self, daemon: DaemonLog) -> None:
         super().__init__(logging.WARNING)
@@ -35,13 +35,13 @@ class ForwardingHandler(logging.Handler):
         except (
             TypeError,
             ValueError,
-        ):  # arguments that do not fit the message: better as it is than not at all
+        ):  # arguments that do not fit the message: log it without them
             message = str(record.msg)
         self._daemon.log(level, message, logger=record.name, error=error, traceback=trace)
 
 
 def forward_logging(daemon: DaemonLog, loggers: Iterable[str]) -> ForwardingHandler:
-    """Let these loggers, and those below them, speak through ``daemon`` and nowhere else."""
+    """Send messages of these loggers, and of those below them, to ``daemon`` and nowhere else."""
     handler = ForwardingHandler(daemon)
     for name in loggers:
         logger = logging.getLogger(name)

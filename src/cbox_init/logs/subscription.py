@@ -1,4 +1,4 @@
-"""Following lines as they come, without anyone waiting for a slow reader."""
+"""Lines as they come, for one reader; nothing waits for a slow reader."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from cbox_init.logs.ring import NumberedBlock
 
 BACKLOG_BYTES: Final = 256 * 1024
-"""Memory for what one reader has not taken yet."""
+"""Memory for what one reader has not taken yet, in bytes."""
 
 
 class Missed(Struct, frozen=True):
-    """Stands where ``count`` wanted lines are missing, None where nobody knows how many; ``upto`` says where
-    the log goes on."""
+    """Stands for ``count`` matching lines that were dropped, None when the number is not known. The log
+    goes on at ``upto``."""
 
     count: int | None
     upto: Position
 
 
 class Subscription:
-    """What one reader has yet to read, oldest first: ``take`` it, and ``wait`` when there is nothing.
+    """A queue of lines for one reader: ``take`` the next, ``wait`` when there is none.
 
-    For one reader, in the event loop's thread; leaving the ``with`` block closes it.
+    For the event loop's thread. Leaving the ``with`` block closes it.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Subscription:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will come beyond what is pending."""
+        """Whether nothing will be added to what is pending."""
         return self._ended
 
     def offer(self, entry: NumberedBlock) -> None:
-        """Called for each block that may be wanted; never waits, drops the oldest that was not taken."""
+        """Add a block that may match. Never waits; drops the oldest blocks when the queue is full."""
         self._backlog.append(entry)
         self._backlog_bytes += entry.size
         while self._backlog_bytes > self._limit:
@@ -82,7 +82,7 @@ class Subscription:
             self._wake()
 
     def begin_with(self, parts: Iterable[BlockSlice], missed: Missed | None = None) -> None:
-        """Have these, which came before the subscription was made, read before everything else."""
+        """Put these older lines in front of everything else."""
         if missed is not None:
             self._before.append(missed)
         for part in parts:
@@ -91,7 +91,7 @@ class Subscription:
         self._wake()
 
     def take(self) -> BlockSlice | Missed | None:
-        """The next that is to be read, None when there is nothing now."""
+        """The next item, None when there is none now."""
         if self._before:
             item = self._before.popleft()
             if isinstance(item, BlockSlice):
@@ -103,19 +103,19 @@ class Subscription:
         return BlockSlice(self._next_of_backlog()) if self._backlog else None
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when there is something to take, when nothing will come any more, or after so long."""
+        """Wait until there is something to take, nothing will come any more, or ``timeout_s`` has passed."""
         if not self.pending:
             await self._sleep(timeout_s, woken_by=0)
 
     async def gather(self, seconds: float) -> None:
-        """Let what comes within so many seconds come together; return sooner when that is a quarter of what
-        the backlog holds, or when nothing will come any more."""
+        """Wait ``seconds`` for more to come; shorter when a quarter of the backlog is filled, or nothing
+        will come."""
         much = self._limit // 4
         if self.size < much:
             await self._sleep(seconds, woken_by=much)
 
     async def _sleep(self, seconds: float, *, woken_by: int) -> None:
-        """Until so many bytes have yet to be taken, or nothing will come any more; for so long at most."""
+        """Sleep until ``woken_by`` bytes are pending or nothing will come any more; at most ``seconds``."""
         if self._ended:
             return
         loop = get_running_loop()
@@ -128,7 +128,7 @@ class Subscription:
             self._waiting = None
 
     def end(self) -> None:
-        """Nothing will come any more; what is pending can still be taken."""
+        """Add nothing any more. What is pending can still be taken."""
         if self._ended:
             return
         self._ended = True
@@ -136,7 +136,7 @@ class Subscription:
         self._wake()
 
     def close(self) -> None:
-        """The reader has gone: let go of everything."""
+        """The reader is gone: drop everything."""
         self.end()
         self._before.clear()
         self._backlog.clear()

@@ -1,4 +1,4 @@
-"""A queue of output and the thread that empties it: what standard output, files and the network share."""
+"""A queue of encoded records and the thread that writes them, for every kind of output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import RecordSource
 
 HIGH_WATER = 1024 * 1024
-"""Bytes queued above which readers are asked to stop."""
+"""Bytes in the queue above which readers are asked to stop."""
 
 LOW_WATER = HIGH_WATER // 2
-"""Bytes queued at which they are told to go on."""
+"""Bytes in the queue at which readers may go on."""
 
 BACKLOG_LIMIT = 16 * HIGH_WATER
-"""Bytes queued above which nobody new should begin to write."""
+"""Bytes in the queue above which no new instance should start."""
 
 _BATCH_BYTES = 256 * 1024
 _BATCH_CHUNKS = 512  # and what is handed over at once: less than IOV_MAX, 1024
@@ -32,7 +32,7 @@ _CORKED_CHUNKS = 256
 
 
 class Chunk(NamedTuple):
-    """Records in the form of the target, whole ones. ``source`` is None for the daemon's own."""
+    """Encoded records, whole ones. ``source`` is None for the daemon's messages."""
 
     data: bytes
     records: int
@@ -40,34 +40,38 @@ class Chunk(NamedTuple):
 
 
 class Backend(Protocol):
-    """Where the chunks of an writer go. Called in the writer's thread alone, but for ``reopen``."""
+    """What a writer writes to: a file, a connection, a descriptor.
+
+    All methods are called in the writer's thread, except ``reopen``.
+    """
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Write them all, however long it takes to get room or a connection; nothing is raised.
+        """Write all chunks, however long it takes to get room or a connection. Raises nothing.
 
-        Gives the number of records that are lost, since they can never be written. No chunks at all are an
-        occasion to open anew, where that was asked for.
+        Returns the number of records that are lost because they can never be written. An empty list is the
+        occasion to reopen, where that was asked for.
         """
 
     def close(self) -> None:
-        """Let go of what is open. A later write opens it again."""
+        """Close what is open. A later write opens it again."""
 
     def reopen(self) -> None:
-        """Open anew before the next write, and try at once when it waits; from any thread."""
+        """Reopen before the next write, and retry at once when waiting; from any thread."""
 
 
 class Writer:
-    """Queues chunks for ``target``. Its thread starts with the first and sleeps while there is nothing to do.
+    """Queues chunks for ``backend``. Its thread starts with the first chunk and sleeps while the queue is
+    empty.
 
-    What is queued is bounded by those who write: ``full`` asks them to stop, ``on_room`` tells when they can
-    go on. Nothing of it is dropped but what the target gives up; who drops records instead of waiting counts
-    them with ``refuse``.
+    The queue is bounded by those who write: ``full`` asks them to stop, ``on_room`` lets them go on.
+    Nothing in the queue is dropped except what the backend gives up. Callers that drop records instead of
+    waiting count them with ``refuse``.
     """
 
-    def __init__(self, target: Backend, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
+    def __init__(self, backend: Backend, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called by the writer's thread when the queue, once full, has fallen to the low water mark."""
-        self._target = target
+        """Called in the writer's thread when a queue that was full has fallen to the low water mark."""
+        self._backend = backend
         self._high = high_water
         self._low = low_water
         self._queue: SimpleQueue[list[Chunk] | Callable[[], None] | None] = SimpleQueue()
@@ -84,17 +88,18 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        """Whether those who can wait should."""
+        """Whether callers that can wait should do so."""
         return self._full
 
     @property
     def backed_up(self) -> bool:
-        """Whether those who cannot wait have filled it far beyond that; ``on_room`` ends this as well."""
+        """Whether callers that cannot wait have filled it far beyond ``full``; ``on_room`` ends this as
+        well."""
         return self._queued > BACKLOG_LIMIT
 
     @property
     def queued(self) -> int:
-        """Bytes not written yet."""
+        """Bytes that are not written yet."""
         return self._queued
 
     @property
@@ -104,13 +109,13 @@ class Writer:
 
     @property
     def dropped(self) -> int:
-        """Records that were not written and never will be."""
+        """Records that were dropped."""
         return self._dropped
 
     def write(self, data: bytes, records: int = 1, source: RecordSource | None = None) -> None:
-        """Queue ``data``. Never blocks, never refuses; from any thread.
+        """Queue ``data``. Never blocks and never drops; from any thread.
 
-        Where no thread can be had (a full process table) it waits for the next write or flush.
+        Where no thread can be started, it is tried again with the next write or flush.
         """
         if not data:
             return
@@ -118,26 +123,26 @@ class Writer:
             self._put(Chunk(data, records, source))
 
     def cork(self) -> None:
-        """Collect what is written until ``uncork``, but for larger amounts: each hand-over wakes the thread,
-        which then wants the interpreter.
+        """Collect what is written until ``uncork``, up to a limit: each hand-over wakes the thread, which
+        then competes for the interpreter.
         """
         self._corked = True
 
     def uncork(self) -> None:
-        """Hand over what has been collected."""
+        """Hand over what was collected."""
         with self._lock:
             self._corked = False
             self._hand_over()
 
     def refuse(self, records: int) -> None:
-        """Count records that were dropped, since the queue is full. From any thread."""
+        """Count records that a caller dropped because the queue is full. From any thread."""
         with self._lock:
             self._dropped += records
             self._unsaid += records
 
     @property
     def unsaid(self) -> int:
-        """How many records were dropped since ``take_unsaid``."""
+        """How many records were dropped since the last ``take_unsaid``."""
         return self._unsaid
 
     def take_unsaid(self) -> int:
@@ -147,25 +152,26 @@ class Writer:
         return unsaid
 
     def reopen(self) -> None:
-        """Let the target open anew what it writes to."""
-        self._target.reopen()
+        """Let the backend reopen what it writes to."""
+        self._backend.reopen()
         if self._thread is not None:
             self.when_written(self._look)
 
     def _look(self) -> None:
-        self._target.write([])
+        self._backend.write([])
 
     def when_written(self, done: Callable[[], None]) -> None:
-        """Call ``done`` in the writer's thread when all that is queued now has been written."""
+        """Call ``done`` in the writer's thread when everything queued until now is written."""
         with self._lock:
             self._hand_over()
             self._queue.put(done)
             self._ensure_thread()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that is queued now has been written. False when that took too long.
+        """Wait until everything queued until now is written; False when it takes longer than
+        ``timeout_s``.
 
-        Blocks: for exits where no event loop runs.
+        Blocks: for exits without an event loop.
         """
         if self._queued == 0:
             return True
@@ -174,7 +180,7 @@ class Writer:
         return written.wait(timeout_s)
 
     def end(self, done: Callable[[], None]) -> None:
-        """Call ``done`` in the writer's thread when all has been written, and end the thread.
+        """Call ``done`` in the writer's thread when everything is written, and end the thread.
 
         A later write starts it again.
         """
@@ -216,7 +222,7 @@ class Writer:
             pass
 
     def _step(self) -> bool:
-        """Write what is queued, up to a batch; False when the thread is to end."""
+        """Write what is queued, up to one batch; False when the thread is to end."""
         batch: list[Chunk] = []
         size = 0
         item = self._queue.get()
@@ -227,7 +233,7 @@ class Writer:
                 break
             item = self._queue.get()
         if batch:
-            self._settle(batch, size, self._target.write(batch))
+            self._settle(batch, size, self._backend.write(batch))
         if item is None:
             return self._go_on()
         if not isinstance(item, list):
@@ -235,10 +241,11 @@ class Writer:
         return True
 
     def _go_on(self) -> bool:
-        """Whether something was queued behind the end."""
+        """Close the backend and end the thread, unless something was queued after the end; False when it
+        ends."""
         with self._lock:
             if self._queue.empty():
-                self._target.close()
+                self._backend.close()
                 self._thread = None
                 return False
         return True

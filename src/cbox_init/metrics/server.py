@@ -11,7 +11,7 @@ from cbox_init.api.listeners import bind_tcp, url
 
 if TYPE_CHECKING:
     import socket
-    from asyncio import AbstractEventLoop, Future, Server, Task
+    from asyncio import AbstractEventLoop, Future, Task
 
     from cbox_init.api.probe import Answer, Paths, Probe
     from cbox_init.build import DaemonParts
@@ -31,10 +31,9 @@ class MetricsServer:
         self.missing = missing
         self._path = path
         self._listeners = listeners
-        self._servers: list[Server] = []
-        self._probes: set[Probe] = set()
+        self._server: HttpServer | None = None
         self._page: Page | None = None
-        self._making: Task[Answer] | None = None
+        self._making: Task[PlainReply] | None = None
 
     @classmethod
     def bind(cls, settings: GlobalConfig) -> MetricsServer:
@@ -53,13 +52,15 @@ class MetricsServer:
 
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
-        from cbox_init.api.probe import Answer, Probe
+        from cbox_init.api.http.limits import PROBE_LIMITS
+        from cbox_init.api.http.plain import PlainHandler, PlainReply
+        from cbox_init.api.http.server import HttpServer
 
         log = parts.logs.daemon
         if self.missing is not None:
             log.error(self.missing)
 
-        async def make() -> Answer:
+        async def make() -> PlainReply:
             from cbox_init.threads import in_thread
 
             try:
@@ -71,22 +72,20 @@ class MetricsServer:
                 from traceback import format_exc
 
                 log.error("The metrics cannot be served", error=str(error), traceback=format_exc())
-                return Answer(503, b'{"error":"the metrics cannot be served, the log says why"}')
+                return PlainReply(503, b'{"error":"the metrics cannot be served, the log says why"}')
 
-        def metrics() -> Future[Answer]:
+        def metrics() -> Future[PlainReply]:
             """One text serves all who ask while it is made."""
             if self._making is None or self._making.done():
                 self._making = loop.create_task(make())
             return self._making
 
-        paths: Paths = {
-            b"/health": lambda: Answer(200, b"OK", "text/plain; charset=utf-8"),
+        paths: PlainPaths = {
+            b"/health": lambda: PlainReply(200, b"OK", "text/plain; charset=utf-8"),
             self._path.encode(): metrics,
         }
-        for listener in self._listeners:
-            self._servers.append(
-                await loop.create_server(lambda: Probe(loop, paths, self._probes), sock=listener)
-            )
+        self._server = HttpServer(loop, PlainHandler(paths, log), PROBE_LIMITS, log)
+        self._server.serve(self._listeners)
 
     async def close(self) -> None:
         """Answer nothing more; a text that is being made is dropped."""
@@ -99,10 +98,8 @@ class MetricsServer:
 
     def release(self) -> None:
         """Let go of the sockets."""
-        for server in self._servers:
-            server.close()
-        for probe in tuple(self._probes):
-            probe.abort()
+        if self._server is not None:
+            self._server.abort()
         for listener in self._listeners:
             listener.close()
 

@@ -91,7 +91,7 @@ async def test_who_does_not_open_its_log_anew_is_read_and_said_once(
     await until(lambda: bool(following.said.records()), what="the warning")
     assert on_disk(path) == numbers(1000)
     (record,) = following.said.records()
-    assert record["msg"] == "Log file was rotated, but the application does not open it anew"
+    assert record["msg"] == "Log file was rotated, but the application does not reopen it"
 
 
 async def test_a_file_that_was_removed_is_closed_when_nothing_more_comes(

@@ -36,13 +36,16 @@ def resources(context: Context) -> tuple[Resource, ...]:
         supervisor.status(name)  # a name that is unknown comes before a body that is wrong
         wanted = await read_body(request, ScaleRequest)
         match (wanted.scale, wanted.desired, wanted.delta):
-            case (int(count), UnsetType(), UnsetType()):
+            case (int() | float() as count, UnsetType(), UnsetType()):
+                count = int(count)
                 supervisor.scale(name, count)
                 return json_response(ScaleReply("scale initiated", name, count), 202)
-            case (UnsetType(), int(count), UnsetType()):
+            case (UnsetType(), int() | float() as count, UnsetType()):
+                count = int(count)
                 supervisor.scale(name, count)
                 done = ScaledReply(status="scaled", process=name, desired=count)
-            case (UnsetType(), UnsetType(), int(delta)):
+            case (UnsetType(), UnsetType(), int() | float() as delta):
+                delta = int(delta)
                 supervisor.scale_by(name, delta)
                 done = ScaledReply(status="scaled", process=name, delta=delta)
             case _:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block, Encoded, RecordSource
 
 Field = str | int | float | bool | None
-"""The value of a member of a daemon's message."""
+"""The value of a field of a daemon's message."""
 
 _SECOND_NS = 1_000_000_000
 
 
 class BlockEncoder(Protocol):
-    """Writes the blocks of one source: a line of output for each record, the last newline included."""
+    """Encodes the blocks of one source: one line for each record, newline included."""
 
     def __call__(self, block: Block) -> Encoded: ...
 
@@ -29,11 +29,12 @@ class Format(Protocol):
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> BlockEncoder: ...
 
     def message(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> bytes:
-        """A message of the daemon's own, newline included. Fields that are None are left out."""
+        """A message of the daemon, newline included. Fields that are None are left out."""
 
 
 class Timestamps:
-    """Writes Unix times given in nanoseconds. May be used from several threads."""
+    """Formats Unix times, given in nanoseconds, as RFC 3339 in UTC; fast for many times of one second. Any
+    thread may use it."""
 
     __slots__ = ("_last",)
 

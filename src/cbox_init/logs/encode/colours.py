@@ -1,4 +1,4 @@
-"""Colours for people who watch standard output."""
+"""Colours of text on a terminal. Imported only where they are used."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OF_LEVELS: Final = {LogLevel.DEBUG: 2, LogLevel.WARN: 33, LogLevel.ERROR: 31}
 
 
 def wanted(environ: Mapping[str, str], fd: int) -> bool:
-    """Whether ``fd`` shows colours: it is a terminal, or somebody says so (https://no-color.org).
+    """Whether ``fd`` shows colours: it is a terminal, or FORCE_COLOR is set (https://no-color.org).
 
-    Of ``NO_COLOR`` and ``FORCE_COLOR`` the first counts; ``FORCE_COLOR=0`` is as good as ``NO_COLOR``.
+    ``NO_COLOR`` wins over ``FORCE_COLOR``; ``FORCE_COLOR=0`` means the same as ``NO_COLOR``.
     """
     forced = environ.get("FORCE_COLOR")
     if environ.get("NO_COLOR") or forced in ("0", "false"):
@@ -26,7 +26,7 @@ def wanted(environ: Mapping[str, str], fd: int) -> bool:
 
 
 class Colours:
-    """A colour for each process, in the order in which they are first seen, and for levels but INFO."""
+    """A colour for each process, given in the order of their first record, and for levels other than INFO."""
 
     def __init__(self) -> None:
         self._processes: dict[str, int] = {}

@@ -1,8 +1,8 @@
-"""Records as JSON, a block at a time.
+"""Records as JSON, one block at a time.
 
-The block's newlines become DEL, the whole block becomes one JSON string in one call, and each DEL becomes the
-end of one record and the beginning of the next. JSON leaves DEL as it is, so this holds for every block that
-has none itself; such a block, and one that is not UTF-8, is encoded line by line.
+All newlines of a block become DEL, the block becomes one JSON string in one call, and each DEL becomes the
+end of one record and the beginning of the next. JSON does not escape DEL, so this works for every block
+that contains none; other blocks, and those that are not UTF-8, are encoded line by line.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _DEL = b"\x7f"
 
 
 class JsonFormat:
-    """``{"time":…,"level":…,"msg":…}`` and then the members that say where the record comes from."""
+    """``{"time":…,"level":…,"msg":…}``, followed by the members that name the source."""
 
     def __init__(self, *, timestamps: bool) -> None:
         self._clock = Timestamps() if timestamps else None
         self._encode = Encoder().encode
-        # One value, so that no thread sees half of a change; single records of one read share it.
+        # One value, so that no thread sees half of a change. The records of one read share it.
         self._last: tuple[int, LogLevel | None, bytes] = (-1, None, b"")
 
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> JsonBlocks:
@@ -57,7 +57,7 @@ class JsonFormat:
         )
 
     def head(self, time_ns: int, level: LogLevel) -> bytes:
-        """All that stands before the value of ``msg``."""
+        """Everything before the value of ``msg``."""
         if self._clock is None:
             return f'{{"level":"{level.name}","msg":'.encode()
         last = self._last
@@ -67,7 +67,7 @@ class JsonFormat:
         return last[2]
 
     def _members(self, members: Mapping[str, object]) -> bytes:
-        """The members as they follow others in an object."""
+        """The members of an object that already has some."""
         return b"," + self._encode(members)[1:-1] if members else b""
 
 
@@ -98,7 +98,7 @@ class JsonBlocks:
             except UnicodeDecodeError:
                 pass
             else:
-                # The strings' own quotes are the first and last byte; the inner ones come with the seam.
+                # The string's own quotes are its first and last byte; the inner ones come with the seam.
                 seam = b'"' + suffix + head + b'"'
                 message = self._encode(text)
                 messages = message.replace(_DEL, seam)
@@ -112,6 +112,6 @@ class JsonBlocks:
 
 
 def _escape_separators(messages: bytes) -> bytes:
-    """U+0085, U+2028 and U+2029 may stand in JSON, but many readers take them for the end of a line."""
+    """Escape U+0085, U+2028 and U+2029, which JSON allows but many readers take for line ends."""
     messages = messages.replace(b"\xc2\x85", b"\\u0085")
     return messages.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")

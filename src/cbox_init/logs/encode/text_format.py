@@ -1,7 +1,7 @@
-"""Records as text (``key=value``), quoted as Go's slog quotes, a block at a time where it is plain.
+"""Records as text (``key=value``), quoted like Go's slog, one block at a time where possible.
 
-Printable ASCII needs no look at each line: deleting all ordinary characters leaves the shape of the block
-(newlines, characters that call for quotes, anything else), and the shape says which way to take.
+Deleting all ordinary printable characters from a block leaves its shape (newlines, characters that need
+quotes, anything else), which says how to encode it without a look at each line.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _ORDINARY = bytes(byte for byte in range(0x21, 0x7F) if byte not in _QUOTING)
 _DECODE = json.Decoder(dict[str, Raw]).decode
 _OTHER = b"?"
 _SHAPE = bytes(byte if byte == 0x0A else 0x22 if byte in _QUOTING else _OTHER[0] for byte in range(256))
-"""For bytes.translate: a newline stays, ``"`` stands for what calls for quotes, ``?`` for all else."""
+"""For bytes.translate: keeps a newline, ``"`` stands for characters that need quotes, ``?`` for all
+others."""
 
 _ESCAPES = {
     '"': r"\"",
@@ -42,7 +43,7 @@ _ESCAPES = {
 
 
 class TextFormat:
-    """``time=… level=… msg=…`` and then the members that say where the record comes from."""
+    """``time=… level=… msg=…``, followed by the members that name the source."""
 
     def __init__(self, *, timestamps: bool, colours: Colours | None = None) -> None:
         self._clock = Timestamps() if timestamps else None
@@ -65,7 +66,7 @@ class TextFormat:
         return self.head(time_ns, level) + f"{quoted(encodable(message))}{_members(fields)}\n".encode()
 
     def head(self, time_ns: int, level: LogLevel) -> bytes:
-        """All that stands before the value of ``msg``."""
+        """Everything before the value of ``msg``."""
         name = level.name if self._colours is None else self._colours.of_level(level)
         if self._clock is None:
             return f"level={name} msg=".encode()
@@ -95,7 +96,8 @@ class TextBlocks:
 
 
 def quoted(value: str) -> str:
-    """``value`` as it stands behind a ``=``: in quotes when it is empty or a reader would lose its way."""
+    """``value`` as it is written behind ``=``: in quotes when it is empty or contains a character that
+    needs them."""
     if value.isprintable():
         if value and not (" " in value or "=" in value or '"' in value):
             return value
@@ -117,7 +119,7 @@ def _escaped(character: str) -> str:
 
 
 def _values(data: bytes, seam: bytes) -> tuple[bytes, int]:
-    """The lines of a block, each quoted where it needs it, with ``seam`` between them; and how many."""
+    """The lines of a block, each quoted where needed, joined by ``seam``, and their number."""
     shape = data.translate(_SHAPE, _ORDINARY)
     if _OTHER in shape:
         lines = [quoted(line.decode("utf-8", "backslashreplace")).encode() for line in data.split(b"\n")]
@@ -126,7 +128,7 @@ def _values(data: bytes, seam: bytes) -> tuple[bytes, int]:
             _in_quotes(line) if special or not line else line
             for line, special in zip(data.split(b"\n"), shape.split(b"\n"), strict=True)
         ]
-    else:  # every line has a space, a = or a quote: the whole block at once
+    else:  # every line needs quotes: encode the whole block at once
         seam = b'"' + seam + b'"'
         block = _in_quotes(data)
         values = block.replace(b"\n", seam)
@@ -139,7 +141,7 @@ def _in_quotes(printable: bytes) -> bytes:
 
 
 def _fields(fields: bytes) -> bytes:
-    """The members of a JSON object as text; what is neither text, number nor word stays JSON."""
+    """The members of a JSON object as text; values other than texts, numbers and words stay JSON."""
     return "".join(
         f" {quoted(name)}={quoted(_plain(bytes(value)))}" for name, value in _DECODE(fields).items()
     ).encode()

@@ -1,7 +1,7 @@
-"""The thread that follows files, and the way of their lines into the event loop.
+"""The thread that follows files, and how their lines get into the event loop.
 
-Each file has one block on its way at a time: it reads on when the loop has taken it, and the loop takes its
-time while the process is held. What happens to names meanwhile is followed all the same.
+Each file has one block in transit at a time: the next is read when the loop has taken it, and the loop
+waits while the process is held. Renames are followed meanwhile.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from cbox_init.logs.rotation import Rotation
 
 _POLL_S: Final = 1.0
-"""How often files are looked at where the system does not tell what happens to them."""
+"""How often files are checked, in seconds, where inotify is not available."""
 
 
 class PipeReader(Protocol):
-    """Who wants the lines of a file. For the loop's thread."""
+    """Takes the lines of a file. Called in the event loop's thread."""
 
     def held(self) -> bool:
-        """Whether the next lines should wait."""
+        """Whether reading should stop because an output is full."""
 
     def take(self, reads: Sequence[FileRead]) -> None:
         """Take what was read."""
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Nothing more will come."""
 
 
 class FollowedFile:
-    """A file that is followed, as the event loop knows it."""
+    """A followed file, as the event loop's thread uses it."""
 
     def __init__(self, path: str, reader: PipeReader) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class FollowedFile:
 
 
 class _Lane:
-    """A file that is followed, as the thread knows it. ``free`` when no block of it is on its way."""
+    """A followed file, as the follower's thread uses it. ``free`` when no block of it is in transit."""
 
     def __init__(self, followed: FollowedFile, tail: Tail, rotating: FollowedRotation) -> None:
         self.followed = followed
@@ -66,7 +66,7 @@ class _Lane:
 
 
 class FileFollower:
-    """Follows files from ``attach`` on, until ``finish``."""
+    """Follows files from ``attach`` until ``finish``."""
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
@@ -83,12 +83,12 @@ class FileFollower:
     # -- for the event loop's thread -------------------------------------------------------------------
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to read; until then the files keep what is written."""
+        """Start reading. Until then the lines stay in the files."""
         self._loop = loop
         self._thread = start_thread(self._run, name="log-follower", failed=self._failed)
 
     def follow(self, followed: FollowedFile, rotation: Rotation | None) -> None:
-        """Follow a file from its end, where there is one now; one that comes later from its beginning."""
+        """Follow a file from its end, if it exists now; one that is created later from its beginning."""
         found = None
         with suppress(OSError):
             if stat.S_ISREG(os.stat(followed.path).st_mode):
@@ -97,27 +97,27 @@ class FileFollower:
         self._call(partial(self._begin, followed, rotation, found))
 
     def change(self, followed: FollowedFile, rotation: Rotation | None) -> None:
-        """Rotate it in another way from now on."""
+        """Change how it is rotated."""
         self._call(partial(self._change, followed, rotation))
 
     def leave(self, followed: FollowedFile) -> None:
-        """Follow it no more, when what is in it has been read."""
+        """Stop following a file once its content is read."""
         self._call(partial(self._leave, followed))
 
     def resume(self) -> None:
-        """Some process may be held no more."""
+        """A process may no longer be held: read on."""
         waiting, self._waiting = self._waiting, []
         for followed in waiting:
             self._go_on(followed)
 
     def reopen(self) -> None:
-        """Look again at each path, and try again what failed."""
+        """Check each path again, and retry what failed."""
         self._call(self._look)
 
     async def finish(self, timeout_s: float) -> bool:
-        """Read what there is, and end; False when that took longer than ``timeout_s``.
+        """Read what is left, and end; False when that takes longer than ``timeout_s``.
 
-        Processes that are held are waited for.
+        Waits for processes that are held.
         """
         from asyncio import get_running_loop, timeout
 
@@ -162,7 +162,7 @@ class FileFollower:
         self._log.error("Log files are not followed any more", error=repr(error))
 
     def _turn(self) -> None:
-        """All that is to be done now, then wait for more."""
+        """Do everything that is due, then wait for events."""
         self._take_calls()
         polls = self._watches.fileno() is None
         if polls:
@@ -189,7 +189,7 @@ class FileFollower:
             call()
 
     def _serve(self, lane: _Lane, now: float) -> float | None:
-        """Send the next block of a file on its way; gives when to come again, if nothing else happens."""
+        """Send the next block of a file; gives when to come again if nothing else happens."""
         tail = lane.tail
         due = lane.rotating.look(now)
         if not lane.free:
@@ -246,7 +246,7 @@ class FileFollower:
         return self._watches.take_events([lane.tail for lane in self._lanes.values()])
 
     def _catch_up(self) -> None:
-        """Open every file that there is by now."""
+        """Open every file that exists now."""
         if self._watches.fileno() is None:
             self._look()
         while self._take_events():

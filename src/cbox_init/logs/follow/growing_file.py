@@ -1,4 +1,4 @@
-"""One open file that grows, and may be truncated: what is new in it, by blocks."""
+"""One open file that grows and may be truncated, read by blocks."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _serials = count()
 
 
 class FileRead(NamedTuple):
-    """What was read of one file. With ``ends`` the line that it has begun will not go on.
+    """What was read of one file. With ``ends`` its unfinished line will not be continued.
 
-    ``file`` is a number that no other file has, and a file that begins anew another one.
+    ``file`` is a number for one file's content: a file that starts again from its beginning gets another
+    one.
     """
 
     file: int
@@ -27,10 +28,10 @@ class FileRead(NamedTuple):
 
 
 class GrowingFile:
-    """A file, which it owns, from ``position`` on.
+    """Reads a file from ``position`` on. It owns the descriptor.
 
-    It is known to have been truncated when it is shorter than what was read, or when the last bytes that
-    were read do not stand before the position any more.
+    A truncation is recognised when the file is shorter than what was read, or when the last bytes that
+    were read are not in front of the position any more.
     """
 
     __slots__ = ("_mark", "_serial", "_skips_nul", "at_end", "fd", "inode", "partial", "position")
@@ -42,7 +43,7 @@ class GrowingFile:
         self.position = position
         self.at_end = False
         self.partial = False
-        """Whether the beginning of a line waits for its end."""
+        """Whether an unfinished line was read."""
         self._serial = next(_serials)
         marked = min(position, _MARK_BYTES)
         self._mark = os.pread(fd, marked, position - marked)
@@ -54,11 +55,11 @@ class GrowingFile:
 
     @property
     def removed(self) -> bool:
-        """Whether it has no name anywhere any more."""
+        """Whether the file was removed (it has no name any more)."""
         return os.fstat(self.fd).st_nlink == 0
 
     def read(self) -> list[FileRead]:
-        """The next block. ``at_end`` tells whether there was nothing more. Raises OSError."""
+        """The next block; ``at_end`` tells whether there was none. Raises OSError."""
         reads: list[FileRead] = []
         if not self._intact():
             reads.append(self.end())
@@ -78,7 +79,7 @@ class GrowingFile:
         return reads
 
     def end(self) -> FileRead:
-        """The beginning of a line is a line: nobody may ever end it."""
+        """Make the unfinished line a record: nothing may ever complete it."""
         self.partial = False
         return FileRead(self._serial, b"", ends=True)
 
@@ -92,7 +93,8 @@ class GrowingFile:
         return os.pread(self.fd, len(self._mark), start) == self._mark
 
     def _rewind(self) -> None:
-        """Begin anew. Who writes on at its old place leaves a hole, or zeros, before it."""
+        """Start from the beginning. A program that goes on writing at its old position leaves a hole, or
+        zeros, before it."""
         self.position = 0
         self._serial = next(_serials)
         self._mark = b""

@@ -1,7 +1,7 @@
-"""Which file is which while names change: what has been at a path, and what it is called since.
+"""Which file is which while names change: what was at a path, and what it is called now.
 
-Pure: events of one directory in, in their order. A file may be renamed several times before anybody could
-open it; its name now is where it is found.
+Pure: takes the events of one directory in their order. A file may be renamed several times before it is
+opened; it is found by its current name.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _MOST_ON_THE_MOVE: Final = 64
 
 
 class FileGeneration:
-    """One file that is, or was, at the path. ``name`` is None when it has no name here any more.
+    """One file that is or was at the path. ``name`` is None when it has no name in the directory any more.
 
-    ``moving`` tells that the first half of a rename was seen: the name may be in the next event.
+    ``moving`` means that only the first half of a rename was seen: its name may come with the next event.
     """
 
     __slots__ = ("moving", "name")
@@ -30,7 +30,7 @@ class FileGeneration:
 
     @property
     def lost(self) -> bool:
-        """Whether it can no longer be found by a name."""
+        """Whether it has no name that it could be opened by."""
         return self.name is None and not self.moving
 
 
@@ -44,30 +44,30 @@ class FileNames:
 
     @property
     def current(self) -> FileGeneration | None:
-        """What is at the path, as far as is known."""
+        """The file at the path, as far as is known."""
         return self._named.get(self._base)
 
     def reset(self) -> None:
-        """It is another directory, or events were lost: what has been known has no name any more."""
+        """The directory was replaced, or events were lost: no known file has a name any more."""
         for generation in self._named.values():
             generation.name = None
         self._named.clear()
         self._give_up_moving()
 
     def appear(self) -> FileGeneration:
-        """There is another file at the path, a new generation."""
+        """Another file is at the path: a new generation."""
         self._vanish(self._base)
         generation = self._named[self._base] = FileGeneration(self._base)
         return generation
 
     def forget(self, generation: FileGeneration) -> None:
-        """Nobody follows it any more."""
+        """Stop following a generation."""
         if generation.name is not None and self._named.get(generation.name) is generation:
             del self._named[generation.name]
         generation.name = None
 
     def apply(self, event: InotifyEvent) -> FileGeneration | None:
-        """Take notice of an event; gives a generation that has come with it."""
+        """Apply an event; gives the generation that it adds, if any."""
         name = event.name
         if event.mask & (MOVED_FROM | DELETE):
             generation = self._named.pop(name, None)
@@ -91,13 +91,13 @@ class FileNames:
         return None
 
     def _vanish(self, name: str) -> None:
-        """What was called so has been replaced."""
+        """The file with this name was replaced."""
         generation = self._named.pop(name, None)
         if generation is not None:
             generation.name = None
 
     def _give_up_moving(self) -> None:
-        """Those whose second half has not come went to another directory."""
+        """Files whose second half of a rename did not come were moved to another directory."""
         for generation in self._moving.values():
             generation.moving = False
         self._moving.clear()

@@ -1,7 +1,7 @@
-"""Rotation of a file that somebody else writes.
+"""Rotation of a file that an application writes.
 
-It gets another name, and a new file its own: no byte can be lost, and whoever has the old one open goes on
-writing to it, where it is read as well. To copy it and cut it short, as others do, would lose what is
+The file is renamed and a new one is created: no byte is lost, and a program that has the old file open
+goes on writing to it, where it is read as well. Copying and truncating, as others do, would lose what is
 written in between.
 """
 
@@ -26,7 +26,8 @@ _LATER_S: Final = 0.05
 
 
 class FollowedRotation:
-    """Rotates the file of a tail when it has grown past the size that ``rotation`` says; None for never."""
+    """Rotates the file of a tail when it has grown above the size in ``rotation``; never when that is
+    None."""
 
     def __init__(self, tail: Tail, rotation: Rotation | None, log: DaemonLog) -> None:
         self._tail = tail
@@ -45,14 +46,14 @@ class FollowedRotation:
         self._above = rotation.max_size if rotation else 0
 
     def look(self, now: float) -> float | None:
-        """Rotate it when it is time; gives when to come again, if nothing else happens."""
+        """Rotate if it is due; gives when to come again if nothing else happens."""
         rotation, part = self._rotation, self._tail.current
         if rotation is None or part is None or part.file is None or self._tail.leaving:
             return None
         size = part.file.size
         if size > self._above and len(self._tail.parts) <= rotation.max_files:
             if self._compressing is not None and self._compressing.is_alive():
-                return now + _LATER_S  # no file is moved while it is read
+                return now + _LATER_S  # no file is renamed while it is compressed
             self._rotate(rotation, part, part.file.inode, now)
         elif not size and self._old is not None:
             self._look_at_old(self._old)
@@ -62,12 +63,12 @@ class FollowedRotation:
         path = os.path.realpath(self._tail.path)
         found = _status(path)
         if found is None or (found.st_dev, found.st_ino) != inode:
-            return  # it has another name by now, of which we shall hear
+            return  # it was renamed; an event will tell
         try:
             files.rotate(path, rotation.max_files)
             _create_like(path, found)
         except OSError as error:
-            # It grows by as much again before this is tried, and said, another time.
+            # It is tried, and logged, again when the file has grown by as much again.
             self._above = found.st_size + rotation.max_size
             self._log.error("Log file was not rotated", path=path, error=error.strerror)
             return
@@ -83,21 +84,21 @@ class FollowedRotation:
                 self._compressing = start_thread(work, name="log-compressor", failed=self._not_compressed)
 
     def _look_at_old(self, part: TailedFile) -> None:
-        """Nobody writes to the new file: does the application go on with the old one?"""
+        """The new file is empty: warn when the application goes on with the old one."""
         if self._warned or part.file is None or part.file.size <= self._old_limit:
             return
         self._warned = True
         self._log.warn(
-            "Log file was rotated, but the application does not open it anew",
+            "Log file was rotated, but the application does not reopen it",
             path=self._tail.path,
-            error="it goes on with the old one, which is followed but grows: let it reopen its log",
+            error="it writes to the old file, which is followed but grows: let it reopen its log",
         )
 
     def _not_compressed(self, error: Exception) -> None:
         self._log.error("Log file was not compressed", path=self._tail.path, error=repr(error))
 
     def _compress(self, path: str, rotation: Rotation, spared: set[tuple[int, int]]) -> None:
-        """Compress what nobody writes to any more; PATH.1 waits, and files that are still followed."""
+        """Compress files that are not written any more: not PATH.1, nor files that are still followed."""
         for name in files.uncompressed(path, rotation.max_files, first=2):
             try:
                 found = os.stat(name)
@@ -115,11 +116,11 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _create_like(path: str, former: os.stat_result) -> None:
-    """An empty file with the owner and mode of the former: not everybody may make one there."""
+    """Create an empty file with the owner and mode of the former one."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        return  # the application was quicker
+        return  # the application has created it
     try:
         with suppress(PermissionError):
             os.fchown(fd, former.st_uid, former.st_gid)

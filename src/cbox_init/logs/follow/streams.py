@@ -1,4 +1,4 @@
-"""The files of one process, between the follower and the log of the process."""
+"""The followed files of one process, between the follower and the log of the process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _STREAM = "file"
 
 
 class FileStream:
-    """The lines of one path: of several files at a time, perhaps, each with half lines of its own."""
+    """The lines of one path: of several files at a time after renames, each with an unfinished line of its
+    own."""
 
     def __init__(self, log: ProcessLog, source: RecordSource, routes: Routes, stages: Stages | None) -> None:
         self._log = log
@@ -40,7 +41,7 @@ class FileStream:
         return self._log.held()
 
     def use(self, routes: Routes, stages: Stages | None) -> None:
-        """Other settings from the next line on."""
+        """Use these settings from the next line on."""
         self._routes = routes
         self._lines.use(stages)
         self._lines.encoder = self._log.encoder(self._lines.source)
@@ -65,7 +66,7 @@ class FileStream:
 
 
 class FileStreams:
-    """Follows what ``use`` is told. ``stages`` makes those of a file."""
+    """Follows the files that ``use`` is given. ``stages`` makes the stages of a file."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class FileStreams:
         self._streams: dict[str, tuple[FollowedFile, FileStream]] = {}
 
     def use(self, logging: LoggingConfig) -> None:
-        """Follow these files, and no others. One that stays is followed from where it is."""
+        """Follow these files and no others. A file that stays is followed from where it is."""
         wanted = {name: file for name, file in logging.files.items() if file.path}
         for name, (followed, _) in tuple(self._streams.items()):
             if name not in wanted or wanted[name].path != followed.path:
@@ -103,14 +104,14 @@ class FileStreams:
                 self._follower.follow(followed, rotation)
 
     def leave(self) -> None:
-        """Follow them no more, when what is in them has been read."""
+        """Stop following the files once their content is read."""
         for followed, _ in self._streams.values():
             self._follower.leave(followed)
         self._streams.clear()
 
 
 def _settings(logging: LoggingConfig, file: LogFileConfig) -> LoggingConfig:
-    """What counts for a file: its own stages; redaction, labels and outputs of the process."""
+    """The settings of a file: its own stages; redaction, labels and outputs of the process."""
     return replace(
         logging,
         min_level=file.min_level,

@@ -1,4 +1,4 @@
-"""One path that is followed: the files that have been there, each read to its end, the oldest first.
+"""One followed path: the files that have been there, each read to its end, oldest first.
 
 For the follower's thread alone.
 """
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from cbox_init.system.inotify import InotifyEvent
 
 QUIET_S: Final = 10.0
-"""After this time without a byte nothing more is expected in a file that was removed, or has gone far."""
+"""After this many seconds without a byte a removed or old file is closed."""
 
 _PARTIAL_S: Final = 2.0
-"""After this time the beginning of a line at the end of a file that has a successor is a record."""
+"""After this many seconds the unfinished line of a file that was replaced becomes a record."""
 
 _PATIENCE_S: Final = 1.0
-"""For so long the files that came after one wait for it to be opened, so that its lines come first."""
+"""How many seconds later files wait for an earlier one to be opened, so that its lines come first."""
 
 _MOST_OPEN: Final = 8
 
 
 class TailedFile:
-    """One of the files. Without ``file`` it is known, but could not be opened yet; its successors wait for it
-    until the monotonic time ``awaited_until``.
+    """One of the files. Without ``file`` it is known but not opened yet; later files wait for it until the
+    monotonic time ``awaited_until``.
     """
 
     __slots__ = ("awaited_until", "dirty", "end_at", "file", "generation", "quiet_since", "watch")
@@ -51,7 +51,7 @@ class TailedFile:
 
 
 class Tail:
-    """Follows ``path``. ``opened`` and ``closed`` are told of each file, so that it can be watched."""
+    """Follows ``path``. ``opened`` and ``closed`` are called for each file, so that it can be watched."""
 
     def __init__(
         self,
@@ -74,34 +74,34 @@ class Tail:
 
     @property
     def current(self) -> TailedFile | None:
-        """The file that is at the path, when it is open."""
+        """The file at the path, when it is open."""
         generation = self._names.current
         return next((part for part in self.parts if part.generation is generation and part.file), None)
 
     # -- names -----------------------------------------------------------------------------------------
 
     def begin(self, fd: int, position: int) -> None:
-        """Follow the file that is open already, from ``position`` on."""
+        """Follow an open file from ``position`` on."""
         part = TailedFile(self._names.appear(), GrowingFile(fd, position))
         self.parts.append(part)
         self._opened(self, part)
 
     def apply(self, event: InotifyEvent) -> None:
-        """Something happened in the directory."""
+        """Apply an event of the directory."""
         for part, (name, fd) in list(self._trying.items()):
-            if name == event.name:  # it may not be the file that it was thought to be
+            if name == event.name:  # it may be another file than the one that was meant
                 os.close(fd)
                 del self._trying[part]
         if (generation := self._names.apply(event)) and not self.leaving:
             self.parts.append(TailedFile(generation))
 
     def lose_sight(self) -> None:
-        """Events were lost, or it is another directory."""
+        """Events were lost, or the directory was replaced."""
         self._names.reset()
         self.look()
 
     def look(self) -> None:
-        """See whether there is another file at the path, and whether there is something new in those."""
+        """Check whether another file is at the path, and whether the known ones have grown."""
         if self.leaving:
             return
         found = None
@@ -118,11 +118,11 @@ class Tail:
             part.dirty = part.file is not None
 
     def try_to_open(self) -> bool:
-        """Open those that are known and not open yet, by their names now; whether there was one to try.
+        """Open known files that are not open yet, by their current names; whether there was one to try.
 
-        Between the last event and this the names may have changed: ``accept`` comes after the next events.
+        Names may have changed since the last event: ``accept`` is called after the next events.
         """
-        # What has lost its name before it could be opened is not to be had any more.
+        # A file that lost its name before it was opened cannot be opened any more.
         self.parts = [part for part in self.parts if part.file or not part.generation.lost]
         for part in self.parts:
             name = part.generation.name
@@ -132,14 +132,14 @@ class Tail:
             try:
                 self._trying[part] = (name, os.open(path, FLAGS))
             except FileNotFoundError:
-                continue  # it has gone on; an event will tell where
+                continue  # it was renamed; an event will tell
             except OSError as error:
                 part.awaited_until = 0.0
                 self._say(f"Log file cannot be followed: {error.strerror}")
         return bool(self._trying)
 
     def accept(self) -> None:
-        """No event has come that says otherwise: what was opened is what it was thought to be."""
+        """Accept what was opened: no event has shown that a name was another file's."""
         for part, (_, fd) in self._trying.items():
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
@@ -148,7 +148,7 @@ class Tail:
                 continue
             file = GrowingFile(fd, 0)
             known = next((one for one in self.parts if one.file and one.file.inode == file.inode), None)
-            if known is not None:  # it was away for a while, or is here under another name
+            if known is not None:  # it is back, or has a second name here
                 file.close()
                 known.generation = part.generation
                 known.dirty = True
@@ -163,7 +163,7 @@ class Tail:
     # -- content ---------------------------------------------------------------------------------------
 
     def next_reads(self, now: float) -> list[FileRead]:
-        """What is to be read next, at most one block; nothing when all has been read."""
+        """What to send next, at most one block; empty when everything was read."""
         reads, self._over = self._over, []
         for part in tuple(self.parts):
             if self._awaited(part, now):
@@ -181,7 +181,7 @@ class Tail:
         return reads
 
     def tend(self, now: float) -> tuple[list[FileRead], float | None]:
-        """Close files that are done with; gives what was left in one, and when to come again."""
+        """Close files that are done; gives what was left in one, and when to come again."""
         awaited = (part.awaited_until for part in self.parts if self._awaited(part, now))
         soonest = min(awaited, default=None)
         old = [part for part in self.parts[:-1] if part.file and not part.dirty]
@@ -200,13 +200,13 @@ class Tail:
         return reads, soonest
 
     def is_quiet(self, part: TailedFile, now: float) -> bool:
-        """Whether nothing more is expected in it."""
+        """Whether nothing more is expected in a file."""
         if part.file is None:
             return True
         return part.file.position >= part.file.size and now >= part.quiet_since + QUIET_S
 
     def leave(self) -> None:
-        """Read what there is now, and then no more."""
+        """Read to the current end of each file, and no further."""
         self.leaving = True
         for part in self.parts:
             if part.file is not None:
@@ -214,7 +214,7 @@ class Tail:
                 part.end_at = part.file.size
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
         for part in tuple(self.parts):
             self._close(part)
         for _, fd in self._trying.values():
@@ -222,11 +222,11 @@ class Tail:
         self._trying.clear()
 
     def close_file(self, part: TailedFile) -> None:
-        """Let go of one file."""
+        """Close one file."""
         self._close(part)
 
     def _has_at_path(self, inode: tuple[int, int]) -> bool:
-        """Whether the file that is at the path is the one that is thought to be there, or not known yet."""
+        """Whether the file at the path is the one that is followed, or not known yet."""
         generation = self._names.current
         for part in self.parts:
             if part.generation is generation:
@@ -234,7 +234,7 @@ class Tail:
         return False
 
     def _awaited(self, part: TailedFile, now: float) -> bool:
-        """Whether a file is about to be opened, as soon as it is known what it is called by now."""
+        """Whether a file is still to be opened, so that later ones have to wait."""
         if part.file is not None or self.leaving:
             return False
         part.awaited_until = min(part.awaited_until, now + _PATIENCE_S)
@@ -250,7 +250,7 @@ class Tail:
             part.file = None
 
     def _say(self, message: str) -> None:
-        """Once, until a file could be opened."""
+        """Log a message once, until a file was opened."""
         if message not in self._said:
             self._said.add(message)
             head, _, error = message.partition(": ")

@@ -1,4 +1,4 @@
-"""What is watched for the files that are followed: every directory on the way to each, and the files."""
+"""The inotify watches for followed files: every directory on the way to each, and the files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class WatchStep(NamedTuple):
-    """One directory on the way to a file, and what is looked for in it.
+    """One directory on the way to a file, and the name that matters in it.
 
-    ``last`` marks the one in which the file has its names; the others only lead there.
+    ``last`` marks the directory in which the file has its names; the others lead there.
     """
 
     watch: int
@@ -28,7 +28,8 @@ class WatchStep(NamedTuple):
 
 
 class PathWatches:
-    """One inotify for all. Without one (the system has none left), ``fileno`` is None: look at intervals."""
+    """One inotify instance for all files. Without one (the system has none left), ``fileno`` is None and
+    files are checked at intervals."""
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
@@ -45,7 +46,7 @@ class PathWatches:
         return self._inotify.fileno() if self._inotify is not None else None
 
     def add(self, tail: Tail) -> None:
-        """Watch the way to a file anew, as far as it goes."""
+        """Renew the watches on the way to a file, as far as it exists."""
         if self._inotify is None:
             tail.look()
             return
@@ -58,14 +59,14 @@ class PathWatches:
             tail.lose_sight()
 
     def drop(self, tail: Tail) -> None:
-        """Watch the way to it no more."""
+        """Remove the watches on the way to a file."""
         if tail not in self._steps:
             return
         self._use(tail, [])
         del self._steps[tail]
 
     def add_file(self, tail: Tail, part: TailedFile) -> None:
-        """Watch what is written to a file that has been opened."""
+        """Watch an open file for writes."""
         if self._inotify is None or part.file is None:
             return
         try:
@@ -76,7 +77,7 @@ class PathWatches:
         self._files.setdefault(part.watch, []).append((tail, part))
 
     def drop_file(self, tail: Tail, part: TailedFile) -> None:
-        """It is about to be closed."""
+        """Remove the watch of a file that will be closed."""
         watch, part.watch = part.watch, None
         if watch is None:
             return
@@ -88,7 +89,7 @@ class PathWatches:
                 self._inotify.unwatch(watch)
 
     def take_events(self, tails: Sequence[Tail]) -> bool:
-        """Tell the tails what has happened, and let them open new files; whether to come again at once."""
+        """Give events to the tails, and let them open new files; whether to come again at once."""
         self._route(tails)
         tried = [tail.try_to_open() for tail in tails]
         if not any(tried):
@@ -139,10 +140,10 @@ class PathWatches:
         for tail, part in self._files[event.watch]:
             part.dirty |= bool(event.mask & inotify.MODIFY)
             if event.mask & ~inotify.MODIFY and os.path.islink(tail.path):
-                tail.look()  # its directory is another, of whose events we do not hear
+                tail.look()  # its own directory is another, which is not watched
 
     def _directory_event(self, event: InotifyEvent) -> set[Tail]:
-        """Gives the tails to which the way may be another now."""
+        """Apply an event; gives the tails whose way may have changed."""
         lost: set[Tail] = set()
         for tail, step in self._users.get(event.watch, ()):
             if not event.name or (event.name == step.name and not step.last):
@@ -152,7 +153,7 @@ class PathWatches:
         return lost
 
     def _use(self, tail: Tail, steps: list[WatchStep]) -> None:
-        """Watch these directories for a tail, and those no more that nobody needs."""
+        """Watch these directories for a tail, and drop watches that no tail uses any more."""
         before = self._steps.get(tail, [])
         self._steps[tail] = steps
         for step in before:
@@ -166,7 +167,7 @@ class PathWatches:
                     self._inotify.unwatch(watch)
 
     def _fail(self, error: OSError) -> None:
-        """Do without: once the system has no more to give, nothing that it tells is complete."""
+        """Go on without inotify: once the system has no more watches, its events are incomplete."""
         self._log.warn("Log files are looked at every second", error=f"inotify: {error.strerror}")
         if self._inotify is not None:
             self._inotify.close()
@@ -174,9 +175,9 @@ class PathWatches:
 
 
 def _way(path: str) -> Iterator[tuple[str, str]]:
-    """Each directory on the way to ``path``, which is absolute, with the name that follows in it.
+    """Each directory on the way to the absolute ``path``, with the name that follows in it.
 
-    Where the last is a symbolic link, first the directory of what it leads to.
+    When the last name is a symbolic link, first the directory of the file it leads to.
     """
     if os.path.islink(path):
         yield os.path.split(os.path.realpath(path))

@@ -1,4 +1,4 @@
-"""Where records go besides standard output: files with rotation, standard error, syslog, OTLP.
+"""Outputs besides standard output: files with rotation, standard error, syslog, OTLP.
 
 Imported only where the configuration names an output.
 """

@@ -1,4 +1,4 @@
-"""The destinations that outputs lead to, each once, however many processes send their records there."""
+"""The destinations of outputs, each made once, however many processes send records there."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from cbox_init.logs.writer import Backend
 
 _MOST_FILES: Final = 64
-"""Files of one path that are open at once: a schedule has another instance with each run."""
+"""Files of one template that are open at once: each run of a schedule is another instance."""
 
 _DAEMON: Final = "cbox-init"
 
 
 class OutputStatus(Struct, frozen=True, kw_only=True):
-    """What has become of the records that were sent to one destination.
+    """What happened to the records that were sent to one destination.
 
-    ``queued_bytes`` wait to be written. ``error`` is what is wrong at the moment, None when nothing is.
+    ``queued_bytes`` are not written yet. ``error`` is the current error, None when there is none.
     """
 
     type: str
@@ -73,7 +73,7 @@ class OutputDestination(Destination, Protocol):
 
 
 class SingleDestination:
-    """A destination that is the same for every record."""
+    """A destination that is the same for all records."""
 
     def __init__(self, kind: str, name: str, writer: Writer, retry: Retry | None = None) -> None:
         self.name = name
@@ -109,7 +109,8 @@ class SingleDestination:
 
 
 class TemplateDestination:
-    """A file whose path holds a name of the record. At most 64 are open, those that were written last."""
+    """Files by a path with the name of a record's process or instance. At most 64 are open, the last
+    written ones."""
 
     def __init__(self, path: str, open_file: Callable[[str], SingleDestination]) -> None:
         self.name = path
@@ -125,7 +126,7 @@ class TemplateDestination:
             if len(self._files) >= _MOST_FILES:
                 self._close_oldest()
             destination = self._open_file(path)
-        self._files[path] = destination  # the last of them
+        self._files[path] = destination  # the most recently used
         return destination.writer_of(source)
 
     def writers(self) -> Sequence[Writer]:
@@ -182,11 +183,11 @@ class Destinations:
         }
 
     def all(self) -> Sequence[OutputDestination]:
-        """Every destination that there has been, standard output first."""
+        """Every destination that was ever used, standard output first."""
         return tuple(self._destinations.values())
 
     def destination(self, config: OutputConfig) -> OutputDestination:
-        """The destination that ``config`` leads to; the same for all that lead there."""
+        """The destination of an output; the same for all outputs with the same destination."""
         key = key_of(config)
         destination = self._destinations.get(key)
         if destination is None:
@@ -194,11 +195,11 @@ class Destinations:
         return destination
 
     def known(self, key: Hashable) -> OutputDestination | None:
-        """The destination that has this key, where there is one by now."""
+        """The destination with this key, None when it does not exist yet."""
         return self._destinations.get(key)
 
     def form(self, config: OutputConfig) -> Format:
-        """The form of the records that it takes."""
+        """The form of records for an output."""
         match output_type(config):
             case OutputType.SYSLOG:
                 from cbox_init.logs.outputs.syslog_format import SyslogFormat
@@ -247,7 +248,7 @@ class Destinations:
 
 
 def key_of(config: OutputConfig) -> Hashable:
-    """What is equal for outputs that lead to one destination."""
+    """A key that is equal for outputs with the same destination."""
     match output_type(config):
         case OutputType.FILE:
             return "file", os.path.normpath(config.path or "")
@@ -268,7 +269,7 @@ def _rotation(config: RotateConfig | None) -> Rotation | None:
 
 
 def _names(source: RecordSource | None) -> dict[str, str]:
-    """What a path may hold, of one record."""
+    """The values of the names in a path, for one record."""
     process, instance = (source.process, source.instance) if source else (_DAEMON, _DAEMON)
     return {
         **dict.fromkeys(PROCESS_NAMES, process.replace("/", "-")),
@@ -277,4 +278,4 @@ def _names(source: RecordSource | None) -> dict[str, str]:
 
 
 def _nothing() -> None:
-    """For an end that nobody waits for."""
+    """The end of a writer that is not waited for."""

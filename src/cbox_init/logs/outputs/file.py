@@ -1,4 +1,4 @@
-"""Records in a file of ours, with rotation."""
+"""Writes records to a file, with rotation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | o
 
 
 class FileBackend:
-    """Appends to ``path``, which is made with its directories when it is not there.
+    """Appends to ``path``, which is created with its directories if it does not exist.
 
-    A rotated file holds whole records, and no more than ``rotation.max_size`` bytes unless one record alone
-    is larger. A file that somebody has moved away or removed is opened anew. What cannot be written is
-    tried again until it can.
+    A rotated file holds whole records and at most ``rotation.max_size`` bytes, except for a single larger
+    record. A file that was moved or removed is created again. What cannot be written is tried again.
     """
 
     def __init__(self, path: str, *, rotation: Rotation | None, retry: Retry, log: DaemonLog) -> None:
@@ -44,7 +43,7 @@ class FileBackend:
         self._rotate_above = rotation.max_size if rotation else 0
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Write them all; those that are left when it is given up are lost."""
+        """Write all chunks; those that are left when it gives up are lost."""
         if self._stale or self._moved():
             self.close()
             if not chunks:
@@ -68,7 +67,7 @@ class FileBackend:
         self._retry.hurry()
 
     def _write_records(self, data: bytes, start: int) -> int:
-        """Write what the file has room for; gives where the rest begins, which is the start of a record."""
+        """Write what fits before a rotation; gives where the rest begins, which is the start of a record."""
         if self._fd < 0 and not self._open():
             return start
         end = len(data)
@@ -84,7 +83,7 @@ class FileBackend:
         return data.rfind(b"\n", start, written) + 1 or start
 
     def _write_all(self, data: bytes, start: int, end: int) -> int:
-        """Write it to this very file, waiting for room; gives how far it came before another is needed."""
+        """Write to the open file, waiting for room; gives how far it came before another file is needed."""
         view = memoryview(data)
         while start < end and not self._retry.given_up:
             try:
@@ -100,12 +99,12 @@ class FileBackend:
         return start
 
     def _open(self) -> bool:
-        """Whether there is a file to write to; waits a while when there is none."""
+        """Open the file; waits a while and returns False when that fails."""
         self._stale = False
         try:
             if directory := os.path.dirname(self._path):
                 os.makedirs(directory, exist_ok=True)
-            self._fd = os.open(self._path, _FLAGS, 0o644)  # a pipe without a reader is refused
+            self._fd = os.open(self._path, _FLAGS, 0o644)  # a FIFO without a reader is an error
             os.set_blocking(self._fd, True)
             found = os.fstat(self._fd)
         except OSError as error:
@@ -118,14 +117,14 @@ class FileBackend:
         return True
 
     def _moved(self) -> bool:
-        """Whether the path leads to another file by now, or to none."""
+        """Whether the path leads to another file now, or to none."""
         if self._fd < 0:
             return False
         try:
             found = os.stat(self._path)
         except OSError:
             return True
-        self._size = found.st_size  # somebody may have truncated it
+        self._size = found.st_size  # it may have been truncated
         return (found.st_dev, found.st_ino) != self._file
 
     def _wait(self, error: OSError) -> None:
@@ -137,11 +136,11 @@ class FileBackend:
     def _rotate(self) -> None:
         assert self._rotation
         if self._compressing is not None:
-            self._compressing.join()  # so that no file is moved while it is read
+            self._compressing.join()  # so that no file is renamed while it is compressed
         try:
             rotation.rotate(self._path, self._rotation.max_files)
         except OSError as error:
-            # It grows by as much again before this is tried, and said, another time.
+            # It is tried, and logged, again when the file has grown by as much again.
             self._rotate_above = self._size + self._rotation.max_size
             self._log.error("Log file was not rotated", path=self._path, error=error.strerror)
             return
@@ -168,7 +167,7 @@ class FileBackend:
 def fitting(data: bytes, start: int, room: int, *, empty: bool) -> int:
     """The end of the records from ``start`` on that fit into ``room`` bytes; ``start`` when none does.
 
-    One record at least where the file is ``empty``, so that one that is too large for any file is written.
+    At least one record when the file is ``empty``, so that one that is too large for any file is written.
     """
     if len(data) - start <= room:
         return len(data)
@@ -180,7 +179,7 @@ def fitting(data: bytes, start: int, room: int, *, empty: bool) -> int:
 
 
 def _records_behind(chunks: list[Chunk], done: int) -> int:
-    """How many records are in the chunks that are not wholly within the first ``done`` bytes."""
+    """The number of records in chunks that are not completely within the first ``done`` bytes."""
     end = records = 0
     for chunk in chunks:
         end += len(chunk.data)

@@ -1,4 +1,4 @@
-"""Records as OpenTelemetry logs, over HTTP with JSON."""
+"""Sends records as OpenTelemetry logs over HTTP with JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SEVERITIES: Final = {LogLevel.DEBUG: 5, LogLevel.INFO: 9, LogLevel.WARN: 13, Lo
 
 
 class OtlpFormat:
-    """A logRecord for each record, with a comma behind it; what they share is the request's to say."""
+    """Encodes each record as a logRecord followed by a comma. What records share is added by the request."""
 
     def encoder(self, source: RecordSource, labels: Mapping[str, str]) -> OtlpBlocks:
         return OtlpBlocks(source, labels)
@@ -65,9 +65,9 @@ class OtlpBlocks:
 
 
 class OtlpBackend:
-    """Posts to ``url``; what cannot be delivered for the moment is tried again, what is refused is lost.
+    """Posts to ``url``. Requests that fail for now are sent again; records that are refused are lost.
 
-    A request whose answer is lost is sent again, so that records may come twice.
+    A request whose answer is lost is sent again, so that records may arrive twice.
     """
 
     def __init__(self, url: str, headers: Mapping[str, Secret], retry: Retry) -> None:
@@ -77,7 +77,7 @@ class OtlpBackend:
         self._client: httpx.Client | None = None
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Deliver them; the number of records that were refused, or given up."""
+        """Deliver all chunks; returns the number of records that were refused or given up."""
         lost = 0
         waiting = [chunks] if chunks else []
         while waiting:
@@ -98,7 +98,7 @@ class OtlpBackend:
             self._client = None
 
     def reopen(self) -> None:
-        """Try at once, where it waits for who is away."""
+        """Retry at once when waiting."""
         self._retry.hurry()
 
     def _deliver(self, batch: list[Chunk]) -> int | None:
@@ -129,7 +129,7 @@ class OtlpBackend:
         return _records(batch)
 
     def _rejected(self, response: httpx.Response) -> int:
-        """How many records the collector did not want."""
+        """How many records of an accepted request the collector has rejected."""
         try:
             found = json.decode(response.content, type=_Response) if response.content else _Response()
         except DecodeError:  # an answer that says nothing
@@ -159,7 +159,7 @@ class _Response(Struct, rename="camel"):
 
 
 def _request(chunks: list[Chunk]) -> bytes:
-    """The body of a request: the records by who has written them, each group in its order."""
+    """The body of a request: the records grouped by resource, each group in order."""
     groups: dict[RecordSource | None, list[bytes]] = {}
     for chunk in chunks:
         groups.setdefault(chunk.source and chunk.source._replace(stream=""), []).append(chunk.data)
@@ -199,7 +199,7 @@ def _list(attributes: bytes) -> bytes:
 
 
 def _value(value: object) -> dict[str, object]:
-    """An AnyValue; what is no single value is its JSON."""
+    """An AnyValue; lists and objects are given as JSON texts."""
     match value:
         case bool():
             return {"boolValue": value}

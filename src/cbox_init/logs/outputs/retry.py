@@ -1,4 +1,5 @@
-"""An output that cannot be written for the moment: said once, tried again, and said once when it is over."""
+"""Retries for an output that cannot be written: logged once, tried again, and logged once when it works
+again."""
 
 from __future__ import annotations
 
@@ -17,9 +18,10 @@ _LONGEST_WAIT_S = 60.0
 
 
 class Retry:
-    """For one target: its waits between two tries, and what is wrong with it at the moment.
+    """The pauses between tries of one destination, and its current error.
 
-    The waits grow, also when it works for a moment in between: what comes and goes is not told at each turn.
+    The pauses grow, also when it works for a moment in between, so that an output that comes and goes is
+    not logged each time.
     """
 
     def __init__(self, log: DaemonLog, target: str) -> None:
@@ -34,11 +36,12 @@ class Retry:
 
     @property
     def given_up(self) -> bool:
-        """Whether to try no more: nobody wants it written any longer, and it had its time."""
+        """Whether to stop trying: no route leads here any more, and the time to write what was queued is
+        over."""
         return self._until is not None and monotonic() >= self._until
 
     def wait(self, error: str, *, at_least_s: float = 0.0) -> None:
-        """Say what is wrong, unless that is known, and wait before the next try."""
+        """Log what is wrong, if it is not known yet, and wait before the next try."""
         if self.error is None:
             self._log.error("Log output cannot be written", output=self._target, error=error)
         self.error = error
@@ -49,26 +52,26 @@ class Retry:
         self._failed_at = monotonic()
 
     def over(self) -> None:
-        """It could be written."""
+        """Note that it was written."""
         if self.error is not None:
             self.error = None
             self._log.info("Log output can be written again", output=self._target)
 
     def hurry(self) -> None:
-        """Try at once; from any thread."""
+        """Retry at once; from any thread."""
         self._hurry.set()
 
     def leave(self, within_s: float = _FAREWELL_S) -> None:
-        """Nobody sends anything any more: what is queued has ``within_s``; from any thread."""
+        """No route leads here any more: what is queued has ``within_s``; from any thread."""
         self._until = monotonic() + within_s
         self._hurry.set()
 
     def stay(self) -> None:
-        """Somebody does again; from any thread."""
+        """A route leads here again; from any thread."""
         self._until = None
 
     def refused(self, error: str) -> None:
-        """Say that records are lost, since they are not wanted there; once for the same reason."""
+        """Log that records are lost because they are refused; once for the same reason."""
         if self._refusal != error:
             self._refusal = error
             self._log.error("Log output refuses records", output=self._target, error=error)

@@ -1,4 +1,4 @@
-"""Which outputs the records of a process go to: its own, those of all, and standard output."""
+"""Makes the routes of each process: to its own outputs, those of all processes, and standard output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class RouteTable:
-    """Makes routes. ``everywhere`` are the outputs of all; ``overflow`` is that of standard output."""
+    """Makes routes. ``everywhere`` are the outputs of all processes; ``overflow`` is the setting of
+    standard output."""
 
     def __init__(
         self,
@@ -38,20 +39,20 @@ class RouteTable:
         self._used: dict[str | None, Sequence[Hashable]] = {}
 
     def daemon(self) -> Routes:
-        """For the daemon's own messages."""
+        """The routes of the daemon's messages."""
         return self._routes(None, tuple(self._everywhere.values()), self._level, {})
 
     def process(
         self, name: str, own: Mapping[str, OutputConfig], labels: Mapping[str, str], level: LogLevel
     ) -> Routes:
-        """For the records of a process. Its own output replaces an output of all with the same destination.
+        """The routes of a process. Its own output replaces an output of all with the same destination.
 
-        ``level`` is what counts for standard output, and for outputs that have none of their own.
+        ``level`` is the lowest on standard output, and on outputs that set none.
         """
         return self._routes(name, (*self._everywhere.values(), *own.values()), level, labels)
 
     def forget(self, name: str) -> None:
-        """The process sends nothing any more."""
+        """Remove the routes of a process."""
         self._use(name, ())
 
     def _routes(
@@ -83,7 +84,7 @@ class RouteTable:
         )
 
     def _use(self, name: str | None, keys: Sequence[Hashable]) -> None:
-        """Let destinations that nobody uses any more rest, and wake those that somebody uses again."""
+        """Close destinations that no route uses any more, and wake those that are used again."""
         before = self._in_use()
         self._used[name] = keys
         after = self._in_use()

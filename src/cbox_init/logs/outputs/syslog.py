@@ -1,4 +1,4 @@
-"""Messages of syslog over UDP, TCP or a Unix socket."""
+"""Sends records to syslog over UDP, TCP or a Unix socket."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 _CONNECT_S: Final = 5.0
 _SILENCE_MS: Final = 120_000
 _SEND_BYTES: Final = 256 * 1024
-_LOOK_UP_MS: Final = 1000  # while it waits for room: whether anybody minds
+_LOOK_UP_MS: Final = 1000  # while it waits for room: whether to give up
 _ENDED: Final = select.POLLHUP | select.POLLERR | select.POLLRDHUP
 
 
 class SyslogBackend:
-    """Sends to ``address``, connects again when the connection is lost, and waits for who is away.
+    """Sends to ``address``, reconnects when the connection is lost, and waits for a server that is away.
 
-    When a connection breaks, the messages that the other side's system has not acknowledged are sent again
-    over the next; some may come twice. Over UDP nobody can tell what arrives.
+    When a connection breaks, messages that the other side's system has not acknowledged are sent again
+    over the next; some may arrive twice. Over UDP it cannot be known what arrives.
     """
 
     def __init__(self, address: SyslogAddress, retry: Retry) -> None:
@@ -42,7 +42,7 @@ class SyslogBackend:
         self._unsent = 0
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Send them all; those that are left when it is given up are lost."""
+        """Send all chunks; those that are left when it gives up are lost."""
         waiting = deque(message for chunk in chunks for message in messages_in(chunk.data))
         while waiting:
             if self._retry.given_up:
@@ -65,11 +65,11 @@ class SyslogBackend:
             self._socket = None
 
     def reopen(self) -> None:
-        """Try at once, where it waits for who is away."""
+        """Retry at once when waiting."""
         self._retry.hurry()
 
     def _send(self, waiting: deque[bytes]) -> None:
-        """Send what waits, and take it away. Raises OSError."""
+        """Send ``waiting``, and remove what was sent. Raises OSError."""
         connection = self._socket or self._connect()
         if not self._stream:
             while waiting:
@@ -90,13 +90,14 @@ class SyslogBackend:
     def _await_room(self, connection: socket.socket) -> None:
         """Wait until something can be sent.
 
-        Raises OSError when the other side has closed the connection: a send that waits would not notice.
+        Raises OSError when the other side has closed the connection, which a blocking send would not
+        notice.
         """
         poll = select.poll()
         poll.register(connection, _ENDED | select.POLLIN | select.POLLOUT)
         while not self._retry.given_up:
             for _, events in poll.poll(_LOOK_UP_MS):
-                # What the other side says is of no interest, but for its end.
+                # What the other side sends is ignored, except its end.
                 talks = events & select.POLLIN and connection.recv(4096, socket.MSG_DONTWAIT)
                 if events & _ENDED or (events & select.POLLIN and not talks):
                     raise ConnectionResetError(errno.ECONNRESET, "The other side has closed the connection")
@@ -105,7 +106,7 @@ class SyslogBackend:
         raise TimeoutError(errno.ETIMEDOUT, "The other side does not read")
 
     def _send_datagram(self, connection: socket.socket, message: bytes) -> None:
-        """Over UDP a refusal is about what was sent before, and no reason to wait."""
+        """Over UDP an error is about an earlier message, and no reason to wait."""
         try:
             connection.send(message)
         except ConnectionRefusedError:
@@ -116,13 +117,13 @@ class SyslogBackend:
                 connection.send(message)
 
     def _take_back(self, waiting: deque[bytes]) -> None:
-        """Put what may not have arrived in front of what waits."""
+        """Put messages that may not have arrived back in front of ``waiting``."""
         if self._socket is not None and self._stream:
             self._forget_all_but(_unacknowledged(self._socket) + self._unsent)
             waiting.extendleft(reversed(self._sent))
 
     def _forget_all_but(self, size: int) -> None:
-        """Of what was sent, keep the messages that have some of the last ``size`` bytes."""
+        """Keep the sent messages that contain any of the last ``size`` bytes."""
         kept: deque[bytes] = deque()
         while self._sent and size > 0:
             message = self._sent.pop()
@@ -168,7 +169,7 @@ def _connected(fresh: socket.socket, address: tuple[object, ...] | str) -> socke
 
 
 def _unacknowledged(connection: socket.socket) -> int:
-    """Bytes that were sent and that the other side's system has not got, as far as ours knows."""
+    """Sent bytes that the other side's system has not acknowledged, as far as ours knows."""
     try:
         answer = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
     except OSError:

@@ -1,7 +1,7 @@
-"""Records as messages of syslog (RFC 5424).
+"""Encodes records as syslog messages (RFC 5424).
 
-A message stands in the queue as it goes over TCP: its length, a blank, and its bytes (octet counting,
-RFC 6587), so that records of several lines stay one message.
+A message is queued as it is sent over TCP: its length, a blank, and its bytes (octet counting, RFC 6587),
+so that a record of several lines stays one message.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block, RecordSource
 
 MESSAGE_BYTES: Final = 8000
-"""The largest message: rsyslog takes 8,096 bytes unless told otherwise, over TCP as well."""
+"""The largest message: rsyslog's default limit is 8,096 bytes, over TCP as well."""
 
-_ENTERPRISE: Final = "32473"  # the number that RFC 5612 keeps for examples: we have none of our own
+_ENTERPRISE: Final = "32473"  # the number that RFC 5612 reserves for examples
 _LONGEST_CHARACTER: Final = 4
 _HOST_LENGTH: Final = 255
 _APP_NAME_LENGTH: Final = 48
@@ -45,7 +45,7 @@ _SEVERITIES: Final = {LogLevel.DEBUG: 7, LogLevel.INFO: 6, LogLevel.WARN: 4, Log
 
 
 class SyslogFormat:
-    """APP-NAME is the process, PROCID the instance, MSGID the stream; all else is structured data.
+    """APP-NAME is the process, PROCID the instance, MSGID the stream; everything else is structured data.
 
     A record that is too long for a message becomes several, all but the last marked as partial.
     """
@@ -66,12 +66,12 @@ class SyslogFormat:
         return b"".join(self.messages(whole, part, encodable(message).encode()))
 
     def head(self, time_ns: int, level: LogLevel) -> str:
-        """All that stands before APP-NAME."""
+        """Everything before APP-NAME."""
         priority = self._facility * 8 + _SEVERITIES[level]
         return f"<{priority}>1 {self._clock.microseconds(time_ns)} {self._host}"
 
     def messages(self, whole: str, part: str, text: bytes) -> Iterator[bytes]:
-        """The messages of one record, which begin with ``part``, but for the last, with ``whole``."""
+        """The messages of one record. All but the last begin with ``part``, the last with ``whole``."""
         head = part.encode()
         room = max(MESSAGE_BYTES - len(head), MESSAGE_BYTES // 4)
         while len(text) > room:
@@ -117,7 +117,7 @@ def messages_in(data: bytes) -> Iterator[bytes]:
 
 
 def without_length(message: bytes) -> bytes:
-    """A message as it goes into a datagram."""
+    """A message as it is sent in a datagram."""
     return message[message.index(b" ") + 1 :]
 
 
@@ -126,13 +126,13 @@ def _framed(message: bytes) -> bytes:
 
 
 def _element(name: str, members: Mapping[str, str]) -> str:
-    """An SD-ELEMENT. Names lose what cannot stand in one."""
+    """An SD-ELEMENT. Characters that a name cannot contain are replaced."""
     shown = "".join([f' {_param(key)}="{_escaped(value)}"' for key, value in members.items()])
     return f"[{name}@{_ENTERPRISE}{shown}]"
 
 
 def _fields(fields: bytes) -> str:
-    """The members of a JSON object; what is no text is JSON."""
+    """The members of a JSON object; values other than texts are JSON."""
     values: dict[str, object] = json.decode(fields)
     shown = {
         key: value if isinstance(value, str) else json.encode(value).decode() for key, value in values.items()

@@ -1,4 +1,4 @@
-"""What goes from stage to stage."""
+"""What one stage gives to the next."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 class LineBatch(Struct, frozen=True, gc=False):
-    """Records that share what is known of them so far: the lines of ``text``, or all of it when ``single``.
+    """Records that have time, level and fields in common: the lines of ``text``, or all of it when
+    ``single``.
 
-    In ``text``, bytes that are not UTF-8 are lone surrogates. ``level`` is None until a stage has found one.
-    ``fields`` is a JSON object, empty for none. ``line`` is the whole line where ``text`` is a message of it.
+    In ``text``, bytes that are not UTF-8 are lone surrogates. ``level`` is None until a stage has found
+    one. ``fields`` is a JSON object, empty for none. ``line`` is the whole line where ``text`` is the
+    message taken out of it.
     """
 
     text: str
@@ -38,9 +40,10 @@ class LineBatch(Struct, frozen=True, gc=False):
 
 
 def runs(text: str, starts: Sequence[int], others: bool) -> Iterator[tuple[bool, str]]:
-    """The lines of ``text`` in order, neighbours together: whether they are those at ``starts``, and they.
+    """Splits ``text`` into runs of lines in order: whether a run's lines are those at ``starts``, and the
+    run.
 
-    Without ``others`` only those that do.
+    Without ``others`` only the runs of those at ``starts``.
     """
     at = 0
     begin = 0

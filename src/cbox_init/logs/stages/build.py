@@ -1,4 +1,4 @@
-"""Makes the stages of a process from its configuration, in one place."""
+"""Makes the stages of a process from its configuration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StageContext(Struct, frozen=True):
 
 
 def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
-    """The stages that ``config`` asks for. Its patterns are known to be good."""
+    """The stages that ``config`` asks for. Its patterns are valid."""
     guards = partial(_guard, process, shared)
     redaction = _redaction(config.redaction, guards)
     return Stages(
@@ -48,7 +48,7 @@ def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
 
 
 def _guard(process: str, shared: StageContext, stage: str, consequence: str) -> SearchGuard:
-    """The guard of one stage. It says that records were too slow, at most once a second."""
+    """The guard of one stage. It logs how many records were too slow, at most once a second."""
     from cbox_init.logs.stages.guard import SearchGuard
 
     slow = 0

@@ -1,4 +1,4 @@
-"""What is to be done later, with one timer for all of it."""
+"""Calls at a later time, with one timer for all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TOGETHER_S: Final = 0.005
-"""What is due within so many seconds is done at once."""
+"""Calls that are due within this many seconds are made at once."""
 
 
 class Deadlines:
-    """Calls back in the event loop, once there is one; with nothing to do there is no timer."""
+    """Calls back in the event loop, once there is one. While nothing is due there is no timer."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
@@ -38,7 +38,7 @@ class Deadlines:
             self._arm()
 
     def close(self) -> None:
-        """Nobody is called back any more."""
+        """Call nothing any more."""
         self._loop = None
         self._waiting.clear()
         if self._timer is not None:
@@ -64,6 +64,6 @@ class Deadlines:
             while due:
                 due.pop(0)()
         finally:
-            for callback in due:  # one that fails keeps no other from its turn
+            for callback in due:  # one that fails does not prevent the others
                 heappush(self._waiting, (until, next(self._number), callback))
             self._arm()

@@ -1,7 +1,8 @@
-"""Drops records: those that a pattern of ``exclude`` matches, and, where there is an ``include``, all that
-none of its patterns match. What is dropped is nowhere, not in the ring either.
+"""Drops records that a pattern of ``exclude`` matches and, with an ``include``, those that none of its
+patterns match.
 
-A record whose message came out of JSON is looked at both ways, as its message and as the line it was.
+A dropped record is discarded everywhere, also in the API. A record whose message was taken out of JSON is
+searched both as its message and as the line.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Filters:
-    """The patterns of one process. One that takes too long drops nothing."""
+    """The patterns of one process. A pattern that takes too long drops nothing."""
 
     def __init__(self, exclude: Sequence[Finder], include: Sequence[Finder]) -> None:
         self._exclude = tuple(exclude)
@@ -39,7 +40,7 @@ class Filters:
         return [batch.with_text(text) for text in texts]
 
     def keeps(self, batch: LineBatch) -> bool:
-        """Whether one record stays."""
+        """Whether one record is kept."""
         texts = (batch.text,) if batch.line is None else (batch.text, batch.line)
         if any(finder.matches(text) for finder in self._exclude for text in texts):
             return False
@@ -47,7 +48,7 @@ class Filters:
 
 
 class BlockFilter:
-    """Lets through what ``filters`` keep."""
+    """The filters of an output: drops blocks' records on the way to one destination only."""
 
     def __init__(self, filters: Filters) -> None:
         self._filters = filters

@@ -1,4 +1,4 @@
-"""Which lines of a block, and which records, a pattern matches."""
+"""Finds the lines of a block, and the records, that a pattern matches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Finder:
-    """Searches with one pattern. Of a record that cannot be searched in time ``if_slow`` is the answer."""
+    """Searches with one pattern. ``if_slow`` is the result for a record that cannot be searched in time."""
 
     __slots__ = ("_guard", "_if_slow", "_lines", "_needles", "_record")
 
@@ -24,7 +24,7 @@ class Finder:
         self._needles = pattern.needles
 
     def lines(self, text: str) -> list[int]:
-        """Where the lines begin that match, in order."""
+        """The start of each matching line, in order."""
         if self._needles is not None and not self._needles.may_match(text):
             return []
         try:

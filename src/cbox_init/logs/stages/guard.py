@@ -1,8 +1,8 @@
-"""A limit on the time of a search: Python's ``re`` cannot be told to stop, but a signal can stop it.
+"""Limits the time of a search: Python's ``re`` has no timeout, but a signal can stop it.
 
-``re`` lets signals through while it searches, and a handler that raises ends the search. The timer counts
-the CPU time of this process, so that a machine that is busy with others changes nothing. Only the main thread
-gets signals; elsewhere there is no limit.
+``re`` handles signals while it searches, and a handler that raises ends the search. The timer counts CPU
+time of this process, so that a busy machine changes nothing. Only the main thread gets signals; in others
+there is no limit.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIMIT_S: Final = 0.1
-"""CPU time for one stage and one block, in seconds. A block of plain lines takes a hundredth of it."""
+"""CPU time for one stage and one block, in seconds. A block of usual lines takes a hundredth of it."""
 
 LONGEST: Final = 2 * LINE_LIMIT
-"""Characters of a record that is searched while none has been too slow: what a record can have."""
+"""The longest record that is searched, in characters, while none was too slow: the longest there is."""
 
 _RECOVERY_S: Final = 60.0
 _FIRST_AGAIN: Final = 64
 
 
 class TooSlow(Exception):
-    """A search was given up."""
+    """A search was stopped because it took too long."""
 
 
 class SearchTimer:
-    """The timer of the process and the handler of its signal: one for all guards, made in the main thread."""
+    """The timer of the process and its signal handler: one for all guards, made in the main thread."""
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
         self._limit_s = limit_s
@@ -57,36 +57,37 @@ class SearchTimer:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
-        if self._armed:  # else the search was over in time
+        if self._armed:  # otherwise the search has ended in time
             self._armed = False
             raise TooSlow
 
 
 class SearchGuard:
-    """Runs searches that may not take long. For one stage of one process.
+    """Runs searches of one stage of one process with a time limit.
 
-    Python looks for signals only within one try of a match, so that a long record of which each character
-    begins a try is noticed late. Hence a record that was too slow halves the length of those that are tried,
-    so that in all they cost little more than the first; with each minute without one the length doubles.
+    Python handles signals only between attempts at a match, so a long record in which each character
+    begins an attempt is stopped late. Hence a record that was too slow halves the length of records that
+    are searched, so that all of them together cost little more than the first; each minute without a slow
+    one doubles it.
     """
 
     __slots__ = ("_alarm", "_longest", "_on_slow", "_slow_at")
 
     def __init__(self, alarm: SearchTimer, on_slow: Callable[[], None]) -> None:
-        """``on_slow`` is called each time a record was not searched to its end."""
+        """``on_slow`` is called each time a record was not searched completely."""
         self._alarm = alarm
         self._on_slow = on_slow
         self._longest = LONGEST
         self._slow_at = 0.0
 
     def block(self, search: Callable[[str], T], text: str) -> T:
-        """``search`` over many records. Raises TooSlow; then each is to be searched by itself."""
+        """``search`` in many records. Raises TooSlow; then search each by itself."""
         if len(text) > self._longest and max(map(len, text.split("\n"))) > self._longest:
             raise TooSlow
         return self._alarm.limited(search, text)
 
     def record(self, search: Callable[[str], T], text: str, otherwise: T) -> T:
-        """``search`` over one record, and ``otherwise`` when that cannot be had in time."""
+        """``search`` in one record; ``otherwise`` when it takes too long."""
         if self._longest < LONGEST:
             self._recover()
         if len(text) <= self._longest:

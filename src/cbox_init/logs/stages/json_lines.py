@@ -1,4 +1,4 @@
-"""Lines that are JSON objects: their level, their message, and their other members as fields."""
+"""Lines that are JSON objects: takes out their level and message, and their other members as fields."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from cbox_init.config.model import JsonConfig
 
 LEVELS: Final = ("level_name", "levelname", "level", "severity", "lvl", "log.level", "@l", "loglevel")
-"""Members that say the level, the first that is there and understood."""
+"""Members that hold the level; the first one that is understood counts."""
 
 MESSAGES: Final = ("msg", "message", "@message", "@m", "log", "event")
-"""Members that are the message, the first that is there and a text."""
+"""Members that hold the message; the first one that is a text counts."""
 
 OURS: Final = frozenset(("time", "level", "msg", "process", "instance_id", "stream", "labels", "partial"))
-"""Members of a record that are ours: a field of such a name is called ``fields.NAME``."""
+"""Members that a record has already: a field of such a name becomes ``fields.NAME``."""
 
 
 _MOST_LEVELS: Final = 256
-"""Ways to write a level that are remembered."""
+"""How many spellings of levels are cached."""
 
 
 def level_of(value: str | float) -> LogLevel | None:
-    """The level that a word or a number means, None when it means none.
+    """The level that a word or a number stands for, None for none.
 
     Numbers below 8 are those of syslog; up to 60 those of pino and bunyan; from 100 on those of Monolog.
     """
@@ -49,7 +49,8 @@ def level_of(value: str | float) -> LogLevel | None:
 
 
 class JsonLines:
-    """Understands the lines of one process. ``redact`` is for what its escapes have hidden from redaction."""
+    """Parses the lines of one process. ``redact`` is applied again to texts that had JSON escapes, which
+    hide secrets from redaction."""
 
     def __init__(self, config: JsonConfig, redact: Callable[[str], str] | None) -> None:
         self._level = config.extract_level
@@ -83,7 +84,7 @@ class JsonLines:
         return batches
 
     def _parsed(self, line: str, time_ns: int) -> LineBatch | None:
-        """The record of a line, None when it is no object, or nothing that is asked for is in it."""
+        """The record of a line; None when it is no object, or nothing that is configured is found in it."""
         text = line.strip()
         if text[:1] != "{" or text[-1:] != "}":
             return None
@@ -107,7 +108,7 @@ class JsonLines:
             if level is not None:
                 del members[name]
                 if name == "level_name":
-                    members.pop("level", None)  # Monolog's number for the same
+                    members.pop("level", None)  # Monolog's number for the same level
                 return level
         return None
 
@@ -133,7 +134,7 @@ class JsonLines:
     def _value(self, raw: bytes | Raw) -> str | float | None:
         try:
             return self._scalar(raw)
-        except DecodeError:  # another kind of value
+        except DecodeError:  # a value of another kind
             return None
 
     def _fields(self, members: dict[str, Raw]) -> bytes:

@@ -45,13 +45,14 @@ _LEVELS: Final = _PHRASES | {
 
 
 class BuiltinLevels:
-    """The built-in detection, for those who give no patterns: what stands first in a line counts."""
+    """The built-in detection, used without patterns in the configuration. The first level in a line
+    counts."""
 
     def __init__(self) -> None:
         self._capitals, self._brackets, self._members, self._beginning = map(re.compile, _PLACES)
 
     def lines(self, text: str) -> dict[int, LogLevel]:
-        """The level of each line that has one, by where the line begins."""
+        """The level of each line that has one, by the start of the line."""
         text = f"\n{text}"  # so that every line begins behind a newline
         first: dict[int, tuple[int, LogLevel]] = {}
         for pattern in self._patterns(text):
@@ -70,7 +71,7 @@ class BuiltinLevels:
         return {start: level for start, (_, level) in first.items()}
 
     def record(self, text: str) -> LogLevel | None:
-        """The level that stands first in a record, None when there is none."""
+        """The first level in a record, None when there is none."""
         found = self.lines(text)
         return found[min(found)] if found else None
 
@@ -80,7 +81,7 @@ class BuiltinLevels:
 
 
 class PatternLevels:
-    """Detection by patterns: of those that match, the gravest level counts."""
+    """Detection by the configuration's patterns: of those that match, the most serious level counts."""
 
     def __init__(self, finders: Sequence[tuple[LogLevel, Finder]]) -> None:
         self._finders = sorted(finders, key=lambda one: -one[0].rank)
@@ -97,7 +98,7 @@ class PatternLevels:
 
 
 class LevelDetection:
-    """Gives each record a level; those that no pattern matches have ``default``."""
+    """Gives each record a level; ``default`` when no pattern matches."""
 
     def __init__(self, levels: BuiltinLevels | PatternLevels, default: LogLevel) -> None:
         self._levels = levels
@@ -117,7 +118,7 @@ class LevelDetection:
         return self._split(batch, found)
 
     def _split(self, batch: LineBatch, found: dict[int, LogLevel]) -> list[LineBatch]:
-        """A part for each run of lines of one level."""
+        """A batch for each run of lines of one level."""
         text, batches = batch.text, []
         begin = at = 0
         current: LogLevel | None = None

@@ -1,7 +1,7 @@
-"""Joins lines into records: a line that the pattern of a first line matches begins one.
+"""Joins lines into records: a line that matches the pattern begins a record.
 
-A record ends with the next first line, when it has as many lines or bytes as it may, when no line comes for a
-while, or with the stream. What comes before any first line is a record too.
+A record ends before the next such line, when it has as many lines or bytes as allowed, when no line comes
+for a while, or with the stream. Lines before the first match are a record too.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Joiner:
-    """The record of one stream that may go on.
+    """The unfinished record of one stream.
 
-    ``first_lines`` gives the beginnings of the first lines in a text, in order.
+    ``first_lines`` gives the start of each first line in a text, in order.
     """
 
     __slots__ = ("_first_lines", "_lines", "_most", "_since_ns", "_size")
@@ -36,7 +36,7 @@ class Joiner:
         return bool(self._lines)
 
     def feed(self, text: str, now_ns: int) -> list[LineBatch]:
-        """The records that the lines of ``text`` complete. The last one stays here."""
+        """The records that the lines of ``text`` complete. The last one is held."""
         batches: list[LineBatch] = []
         starts = self._first_lines(text)
         if not starts:
@@ -49,7 +49,7 @@ class Joiner:
             end = following - 1
             is_last = following > len(text)
             if text.find("\n", start, end) < 0 and not is_last:
-                # A record of one line: its neighbours of that kind go on together with it.
+                # A record of one line: it goes on together with its neighbours of that kind.
                 if plain_from < 0:
                     self._close(batches)
                     plain_from = start
@@ -62,7 +62,7 @@ class Joiner:
         return batches
 
     def flush(self) -> list[LineBatch]:
-        """The record that waits for more lines, as it is."""
+        """The record that waits for more lines."""
         batches: list[LineBatch] = []
         self._close(batches)
         return batches

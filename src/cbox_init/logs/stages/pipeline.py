@@ -1,4 +1,4 @@
-"""The way of one stream's lines through the stages."""
+"""Takes the lines of one stream through its stages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Multiline(NamedTuple):
-    """What the joiner of each stream is made of. A record waits ``timeout_s`` for another line."""
+    """Settings of the joiner of each stream. A record waits ``timeout_s`` for another line."""
 
     first_lines: Callable[[str], list[int]]
     max_lines: int
@@ -45,16 +45,16 @@ class Stages(NamedTuple):
 
 
 class _LongLine(NamedTuple):
-    """A line that comes in parts: what its first part has decided for all of them."""
+    """A line that comes in parts: what was decided by its first part, for all of them."""
 
     level: LogLevel
     dropped: bool
 
 
 class Pipeline:
-    """Takes the pieces of one stream and gives the blocks that come of them.
+    """Takes the frames of one stream and gives the blocks that result.
 
-    ``emit`` is for blocks that come by themselves, when a record has waited long enough.
+    ``emit`` takes blocks that are completed by time, when a record has waited long enough.
     """
 
     def __init__(self, source: RecordSource, stages: Stages, emit: Callable[[Sequence[Block]], None]) -> None:
@@ -136,9 +136,10 @@ class Pipeline:
         return batches
 
     def _batch_of_long_line(self, text: str, partial: bool, now_ns: int, blocks: list[Block]) -> str | None:
-        """Hand on a part of a line that is longer than a record; what follows that line comes back.
+        """Hand on a part of a line that is longer than a record; gives what follows after that line.
 
-        Such a line is no JSON and part of no other record. What its first part is holds for all of it.
+        Such a line is no JSON and part of no other record. Level and filters of its first part count for
+        all of it.
         """
         following = None
         if not partial:
@@ -163,7 +164,7 @@ class Pipeline:
         return _LongLine(level or LogLevel.INFO, dropped)
 
     def _blocks(self, batches: list[LineBatch]) -> list[Block]:
-        """The parts as blocks: neighbours that differ in nothing are one."""
+        """The batches as blocks; equal neighbours become one."""
         blocks: list[Block] = []
         texts: list[str] = []
         like: LineBatch | None = None

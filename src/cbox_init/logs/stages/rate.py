@@ -1,4 +1,4 @@
-"""Holds back what comes faster than it may: a bucket of tokens for all instances of a process."""
+"""Drops records above a rate: a token bucket for all instances of a process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.batch import LineBatch
 
 REPORT_S: Final = 1.0
-"""Seconds between two messages that say how many records were held back."""
+"""Seconds between two messages that say how many records were dropped."""
 
 
 class RecordRateLimit:
-    """``lines`` a second, and ``burst`` at once. ``report`` is called with how many were dropped since.
+    """``lines`` a second, and ``burst`` at once. ``report`` is called with the number dropped since its
+    last call.
 
-    ``held_back`` counts all that were.
+    ``held_back`` counts all dropped records.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class RecordRateLimit:
         return allowed
 
     def tell(self) -> None:
-        """Report now what was dropped since the last report, if anything was."""
+        """Report what was dropped since the last report, if anything was."""
         dropped, self._dropped = self._dropped, 0
         if dropped:
             self._report(dropped)

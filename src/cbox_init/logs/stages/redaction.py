@@ -1,7 +1,7 @@
-"""Masks secrets, before anybody sees the line: standard output, the ring, the API, followers.
+"""Masks secrets before a line goes anywhere: standard output, the ring, the API.
 
-Each pattern goes over a whole block at once; the expressions are made so that no match leaves its line. A
-record that cannot be searched in time is masked as a whole.
+Each pattern is applied to a whole block at once; the expressions are written so that no match leaves its
+line. A record that cannot be searched in time is masked completely.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 MASK: Final = "***"
 
 OVERLAP: Final = 4 * 1024
-"""Bytes that are looked at behind a cut of a long line, so that a secret across it is seen. A longer one may
-be masked in part."""
+"""Bytes that are searched behind a cut of a long line, to find a secret across it. A longer secret may be
+masked in part."""
 
 
 class RedactionRule:
-    """One pattern and what takes the place of its matches, a template of ``re``.
+    """One pattern and the replacement of its matches, a template of ``re``.
 
-    With ``holds`` only matches of which it is true.
+    With ``holds``, only matches for which it is true are replaced.
     """
 
     __slots__ = ("_holds", "_needles", "_replacement", "lines", "record")
@@ -60,7 +60,7 @@ class RedactionRule:
 
 
 class Redaction:
-    """The rules of one process, one after another."""
+    """The rules of one process, applied one after another."""
 
     __slots__ = ("_guard", "_rules")
 
@@ -82,9 +82,9 @@ class Redaction:
         return text
 
     def cut(self, line: bytes, limit: int) -> int:
-        """Where to cut a long line, at ``limit`` or before it: not in the middle of a secret.
+        """Where to cut a long line: at ``limit``, or earlier so as not to cut a secret.
 
-        ``line`` is its beginning, ``overlap`` bytes more than ``limit`` where it has as many.
+        ``line`` is its beginning, up to ``overlap`` bytes more than ``limit``.
         """
         text = line.decode("utf-8", "surrogateescape")
         at = len(line[:limit].decode("utf-8", "surrogateescape"))
@@ -108,7 +108,7 @@ class Redaction:
 
 
 def _before(rule: RedactionRule, at: int, text: str) -> int:
-    """``at``, or the beginning of the match that it is in the middle of."""
+    """``at``, or the start of the match that it is inside of."""
     if not rule.may_match(text):
         return at
     for match in rule.lines.finditer(text):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from cbox_init.client.address import USUAL_URL, Address, find_address
-from cbox_init.client.failures import translated
-from cbox_init.errors import CboxError, DaemonUnreachable
+from cbox_init.client.address import USUAL_URL, DaemonAddress, find_address
+from cbox_init.client.httpx_transport import unreachable
+from cbox_init.errors import CboxError
 
 from .fake import fake_daemon
 
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 REFUSED = ConnectionRefusedError(111, "Connection refused")
 
 
-def text(error: httpx.HTTPError, address: Address, cause: BaseException | None = None) -> str:
-    with pytest.raises(DaemonUnreachable) as caught, translated(address):
-        raise error from cause
-    return str(caught.value)
+def text(error: httpx.HTTPError, address: DaemonAddress, cause: BaseException | None = None) -> str:
+    error.__cause__ = cause
+    return str(unreachable(error, address))
 
 
 def test_every_place_that_was_tried_is_named() -> None:
-    address = Address(USUAL_URL, None, ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock"))
+    address = DaemonAddress(USUAL_URL, None, ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock"))
     assert text(httpx.ConnectError("All connection attempts failed"), address, REFUSED) == (
         "no daemon answers at any of /var/run/cbox-init.sock, /tmp/cbox-init.sock, http://localhost:9180: "
         "is cbox-init running? start it with `cbox-init serve`, or say where it is with --url"
@@ -36,7 +35,7 @@ def test_every_place_that_was_tried_is_named() -> None:
 
 
 def test_a_socket_without_permission_is_the_likelier_reason() -> None:
-    address = Address(USUAL_URL, None, ("/var/run/cbox-init.sock",), "/var/run/cbox-init.sock")
+    address = DaemonAddress(USUAL_URL, None, ("/var/run/cbox-init.sock",), "/var/run/cbox-init.sock")
     assert text(httpx.ConnectError("x"), address, REFUSED) == (
         "no permission to open /var/run/cbox-init.sock: run as root or as a member of the socket's group"
     )
@@ -44,7 +43,7 @@ def test_a_socket_without_permission_is_the_likelier_reason() -> None:
 
 def test_the_reason_is_found_below_a_group_of_errors() -> None:
     group = ExceptionGroup("several", [OSError(113, "No route to host")])
-    assert text(httpx.ConnectError("x"), Address("http://host"), group) == (
+    assert text(httpx.ConnectError("x"), DaemonAddress("http://host"), group) == (
         "cannot connect to http://host: No route to host"
     )
 
@@ -62,7 +61,7 @@ def test_the_reason_is_found_below_a_group_of_errors() -> None:
     ],
 )
 def test_other_failures(error: httpx.HTTPError, said: str) -> None:
-    assert text(error, Address("http://host")).startswith(said)
+    assert text(error, DaemonAddress("http://host")).startswith(said)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody without permission")

@@ -1,0 +1,441 @@
+"""One connection: reads requests one after another, and gives each to the server's handler."""
+
+from __future__ import annotations
+
+from asyncio import BufferedProtocol
+from collections import deque
+from math import inf
+from time import gmtime, time
+from typing import TYPE_CHECKING, Final, cast
+
+from cbox_init.api.http.body import ChunkedBody, SizedBody
+from cbox_init.api.http.exchange import Exchange
+from cbox_init.api.http.head import CHUNKED, HeadParser, HttpError, RequestHead, bad_request
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, BaseTransport, Future, TimerHandle, Transport
+    from collections.abc import Callable
+
+    from cbox_init.api.http.limits import HttpLimits
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+#: Stands for a request whose head could not be read, so that its refusal goes the way of every response.
+_UNREADABLE: Final = RequestHead("", b"", "1.1", [], 0, False, False)
+
+
+class Connections:
+    """All connections of one server, with what they share: limits, the handler of requests, one timer."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, limits: HttpLimits, handler: Callable[[Exchange], None]
+    ) -> None:
+        self.loop = loop
+        self.limits = limits
+        self.handler = handler
+        self.parser = HeadParser(limits.headers)
+        self.all: set[Connection] = set()
+        self.idle: dict[Connection, None] = {}
+        """Those that wait for a request, in the order in which they began to."""
+        self.buffer = memoryview(bytearray(limits.read_bytes))
+        self.requests = 0
+        """Requests that were answered."""
+        self.drained: Future[None] | None = None
+        self._second = 0
+        self._date = b""
+        self._timer: TimerHandle | None = None
+        self._timer_at = inf
+
+    def date_header(self) -> bytes:
+        """The header ``date`` of a response that is made now (RFC 9110 6.6.1)."""
+        second = int(time())
+        if second != self._second:
+            self._second = second
+            self._date = b"date: %b\r\n" % http_date(second).encode()
+        return self._date
+
+    def evict(self) -> bool:
+        """Close the connection that has waited for a request longest; False when there is none."""
+        oldest = next(iter(self.idle), None)
+        if oldest is None:
+            return False
+        oldest.close_now()
+        return True
+
+    def remove(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self.all.discard(connection)
+        self.idle.pop(connection, None)
+        if not self.all:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer, self._timer_at = None, inf
+            if self.drained is not None and not self.drained.done():
+                self.drained.set_result(None)
+
+    def watch(self, deadline: float) -> None:
+        """Look at the connections again at this time of the loop, or before it.
+
+        There is one timer, for the earliest deadline; one that was moved to later does not move the timer.
+        """
+        if deadline < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = deadline
+            self._timer = self.loop.call_at(deadline, self._check)
+
+    def _check(self) -> None:
+        self._timer, self._timer_at = None, inf
+        now = self.loop.time()
+        for connection in tuple(self.all):
+            if connection.deadline <= now:
+                connection.expire()
+        self.watch(min((connection.deadline for connection in self.all), default=inf))
+
+
+class Connection(BufferedProtocol):
+    """Serves the requests of one client in their order.
+
+    A head is parsed when all of it is there, so that no more requests are read ahead than the limits say.
+    ``deadline`` is the time of the loop at which `expire` is called.
+    """
+
+    def __init__(self, connections: Connections, client: tuple[str, int] | None) -> None:
+        self.client = client
+        self.deadline = inf
+        self._of = connections
+        self._limits = connections.limits
+        self._loop = connections.loop
+        self._transport: Transport = cast("Transport", None)
+        self._unparsed = b""
+        self._in_head = True
+        self._queue: deque[Exchange] = deque()  # the first is being answered
+        self._body: SizedBody | ChunkedBody | None = None  # of the last of them, while it comes
+        self._refusal: HttpError | None = None  # the answer to what came behind the queue
+        self._eof = False
+        self._no_more = False  # no further request is read
+        self._lingering = False
+        self._closing = False
+        self._advancing = False
+        self._reading_paused = False
+        self._writable: Future[None] | None = None
+        self._unsent = 0
+
+    # -- asyncio ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._transport = cast("Transport", transport)
+        of = self._of
+        of.all.add(self)
+        if len(of.all) > self._limits.connections and not of.evict():
+            self._no_more = True
+            self._answer_unreadable(HttpError(503, "too many connections"))
+        else:
+            of.idle[self] = None
+            self._expire_in(self._limits.head_s)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._closing = True
+        self._of.remove(self)
+        for exchange in self._queue:
+            exchange.disconnect()
+        self.resume_writing()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._of.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not (self._lingering or self._closing):
+            data = bytes(self._of.buffer[:nbytes])
+            self._unparsed = self._unparsed + data if self._unparsed else data
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more. It may still take what it has asked for."""
+        if self._lingering or self._closing:
+            return False
+        self._eof = True
+        for exchange in self._queue:
+            exchange.disconnect()
+        self._advance()
+        return bool(self._queue)
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+            self._expect_progress()
+
+    def resume_writing(self) -> None:
+        waiting, self._writable = self._writable, None
+        if waiting is not None:
+            waiting.set_result(None)
+            if self._queue:
+                self.deadline = inf
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Read on in what has come, as far as the limits allow."""
+        if self._advancing:
+            return  # a request was answered at once; the loop below goes on
+        self._advancing = True
+        try:
+            while self._take_body() if self._body is not None else self._take_head():
+                pass
+        except HttpError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+
+    def _take_head(self) -> bool:
+        """Begin the next request; False when its head is not there, or its time has not come."""
+        if self._no_more:
+            return False
+        data = self._unparsed
+        if data[:1] in (b"\r", b"\n"):  # line ends between requests mean nothing (RFC 9112 2.2)
+            data = self._unparsed = data.lstrip(b"\r\n")
+        if not data:
+            return False
+        if len(self._queue) > self._limits.requests_ahead:
+            self._pause_reading()
+            return False
+        end = data.find(_END_OF_HEAD)
+        if end < 0 and not self._limits.keep_alive_s and data.endswith(b"\n\n"):
+            data = data.replace(b"\r", b"").replace(b"\n", b"\r\n")  # from a probe in a shell
+            end = len(data) - 4
+        if (len(data) if end < 0 else end) > self._limits.head_bytes:
+            largest = self._limits.head_bytes
+            message = f"request line and headers are larger than {largest} bytes"
+            raise HttpError(431, message)
+        if end < 0:
+            if self._eof or not data[:1].isalpha():  # TLS to a port without, for one
+                raise bad_request()
+            if not self._in_head and not self._queue:
+                self._in_head = True
+                self._expire_in(self._limits.head_s)
+            return False
+        end += len(_END_OF_HEAD)
+        head = self._of.parser.parse(data if end == len(data) else data[:end])
+        self._unparsed = data[end:]
+        self._begin(Exchange(self, head))
+        return True
+
+    def _begin(self, exchange: Exchange) -> None:
+        """Answer a request, when those before it are answered."""
+        head = exchange.head
+        if head.length:
+            self._body = ChunkedBody() if head.length == CHUNKED else SizedBody(head.length)
+        if not head.keep_alive:
+            self._no_more = True
+        self._queue.append(exchange)
+        if len(self._queue) == 1:
+            self._in_head = False
+            self._of.idle.pop(self, None)
+            self._answer(exchange)
+
+    def _answer(self, exchange: Exchange) -> None:
+        if self._limits.answer_s is None:
+            self.deadline = inf
+        else:
+            self._expire_in(self._limits.answer_s)
+        if self._eof:
+            exchange.disconnect()
+        self._of.handler(exchange)
+
+    def _take_body(self) -> bool:
+        """Take what has come of a body; False when more is to come."""
+        body = self._body
+        assert body is not None
+        if not self._unparsed:
+            if self._eof:
+                raise bad_request("the body ended too early")
+            return False
+        part, self._unparsed = body.feed(self._unparsed)
+        if body.complete:
+            self._body = None
+        if self._queue:
+            exchange = self._queue[-1]
+            exchange.body_came(part, complete=body.complete)
+            if exchange.unread > self._limits.body_ahead_bytes and not body.complete:
+                self._pause_reading()
+        elif body.complete:
+            self._be_idle()  # the rest of a body that nobody wanted
+        return body.complete
+
+    def _be_idle(self) -> None:
+        self._of.idle[self] = None
+        self._in_head = False
+        self._expire_in(self._limits.keep_alive_s)
+
+    # -- what an exchange asks for ---------------------------------------------------------------------
+
+    @property
+    def congested(self) -> bool:
+        return self._writable is not None
+
+    @property
+    def may_stay_open(self) -> bool:
+        if len(self._queue) == 1 and self._eof and not self._unparsed:
+            return False
+        if not self._limits.keep_alive_s:
+            return False
+        if self._body is None or len(self._queue) > 1:
+            return True
+        left = self._body.left
+        # If we answer without asking for the body, nobody can say whether it comes nevertheless.
+        return (
+            left is not None
+            and left <= self._limits.discard_bytes
+            and not self._queue[0].head.expects_continue
+        )
+
+    @property
+    def date_header(self) -> bytes:
+        return self._of.date_header()
+
+    def write(self, data: bytes) -> None:
+        if not self._closing:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        if self._writable is not None:
+            await self._writable
+
+    def body_taken(self) -> None:
+        self._resume_reading()
+
+    def answered(self, exchange: Exchange) -> None:
+        """The response to the first request of the queue is written; go on with the next."""
+        self._of.requests += 1
+        if self._closing or self._lingering:
+            return
+        queue = self._queue
+        queue.popleft()
+        if not exchange.keep_alive or (self._eof and not queue and not self._unparsed):
+            queue.clear()
+            self._finish()
+            return
+        if queue:
+            self._answer(queue[0])
+        elif self._refusal is not None:
+            self._answer_unreadable(self._refusal)
+            return
+        elif self._body is not None:
+            self._expire_in(self._limits.discard_s)
+        else:
+            self._be_idle()
+        self._resume_reading()
+        self._advance()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._transport.abort()
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    @property
+    def streams(self) -> bool:
+        """Whether a response without a length is being sent."""
+        return bool(self._queue) and self._queue[0].streams
+
+    def shut_down(self) -> None:
+        """Close when what is being answered is answered; at once when nothing is."""
+        self._no_more = True
+        if self._queue:
+            self._queue[0].keep_alive = False
+        else:
+            self.close_now()
+
+    def close_now(self) -> None:
+        """Close a connection on which nothing is being answered; what was written still goes out."""
+        self._of.idle.pop(self, None)
+        self._closing = True
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._expect_progress()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.deadline = inf
+        if self._closing or self.congested:
+            unsent = self._transport.get_write_buffer_size()
+            if unsent and unsent < self._unsent:
+                self._expect_progress()
+            else:
+                self._transport.abort()
+        elif self._queue:
+            self._transport.abort()
+        elif self._lingering or not self._in_head:
+            self.close_now()
+        else:
+            self._refuse(HttpError(408, "the request did not come in time"))
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer what cannot be read, behind the responses to what came before, and close."""
+        self._no_more = True
+        self._unparsed = b""
+        if self._body is not None:  # it is the body of the last request that is wrong
+            self._body = None
+            if not self._queue:
+                self.close_now()
+                return
+            broken = self._queue[-1]
+            broken.disconnect()
+            if len(self._queue) == 1 and broken.response_started:
+                broken.keep_alive = False  # it is answered already, whatever its body is
+                return
+            self._queue.pop()
+        self._refusal = error
+        if not self._queue:
+            self._answer_unreadable(error)
+
+    def _answer_unreadable(self, error: HttpError) -> None:
+        exchange = Exchange(self, _UNREADABLE)
+        self._queue.append(exchange)
+        exchange.refuse(error)
+
+    def _finish(self) -> None:
+        """Close behind the last response.
+
+        A client that is still sending would lose the response to a reset, so what it sends is taken for a
+        while, and dropped.
+        """
+        sends_more = self._body is not None or self._unparsed or self._refusal is not None
+        self._unparsed = b""
+        self._body = None
+        if not sends_more or not self._transport.can_write_eof():
+            self.close_now()
+            return
+        self._lingering = True
+        self._resume_reading()
+        self._transport.write_eof()
+        self._of.idle[self] = None
+        self._expire_in(self._limits.discard_s)
+
+    def _expect_progress(self) -> None:
+        """Abort later, unless the client takes something of what was written."""
+        self._unsent = self._transport.get_write_buffer_size()
+        self._expire_in(self._limits.stream_write_s if self.streams else self._limits.write_s)
+
+    def _expire_in(self, seconds: float) -> None:
+        self.deadline = self._loop.time() + seconds
+        self._of.watch(self.deadline)
+
+    def _pause_reading(self) -> None:
+        if not (self._reading_paused or self._closing):
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._closing:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+
+def http_date(unix: int) -> str:
+    """A time as headers have it (RFC 9110 5.6.7); email.utils would be a megabyte for every probe."""
+    year, month, day, hour, minute, second, weekday = gmtime(unix)[:7]
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"

@@ -1,0 +1,150 @@
+"""Accepts connections on sockets that are bound already, and ends them in good order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.http.connection import Connection, Connections
+from cbox_init.api.http.failures import RepeatedError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+
+    from cbox_init.api.http.exchange import Exchange
+    from cbox_init.api.http.failures import ErrorLog
+    from cbox_init.api.http.limits import HttpLimits
+
+#: Connections that are accepted in one turn of the event loop.
+_ACCEPTED_AT_ONCE: Final = 64
+
+#: How long nothing is accepted after accept(2) has failed, as for want of descriptors, in seconds.
+ACCEPT_AGAIN_S: Final = 1.0
+
+#: How long a stream may take to send what it has when the server closes, in seconds.
+_STREAM_ENDS_S: Final = 0.5
+
+
+class HttpServer:
+    """Gives each request to ``handler``, which raises nothing."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        handler: Callable[[Exchange], None],
+        limits: HttpLimits,
+        log: ErrorLog,
+    ) -> None:
+        self._loop = loop
+        self._connections = Connections(loop, limits, handler)
+        self._listeners: list[socket.socket] = []
+        self._accepting: dict[asyncio.Task[None], socket.socket] = {}
+        self._paused: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._accept_failed = RepeatedError(log, "Connections cannot be accepted, tried again each second")
+
+    @property
+    def requests(self) -> int:
+        """Requests that were answered."""
+        return self._connections.requests
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return len(self._connections.all)
+
+    def serve(self, listeners: Iterable[socket.socket]) -> None:
+        """Accept connections from now on."""
+        self._listeners += listeners
+        self._resume()
+
+    def stop_accepting(self) -> None:
+        """Accept no more connections. The sockets stay open: they belong to who has bound them."""
+        self._closed = True
+        self._pause()
+        for task in tuple(self._accepting):
+            task.cancel()
+
+    def abort(self) -> None:
+        """Accept no more, and end every connection at once."""
+        self.stop_accepting()
+        for connection in tuple(self._connections.all):
+            connection.abort()
+
+    async def close(self, timeout_s: float) -> None:
+        """Accept no more, and let requests that are being answered end within ``timeout_s``.
+
+        Idle connections are closed at once. A stream whose reader does not take the rest is not waited for.
+        """
+        self.stop_accepting()
+        for connection in tuple(self._connections.all):
+            connection.shut_down()
+        if not await self._drains_within(min(_STREAM_ENDS_S, timeout_s)):
+            self._abort(lambda connection: connection.streams)
+            if not await self._drains_within(timeout_s):
+                self._abort(lambda _: True)
+                await self._drains_within(timeout_s)
+
+    # -- accepting -------------------------------------------------------------------------------------
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                connected, address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                # Without descriptors the listener stays readable: trying on would keep the loop busy.
+                self._accept_failed.note(error=error.strerror or str(error))
+                self._connections.evict()
+                self._pause()
+                self._paused = self._loop.call_later(ACCEPT_AGAIN_S, self._resume)
+                return
+            connected.setblocking(False)
+            client = address[:2] if isinstance(address, tuple) else None
+            task = self._loop.create_task(self._connect(connected, client))
+            self._accepting[task] = connected
+            task.add_done_callback(self._connected)
+
+    async def _connect(self, connected: socket.socket, client: tuple[str, int] | None) -> None:
+        await self._loop.connect_accepted_socket(lambda: Connection(self._connections, client), connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        connected = self._accepting.pop(task)
+        if task.cancelled():
+            connected.close()
+        elif (error := task.exception()) is not None:  # of one connection: the others go on
+            connected.close()
+            self._accept_failed.note(error=str(error))
+
+    def _pause(self) -> None:
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
+        for listener in self._listeners:
+            if listener.fileno() >= 0:
+                self._loop.remove_reader(listener)
+
+    def _resume(self) -> None:
+        self._paused = None
+        if not self._closed:
+            for listener in self._listeners:
+                self._loop.add_reader(listener, self._accept, listener)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def _abort(self, chosen: Callable[[Connection], bool]) -> None:
+        for connection in tuple(self._connections.all):
+            if chosen(connection):
+                connection.abort()
+
+    async def _drains_within(self, timeout_s: float) -> bool:
+        if self._connections.all:
+            self._connections.drained = self._loop.create_future()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._connections.drained
+            except TimeoutError:
+                return False
+        return True

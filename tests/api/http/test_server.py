@@ -1,0 +1,508 @@
+"""One server under clients that do what they should not, and errors that are contained where they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from msgspec.structs import replace
+
+from cbox_init.api.http import failures, server
+from cbox_init.api.http.asgi import AsgiHandler
+from cbox_init.api.http.limits import API_LIMITS
+from cbox_init.api.http.plain import PlainHandler, PlainReply
+from cbox_init.api.http.server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from cbox_init.api.http.exchange import Exchange
+    from cbox_init.api.http.plain import PlainPaths
+
+DEADLINE_S = 20
+
+
+class Log:
+    """What was logged: the message with its fields."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, dict[str, Any]]] = []
+
+    def error(self, message: str, **fields: Any) -> None:
+        self.said.append((message, fields))
+
+
+class Running:
+    """A server on a port of its own."""
+
+    def __init__(self, handler: Callable[[Exchange], None], log: Log, **limits: Any) -> None:
+        self.log = log
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        self.server = HttpServer(loop, handler, replace(API_LIMITS, **limits), log)
+        self.server.serve((self.listener,))
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.listener.getsockname())
+
+    async def raw(self, data: bytes, *, eof: bool = False) -> bytes:
+        """What comes back until the server ends the connection."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(data)
+            if eof:
+                writer.write_eof()
+            return await asyncio.wait_for(reader.read(), DEADLINE_S)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                if condition():
+                    return
+                await asyncio.sleep(0.005)
+
+
+class Run(Protocol):
+    def __call__(self, app: ASGIApp, **limits: Any) -> Running: ...
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    """Makes servers of ASGI applications; closed after the test."""
+    made: list[tuple[Running, AsgiHandler]] = []
+
+    def make(app: ASGIApp, **limits: Any) -> Running:
+        log = Log()
+        handler = AsgiHandler(app, log)
+        made.append((Running(handler, log, **limits), handler))
+        return made[-1][0]
+
+    yield make
+    for running, handler in made:
+        await running.server.close(1)
+        await handler.close()
+        running.listener.close()
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the body of the request."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body += message["body"]
+        if not message["more_body"]:
+            break
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-path", scope["raw_path"])]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def streaming(pieces: int, size: int = 10) -> ASGIApp:
+    """Answers with a body of unknown length."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(pieces):
+            await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    return app
+
+
+def closing(data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
+
+
+def get(path: str = "/") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+
+
+# -- what HTTP allows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket", "TLS/1.0"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_behind_an_upgrade_is_taken(run: Run, upgrade: str, chunked: bool) -> None:
+    """Java's client and `curl --http2` offer HTTP/2 with each first request."""
+    body = b"4\r\nhell\r\n1\r\no\r\n0\r\n\r\n" if chunked else b"hello"
+    length = b"transfer-encoding: chunked" if chunked else b"content-length: 5"
+    head = (
+        b"POST / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\n"
+        b"upgrade: %b\r\nhttp2-settings: AAEAAEAAAAIAAAAA\r\n%b\r\n\r\n" % (upgrade.encode(), length)
+    )
+    answer = await run(echo).raw(head + body + closing(get()))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\n\r\nhelloHTTP/1.1 200 " in answer, "and the connection goes on in HTTP/1.1"
+
+
+async def test_http_1_0_gets_no_chunks(run: Run) -> None:
+    answer = await run(streaming(3)).raw(b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert body == b"x" * 30
+
+
+async def test_http_1_1_gets_chunks(run: Run) -> None:
+    answer = await run(streaming(2)).raw(closing(get()))
+    assert answer.endswith(
+        b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        b"a\r\nxxxxxxxxxx\r\na\r\nxxxxxxxxxx\r\n0\r\n\r\n"
+    )
+
+
+async def test_a_client_that_has_said_all_gets_its_answer(run: Run) -> None:
+    post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
+    answer = await run(echo).raw(get() * 5 + post, eof=True)
+    assert answer.count(b"HTTP/1.1 200 ") == 6
+    assert answer.endswith(b"hello")
+
+
+async def test_each_request_of_a_connection_may_have_a_body(run: Run) -> None:
+    chunked = b"POST /c HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    sized = b"POST /s HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nde"
+    running = run(echo)
+    data = (chunked + sized + get("/g")) * 3 + closing(get("/last"))
+    answer = await running.raw(data)
+    assert [line[8:] for line in answer.split(b"\r\n") if line.startswith(b"x-path")] == (
+        [b"/c", b"/s", b"/g"] * 3 + [b"/last"]
+    )
+    reader, writer = await running.connect()
+    for byte in data:
+        writer.write(bytes((byte,)))
+        await writer.drain()
+    assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).count(b" 200 OK") == 10
+    writer.close()
+
+
+# -- what is wrong -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nz\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 20_000,
+    ],
+)
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_a_body_that_is_wrong_is_400_behind_the_answers_before(
+    run: Run, data: bytes, before: int
+) -> None:
+    answer = await run(echo).raw(get() * before + data)
+    assert answer.count(b"HTTP/1.1 200 ") == before
+    assert answer.count(b"HTTP/1.1 400 ") == 1
+    assert b"connection: close\r\n\r\n{" in answer
+
+
+async def test_a_body_that_ends_too_early_is_no_body(run: Run) -> None:
+    data = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhell"
+    assert (await run(echo).raw(data, eof=True)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_client_that_is_answered_before_it_has_sent_all_can_read_the_answer(run: Run) -> None:
+    """Closed at once, the kernel would answer what still comes with a reset, and the response be lost."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 413})
+        await send({"type": "http.response.body", "body": b"too large"})
+
+    running = run(refuse)
+    reader, writer = await running.connect()
+    writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
+    assert b"connection: close" in head
+    for _ in range(100):
+        writer.write(b"x" * 10_000)
+        await writer.drain()
+    assert await asyncio.wait_for(reader.read(), DEADLINE_S) == b"too large"
+    writer.close()
+
+
+async def test_a_small_body_that_nobody_reads_is_skipped(run: Run) -> None:
+    post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+    running = run(streaming(1))
+    reader, writer = await running.connect()
+    writer.write(post)
+    await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), DEADLINE_S)
+    writer.write(b"x" * 1000 + closing(get()))
+    assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+# -- what one client may hold ------------------------------------------------------------------------------
+
+
+async def test_no_more_requests_are_read_ahead_than_are_allowed(run: Run) -> None:
+    begun: list[bytes] = []
+    go_on = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["raw_path"])
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    running = run(waiting, requests_ahead=2, read_bytes=4096)
+    reader, writer = await running.connect()
+    writer.write(get() * 5_000 + closing(get("/last")))
+    await running.until(lambda: begun)
+    (connection,) = running.server._connections.all
+    await running.until(lambda: connection._reading_paused)
+    assert len(connection._queue) == 3
+    assert len(connection._unparsed) <= 2 * 4096
+    assert len(begun) == 1
+    go_on.set()
+    answer = b""
+    while b"/last" not in answer[-200:]:
+        answer = answer[-200:] + await asyncio.wait_for(reader.read(1 << 20), DEADLINE_S)
+    assert len(begun) == 5_001
+    writer.close()
+
+
+async def test_a_body_is_read_no_faster_than_it_is_taken(run: Run) -> None:
+    go_on = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    running = run(waiting, body_ahead_bytes=1000)
+    size = 20_000_000
+    reader, writer = await running.connect()
+    writer.write(
+        b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size
+    )
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(writer.drain(), 0.3)
+    (connection,) = running.server._connections.all
+    assert connection._queue[0].unread <= 1000 + API_LIMITS.read_bytes
+    go_on.set()
+    assert len(await asyncio.wait_for(reader.read(), DEADLINE_S)) > size
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "app", [streaming(1_000_000, 1000), streaming(1, 50_000_000)], ids=["stream", "whole"]
+)
+async def test_a_client_that_takes_nothing_is_cut(run: Run, app: ASGIApp) -> None:
+    running = run(app, write_s=0.2, stream_write_s=0.2)
+    _, writer = await running.connect()
+    writer.write(get())
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await running.until(lambda: running.server.connections == 1)
+    await running.until(lambda: running.server.connections == 0)
+    writer.close()
+    assert running.log.said == []
+
+
+async def test_a_client_that_takes_slowly_is_served_to_the_end(run: Run) -> None:
+    running = run(streaming(1, 3_000_000), write_s=0.25)
+    reader, writer = await running.connect()
+    writer.write(closing(get()))
+    size = 0
+    while chunk := await asyncio.wait_for(reader.read(150_000), DEADLINE_S):
+        size += len(chunk)
+        await asyncio.sleep(0.02)  # in all longer than write_s
+    assert size > 3_000_000
+    writer.close()
+
+
+# -- accept(2) that fails ----------------------------------------------------------------------------------
+
+
+class Exhausted:
+    """A listener that has no descriptor for a connection while ``lacking``."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.lacking = True
+        self.asked = 0
+
+    def fileno(self) -> int:
+        return self.listener.fileno()
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.asked += 1
+        if self.lacking:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return self.listener.accept()
+
+
+async def test_without_descriptors_accept_is_tried_at_intervals_and_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "ACCEPT_AGAIN_S", 0.02)
+    log = Log()
+    running = Running(PlainHandler({b"/": lambda: PlainReply(200, b"ok")}, log), log)
+    running.server.stop_accepting()
+    running.listener.close()
+    lacking = Exhausted(socket.create_server(("127.0.0.1", 0)))
+    lacking.listener.setblocking(False)
+    running.listener = lacking.listener
+    running.server = HttpServer(
+        asyncio.get_running_loop(),
+        PlainHandler({b"/": lambda: PlainReply(200, b"ok")}, log),
+        API_LIMITS,
+        log,
+    )
+    running.server.serve((lacking,))  # type: ignore[arg-type]
+    waiting = asyncio.create_task(running.raw(closing(get())))
+    await running.until(lambda: lacking.asked >= 5)
+    assert log.said == [
+        (
+            "Connections cannot be accepted, tried again each second",
+            {"times": 1, "error": "Too many open files"},
+        )
+    ]
+    monkeypatch.setattr(failures, "SAY_AGAIN_S", 0.0)
+    running.server._accept_failed._next_at = 0.0  # as a minute later
+    await running.until(lambda: len(log.said) == 2)
+    assert log.said[1][1]["times"] >= 4
+    lacking.lacking = False
+    assert (await waiting).endswith(b"ok")
+    running.server.abort()
+    await running.until(lambda: running.server.connections == 0)
+    lacking.listener.close()
+
+
+async def test_a_connection_that_cannot_be_set_up_harms_no_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = run(echo)
+    loop = asyncio.get_running_loop()
+    connect = loop.connect_accepted_socket
+    failing = [OSError(errno.ENOMEM, "Cannot allocate memory")]
+
+    async def fail_once(*args: Any, **kwargs: Any) -> object:
+        if failing:
+            raise failing.pop()
+        return await connect(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "connect_accepted_socket", fail_once)
+    with contextlib.suppress(ConnectionError):
+        assert await running.raw(get()) == b""
+    assert (await running.raw(closing(get()))).startswith(b"HTTP/1.1 200 ")
+    assert len(running.log.said) == 1
+
+
+# -- applications that fail --------------------------------------------------------------------------------
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    """Fails at the point that the path names."""
+    if scope["path"] == "/good":
+        await echo(scope, receive, send)
+        return
+    if scope["path"] == "/nothing":
+        return
+    if scope["path"] != "/before":
+        headers = [(b"content-length", b"9")] if scope["path"] in ("/short", "/long") else []
+        if scope["path"] == "/header":
+            headers = [(b"x", b"a\r\nset-cookie: b")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(
+            {
+                "type": "http.response.body",
+                "body": b"x" * (10 if scope["path"] == "/long" else 5),
+                "more_body": True,
+            }
+        )
+        if scope["path"] == "/short":
+            await send({"type": "http.response.body"})
+    raise ZeroDivisionError(scope["path"])
+
+
+@pytest.mark.parametrize("path", ["/before", "/nothing", "/header", "/long"])
+async def test_a_failure_before_the_answer_is_500(run: Run, path: str) -> None:
+    running = run(broken)
+    answer = await running.raw(get(path) + closing(get("/good")))
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert answer.count(b"HTTP/1.1 200 ") == 1, "and the connection goes on"
+    assert b"set-cookie" not in answer
+    assert len(running.log.said) == (0 if path == "/nothing" else 1)
+
+
+@pytest.mark.parametrize("path", ["/after", "/short"])
+async def test_a_failure_within_an_answer_ends_its_connection_alone(run: Run, path: str) -> None:
+    running = run(broken)
+    reader, writer = await running.connect()
+    with contextlib.suppress(ConnectionError):
+        answer = await running.raw(get(path))
+        assert not answer.endswith(b"0\r\n\r\n")
+    writer.write(closing(get("/good")))
+    assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+async def test_failures_are_logged_at_intervals_with_their_number(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = run(broken)
+    for _ in range(20):
+        await running.raw(closing(get("/before")))
+    ((message, fields),) = running.log.said
+    assert (message, fields["method"], fields["path"], fields["times"]) == (
+        "Unexpected: a request failed",
+        "GET",
+        "/before",
+        1,
+    )
+    assert "ZeroDivisionError" in fields["traceback"]
+
+
+async def test_a_plain_answer_that_fails_is_500_and_harms_no_other() -> None:
+    log = Log()
+    loop = asyncio.get_running_loop()
+    late: asyncio.Future[PlainReply] = loop.create_future()
+    never: asyncio.Future[PlainReply] = loop.create_future()
+
+    def fail() -> PlainReply:
+        raise ZeroDivisionError
+
+    paths: PlainPaths = {
+        b"/fail": fail,
+        b"/late": lambda: late,
+        b"/never": lambda: never,
+        b"/good": lambda: PlainReply(200, b"ok"),
+    }
+    running = Running(PlainHandler(paths, log), log, keep_alive_s=0.0)
+    assert (await running.raw(get("/fail"))).startswith(b"HTTP/1.1 500 ")
+    asking = asyncio.create_task(running.raw(get("/late")))
+    await running.until(lambda: running.server.connections == 1)
+    late.set_exception(ZeroDivisionError())
+    assert (await asking).startswith(b"HTTP/1.1 500 ")
+    asking = asyncio.create_task(running.raw(get("/never")))
+    await running.until(lambda: running.server.connections == 1)
+    never.cancel()
+    assert (await asking).startswith(b"HTTP/1.1 500 ")
+    assert (await running.raw(get("/good"))).endswith(b"ok")
+    running.server.abort()
+    running.listener.close()
+    await running.until(lambda: running.server.connections == 0)
+
+
+async def test_a_plain_answer_that_never_comes_ends() -> None:
+    log = Log()
+    never: asyncio.Future[PlainReply] = asyncio.get_running_loop().create_future()
+    running = Running(PlainHandler({b"/": lambda: never}, log), log, answer_s=0.1)
+    with contextlib.suppress(ConnectionError):
+        assert await running.raw(get()) == b""
+    never.set_result(PlainReply(200, b"too late"))
+    running.server.abort()
+    running.listener.close()
+    await running.until(lambda: running.server.connections == 0)
