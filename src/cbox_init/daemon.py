@@ -129,9 +129,7 @@ class Daemon:
             self._watching = loop.create_task(self._watch(self._watched))
         loop.set_exception_handler(self._unexpected)
         loop.add_reader(self._signals.fileno(), self._on_signals)
-        self._parts.logs.attach(loop)
-        self._parts.runtime.run_queue.attach(loop)
-        self._supervisor.attach(loop)
+        self._parts.attach(loop)
         from cbox_init.api.server import ApiServer
 
         api = ApiServer(self._listeners, self._parts, self._supervisor.config.global_, vitals)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Context(NamedTuple):
-    """One for each daemon: its parts, what is measured of them, the requests and the open streams."""
+    """One for each daemon: what is supervised, what is measured of it and of us, who asks and who follows."""
 
     parts: DaemonParts
     figures: Figures

@@ -37,7 +37,7 @@ class Stack:
         traffic = Traffic()
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
-        log = supervisor.logs.daemon
+        log = parts.logs.daemon
         self._handlers = AsgiHandler(app, log), AsgiHandler(guarded(app, settings), log)
         self._unix, self._tcp = (
             HttpServer(get_running_loop(), handler, API_LIMITS, log) for handler in self._handlers

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import socket
     from asyncio import AbstractEventLoop, Future, Task
 
-    from cbox_init.api.probe import Answer, Paths, Probe
+    from cbox_init.api.http.plain import PlainPaths, PlainReply
+    from cbox_init.api.http.server import HttpServer
     from cbox_init.build import DaemonParts
     from cbox_init.config.model import GlobalConfig
     from cbox_init.metrics.page import Page
@@ -67,7 +68,7 @@ class MetricsServer:
                 if self._page is None:
                     page = await in_thread(_import_page, name="metrics-import", timeout_s=_IMPORT_TAKES_S)
                     self._page = page(parts, vitals)
-                return Answer(200, await self._page.text(), self._page.content_type)
+                return PlainReply(200, await self._page.text(), self._page.content_type)
             except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
                 from traceback import format_exc
 
