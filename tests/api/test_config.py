@@ -72,7 +72,7 @@ async def test_reload_lists_what_it_changes(two: Service) -> None:
 
 
 async def test_a_bad_file_is_422_with_every_problem(two: Service) -> None:
-    file_of(two).write_text("global: {api_port: 0}\nprocesses: {web: {command: a, scale: x, restart: y}}")
+    file_of(two).write_text("global: {api_port: -1}\nprocesses: {web: {command: a, scale: x, restart: y}}")
     for params in ({}, {"dry_run": "1"}):
         reply = await two.tcp.post(RELOAD, params=params)
         assert reply.status_code == 422

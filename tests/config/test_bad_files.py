@@ -223,7 +223,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(read: Read) -> None:
             scale: -1
             shutdown: {signal: SIGNOPE, timeout: 2h}
             health_check:
-              period: 0
+              period: -1
               url: http://x
           db:
             comand: b

@@ -117,7 +117,7 @@ def test_over_the_old_name_of_a_key(read: Read) -> None:
 def test_whose_key_it_is(names: list[str], variable: str, process: str, key: str) -> None:
     import json
 
-    environ = {f"CBOX_INIT_PROCESS_{variable}": "0", "CBOX_INIT_GLOBAL_MAX_PROCESS_SCALE": "9"}
+    environ = {f"CBOX_INIT_PROCESS_{variable}": "4", "CBOX_INIT_GLOBAL_MAX_PROCESS_SCALE": "9"}
     environ |= {f"CBOX_INIT_PROCESS_{process.upper().replace('-', '_').replace('.', '_')}_COMMAND": "x"}
     from cbox_init.config.environment import override
     from cbox_init.config.problems import ProblemReport
@@ -126,7 +126,7 @@ def test_whose_key_it_is(names: list[str], variable: str, process: str, key: str
     processes = root["processes"]
     assert isinstance(processes, dict)
     assert json.dumps(processes[process], sort_keys=True) == json.dumps(
-        {"command": "x", key: "0"}, sort_keys=True
+        {"command": "x", key: "4"}, sort_keys=True
     )
 
 
@@ -195,7 +195,7 @@ def test_variables_that_fit_no_key(read: Read, variable: str, hint: str) -> None
         ("PROCESS_WEB_SCALE", "true", "processes.web.scale", "expected a whole number, got 'true'"),
         ("PROCESS_WEB_DEPENDS_ON", "a", "processes.web.depends_on", "expected a list of texts"),
         ("PROCESS_WEB_DEPENDS_ON", "[" * 100_000, "processes.web.depends_on", "expected a list of texts"),
-        ("PROCESS_WEB_SHUTDOWN", "[]", "processes.web.shutdown", "expected a mapping of keys"),
+        ("PROCESS_WEB_SHUTDOWN", "[1]", "processes.web.shutdown", "expected a mapping of keys"),
         ("GLOBAL_API_PORT", "99999", "global.api_port", "must be at least 1 and at most 65535"),
         ("PROCESS_NEW_SCALE", "1", "processes.new.command", "a command is required"),
     ],

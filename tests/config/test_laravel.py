@@ -32,7 +32,6 @@ def test_it_loads() -> None:
 def test_what_it_is_told() -> None:
     loaded = load(FILE, {"CBOX_TOKEN": "t" * 32})
     assert [(problem.line, problem.field) for problem in loaded.problems] == [
-        (2, "x-common"),
         (68, "processes.queue-default.depends_on[1]"),
         (68, "processes.queue-mail.depends_on[1]"),
     ]

@@ -32,7 +32,6 @@ def limits(read: Read, text: str, **environ: str) -> LimitsConfig:
         ("{soft: 10}", RlimitConfig(soft=10)),
         ("{hard: unlimited}", RlimitConfig(hard=UNLIMITED)),
         ("{soft: 1, hard: 2}", RlimitConfig(soft=1, hard=2)),
-        ("{}", RlimitConfig()),
     ],
 )
 def test_a_value_or_two(read: Read, written: str, expected: RlimitConfig) -> None:

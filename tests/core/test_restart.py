@@ -5,12 +5,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbox_init.config.model import RestartPolicyName
-from cbox_init.core.restart import Ending, NoRestart, RestartAfter, after_exit, backoff_s
+from cbox_init.core.restart import Cause, Ending, NoRestart, RestartAfter, after_exit, backoff_s
 from cbox_init.core.states import State
 from tests.core.cases import CRASH, SUCCESS, restart_rules
 
 ALWAYS, ON_FAILURE, NEVER = RestartPolicyName.ALWAYS, RestartPolicyName.ON_FAILURE, RestartPolicyName.NEVER
 SIGNALLED = Ending(137, "killed by SIGKILL")
+
+
+@pytest.mark.parametrize(
+    ("ending", "success", "status", "cause"),
+    [
+        (SUCCESS, True, 0, Cause.NORMAL_EXIT),
+        (CRASH, False, 1, Cause.CRASH),
+        (SIGNALLED, False, 137, Cause.CRASH),
+        (Ending(0, "unhealthy", Cause.HEALTH_CHECK), False, 1, Cause.HEALTH_CHECK),
+        (Ending(143, "too large", Cause.MEMORY_LIMIT), False, 143, Cause.MEMORY_LIMIT),
+    ],
+)
+def test_what_an_ending_counts_as(ending: Ending, success: bool, status: int, cause: Cause) -> None:
+    assert (ending.success, ending.status, ending.cause) == (success, status, cause)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ _TYPES = {
     Kind.COMMAND: "command",
     Kind.SIGNAL: "signal",
     Kind.HOST: "host",
+    Kind.ATTEMPTS: "integer or `unlimited`",
 }
 _DURATIONS = (Kind.DURATION, Kind.DURATION_MS)
 _NOTHING = "\N{EN DASH}"

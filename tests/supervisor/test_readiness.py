@@ -109,7 +109,7 @@ async def test_what_counts(build: Build) -> None:
     house = build(
         config(
             f"{WEB}, job: {{type: oneshot, command: ['false'], restart: never}}, "
-            "off: {command: [sleep, 1000], initial_state: stopped}, none: {command: [sleep, 1000], scale: 0}"
+            "off: {command: [sleep, 1000], initial_state: stopped}, none: {command: sleep 9999, scale: never}"
         )
     )
     await house.until(lambda: report(house).ready)

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from cbox_init.config.raw import Path
 
 _LONGEST_NAME: Final = 128
-_SHELL_WORDS: Final = frozenset(("&&", "||", "|", ";", ">", ">>", "<", "2>&1", "&"))
-_SHELLS: Final = ("sh", "bash", "ash", "dash", "zsh")
 _LAST_PORT: Final = 65535
 _OF_SCHEDULES: Final = (
     *("schedule_timezone", "schedule_timeout", "schedule_max_concurrent", "schedule_misfire"),
@@ -96,9 +94,6 @@ def _check_command(command: tuple[str, ...], path: Path, report: ProblemReport) 
         report.missing(path, "a command is required", 'write a list such as ["php", "artisan", "queue:work"]')
     elif not command[0].strip():
         report.error(path, "the program is an empty text", "name a program")
-    elif not _SHELL_WORDS.isdisjoint(command) and command[0].rsplit("/", 1)[-1] not in _SHELLS:
-        words = ", ".join(word for word in command if word in _SHELL_WORDS)
-        report.warning(path, f"no shell reads {words} here", 'write ["sh", "-c", "…"] when you want a shell')
 
 
 def _check_env(env: dict[str, str], path: Path, report: ProblemReport) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from msgspec import Struct
 
 from cbox_init.config import scalars
+from cbox_init.config.command import operators_in, parse_command, runs_shell, shell_syntax
 from cbox_init.config.legacy import RENAMED, with_current_keys
+from cbox_init.config.model.config import Config
 from cbox_init.config.model.enums import LogLevel, TlsVersion
-from cbox_init.config.model.kinds import UNLIMITED, Kind
-from cbox_init.config.model.logging import OutputConfig
+from cbox_init.config.model.kinds import UNLIMITED, Kind, Zero
+from cbox_init.config.model.logging import OutputConfig, RedactionPattern
 from cbox_init.config.model.process import HealthCheckConfig
-from cbox_init.config.raw import kind_of, quoted, scalar_text
+from cbox_init.config.raw import FlowText, kind_of, quoted, scalar_text
 from cbox_init.config.rules import signal_name, signal_number
 from cbox_init.config.schema import ValueSpec, ValueType, fields_of, single_value
 from cbox_init.config.secret import Secret
@@ -44,6 +46,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.DURATION: "write 500ms, 30s, 1m30s or a number of seconds",
     Kind.DURATION_MS: "write 500ms, 30s, 1m30s or a number of milliseconds",
     Kind.SIZE: "write 50MB, 8MiB or a number of bytes",
+    Kind.ATTEMPTS: "write digits only, such as 3, or unlimited",
     Kind.RLIMIT: "write digits only, such as 65536, or unlimited",
     Kind.SIZE_RLIMIT: "write 50MB, 8MiB, a number of bytes, or unlimited",
     Kind.SIGNAL: "use a name such as SIGTERM, SIGQUIT or SIGUSR1",
@@ -54,10 +57,51 @@ _LEFT_FOR_INSTANCES: Final = frozenset(("command", "env"))
 _SECTIONS_OF_INSTANCES: Final = (HealthCheckConfig, OutputConfig)
 
 
-class Converter:
-    """Converts sections. ``environ`` completes ``${PORT}`` and the like where no instance will."""
+#: Keys at the top level that begin so are the user's own: a place for anchors.
+_OWN_KEYS: Final = "x-"
+_WORDS_FOR_ZERO: Final = frozenset(("never", "off", "unlimited", "infinity"))
+_ZERO_WORDS: Final = (Zero.UNSET_OR_WORD, Zero.UNSET_IN_FILE)
+#: Without one of these there is nothing in a command that a shell would act on.
+_SHELL_SIGNS: Final = "&|;<>$`="
+_MOST_SIGNS: Final = 4
+_NUMBERS: Final = (
+    *(ValueType.INT, ValueType.FLOAT),
+    *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE),
+)
 
-    def __init__(self, report: ProblemReport, environ: Mapping[str, str]) -> None:
+
+def is_unset(spec: ValueSpec, raw: Raw, *, from_api: bool = False) -> bool:
+    """Whether ``raw`` means that the key is not set: null, nothing, and 0 where it can mean nothing else."""
+    if raw is None or isinstance(raw, list | dict):
+        return not raw and not (raw is not None and getattr(spec.type, "empty_counts", False))
+    text = scalar_text(raw)
+    if spec.value_type not in (ValueType.TEXT, ValueType.SECRET):
+        text = text.strip()
+    if not text:
+        return not spec.empty
+    if spec.value_type not in _NUMBERS or not text.lstrip("+-").startswith(("0", ".0")):
+        return False
+    if spec.zero is Zero.UNSET_IN_FILE and from_api:
+        return False
+    positive = (spec.ge is not None and spec.ge > 0) or (spec.gt is not None and spec.gt >= 0)
+    if spec.zero is Zero.NUMBER and not positive:
+        return False
+    if text == "0s":
+        return True
+    try:
+        return _parsed(spec, text) == 0
+    except ValueError:
+        return False
+
+
+class Converter:
+    """Converts sections. ``environ`` has the values of ``${PORT}`` and the like where no instance sets them.
+
+    ``from_api``: what is converted is a body of the API, in which ``scale: 0`` is the number.
+    """
+
+    def __init__(self, report: ProblemReport, environ: Mapping[str, str], *, from_api: bool = False) -> None:
+        self._from_api = from_api
         self._report = report
         self._environ = environ
         self._for_instance = False
@@ -89,9 +133,16 @@ class Converter:
         for key, item in with_current_keys(section, raw, path, self._report).items():
             field = known.get(key)
             if field is None:
+                if section is Config and key.startswith(_OWN_KEYS):
+                    continue
                 self._report.unknown_key((*path, key), (*known, *RENAMED.get(section, ())))
-            elif item is not None:
-                self._for_instance = outer or key in _LEFT_FOR_INSTANCES or section in _SECTIONS_OF_INSTANCES
+            elif not is_unset(field.spec, item, from_api=self._from_api):
+                self._for_instance = (
+                    outer
+                    or key in _LEFT_FOR_INSTANCES
+                    or section in _SECTIONS_OF_INSTANCES
+                    or (section is RedactionPattern and key == "replacement")  # ${name} is a group
+                )
                 value = self._value(field.spec, item, (*path, key))
                 if value is not _INVALID:
                     values[field.attribute] = value
@@ -100,7 +151,16 @@ class Converter:
 
     def _value(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         convert = self._convert.get(spec.value_type)
+        if convert is not None and isinstance(raw, FlowText):
+            raw = self._parsed_flow(raw)
         return convert(spec, raw, path) if convert is not None else self._scalar(spec, raw, path)
+
+    def _parsed_flow(self, text: FlowText) -> Raw:
+        """The list or mapping that a variable held; the text itself when it is none."""
+        from cbox_init.config.document import parse_document
+
+        value, problems = parse_document(str(text))
+        return text if problems else value
 
     def _section(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         section = _struct(spec)
@@ -141,26 +201,51 @@ class Converter:
 
     def _command(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if isinstance(raw, list):
-            return self._text_list(spec, raw, path)
+            words = self._text_list(spec, raw, path)
+            if isinstance(words, tuple):
+                self._warn_of_operators(operators_in(words), path)
+            return words
         text = self._text(raw, path, spec.value_type)
         if text is None:
             return _INVALID
-        if not any(mark in text for mark in "'\"\\"):
-            return tuple(text.split())
-        from shlex import split
-
         try:
-            return tuple(split(text))
+            command = parse_command(text)
         except ValueError as error:
             self._report.error(
-                path, f"cannot be split as a shell would: {str(error).lower()}", "write it as a list"
+                path,
+                f"cannot be split into words: {str(error).lower()}",
+                "close the quotes, or write it as a list",
             )
             return _INVALID
+        if any(sign in text for sign in _SHELL_SIGNS) and not runs_shell(command):
+            self._warn_of_shell_syntax(text, path)
+        return command
+
+    def _warn_of_shell_syntax(self, text: str, path: Path) -> None:
+        found = shell_syntax(text)
+        if found and found[0].endswith("="):
+            self._report.warning(
+                path,
+                f"{found[0]} is taken as the program, since no shell runs it",
+                "set the variable under env",
+            )
+        else:
+            self._warn_of_operators(found, path)
+
+    def _warn_of_operators(self, found: list[str], path: Path) -> None:
+        if found:
+            self._report.warning(
+                path,
+                f"no shell runs this, so it has no use for {', '.join(found[:_MOST_SIGNS])}",
+                'write ["sh", "-c", "…"], or several lines, which are run as a script',
+            )
 
     def _scalar(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         text = self._text(raw, path, spec.value_type)
         if text is None:
             return _INVALID
+        if spec.zero in _ZERO_WORDS and text.strip().lower() in _WORDS_FOR_ZERO:
+            return 0
         try:
             value = _parsed(spec, text)
         except ValueError as error:
@@ -178,7 +263,7 @@ class Converter:
             expected = value_type.value if isinstance(value_type, ValueType) else f"a {value_type.value}"
             self._report.error(path, f"expected {expected}, got {kind_of(raw)}", _hint(value_type))
             return None
-        text = scalar_text(raw)
+        text = str(scalar_text(raw))
         if "\0" in text:
             self._report.error(path, "holds a NUL character, which no program can be given", "remove it")
             return None
@@ -247,6 +332,8 @@ def _parsed(spec: ValueSpec, text: str) -> Value:
             return scalars.parse_unlimited(text, scalars.parse_size, "a size")
         case Kind.SIGNAL:
             return _signal(text)
+        case Kind.ATTEMPTS:
+            return scalars.parse_attempts(text)
         case Kind.HOST:
             return "" if text.strip().lower() in ("all", "*") else text.strip()
     raise AssertionError(spec.value_type)

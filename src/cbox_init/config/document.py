@@ -25,7 +25,8 @@ from yaml.events import (
 from yaml.reader import ReaderError
 
 from cbox_init.config.problems import Problem, Severity
-from cbox_init.config.raw import RawList, RawMap, path_text
+from cbox_init.config.raw import NULLS, PlainText, RawList, RawMap, path_text
+from cbox_init.config.substitute import hidden_sign, hide_references, show_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 _DEEPEST: Final = 64
 #: Values that aliases may add to what the file spells out.
 _MOST_ALIASED: Final = 100_000
-_NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 
 # The C parser is there in every wheel of PyYAML; without it the same events come from the slow one.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -50,14 +50,14 @@ def parse_document(text: str) -> tuple[Raw, list[Problem]]:
     When the text cannot be read to its end, the value is None and the problem an error.
     """
     builder = _Builder()
+    if (at := hidden_sign(text)) >= 0:
+        return None, [
+            _problem_at(text[:at], "not valid YAML: a Unicode noncharacter", "remove the character")
+        ]
     try:
-        return builder.build(_events(text)), builder.problems
+        return builder.build(_events(hide_references(text))), builder.problems
     except _UnreadableError as unreadable:
         return None, [*builder.problems, unreadable.problem]
-    except UnicodeEncodeError as error:
-        return None, [
-            _problem_at(text[: error.start], "a variable put in what is not UTF-8", "set it to a text")
-        ]
     except ReaderError as error:
         before = text.encode()[: error.position].decode(errors="replace")
         return None, [_problem_at(before, f"not valid YAML: {error.reason}", "remove the character")]
@@ -117,7 +117,10 @@ class _Builder:
     def _scalar(self, event: ScalarEvent) -> None:
         text: str = event.value
         plain: bool = event.implicit[0]
-        value = None if plain and text in _NULLS else text
+        shown = show_references(text)
+        if shown is not text:
+            text = PlainText(shown) if plain else shown
+        value = None if plain and text in NULLS else text
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
         if not self._take_key(text, plain, event):

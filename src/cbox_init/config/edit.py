@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,16 +15,13 @@ from cbox_init.config.model import Config, ProcessConfig
 from cbox_init.config.problems import ProblemReport, Severity
 from cbox_init.config.schema import fields_of
 from cbox_init.config.secret import MASK, Secret
-from cbox_init.config.substitute import INSTANCE_NAMES, expand
+from cbox_init.config.substitute import expand_values
 from cbox_init.errors import ConfigError, Conflict, UnknownProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.raw import Raw
-
-#: More levels than any key has: what is nested deeper is not looked into.
-_DEEPEST: Final = 64
 
 
 class Edits:
@@ -92,7 +89,9 @@ class Edits:
     def _with(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
         report = ProblemReport()
         path = ("processes", name)
-        process = Converter(report, environ).section(ProcessConfig, _expanded(dict(raw), environ), path)
+        process = Converter(report, environ, from_api=True).section(
+            ProcessConfig, expand_values(dict(raw), environ, report, path), path
+        )
         alone = Config(global_=self.config.global_, processes={name: process})
         process = effective(alone, ProblemReport()).processes[name]
         config = replace(self.config, processes={**self.config.processes, name: process})
@@ -102,19 +101,6 @@ class Edits:
             first = next(problem for problem in problems if problem.severity is Severity.ERROR)
             raise ConfigError(str(first), problems)
         return Edits(self.base, config, {**self.raws, name: dict(raw)})
-
-
-def _expanded(raw: Raw, environ: Mapping[str, str], level: int = 0) -> Raw:
-    """``${VAR}`` replaced as in the file, so that what is saved means the same when it is read."""
-    if level > _DEEPEST:
-        return raw
-    if isinstance(raw, str):
-        return expand(raw, environ, INSTANCE_NAMES)
-    if isinstance(raw, list):
-        return [_expanded(item, environ, level + 1) for item in raw]
-    if isinstance(raw, dict):
-        return {key: _expanded(item, environ, level + 1) for key, item in raw.items()}
-    return raw
 
 
 def _unmasked(raw: object, shown: object, actual: object) -> Raw:

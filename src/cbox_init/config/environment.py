@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
+from cbox_init.config.convert import is_unset
 from cbox_init.config.legacy import RENAMED
 from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.model.kinds import Kind
@@ -63,14 +64,15 @@ def override(root: dict[str, Raw], environ: Mapping[str, str], report: ProblemRe
         if target is None or prefix is None:
             _unknown(variable, names, report)
             continue
-        text = environ[variable]
-        if not text and target.spec.value_type not in _TEXTS:
-            continue  # an empty variable is an unset one, where an empty value makes no sense
+        value = _value(environ[variable], target.spec)
+        own_variable = target.steps[0] == "env" and len(target.steps) > 1
+        if not own_variable and is_unset(target.spec, value):
+            continue  # as if the variable were not there
         path = prefix + target.steps
         if len(prefix) > 1 and prefix[1] not in names.values():
             report.origins.setdefault(prefix, variable)
         report.origins[path] = variable
-        _put(result, path, _value(text, target.spec), target)
+        _put(result, path, value, target)
     return result
 
 

@@ -14,8 +14,8 @@ from cbox_init.config.effective import effective
 from cbox_init.config.environment import override
 from cbox_init.config.model import Config
 from cbox_init.config.problems import Problem, ProblemReport, Severity
-from cbox_init.config.raw import kind_of, printable
-from cbox_init.config.substitute import INSTANCE_NAMES, expand
+from cbox_init.config.raw import RawMap, kind_of, printable
+from cbox_init.config.substitute import expand_values
 from cbox_init.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,12 +49,14 @@ class Loaded(Struct, frozen=True, kw_only=True):
 class Examined(Struct, frozen=True, kw_only=True):
     """What was read, whether it can be used or not; ``config`` is None when there was nothing to convert.
 
-    Where a key is wrong, ``config`` holds its default.
+    Where a key is wrong, ``config`` holds its default. ``included`` has the file of each process that is not
+    from the main file.
     """
 
     config: Config | None
     path: str | None
     problems: tuple[Problem, ...] = ()
+    included: dict[str, str] = {}
 
     def of(self, severity: Severity) -> tuple[Problem, ...]:
         """The problems of one severity."""
@@ -95,7 +97,7 @@ def examine(
         check(config, report)
         if machine is not None:
             machine(config, report)
-    return Examined(config=config, path=file, problems=report.problems())
+    return Examined(config=config, path=file, problems=report.problems(), included=_origins(report))
 
 
 def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
@@ -104,7 +106,11 @@ def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
     config = _converted(text, path, environ, report)
     if config is not None:
         check(config, report)
-    return Examined(config=config, path=path, problems=report.problems())
+    return Examined(config=config, path=path, problems=report.problems(), included=_origins(report))
+
+
+def _origins(report: ProblemReport) -> dict[str, str]:
+    return {str(path[1]): file for path, file in report.files.items() if path[0] == "processes"}
 
 
 def find(path: str | None, environ: Mapping[str, str]) -> str | None:
@@ -136,22 +142,36 @@ def _read(file: str | None, environ: Mapping[str, str], report: ProblemReport) -
 def _converted(
     text: str | None, file: str | None, environ: Mapping[str, str], report: ProblemReport
 ) -> Config | None:
-    root: Raw = None
-    if text is not None:
-        root, problems = parse_document(expand(text, environ, INSTANCE_NAMES))
-        for problem in problems:
-            report.add(problem)
-        if root is None and report.failed:
-            return None
+    root = None if text is None else _content(text, environ, report)
+    if root is None and report.failed:
+        return None
     if root is not None and not isinstance(root, dict):
         report.error((), f"expected a mapping of keys, got {kind_of(root)}", "begin with processes:")
         return None
+    if isinstance(root, RawMap) and root.get("include") and file is not None:
+        from cbox_init.config.include import include
+
+        root = include(root, file, lambda name: _included(name, environ, report), report)
     report.root = root
     content = override(root or {}, environ, report)
     if not content:
         _report_nothing(file, environ, report)
         return None
     return effective(Converter(report, environ).section(Config, content, ()), report)
+
+
+def _content(text: str, environ: Mapping[str, str], report: ProblemReport) -> Raw:
+    """What a file holds, with its references replaced; None when it holds nothing, or cannot be read."""
+    root, problems = parse_document(text)
+    for problem in problems:
+        report.add(problem)
+    report.root = root
+    return expand_values(root, environ, report) if "${" in text else root
+
+
+def _included(file: str, environ: Mapping[str, str], report: ProblemReport) -> Raw:
+    text = _text(file, report)
+    return None if text is None else _content(text, environ, report)
 
 
 def _report_nothing(file: str | None, environ: Mapping[str, str], report: ProblemReport) -> None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
+from cbox_init.config.substitute import hide_references
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cbox_init.config.raw import Raw
 
-_REFERENCE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?\}")
 _COLON: Final = re.compile(r"[ \t]*:")
 _ALIAS: Final = re.compile(r"\s*\*[^\s,\]}]+")
 _WIDEST: Final = 2**30
@@ -101,8 +102,8 @@ def source_of_items(text: str, path: Sequence[str]) -> list[str]:
 
 
 def _root(text: str) -> Node | None:
-    """The first document. References are hidden behind letters: in a flow mapping ``${X}`` is no YAML."""
-    hidden = _REFERENCE.sub(lambda found: "x" * len(found[0]), text)
+    """The first document. In a flow mapping ``${X}`` is no YAML, so references are hidden."""
+    hidden = hide_references(text)
     try:
         # The marks of the C parser have no positions in some versions of libyaml.
         return next(iter(yaml.compose_all(hidden, Loader=yaml.SafeLoader)), None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cbox_init.config.raw import line_of, path_text, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from cbox_init.config.raw import Path, Raw
 
@@ -26,10 +28,10 @@ class Severity(StrEnum):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """One finding: the key's path, what is wrong, how to mend it.
+    """One finding: the key's path, what is wrong, how to fix it.
 
-    ``field`` is empty for the file as a whole; ``line`` counts from 1 and is None where no line of the file
-    is to blame. No text here holds a secret's value.
+    ``field`` is empty for the file as a whole; ``line`` counts from 1 and is None where no line of the
+    file is the cause; ``file`` is the included file, None for the main one. Texts never hold a secret.
     """
 
     field: str
@@ -37,25 +39,30 @@ class Problem(Struct, frozen=True, kw_only=True):
     recommendation: str = ""
     severity: Severity = Severity.ERROR
     line: int | None = None
+    file: str | None = None
 
     def __str__(self) -> str:
         """One line for a person."""
-        where = f"line {self.line}: " if self.line is not None else ""
+        where = f"{printable(self.file)}: " if self.file is not None else ""
+        where += f"line {self.line}: " if self.line is not None else ""
         key = f"{self.field}: " if self.field else ""
         hint = f" ({self.recommendation})" if self.recommendation else ""
         return f"{where}{key}{self.message}{hint}"
 
 
 class ProblemReport:
-    """The problems of one reading.
+    """Collects the problems of one reading.
 
     ``root`` is the content of the file, from which a problem's line is taken; ``origins`` names the
-    environment variable that a path's value came from instead. With ``strict`` an unknown key is an error.
+    environment variable that a path's value came from instead, ``files`` the included file that it came from.
+    With ``strict`` an unknown key is an error.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.root: Raw = None
         self.origins: dict[Path, str] = {}
+        self.files: dict[Path, str] = {}
+        self._file: str | None = None
         self._strict = strict
         self._problems: list[Problem] = []
         self._wrong: set[Path] = set()
@@ -68,12 +75,13 @@ class ProblemReport:
         return any(problem.severity is Severity.ERROR for problem in self._problems)
 
     def problems(self) -> tuple[Problem, ...]:
-        """All problems in the order of the file; those without a line come last."""
+        """All problems, file by file, in the order of the lines; those without a line come last."""
         return tuple(
-            sorted(self._problems, key=lambda problem: (problem.line is None, problem.line or 0)),
+            sorted(self._problems, key=lambda one: (one.file or "", one.line is None, one.line or 0)),
         )
 
     def error(self, path: Path, message: str, hint: str = "") -> None:
+        """Add an error: a wrong value at ``path``."""
         self._wrong.add(path)
         self._above_wrong.update(path[:length] for length in range(len(path)))
         self._add(path, message, hint, Severity.ERROR)
@@ -109,8 +117,18 @@ class ProblemReport:
         return _nearest(name, known) if self._comparisons_left > 0 else None
 
     def add(self, problem: Problem) -> None:
-        """A problem that knows its line itself."""
-        self._problems.append(problem)
+        """Add a problem that has its line already."""
+        self._problems.append(replace(problem, file=self._file) if self._file else problem)
+
+    @contextmanager
+    def reading(self, file: str) -> Iterator[None]:
+        """For problems of an included file, while that is read by itself."""
+        root, self._file = self.root, file
+        self.root = None
+        try:
+            yield
+        finally:
+            self.root, self._file = root, None
 
     def _add(self, path: Path, message: str, hint: str, severity: Severity) -> None:
         origin = self._origin(path)
@@ -121,8 +139,15 @@ class ProblemReport:
                 recommendation=hint,
                 severity=severity,
                 line=None if origin else line_of(self.root, path),
+                file=None if origin else self._file or self._included(path),
             )
         )
+
+    def _included(self, path: Path) -> str | None:
+        """The included file that the value at ``path`` is from: a process, a list of hooks, or one hook."""
+        if not self.files:
+            return None
+        return self.files.get(path[:2]) or self.files.get(path[:3])
 
     def _origin(self, path: Path) -> str | None:
         for length in range(len(path) if self.origins else 0, 0, -1):

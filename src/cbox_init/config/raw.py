@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 #: What a YAML file or a JSON body holds. Scalars of a file are always their text, or None.
 Raw: TypeAlias = "bool | int | float | str | list[Raw] | dict[str, Raw] | None"
 
 #: The way from the root to a value: keys, and positions in lists.
 Path: TypeAlias = tuple[str | int, ...]
+
+
+#: The texts that YAML takes for null where they are not quoted.
+NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
+
+
+class PlainText(str):
+    """A scalar without quotes that refers to variables: with their values it may be null, or a list."""
+
+    __slots__ = ()
+
+
+class FlowText(str):
+    """A `PlainText` that became a list or a mapping by its first sign: read so where a key takes one."""
+
+    __slots__ = ()
 
 
 class RawMap(dict[str, "Raw"]):

@@ -43,6 +43,7 @@ def saved(path: str, edits: Edits, environ: Mapping[str, str]) -> None:
         raise _not_saved(path, error) from None
     bom = _BOM if text.startswith(_BOM) else ""
     text = text.removeprefix(_BOM)
+    _refuse_included(path, text, edits, environ)
     try:
         changed = edited(text, edits)
         _verify(path, text, changed, edits, environ)
@@ -54,6 +55,18 @@ def saved(path: str, edits: Edits, environ: Mapping[str, str]) -> None:
         _write(target, (bom + changed).encode(), before)
     except OSError as error:
         raise _not_saved(path, error) from None
+
+
+def _refuse_included(path: str, text: str, edits: Edits, environ: Mapping[str, str]) -> None:
+    """Only the main file is written. Raises NotSaved for a process that another file defines."""
+    if "include" not in text:
+        return
+    included = examine_text(text, path, environ).included
+    for name in edits.raws:
+        if name in included:
+            raise NotSaved(
+                f"cannot save {path}: process {name} is defined in {included[name]}; edit that file"
+            )
 
 
 def edited(text: str, edits: Edits) -> str:

@@ -24,8 +24,9 @@ _UNIT_S: Final = {
     "s": 1.0,
     "m": 60.0,
     "h": 3600.0,
+    "d": 86_400.0,
 }
-_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_DURATION_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
 _SIZE: Final = re.compile(r"(\d+\.?\d*|\.\d+)\s*([kmgt]?)(i?)(b?)", re.ASCII | re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 # More digits than any key takes; beyond some thousands Python refuses to convert at all.
@@ -57,7 +58,7 @@ def parse_float(text: str) -> float:
 
 
 def parse_duration(text: str, bare_unit_s: float = 1.0) -> float:
-    """Seconds from Go's notation ("1m30s", "-1.5h"), or from a bare number of ``bare_unit_s`` each."""
+    """Seconds from Go's notation and days ("1m30s", "-1.5h", "7d"), or a number of ``bare_unit_s`` each."""
     text = text.strip()
     if _NUMBER.fullmatch(text):
         return parse_float(text) * bare_unit_s
@@ -94,6 +95,12 @@ def parse_unlimited(text: str, parse: Callable[[str], int], what: str) -> int:
     if number < 0:
         raise ValueError(f"{what} or unlimited")
     return number
+
+
+def parse_attempts(text: str) -> int:
+    """A number of attempts; 0 is no limit, as are "-1" and "unlimited"."""
+    number = UNLIMITED if text.strip() == "-1" else parse_unlimited(text, parse_int, "a whole number")
+    return 0 if number == UNLIMITED else number
 
 
 def format_duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args, get_origin
 
 from msgspec import Meta, Struct
 
+from cbox_init.config.model.kinds import Zero
 from cbox_init.config.secret import Secret
 
 if TYPE_CHECKING:
@@ -41,13 +42,19 @@ _SCALARS: dict[object, ValueType] = {
 
 
 class ValueSpec(Struct, frozen=True):
-    """What a key takes. ``type`` is the Struct or the enum that its values are of, where they are."""
+    """What a key takes. ``type`` is the Struct or the enum that its values are of, where they are.
+
+    ``empty``: an empty text is a value, not an absent one; ``zero``: what 0 means
+    (`cbox_init.config.model.kinds.Zero`).
+    """
 
     value_type: ValueType | Kind
     type: type[Struct] | type[StrEnum] | None = None
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
+    empty: bool = False
+    zero: Zero = Zero.NUMBER
 
 
 class Field(Struct, frozen=True):
@@ -91,8 +98,10 @@ def _shape(annotation: object) -> ValueSpec:
     if get_origin(annotation) is Annotated:
         base, meta = get_args(annotation)
         assert isinstance(meta, Meta)
-        kind: ValueType | Kind = meta.extra["kind"] if meta.extra else _SCALARS[base]
-        return ValueSpec(kind, None, meta.ge, meta.gt, meta.le)
+        extra = meta.extra or {}
+        kind: ValueType | Kind = extra.get("kind") or _SCALARS[base]
+        empty, zero = extra.get("empty", False), extra.get("zero", Zero.NUMBER)
+        return ValueSpec(kind, None, meta.ge, meta.gt, meta.le, empty, zero)
     if annotation in _SCALARS:
         return ValueSpec(_SCALARS[annotation])
     if isinstance(annotation, type):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 from cbox_init.logs.stages.deadlines import Deadlines
 from tests.logs.conftest import until
 
@@ -67,9 +65,44 @@ async def test_one_that_fails_keeps_no_other_from_its_turn() -> None:
     assert [str(failure) for failure in failures] == ["second"]
 
 
-async def test_nobody_is_called_back_after_the_end() -> None:
+async def test_what_waited_for_the_event_loop_is_called_by_it() -> None:
+    deadlines = Deadlines()
+    done: list[int] = []
+    deadlines.later(0.0, lambda: done.append(1))
+    deadlines.attach(asyncio.get_running_loop())
+    await until(lambda: done == [1])
+
+
+async def test_an_earlier_call_replaces_the_timer_and_a_later_one_does_not() -> None:
     deadlines = Deadlines()
     deadlines.attach(asyncio.get_running_loop())
-    deadlines.later(0.0, lambda: pytest.fail("it is over"))
+    deadlines.later(1000.0, lambda: None)
+    first = deadlines._timer
+    deadlines.later(2000.0, lambda: None)
+    assert deadlines._timer is first is not None
+    assert not first.cancelled()
+    deadlines.later(500.0, lambda: None)
+    assert deadlines._timer is not first
+    assert first.cancelled()
     deadlines.close()
-    await asyncio.sleep(0.02)
+
+
+async def test_nobody_is_called_back_after_the_end() -> None:
+    deadlines, other = Deadlines(), Deadlines()
+    called: list[str] = []
+    loop = asyncio.get_running_loop()
+    for one in (deadlines, other):
+        one.attach(loop)
+    deadlines.later(0.0, lambda: called.append("before"))
+    timer = deadlines._timer
+    assert timer is not None
+    deadlines.close()
+    assert timer.cancelled()
+    deadlines.later(0.0, lambda: called.append("after"))
+    other.later(0.0, lambda: called.append("another's"))
+    await until(lambda: bool(called))
+    assert called == ["another's"]
+    # Nor by another event loop, if one came.
+    deadlines.close()
+    deadlines.attach(loop)
+    assert deadlines._timer is None

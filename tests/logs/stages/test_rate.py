@@ -42,12 +42,16 @@ def test_a_burst_and_then_so_many_a_second() -> None:
     assert world.write(20) == 20
     assert world.write(20) == 5
     assert world.write(20) == 0
+    world.limit.tell()
+    assert world.reports == [35]
     world.now += 0.55
     assert world.write(20) == 5
     assert world.limit.held_back == 50
+    assert world.write(20) == 0
+    assert world.limit.held_back == 70
     world.now += 1000
     assert world.write(100) == 25
-    assert world.limit.held_back == 125
+    assert world.limit.held_back == 145
 
 
 def test_one_report_a_second_says_how_many() -> None:

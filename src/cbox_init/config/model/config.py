@@ -19,7 +19,13 @@ from cbox_init.config.rules import (
 
 
 class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
-    """What is to be run, and how. ``processes`` keeps the order of the file, disabled ones included."""
+    """What is to be run, and how. ``processes`` keeps the order of the file, disabled ones included.
+
+    ``version`` is not used; ``include`` names files whose processes and hooks are among these already.
+    """
+
+    version: str | None = None
+    include: tuple[str, ...] = ()
 
     global_: GlobalConfig = field(default_factory=GlobalConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)

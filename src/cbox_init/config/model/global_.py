@@ -17,7 +17,9 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.kinds import (
     DURATION,
-    Count,
+    UNSET,
+    Attempts,
+    CountOrUnset,
     Host,
     Kind,
     Milliseconds,
@@ -28,7 +30,11 @@ from cbox_init.config.model.kinds import (
     RingSize,
     Seconds,
     SecondsOfAnHour,
-    SignedSeconds,
+    SecondsOfAnHourOrUnset,
+    SecondsOrNever,
+    SecondsOrUnset,
+    SignedSecondsOrOff,
+    TextOrEmpty,
 )
 from cbox_init.config.model.logging import OutputConfig
 from cbox_init.config.secret import Secret
@@ -60,9 +66,9 @@ class ReadinessConfig(Struct, frozen=True, kw_only=True):
     """An empty ``path`` is no file, an ``http_port`` of 0 no server; no ``processes`` is every longrun."""
 
     enabled: bool = False
-    path: str = "/tmp/cbox-ready"
+    path: TextOrEmpty = "/tmp/cbox-ready"
     mode: ReadinessMode = ReadinessMode.ALL_HEALTHY
-    content: str | None = None
+    content: TextOrEmpty | None = None
     processes: tuple[str, ...] = ()
     http_port: OptionalPort = 0
     http_host: Host = "0.0.0.0"
@@ -74,19 +80,19 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     ``restart_backoff_initial`` and ``restart_backoff_max`` are None only before loading.
     """
 
-    shutdown_timeout: SecondsOfAnHour = 30.0
+    shutdown_timeout: SecondsOfAnHourOrUnset = 30.0
     shutdown_drain: SecondsOfAnHour = 0.0
     health_check_interval: PositiveSeconds = 10.0
     health_check_strict: bool = False
     restart_policy: RestartPolicyName = RestartPolicyName.ALWAYS
-    max_restart_attempts: Count = 3
+    max_restart_attempts: Attempts = 3
     restart_backoff: Seconds = 5.0
-    restart_backoff_initial: Seconds | None = None
-    restart_backoff_max: Seconds | None = None
-    restart_stability_window: SignedSeconds = 60.0
-    dependency_timeout: Seconds = 300.0
-    process_start_timeout: Seconds = 30.0
-    process_stop_timeout: Seconds = 60.0
+    restart_backoff_initial: SecondsOrUnset | None = None
+    restart_backoff_max: SecondsOrUnset | None = None
+    restart_stability_window: SignedSecondsOrOff = 60.0
+    dependency_timeout: SecondsOrNever = 300.0
+    process_start_timeout: SecondsOrNever = 30.0
+    process_stop_timeout: SecondsOrUnset = 60.0
     max_process_scale: Annotated[int, Meta(ge=1, le=5000)] = 100
     zombie_reap_interval: Seconds = 1.0
     autotune_memory_threshold: Annotated[float, Meta(ge=0, le=10)] = 0.0
@@ -117,7 +123,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     api_auth: Secret | None = None
     api_max_request_body: Annotated[int, Meta(ge=1, le=100 * 2**20, extra={"kind": Kind.SIZE})] = 8 * 2**20
     api_rate_limit: Annotated[float, Meta(ge=0, le=1e9)] = 100.0
-    api_rate_burst: Count = 200
+    api_rate_burst: CountOrUnset = 200
     api_preload: bool = False
     api_tls: TlsConfig | None = None
     api_acl: AclConfig | None = None
@@ -130,7 +136,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     metrics_acl: AclConfig | None = None
     resource_metrics_enabled: bool = False
     resource_metrics_interval: Annotated[float, Meta(gt=0, le=3600, extra=DURATION)] = 5.0
-    resource_metrics_max_samples: Annotated[int, Meta(ge=1, le=100_000)] = 720
+    resource_metrics_max_samples: Annotated[int, Meta(ge=0, le=100_000)] = 720
 
     audit_enabled: bool = False
     tracing_enabled: bool = False
@@ -140,7 +146,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     tracing_service_name: str = "cbox-init"
     tracing_use_tls: bool = False
 
-    schedule_history_size: Annotated[int, Meta(ge=0, le=10_000)] = 100
-    oneshot_history_max_entries: Annotated[int, Meta(ge=0, le=100_000)] = 5000
-    oneshot_history_max_age: Seconds = 86_400.0
+    schedule_history_size: Annotated[int, Meta(ge=0, le=10_000, extra=UNSET)] = 100
+    oneshot_history_max_entries: Annotated[int, Meta(ge=0, le=100_000, extra=UNSET)] = 5000
+    oneshot_history_max_age: SecondsOrUnset = 86_400.0
     readiness: ReadinessConfig | None = None

@@ -21,6 +21,19 @@ class Kind(StrEnum):
     COMMAND = "command"
     SIGNAL = "signal"
     HOST = "host"
+    ATTEMPTS = "number of attempts"
+
+
+class Zero(StrEnum):
+    """What 0 means for a key."""
+
+    NUMBER = "number"
+    #: The key is not set, as in files that were written with all their keys.
+    UNSET = "unset"
+    #: As `UNSET`; the words never, off and unlimited stand for the number 0.
+    UNSET_OR_WORD = "unset or word"
+    #: As `UNSET_OR_WORD` in a file and the environment; over the API it is the number.
+    UNSET_IN_FILE = "unset in file"
 
 
 #: Ten years: no timer needs more, and every timer can hold it.
@@ -28,6 +41,7 @@ LONGEST_S: Final = 315_360_000.0
 LARGEST_COUNT: Final = 2**31 - 1
 
 DURATION: Final = {"kind": Kind.DURATION}
+UNSET: Final = {"zero": Zero.UNSET}
 
 #: Seconds, as "1m30s" (Go's notation) or a bare number of seconds.
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra=DURATION)]
@@ -35,6 +49,16 @@ Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra=DURATION)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=LONGEST_S, extra=DURATION)]
 #: Seconds that may be negative, where that has a meaning.
 SignedSeconds = Annotated[float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra=DURATION)]
+#: As `Seconds`, where 0 is as good as nothing.
+SecondsOrUnset = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET})]
+#: As `Seconds`, where 0 is as good as nothing, and a word says that there is no limit.
+SecondsOrNever = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET_OR_WORD})]
+#: As `SignedSeconds`, where 0 is as good as nothing, and a word turns it off.
+SignedSecondsOrOff = Annotated[
+    float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET_OR_WORD})
+]
+#: At most an hour; 0 is as good as nothing.
+SecondsOfAnHourOrUnset = Annotated[float, Meta(ge=0, le=3600, extra={**DURATION, "zero": Zero.UNSET})]
 #: At most an hour.
 SecondsOfAnHour = Annotated[float, Meta(ge=0, le=3600, extra=DURATION)]
 #: Seconds, of which a bare number in the file is milliseconds.
@@ -53,6 +77,12 @@ SizeRlimit = Annotated[int, Meta(ge=0, le=2**50, extra={"kind": Kind.SIZE_RLIMIT
 RingSize = Annotated[int, Meta(ge=0, le=2**30, extra={"kind": Kind.SIZE})]
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
+#: A number of which 0 is as good as nothing.
+CountOrUnset = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET})]
+#: How many instances: in a file 0 is as good as nothing.
+Scale = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET_IN_FILE})]
+#: A number of attempts: 0, -1 and "unlimited" are no limit.
+Attempts = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.ATTEMPTS})]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 #: A port, or 0 for none.
@@ -62,5 +92,7 @@ OptionalPort = Annotated[int, Meta(ge=0, le=65535)]
 Command = Annotated[tuple[str, ...], Meta(extra={"kind": Kind.COMMAND})]
 #: A signal's name as in "SIGTERM"; the file may leave out SIG, or give the number.
 SignalName = Annotated[str, Meta(extra={"kind": Kind.SIGNAL})]
+#: A text that means something when it is empty.
+TextOrEmpty = Annotated[str, Meta(extra={"empty": True})]
 #: An address to listen on; "" (in the file also "all" or "*") is every address of the machine.
 Host = Annotated[str, Meta(extra={"kind": Kind.HOST})]

@@ -1,6 +1,6 @@
 """What happens to the output of one process: its key ``logging``."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
@@ -70,6 +70,10 @@ class RateLimitConfig(Struct, frozen=True, kw_only=True):
 
 
 class RotateConfig(Struct, frozen=True, kw_only=True):
+    """In the file an empty section is one with its defaults."""
+
+    empty_counts: ClassVar[bool] = True
+
     max_size: Size = 50_000_000
     max_files: PositiveCount = 5
     compress: bool = False

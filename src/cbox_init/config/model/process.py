@@ -18,13 +18,17 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.hooks import HookConfig
 from cbox_init.config.model.kinds import (
+    Attempts,
     Command,
     Count,
     OptionalPort,
     PositiveCount,
     PositiveSeconds,
+    Scale,
     Seconds,
-    SecondsOfAnHour,
+    SecondsOfAnHourOrUnset,
+    SecondsOrNever,
+    SecondsOrUnset,
     SignalName,
     SignedSeconds,
 )
@@ -59,7 +63,7 @@ class ShutdownConfig(Struct, frozen=True, kw_only=True):
     """
 
     signal: SignalName = "SIGTERM"
-    timeout: SecondsOfAnHour | None = None
+    timeout: SecondsOfAnHourOrUnset | None = None
     kill_signal: SignalName = "SIGKILL"
     mode: ShutdownMode = ShutdownMode.GROUP
     graceful: bool = True
@@ -90,7 +94,7 @@ class HeartbeatConfig(Struct, frozen=True, kw_only=True):
     start_url: Secret | None = None
     success_url: Secret | None = None
     failure_url: Secret | None = None
-    interval: Seconds | None = None
+    interval: SecondsOrUnset | None = None
     grace: Seconds = 0.0
     timeout: PositiveSeconds = 30.0
     retry_count: Count = 3
@@ -116,15 +120,15 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     restart: RestartPolicyName | None = None
     restart_delay: Seconds | None = None
     max_restart_delay: Seconds | None = None
-    max_restarts: Count | None = None
+    max_restarts: Attempts | None = None
     restart_threshold: SignedSeconds | None = None
     on_give_up: OnGiveUp = OnGiveUp.KEEP
-    scale: Count = 1
+    scale: Scale = 1
     max_scale: Count = 0
     scale_locked: bool = False
     port_base: OptionalPort = 0
     depends_on: tuple[str, ...] = ()
-    dependency_timeout: Seconds | None = None
+    dependency_timeout: SecondsOrNever | None = None
     health_check: HealthCheckConfig | None = None
     watchdog: Seconds = 0.0
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
@@ -134,7 +138,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     schedule: str | None = None
     schedule_timezone: str = "UTC"
-    schedule_timeout: Seconds | None = None
+    schedule_timeout: SecondsOrUnset | None = None
     schedule_max_concurrent: Count = 0
     schedule_misfire: Misfire = Misfire.RUN
     heartbeat: HeartbeatConfig | None = None
