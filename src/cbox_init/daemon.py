@@ -134,8 +134,8 @@ class Daemon:
 
         api = ApiServer(self._listeners, self._parts, self._supervisor.config.global_, vitals)
         api.attach(loop)
-        if self._readyz and self._supervisor.readiness:
-            loop.run_until_complete(self._readyz.serve(loop, self._supervisor.readiness, self._log))
+        if self._readyz and self._supervisor.lifecycle.readiness:
+            loop.run_until_complete(self._readyz.serve(loop, self._supervisor.lifecycle.readiness, self._log))
         if self._metrics:
             loop.run_until_complete(self._metrics.serve(loop, self._parts, vitals))
         self._on_signals()

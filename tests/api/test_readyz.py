@@ -60,8 +60,8 @@ async def serve(build: Build, processes: str = WEB) -> AsyncIterator[Served]:
     server = ReadyzServer.bind(house.supervisor.config.global_.readiness)
     assert server
     assert server.addresses() == (f"http://127.0.0.1:{port}",)
-    assert house.supervisor.readiness
-    await server.serve(asyncio.get_running_loop(), house.supervisor.readiness, house.logs.daemon)
+    assert house.supervisor.lifecycle.readiness
+    await server.serve(asyncio.get_running_loop(), house.supervisor.lifecycle.readiness, house.logs.daemon)
     try:
         yield Served(house, port)
     finally:
@@ -161,7 +161,7 @@ async def test_a_port_that_is_taken_names_the_key(build: Build) -> None:
         settings = ReadinessConfig(enabled=True, http_host="127.0.0.1", http_port=port)
         with pytest.raises(ListenError, match=r"another global\.readiness\.http_port"):
             ReadyzServer.bind(settings)
-    assert house.supervisor.readiness is None
+    assert house.supervisor.lifecycle.readiness is None
 
 
 def test_nothing_is_bound_when_nothing_is_asked_for() -> None:

@@ -33,8 +33,8 @@ def file(house: House) -> Path:
 
 
 def report(house: House) -> Report:
-    assert house.supervisor.readiness
-    return house.supervisor.readiness.report()
+    assert house.supervisor.lifecycle.readiness
+    return house.supervisor.lifecycle.readiness.report()
 
 
 @pytest.mark.parametrize("mode", ["all_running", "all_healthy"])

@@ -68,7 +68,7 @@ async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
     return Snapshot(
         now=time.monotonic(),
         started_unix=vitals.started_unix,
-        shutdown_s=parts.supervisor.shutdown_s,
+        shutdown_s=parts.supervisor.lifecycle.shutdown_s,
         processes=tuple(processes),
         counters=counters,
         outputs=tuple(parts.logs.outputs()),

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import default_logging
-from cbox_init.config.model import HooksConfig, OnGiveUp, ProcessType
+from cbox_init.config.model import ProcessType
 from cbox_init.config.settings import settings_of
-from cbox_init.core.restart import Trigger
 from cbox_init.core.states import scale_problem, scaled_by
 from cbox_init.errors import Conflict, InvalidScale, NotScheduled
 from cbox_init.supervisor.counts import Counts, counts_of
 from cbox_init.supervisor.factory import ProcessFactory
-from cbox_init.supervisor.instance.launch import instance_id
+from cbox_init.supervisor.lifecycle.lifecycle import Lifecycle
 from cbox_init.supervisor.lifecycle.reaping import Reaping
-from cbox_init.supervisor.lifecycle.shutdown import Shutdown
-from cbox_init.supervisor.lifecycle.startup import Startup
 from cbox_init.supervisor.table import ProcessTable
 from cbox_init.supervisor.waiters import Waiters
 
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.hub import LogHub
-    from cbox_init.supervisor.configuration.removal import Removal
-    from cbox_init.supervisor.lifecycle.readiness import Readiness
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.managed import Managed, Schedule
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
@@ -46,10 +41,8 @@ class Supervisor:
 
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be accepted.
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
-    ``on_finished`` is called once, with the exit code of the daemon, when nothing is left to supervise;
-    ``on_started`` when all processes are up for the first time; ``on_rolled_back`` with the name and the
-    settings of a process whose rollout was taken back. ``manager`` is the service manager that started the
-    daemon, where it wants notifications. ``readiness`` is there where the configuration asks for it.
+    ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was taken
+    back; ``on_finished``, ``on_started`` and ``manager`` are those of its `Lifecycle`.
     """
 
     def __init__(
@@ -65,17 +58,12 @@ class Supervisor:
         self.config = config
         self.version = 0
         self.on_rolled_back: Callable[[str, ProcessConfig], None] | None = None
-        self.removal: Removal | None = None
-        self._logs = logs
         logs.defaults = default_logging(config.global_)
         self._runtime = runtime
         self._on_finished = on_finished
-        self._on_started = on_started
-        self._manager = manager
         self.table = ProcessTable()
         self.factory = ProcessFactory(config, logs=logs, runtime=runtime, host=self)
         self.set_processes(settings_of(config))
-        self.readiness = self._make_readiness()
         self._ready: dict[str, bool] = {}
         self._waiters: Waiters[str, None] = Waiters()
         self._statuses: tuple[ProcessStatus, ...] = ()
@@ -83,15 +71,14 @@ class Supervisor:
         self._clearing: dict[str, None] = {}
         self._oneshots: OneshotHistory | None = None
         self._reaping = Reaping(runtime, self._reaped)
-        self._shutdown: Shutdown | None = None
-        self._startup = Startup(
-            runtime=runtime,
+        self.lifecycle = Lifecycle(
+            self.table,
+            config=lambda: self.config,
             logs=logs,
-            hooks=lambda: self.config.hooks,
-            start=self._start_processes,
-            all_up=self.table.all_up,
-            on_up=self._all_up,
-            on_failed=lambda error: self.shutdown(error, 1),
+            runtime=runtime,
+            manager=manager,
+            on_started=on_started,
+            on_finished=self._finished,
         )
         logs.on_room = self._output_flows_again
 
@@ -166,7 +153,7 @@ class Supervisor:
 
         The pre-start hooks come first. When one fails nothing is started, and the daemon ends with 1.
         """
-        self._startup.begin()
+        self.lifecycle.begin()
 
     def start(self, name: str) -> None:
         """Start what is not running of a process, at once and with a new restart budget."""
@@ -223,7 +210,7 @@ class Supervisor:
     def _commanded(self, name: str, command: str) -> Managed:
         process = self.table[name]
         self._refuse_in_shutdown(f"{command} {name}")
-        if self._startup.held_back:
+        if self.lifecycle.held_back:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks are not done")
         self._refuse_leaving(name, command)
         self._runtime.log.info(f"Process {command} asked for", process=name)
@@ -245,19 +232,14 @@ class Supervisor:
         return process
 
     def _refuse_in_shutdown(self, what: str) -> None:
-        if self._shutdown:
+        if self.shutting_down:
             raise Conflict(f"cannot {what}: the daemon is shutting down")
 
     def _refuse_leaving(self, name: str, command: str) -> None:
-        if name in self.table.leaving:
+        if self.table.is_leaving(name):
             raise Conflict(f"cannot {command} {name}: it is being removed")
 
     # -- other processes (see `configuration.apply`) ---------------------------------------------------
-
-    @property
-    def started(self) -> bool:
-        """Whether the processes have been asked to start: the pre-start hooks are over."""
-        return self._startup.begun
 
     def set_processes(self, settings: dict[str, ProcessSettings]) -> None:
         """Supervise these processes; none of them has been started."""
@@ -270,8 +252,7 @@ class Supervisor:
         """There are other processes than before, or they are configured otherwise."""
         self.version += 1
         self.table.recount()
-        if self.readiness:
-            self.readiness.recount(self.table.staying())
+        self.lifecycle.recount()
 
     def forget(self, name: str) -> None:
         """Nothing is left of a process that was removed."""
@@ -302,8 +283,7 @@ class Supervisor:
             if name in self.table and self.table[name].clearing:
                 self._clearing[name] = None
                 self._runtime.run_queue.wake(self.table[name])
-        if self._shutdown:
-            self._runtime.run_queue.wake(self._shutdown)
+        self.lifecycle.children_reaped()
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""
@@ -321,32 +301,15 @@ class Supervisor:
         process = self.table[name]
         if process.clearing:
             self._clearing[name] = None
-        if self.readiness:
-            self.readiness.note(process)
+        if self.lifecycle.readiness:
+            self.lifecycle.readiness.note(process)
         if (dependents := self.table.dependents(name)) and process.ready != self._ready.get(name, False):
             self._ready[name] = process.ready
             for dependent in dependents:
                 self._runtime.run_queue.wake(self.table[dependent])
         if name in self._waiters and process.settled:
             self._waiters.resolve(name, None)
-        if self._shutdown:
-            self._runtime.run_queue.wake(self._shutdown)
-        elif name in self.table.leaving:
-            if self.removal:
-                self._runtime.run_queue.wake(self.removal)
-        else:
-            self._follow_life(process)
-
-    def _follow_life(self, process: Managed) -> None:
-        """See whether a process is up, was given up, or was the last to end."""
-        if process.up:
-            self._startup.one_is_up()
-        if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
-            assert failed.ending
-            name = instance_id(process.name, failed.index)
-            self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.status)
-        elif process.ended_for_good:
-            self._end_when_all_ended()
+        self.lifecycle.changed(process)
 
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """The former settings of a process are in force again, instead of those that failed."""
@@ -360,89 +323,22 @@ class Supervisor:
         """Figures that a status shows have changed."""
         self.version += 1
 
-    # -- the start -------------------------------------------------------------------------------------
-
-    def _start_processes(self) -> None:
-        for process in self.table:
-            self.start_as_configured(process, Trigger.STARTUP)
-
-    def start_as_configured(self, process: Managed, trigger: Trigger) -> None:
-        """Start a process unless it is configured to be started by a command."""
-        if process.config.starts_by_itself:
-            process.start(trigger)
-
-    def _all_up(self) -> None:
-        if self._on_started is not None:
-            self._on_started()
-        if self._manager:
-            self._manager.ready()
-
-    def _make_readiness(self) -> Readiness | None:
-        settings = self.config.global_.readiness
-        if settings is None or not settings.enabled:
-            return None
-        from cbox_init.supervisor.lifecycle.readiness import Readiness
-
-        return Readiness(settings, self.table, runtime=self._runtime)
-
     # -- the end ---------------------------------------------------------------------------------------
 
     @property
     def shutting_down(self) -> bool:
         """Whether the shutdown has begun."""
-        return self._shutdown is not None
-
-    @property
-    def shutdown_s(self) -> float | None:
-        """For how many seconds the shutdown has been going on, None before it has begun."""
-        return None if self._shutdown is None else self._runtime.now() - self._shutdown.began_at
+        return self.lifecycle.shutting_down
 
     def shutdown(self, reason: str, exit_code: int = 0) -> None:
         """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""
-        if self._shutdown:
-            return
-        self._runtime.log.info("Shutting down", reason=reason)
-        for process in self.table:
-            process.begin_shutdown()
-        if self._manager:
-            self._manager.stopping()
-        if self.readiness:
-            self.readiness.withdraw()
-        self._startup.cancel()
-        if self.removal:
-            self._runtime.run_queue.forget(self.removal)  # from here on the shutdown stops them
-        self._shutdown = Shutdown(
-            self.table,
-            runtime=self._runtime,
-            logs=self._logs,
-            hooks=self.config.hooks if self._startup.begun else HooksConfig(),
-            timeout_s=self.config.global_.shutdown_timeout,
-            drain_s=self.config.global_.shutdown_drain,
-            on_finished=lambda left: self._finished(exit_code or int(left)),
-        )
-        self._runtime.run_queue.wake(self._shutdown)
+        self.lifecycle.shutdown(reason, exit_code)
 
     def kill(self, exit_code: int) -> None:
         """End everything at once, without a grace period (a second signal)."""
-        self.shutdown("killed", exit_code)
-        assert self._shutdown
-        self._shutdown.on_finished = lambda left: self._finished(exit_code or int(left))
-        self._shutdown.kill()
+        self.lifecycle.kill(exit_code)
 
     def _finished(self, exit_code: int) -> None:
         self._waiters.cancel_all()
         self.factory.schedules.give_up_waiting()
-        if self.removal:
-            self.removal.abandon()
         self._on_finished(exit_code)
-
-    def _end_when_all_ended(self) -> None:
-        """When all that should live has ended for good the daemon ends too, with the exit code of the last.
-
-        A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
-        """
-        if not self.table.all_ended():
-            return
-        ends = [end for process in self.table.staying() if (end := process.last_end)]
-        _, exit_code = max(ends, default=(0.0, 1))
-        self.shutdown("every process has ended", exit_code)

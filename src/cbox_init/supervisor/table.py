@@ -69,7 +69,11 @@ class ProcessTable:
 
     def staying(self) -> Sequence[Managed]:
         """The processes that are configured; the others are being removed."""
-        return [process for name, process in self._processes.items() if name not in self.leaving]
+        return [process for name, process in self._processes.items() if not self.is_leaving(name)]
+
+    def is_leaving(self, name: str) -> bool:
+        """Whether a process is being removed."""
+        return name in self.leaving
 
     def all_up(self) -> bool:
         """Whether each is as the configuration wants it."""

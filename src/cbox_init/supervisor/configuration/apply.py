@@ -34,7 +34,7 @@ class Application:
         self._factory = supervisor.factory
         self._logs = logs
         self._runtime = runtime
-        self._removal = supervisor.removal = Removal(self._table, forget=self._forget)
+        self._removal = supervisor.lifecycle.removal = Removal(self._table, forget=self._forget)
 
     def plan(self, config: Config) -> ReloadPlan:
         """What ``apply`` would change now."""
@@ -51,7 +51,7 @@ class Application:
         plan = self.plan(config)
         self._put_in_force(plan.config)
         settings = settings_of(plan.config)
-        if self._supervisor.started:
+        if self._supervisor.lifecycle.started:
             self._change_running(plan, settings)
         else:
             self._change_before_start(settings)
@@ -83,7 +83,7 @@ class Application:
                 if self._supervisor.shutting_down:  # an instance that was given up means the end by now
                     return
                 if name not in before:
-                    self._supervisor.start_as_configured(after[name], Trigger.RELOAD)
+                    self._supervisor.lifecycle.start_as_configured(after[name], Trigger.RELOAD)
                 elif name in others:
                     continue  # what is configured now follows when what was there has gone
                 elif name in leaving:
@@ -122,7 +122,7 @@ class Application:
             else:
                 successor = self._factory.make(name, settings)
                 self._table.put(successor)
-                self._supervisor.start_as_configured(successor, Trigger.RELOAD)
+                self._supervisor.lifecycle.start_as_configured(successor, Trigger.RELOAD)
         self._supervisor.recount()
 
 

@@ -1,0 +1,190 @@
+"""The life of the whole: the orderly start, what the end of a process means for it, and the orderly end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cbox_init.config.model import HooksConfig, OnGiveUp
+from cbox_init.core.restart import Trigger
+from cbox_init.supervisor.instance.launch import instance_id
+from cbox_init.supervisor.lifecycle.shutdown import Shutdown
+from cbox_init.supervisor.lifecycle.startup import Startup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.config.model import Config
+    from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.configuration.removal import Removal
+    from cbox_init.supervisor.lifecycle.readiness import Readiness
+    from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
+    from cbox_init.supervisor.managed import Managed
+    from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.supervisor.table import ProcessTable
+
+
+class Lifecycle:
+    """Starts the processes of a table, and ends them all.
+
+    ``config`` gives the configuration in force. ``manager`` is the service manager that started the daemon,
+    where it wants notifications. ``on_started`` is called when all processes are up for the first time,
+    ``on_finished`` once, with the exit code of the daemon, when nothing is left to supervise. ``readiness``
+    is there where the configuration asks for it, ``removal`` once the configuration has changed.
+    """
+
+    def __init__(
+        self,
+        table: ProcessTable,
+        *,
+        config: Callable[[], Config],
+        logs: LogHub,
+        runtime: Runtime,
+        manager: ServiceManager | None,
+        on_started: Callable[[], object] | None,
+        on_finished: Callable[[int], None],
+    ) -> None:
+        self._table = table
+        self._config = config
+        self._logs = logs
+        self._runtime = runtime
+        self._manager = manager
+        self._on_started = on_started
+        self._on_finished = on_finished
+        self.removal: Removal | None = None
+        self._shutdown: Shutdown | None = None
+        self._startup = Startup(
+            runtime=runtime,
+            logs=logs,
+            hooks=lambda: config().hooks,
+            start=self._start_processes,
+            all_up=table.all_up,
+            on_up=self._all_up,
+            on_failed=lambda error: self.shutdown(error, 1),
+        )
+        self.readiness = self._make_readiness()
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the pre-start hooks are not over."""
+        return self._startup.held_back
+
+    @property
+    def started(self) -> bool:
+        """Whether the processes have been asked to start."""
+        return self._startup.begun
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the shutdown has begun."""
+        return self._shutdown is not None
+
+    @property
+    def shutdown_s(self) -> float | None:
+        """For how many seconds the shutdown has been going on, None before it has begun."""
+        return None if self._shutdown is None else self._runtime.now() - self._shutdown.began_at
+
+    def begin(self) -> None:
+        """Run the pre-start hooks, then start the processes; end with 1 when a hook fails."""
+        self._startup.begin()
+
+    def start_as_configured(self, process: Managed, trigger: Trigger) -> None:
+        """Start a process, but for one that is configured to be started by a command."""
+        if process.config.starts_by_itself:
+            process.start(trigger)
+
+    def children_reaped(self) -> None:
+        """Children have ended, perhaps the last of what the shutdown waits for."""
+        if self._shutdown:
+            self._runtime.run_queue.wake(self._shutdown)
+
+    def changed(self, process: Managed) -> None:
+        """See what the change of one process means for the whole."""
+        if self._shutdown:
+            self._runtime.run_queue.wake(self._shutdown)
+        elif self._table.is_leaving(process.name) and self.removal:
+            self._runtime.run_queue.wake(self.removal)
+        else:
+            self._follow(process)
+
+    def recount(self) -> None:
+        """There are other processes than before, or they are configured otherwise."""
+        if self.readiness:
+            self.readiness.recount(self._table.staying())
+
+    def shutdown(self, reason: str, exit_code: int = 0) -> None:
+        """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""
+        if self._shutdown:
+            return
+        self._runtime.log.info("Shutting down", reason=reason)
+        for process in self._table:
+            process.begin_shutdown()
+        if self._manager:
+            self._manager.stopping()
+        if self.readiness:
+            self.readiness.withdraw()
+        self._startup.cancel()
+        if self.removal:
+            self._runtime.run_queue.forget(self.removal)  # from here on the shutdown stops what it removes
+        settings = self._config().global_
+        self._shutdown = Shutdown(
+            self._table,
+            runtime=self._runtime,
+            logs=self._logs,
+            hooks=self._config().hooks if self._startup.begun else HooksConfig(),
+            timeout_s=settings.shutdown_timeout,
+            drain_s=settings.shutdown_drain,
+            on_finished=lambda left: self._finish(exit_code or int(left)),
+        )
+        self._runtime.run_queue.wake(self._shutdown)
+
+    def kill(self, exit_code: int) -> None:
+        """End everything at once, without a grace period (a second signal)."""
+        self.shutdown("killed", exit_code)
+        assert self._shutdown
+        self._shutdown.on_finished = lambda left: self._finish(exit_code or int(left))
+        self._shutdown.kill()
+
+    def _finish(self, exit_code: int) -> None:
+        if self.removal:
+            self.removal.abandon()
+        self._on_finished(exit_code)
+
+    def _follow(self, process: Managed) -> None:
+        """See whether a process is up, was given up, or was the last to end."""
+        if process.up:
+            self._startup.one_is_up()
+        if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
+            assert failed.ending
+            name = instance_id(process.name, failed.index)
+            self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.status)
+        elif process.ended_for_good:
+            self._end_when_all_ended()
+
+    def _end_when_all_ended(self) -> None:
+        """When all that should live has ended for good the daemon ends too, with the exit code of the last.
+
+        A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
+        """
+        if not self._table.all_ended():
+            return
+        ends = [end for process in self._table.staying() if (end := process.last_end)]
+        _, exit_code = max(ends, default=(0.0, 1))
+        self.shutdown("every process has ended", exit_code)
+
+    def _start_processes(self) -> None:
+        for process in self._table:
+            self.start_as_configured(process, Trigger.STARTUP)
+
+    def _all_up(self) -> None:
+        if self._on_started is not None:
+            self._on_started()
+        if self._manager:
+            self._manager.ready()
+
+    def _make_readiness(self) -> Readiness | None:
+        settings = self._config().global_.readiness
+        if settings is None or not settings.enabled:
+            return None
+        from cbox_init.supervisor.lifecycle.readiness import Readiness
+
+        return Readiness(settings, self._table, runtime=self._runtime)
