@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.api.auth import carries_token
+from cbox_init.api.guards import carries_token
 from cbox_init.config.secret import Secret
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.api.limits import TokenBuckets
+from cbox_init.api.guards import TokenBuckets
 
 if TYPE_CHECKING:
     from tests.api.service import Serve

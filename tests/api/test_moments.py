@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbox_init.api.moments import moment_ns
+from cbox_init.api.log_queries import moment_ns
 from cbox_init.logs.encode.base import Timestamps
 
 NOW_NS = 1_795_511_283_778_794_659  # 2026-11-24T09:08:03.778794659Z

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from cbox_init.api.auth import RequireToken
-from cbox_init.api.limits import LimitBody, RateLimit
+from cbox_init.api.guards import LimitBody, RateLimit, RequireToken
 from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.routes import (
     actions,

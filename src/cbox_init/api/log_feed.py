@@ -58,24 +58,24 @@ class EventWriter:
         data = encode(MissedEvent(UNSET if missed.count is None else missed.count))
         return b"%bevent: missed\ndata: %b\n\n" % (self.id_of(missed.upto), data)
 
-    def piece(self, reading: Reading) -> Piece:
-        """The next events of a block, from where ``reading`` is; moves it on."""
-        key = (reading.part.entry.number, reading.line, reading.chosen.text)
+    def piece(self, cursor: BlockCursor) -> Piece:
+        """The next events of a block, from where ``cursor`` is; moves it on."""
+        key = (cursor.part.entry.number, cursor.line, cursor.chosen.text)
         piece = self._pieces.get(key)
         if piece is None:
-            piece = self._pieces[key] = self._write(reading)
+            piece = self._pieces[key] = self._write(cursor)
             if len(self._pieces) > _KEPT_PIECES:
                 del self._pieces[next(iter(self._pieces))]
-        reading.line = piece.end.line
+        cursor.line = piece.end.line
         return piece
 
     def forget(self) -> None:
         """Keep nothing: nobody reads."""
         self._pieces.clear()
 
-    def _write(self, reading: Reading) -> Piece:
-        number = reading.part.entry.number
-        lines, left = reading.next_lines(_PIECE_EVENTS)
+    def _write(self, cursor: BlockCursor) -> Piece:
+        number = cursor.part.entry.number
+        lines, left = cursor.next_lines(_PIECE_EVENTS)
         end = Position(number, lines[-1][0] + 1) if left else Position(number + 1)
         places = [*(Position(number, index + 1) for index, _ in lines[:-1]), end]
         entries = log_entries(record for _, record in lines)
@@ -86,7 +86,7 @@ class EventWriter:
         return Piece(data, end, left)
 
 
-class Reading:
+class BlockCursor:
     """A block that one reader is in the middle of; ``line`` is the next."""
 
     def __init__(self, part: BlockSlice, chosen: LogFilter) -> None:
@@ -115,13 +115,13 @@ class Feed:
     def __init__(self, lines: Subscription, writer: EventWriter) -> None:
         self._lines = lines
         self._writer = writer
-        self._reading: Reading | None = None
+        self._cursor: BlockCursor | None = None
         self._told: Position | None = None
 
     @property
     def pending(self) -> bool:
         """Whether there is something that was not sent yet."""
-        return self._reading is not None or self._lines.pending
+        return self._cursor is not None or self._lines.pending
 
     def chunk(self) -> bytes:
         """The next events, as many as are to be sent at once; may be empty although something was pending."""
@@ -143,17 +143,17 @@ class Feed:
         return self._writer.id_of(position) + b"\n"
 
     def _next(self) -> bytes | None:
-        if self._reading is None:
+        if self._cursor is None:
             item = self._lines.take()
             if item is None:
                 return None
             if isinstance(item, Missed):
                 self._told = item.upto
                 return self._writer.missed(item)
-            self._reading = Reading(item, self._lines.chosen)
-        piece = self._writer.piece(self._reading)
+            self._cursor = BlockCursor(item, self._lines.chosen)
+        piece = self._writer.piece(self._cursor)
         if not piece.left:
-            self._reading = None
+            self._cursor = None
         if piece.data:
             self._told = piece.end
         return piece.data

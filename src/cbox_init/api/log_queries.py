@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api import queries
-from cbox_init.api.moments import moment_ns
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Parameter
+from cbox_init.config.scalars import parse_duration
 from cbox_init.logs.filter import LogFilter, TextSearch
 
 if TYPE_CHECKING:
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 _STREAMS: Final = ("stdout", "stderr", "file")
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
 _MOMENT: Final = "RFC 3339, Unix seconds, or a duration such as 5m that has passed since."
+
+_SECOND_NS: Final = 1_000_000_000
+# Eleven digits reach the year 5138. Thirteen are milliseconds, which would be taken for a far future.
+_UNIX: Final = re.compile(r"(\d{1,11})(?:\.(\d{1,9}))?", re.ASCII)
+# A blank before the zone is a plus sign that was not escaped in a URL.
+_RFC_3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+ -]\d\d:\d\d)?)?", re.ASCII
+)
 
 PROCESSES = Parameter("process", "A process; can be given more than once. All when absent.", _TEXTS)
 SINCE = Parameter("since", f"No line before this time: {_MOMENT}", {"type": "string"})
@@ -72,3 +82,30 @@ def _moment_of(query: QueryParams, name: str, now_ns: int) -> int | None:
             f"{name} must be a time such as 2026-11-24T09:08:03Z, Unix seconds, or a duration such as 5m, "
             f"not {queries.shown(text)}"
         ) from None
+
+
+def moment_ns(text: str, now_ns: int) -> int:
+    """Unix time in nanoseconds from an RFC 3339 time, Unix seconds, or a duration that has passed since.
+
+    ``now_ns`` is the Unix time that durations count from. A time may end with its date, its minute or its
+    second; without a zone it is in UTC. Raises ValueError for any other text.
+    """
+    text = text.strip()
+    if unix := _UNIX.fullmatch(text):
+        return int(unix[1]) * _SECOND_NS + _fraction_ns(unix[2])
+    if time := _RFC_3339.fullmatch(text):
+        date, clock, fraction, zone = time.groups()
+        zone = (zone or "Z").upper().replace(" ", "+")
+        return _second(f"{date}T{clock or '00:00'}{zone}") * _SECOND_NS + _fraction_ns(fraction)
+    if text[-1:].isalpha() and not text.startswith(("-", "+")):
+        return now_ns - int(parse_duration(text) * _SECOND_NS)
+    raise ValueError(text)
+
+
+def _second(text: str) -> int:
+    at = datetime.fromisoformat(text) - datetime.fromtimestamp(0, UTC)
+    return at.days * 86_400 + at.seconds
+
+
+def _fraction_ns(digits: str | None) -> int:
+    return int((digits or "").ljust(9, "0"))

@@ -9,7 +9,7 @@ from msgspec.json import schema_components
 
 from cbox_init import __version__
 from cbox_init.api import schemas
-from cbox_init.api.auth import OPEN_PATH
+from cbox_init.api.guards import OPEN_PATH
 from cbox_init.api.replies import encode
 
 if TYPE_CHECKING:

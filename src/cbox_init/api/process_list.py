@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.api.http.failures import RepeatedError
 from cbox_init.api.replies import encode
 from cbox_init.api.views import process_entry
 
 if TYPE_CHECKING:
     from asyncio import Lock
 
+    from cbox_init.api.http.failures import ErrorLog
     from cbox_init.supervisor.status import ProcessStatus
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.figures import Figures
@@ -25,9 +27,10 @@ class ProcessListBody:
     A list of thousands is made in slices: each process in it is as it was when somebody asked, or newer.
     """
 
-    def __init__(self, supervisor: Supervisor, figures: Figures) -> None:
+    def __init__(self, supervisor: Supervisor, figures: Figures, log: ErrorLog) -> None:
         self._supervisor = supervisor
         self._figures = figures
+        self._left_out = RepeatedError(log, "Unexpected: a process is left out of the list")
         self._versions = (-1, -1)
         self._parts: dict[str, tuple[ProcessStatus, int, bytes]] = {}
         self._body = b""
@@ -62,7 +65,11 @@ class ProcessListBody:
         for status in statuses:
             known = before.get(status.name)
             if known is None or known[0] is not status or (known[1] != of and status.instances):
-                known = (status, of, encode(process_entry(status, figures)))
+                try:
+                    known = (status, of, encode(process_entry(status, figures)))
+                except Exception as error:  # noqa: BLE001  # a defect: the other processes are shown
+                    self._left_out.note(process=status.name, error=repr(error))
+                    continue
                 await self._pause()
             self._parts[status.name] = known
         self._body = b'{"processes":[' + b",".join([part for _, _, part in self._parts.values()]) + b"]}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Raw, Struct
 from msgspec.json import Encoder
+from msgspec.structs import asdict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -28,7 +29,37 @@ if TYPE_CHECKING:
 
 _JSON = (b"content-type", b"application/json")
 
-encode = Encoder().encode
+_ENCODER = Encoder()
+
+#: Levels of lists and objects that a reply keeps when it is too deep to be written.
+_DEEPEST = 64
+
+
+def encode(reply: object) -> bytes:
+    """``reply`` as JSON.
+
+    What JSON cannot hold, such as text that is not UTF-8, is replaced: a value that a child wrote must not
+    make an error of the whole reply.
+    """
+    try:
+        return _ENCODER.encode(reply)
+    except (ValueError, TypeError, RecursionError):
+        return _ENCODER.encode(_writable(reply, _DEEPEST))
+
+
+def _writable(value: object, levels: int) -> object:
+    """``value`` with text, names and depth that JSON can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Struct):
+        value = {name: member for name, member in asdict(value).items() if member is not UNSET}
+    if isinstance(value, dict):
+        if not levels:
+            return {}
+        return {_writable(str(name), 0): _writable(member, levels - 1) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_writable(member, levels - 1) for member in value] if levels else []
+    return value if isinstance(value, int | float | Raw | None) else str(value)
 
 
 class RequestError(CboxError):

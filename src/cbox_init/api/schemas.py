@@ -294,7 +294,7 @@ class OneshotEntry(Struct, frozen=True, kw_only=True):
     trigger_type: Annotated[str, Meta(extra_json_schema={"enum": list(TRIGGERS)})]
 
 
-class OneshotHistory(Struct, frozen=True, kw_only=True):
+class OneshotList(Struct, frozen=True, kw_only=True):
     """The last executions of oneshots, those that run among them, newest first."""
 
     executions: tuple[OneshotEntry, ...]

@@ -11,7 +11,7 @@ from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions
-    from cbox_init.client import Client, DaemonEntry, OneshotHistory, ProcessEntry, ScheduleHistory
+    from cbox_init.client import Client, DaemonEntry, OneshotList, ProcessEntry, ScheduleHistory
 
 
 @click.command("list")
@@ -86,7 +86,7 @@ def history(daemon: DaemonOptions, name: str | None, limit: int, as_json: bool) 
         from cbox_init.cli.console import stdout, table_lines
         from cbox_init.cli.views import HISTORY_HEADER, execution_row, run_row
 
-        reply: OneshotHistory | ScheduleHistory
+        reply: OneshotList | ScheduleHistory
         if name is None or not _is_scheduled(client, name):
             with naming_nearest(client, name or ""):
                 reply = client.oneshot_history(name, limit=limit)

@@ -21,7 +21,7 @@ from cbox_init.api.schemas import (
     LogList,
     LogOutputs,
     NewProcess,
-    OneshotHistory,
+    OneshotList,
     ProcessDetail,
     ProcessList,
     ReloadReply,
@@ -188,10 +188,10 @@ def schedule_history(name: str, *, limit: int = 100) -> Call[ScheduleHistory]:
     return Call("GET", f"{_path(name)}/schedule/history{_query(limit=str(limit))}", ScheduleHistory)
 
 
-def oneshot_history(name: str | None = None, *, limit: int = 100) -> Call[OneshotHistory]:
+def oneshot_history(name: str | None = None, *, limit: int = 100) -> Call[OneshotList]:
     """The last ``limit`` (1 to 10000) executions of one oneshot, or of all, newest first."""
     query = _query(limit=str(limit), process=name)
-    return Call("GET", f"{_BASE}/oneshot/history{query}", OneshotHistory)
+    return Call("GET", f"{_BASE}/oneshot/history{query}", OneshotList)
 
 
 def pause(name: str) -> Call[ScheduleReply]:

@@ -20,7 +20,7 @@ _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 """The kernel counts CPU time in steps of this; over less a percentage means nothing."""
 
 
-class Reading(Protocol):
+class ProcessUsage(Protocol):
     """What a process has used: CPU seconds since its start, and bytes that are resident now.
 
     ``started_ticks`` is its start in clock ticks since boot; with the pid it names one process for ever.
@@ -61,7 +61,7 @@ class Figures:
 
     def __init__(
         self,
-        read: Callable[[int], Reading | None],
+        read: Callable[[int], ProcessUsage | None],
         memory_bytes: int,
         boot_clock: Callable[[], float] | None = None,
     ) -> None:
@@ -117,7 +117,7 @@ class Figures:
 
         self._pending = get_running_loop().call_soon(self._take, pids)
 
-    def _measure(self, reading: Reading, before: _Sample | None) -> _Sample:
+    def _measure(self, reading: ProcessUsage, before: _Sample | None) -> _Sample:
         now = self._clock()
         if before is not None and before.started_ticks == reading.started_ticks:
             used, elapsed = reading.cpu_s - before.cpu_s, now - before.at

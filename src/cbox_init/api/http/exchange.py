@@ -48,7 +48,7 @@ _WITHOUT_BODY: Final = frozenset((204, 304))
 _JSON: Final = (b"content-type", b"application/json")
 
 
-class Wire(Protocol):
+class ClientConnection(Protocol):
     """What an exchange needs of its connection."""
 
     @property
@@ -81,24 +81,24 @@ class Exchange:
         "_body_complete",
         "_body_given",
         "_chunked",
+        "_connection",
         "_disconnected",
         "_headers",
         "_left",
         "_status",
         "_waiter",
-        "_wire",
         "head",
         "keep_alive",
         "response_complete",
         "response_started",
     )
 
-    def __init__(self, wire: Wire, head: RequestHead) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
         self.head = head
         self.keep_alive = head.keep_alive
         self.response_started = False
         self.response_complete = False
-        self._wire = wire
+        self._connection = connection
         self._body = bytearray()
         self._body_complete = not head.length
         self._body_given = False
@@ -117,7 +117,7 @@ class Exchange:
     @property
     def client(self) -> tuple[str, int] | None:
         """Address and port of the client; None on a Unix socket."""
-        return self._wire.client
+        return self._connection.client
 
     @property
     def streams(self) -> bool:
@@ -153,12 +153,12 @@ class Exchange:
     async def receive(self) -> Message:
         """The next part of the body, or the end of the connection."""
         if self.head.expects_continue and not (self._body or self._body_complete or self.response_started):
-            self._wire.write(_CONTINUE)
+            self._connection.write(_CONTINUE)
         while not self.response_complete:
             if (self._body_complete and not self._body_given) or (self._body and not self._disconnected):
                 body, self._body = bytes(self._body), bytearray()
                 self._body_given = self._body_complete
-                self._wire.body_taken()
+                self._connection.body_taken()
                 return {"type": "http.request", "body": body, "more_body": not self._body_complete}
             if self._disconnected:
                 break
@@ -176,8 +176,8 @@ class Exchange:
             return
         more = message.get("more_body", False)
         self._write(message.get("body", b""), more)
-        if more and self._wire.congested:
-            await self._wire.drained()
+        if more and self._connection.congested:
+            await self._connection.drained()
 
     # -- the response ----------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Exchange:
         if self.response_complete:
             return
         if self.response_started:
-            self._wire.abort()
+            self._connection.abort()
         else:
             body = b'{"error":"internal error: the log of the daemon says where"}'
             self.respond(500, (_JSON,), body)
@@ -217,22 +217,22 @@ class Exchange:
             if self._left < 0 or (self._left and not more):
                 raise RuntimeError("a body has another length than its content-length")
         if head and len(body) > _WRITTEN_TOGETHER:
-            self._wire.write(head)
+            self._connection.write(head)
         else:
             body = head + body
         self.response_started = True
         if body:
-            self._wire.write(body)
+            self._connection.write(body)
         if not more:
             self.response_complete = True
             self._wake()
-            self._wire.answered(self)
+            self._connection.answered(self)
 
     def _begin(self, size: int, more: bool) -> bytes:
         """The status line and the headers, with those that frame the body."""
         parts = [
             _STATUS_LINES.get(self._status) or b"HTTP/1.1 %d \r\n" % self._status,
-            self._wire.date_header,
+            self._connection.date_header,
         ]
         closing = False
         for name, value in self._headers:
@@ -255,7 +255,7 @@ class Exchange:
                 self.keep_alive = (
                     False  # HTTP/1.0 has no chunks: the end of the connection is that of the body
                 )
-        self.keep_alive = self.keep_alive and not closing and self._wire.may_stay_open
+        self.keep_alive = self.keep_alive and not closing and self._connection.may_stay_open
         if not self.keep_alive and not closing:
             parts.append(_CLOSE)
         parts.append(b"\r\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.auth import OPEN_PATH
+from cbox_init.api.guards import OPEN_PATH
 from cbox_init.api.replies import encode, send_body
 from cbox_init.api.resource import Operation, Reply, Resource
 from cbox_init.api.schemas import Health

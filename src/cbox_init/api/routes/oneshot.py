@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cbox_init.api.queries import LIMIT, PROCESS, limit_of
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
-from cbox_init.api.schemas import OneshotHistory
+from cbox_init.api.schemas import OneshotList
 from cbox_init.api.views import oneshot_entries
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def resources(context: Context) -> tuple[Resource, ...]:
         limit = limit_of(request.query_params)
         name = request.query_params.get("process")
         entries = oneshot_entries(context.supervisor.executions(limit, name))
-        return json_response(OneshotHistory(executions=entries, count=len(entries), limit=limit))
+        return json_response(OneshotList(executions=entries, count=len(entries), limit=limit))
 
     get = Operation(
         answering(history),
         name="getOneshotHistory",
         summary="The last executions of oneshots, newest first",
-        replies={200: Reply("At most oneshot_history_max_entries are kept.", OneshotHistory)},
+        replies={200: Reply("At most oneshot_history_max_entries are kept.", OneshotList)},
         errors=(400, 404),
         parameters=(LIMIT, PROCESS),
     )

@@ -1,20 +1,52 @@
-"""How much one client may ask for: requests a second, and bytes of a body."""
+"""What stands between a client and the application: the token, the rate of requests, the size of a body."""
 
 from __future__ import annotations
 
 import math
 import time
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.replies import BodyTooLargeError, send_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from cbox_init.config.secret import Secret
+
+OPEN_PATH = "/api/v1/health"
+"""The one path that needs no token, so that a container's health check holds no secret."""
+
+_CHALLENGE = ((b"www-authenticate", b"Bearer"),)
+
 MOST_ADDRESSES: Final = 4096
 """Client addresses that are remembered; beyond them the one that was silent longest is forgotten."""
+
+
+class RequireToken:
+    """Passes on what carries ``Authorization: Bearer TOKEN``, and answers 401 to the rest."""
+
+    def __init__(self, app: ASGIApp, token: Secret) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == OPEN_PATH or carries_token(scope["headers"], self._token):
+            await self._app(scope, receive, send)
+        else:
+            await send_error(send, 401, "unauthorized", _CHALLENGE)
+
+
+def carries_token(headers: Iterable[tuple[bytes, bytes]], token: Secret) -> bool:
+    """Whether the first Authorization header holds the token; takes as long for a near miss as for any."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, given = value.strip().partition(b" ")
+            wanted = token.reveal().encode()
+            return scheme.lower() == b"bearer" and compare_digest(given.lstrip(b" "), wanted)
+    return False
 
 
 class TokenBuckets:
