@@ -26,7 +26,7 @@ NAME: Final = Parameter("name", "Name of a process.", {"type": "string"}, "path"
 def resources(context: Context) -> tuple[Resource, ...]:
     """``/processes`` and ``/processes/{name}``."""
     supervisor = context.supervisor
-    body = ProcessListBody(supervisor, context.figures, supervisor.logs.daemon)
+    body = ProcessListBody(supervisor, context.figures, context.logs.daemon)
 
     async def list_all(scope: Scope, receive: Receive, send: Send) -> None:
         await send_body(send, await body.current())
