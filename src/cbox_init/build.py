@@ -108,6 +108,9 @@ def build_daemon(
         environ=environ,
         counters=counters,
     )
+    runtime.run_queue.on_error = lambda reconciler, error: runtime.defects.report(
+        f"{type(reconciler).__name__} failed and is tried again", error
+    )
     parts = DaemonParts(config, source, logs=logs, spawner=spawner, runtime=runtime)
     parts.supervisor = Supervisor(
         config,

@@ -222,12 +222,12 @@ class Daemon:
                 self._supervisor.shutdown(f"received {signal.Signals(signum).name}")
 
     def _unexpected(self, loop: AbstractEventLoop, context: dict[str, object]) -> None:
-        """A defect of ours: said in the log, with where it happened; the daemon goes on."""
-        from traceback import format_exception
-
+        """A defect of ours that nothing else has contained: the daemon goes on."""
         error = context.get("exception")
-        trace = "".join(format_exception(error)) if isinstance(error, BaseException) else None
-        self._log.error(f"Unexpected: {context.get('message')}", error=trace)
+        message = str(context.get("message"))
+        if not isinstance(error, BaseException):
+            error = RuntimeError(message)
+        self._parts.runtime.defects.report(message, error)
 
     def _abandon(self) -> None:
         """A defect while starting: leave nothing running, and the log written."""

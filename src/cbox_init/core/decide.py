@@ -216,7 +216,8 @@ class _Planner:
     def has_ended(self, instance: Instance) -> bool:
         """Whether it is not wanted and nothing of it is left to stop: it is kept to be shown."""
         ended = instance.phase is Phase.IDLE or instance.phase is Phase.ENDED
-        return ended and not self.desired.run and instance.index < self.desired.scale
+        kept = not self.desired.run and instance.index < self.desired.scale
+        return ended and kept and not instance.deferred_until
 
     def continue_stop(self, instance: Instance) -> None:
         """Add the next step of a stop: once begun it is carried out, whatever was asked since."""
@@ -229,7 +230,7 @@ class _Planner:
     def keep(self, instance: Instance) -> None:
         """Add what an instance that should run needs."""
         if self._is_due(instance):
-            self.spawns.append(instance.index)
+            self._spawn(instance)
             self.rollout.add_starting(1)
             return
         self._wait_for(instance)
@@ -243,7 +244,7 @@ class _Planner:
         """Add what a surge instance needs while others are replaced."""
         if self._is_due(instance):
             if self.rollout.needs(instance.index):
-                self.spawns.append(instance.index)
+                self._spawn(instance)
             else:
                 self.end(instance)
             return
@@ -264,6 +265,13 @@ class _Planner:
             return (instance.due_at if instance and instance.phase is Phase.WAITING else 0.0, index)
 
         return sorted(self.spawns, key=since)
+
+    def _spawn(self, instance: Instance) -> None:
+        """Add the spawn of an instance that is due, or the time of the next try."""
+        if instance.deferred_until > self.now:
+            self.deadlines.append(instance.deferred_until)
+        else:
+            self.spawns.append(instance.index)
 
     def _wait_for(self, instance: Instance) -> None:
         """Add the time at which the instance is next due: for its restart, or to be healthy."""
@@ -286,7 +294,7 @@ class _Planner:
             return
         elif instance.index >= self.desired.scale:
             self.actions.append(Forget(instance.index))
-        elif phase is Phase.WAITING:
+        elif phase is Phase.WAITING or instance.deferred_until:
             self.actions.append(CancelRestart(instance.index))
 
     def _is_due(self, instance: Instance) -> bool:

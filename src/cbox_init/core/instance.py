@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Seconds between two kills of an instance that a kill has not ended: what it forked meanwhile gets the next.
 KILL_AGAIN_S = 1.0
 
+#: Seconds until an instance is tried again for which the machine had no process, memory or descriptor left.
+DEFER_S = 1.0
+
 #: Seconds that pass at least between two tries to spawn an instance. A try that fails takes no time, so a
 #: backoff of 0 would keep the daemon busy with nothing else.
 SPAWN_AGAIN_S = 0.1
@@ -64,6 +67,9 @@ class Instance(Struct, frozen=True, kw_only=True):
     ``last_exit_code`` is that of its last run that is over, also while the next one runs.
     ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
     it back.
+
+    ``deferred_until`` is when the next try to spawn it is made after one for which the machine had no
+    process, memory or descriptor left; 0 when there was none.
 
     ``renewed_at`` is when the first instance of its generation was tried, and ``proven`` whether that
     generation has been ready yet; ``ready_at`` is since when it has been ready, None while it is not.
@@ -98,6 +104,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     ready_at: float | None = None
     surge: bool = False
     excess: str | None = None
+    deferred_until: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -139,6 +146,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> State:
         """The state that the API shows."""
+        if self.deferred_until and not self.alive:
+            return State.STARTING
         match self.phase:
             case Phase.RUNNING:
                 return State.RUNNING
@@ -195,6 +204,11 @@ def spawn_failed(
     return _ended_by_itself(tried, now=now, earliest_at=now + SPAWN_AGAIN_S, rules=rules, oneshot=oneshot)
 
 
+def spawn_deferred(instance: Instance, reason: str, *, now: float) -> Instance:
+    """The machine has nothing left to start it with: it is tried again, and its restart budget is kept."""
+    return replace(instance, deferred_until=now + DEFER_S, reason=f"waiting to start: {reason}")
+
+
 def _tried(instance: Instance, revision: Revision, *, now: float) -> Instance:
     """Stamped with what it is spawned under. A start or restart by hand makes its budget new.
 
@@ -218,6 +232,7 @@ def _tried(instance: Instance, revision: Revision, *, now: float) -> Instance:
         restart_causes=causes,
         attempts=0 if instance.is_outdated(revision) else instance.attempts,
         reason=None,
+        deferred_until=0.0,
         renewed_at=now if renewed else instance.renewed_at,
         proven=instance.proven and not renewed,
     )
@@ -348,7 +363,9 @@ def gone(
 
 def restart_cancelled(instance: Instance) -> Instance:
     """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
-    return replace(_settled(instance), phase=Phase.IDLE, attempts=0, due_at=0.0, reason=None)
+    return replace(
+        _settled(instance), phase=Phase.IDLE, attempts=0, due_at=0.0, reason=None, deferred_until=0.0
+    )
 
 
 def _ended_by_itself(

@@ -98,6 +98,11 @@ def decide_runs(
                 actions.append(Terminate(run.index))
             elif over_at is not None:
                 deadlines.append(over_at)
+        elif run.deferred_until and run.generation >= desired.generation and may_spawn:
+            if run.deferred_until > now:
+                deadlines.append(run.deferred_until)
+            else:
+                actions.append(Spawn(run.index))
         elif run.phase is not Phase.STOPPING:
             actions.append(Forget(run.index))
         elif isinstance(action := next_of_stop(run, now), Wait):

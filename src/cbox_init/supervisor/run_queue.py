@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
+    from collections.abc import Callable
 
 #: The longest that one turn of the event loop works on what is due, in seconds: what an API request may wait.
 SLICE_S = 0.005
@@ -59,6 +60,8 @@ class RunQueue:
         self._turn_pending = False
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
+        self.on_error: Callable[[Reconciler, Exception], None] | None = None
+        """Called with what a reconciler raised; without it the exception comes out of the turn."""
 
     @property
     def loop(self) -> AbstractEventLoop | None:
@@ -84,8 +87,8 @@ class RunQueue:
     def run(self, slice_s: float) -> None:
         """Take looks until nothing is due, or for about ``slice_s`` seconds.
 
-        What a look raises comes out. It has its next look ``RETRY_S`` later: a defect, or a lack that passes,
-        must not leave a process that is never stopped, or a shutdown that never ends.
+        A reconciler that raises is called again ``RETRY_S`` later: a defect, or a shortage that passes, must
+        not leave a process that is never stopped, or a shutdown that never ends.
         """
         if self._output is not None:
             self._output.cork()
@@ -99,12 +102,15 @@ class RunQueue:
         self._collect_due()
         while self._due:
             reconciler, _ = self._due.popitem(last=False)
+            at: float | None = time.monotonic() + RETRY_S
             try:
                 at = reconciler.reconcile(stop_at)
-            except BaseException:
-                self._note(reconciler, time.monotonic() + RETRY_S)
-                raise
-            self._note(reconciler, at)
+            except Exception as error:  # it concerns this one alone
+                if self.on_error is None:
+                    raise
+                self.on_error(reconciler, error)
+            finally:
+                self._note(reconciler, at)
             if time.monotonic() >= stop_at:
                 break
 

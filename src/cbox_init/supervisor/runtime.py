@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from cbox_init.supervisor.defects import Defects
 from cbox_init.supervisor.instance.launch import MARKER
 from cbox_init.system import procfs
 from cbox_init.system.tree import Stray, find_strays, left_group, resident_bytes
@@ -43,12 +44,14 @@ class Runtime:
         self.log = log
         self.environ = environ
         self.counters = counters
+        self.defects = Defects(log)
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
         self._found: dict[str, list[Stray]] = {}
         self._found_until = 0.0
         self._cgroups: Cgroups | None = None
         spawner.watch = reaper.watch
+        reaper.on_error = lambda error: self.defects.report("the end of a child could not be taken in", error)
 
     @staticmethod
     def now() -> float:

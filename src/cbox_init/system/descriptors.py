@@ -54,10 +54,12 @@ def out_of_descriptors(error: OSError) -> SpawnError:
     if error.errno == errno.EMFILE:
         limit = _limit()
         shown = "unlimited" if limit < 0 else limit
-        return SpawnError(f"too many open files: raise the limit of the daemon (ulimit -n, now {shown})")
+        return SpawnError(
+            f"too many open files: raise the limit of the daemon (ulimit -n, now {shown})", shortage=True
+        )
     if error.errno == errno.ENFILE:
-        return SpawnError("too many open files in the whole system: raise fs.file-max")
-    return SpawnError(f"cannot make a pipe: {error.strerror}")
+        return SpawnError("too many open files in the whole system: raise fs.file-max", shortage=True)
+    return SpawnError(f"cannot make a pipe: {error.strerror}", shortage=error.errno == errno.ENOMEM)
 
 
 def output_pipe(owner: Identity | None) -> tuple[int, int]:

@@ -34,12 +34,13 @@ def _explain_errno(error: OSError, request: SpawnRequest, identity: Identity | N
     if error.errno == errno.EAGAIN and limits is not None and limits.nproc is not None:
         from cbox_init.system.limit_errors import too_many_processes
 
-        return SpawnError(too_many_processes(limits, str(identity or os.geteuid())), _OTHER)
+        return SpawnError(too_many_processes(limits, str(identity or os.geteuid())), _OTHER, shortage=True)
     if error.errno == errno.EAGAIN:
         return SpawnError(
             f"out of processes: raise the user's limit (ulimit -u, now {_limit('RLIMIT_NPROC')}) "
             "or the container's (pids.max of its cgroup)",
             _OTHER,
+            shortage=True,
         )
     if error.errno == errno.ENOMEM:
         return _out_of_memory()
@@ -172,7 +173,9 @@ def _as(identity: Identity | None) -> str:
 
 
 def _out_of_memory() -> SpawnError:
-    return SpawnError("out of memory: give the container more, or the daemon a higher limit", _OTHER)
+    return SpawnError(
+        "out of memory: give the container more, or the daemon a higher limit", _OTHER, shortage=True
+    )
 
 
 def _limit(name: str) -> str:

@@ -9,6 +9,7 @@ for it. What it starts becomes the daemon's own child, as an orphan does.
 
 from __future__ import annotations
 
+import errno
 import io
 import marshal
 import os
@@ -80,7 +81,8 @@ class ForkServer:
         except OSError as error:
             self._control.close()
             raise SpawnError(
-                f"limits cannot be set: cannot start {sys.executable}: {error.strerror}"
+                f"limits cannot be set: cannot start {sys.executable}: {error.strerror}",
+                shortage=error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
             ) from error
         finally:
             theirs.close()
@@ -172,7 +174,8 @@ class ForkServer:
         """Nobody knows what it is at: end it; the next child gets another one."""
         self.kill()
         return SpawnError(
-            f"limits cannot be set: the process that starts children for it took {_ANSWER_S:g} s"
+            f"limits cannot be set: the process that starts children for it took {_ANSWER_S:g} s",
+            shortage=True,
         )
 
     def _reaped(self, status: ExitStatus) -> None:

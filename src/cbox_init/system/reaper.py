@@ -59,6 +59,8 @@ class Reaper:
     def __init__(self, on_stranger: Callable[[int], None] | None = None) -> None:
         self._on_stranger = on_stranger
         self._watchers: dict[int, Callable[[ExitStatus], None]] = {}
+        self.on_error: Callable[[Exception], None] | None = None
+        """Called with what a callback raised."""
         self.unfinished = False
         """Whether the last ``reap`` left children that have ended: it was over before they were."""
 
@@ -82,8 +84,8 @@ class Reaper:
         the number can be another's in anybody's eyes. One that was not reaped keeps its number.
 
         A callback may start a child, even one that gets the pid of the child that has just been reaped. One
-        that raises does not keep the others from being called: their errors come out together, as an
-        ExceptionGroup, at the end.
+        that raises does not keep the others from being called: errors are given to ``on_error``, without it
+        they come out together, as an ExceptionGroup, at the end.
         """
         errors: list[Exception] = []
         count = 0
@@ -97,8 +99,11 @@ class Reaper:
                     callback(ExitStatus.from_wait(status))
                 elif self._on_stranger is not None:
                     self._on_stranger(pid)
-            except Exception as error:  # noqa: BLE001 - raised again below, after the others had their turn
-                errors.append(error)
+            except Exception as error:  # noqa: BLE001  # after the others had their turn
+                if self.on_error is None:
+                    errors.append(error)
+                else:
+                    self.on_error(error)
             if time.monotonic() >= stop_at:
                 break
         self.unfinished = ended is not None

@@ -69,9 +69,9 @@ class LiveTree:
     def note_main_ended(self) -> None:
         """The main process has been reaped."""
         self.record.main_ended = True
+        self._runtime.main_ended(self.id, self.pid)
         if self._channel is not None:
             self._channel.close()
-        self._runtime.main_ended(self.id, self.pid)
 
     @property
     def out_of_memory(self) -> bool:
@@ -206,7 +206,8 @@ def spawn_captured(
             capture.close()
             raise
     except OSError as error:
-        raise SpawnError(f"cannot read its output: {error.strerror}; see /proc/sys/fs/epoll") from error
+        message = f"cannot read its output: {error.strerror}; see /proc/sys/fs/epoll"
+        raise SpawnError(message, shortage=True) from error
     finally:
         _close(writes, null)
 

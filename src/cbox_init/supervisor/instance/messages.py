@@ -41,6 +41,15 @@ class InstanceMessages:
             error=str(error),
         )
 
+    def deferred(self, instance_id: str, error: SpawnError) -> None:
+        """Its start waits for something that the machine has none left of."""
+        self._log.warn(
+            "Process instance waits to start",
+            process=self._process,
+            instance_id=instance_id,
+            error=str(error),
+        )
+
     def ended(self, instance_id: str, pid: int, ending: Ending, *, asked: bool) -> None:
         """Its main process has ended; ``asked``: because it was told to."""
         if asked or ending.success:

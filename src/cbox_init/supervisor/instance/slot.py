@@ -73,7 +73,6 @@ class InstanceSlot:
     def spawn(self, revision: Revision) -> bool:
         """Start the main process; whether it runs."""
         context, before = self._context, self.state
-        self._record_begin(before, revision)
         outputs = context.settings.process.logging
         try:
             tree = spawn(
@@ -89,7 +88,12 @@ class InstanceSlot:
         except SpawnError as error:
             self._spawn_failed(error, revision)
             return False
+        except Exception as error:  # noqa: BLE001  # a defect, or no memory: it concerns this instance alone
+            context.runtime.defects.report("an instance could not be started", error, instance_id=self._id)
+            self._spawn_failed(SpawnError(f"unexpected: {error!r}", shortage=True), revision)
+            return False
         context.runtime.reaper.watch(tree.pid, partial(self._main_exited, tree))
+        self._record_begin(before, revision)
         self._tree, self._plan = tree, context.stop_plan
         self.record.tree = tree.record
         self.record.last_output = ()
@@ -223,16 +227,23 @@ class InstanceSlot:
             self._context.on_event()
 
     def _main_exited(self, tree: LiveTree, status: ExitStatus) -> None:
-        """The reaper's call: the main process has ended. What it wrote is logged before its end is."""
-        tree.note_main_ended()
-        tree.capture.drain()
+        """The reaper's call: the main process has ended. What it wrote is logged before its end is.
+
+        Whatever fails here, the end itself is taken in.
+        """
+        contain = self._context.runtime.defects.contain
+        with contain("the socket of an instance could not be closed", instance_id=tree.id):
+            tree.note_main_ended()
+        with contain("the last output of an instance could not be read", instance_id=tree.id):
+            tree.capture.drain()
         before = self.state
         ending = self._ending(tree, status)
         self.record.state = transitions.main_exited(before, ending, now=self._now)
         asked = before.phase is Phase.STOPPING and (before.asked or before.terminated_for is not None)
         self._context.clearing.add(before.index)
-        self._record_end(stopped=asked and before.asked)
-        self._context.messages.ended(tree.id, tree.pid, ending, asked=asked)
+        with contain("the end of an instance could not be recorded", instance_id=tree.id):
+            self._record_end(stopped=asked and before.asked)
+            self._context.messages.ended(tree.id, tree.pid, ending, asked=asked)
         self._context.on_event()
 
     # -- inside ----------------------------------------------------------------------------------------
@@ -272,6 +283,12 @@ class InstanceSlot:
         )
 
     def _spawn_failed(self, error: SpawnError, revision: Revision) -> None:
+        if error.shortage:
+            if not self.state.deferred_until:
+                self._context.messages.deferred(self._id, error)
+            self.record.state = transitions.spawn_deferred(self.state, str(error), now=self._now)
+            return
+        self._record_begin(self.state, revision)
         self.record.state = transitions.spawn_failed(
             self.state,
             Ending(error.exit_code, str(error)),
@@ -285,6 +302,8 @@ class InstanceSlot:
         self._report_what_follows()
 
     def _begin_stop(self, tree: LiveTree) -> None:
+        if self._context.cut_short:  # it was killed already
+            return
         rules, hooks = self._plan
         if rules.pre_stop and hooks is not None:
             self._hook = hooks.start_pre_stop(self.state.index, self._pre_stop_over)
@@ -370,5 +389,6 @@ class InstanceSlot:
         if state.phase is Phase.WAITING:
             context.messages.restarting(self._id, state, in_s=state.due_at - self._now)
         elif state.outcome is State.FAILED and state.phase is Phase.ENDED and not context.launch.recurring:
-            self.record.last_output = last_lines(context.log.ring, self._id)
+            with context.runtime.defects.contain("the last output could not be kept", instance_id=self._id):
+                self.record.last_output = last_lines(context.log.ring, self._id)
             context.messages.given_up(self._id, state, self.record.last_output)
