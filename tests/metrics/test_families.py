@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init import __version__
-from cbox_init.api.slices import Slices
+from cbox_init.api.waiting import Slices
 from cbox_init.core.states import State
 from cbox_init.metrics import page as pages
 from cbox_init.metrics.families import FAMILIES

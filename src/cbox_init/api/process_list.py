@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.http.failures import RepeatedError
 from cbox_init.api.replies import encode
 from cbox_init.api.views import process_entry
+from cbox_init.api.waiting import Slices
 
 if TYPE_CHECKING:
     from asyncio import Lock
@@ -35,7 +35,6 @@ class ProcessListBody:
         self._parts: dict[str, tuple[ProcessStatus, int, bytes]] = {}
         self._body = b""
         self._making: Lock | None = None
-        self._pause_at = 0.0
 
     async def current(self) -> bytes:
         """The list as it is now; takes new figures when those that are there are old."""
@@ -52,12 +51,12 @@ class ProcessListBody:
 
     async def _make(self) -> None:
         figures = self._figures
-        self._pause_at = time.monotonic() + SLICE_S
+        slices = Slices(SLICE_S)
         version = self._supervisor.version
         statuses = []
         for status in self._supervisor.each_status():
             statuses.append(status)
-            await self._pause()
+            await slices.breathe()
         if figures.due():
             figures.sample(one.pid for status in statuses for one in status.instances if one.pid)
         of = figures.version
@@ -70,15 +69,7 @@ class ProcessListBody:
                 except Exception as error:  # noqa: BLE001  # a defect: the other processes are shown
                     self._left_out.note(process=status.name, error=repr(error))
                     continue
-                await self._pause()
+                await slices.breathe()
             self._parts[status.name] = known
         self._body = b'{"processes":[' + b",".join([part for _, _, part in self._parts.values()]) + b"]}"
         self._versions = (version, of)
-
-    async def _pause(self) -> None:
-        """Let the others have their turn when the slice is over."""
-        if time.monotonic() >= self._pause_at:
-            from asyncio import sleep
-
-            await sleep(0)
-            self._pause_at = time.monotonic() + SLICE_S

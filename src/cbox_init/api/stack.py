@@ -7,12 +7,11 @@ from asyncio import gather, get_running_loop
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.app import build_app, guarded
-from cbox_init.api.context import Context
+from cbox_init.api.context import Context, Traffic
 from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.server import HttpServer
-from cbox_init.api.streams import Streams
-from cbox_init.api.traffic import Traffic
+from cbox_init.api.waiting import Streams
 from cbox_init.logs.stdlib import forward_logging
 from cbox_init.system.memory import memory_limit
 from cbox_init.system.procfs import read_figures

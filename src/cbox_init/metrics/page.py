@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from cbox_init.api.slices import Slices
+from cbox_init.api.waiting import Slices
 from cbox_init.metrics.families import FAMILIES
 from cbox_init.metrics.snapshot import take
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.api.slices import Slices
+    from cbox_init.api.waiting import Slices
     from cbox_init.build import DaemonParts
     from cbox_init.logs.outputs.destinations import OutputStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus

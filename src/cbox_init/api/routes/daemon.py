@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.api.daemon_view import daemon_entry
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.schemas import DaemonEntry
+from cbox_init.api.views import daemon_entry
 from cbox_init.system.own_figures import read_own_figures
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cbox_init.api import log_queries, queries
 from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
-from cbox_init.api.slices import Slices
+from cbox_init.api.waiting import Slices
 from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from cbox_init.api.context import Context
-    from cbox_init.api.streams import Streams
+    from cbox_init.api.waiting import Streams
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.past import Past
     from cbox_init.logs.subscription import Subscription

@@ -10,8 +10,8 @@ from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import LogList
-from cbox_init.api.slices import Slices
 from cbox_init.api.views import log_entries
+from cbox_init.api.waiting import Slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

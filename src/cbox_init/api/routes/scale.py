@@ -33,7 +33,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def scale(request: Request) -> Response:
         name = request.path_params["name"]
-        supervisor.status(name)  # a name that is unknown comes before a body that is wrong
+        supervisor.check_known(name)  # a name that is unknown comes before a body that is wrong
         wanted = await read_body(request, ScaleRequest)
         match (wanted.scale, wanted.desired, wanted.delta):
             case (int() | float() as count, UnsetType(), UnsetType()):
