@@ -1,4 +1,4 @@
-"""The list of processes as bytes, made once for all who ask until something changes."""
+"""The body of the list of processes, encoded once for all requests until something changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.figures import Figures
 
-#: The longest that making the list holds the event loop at a time, in seconds.
+#: How long one slice of encoding the list may hold the event loop, in seconds.
 SLICE_S: Final = 0.005
 
 
 class ProcessListBody:
-    """Encodes what has changed since, a status or its figures, and keeps the bytes of everything else.
+    """Encodes the processes whose status or figures have changed, and keeps the bytes of all others.
 
-    A list of thousands is made in slices: each process in it is as it was when somebody asked, or newer.
+    A list of thousands is encoded in slices: each process is shown as it was at the request, or newer.
     """
 
     def __init__(self, supervisor: Supervisor, figures: Figures, log: ErrorLog) -> None:
@@ -37,14 +37,14 @@ class ProcessListBody:
         self._making: Lock | None = None
 
     async def current(self) -> bytes:
-        """The list as it is now; takes new figures when those that are there are old."""
+        """The present list; takes new figures when the present ones are too old."""
         asked = (self._supervisor.version, self._figures.version)
         if asked != self._versions or self._figures.due():
             if self._making is None:
                 from asyncio import Lock
 
                 self._making = Lock()
-            async with self._making:  # who else asks meanwhile finds it made, or makes the next one
+            async with self._making:  # a request that waited here finds the list made, or makes the next one
                 if self._figures.due() or any(map(int.__lt__, self._versions, asked)):
                     await self._make()
         return self._body

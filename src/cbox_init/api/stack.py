@@ -1,4 +1,4 @@
-"""Everything of the API that costs time and memory to import, put together."""
+"""Wires the parts of the API that take time and memory to import."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOGGERS: Final = ("asyncio",)
 
 
 class Stack:
-    """One application behind two doors: the Unix socket, and TCP with its guards."""
+    """One application on two servers: the Unix socket, and TCP with token and rate limit."""
 
     def __init__(self, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals) -> None:
         self._figures = Figures(read_figures, memory_limit())

@@ -1,4 +1,4 @@
-"""What is known at the moment of a scrape."""
+"""The state of the daemon at the time of a scrape."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
-    """Each process as it is at the moment when its turn comes."""
+    """Take a snapshot, in slices: each process as it is when its turn comes."""
     processes: list[Process] = []
     for process in parts.supervisor.each_managed():
         check = process.config.health_check

@@ -66,7 +66,7 @@ _PARAMETERS: Final = (
 
 
 class _Beginning(NamedTuple):
-    """Where a stream begins: behind a place, or with the ``last`` so many lines, or (both None) with all."""
+    """Where a stream begins: after a position, with the ``last`` N lines, or (both None) with all."""
 
     after: Position | None
     last: int | None

@@ -51,7 +51,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         entries = await _latest(context.logs.past(chosen.processes), chosen, limit)
         return limit, tuple(entries if newest_first else reversed(entries))
 
-    reply = {200: Reply("Newest first, unless asked otherwise.", LogList)}
+    reply = {200: Reply("Newest first by default.", LogList)}
     one = Operation(
         answering(of_process),
         name="getProcessLogs",

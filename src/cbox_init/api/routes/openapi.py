@@ -17,7 +17,7 @@ PATH: Final = "/api/v1/openapi.json"
 
 
 def resources(others: Iterable[Resource]) -> tuple[Resource, ...]:
-    """``/openapi.json``, which describes ``others`` and itself; made when it is first asked for."""
+    """``/openapi.json``, which describes ``others`` and itself; generated at the first request."""
     body = b""
 
     async def get(scope: Scope, receive: Receive, send: Send) -> None:

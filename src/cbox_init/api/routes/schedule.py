@@ -102,7 +102,7 @@ def _trigger(context: Context) -> Resource:
             return json_response(ScheduleReply("triggered", name), 202)
         async with while_connected(request, supervisor.run_over(name, number), LONGEST_SYNC_S) as over:
             if over.cancelled():
-                raise Conflict(f"{name} was told to stop before its run began")
+                raise Conflict(f"{name} was stopped before its run began")
             if over.done():
                 return json_response(TriggerReply("completed", name, over.result()))
         return json_response(TriggerReply("triggered", name), 202)
