@@ -34,7 +34,7 @@ _POLL_S: Final = 1.0
 """How often files are checked, in seconds, where inotify is not available."""
 
 
-class PipeReader(Protocol):
+class FileConsumer(Protocol):
     """Takes the lines of a file. Called in the event loop's thread."""
 
     def held(self) -> bool:
@@ -50,9 +50,9 @@ class PipeReader(Protocol):
 class FollowedFile:
     """A followed file, as the event loop's thread uses it."""
 
-    def __init__(self, path: str, reader: PipeReader) -> None:
+    def __init__(self, path: str, consumer: FileConsumer) -> None:
         self.path = path
-        self.reader = reader
+        self.consumer = consumer
 
 
 class _Lane:
@@ -137,11 +137,11 @@ class FileFollower:
         os.eventfd_write(self._wake_fd, 1)
 
     def _arrived(self, followed: FollowedFile, reads: list[FileRead]) -> None:
-        followed.reader.take(reads)
+        followed.consumer.take(reads)
         self._go_on(followed)
 
     def _go_on(self, followed: FollowedFile) -> None:
-        if followed.reader.held():
+        if followed.consumer.held():
             self._waiting.append(followed)
         else:
             self._call(partial(self._free, followed))
@@ -262,7 +262,7 @@ class FileFollower:
         self._watches.drop(lane.tail)
         lane.tail.close()
         del self._lanes[lane.followed]
-        self._tell(lane.followed.reader.end)
+        self._tell(lane.followed.consumer.end)
 
 
 def _milliseconds(due: Sequence[float | None], now: float, *, polls: bool) -> int | None:

@@ -18,6 +18,7 @@ from cbox_init.config.outputs import (
     syslog_address,
 )
 from cbox_init.config.substitute import expand_instance, references
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.outputs.file import FileBackend
@@ -178,6 +179,7 @@ class Destinations:
         self._timestamps = timestamps
         self._log = log
         self._on_room = on_room
+        self._failed: dict[str, RepeatedError] = {}
         self._destinations: dict[Hashable, OutputDestination] = {
             STDOUT: SingleDestination("stdout", "stdout", stdout)
         }
@@ -193,6 +195,16 @@ class Destinations:
         if destination is None:
             destination = self._destinations[key] = self._make(config)
         return destination
+
+    def encoding_failed(self, config: OutputConfig) -> Callable[[Exception], object]:
+        """To be called for each record that cannot be encoded for an output."""
+        name = self.destination(config).name
+        failed = self._failed.get(name)
+        if failed is None:
+            failed = self._failed[name] = RepeatedError(
+                self._log, "Log output cannot take a record", output=name
+            )
+        return failed.report
 
     def known(self, key: Hashable) -> OutputDestination | None:
         """The destination with this key, None when it does not exist yet."""

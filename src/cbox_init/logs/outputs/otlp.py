@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from msgspec import DecodeError, Struct, field, json
+from msgspec import DecodeError, Raw, Struct, field, json
 
 from cbox_init import __version__
 from cbox_init.config.model.enums import LogLevel
@@ -27,6 +27,8 @@ _TIMEOUT_S: Final = 10.0
 _LATER: Final = (408, 425, 429, 502, 503, 504)
 _TOO_LARGE: Final = 413
 _SCOPE: Final = json.encode({"name": "cbox-init", "version": __version__})
+_INT_64: Final = 2**63
+_RAW_MEMBERS: Final = json.Decoder(dict[str, Raw]).decode
 _SEVERITIES: Final = {LogLevel.DEBUG: 5, LogLevel.INFO: 9, LogLevel.WARN: 13, LogLevel.ERROR: 17}
 
 
@@ -55,7 +57,7 @@ class OtlpBlocks:
         if block.partial:
             attributes = attributes + _attributes({"partial": True})
         if block.fields:
-            attributes = attributes + _attributes(json.decode(block.fields))
+            attributes = attributes + _attributes(_members(block.fields))
         lines = [block.data] if block.single else block.data.split(b"\n")
         records = [
             _record(block.time_ns, block.level, line.decode("utf-8", "backslashreplace"), attributes)
@@ -194,6 +196,20 @@ def _attributes(members: Mapping[str, object]) -> bytes:
     )
 
 
+def _members(fields: bytes) -> dict[str, object]:
+    """The members of a JSON object. A number that cannot be decoded is a text, and so is what is nested."""
+    return {name: _decoded(bytes(value)) for name, value in _RAW_MEMBERS(fields).items()}
+
+
+def _decoded(value: bytes) -> object:
+    if value[:1] in b"[{":
+        return value.decode()
+    try:
+        return json.decode(value)
+    except DecodeError:
+        return value.decode()
+
+
 def _list(attributes: bytes) -> bytes:
     return b"[%s]" % attributes[:-1]
 
@@ -203,13 +219,15 @@ def _value(value: object) -> dict[str, object]:
     match value:
         case bool():
             return {"boolValue": value}
-        case int():
+        case int() if -_INT_64 <= value < _INT_64:
             return {"intValue": str(value)}
+        case int():
+            return {"stringValue": str(value)}
         case float():
             return {"doubleValue": value}
         case str():
             return {"stringValue": encodable(value)}
-    return {"stringValue": json.encode(value).decode()}
+    return {"stringValue": json.encode(value).decode()}  # null
 
 
 def _records(chunks: list[Chunk]) -> int:

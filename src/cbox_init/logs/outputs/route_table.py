@@ -80,6 +80,7 @@ class RouteTable:
             threshold=level if config.min_level is None else config.min_level,
             drops=overflow is LogOverflow.DROP,
             labels=labels,
+            failed=self._destinations.encoding_failed(config),
             keep=self._filters(name, config.filters) if name is not None else None,
         )
 
