@@ -251,7 +251,7 @@ async def test_the_outputs_of_the_log(scrape: Scrape, tmp_path_factory: pytest.T
     samples = await scraped.until(
         lambda now: (
             now.of("log_records_written_total", output=f"{folder}/log") == 7
-            and now.of("log_queued_bytes", output=str(folder))
+            and now.of("log_records_dropped_total", output=str(folder)) == 7
             and now.of("log_records_written_total", output="stdout")
         )
     )

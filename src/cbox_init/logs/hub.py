@@ -154,7 +154,7 @@ class LogHub:
         from cbox_init.logs.follow.streams import FileStreams
 
         if self._follower is None:
-            self._follower = FileFollower(self.daemon)
+            self._follower = FileFollower(self.daemon, self._all_outputs.identities)
             if self._loop is not None:
                 self._follower.attach(self._loop)
         if process not in self._files:

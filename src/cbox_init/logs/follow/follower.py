@@ -23,7 +23,7 @@ from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from threading import Thread
 
     from cbox_init.logs.daemon import DaemonLog
@@ -68,8 +68,9 @@ class _Lane:
 class FileFollower:
     """Follows files from ``attach`` until ``finish``."""
 
-    def __init__(self, log: DaemonLog) -> None:
+    def __init__(self, log: DaemonLog, written: Callable[[], Container[tuple[int, int]]] = frozenset) -> None:
         self._log = log
+        self._written = written
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._waiting: list[FollowedFile] = []
@@ -218,7 +219,13 @@ class FileFollower:
     def _begin(
         self, followed: FollowedFile, rotation: Rotation | None, found: tuple[int, int] | None
     ) -> None:
-        tail = Tail(followed.path, self._log, opened=self._watches.add_file, closed=self._watches.drop_file)
+        tail = Tail(
+            followed.path,
+            self._log,
+            opened=self._watches.add_file,
+            closed=self._watches.drop_file,
+            written=self._written,
+        )
         self._lanes[followed] = _Lane(followed, tail, FollowedRotation(tail, rotation, self._log))
         if found is not None:
             tail.begin(*found)
