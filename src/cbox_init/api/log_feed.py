@@ -98,7 +98,7 @@ class BlockCursor:
         self._at = -1
 
     def next_lines(self, count: int) -> tuple[list[tuple[int, Record]], bool]:
-        """At most ``count`` matching lines from ``line`` on, with their indexes, and whether there are more."""
+        """At most ``count`` matching lines from ``line`` on, with indexes, and whether there are more."""
         if self._at != self.line:  # the last piece was another reader's
             self._lines = self.chosen.lines(self.part.entry.block, self.line)
             self._ahead = []

@@ -122,7 +122,7 @@ def schedule_entry(name: str, schedule: ScheduleStatus) -> ScheduleEntry:
 
 
 def run_entries(runs: Iterable[RunStatus]) -> tuple[RunEntry, ...]:
-    """Runs that are over, in the order given."""
+    """Finished runs, in the given order."""
     at = Timestamps().nanoseconds
     return tuple(
         RunEntry(
@@ -139,7 +139,7 @@ def run_entries(runs: Iterable[RunStatus]) -> tuple[RunEntry, ...]:
 
 
 def oneshot_entries(executions: Iterable[Execution]) -> tuple[OneshotEntry, ...]:
-    """Executions of oneshots, in the order given."""
+    """Executions of oneshots, in the given order."""
     at = Timestamps().nanoseconds
     return tuple(
         OneshotEntry(
@@ -205,7 +205,7 @@ def _health_entry(health: InstanceHealth) -> HealthEntry:
 
 
 def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
-    """Lines of processes, in the order given."""
+    """Lines of processes, in the given order."""
     timestamp = Timestamps().nanoseconds
     last_ns, written = -1, ""  # the lines of a block have one time
     entries = []
@@ -231,7 +231,7 @@ def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
 def daemon_entry(
     vitals: Vitals, own: OwnFigures, counts: Counts, log: LogFigures, traffic: Traffic
 ) -> DaemonEntry:
-    """All that there is to say of the daemon."""
+    """The daemon itself."""
     return DaemonEntry(
         version=__version__,
         python_version=sys.version.split()[0],

@@ -1,4 +1,4 @@
-"""Requests that take long: waits for a command, streams, and work in slices beside other requests."""
+"""For requests that take long: waiting for a command, streams, and work in slices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLICE_S: Final = 0.002
 async def while_connected(
     request: Request, work: Coroutine[Any, Any, _T], timeout_s: float | None = None
 ) -> AsyncIterator[asyncio.Task[_T]]:
-    """Wait until ``work`` is done, its client has gone, or the time is up; gives it as a task.
+    """Wait until ``work`` is done, the client has disconnected, or the time is up; yields the task.
 
     It is cancelled when it is not done by the end of the block.
     """
@@ -58,7 +58,7 @@ class Slices:
 
 
 class Streams:
-    """The subscriptions behind open streams, which share the event loop with everything else."""
+    """The subscriptions of open streams."""
 
     def __init__(self) -> None:
         self._open: set[Subscription] = set()
@@ -71,7 +71,7 @@ class Streams:
 
     @contextmanager
     def entry(self, subscription: Subscription) -> Iterator[Subscription]:
-        """Count ``subscription`` among the open ones for as long as the block lasts, and close it then."""
+        """Keep ``subscription`` among the open ones during the block, then close it."""
         self._open.add(subscription)
         if self._closed:
             subscription.end()
@@ -83,7 +83,7 @@ class Streams:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Work for one stream: one of them in each turn of the event loop, in the order in which they ask.
+        """Work for one stream: one stream works in each turn of the event loop, in order.
 
         However many there are, other requests wait for one of them only.
         """
@@ -94,7 +94,7 @@ class Streams:
             asyncio.get_running_loop().call_soon(self._turn.release)
 
     def end(self) -> None:
-        """End every stream, and those to come, when they have sent what is there."""
+        """End every stream, present and future, when it has sent what is buffered."""
         self._closed = True
         for subscription in tuple(self._open):
             subscription.end()

@@ -34,7 +34,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     get = Operation(
         answering(show),
         name="getDaemon",
-        summary="The daemon itself: its version and age, what it uses, how its event loop does",
-        replies={200: Reply("As it is now.", DaemonEntry)},
+        summary="The daemon itself: version, age, resource usage, event loop latency",
+        replies={200: Reply("The present state.", DaemonEntry)},
     )
     return (Resource("/api/v1/daemon", {"GET": get}),)

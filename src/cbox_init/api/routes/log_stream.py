@@ -1,4 +1,4 @@
-"""Lines of processes as they come: server-sent events."""
+"""Lines of processes as they are written, as server-sent events."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     get = Operation(
         stream,
         name="streamLogs",
-        summary="Lines as they come, as server-sent events",
+        summary="Lines as they are written, as server-sent events",
         replies={
             200: Reply(
                 "Until either side ends it. `event: log` with a LogEntry as data; `event: missed` with a "
@@ -118,10 +118,10 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 
 def _beginning_of(request: Request, run: str) -> _Beginning:
-    """Where the request wants to begin; raises BadRequestError."""
+    """Where the request asks to begin; raises BadRequestError."""
     query = request.query_params
     if "until" in query:
-        raise BadRequestError("until has no meaning here: a stream ends when you leave it; ask for /logs")
+        raise BadRequestError("until has no meaning here: a stream has no end; use /logs")
     tail = queries.count_of(query, "tail", least=0)
     seen = request.headers.get("last-event-id") or query.get("last_event_id")
     if seen:
@@ -130,7 +130,7 @@ def _beginning_of(request: Request, run: str) -> _Beginning:
 
 
 async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: int) -> None:
-    """Put what was there already, and is wanted, in front of what comes."""
+    """Put the requested earlier lines in front of the new ones."""
     if beginning.last == 0:
         return
     start = StartCollector(lines.chosen, room=room, after=beginning.after, count=beginning.last)
@@ -146,7 +146,7 @@ async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: i
 
 
 class _Relay:
-    """Sends one reader its lines, until nothing will come any more or it has gone."""
+    """Sends one reader its lines, until the subscription ends or the client disconnects."""
 
     def __init__(
         self, logs: LogHub, streams: Streams, lines: Subscription, writer: EventWriter, send: Send

@@ -1,4 +1,4 @@
-"""The last lines that processes wrote."""
+"""The last lines of processes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 
 async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[LogEntry]:
-    """The last ``limit`` lines that are wanted, newest first."""
+    """The last ``limit`` matching lines, newest first."""
     found: list[LogEntry] = []
     slices = Slices()
     for entry in past.newest_first():
