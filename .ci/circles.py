@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Imports that close a circle and are still to go, as "importer -> imported". Remove them here; add none.
-EXCEPTIONS: set[str] = set()
-
 Graph = dict[str, dict[str, str]]
 """What each module imports, and where."""
 
@@ -72,22 +69,14 @@ def find_circles(graph: Graph) -> list[list[str]]:
 
 
 def main(package: str) -> int:
-    """Print the circles, and the exceptions that are not needed; return the exit code."""
+    """Print the circles and return the exit code."""
     graph = read_graph(find_modules(Path(package)))
-    unneeded = []
-    for exception in sorted(EXCEPTIONS):
-        importer, imported = exception.split(" -> ")
-        ours = importer.startswith(f"{Path(package).name}.")
-        if ours and graph.get(importer, {}).pop(imported, None) is None:
-            unneeded.append(exception)
     circles = find_circles(graph)
     for circle in circles:
         print("modules import each other in a circle:")
         for importer, imported in pairwise(circle):
             print(f"  {graph[importer][imported]}: {importer} imports {imported}")
-    for exception in unneeded:
-        print(f"this import is gone, remove it from EXCEPTIONS in .ci/circles.py: {exception}")
-    return 1 if circles or unneeded else 0
+    return 1 if circles else 0
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ async def test_unknown_process(speakers: Speakers) -> None:
         ("tail=-1", "tail must be a whole number from 0 to 10000, not '-1'"),
         ("tail=10001", "tail must be a whole number from 0 to 10000, not '10001'"),
         ("since=now", f"since {TIME} 'now'"),
-        ("until=5m", "until has no meaning here: a stream ends when you leave it; ask for /logs"),
+        ("until=5m", "until has no meaning here: a stream has no end; use /logs"),
     ],
 )
 async def test_what_is_wrong_is_said(speakers: Speakers, query: str, error: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.api import slices
+from cbox_init.api import waiting
 
 if TYPE_CHECKING:
     from tests.api.service import Serve, Service
@@ -162,7 +162,7 @@ async def test_a_long_search_lets_others_have_their_turn(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here after each block, so that they can be counted: a pipe cannot hold all lines as one."""
-    monkeypatch.setattr(slices, "_SLICE_S", 0.0)
+    monkeypatch.setattr(waiting, "SLICE_S", 0.0)
     line = f"echo $i {'-' * 100}"
     script = f"i=0; while [ $i -lt 3000 ]; do {line}; i=$((i+1)); done; echo end; exec sleep 1000"
     service = await serve(f"\n  many: {{command: [sh, -c, '{script}'], logging: {{ring_size: 4MiB}}}}")

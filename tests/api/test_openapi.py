@@ -12,9 +12,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from cbox_init.api import schemas
 from cbox_init.api.app import all_resources
-from cbox_init.api.context import Context
-from cbox_init.api.streams import Streams
-from cbox_init.api.traffic import Traffic
+from cbox_init.api.context import Context, Traffic
+from cbox_init.api.waiting import Streams
 from cbox_init.config.model import ProcessType
 from cbox_init.config.model.enums import LogLevel
 from cbox_init.core.notify import NotifyState

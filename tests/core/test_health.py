@@ -15,11 +15,13 @@ from cbox_init.core.health import (
     InstanceHealth,
     after,
     begin,
+    begin_recheck,
     first_check_at,
     next_check_at,
     overdue,
     shows_change,
     spread,
+    start_limit_s,
 )
 from cbox_init.core.instance import (
     Instance,
@@ -128,6 +130,25 @@ def test_no_limit_of_the_start() -> None:
     assert begin(health_rules(), now=NOW).healthy_by == NOW + 31
 
 
+def test_a_start_has_the_time_that_its_checks_take_at_least() -> None:
+    rules = health_rules(initial_delay_s=5.0, period_s=10.0, success_threshold=3, start_timeout_s=1.0)
+    # The timeout, the spread of first checks, and two more checks, each one and a half periods later.
+    assert start_limit_s(rules) == pytest.approx(1 + 1 + 1.5 * 10 * 2)
+    assert begin(rules, now=NOW).healthy_by == pytest.approx(NOW + 5 + 32)
+
+
+def test_why_the_last_check_failed() -> None:
+    assert (health().failure, health(good()).failure) == (None, None)
+    assert (health(good(), bad()).failure, health(bad(), good()).failure) == ("refused", None)
+
+
+def test_a_recheck_of_what_was_not_healthy_begins_again() -> None:
+    assert begin_recheck(None, health_rules(), now=NOW).state is HEALTHY
+    assert begin_recheck(health(good()), health_rules(), now=NOW).state is HEALTHY
+    assert begin_recheck(health(), health_rules(), now=NOW).state is STARTING
+    assert begin_recheck(health(bad(), bad(), bad()), health_rules(), now=NOW).state is STARTING
+
+
 @given(st.lists(st.booleans(), max_size=40), st.sampled_from(HealthCheckMode), st.booleans())
 @settings(deadline=None)
 def test_whatever_comes(results: list[bool], mode: HealthCheckMode, strict: bool) -> None:
@@ -164,6 +185,13 @@ def test_the_place_of_an_instance_is_its_own_and_stays() -> None:
     assert found == [spread(f"web-{index}") for index in range(500)]
     tenths = [sum(1 for one in found if int(one * 10) == tenth) for tenth in range(10)]
     assert min(tenths) > 25, "500 instances are spread over the whole period"
+
+
+@pytest.mark.parametrize(("place", "second"), [(0.0, 10.0), (0.25, 12.5), (0.75, 7.5)])
+def test_the_second_check_takes_the_instance_to_its_place(place: float, second: float) -> None:
+    origin = NOW + 5
+    again = next_check_at(RULES, place, up_at=NOW, began_at=origin, now=origin + 0.1)
+    assert again - origin == pytest.approx(second)
 
 
 @given(place=places, took_s=st.floats(0, 60))

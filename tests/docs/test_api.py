@@ -10,11 +10,10 @@ import httpx
 import pytest
 
 from cbox_init.api.app import all_resources
-from cbox_init.api.context import Context
+from cbox_init.api.context import Context, Traffic
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.openapi import document
-from cbox_init.api.streams import Streams
-from cbox_init.api.traffic import Traffic
+from cbox_init.api.waiting import Streams
 from cbox_init.build import build_daemon
 from cbox_init.config.load import examine
 from cbox_init.telemetry.figures import Figures

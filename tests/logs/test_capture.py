@@ -218,7 +218,8 @@ def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:
 
     source = RecordSource("web", "web-0", "stdout")
     encoder = output_format("json", timestamps=True).encoder(source, {})
-    stream = PipeStream(read_end, LineHandler(source, encoder, refill, None), reader, lambda: False)
+    lines = LineHandler(source, encoder, refill, None, lambda error: pytest.fail(repr(error)))
+    stream = PipeStream(read_end, lines, reader, lambda: False)
     os.write(write_end, b"flood\n" * 1000)
     stream.drain()
     assert reads > 1

@@ -13,6 +13,7 @@ from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.pace import READ_BYTES
 from cbox_init.logs.reader import TURN_S, PipeReader
 from tests.logs.conftest import until
+from tests.logs.stages.helpers import unexpected
 
 if TYPE_CHECKING:
     from tests.logs.conftest import Output
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 class Slow:
     """Always has something to read, and takes half a turn's time for it."""
+
+    failed = staticmethod(unexpected)
 
     def __init__(self, name: int, reads: list[int]) -> None:
         self._name = name
@@ -67,6 +70,8 @@ async def test_a_turn_is_bounded_and_everybody_gets_one(output: Output) -> None:
 
 class Counted:
     """Reads what is there, and says when."""
+
+    failed = staticmethod(unexpected)
 
     def __init__(self, fd: int, size: int = 4096) -> None:
         self._fd = fd

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init import __version__
-from cbox_init.api.slices import Slices
+from cbox_init.api.waiting import Slices
 from cbox_init.core.states import State
 from cbox_init.metrics import page as pages
 from cbox_init.metrics.families import FAMILIES
@@ -251,7 +251,7 @@ async def test_the_outputs_of_the_log(scrape: Scrape, tmp_path_factory: pytest.T
     samples = await scraped.until(
         lambda now: (
             now.of("log_records_written_total", output=f"{folder}/log") == 7
-            and now.of("log_queued_bytes", output=str(folder))
+            and now.of("log_records_dropped_total", output=str(folder)) == 7
             and now.of("log_records_written_total", output="stdout")
         )
     )

@@ -1,4 +1,4 @@
-"""The application: every route, with the errors that are common to all."""
+"""Builds the application: all routes and the common error handlers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def build_app(context: Context, most_body_bytes: int) -> ASGIApp:
-    """The application as the Unix socket serves it: its file permissions guard it, and nothing else."""
+    """The application for the Unix socket, which is protected by its file permissions."""
     routes = [Route(resource.path, resource) for resource in all_resources(context)]
     app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False
@@ -41,9 +41,9 @@ def build_app(context: Context, most_body_bytes: int) -> ASGIApp:
 
 
 def guarded(app: ASGIApp, settings: GlobalConfig) -> ASGIApp:
-    """The application as TCP serves it: with the rate limit and the token that are configured.
+    """The application for TCP, with the configured rate limit and token.
 
-    The limit comes first, so that it also slows down who guesses tokens.
+    The rate limit comes first, so that it also slows down attempts to guess the token.
     """
     if settings.api_auth:
         app = RequireToken(app, settings.api_auth)
@@ -53,7 +53,7 @@ def guarded(app: ASGIApp, settings: GlobalConfig) -> ASGIApp:
 
 
 def all_resources(context: Context) -> tuple[Resource, ...]:
-    """Every path of the API, those that are asked most first."""
+    """Every path of the API, the most requested ones first."""
     described = (
         *processes.resources(context),
         *health.resources(),

@@ -1,4 +1,4 @@
-"""Bodies of requests, read within limits and turned into values."""
+"""Reads the bodies of requests, within limits, and decodes them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 BODY_TAKES_S: Final = 30.0
 
 
-#: Bytes up to which a body is parsed at once. A larger one takes up to a second, and the event loop goes on.
+#: Bodies up to this size are parsed in the event loop, larger ones in a thread: that may take a second.
 _QUICK: Final = 64 * 1024
 #: How long after no thread could be started for a larger one the next try is made, in seconds.
 _AGAIN_S: Final = 0.1
 
 
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
-    """The body as a value of ``kind``, whatever its Content-Type says.
+    """The decoded body, whatever its Content-Type is.
 
     Raises InvalidBodyError (unreadable or wrong), BodyTooSlowError or BodyTooLargeError.
     """
@@ -58,7 +58,7 @@ def parse_body(body: bytes, kind: type[_Body]) -> _Body:
     """The JSON in ``body`` as a value of ``kind``; raises InvalidBodyError."""
     try:
         value = msgspec.json.decode(body, type=kind)
-        # Of a member that stands there twice nobody can say which one was meant.
+        # A member that occurs twice is ambiguous.
         json.loads(body, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
         raise InvalidBodyError from None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cbox_init.api.streams import Streams
-    from cbox_init.api.traffic import Traffic
+    from cbox_init.api.http.server import HttpServer
+    from cbox_init.api.waiting import Streams
     from cbox_init.build import DaemonParts
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.configuration.configuration import Configuration
@@ -15,8 +15,29 @@ if TYPE_CHECKING:
     from cbox_init.telemetry.vitals import Vitals
 
 
+class Traffic:
+    """Sums what the servers that were entered have counted."""
+
+    def __init__(self) -> None:
+        self._servers: list[HttpServer] = []
+
+    def enter(self, server: HttpServer) -> None:
+        """Count this server too."""
+        self._servers.append(server)
+
+    @property
+    def requests(self) -> int:
+        """Requests that were answered."""
+        return sum(server.requests for server in self._servers)
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return sum(server.connections for server in self._servers)
+
+
 class Context(NamedTuple):
-    """One for each daemon: what is supervised, what is measured of it and of us, who asks and who follows."""
+    """The parts of the daemon, and what the API adds: figures, open streams, and its own traffic."""
 
     parts: DaemonParts
     figures: Figures

@@ -1,4 +1,4 @@
-"""What stands between a client and the application: the token, the rate of requests, the size of a body."""
+"""Checks in front of the application: the bearer token, the rate of requests, the size of a body."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ OPEN_PATH = "/api/v1/health"
 _CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 
 MOST_ADDRESSES: Final = 4096
-"""Client addresses that are remembered; beyond them the one that was silent longest is forgotten."""
+"""Client addresses that are tracked; beyond that the least recently seen one is dropped."""
 
 
 class RequireToken:
-    """Passes on what carries ``Authorization: Bearer TOKEN``, and answers 401 to the rest."""
+    """Passes requests with ``Authorization: Bearer TOKEN`` on, and answers 401 to others."""
 
     def __init__(self, app: ASGIApp, token: Secret) -> None:
         self._app = app
@@ -40,7 +40,7 @@ class RequireToken:
 
 
 def carries_token(headers: Iterable[tuple[bytes, bytes]], token: Secret) -> bool:
-    """Whether the first Authorization header holds the token; takes as long for a near miss as for any."""
+    """Whether the first Authorization header holds the token; compared in constant time."""
     for name, value in headers:
         if name == b"authorization":
             scheme, _, given = value.strip().partition(b" ")
@@ -52,15 +52,15 @@ def carries_token(headers: Iterable[tuple[bytes, bytes]], token: Secret) -> bool
 class TokenBuckets:
     """A bucket of ``burst`` requests for each key, which fills with ``rate`` requests a second.
 
-    A bucket is one number: the time at which it will be full again (the generic cell rate algorithm). One
-    that is full is as good as none, and is let go of when others ask: nothing has to be woken for it.
+    A bucket is one number: the time at which it will be full again (the generic cell rate algorithm). A
+    full bucket need not be stored, and is dropped when other requests come, so no timer is needed.
     """
 
     def __init__(self, rate: float, burst: int, most_keys: int = MOST_ADDRESSES) -> None:
         self._cost_s = 1 / rate
         self._depth_s = max(burst, 1) / rate
         self._most_keys = most_keys
-        self._full_at: dict[str, float] = {}  # the key that asked last is the last
+        self._full_at: dict[str, float] = {}  # in the order of their last requests
 
     def __len__(self) -> int:
         """Number of keys that are remembered."""
@@ -81,7 +81,7 @@ class TokenBuckets:
         return 0.0
 
     def _forget(self, now: float) -> None:
-        """Let go of up to two keys, more than can be added by one request."""
+        """Drop up to two keys, more than one request can add."""
         for _ in range(2):
             oldest = next(iter(self._full_at))
             if self._full_at[oldest] > now and len(self._full_at) <= self._most_keys:
@@ -90,7 +90,7 @@ class TokenBuckets:
 
 
 class RateLimit:
-    """Answers 429 with Retry-After to a client address that asks too often."""
+    """Answers 429 with Retry-After to a client address that sends too many requests."""
 
     def __init__(
         self, app: ASGIApp, rate: float, burst: int, clock: Callable[[], float] = time.monotonic
@@ -112,7 +112,7 @@ class RateLimit:
 class LimitBody:
     """Answers 413 to a body of more than ``most_bytes``.
 
-    A length that is declared is enough to refuse; of a chunked body no more than that is read.
+    A declared length is refused at once; a chunked body is read up to the limit.
     """
 
     def __init__(self, app: ASGIApp, most_bytes: int) -> None:

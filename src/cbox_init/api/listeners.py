@@ -1,6 +1,6 @@
-"""The sockets of the API, bound before anything is started.
+"""The sockets of the API, bound before any process is started.
 
-Loaded at the start of the daemon, so it imports no more than it needs.
+Imported at the start of the daemon, so it imports as little as possible.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ BACKLOG: Final = 1024
 
 
 class Listeners:
-    """The sockets of the API, listening; what connects waits until somebody accepts.
+    """The listening sockets of the API; connections wait in the backlog until they are accepted.
 
-    ``missing`` says, a line each, what is not opened although it should be, and why.
+    ``missing`` has one line for each socket that could not be opened, with the reason.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class Listeners:
 
     @classmethod
     def bind(cls, settings: GlobalConfig) -> Listeners:
-        """Open what ``settings`` want. Raises ListenError, with nothing left open.
+        """Open the sockets that ``settings`` ask for. Raises ListenError, with nothing left open.
 
-        A machine without a writable place for the Unix socket is no reason to start nothing, unless
-        ``api_socket`` names one.
+        Without a writable directory for the Unix socket the daemon starts all the same, unless
+        ``api_socket`` is set.
         """
         withheld = _why_withheld(settings)
         missing = [withheld] if withheld else []
@@ -59,28 +59,28 @@ class Listeners:
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
-        """All that listen."""
+        """All listening sockets."""
         return (self.unix.listener, *self.tcp) if self.unix else self.tcp
 
     def addresses(self) -> tuple[str, ...]:
-        """Where the API can be reached, for people: ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``."""
+        """The addresses of the API for messages: ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``."""
         unix = (f"unix:{self.unix.path}",) if self.unix else ()
         return (*unix, *map(url, self.tcp))
 
     def hide(self) -> None:
-        """Remove the path of the Unix socket, so that nobody finds a socket that does not answer."""
+        """Remove the path of the Unix socket, so that no client connects to a socket that does not answer."""
         if self.unix:
             self.unix.unlink()
 
     def close(self) -> None:
-        """Stop listening; the path of the Unix socket is free again."""
+        """Stop listening and remove the path of the Unix socket."""
         self.hide()
         for listener in self.sockets:
             listener.close()
 
 
 def _why_withheld(settings: GlobalConfig) -> str | None:
-    """A door that cannot be locked as it should be stays shut."""
+    """Why TCP is not opened although it is enabled: it could not be protected as configured."""
     for key, section in (("api_tls", settings.api_tls), ("api_acl", settings.api_acl)):
         if settings.api_enabled and section is not None and section.enabled:
             return f"The API is not opened on TCP: global.{key} is not supported by this version"
@@ -108,7 +108,7 @@ def bind_tcp(
 
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
     if not host:
-        # One socket for IPv6 and, mapped, IPv4; on a machine without IPv6 one for IPv4.
+        # One socket for IPv6 and mapped IPv4; without IPv6 one for IPv4.
         if socket.has_dualstack_ipv6():
             return [(socket.AF_INET6, ("::", port))]
         return [(socket.AF_INET, ("0.0.0.0", port))]
@@ -117,7 +117,7 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[o
 
 
 def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    # With the protocol left to the kernel asyncio would not set TCP_NODELAY, and replies wait for 40 ms.
+    # asyncio sets TCP_NODELAY only if the protocol is given; replies would wait for 40 ms without.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -148,6 +148,6 @@ def _tcp_problem(error: OSError | ValueError, where: str, host_key: str, port_ke
 
 
 def url(listener: socket.socket) -> str:
-    """Where a TCP socket can be reached, for people."""
+    """The URL of a TCP socket, for messages."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,4 +1,4 @@
-"""Lines as server-sent events. What several readers follow is written once."""
+"""Log lines as server-sent events. What several readers follow is encoded once."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Record
     from cbox_init.logs.subscription import Subscription
 
-#: Events that are written at once: about 0.3 ms.
+#: Events that are encoded at a time: about 0.3 ms.
 _PIECE_EVENTS: Final = 128
 
-#: What is sent at once, in bytes, give or take a piece: no more than the connection's own buffer holds.
+#: Bytes that are sent at a time, give or take a piece: no more than the buffer of a connection holds.
 _CHUNK_BYTES: Final = 64 * 1024
 
-#: And in pieces: one can be as short as a line, or have none that is wanted.
+#: The same in pieces: a piece can be as short as a line, or have no line that matches.
 _CHUNK_PIECES: Final = 128
 
-#: Pieces that are kept for the next reader: those who keep up read the same ones within a moment.
+#: Pieces that are kept for the next reader: readers that keep up need the same ones within a moment.
 _KEPT_PIECES: Final = 16
 
 
 class Piece(NamedTuple):
-    """Some events of a block; ``end`` is the place behind them, ``left`` whether the block goes on there."""
+    """Some events of a block; ``end`` is the position after them, ``left`` whether the block has more."""
 
     data: bytes
     end: Position
@@ -43,14 +43,14 @@ class Piece(NamedTuple):
 
 
 class EventWriter:
-    """Writes the lines of one run of the daemon as events, and keeps the last of what it wrote."""
+    """Encodes the lines of one run of the daemon as events, and caches the latest pieces."""
 
     def __init__(self, run: str) -> None:
         self._run = run
         self._pieces: dict[tuple[int, int, TextSearch | None], Piece] = {}
 
     def id_of(self, position: Position) -> bytes:
-        """The field ``id`` that lets a reader go on from a place."""
+        """The field ``id`` with which a reader can resume at a position."""
         return f"id: {name_of(position, self._run)}\n".encode()
 
     def missed(self, missed: Missed) -> bytes:
@@ -59,7 +59,7 @@ class EventWriter:
         return b"%bevent: missed\ndata: %b\n\n" % (self.id_of(missed.upto), data)
 
     def piece(self, cursor: BlockCursor) -> Piece:
-        """The next events of a block, from where ``cursor`` is; moves it on."""
+        """The next events of a block from ``cursor`` on, which is advanced."""
         key = (cursor.part.entry.number, cursor.line, cursor.chosen.text)
         piece = self._pieces.get(key)
         if piece is None:
@@ -70,7 +70,7 @@ class EventWriter:
         return piece
 
     def forget(self) -> None:
-        """Keep nothing: nobody reads."""
+        """Clear the cache; call when there is no reader."""
         self._pieces.clear()
 
     def _write(self, cursor: BlockCursor) -> Piece:
@@ -87,7 +87,7 @@ class EventWriter:
 
 
 class BlockCursor:
-    """A block that one reader is in the middle of; ``line`` is the next."""
+    """The position of one reader in a block; ``line`` is the next."""
 
     def __init__(self, part: BlockSlice, chosen: LogFilter) -> None:
         self.part = part
@@ -98,8 +98,7 @@ class BlockCursor:
         self._at = -1
 
     def next_lines(self, count: int) -> tuple[list[tuple[int, Record]], bool]:
-        """At most ``count`` of the wanted lines from ``line`` on, each with its place, and whether there are
-        more."""
+        """At most ``count`` matching lines from ``line`` on, with indexes, and whether there are more."""
         if self._at != self.line:  # the last piece was another reader's
             self._lines = self.chosen.lines(self.part.entry.block, self.line)
             self._ahead = []
@@ -110,21 +109,21 @@ class BlockCursor:
 
 
 class Feed:
-    """What one reader is sent."""
+    """The events for one reader."""
 
     def __init__(self, lines: Subscription, writer: EventWriter) -> None:
         self._lines = lines
         self._writer = writer
         self._cursor: BlockCursor | None = None
-        self._told: Position | None = None
+        self._sent_position: Position | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether there is something that was not sent yet."""
+        """Whether there is something to send."""
         return self._cursor is not None or self._lines.pending
 
     def chunk(self) -> bytes:
-        """The next events, as many as are to be sent at once; may be empty although something was pending."""
+        """The next events, as many as are sent at a time; may be empty although something was pending."""
         pieces: list[bytes] = []
         size = 0
         while size < _CHUNK_BYTES and len(pieces) < _CHUNK_PIECES:
@@ -136,10 +135,10 @@ class Feed:
         return b"".join(pieces)
 
     def mark(self, position: Position) -> bytes:
-        """Tell a reader who has everything before ``position``, where it is; empty when it knows."""
-        if self.pending or position == self._told:
+        """The ``id`` of ``position`` for a reader that has all before it; empty when it was sent already."""
+        if self.pending or position == self._sent_position:
             return b""
-        self._told = position
+        self._sent_position = position
         return self._writer.id_of(position) + b"\n"
 
     def _next(self) -> bytes | None:
@@ -148,12 +147,12 @@ class Feed:
             if item is None:
                 return None
             if isinstance(item, Missed):
-                self._told = item.upto
+                self._sent_position = item.upto
                 return self._writer.missed(item)
             self._cursor = BlockCursor(item, self._lines.chosen)
         piece = self._writer.piece(self._cursor)
         if not piece.left:
             self._cursor = None
         if piece.data:
-            self._told = piece.end
+            self._sent_position = piece.end
         return piece.data

@@ -1,4 +1,4 @@
-"""Which lines a client asks for: the parameters that the last lines and the stream share."""
+"""The query parameters that select log lines, shared by the last lines and the stream."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FILTERS = (
 
 
 def filter_of(query: QueryParams, processes: Iterable[str] | None) -> LogFilter:
-    """The lines of ``processes`` (None: of all) that ``query`` asks for; raises BadRequestError."""
+    """The filter for lines of ``processes`` (None: all) that ``query`` selects; raises BadRequestError."""
     now_ns = time.time_ns()
     text = query.get("grep")
     ignore_case = queries.flag_of(query, "ignore_case")

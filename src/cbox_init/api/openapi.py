@@ -25,7 +25,7 @@ _REF: Final = "#/components/schemas/{name}"
 _COMMON_ERRORS: Final = (401, 413, 429)
 
 _ERRORS: Final = {
-    400: "The request, or its body, is unreadable or wrong; details say how to mend it.",
+    400: "The request or its body is malformed or invalid; details say how to fix it.",
     401: "The token is missing or wrong.",
     404: "No such process.",
     408: "The body did not come in time.",
@@ -150,7 +150,7 @@ def _json(schema: Json) -> Json:
 
 
 def _schema_of_any(kind: type) -> Json:
-    """What msgspec asks for types of its own accord unknown to it: here only ``object``, any JSON value."""
+    """The schema of a type that msgspec does not know: only ``object``, any JSON value."""
     if kind is object:
         return {}
     raise NotImplementedError

@@ -1,13 +1,13 @@
-"""The list of processes as bytes, made once for all who ask until something changes."""
+"""The body of the list of processes, encoded once for all requests until something changes."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.http.failures import RepeatedError
 from cbox_init.api.replies import encode
 from cbox_init.api.views import process_entry
+from cbox_init.api.waiting import Slices
 
 if TYPE_CHECKING:
     from asyncio import Lock
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.figures import Figures
 
-#: The longest that making the list holds the event loop at a time, in seconds.
+#: How long one slice of encoding the list may hold the event loop, in seconds.
 SLICE_S: Final = 0.005
 
 
 class ProcessListBody:
-    """Encodes what has changed since, a status or its figures, and keeps the bytes of everything else.
+    """Encodes the processes whose status or figures have changed, and keeps the bytes of all others.
 
-    A list of thousands is made in slices: each process in it is as it was when somebody asked, or newer.
+    A list of thousands is encoded in slices: each process is shown as it was at the request, or newer.
     """
 
     def __init__(self, supervisor: Supervisor, figures: Figures, log: ErrorLog) -> None:
@@ -35,29 +35,28 @@ class ProcessListBody:
         self._parts: dict[str, tuple[ProcessStatus, int, bytes]] = {}
         self._body = b""
         self._making: Lock | None = None
-        self._pause_at = 0.0
 
     async def current(self) -> bytes:
-        """The list as it is now; takes new figures when those that are there are old."""
+        """The present list; takes new figures when the present ones are too old."""
         asked = (self._supervisor.version, self._figures.version)
         if asked != self._versions or self._figures.due():
             if self._making is None:
                 from asyncio import Lock
 
                 self._making = Lock()
-            async with self._making:  # who else asks meanwhile finds it made, or makes the next one
+            async with self._making:  # a request that waited here finds the list made, or makes the next one
                 if self._figures.due() or any(map(int.__lt__, self._versions, asked)):
                     await self._make()
         return self._body
 
     async def _make(self) -> None:
         figures = self._figures
-        self._pause_at = time.monotonic() + SLICE_S
+        slices = Slices(SLICE_S)
         version = self._supervisor.version
         statuses = []
         for status in self._supervisor.each_status():
             statuses.append(status)
-            await self._pause()
+            await slices.breathe()
         if figures.due():
             figures.sample(one.pid for status in statuses for one in status.instances if one.pid)
         of = figures.version
@@ -70,15 +69,7 @@ class ProcessListBody:
                 except Exception as error:  # noqa: BLE001  # a defect: the other processes are shown
                     self._left_out.note(process=status.name, error=repr(error))
                     continue
-                await self._pause()
+                await slices.breathe()
             self._parts[status.name] = known
         self._body = b'{"processes":[' + b",".join([part for _, _, part in self._parts.values()]) + b"]}"
         self._versions = (version, of)
-
-    async def _pause(self) -> None:
-        """Let the others have their turn when the slice is over."""
-        if time.monotonic() >= self._pause_at:
-            from asyncio import sleep
-
-            await sleep(0)
-            self._pause_at = time.monotonic() + SLICE_S

@@ -1,4 +1,4 @@
-"""Parameters of the query, with their limits."""
+"""Query parameters that several routes share, with their limits."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _FLAGS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 LIMIT = Parameter(
     "limit",
-    "How many at most.",
+    "Maximum number of entries.",
     {"type": "integer", "minimum": 1, "maximum": LARGEST_LIMIT, "default": DEFAULT_LIMIT},
 )
 ORDER = Parameter(
     "order",
-    "desc: newest first; asc: oldest first. Both show the newest.",
+    "desc: newest first; asc: oldest first. Either way the newest are selected.",
     {"type": "string", "enum": list(_ORDERS), "default": "desc"},
 )
 SYNC = Parameter(
     "sync",
-    "Answer when it is over, at most 5 minutes later.",
+    "Answer when the run has finished, at most 5 minutes later.",
     {"type": "boolean", "default": False},
 )
-LEVEL = Parameter("level", "The least level to show.", {"type": "string", "enum": list(LEVELS)})
-PROCESS = Parameter("process", "Of this process alone.", {"type": "string"})
+LEVEL = Parameter("level", "Minimum level to show.", {"type": "string", "enum": list(LEVELS)})
+PROCESS = Parameter("process", "Only of this process.", {"type": "string"})
 
 
 def limit_of(query: QueryParams) -> int:
@@ -79,5 +79,5 @@ def level_of(query: QueryParams) -> LogLevel | None:
 
 
 def shown(text: str) -> str:
-    """A value as a message shows it, in one line and not too long."""
+    """A value for a message: quoted, in one line, at most 40 characters."""
     return repr(text if len(text) <= 40 else text[:39] + "…")

@@ -1,4 +1,4 @@
-"""Replies in JSON, and what each refusal is as a status."""
+"""Replies in JSON, and the status of each error."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _writable(value: object, levels: int) -> object:
 
 
 class RequestError(CboxError):
-    """A request that the API itself refuses, with ``status``; ``details`` has one entry a problem."""
+    """A request that the API refuses with ``status``; ``details`` has one entry for each problem."""
 
     status = 400
 
@@ -73,11 +73,11 @@ class RequestError(CboxError):
 
 
 class BadRequestError(RequestError):
-    """A request that cannot be understood. The message says what it must be."""
+    """A malformed request. The message says what is expected."""
 
 
 class InvalidBodyError(RequestError):
-    """A body that is unreadable or wrong."""
+    """A body that is malformed or invalid."""
 
     def __init__(self, *details: str) -> None:
         super().__init__("invalid request body", *details)
@@ -93,7 +93,7 @@ class BodyTooLargeError(RequestError):
 
 
 class BodyTooSlowError(RequestError):
-    """A body that did not come in time. What comes of it later would be read as another request."""
+    """A body that did not arrive in time. The connection is closed: the rest would be read as a request."""
 
     status = 408
 
@@ -109,14 +109,14 @@ def json_response(reply: Struct, status: int = 200, headers: Mapping[str, str] |
 def error_response(
     status: int, message: str, details: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The reply to a request that is not done."""
+    """The reply to a request that failed."""
     return json_response(ErrorReply(message, details or UNSET), status, headers)
 
 
 async def send_body(
     send: Send, body: bytes, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
-    """Send JSON that is encoded already."""
+    """Send an encoded JSON body."""
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [_JSON, length, *headers]})
     await send({"type": "http.response.body", "body": body})
@@ -125,7 +125,7 @@ async def send_body(
 async def send_error(
     send: Send, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> None:
-    """Send an error, before there is an application that could."""
+    """Send an error from outside the application."""
     await send_body(send, encode(ErrorReply(message)), status, headers)
 
 
@@ -136,7 +136,7 @@ async def _request_error(request: Request, error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """What the supervisor cannot do."""
+    """A command that the supervisor refuses."""
     if isinstance(error, InvalidScale):
         return await _request_error(request, InvalidBodyError(str(error)))
     if isinstance(error, UnknownProcess | NotScheduled):
@@ -145,20 +145,20 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _bad_configuration(request: Request, error: Exception) -> Response:
-    """Well formed, but no configuration: nothing has changed."""
+    """A well-formed but invalid configuration; nothing was changed."""
     assert isinstance(error, ConfigError)
     details = tuple(str(problem) for problem in error.problems if problem.severity == "error")
     return error_response(422, "invalid configuration, nothing was changed", details)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """What Starlette finds: a path that does not exist."""
+    """An error of Starlette, such as an unknown path."""
     assert isinstance(error, HTTPException)
     return error_response(error.status_code, error.detail.lower(), headers=error.headers)
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    """Ours to mend."""
+    """A defect of the daemon; the error is logged by the server."""
     return error_response(500, "internal error: the log of the daemon says where")
 
 

@@ -1,4 +1,4 @@
-"""A path with its methods, as the application serves it and the OpenAPI document describes it."""
+"""A path with its methods, for the application and for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Parameter(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One reply: what it means, the type of its body, and in what form. No type is any JSON, or any text."""
+    """One reply: its meaning, type and media type. Without a type it is any JSON, or any text."""
 
     description: str
     type: type | None = None
@@ -37,8 +37,8 @@ class Reply(NamedTuple):
 class Operation(NamedTuple):
     """One method of a path.
 
-    ``app`` serves it. ``name`` is its operationId. ``errors`` are the statuses of the errors that are its
-    own, beside those that every operation shares.
+    ``app`` serves it. ``name`` is its operationId. ``errors`` are the statuses of its own errors, in addition
+    to those that all operations share.
     """
 
     app: ASGIApp
@@ -51,7 +51,7 @@ class Operation(NamedTuple):
 
 
 class Resource:
-    """One path. Other methods than its own are answered with 405 and what is allowed."""
+    """One path. Other methods are answered with 405 and an Allow header."""
 
     def __init__(self, path: str, operations: Mapping[str, Operation]) -> None:
         self.path = path
@@ -71,7 +71,7 @@ class Resource:
 
 
 def answering(handler: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
-    """An application out of a function of a request; errors that it raises become replies further out."""
+    """An ASGI application from a function of a request; its errors become replies in the application."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         response = await handler(Request(scope, receive, send))

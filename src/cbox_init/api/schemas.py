@@ -58,7 +58,7 @@ class Health(Struct, frozen=True):
 
 
 class ErrorReply(Struct, frozen=True):
-    """Why a request was not done. ``details`` has one entry a problem, with how to mend it."""
+    """Why a request failed. ``details`` has one entry for each problem, with a hint how to fix it."""
 
     error: str
     details: tuple[str, ...] | UnsetType = UNSET
@@ -349,7 +349,7 @@ class ReloadReply(Struct, frozen=True, kw_only=True):
     removed: Annotated[tuple[str, ...], Meta(description="Stopped and forgotten.")]
     kept: Annotated[tuple[str, ...], Meta(description="As they were.")]
     needs_restart: Annotated[
-        tuple[str, ...], Meta(description="Keys that keep their old value until the daemon starts anew.")
+        tuple[str, ...], Meta(description="Keys that keep their old value until the daemon is restarted.")
     ]
     warnings: Annotated[tuple[str, ...], Meta(description="Warnings and suggestions about the file.")]
 
@@ -394,7 +394,7 @@ class LogVitals(Struct, frozen=True, kw_only=True):
 
 
 class ApiVitals(Struct, frozen=True, kw_only=True):
-    """What the API is asked."""
+    """Requests and connections of the API."""
 
     requests: Annotated[int, Meta(ge=0, description="That were answered before this one.")]
     connections: Annotated[int, Meta(ge=0, description="That are open.")]
@@ -471,6 +471,6 @@ class LogOutputs(Struct, frozen=True):
 
 
 class MissedEvent(Struct, frozen=True):
-    """In a stream: so many lines are missing here. Without ``count`` nobody knows how many."""
+    """In a stream: ``count`` lines are missing here. Without ``count`` the number is not known."""
 
     count: Annotated[int, Meta(ge=1)] | UnsetType = UNSET

@@ -1,7 +1,7 @@
-"""The API as the daemon runs it: cheap until somebody asks.
+"""Runs the API in the daemon, at almost no cost until the first request.
 
-Until the first connection there are two sockets in the event loop and nothing else. Then the HTTP stack is
-imported in a thread, so that the loop goes on, and the connections that wait are served.
+Until the first connection only two sockets are watched. Then the HTTP stack is imported in a thread, so that
+the event loop goes on, and the waiting connections are served.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.telemetry.vitals import Vitals
 
 
-#: How long after the HTTP stack could not be imported the next try is made, in seconds.
+#: Time until the HTTP stack is imported again after a failure, in seconds.
 TRY_AGAIN_S: Final = 5.0
 #: How long the HTTP stack may take to be imported, in seconds (0.1 as a rule).
 _IMPORT_TAKES_S: Final = 60.0
@@ -51,7 +51,7 @@ class ApiServer:
             self._wake()
 
     async def close(self, timeout_s: float) -> None:
-        """Accept no more, give requests that are being answered ``timeout_s`` to end, close the sockets."""
+        """Stop accepting, let active requests end within ``timeout_s``, and close the sockets."""
         from asyncio import gather
 
         self._stop_watching()
@@ -78,7 +78,7 @@ class ApiServer:
                 loop.remove_reader(listener)
 
     def _wake(self) -> None:
-        """Somebody has connected."""
+        """The first client has connected: import the HTTP stack."""
         loop = self._watching
         assert loop is not None
         self._stop_watching()
@@ -89,7 +89,7 @@ class ApiServer:
             stack = await in_thread(_stack, name="api-import", timeout_s=_IMPORT_TAKES_S)
             self._stack = stack(self._parts, self._settings, self._vitals)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
-            # Threads, memory or descriptors can be short for a while; who has connected waits meanwhile.
+            # Threads, memory or descriptors may be short for a while; clients wait meanwhile.
             self._tell(f"The API cannot be served, and is tried again in {TRY_AGAIN_S:g} s", error)
             self._again = loop.call_later(TRY_AGAIN_S, self._watch, loop)
             return

@@ -1,4 +1,4 @@
-"""Everything of the API that costs time and memory to import, put together."""
+"""Wires the parts of the API that take time and memory to import."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from asyncio import gather, get_running_loop
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.app import build_app, guarded
-from cbox_init.api.context import Context
+from cbox_init.api.context import Context, Traffic
 from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.server import HttpServer
-from cbox_init.api.streams import Streams
-from cbox_init.api.traffic import Traffic
+from cbox_init.api.waiting import Streams
 from cbox_init.logs.stdlib import forward_logging
 from cbox_init.system.memory import memory_limit
 from cbox_init.system.procfs import read_figures
@@ -28,7 +27,7 @@ _LOGGERS: Final = ("asyncio",)
 
 
 class Stack:
-    """One application behind two doors: the Unix socket, and TCP with its guards."""
+    """One application on two servers: the Unix socket, and TCP with token and rate limit."""
 
     def __init__(self, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals) -> None:
         self._figures = Figures(read_figures, memory_limit())

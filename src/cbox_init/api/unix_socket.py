@@ -1,4 +1,4 @@
-"""The Unix socket: where it is put, and whose it is when something is there already."""
+"""The Unix socket of the API: its path, and what to do when the path exists already."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ANOTHER: Final = "set global.api_socket to another path"
 
 
 class NoPlaceError(ListenError):
-    """None of the usual places can be written, as in a container that is read-only as a whole."""
+    """None of the default directories is writable, as in a read-only container."""
 
 
 class UnixSocket:
@@ -43,12 +43,12 @@ class UnixSocket:
         self._identity = _identity(path)
 
     def unlink(self) -> None:
-        """Remove the path, so that nobody finds a socket that does not answer."""
+        """Remove the path, so that no client connects to a socket that does not answer."""
         try:
             if _identity(self.path) == self._identity:
                 os.unlink(self.path)
         except OSError:
-            pass  # somebody else has removed it, or the directory can no longer be written
+            pass  # it was removed already, or the directory is no longer writable
 
     def close(self) -> None:
         """Remove the path and stop listening."""
@@ -57,10 +57,10 @@ class UnixSocket:
 
 
 def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PATHS) -> UnixSocket:
-    """Listen on ``path``, or on the first of ``usual`` whose directory can be written.
+    """Listen on ``path``, or on the first of ``usual`` whose directory is writable.
 
-    Raises NoPlaceError when there is no such directory. Raises ListenError for all else, also when a live
-    daemon has a path: its socket is not taken away.
+    Raises NoPlaceError when there is no such directory. Raises ListenError in all other cases, also
+    when a running daemon uses the path.
     """
     if path is not None:
         try:
@@ -85,15 +85,15 @@ def _bind(path: str, backlog: int) -> UnixSocket:
         raise ListenError(f"cannot listen on {path!r}: this is not a path; {_ANOTHER}")
     if size > _LONGEST_PATH:
         raise ListenError(f"cannot listen on {shown(path)}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
-    with _alone_in(os.path.dirname(path) or "."):
+    with _locked_directory(os.path.dirname(path) or "."):
         _remove_dead(path)
         return UnixSocket(_listen(path, backlog), path)
 
 
 def _listen(path: str, backlog: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # Made with its mode rather than given it later: at no moment is it open to others. No other thread
-    # runs yet that could create a file meanwhile.
+    # Created with its mode, so that it is never open to others. No other thread runs yet that could create
+    # a file meanwhile.
     umask = os.umask(0o777 & ~_MODE)
     try:
         listener.bind(path)
@@ -108,14 +108,14 @@ def _listen(path: str, backlog: int) -> socket.socket:
 
 
 @contextmanager
-def _alone_in(folder: str) -> Iterator[None]:
-    """Keep another daemon from taking the same dead socket at this moment, and us from taking its new one.
+def _locked_directory(folder: str) -> Iterator[None]:
+    """Lock a directory, so that two daemons do not replace the same stale socket, or each other's.
 
-    Where the folder cannot be locked, or somebody else does not let go of it, this goes on without.
+    Continues without the lock when the directory cannot be locked, or not in time.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:  # not readable; what is wrong with the path is said by who uses it
+    except OSError:  # not readable; a problem with the path is reported when it is used
         yield
         return
     try:
@@ -133,12 +133,12 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        return True  # this file system knows no locks
+        return True  # the file system does not support locks
     return True
 
 
 def _remove_dead(path: str) -> None:
-    """Make room at ``path``: a socket that nobody listens on any more is removed. Raises ListenError."""
+    """Remove a stale socket at ``path``. Raises ListenError when something else is there."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def _remove_dead(path: str) -> None:
 
 
 def _owner(probe: socket.socket, code: int) -> str:
-    """Who listens at the other end of ``probe``."""
+    """Describes the process that listens at the other end of ``probe``."""
     if code:
         return "another program listens there"
     credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

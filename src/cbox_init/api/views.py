@@ -1,16 +1,24 @@
-"""What the supervisor knows, in the words of the API. Pure."""
+"""The daemon and its processes as the replies of the API. Pure, but for what identifies this process."""
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
+from cbox_init import __version__
 from cbox_init.api.schemas import (
+    ApiVitals,
+    CountsVitals,
+    DaemonEntry,
     HealthEntry,
     InstanceEntry,
     LogEntry,
+    LogVitals,
+    LoopVitals,
     OneshotEntry,
     ProcessEntry,
     RolloutEntry,
@@ -26,13 +34,19 @@ from cbox_init.telemetry.figures import total
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cbox_init.api.context import Traffic
     from cbox_init.core.health import InstanceHealth
     from cbox_init.core.rollout import Rollout
+    from cbox_init.logs.hub import LogFigures
     from cbox_init.logs.record import Record
+    from cbox_init.supervisor.counts import Counts
     from cbox_init.supervisor.oneshot_history import Execution
     from cbox_init.supervisor.schedule.status import RunStatus, ScheduleStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+    from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.figures import Figure, Figures
+    from cbox_init.telemetry.loop_lag import LagFigures
+    from cbox_init.telemetry.vitals import Vitals
 
 
 def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
@@ -108,7 +122,7 @@ def schedule_entry(name: str, schedule: ScheduleStatus) -> ScheduleEntry:
 
 
 def run_entries(runs: Iterable[RunStatus]) -> tuple[RunEntry, ...]:
-    """Runs that are over, in the order given."""
+    """Finished runs, in the given order."""
     at = Timestamps().nanoseconds
     return tuple(
         RunEntry(
@@ -125,7 +139,7 @@ def run_entries(runs: Iterable[RunStatus]) -> tuple[RunEntry, ...]:
 
 
 def oneshot_entries(executions: Iterable[Execution]) -> tuple[OneshotEntry, ...]:
-    """Executions of oneshots, in the order given."""
+    """Executions of oneshots, in the given order."""
     at = Timestamps().nanoseconds
     return tuple(
         OneshotEntry(
@@ -191,7 +205,7 @@ def _health_entry(health: InstanceHealth) -> HealthEntry:
 
 
 def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
-    """Lines of processes, in the order given."""
+    """Lines of processes, in the given order."""
     timestamp = Timestamps().nanoseconds
     last_ns, written = -1, ""  # the lines of a block have one time
     entries = []
@@ -212,3 +226,36 @@ def log_entries(records: Iterable[Record]) -> tuple[LogEntry, ...]:
             )
         )
     return tuple(entries)
+
+
+def daemon_entry(
+    vitals: Vitals, own: OwnFigures, counts: Counts, log: LogFigures, traffic: Traffic
+) -> DaemonEntry:
+    """The daemon itself."""
+    return DaemonEntry(
+        version=__version__,
+        python_version=sys.version.split()[0],
+        pid=os.getpid(),
+        config=vitals.config,
+        started_at=int(vitals.started_unix),
+        uptime_seconds=round(vitals.uptime_s, 3),
+        cpu_seconds=round(own.cpu_s, 3),
+        memory_rss_bytes=own.rss_bytes,
+        memory_peak_bytes=own.peak_rss_bytes,
+        threads=own.threads,
+        file_descriptors=own.descriptors,
+        max_file_descriptors=own.most_descriptors,
+        loop=_loop_entry(vitals.loop()),
+        counts=CountsVitals(**asdict(counts)),
+        log=LogVitals(**asdict(log)),
+        api=ApiVitals(requests=traffic.requests, connections=traffic.connections),
+    )
+
+
+def _loop_entry(lag: LagFigures) -> LoopVitals:
+    return LoopVitals(
+        lag_p50_ms=round(lag.p50_s * 1000, 3),
+        lag_p99_ms=round(lag.p99_s * 1000, 3),
+        lag_max_ms=round(lag.max_s * 1000, 3),
+        turns=lag.turns,
+    )

@@ -1,24 +1,30 @@
-"""Waiting for something on behalf of a client, for as long as it is there."""
+"""For requests that take long: waiting for a command, streams, and work in slices."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from starlette.requests import Request
 
-T = TypeVar("T")
+    from cbox_init.logs.subscription import Subscription
+
+_T = TypeVar("_T")
+
+#: How long one request may work in one turn of the event loop, in seconds.
+SLICE_S: Final = 0.002
 
 
 @asynccontextmanager
 async def while_connected(
-    request: Request, work: Coroutine[Any, Any, T], timeout_s: float | None = None
-) -> AsyncIterator[asyncio.Task[T]]:
-    """Wait until ``work`` is done, its client has gone, or the time is up; gives it as a task.
+    request: Request, work: Coroutine[Any, Any, _T], timeout_s: float | None = None
+) -> AsyncIterator[asyncio.Task[_T]]:
+    """Wait until ``work`` is done, the client has disconnected, or the time is up; yields the task.
 
     It is cancelled when it is not done by the end of the block.
     """
@@ -35,3 +41,60 @@ async def while_connected(
 async def _until_gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+class Slices:
+    """Cuts the work of one request into slices, between which the event loop serves others."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._seconds = SLICE_S if seconds is None else seconds
+        self._end = monotonic() + self._seconds
+
+    async def breathe(self) -> None:
+        """Let others run if the present slice is over. To be called often."""
+        if monotonic() >= self._end:
+            await asyncio.sleep(0)
+            self._end = monotonic() + self._seconds
+
+
+class Streams:
+    """The subscriptions of open streams."""
+
+    def __init__(self) -> None:
+        self._open: set[Subscription] = set()
+        self._closed = False
+        self._turn = asyncio.Lock()
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @contextmanager
+    def entry(self, subscription: Subscription) -> Iterator[Subscription]:
+        """Keep ``subscription`` among the open ones during the block, then close it."""
+        self._open.add(subscription)
+        if self._closed:
+            subscription.end()
+        try:
+            yield subscription
+        finally:
+            self._open.discard(subscription)
+            subscription.close()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Work for one stream: one stream works in each turn of the event loop, in order.
+
+        However many there are, other requests wait for one of them only.
+        """
+        await self._turn.acquire()
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_soon(self._turn.release)
+
+    def end(self) -> None:
+        """End every stream, present and future, when it has sent what is buffered."""
+        self._closed = True
+        for subscription in tuple(self._open):
+            subscription.end()

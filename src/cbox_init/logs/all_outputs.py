@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from cbox_init.config.model import LogOverflow
-from cbox_init.logs.daemon import DaemonLog
+from cbox_init.logs.daemon import DaemonLog, RepeatedError
 from cbox_init.logs.routes import Routes
 from cbox_init.threads import call_in_loop
 
@@ -25,7 +27,12 @@ if TYPE_CHECKING:
     from cbox_init.logs.writer import Writer
 
 _TELL_AFTER_S = 1.0
-"""At most once in this many seconds, a message says how many records were dropped."""
+_TELL_AFTER_AT_MOST_S = 60.0
+"""At most once in this many seconds, a message says how many records were dropped: once a second first, then
+ever more seldom while records are dropped."""
+
+_START_AGAIN_S = 0.5
+"""How long after no thread could be started for an output this is tried again, in seconds."""
 
 
 class AllOutputs:
@@ -60,15 +67,29 @@ class AllOutputs:
         self._filters = filters
         self._loop: asyncio.AbstractEventLoop | None = None
         self._telling: asyncio.TimerHandle | None = None
+        self._tell_after_s = _TELL_AFTER_S
+        self._told_at = 0.0
+        self._starting: asyncio.TimerHandle | None = None
+        self._no_threads = RepeatedError(self.daemon, "Log output has no thread")
         self._destinations: Destinations | None = None
         self._table: RouteTable | None = None
-        stdout.on_room = self._has_room
+        self._prepare(stdout, "stdout")
         if outputs:
             self._table = self._make_table(outputs)
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Call ``on_room`` in ``loop`` from now on."""
         self._loop = loop
+        self._start_threads()
+
+    def identities(self) -> set[tuple[int, int]]:
+        """Device and inode of every file that records are written to now; from any thread."""
+        found = self._destinations.files.identities() if self._destinations is not None else set()
+        for fd in (1, 2):
+            with suppress(OSError):
+                status = os.fstat(fd)
+                found.add((status.st_dev, status.st_ino))
+        return found
 
     def routes(self, process: str, logging: LoggingConfig, level: LogLevel) -> Routes:
         """Where the records of ``process`` go. ``level`` is the lowest on standard output."""
@@ -101,13 +122,14 @@ class AllOutputs:
         if self._telling is not None:
             self._telling.cancel()
             self._telling = None
+        self._told_at = monotonic()
         for target, writer in self._all():
             if dropped := writer.take_unsaid():
                 self.daemon.warn("Log records were dropped", output=target, dropped=dropped)
 
     async def close(self, timeout_s: float) -> bool:
         """Write all that is queued and end the writers; False when that takes longer than ``timeout_s``."""
-        from asyncio import get_running_loop, timeout
+        from asyncio import get_running_loop, timeout, wait
 
         self.tell_dropped()
         self._loop = None
@@ -116,10 +138,12 @@ class AllOutputs:
         written = [loop.create_future() for _ in writers]
         for writer, future in zip(writers, written, strict=True):
             writer.end(partial(call_in_loop, loop, partial(_settle, future)))
+        waiting = set(written)
         try:
             async with timeout(timeout_s):
-                for future in written:
-                    await future
+                while waiting:
+                    started = [writer.start() for writer in writers]
+                    _, waiting = await wait(waiting, timeout=None if all(started) else _START_AGAIN_S)
         except TimeoutError:
             return False
         return True
@@ -139,7 +163,7 @@ class AllOutputs:
             timestamps=self._timestamps,
             stdout=self._stdout,
             log=self.daemon,
-            on_room=self._has_room,
+            prepare=self._prepare,
         )
         table = RouteTable(
             self._destinations, everywhere, level=self._level, overflow=self._overflow, filters=self._filters
@@ -157,6 +181,29 @@ class AllOutputs:
             for writer in destination.writers()
         ]
 
+    def _prepare(self, writer: Writer, name: str) -> None:
+        """Be called when something happens to a writer. ``name`` is that of its output."""
+        writer.on_room = self._has_room
+        writer.on_no_thread = self._no_thread
+        writer.on_failure = RepeatedError(
+            self.daemon, "Unexpected failure while writing log output", output=name
+        ).report
+
+    def _no_thread(self) -> None:
+        """Called in any thread, with the writer locked. Before there is a loop, ``attach`` tries again."""
+        if (loop := self._loop) is not None:
+            call_in_loop(loop, self._start_later)
+
+    def _start_later(self) -> None:
+        if self._loop is not None and self._starting is None:
+            self._starting = self._loop.call_later(_START_AGAIN_S, self._start_threads)
+
+    def _start_threads(self) -> None:
+        self._starting = None
+        missing = [name for name, writer in self._all() if not writer.start()]
+        if missing:
+            self._no_threads.report(f"none can be started for {', '.join(missing)}; its records wait")
+
     def _has_room(self) -> None:
         """Called in a writer's thread."""
         if (loop := self._loop) is not None:
@@ -166,7 +213,11 @@ class AllOutputs:
         if self._loop is None:
             return
         if self._telling is None and any(writer.unsaid for _, writer in self._all()):
-            self._telling = self._loop.call_later(_TELL_AFTER_S, self.tell_dropped)
+            again = monotonic() - self._told_at < 2 * self._tell_after_s
+            self._tell_after_s = (
+                min(2 * self._tell_after_s, _TELL_AFTER_AT_MOST_S) if again else _TELL_AFTER_S
+            )
+            self._telling = self._loop.call_later(self._tell_after_s, self.tell_dropped)
         if self.on_room is not None:
             self.on_room()
 

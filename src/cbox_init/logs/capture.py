@@ -49,6 +49,10 @@ class PipeStream:
     def held(self) -> bool:
         return self._held()
 
+    def failed(self, error: Exception) -> None:
+        """Log an error of this stream, at intervals."""
+        self.lines.failed(error)
+
     def read_at_once(self, *, may_grow: bool) -> None:
         """Go back to reads of the usual size; ``may_grow`` says whether they may become larger."""
         self._appetite = ReadSize(may_grow=may_grow)
@@ -82,9 +86,12 @@ class PipeStream:
         """
         if self.closed:
             return
-        left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
-        while left >= 0 and (size := self.read_block()):
-            left -= size
+        try:
+            left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
+            while left >= 0 and (size := self.read_block()):
+                left -= size
+        except Exception as error:  # noqa: BLE001  # an exit is handled whatever its log does
+            self.failed(error)
         self._flush()
 
     def close(self) -> None:
@@ -92,9 +99,12 @@ class PipeStream:
         if self.closed:
             return
         self._flush()
-        self._reader.remove(self._fd)
-        os.close(self._fd)
-        self._fd = -1
+        fd, self._fd = self._fd, -1
+        try:
+            self._reader.remove(fd)
+        except OSError as error:
+            self.failed(error)
+        os.close(fd)
 
     def _flush(self) -> None:
         """Hand on an unfinished line, and a record that waits for more lines."""

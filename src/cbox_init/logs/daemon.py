@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.model.enums import LogLevel
+from cbox_init.logs.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.base import Field, Format
-    from cbox_init.logs.routes import Route, Routes
+
+_INTERVAL_S: Final = 10.0
+_TRACED_CALLS: Final = 10
 
 
 class DaemonLog:
@@ -31,12 +33,11 @@ class DaemonLog:
         self._level = level
         self._stdout = stdout
         self._drops = drops
-        self._plain = True
-        self._routes: Sequence[Route] = ()
+        self._used = Routes(level, True, ())  # one value, so that no thread sees half of a change
 
     def use(self, routes: Routes) -> None:
         """Send the messages along these routes from now on."""
-        self._plain, self._routes = routes.plain, routes.others
+        self._used = routes
 
     def info(self, message: str, **fields: Field) -> None:
         self.log(LogLevel.INFO, message, **fields)
@@ -49,10 +50,54 @@ class DaemonLog:
 
     def log(self, level: LogLevel, message: str, **fields: Field) -> None:
         now = time.time_ns()
-        if self._plain and level.rank >= self._level.rank:
+        routes = self._used
+        if routes.plain and level.rank >= self._level.rank:
             if self._drops and self._stdout.backed_up:
                 self._stdout.refuse(1)
             else:
                 self._stdout.write(self._form.message(now, level, message, fields))
-        for route in self._routes:
+        for route in routes.others:
             route.say(now, level, message, fields)
+
+
+class RepeatedError:
+    """Logs errors of one kind at intervals, with the number of those in between. For any thread."""
+
+    def __init__(
+        self, log: DaemonLog, message: str, *, interval_s: float = _INTERVAL_S, **fields: Field
+    ) -> None:
+        self._log = log
+        self._message = message
+        self._interval_s = interval_s
+        self._fields = fields
+        self._lock = Lock()
+        self._said_at: float | None = None
+        self._suppressed = 0
+
+    def report(self, error: BaseException | str, **fields: Field) -> None:
+        """Log ``error``, or count it when one was logged shortly before."""
+        now = time.monotonic()
+        with self._lock:
+            if self._said_at is not None and now - self._said_at < self._interval_s:
+                self._suppressed += 1
+                return
+            suppressed, self._suppressed, self._said_at = self._suppressed, 0, now
+        trace = None
+        if isinstance(error, BaseException):
+            if not isinstance(error, OSError):  # not what the system refuses, but a defect: where it is
+                trace = _traceback(error)
+            error = f"{type(error).__name__}: {error}"
+        self._log.error(
+            self._message,
+            **self._fields,
+            **fields,
+            error=error,
+            suppressed=suppressed or None,
+            traceback=trace,
+        )
+
+
+def _traceback(error: BaseException) -> str:
+    from traceback import format_exception
+
+    return "".join(format_exception(error, limit=-_TRACED_CALLS))

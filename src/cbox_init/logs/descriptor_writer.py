@@ -20,7 +20,7 @@ from cbox_init.logs.writer import HIGH_WATER, LOW_WATER, Writer
 if TYPE_CHECKING:
     from cbox_init.logs.writer import Chunk
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a write to a full disk, or beyond a quota."""
 
 _PIPE_BYTES = 1024 * 1024

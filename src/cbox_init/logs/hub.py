@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from cbox_init.config.model import LoggingConfig, LogOverflow
 from cbox_init.logs.all_outputs import AllOutputs
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.encode import output_format
 from cbox_init.logs.process import ProcessLog
 from cbox_init.logs.reader import PipeReader
@@ -129,7 +130,7 @@ class LogHub:
                 stdout=self._stdout,
                 reader=self._reader,
                 publish=self._publish,
-                writers=self._all_outputs,
+                all_outputs=self._all_outputs,
                 logging=logging,
                 stages=self._stages(process, logging),
                 ring_size=ring_size,
@@ -153,7 +154,7 @@ class LogHub:
         from cbox_init.logs.follow.streams import FileStreams
 
         if self._follower is None:
-            self._follower = FileFollower(self.daemon)
+            self._follower = FileFollower(self.daemon, self._all_outputs.identities)
             if self._loop is not None:
                 self._follower.attach(self._loop)
         if process not in self._files:
@@ -186,7 +187,8 @@ class LogHub:
             from cbox_init.logs.stages.deadlines import Deadlines
             from cbox_init.logs.stages.guard import SearchTimer
 
-            self._shared = StageContext(SearchTimer(), Deadlines(), self.daemon)
+            failed = RepeatedError(self.daemon, "Unexpected failure while processing log records")
+            self._shared = StageContext(SearchTimer(), Deadlines(failed.report), self.daemon)
             if self._loop is not None:
                 self._shared.deadlines.attach(self._loop)
         return self._shared

@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 class LineHandler:
     """Sends the lines of one source through its stages, if it has any, and then to ``emit``."""
 
-    __slots__ = ("_emit", "_pipeline", "encoder", "source")
+    __slots__ = ("_emit", "_pipeline", "encoder", "failed", "source")
 
     def __init__(
-        self, source: RecordSource, encoder: BlockEncoder, emit: Emit, stages: Stages | None
+        self,
+        source: RecordSource,
+        encoder: BlockEncoder,
+        emit: Emit,
+        stages: Stages | None,
+        failed: Callable[[Exception], object],
     ) -> None:
         self.source = source
         self.encoder = encoder
         self._emit = emit
+        self.failed = failed
         self._pipeline: Pipeline | None = None
         self.use(stages)
 
@@ -48,22 +54,26 @@ class LineHandler:
             self._pipeline = Pipeline(self.source, stages, self._emit_all)
 
     def hand_on(self, frames: Sequence[Frame]) -> None:
-        """Hand on lines that were just read."""
+        """Hand on lines that were just read. Raises nothing."""
         if not frames:
             return
-        now = time.time_ns()
-        if self._pipeline is not None:
-            self._emit_all(self._pipeline.feed(frames, now))
-            return
-        source = self.source
-        self._emit(
-            [Block(now, source, LogLevel.INFO, data, partial) for data, partial in frames], self.encoder
-        )
+        try:
+            now = time.time_ns()
+            if self._pipeline is not None:
+                self._emit_all(self._pipeline.feed(frames, now))
+                return
+            source, info = self.source, LogLevel.INFO
+            self._emit([Block(now, source, info, data, partial) for data, partial in frames], self.encoder)
+        except Exception as error:  # noqa: BLE001  # at most these lines are lost, and reading goes on
+            self.failed(error)
 
     def flush(self) -> None:
-        """Hand on a record that waits for more lines."""
+        """Hand on a record that waits for more lines. Raises nothing."""
         if self._pipeline is not None:
-            self._emit_all(self._pipeline.flush())
+            try:
+                self._emit_all(self._pipeline.flush())
+            except Exception as error:  # noqa: BLE001  # as above
+                self.failed(error)
 
     def _emit_all(self, blocks: Sequence[Block]) -> None:
         if blocks:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.capture import Capture, PipeStream
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.pace import FLOOD_READ_BYTES
-from cbox_init.logs.record import RecordSource, joined
+from cbox_init.logs.record import RecordSource
 from cbox_init.logs.ring import LogRing
+from cbox_init.logs.routes import encode_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +50,7 @@ class ProcessLog:
         stdout: DescriptorWriter,
         reader: PipeReader,
         publish: Callable[[Block], NumberedBlock],
-        writers: AllOutputs,
+        all_outputs: AllOutputs,
         logging: LoggingConfig,
         stages: Stages | None,
         ring_size: int,
@@ -58,15 +60,16 @@ class ProcessLog:
         self._form = form
         self._level = level
         self._stdout = stdout
-        self._drops = writers.drops
+        self._drops = all_outputs.drops
         self._reader = reader
         self._publish = publish
-        self._all_outputs = writers
+        self._all_outputs = all_outputs
         self._labels = logging.labels
         self._routes = self.routes_for(logging)
         self._stages = stages
         self._held_back_before = 0
         self._captures: list[Capture] = []
+        self._failed = RepeatedError(all_outputs.daemon, "Records could not be logged", process=name)
         self._forget_closed_at = _FEW_CAPTURES
 
     @property
@@ -165,7 +168,7 @@ class ProcessLog:
 
     def _stream(self, instance_id: str, name: str, fd: int) -> PipeStream:
         source = RecordSource(self._name, instance_id, name)
-        lines = LineHandler(source, self.encoder(source), self._emit, self._stages)
+        lines = LineHandler(source, self.encoder(source), self._emit, self._stages, self.failed)
         return PipeStream(fd, lines, self._reader, self.held, may_grow=self._has_room)
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
@@ -174,13 +177,26 @@ class ProcessLog:
     def send(self, routes: Routes, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         """Keep records of this process for the API, and send them along ``routes``."""
         for block in blocks:
-            self.ring.append(self._publish(block))
+            try:
+                self.ring.append(self._publish(block))
+            except Exception as error:  # noqa: BLE001  # contained at the block
+                self._failed.report(error)
         if routes.plain:
             least = routes.threshold.rank
             shown = [block for block in blocks if block.level.rank >= least]
             if self._drops and self._stdout.full:
                 self._stdout.refuse(sum([len(block) for block in shown]))
             elif shown:
-                self._stdout.write(*joined([encoder(block) for block in shown]))
+                encoded, lost = encode_all(encoder, shown, self.failed)
+                self._stdout.write(*encoded)
+                if lost:
+                    self._stdout.refuse(lost)
         for route in routes.others:
-            route.put(blocks)
+            try:
+                route.put(blocks)
+            except Exception as error:  # noqa: BLE001  # contained at the output
+                self._failed.report(error)
+
+    def failed(self, error: Exception) -> None:
+        """Log an error in what is done to the lines of this process."""
+        self._failed.report(error)

@@ -33,6 +33,9 @@ class ReadablePipe(Protocol):
     def held(self) -> bool:
         """Whether reading should stop because an output is full."""
 
+    def failed(self, error: Exception) -> None:
+        """Log what ``read_block`` has raised."""
+
     def read_block(self) -> int:
         """Read one block, if there is one, and return its size in bytes. From ``READ_BYTES`` on there may
         be more."""
@@ -114,7 +117,11 @@ class PipeReader:
             if readable is not None and self.singly and readable.held:
                 self._park(fd)
             elif readable is not None:
-                got = readable.read_block()
+                try:
+                    got = readable.read_block()
+                except Exception as error:  # noqa: BLE001  # contained at the pipe
+                    got = 0
+                    readable.failed(error)
                 if got >= READ_BYTES:
                     ready.append(fd)
                 reads += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,6 +85,15 @@ class Block(Struct, frozen=True, gc=False):
     def size(self) -> int:
         """Bytes of memory."""
         return len(self.data) + len(self.fields) + BLOCK_OVERHEAD
+
+    def split(self) -> list[Block]:
+        """A block for each record."""
+        if self.single:
+            return [self]
+        return [replace(self, data=line) for line in self.data.split(b"\n")]
+
+    def without_fields(self) -> Block:
+        return replace(self, fields=b"")
 
     def records(self, *, newest_first: bool = False) -> Iterator[Record]:
         lines = [self.data] if self.single else self.data.split(b"\n")

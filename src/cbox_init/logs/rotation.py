@@ -28,6 +28,7 @@ def rotate(path: str, max_files: int) -> None:
 
     Processes that have the file open go on writing to it. Afterwards there is no file at PATH.
     """
+    remove_beyond(path, max_files)
     free = next((number for number in range(1, max_files) if not any(_there(path, number))), max_files)
     for name in _there(path, free):
         os.unlink(name)
@@ -35,6 +36,18 @@ def rotate(path: str, max_files: int) -> None:
         for name in _there(path, number):
             os.rename(name, f"{path}.{number + 1}{name.removeprefix(f'{path}.{number}')}")
     os.rename(path, f"{path}.1")
+
+
+def remove_beyond(path: str, max_files: int) -> None:
+    """Remove what was kept under a larger ``max_files``: PATH.N as far as the numbers go on. Raises OSError.
+
+    Other files with a number behind PATH, such as a date, are left alone.
+    """
+    number = max_files + 1
+    while names := tuple(_there(path, number)):
+        for name in names:
+            os.unlink(name)
+        number += 1
 
 
 def _there(path: str, number: int) -> Iterator[str]:

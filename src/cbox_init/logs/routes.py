@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from cbox_init.logs.record import joined
+from cbox_init.logs.record import Encoded, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,29 @@ if TYPE_CHECKING:
 
 _FEW_SOURCES = 256
 """Encoders that are kept: each run of a schedule is another source."""
+
+
+def encode_all(
+    encoder: BlockEncoder, blocks: Sequence[Block], failed: Callable[[Exception], object]
+) -> tuple[Encoded, int]:
+    """The blocks, encoded, and how many of their records could not be. ``failed`` is called for each error.
+
+    A record whose fields cannot be encoded is encoded without them.
+    """
+    try:
+        return joined([encoder(block) for block in blocks]), 0
+    except Exception:  # noqa: BLE001  # found out below, at the cost of these blocks only
+        parts: list[Encoded] = [Encoded(b"", 0)]
+        records = [record for block in blocks for record in block.split()]
+        for record in records:
+            for tried in (record, record.without_fields()) if record.fields else (record,):
+                try:
+                    parts.append(encoder(tried))
+                except Exception as error:  # noqa: BLE001  # contained at the record
+                    failed(error)
+                else:
+                    break
+        return joined(parts), len(records) - (len(parts) - 1)
 
 
 class Destination(Protocol):
@@ -33,8 +56,9 @@ class Route:
 
     It passes records of at least the level ``threshold`` that ``keep`` does not filter out, encoded by
     ``form``. With ``drops``, records are dropped and counted while the destination's queue is full; otherwise
-    ``full`` asks the readers of the process to stop. ``put`` is for the event loop's thread, ``say`` for any
-    thread.
+    ``full`` asks the readers of the process to stop. ``failed`` is called for each record that
+    cannot be encoded.
+    ``put`` is for the event loop's thread, ``say`` for any thread.
     """
 
     def __init__(
@@ -45,6 +69,7 @@ class Route:
         threshold: LogLevel,
         drops: bool,
         labels: Mapping[str, str],
+        failed: Callable[[Exception], object],
         keep: Callable[[Sequence[Block]], Sequence[Block]] | None = None,
     ) -> None:
         self._destination = destination
@@ -52,6 +77,7 @@ class Route:
         self._threshold = threshold
         self._drops = drops
         self._labels = labels
+        self._failed = failed
         self._keep = keep
         self._encoders: dict[RecordSource, BlockEncoder] = {}
 
@@ -78,8 +104,10 @@ class Route:
         if self._drops and writer.full:
             writer.refuse(sum([len(block) for block in wanted]))
         else:
-            encoder = self._encoder(source)
-            writer.write(*joined([encoder(block) for block in wanted]), source)
+            encoded, lost = encode_all(self._encoder(source), wanted, self._failed)
+            writer.write(*encoded, source)
+            if lost:
+                writer.refuse(lost)
 
     def say(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> None:
         """Send a message of the daemon; with ``drops``, only far more in the queue than usual drops it."""
@@ -87,8 +115,13 @@ class Route:
             writer = self._destination.writer_of(None)
             if self._drops and writer.backed_up:
                 writer.refuse(1)
+                return
+            try:
+                data = self._form.message(time_ns, level, message, fields)
+            except Exception:  # noqa: BLE001  # it is on standard output; saying more would come back here
+                writer.refuse(1)
             else:
-                writer.write(self._form.message(time_ns, level, message, fields))
+                writer.write(data)
 
     def _encoder(self, source: RecordSource) -> BlockEncoder:
         encoder = self._encoders.get(source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import Event, Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -70,7 +69,12 @@ class Writer:
 
     def __init__(self, backend: Backend, *, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
         self.on_room: Callable[[], None] | None = None
-        """Called in the writer's thread when a queue that was full has fallen to the low water mark."""
+        """Called in the writer's thread when a queue that was full has fallen to the low water mark, and when
+        records were lost."""
+        self.on_no_thread: Callable[[], None] | None = None
+        """Called, in any thread, when no thread could be started: ``start`` is to be tried again later."""
+        self.on_failure: Callable[[Exception], object] | None = None
+        """Called in the writer's thread with an unexpected error. It must not raise."""
         self._backend = backend
         self._high = high_water
         self._low = low_water
@@ -115,7 +119,7 @@ class Writer:
     def write(self, data: bytes, records: int = 1, source: RecordSource | None = None) -> None:
         """Queue ``data``. Never blocks and never drops; from any thread.
 
-        Where no thread can be started, it is tried again with the next write or flush.
+        Where no thread can be started, ``on_no_thread`` is called.
         """
         if not data:
             return
@@ -190,6 +194,14 @@ class Writer:
             self._queue.put(None)
             self._ensure_thread()
 
+    def start(self) -> bool:
+        """Start the thread when something is queued and there is none; False when that is not possible."""
+        with self._lock:
+            if self._thread is None and not self._queue.empty():
+                self._ensure_thread()
+                return self._thread is not None
+        return True
+
     def _put(self, chunk: Chunk) -> None:
         size = len(chunk.data)
         self._queued += size
@@ -209,13 +221,22 @@ class Writer:
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
-            with suppress(NoThreadError):
+            try:
                 self._thread = start_thread(self._run, name="log-writer", failed=self._failed)
+            except NoThreadError:
+                if self.on_no_thread is not None:
+                    self.on_no_thread()
 
     def _failed(self, error: Exception) -> None:
-        """The next record starts another thread."""
+        """The thread has ended by a defect: start another."""
+        self._report(error)
         with self._lock:
             self._thread = None
+            self._ensure_thread()
+
+    def _report(self, error: Exception) -> None:
+        if self.on_failure is not None:
+            self.on_failure(error)
 
     def _run(self) -> None:
         while self._step():
@@ -233,32 +254,60 @@ class Writer:
                 break
             item = self._queue.get()
         if batch:
-            self._settle(batch, size, self._backend.write(batch))
+            lost = _records(batch)
+            try:
+                lost = self._write(batch)
+            finally:
+                self._settle(batch, size, lost)
         if item is None:
             return self._go_on()
         if not isinstance(item, list):
-            item()
+            self._call(item)
         return True
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001  # the next records are still to be written
+            self._report(error)
+
+    def _write(self, batch: list[Chunk]) -> int:
+        """Write a batch, in halves when that fails; returns how many records are lost."""
+        try:
+            return self._backend.write(batch)
+        except Exception as error:  # noqa: BLE001  # contained at the record
+            self._report(error)
+        self._close_backend()
+        if len(batch) == 1:
+            return batch[0].records
+        half = len(batch) // 2
+        return self._write(batch[:half]) + self._write(batch[half:])
+
+    def _close_backend(self) -> None:
+        self._call(self._backend.close)
 
     def _go_on(self) -> bool:
         """Close the backend and end the thread, unless something was queued after the end; False when it
         ends."""
         with self._lock:
             if self._queue.empty():
-                self._backend.close()
+                self._close_backend()
                 self._thread = None
                 return False
         return True
 
     def _settle(self, batch: list[Chunk], size: int, lost: int) -> None:
-        records = sum([chunk.records for chunk in batch])
         with self._lock:
             self._queued -= size
-            self._written += records - lost
+            self._written += _records(batch) - lost
             self._dropped += lost
             self._unsaid += lost
             room = self._full and self._queued <= self._low
             if room:
                 self._full = False
-        if room and (on_room := self.on_room) is not None:
-            on_room()
+        if (room or lost) and self.on_room is not None:
+            self._call(self.on_room)
+
+
+def _records(chunks: list[Chunk]) -> int:
+    return sum([chunk.records for chunk in chunks])

@@ -1,1 +1,1 @@
-"""The Prometheus endpoint: its port, and what a scrape is told."""
+"""The Prometheus endpoint: its port, and the text of a scrape."""

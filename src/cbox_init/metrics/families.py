@@ -44,7 +44,7 @@ class Family(Struct, Generic[_Value], frozen=True):
     samples: Samples[_Value]
 
     def metrics(self, snapshot: Snapshot, most: int) -> Iterator[Metric]:
-        """It, in pieces of about ``most`` samples; nothing when it has none."""
+        """The metric in pieces of about ``most`` samples; none without samples."""
         metric = self._empty()
         for labels, value in self.samples(snapshot):
             self._add(metric, labels, value)
@@ -128,7 +128,7 @@ def _uptime(snapshot: Snapshot) -> Iterator[Sample[float]]:
 
 
 def _verdict(states: Iterable[HealthState]) -> float | None:
-    """0 when one is unhealthy, 1 when one is healthy and none is not, None while nobody can say."""
+    """0 when one is unhealthy, 1 when one is healthy and none is unhealthy, None while it is not known."""
     known = set(states)
     if HealthState.UNHEALTHY in known:
         return 0
@@ -228,7 +228,7 @@ def _shutdown(snapshot: Snapshot) -> Iterator[Sample[float]]:
 
 
 def _outputs(field: str) -> Samples[float]:
-    """Two outputs that lead to one address (with other headers, say) are one time series."""
+    """Outputs with the same address, but other headers for example, are one time series."""
 
     def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
         sums: Counter[str] = Counter()
@@ -255,7 +255,7 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge(
         "process_last_exit_code",
-        "Exit code of the last run of an instance that is over",
+        "Exit code of the last finished run of an instance",
         ("name", "instance"),
         _instances(lambda one: one.last_exit_code),
     ),
@@ -279,34 +279,37 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge(
         "health_check_status",
-        "Whether the health checks of a process are passed: 1, or 0 when an instance is unhealthy by them",
+        "Whether the health checks of a process pass: 1, or 0 when an instance is unhealthy by them",
         ("name", "type"),
         _check_status,
     ),
     _Histogram(
-        "health_check_duration_seconds", "How long health checks took", ("name", "type"), _check_duration
+        "health_check_duration_seconds", "Duration of health checks", ("name", "type"), _check_duration
     ),
-    _Counter("health_check", "Health checks that have ended", ("name", "type", "status"), _check_total),
+    _Counter("health_check", "Finished health checks", ("name", "type", "status"), _check_total),
     _Gauge(
         "health_check_consecutive_fails",
-        "Failed health checks in a row, of the instance that has most",
+        "Failed health checks in a row, of the instance with the most",
         ("name",),
         _consecutive_fails,
     ),
-    _Counter("health_check_failures", "Health checks that have failed", ("process", "type"), _check_failures),
-    _Gauge("supervisor_uptime_seconds", "For how long a process has been supervised", ("name",), _uptime),
+    _Counter("health_check_failures", "Failed health checks", ("process", "type"), _check_failures),
+    _Gauge("supervisor_uptime_seconds", "Time for which a process has been supervised", ("name",), _uptime),
     _Counter(
         "hook_executions",
-        "Hooks that are over, with all their tries",
+        "Finished hooks, with all their attempts",
         ("name", "type", "status"),
         _hook_total,
     ),
     _Histogram(
-        "hook_duration_seconds", "How long hooks took, with all their tries", ("name", "type"), _hook_duration
+        "hook_duration_seconds",
+        "Duration of hooks, with all their attempts",
+        ("name", "type"),
+        _hook_duration,
     ),
     _Gauge(
         "scheduled_task_last_run_timestamp",
-        "When the last run began, as a Unix time",
+        "When the last run started, as a Unix time",
         ("task",),
         _schedules(lambda one: one.last_run),
     ),
@@ -318,12 +321,12 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge(
         "scheduled_task_last_exit_code",
-        "Exit code of the last run that is over",
+        "Exit code of the last finished run",
         ("task",),
         _schedules(lambda one: one.totals.last_exit_code),
     ),
-    _Histogram("scheduled_task_duration_seconds", "How long runs took", ("task",), _run_duration),
-    _Counter("scheduled_task", "Runs that are over", ("task", "status"), _run_total),
+    _Histogram("scheduled_task_duration_seconds", "Duration of runs", ("task",), _run_duration),
+    _Counter("scheduled_task", "Finished runs", ("task", "status"), _run_total),
     _Gauge(
         "scheduled_task_overdue",
         "Whether no run has succeeded for longer than heartbeat.interval and grace: 1 or 0",
@@ -332,7 +335,7 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge(
         "manager_process_count",
-        "Processes under supervision",
+        "Supervised processes",
         (),
         lambda snapshot: (((), len(snapshot.processes)),),
     ),
@@ -342,24 +345,24 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         (),
         lambda snapshot: (((), snapshot.started_unix),),
     ),
-    _Gauge("shutdown_duration_seconds", "For how long the shutdown has been going on", (), _shutdown),
+    _Gauge("shutdown_duration_seconds", "Time since the shutdown began", (), _shutdown),
     _Gauge(
         "build_info",
         "Versions of the daemon and of its Python; always 1",
         ("version", "python_version"),
         lambda _: (((__version__, platform.python_version()), 1),),
     ),
-    _Counter("log_records_written", "Records that an output has taken", ("output",), _outputs("written")),
+    _Counter("log_records_written", "Records that an output has written", ("output",), _outputs("written")),
     _Counter(
         "log_records_dropped",
-        "Records that are nowhere: there was no room (log_overflow: drop), or they were refused",
+        "Records that were lost: the queue was full (log_overflow: drop), or they were refused",
         ("output",),
         _outputs("dropped"),
     ),
-    _Gauge("log_queued_bytes", "Bytes that wait to be written", ("output",), _outputs("queued_bytes")),
+    _Gauge("log_queued_bytes", "Bytes waiting to be written", ("output",), _outputs("queued_bytes")),
     _Counter(
         "log_records_rate_limited",
-        "Records that logging.rate_limit has held back",
+        "Records that logging.rate_limit has suppressed",
         ("process",),
         lambda snapshot: (((name,), count) for name, count in snapshot.rate_limited.items()),
     ),

@@ -1,4 +1,4 @@
-"""What a scrape is told, as text, made in slices: other requests and children do not wait for it."""
+"""The text of a scrape, made in slices, so that other requests and children do not wait for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from cbox_init.api.slices import Slices
+from cbox_init.api.waiting import Slices
 from cbox_init.metrics.families import FAMILIES
 from cbox_init.metrics.snapshot import take
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.build import DaemonParts
     from cbox_init.telemetry.vitals import Vitals
 
-#: So many samples are written at a time: about half a millisecond.
+#: Samples that are formatted at a time: about half a millisecond.
 _PIECE: Final = 64
 
 
@@ -32,7 +32,7 @@ class Page:
         self._vitals = vitals
 
     async def text(self) -> bytes:
-        """Everything in the text format, from one snapshot of what there is."""
+        """All metrics in the text format, from one snapshot."""
         slices = Slices()
         snapshot = await take(self._parts, self._vitals, slices)
         pieces: list[bytes] = []
@@ -46,7 +46,7 @@ class Page:
 
 
 class _Only:
-    """The one metric, in the place of a registry."""
+    """Acts as a registry with one metric."""
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
@@ -56,6 +56,6 @@ class _Only:
 
 
 def _text(metric: Metric, *, first: bool) -> bytes:
-    """Its lines; with those that say what it is (HELP and TYPE, one each) the first time only."""
+    """The lines of a metric; HELP and TYPE only the first time."""
     text = generate_latest(_Only(metric))
     return text if first else text.split(b"\n", 2)[2]

@@ -1,6 +1,6 @@
-"""The port of the metrics: bound at the start, and cheap until somebody scrapes it.
+"""The metrics port: bound at the start, at almost no cost until the first scrape.
 
-The text of a scrape is made by `page`, which is imported with prometheus_client when the first one comes.
+The text of a scrape is made by `page`, which is imported with prometheus_client at the first scrape.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IMPORT_TAKES_S: Final = 60.0
 
 
 class MetricsServer:
-    """Owns its sockets; answers from ``serve`` on. ``missing`` says why it has none, when it should have."""
+    """Owns its sockets; answers after ``serve``. ``missing`` is why there are none although it is enabled."""
 
     def __init__(
         self, path: str, listeners: tuple[socket.socket, ...] = (), *, missing: str | None = None
@@ -38,7 +38,7 @@ class MetricsServer:
 
     @classmethod
     def bind(cls, settings: GlobalConfig) -> MetricsServer:
-        """Open what ``settings`` want. Raises ListenError, with nothing left open."""
+        """Open the port that ``settings`` ask for. Raises ListenError, with nothing left open."""
         for key, section in (("metrics_tls", settings.metrics_tls), ("metrics_acl", settings.metrics_acl)):
             if section is not None and section.enabled:
                 missing = f"The metrics are not served: global.{key} is not supported by this version"
@@ -48,7 +48,7 @@ class MetricsServer:
         return cls(settings.metrics_path, listeners)
 
     def addresses(self) -> tuple[str, ...]:
-        """Where the metrics can be read, for people."""
+        """The URLs of the metrics, for messages."""
         return tuple(f"{url(listener)}{self._path}" for listener in self._listeners)
 
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
@@ -76,7 +76,7 @@ class MetricsServer:
                 return PlainReply(503, b'{"error":"the metrics cannot be served, the log says why"}')
 
         def metrics() -> Future[PlainReply]:
-            """One text serves all who ask while it is made."""
+            """Scrapes that come while a text is made share it."""
             if self._making is None or self._making.done():
                 self._making = loop.create_task(make())
             return self._making
@@ -89,7 +89,7 @@ class MetricsServer:
         self._server.serve(self._listeners)
 
     async def close(self) -> None:
-        """Answer nothing more; a text that is being made is dropped."""
+        """Stop answering; a scrape in progress is cancelled."""
         self.release()
         if self._making is not None:
             from asyncio import gather
@@ -98,7 +98,7 @@ class MetricsServer:
             await gather(self._making, return_exceptions=True)
 
     def release(self) -> None:
-        """Let go of the sockets."""
+        """Close the sockets and all connections."""
         if self._server is not None:
             self._server.abort()
         for listener in self._listeners:

@@ -1,4 +1,4 @@
-"""What is known at the moment of a scrape."""
+"""The state of the daemon at the time of a scrape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.api.slices import Slices
+    from cbox_init.api.waiting import Slices
     from cbox_init.build import DaemonParts
     from cbox_init.logs.outputs.destinations import OutputStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
@@ -56,7 +56,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
 
 async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
-    """Each process as it is at the moment when its turn comes."""
+    """Take a snapshot, in slices: each process as it is when its turn comes."""
     processes: list[Process] = []
     for process in parts.supervisor.each_managed():
         check = process.config.health_check

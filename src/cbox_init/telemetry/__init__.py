@@ -1,1 +1,1 @@
-"""What is measured of the processes."""
+"""Measurements of the processes and of the daemon."""

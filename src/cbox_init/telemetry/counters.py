@@ -1,7 +1,7 @@
-"""What happens and leaves no trace in any state: checks, hooks and runs, counted for the metrics.
+"""Counts events for the metrics that no state shows: checks, hooks and runs.
 
-There are counters when ``metrics_enabled`` is set. An event costs a look-up and two additions, and what
-they hold grows with the names there are, never with the events.
+Used when ``metrics_enabled`` is set. Counting an event takes a look-up and two additions, and memory grows
+with the number of names, not of events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RUN_BOUNDS_S: Final = (0.1, 1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0
 
 
 class Histogram:
-    """How many durations fell below each of some bounds."""
+    """Counts durations by upper bound."""
 
     __slots__ = ("_bounds", "_counts", "sum_s")
 
@@ -30,17 +30,17 @@ class Histogram:
         self._counts = [0] * (len(bounds_s) + 1)
 
     def note(self, duration_s: float) -> None:
-        """One more."""
+        """Count a duration."""
         self.sum_s += duration_s
         self._counts[bisect_left(self._bounds, duration_s)] += 1
 
     def cumulative(self) -> list[tuple[float, int]]:
-        """Each bound, infinity the last, with the number of durations that were no longer."""
+        """Each bound, the last one infinity, with the number of durations up to it."""
         return list(zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True))
 
 
 class Outcomes:
-    """How often something was done, how it ended, and how long it took."""
+    """Counts successes and failures of an action, with their durations."""
 
     __slots__ = ("durations", "failures", "successes")
 
@@ -50,14 +50,14 @@ class Outcomes:
         self.durations = Histogram(bounds_s)
 
     def note(self, duration_s: float, *, success: bool) -> None:
-        """Once more."""
+        """Count one execution."""
         self.successes += success
         self.failures += not success
         self.durations.note(duration_s)
 
 
 class Counters:
-    """Counts since the start of the daemon, by process; what belongs to none is under None."""
+    """Counts since the start of the daemon, by process; global hooks are under None."""
 
     def __init__(self) -> None:
         self._checks: dict[str, dict[str, Outcomes]] = {}
@@ -65,7 +65,7 @@ class Counters:
         self._runs: dict[str, Histogram] = {}
 
     def checked(self, process: str, kind: str, duration_s: float, *, success: bool) -> None:
-        """A health check of this kind (tcp, http, exec) has ended."""
+        """Count a health check of this kind (tcp, http, exec)."""
         kinds = self._checks.setdefault(process, {})
         if kind not in kinds:
             kinds[kind] = Outcomes(CHECK_BOUNDS_S)
@@ -74,34 +74,34 @@ class Counters:
     def hooked(
         self, process: str | None, name: str, moment: str, duration_s: float, *, success: bool
     ) -> None:
-        """A hook is over, with all its tries. It belongs to a process, or to the stack (None)."""
+        """Count a hook with all its attempts; ``process`` is None for a global hook."""
         hooks = self._hooks.setdefault(process, {})
         if (name, moment) not in hooks:
             hooks[name, moment] = Outcomes(HOOK_BOUNDS_S)
         hooks[name, moment].note(duration_s, success=success)
 
     def ran(self, process: str, duration_s: float) -> None:
-        """A run of a scheduled process is over."""
+        """Count a finished run of a scheduled process."""
         if process not in self._runs:
             self._runs[process] = Histogram(RUN_BOUNDS_S)
         self._runs[process].note(duration_s)
 
     def forget(self, process: str) -> None:
-        """There is no such process any more."""
+        """Drop the counts of a removed process."""
         self._checks.pop(process, None)
         self._hooks.pop(process, None)
         self._runs.pop(process, None)
 
     def checks(self, process: str) -> dict[str, Outcomes]:
-        """The checks of a process, by their kind."""
+        """The checks of a process, by kind."""
         return self._checks.get(process, {})
 
     def hooks(self) -> Iterator[tuple[str | None, str, str, Outcomes]]:
-        """Every hook that has been run: its process, its name, its moment."""
+        """Every hook that has run: its process, name and moment."""
         for process, hooks in tuple(self._hooks.items()):
             for (name, moment), outcomes in tuple(hooks.items()):
                 yield process, name, moment, outcomes
 
     def runs(self, process: str) -> Histogram:
-        """How long the runs of a scheduled process took."""
+        """The durations of the runs of a scheduled process."""
         return self._runs.get(process) or Histogram(RUN_BOUNDS_S)

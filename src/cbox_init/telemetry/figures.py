@@ -1,4 +1,4 @@
-"""CPU and memory of instances: sampled when somebody asks, never by itself."""
+"""CPU and memory of instances, sampled on request only."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 #: The least time between two samples, in seconds.
 INTERVAL_S: Final = 2.0
 
-#: The longest that sampling holds the event loop at a time, in seconds.
+#: How long one slice of sampling may hold the event loop, in seconds.
 SLICE_S: Final = 0.002
 
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
-"""The kernel counts CPU time in steps of this; over less a percentage means nothing."""
+"""The resolution of CPU time; over a shorter time a percentage is meaningless."""
 
 
 class ProcessUsage(Protocol):
-    """What a process has used: CPU seconds since its start, and bytes that are resident now.
+    """Resource usage of a process: CPU seconds since its start, and resident bytes.
 
-    ``started_ticks`` is its start in clock ticks since boot; with the pid it names one process for ever.
+    ``started_ticks`` is its start in clock ticks since boot; with the pid it identifies the process.
     """
 
     @property
@@ -35,7 +35,7 @@ class ProcessUsage(Protocol):
 
 
 class Figure(NamedTuple):
-    """``cpu_percent`` is of one CPU, ``memory_percent`` of the memory that the container may use."""
+    """``cpu_percent`` is of one CPU, ``memory_percent`` of the memory limit of the container."""
 
     cpu_percent: float = 0.0
     memory_rss_bytes: int = 0
@@ -53,9 +53,9 @@ NOTHING: Final = Figure()
 
 
 class Figures:
-    """The latest figures of every pid that was asked for.
+    """The latest figures of the sampled processes.
 
-    ``version`` is raised by every sample that is complete. ``boot_clock`` gives the seconds since boot, on
+    ``version`` is raised by every complete sample. ``boot_clock`` gives the seconds since boot, on
     which processes' starts are measured too.
     """
 
@@ -84,17 +84,17 @@ class Figures:
         return sample.figure if sample else NOTHING
 
     def sample(self, pids: Iterable[int]) -> None:
-        """Read the figures of these processes, and let go of all others.
+        """Read the figures of these processes, and drop all others.
 
-        A few are read at once. With more the rest follows in later turns of the running event loop, and
-        until then ``of`` gives the figures before.
+        If that takes longer than a slice, it continues in later turns of the running event loop, and until
+        then ``of`` gives the previous figures.
         """
         self._due_at = self._clock() + INTERVAL_S
         self._next = {}
         self._take(iter(tuple(pids)))
 
     def close(self) -> None:
-        """Leave a sample that is under way."""
+        """Cancel a sample in progress."""
         if self._pending is not None:
             self._pending.cancel()
             self._pending = None

@@ -1,8 +1,8 @@
-"""How long the event loop keeps others waiting: noted by the loop itself, which is never woken for it.
+"""Measures the latency of the event loop, without waking it.
 
-A turn of the loop is what it does between two waits: what comes meanwhile (a request, the end of a child)
-waits for its end. The length of a turn is therefore the most that anybody waited in it. A turn that began
-with a timer also has in it how late the kernel woke us, as a container without CPU time left is late.
+A turn of the loop is what it does between two waits. A request or the exit of a child that comes during a
+turn waits until it ends, so nothing waited longer than the length of a turn. A turn that began with a timer
+includes how late the kernel woke us, as happens in a container that has used up its CPU quota.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from selectors import SelectorKey
 
-#: Seconds that the figures look back, about: the last of the slots is not full yet.
+#: Seconds that the figures cover, about: the last of the slots is not full yet.
 WINDOW_S: Final = 60
 
 _SLOTS: Final = 6
 _SLOT_S: Final = WINDOW_S / _SLOTS
 
-#: Lengths are counted in ticks of 61 µs. Below ``_FINE`` ticks, 15.6 ms, each number of them has its place.
+#: Lengths are counted in ticks of 61 µs. Up to ``_FINE`` ticks, 15.6 ms, each number has a bucket.
 _TICKS_PER_S: Final = 16_384
 _FINE: Final = 256
 
-#: Longer turns count as this, some 18 hours.
+#: Longer turns count as this, about 18 hours.
 _MOST_TICKS: Final = 2**30
 
-#: By how much a wait may be longer than it was asked to be, in seconds: epoll(7) counts in milliseconds.
+#: How much longer than requested a wait may take, in seconds: epoll(7) counts in milliseconds.
 _GRAIN_S: Final = 0.001
 
 
@@ -45,14 +45,14 @@ class LagFigures(Struct, frozen=True):
 
 
 class LoopLag:
-    """Keeps the lengths of the turns of the last minute: six histograms of 10 s, 21 KB in all.
+    """The lengths of the turns of the last minute: six histograms of 10 s, 21 KB in all.
 
-    A length up to 15.6 ms is known to 61 µs, a longer one to an eighth of itself, and the longest exactly.
+    The resolution is 61 µs up to 15.6 ms, and an eighth of the length beyond; the longest is exact.
     """
 
     def __init__(self) -> None:
         self.counts = _empty()
-        """The turns of the present slot by the place of their length."""
+        """The turns of the present slot, by bucket."""
         self.ends_at = 0.0
         """The monotonic time at which that slot is over."""
         self._slots = deque((_empty() for _ in range(_SLOTS - 1)), maxlen=_SLOTS)
@@ -68,7 +68,7 @@ class LoopLag:
             self._longest[-1] = length_s
 
     def figures(self, now: float) -> LagFigures:
-        """What the turns of the last minute add up to."""
+        """The figures of the last minute."""
         if now >= self.ends_at:
             self._turn_slots(now)
         counts = [sum(of_slots) for of_slots in zip(*self._slots, strict=True)]
@@ -83,7 +83,7 @@ class LoopLag:
         )
 
     def _turn_slots(self, now: float) -> None:
-        """Go on to the slot of this time, and let go of those that are old."""
+        """Advance to the slot of this time, and drop the old ones."""
         for _ in range(min(_SLOTS, int((now - self.ends_at) / _SLOT_S) + 1)):
             self.counts = _empty()
             self._slots.append(self.counts)
@@ -118,7 +118,7 @@ class TimedSelector(selectors.EpollSelector):
 
 
 def place(length_s: float) -> int:
-    """The place of a length in a histogram: one for each tick, then eight for each doubling."""
+    """The bucket of a length: one for each tick, then eight for each doubling."""
     ticks = min(int(length_s * _TICKS_PER_S), _MOST_TICKS)
     if ticks < _FINE:
         return ticks
@@ -127,7 +127,7 @@ def place(length_s: float) -> int:
 
 
 def upper_s(place: int) -> float:
-    """The seconds that no length at this place of a histogram reaches."""
+    """The upper bound of a bucket, in seconds."""
     if place < _FINE:
         return (place + 1) / _TICKS_PER_S
     shift, eighth = divmod(place - _FINE, 8)
@@ -142,7 +142,7 @@ def _empty() -> list[int]:
 
 
 def _quantile(counts: list[int], total: int, share: float) -> float:
-    """The seconds that this share of all lengths stays below."""
+    """The length, in seconds, that this share of all turns does not exceed."""
     left = total * share
     for at, count in enumerate(counts):
         left -= count

@@ -1,4 +1,4 @@
-"""The life of the daemon itself: since when it runs, on which configuration, and how its loop does."""
+"""The daemon itself: its start time, its configuration file and the latency of its event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cbox_init.telemetry.loop_lag import LagFigures, LoopLag
 class Vitals:
     """``config`` is the path of the daemon's file, None when it has none.
 
-    ``started_at`` is the monotonic time of its start, now unless told.
+    ``started_at`` is the monotonic time of its start, by default now.
     """
 
     def __init__(self, config: str | None = None, started_at: float | None = None) -> None:
@@ -25,5 +25,5 @@ class Vitals:
         return time.monotonic() - self._started_at
 
     def loop(self) -> LagFigures:
-        """How the event loop did in the last minute."""
+        """The latency of the event loop in the last minute."""
         return self.lag.figures(time.monotonic())

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from cbox_init.config.model import (
     FilterConfig,
@@ -154,3 +157,70 @@ async def test_while_standard_output_is_full_files_wait(output: Output, tmp_path
     output.start()
     records = await bench.finish()
     assert [record["msg"] for record in records] == numbers(200_000)
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_file_that_an_output_writes_to_is_not_followed(
+    output: Output, tmp_path: Path, kind: str, exists: bool
+) -> None:
+    """Under whichever name: each line would be read, and written, for ever."""
+    output.start()
+    followed, written = tmp_path / "app.log", tmp_path / "out.log"
+    bench = Bench(output)
+    bench.hub.attach(asyncio.get_running_loop())
+    if exists or kind == "hard":
+        written.touch()
+    link = followed.symlink_to if kind == "symbolic" else followed.hardlink_to
+    if exists:
+        link(written)
+    logging = LoggingConfig(
+        files={"app": LogFileConfig(path=str(followed))}, outputs={"out": OutputConfig(path=str(written))}
+    )
+    log = bench.hub.open("web", logging)
+    _, fd = bench.pipe(log)
+    os.write(fd, b"one\n")
+    await until(lambda: "one" in written.read_text() if written.exists() else False)
+    if not exists:
+        link(written)
+    for _ in range(5):
+        os.write(fd, b"more\n")
+        await until(lambda: bench.hub.outputs()[1].queued_bytes == 0)
+        await asyncio.sleep(0.02)
+    os.close(fd)
+    records = await bench.finish()
+    assert "Log file cannot be followed" in [record["msg"] for record in records]
+    lines = [record for record in records if record.get("stream") == "file"]
+    assert len(lines) <= 4, "what was read before the output had opened it"
+
+
+async def test_standard_output_that_is_a_file_is_not_followed(tmp_path: Path) -> None:
+    script = """
+import asyncio, sys
+from pathlib import Path
+from cbox_init.config.model import LogFileConfig, LoggingConfig
+from cbox_init.config.model.enums import LogLevel
+from cbox_init.logs.descriptor_writer import DescriptorWriter
+from cbox_init.logs.hub import LogHub
+
+async def main():
+    hub = LogHub(fmt="json", level=LogLevel.INFO, timestamps=False, stdout=DescriptorWriter())
+    hub.attach(asyncio.get_running_loop())
+    hub.open("web", LoggingConfig(files={"app": LogFileConfig(path=sys.argv[1])}))
+    hub.daemon.info("one")
+    async with asyncio.timeout(20):
+        while b"cannot be followed" not in Path(sys.argv[1]).read_bytes():
+            await asyncio.sleep(0.01)
+    await hub.close(5)
+
+asyncio.run(main())
+"""
+    path = tmp_path / "out"
+    with path.open("wb") as out:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, str(path), stdout=out, stderr=asyncio.subprocess.PIPE
+        )
+    _, errors = await child.communicate()
+    assert errors == b""
+    messages = [json.loads(line)["msg"] for line in path.read_text().splitlines()]
+    assert messages == ["one", "Log file cannot be followed"]

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cbox_init.logs.outputs import file
 from cbox_init.logs.outputs.file import FileBackend, fitting
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
 from cbox_init.logs.writer import Writer
-from tests.logs.conftest import end
+from tests.logs.conftest import DEADLINE_S, end
 from tests.logs.outputs.conftest import wait_for
 
 if TYPE_CHECKING:
@@ -230,26 +231,159 @@ said.close()
     subprocess.run(["unshare", "-m", sys.executable, "-c", script, tmp_path], check=True, timeout=60)
 
 
-def test_a_file_that_cannot_be_had_is_tried_again(tmp_path: Path, said: Said) -> None:
+NEVER = "records are dropped until it can be written"
+
+
+def test_a_file_that_cannot_be_had_holds_up_nobody_and_is_tried_again(tmp_path: Path, said: Said) -> None:
     blocker = tmp_path / "logs"
     blocker.write_text("a file where a directory should be")
     written = Written(blocker / "app.log", said)
-    written.write("waits")
-    wait_for(lambda: written.retry.error, "the failure")
+    written.write(*numbers(10))
+    wait_for(lambda: written.writer.dropped == 10, "the failure")
+    assert written.retry.error == "Not a directory"
     blocker.unlink()
     written.writer.reopen()
+    written.write("there")
     end(written.writer)
-    assert written.lines() == ["waits"]
+    assert written.lines() == ["there"]
     assert said.messages() == ["Log output cannot be written", "Log output can be written again"]
+    assert said.records()[0]["error"] == f"Not a directory; {NEVER}"
+
+
+def test_a_directory_takes_nothing_and_is_not_asked_for_each_record(tmp_path: Path, said: Said) -> None:
+    written = Written(tmp_path, said)
+    for _ in range(1000):
+        written.write("lost")
+        assert written.writer.flush(DEADLINE_S)
+    written.path = tmp_path / "other"
+    end(written.writer)
+    assert (written.writer.written, written.writer.dropped) == (0, 1000)
+    assert [record["error"] for record in said.records()] == [f"Is a directory; {NEVER}"]
+
+
+def test_it_heals_by_itself(tmp_path: Path, said: Said) -> None:
+    path = tmp_path / "app.log"
+    path.mkdir()
+    written = Written(path, said)
+    written.write("lost")
+    wait_for(lambda: written.writer.dropped, "the failure")
+    path.rmdir()
+
+    def is_written() -> int:
+        written.write("there")
+        assert written.writer.flush(DEADLINE_S)
+        return written.writer.written
+
+    wait_for(is_written, "another try")
+    end(written.writer)
+    assert set(written.lines()) == {"there"}
+    assert said.messages()[-1] == "Log output can be written again"
+
+
+def test_a_read_only_file_system_and_no_permission(tmp_path: Path) -> None:
+    script = """
+import os, subprocess, sys
+from pathlib import Path
+from tests.logs.conftest import Said, end
+from tests.logs.outputs.test_file import Written
+folder = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", folder / "ro"], check=True)
+(folder / "root").mkdir(mode=0o700)
+said = Said(folder / "said")
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+for place, errno in (("ro", "Read-only file system"), ("root", "Permission denied")):
+    written = Written(folder / place / "app.log", said)
+    written.write("lost")
+    end(written.writer)
+    assert written.writer.dropped == 1
+    assert errno in said.records()[-1]["error"], said.records()
+said.close()
+"""
+    for directory in (tmp_path, *tmp_path.parents):
+        if (mode := directory.stat().st_mode) | 0o011 != mode:
+            directory.chmod(mode | 0o011)
+    (tmp_path / "ro").mkdir()
+    subprocess.run(["unshare", "-m", sys.executable, "-c", script, tmp_path], check=True, timeout=60)
+
+
+def test_what_is_short_for_a_while_is_waited_for_but_not_for_ever(
+    tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "BRIEFLY_S", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    written = Written(tmp_path / "pipe", said)
+    written.write(*numbers(10))
+    end(written.writer)
+    assert written.writer.dropped == 10
+    assert [record["error"] for record in said.records()] == [
+        "No such device or address; records wait until it can be written",
+        f"No such device or address; {NEVER}",
+    ]
 
 
 def test_what_is_given_up_is_counted(tmp_path: Path, said: Said) -> None:
-    written = Written(tmp_path, said)  # a directory
+    os.mkfifo(tmp_path / "pipe")
+    written = Written(tmp_path / "pipe", said)
     written.write(*numbers(10))
     wait_for(lambda: written.retry.error, "the failure")
     written.retry.leave(0)
     end(written.writer)
     assert (written.writer.written, written.writer.dropped) == (0, 10)
+
+
+def test_a_link_is_rotated_where_it_leads(tmp_path: Path, said: Said) -> None:
+    """Its volume may be another than that of the link."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (tmp_path / "app.log").symlink_to("volume/real.log")
+    written = Written(tmp_path / "app.log", said, Rotation(max_size=100, max_files=3, compress=False))
+    written.write(*numbers(30))
+    end(written.writer)
+    assert (tmp_path / "app.log").is_symlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["app.log", "said", "volume"]
+    assert sorted(one.name for one in volume.iterdir()) == [
+        "real.log",
+        "real.log.1",
+        "real.log.2",
+        "real.log.3",
+    ]
+
+
+def test_what_belongs_to_others_is_not_rotated(tmp_path: Path, said: Said) -> None:
+    """Such as /dev/stdout, which may lead to a regular file."""
+    script = """
+import sys
+from pathlib import Path
+from tests.logs.conftest import Said, end
+from tests.logs.outputs.test_file import Written, numbers
+from cbox_init.logs.rotation import Rotation
+folder = Path(sys.argv[1])
+(folder / "link").symlink_to("/dev/stdout")
+for path in (Path("/dev/stdout"), Path("/proc/self/fd/1"), folder / "link"):
+    said = Said(folder / "said")
+    written = Written(path, said, Rotation(max_size=50, max_files=3, compress=True))
+    written.write(*numbers(10))
+    end(written.writer)
+    assert said.messages() == []
+    said.close()
+"""
+    with (tmp_path / "out").open("wb") as out:
+        subprocess.run([sys.executable, "-c", script, tmp_path], check=True, timeout=60, stdout=out)
+    assert (tmp_path / "out").read_text().splitlines() == numbers(10) * 3
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link", "out", "said"]
+
+
+def test_a_lowered_max_files_removes_what_is_beyond(tmp_path: Path, said: Said) -> None:
+    for name in ("1", "2.gz", "3", "4.gz", "5", "5.gz", "20261128", "7"):
+        (tmp_path / f"app.log.{name}").write_text("old\n" if "gz" not in name else "")
+    written = Written(tmp_path / "app.log", said, Rotation(max_size=1000, max_files=2, compress=False))
+    written.write("opened")
+    assert written.writer.flush(DEADLINE_S)
+    left = {one.name.removeprefix("app.log.") for one in tmp_path.iterdir()}
+    assert left == {"said", "app.log", "1", "2.gz", "7", "20261128"}
+    end(written.writer)
 
 
 def test_a_rotation_that_fails_is_said_and_writing_goes_on(tmp_path: Path, said: Said) -> None:

@@ -38,6 +38,8 @@ class Collector(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.largest = 1 << 30
+        self.refuses = (b"", 400)
+        self.refused = 0
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     @property
@@ -72,7 +74,11 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         status, answer = 200, b"{}"
         headers: dict[str, str] = {}
-        if len(body) > self.server.largest:
+        word, refusal = self.server.refuses
+        if word and word in body:
+            self.server.refused += 1
+            status = refusal
+        elif len(body) > self.server.largest:
             status = 413
         elif self.server.answers:
             status, headers, answer = self.server.answers.pop(0)
@@ -220,3 +226,58 @@ def test_nobody_waits_for_what_nobody_wants(said: Said) -> None:
     sender.retry.leave(0)
     end(sender.writer)
     assert sender.writer.dropped == 10
+
+
+def refusing(collector: Collector, word: str, status: int = 400) -> None:
+    """Let it refuse each request that has ``word`` in it."""
+    collector.refuses = word.encode(), status
+
+
+def test_one_record_that_is_refused_costs_no_other(collector: Collector, said: Said) -> None:
+    refusing(collector, "line 377")
+    sender = Sender(collector.url, said)
+    encode = OtlpFormat().encoder(WEB, {})
+    block = Block(AT_NS, WEB, LogLevel.INFO, "\n".join(numbers(500)).encode())
+    sender.writer.write(*encode(block), WEB)
+    end(sender.writer)
+    assert collector.bodies() == [line for line in numbers(500) if line != "line 377"]
+    assert (sender.writer.written, sender.writer.dropped) == (499, 1)
+    assert said.messages() == ["Log output refuses records"]
+
+
+def test_a_collector_that_refuses_everything_is_not_asked_for_each_record(
+    collector: Collector, said: Said
+) -> None:
+    refusing(collector, "line")
+    sender = Sender(collector.url, said)
+    encode = OtlpFormat().encoder(WEB, {})
+    sender.writer.write(*encode(Block(AT_NS, WEB, LogLevel.INFO, "\n".join(numbers(5000)).encode())), WEB)
+    end(sender.writer)
+    assert sender.writer.dropped == 5000
+    assert collector.refused <= 200
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["nonsense://x:1", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_cannot_be_used_holds_up_nobody(
+    collector: Collector, said: Said, monkeypatch: pytest.MonkeyPatch, name: str, proxy: str
+) -> None:
+    with monkeypatch.context() as environ:
+        environ.setenv(name, proxy)
+        sender = Sender(collector.url, said)
+        sender.send(*numbers(100))
+        wait_for(lambda: sender.writer.dropped == 100, "dropped")
+    sender.writer.reopen()
+    sender.send("there")
+    end(sender.writer)
+    assert collector.bodies() == ["there"]
+    assert said.messages() == ["Log output cannot be written", "Log output can be written again"]
+
+
+@pytest.mark.parametrize("url", ["http://a..b/v1/logs", "ftp://a/v1/logs", "http://[::1/v1/logs"])
+def test_an_address_that_can_never_be_one_holds_up_nobody(said: Said, url: str) -> None:
+    sender = Sender(url, said)
+    sender.send(*numbers(10))
+    wait_for(lambda: sender.writer.dropped == 10, "dropped")
+    end(sender.writer)
+    assert said.messages() == ["Log output cannot be written"]

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,7 @@ from cbox_init.config.model import (
     OutputType,
     RotateConfig,
 )
+from cbox_init.logs import all_outputs
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
 if TYPE_CHECKING:
@@ -309,3 +312,108 @@ async def test_standard_error_is_an_output(drained: Output, capfd: pytest.Captur
     bench.hub.daemon.info("good")
     assert len(await bench.finish()) == 2
     assert [json.loads(line)["msg"] for line in capfd.readouterr().err.splitlines()] == ["bad"]
+
+
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "template"])
+async def test_all_names_of_a_file_have_one_writer(drained: Output, tmp_path: Path, kind: str) -> None:
+    real = tmp_path / "web.log"
+    names = [str(real), str(tmp_path / "other.log")]
+    if kind == "symbolic":
+        (tmp_path / "other.log").symlink_to(real)
+    elif kind == "hard":
+        real.touch()
+        os.link(real, tmp_path / "other.log")
+    else:
+        names = [f"{tmp_path}/${{CBOX_INIT_PROCESS_NAME}}.log", str(real)]
+    rotate = RotateConfig(max_size=20_000, max_files=50)
+    everywhere = OutputConfig(path=names[0], rotate=rotate)
+    bench = attached(drained, outputs={"all": everywhere})
+    log = log_of(bench, own=OutputConfig(path=names[1], rotate=rotate))
+    before = {thread.ident for thread in threading.enumerate()}
+    write(bench, log, b"".join(b"%d\n" % number for number in range(2000)))
+    await until(lambda: all(one.queued_bytes == 0 for one in bench.hub.outputs()))
+    new = [one for one in threading.enumerate() if one.ident not in before and one.name == "log-writer"]
+    assert len(new) <= 2, "one for the file, one for standard output"
+    await bench.close()
+    expected = [str(number) for number in range(2000)]
+    if kind == "template":  # two outputs of the configuration: each line twice, in one file
+        expected = [number for number in expected for _ in range(2)]
+    assert sorted(_rotated(tmp_path / "web.log", 20_000)) == sorted(expected)
+
+
+def _rotated(path: Path, size: int) -> list[str]:
+    """The messages in all files, none of which is larger than ``size``."""
+    files = list(path.parent.glob(f"{path.name}*"))
+    assert len(files) > 5
+    assert all(file.stat().st_size <= size for file in files)
+    return [message for file in files for message in messages(file)]
+
+
+async def test_files_by_name_take_records_and_messages_of_any_thread(drained: Output, tmp_path: Path) -> None:
+    """More of them than are open at a time, so that they are closed and opened all the while."""
+    template = OutputConfig(path=f"{tmp_path}/${{CBOX_INIT_INSTANCE_ID}}.log")
+    bench = attached(drained, outputs={"all": template})
+    log = log_of(bench)
+    stop = threading.Event()
+    said = [0] * 3
+
+    def say(number: int) -> None:
+        while not stop.is_set():
+            bench.hub.daemon.info("said", thread=number)
+            said[number] += 1
+            stop.wait(0.0005)
+
+    threads = [threading.Thread(target=say, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(3):
+        for instance in range(100):
+            write(bench, log, b"turn %d\n" % turn, f"web-{instance}")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    await bench.close()
+    for instance in range(100):
+        assert messages(tmp_path / f"web-{instance}.log") == ["turn 0", "turn 1", "turn 2"]
+    assert messages(tmp_path / "cbox-init.log").count("said") == sum(said)
+
+
+async def test_what_can_never_be_written_holds_up_nobody_and_is_counted(
+    drained: Output, tmp_path: Path
+) -> None:
+    bench = attached(drained)
+    log = log_of(bench, own=OutputConfig(path=str(tmp_path)), stdout=STDOUT_OFF)
+    capture, fd = bench.pipe(log)
+    await asyncio.to_thread(_write_all, fd, b"x" * 99 + b"\n", 50_000)
+    await until(lambda: capture.closed)
+    await until(lambda: bench.hub.outputs()[1].dropped == 50_000)
+    assert bench.hub.outputs()[1].error == "Is a directory"
+    await bench.close()
+    said = [json.loads(line) for line in (await asyncio.to_thread(drained.finish)).splitlines()]
+    assert sum(one["dropped"] for one in said if one["msg"] == "Log records were dropped") == 50_000
+    assert [one["msg"] for one in said if one["level"] == "ERROR"] == ["Log output cannot be written"]
+
+
+def _write_all(fd: int, line: bytes, count: int) -> None:
+    with os.fdopen(fd, "wb") as pipe:
+        pipe.write(line * count)
+
+
+async def test_dropped_records_are_said_ever_more_seldom(
+    drained: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_outputs, "_TELL_AFTER_S", 0.05)
+    bench = attached(drained)
+    log = log_of(bench, own=OutputConfig(path=str(tmp_path)), stdout=STDOUT_OFF)
+    until_s = time.monotonic() + 1.5
+    lines = 0
+    while time.monotonic() < until_s:
+        write(bench, log, b"lost\n")
+        lines += 1
+        await asyncio.sleep(0.005)
+    await until(lambda: bench.hub.outputs()[1].dropped == lines)
+    await bench.close()
+    said = [json.loads(line) for line in (await asyncio.to_thread(drained.finish)).splitlines()]
+    told = [one["dropped"] for one in said if one["msg"] == "Log records were dropped"]
+    assert sum(told) == lines
+    assert 2 <= len(told) <= 8, "0.05 s apart, 0.1, 0.2, …"

@@ -214,3 +214,18 @@ def test_who_is_not_there_is_said_once_and_given_up_when_nobody_minds(said: Said
         end(sender.writer)
     assert (sender.writer.written, sender.writer.dropped) == (0, 10)
     assert [record["error"] for record in said.records()] == ["Connection refused"]
+
+
+@pytest.mark.parametrize("address", ["tcp://a..b:514", "udp://a..b:514", f"tcp://{'a' * 70}.example:514"])
+def test_a_name_that_can_never_be_one_holds_up_nobody(said: Said, address: str) -> None:
+    sender = Sender(address, said)
+    sender.send("one", "two")
+    wait_for(lambda: sender.writer.dropped == 2, "dropped")
+    sender.writer.reopen()
+    sender.send("three")
+    end(sender.writer)
+    assert (sender.writer.written, sender.writer.dropped) == (0, 3)
+    (record,) = said.records()
+    assert record["error"] == (
+        "the address cannot be the name of a host; records are dropped until it can be written"
+    )

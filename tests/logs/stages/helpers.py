@@ -28,6 +28,9 @@ WEB = RecordSource("web", "web-0", "stdout")
 class Told(list[str]):
     """What the daemon has said: stands in for its log."""
 
+    def error(self, message: str, **fields: object) -> None:
+        self.append(message)
+
     def warn(self, message: str, **fields: object) -> None:
         self.append(message)
 
@@ -53,7 +56,12 @@ def logging_of(section: dict[str, Any], **global_: Any) -> LoggingConfig:
 def stages_of(section: dict[str, Any], told: Told | None = None, **global_: Any) -> Stages:
     """The stages that it asks for. Nobody is called back."""
     log = cast("DaemonLog", told if told is not None else Told())
-    return build("web", logging_of(section, **global_), StageContext(SearchTimer(), Deadlines(), log))
+    context = StageContext(SearchTimer(), Deadlines(unexpected), log)
+    return build("web", logging_of(section, **global_), context)
+
+
+def unexpected(error: Exception) -> None:
+    raise AssertionError from error
 
 
 def lines_of(blocks: Iterable[Block]) -> list[Line]:

@@ -7,10 +7,11 @@ import time
 
 from cbox_init.logs.stages.deadlines import Deadlines
 from tests.logs.conftest import until
+from tests.logs.stages.helpers import unexpected
 
 
 async def test_in_the_order_of_their_times() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(unexpected)
     done: list[tuple[str, float]] = []
     begun = time.monotonic()
     deadlines.later(0.08, lambda: done.append(("late", time.monotonic() - begun)))
@@ -23,7 +24,7 @@ async def test_in_the_order_of_their_times() -> None:
 
 
 async def test_there_is_a_timer_only_while_something_waits() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(unexpected)
     deadlines.attach(asyncio.get_running_loop())
     assert deadlines._timer is None
     done: list[int] = []
@@ -33,7 +34,7 @@ async def test_there_is_a_timer_only_while_something_waits() -> None:
 
 
 async def test_what_is_asked_for_while_called_back_comes_as_well() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(unexpected)
     deadlines.attach(asyncio.get_running_loop())
     done: list[int] = []
 
@@ -47,11 +48,9 @@ async def test_what_is_asked_for_while_called_back_comes_as_well() -> None:
 
 
 async def test_one_that_fails_keeps_no_other_from_its_turn() -> None:
-    deadlines = Deadlines()
-    loop = asyncio.get_running_loop()
-    deadlines.attach(loop)
-    failures: list[object] = []
-    loop.set_exception_handler(lambda _, context: failures.append(context.get("exception")))
+    failures: list[Exception] = []
+    deadlines = Deadlines(failures.append)
+    deadlines.attach(asyncio.get_running_loop())
     done: list[str] = []
     for name in ("first", "second", "third"):
 
@@ -66,7 +65,7 @@ async def test_one_that_fails_keeps_no_other_from_its_turn() -> None:
 
 
 async def test_what_waited_for_the_event_loop_is_called_by_it() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(unexpected)
     done: list[int] = []
     deadlines.later(0.0, lambda: done.append(1))
     deadlines.attach(asyncio.get_running_loop())
@@ -74,7 +73,7 @@ async def test_what_waited_for_the_event_loop_is_called_by_it() -> None:
 
 
 async def test_an_earlier_call_replaces_the_timer_and_a_later_one_does_not() -> None:
-    deadlines = Deadlines()
+    deadlines = Deadlines(unexpected)
     deadlines.attach(asyncio.get_running_loop())
     deadlines.later(1000.0, lambda: None)
     first = deadlines._timer
@@ -88,7 +87,7 @@ async def test_an_earlier_call_replaces_the_timer_and_a_later_one_does_not() -> 
 
 
 async def test_nobody_is_called_back_after_the_end() -> None:
-    deadlines, other = Deadlines(), Deadlines()
+    deadlines, other = Deadlines(unexpected), Deadlines(unexpected)
     called: list[str] = []
     loop = asyncio.get_running_loop()
     for one in (deadlines, other):

@@ -1,1 +1,1 @@
-"""One file a resource: each calls the supervisor and encodes what it says, and nothing more."""
+"""One file for each resource: the handlers call the supervisor and encode the result, without logic."""

@@ -1,4 +1,4 @@
-"""Commands to one process. They are answered at once; the work goes on behind the reply."""
+"""Commands to one process. They are answered at once; the work continues after the reply."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def resources(context: Context) -> tuple[Resource, ...]:
     """``/processes/{name}/restart``, ``/stop`` and ``/start``."""
     supervisor = context.supervisor
     return (
-        _action("restart", supervisor.restart, "Replace its instances one after another"),
+        _action("restart", supervisor.restart, "Replace its instances, as its rollout is configured"),
         _action("stop", supervisor.stop, "Stop its instances"),
-        _action("start", supervisor.start, "Start what is not running of it"),
+        _action("start", supervisor.start, "Start the instances that do not run"),
     )
 
 
@@ -38,7 +38,7 @@ def _action(verb: str, command: Callable[[str], None], summary: str) -> Resource
         answering(act),
         name=f"{verb}Process",
         summary=summary,
-        replies={202: Reply("It has begun.", ActionReply)},
+        replies={202: Reply("The command was taken.", ActionReply)},
         errors=(404, 409),
         parameters=(NAME,),
     )

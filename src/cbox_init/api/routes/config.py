@@ -1,4 +1,4 @@
-"""The configuration as a whole: read the file again, and write to it what the API has changed."""
+"""The whole configuration: reload the file, and save the changes made through the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.configuration.configuration import Reloaded
 
 _DRY_RUN: Final = Parameter(
-    "dry_run", "true: tell what a reload would change, and change nothing.", {"type": "boolean"}
+    "dry_run", "true: show what a reload would change, and change nothing.", {"type": "boolean"}
 )
 
 
@@ -40,8 +40,8 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 "POST": Operation(
                     answering(reload),
                     name="reloadConfig",
-                    summary="Read the file again, and change what differs",
-                    replies={200: Reply("It is in force; the work goes on behind the reply.", ReloadReply)},
+                    summary="Read the file again, and apply the differences",
+                    replies={200: Reply("It is in force; the work continues after the reply.", ReloadReply)},
                     errors=(400, 409, 422),
                     parameters=(_DRY_RUN,),
                 )
@@ -53,8 +53,8 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 "POST": Operation(
                     answering(save),
                     name="saveConfig",
-                    summary="Write what was changed through the API to the file",
-                    replies={200: Reply("It is there.", SavedReply)},
+                    summary="Write the changes made through the API to the file",
+                    replies={200: Reply("The file was written.", SavedReply)},
                     errors=(409,),
                 )
             },

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.api.daemon_view import daemon_entry
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.schemas import DaemonEntry
+from cbox_init.api.views import daemon_entry
 from cbox_init.system.own_figures import read_own_figures
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     get = Operation(
         answering(show),
         name="getDaemon",
-        summary="The daemon itself: its version and age, what it uses, how its event loop does",
-        replies={200: Reply("As it is now.", DaemonEntry)},
+        summary="The daemon itself: version, age, resource usage, event loop latency",
+        replies={200: Reply("The present state.", DaemonEntry)},
     )
     return (Resource("/api/v1/daemon", {"GET": get}),)

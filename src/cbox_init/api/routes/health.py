@@ -25,6 +25,6 @@ def resources() -> tuple[Resource, ...]:
         _health,
         name="getHealth",
         summary="Whether the API answers; needs no token",
-        replies={200: Reply("It does.", Health)},
+        replies={200: Reply("It answers.", Health)},
     )
     return (Resource(OPEN_PATH, {"GET": get}),)

@@ -1,4 +1,4 @@
-"""Where log records go, and what has become of them."""
+"""The outputs of log records, with the numbers written and dropped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     get = Operation(
         answering(outputs),
         name="getLogOutputs",
-        summary="Where log records go, and what has become of them",
+        summary="The outputs of log records, with the numbers written and dropped",
         replies={200: Reply("Standard output first.", LogOutputs)},
     )
     return (Resource("/api/v1/logs/outputs", {"GET": get}),)

@@ -1,4 +1,4 @@
-"""Lines of processes as they come: server-sent events."""
+"""Lines of processes as they are written, as server-sent events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cbox_init.api import log_queries, queries
 from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
-from cbox_init.api.slices import Slices
+from cbox_init.api.waiting import Slices
 from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from cbox_init.api.context import Context
-    from cbox_init.api.streams import Streams
+    from cbox_init.api.waiting import Streams
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.past import Past
     from cbox_init.logs.subscription import Subscription
@@ -66,7 +66,7 @@ _PARAMETERS: Final = (
 
 
 class _Beginning(NamedTuple):
-    """Where a stream begins: behind a place, or with the ``last`` so many lines, or (both None) with all."""
+    """Where a stream begins: after a position, with the ``last`` N lines, or (both None) with all."""
 
     after: Position | None
     last: int | None
@@ -102,7 +102,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     get = Operation(
         stream,
         name="streamLogs",
-        summary="Lines as they come, as server-sent events",
+        summary="Lines as they are written, as server-sent events",
         replies={
             200: Reply(
                 "Until either side ends it. `event: log` with a LogEntry as data; `event: missed` with a "
@@ -118,10 +118,10 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 
 def _beginning_of(request: Request, run: str) -> _Beginning:
-    """Where the request wants to begin; raises BadRequestError."""
+    """Where the request asks to begin; raises BadRequestError."""
     query = request.query_params
     if "until" in query:
-        raise BadRequestError("until has no meaning here: a stream ends when you leave it; ask for /logs")
+        raise BadRequestError("until has no meaning here: a stream has no end; use /logs")
     tail = queries.count_of(query, "tail", least=0)
     seen = request.headers.get("last-event-id") or query.get("last_event_id")
     if seen:
@@ -130,7 +130,7 @@ def _beginning_of(request: Request, run: str) -> _Beginning:
 
 
 async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: int) -> None:
-    """Put what was there already, and is wanted, in front of what comes."""
+    """Put the requested earlier lines in front of the new ones."""
     if beginning.last == 0:
         return
     start = StartCollector(lines.chosen, room=room, after=beginning.after, count=beginning.last)
@@ -146,7 +146,7 @@ async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: i
 
 
 class _Relay:
-    """Sends one reader its lines, until nothing will come any more or it has gone."""
+    """Sends one reader its lines, until the subscription ends or the client disconnects."""
 
     def __init__(
         self, logs: LogHub, streams: Streams, lines: Subscription, writer: EventWriter, send: Send

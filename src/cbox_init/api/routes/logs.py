@@ -1,4 +1,4 @@
-"""The last lines that processes wrote."""
+"""The last lines of processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import LogList
-from cbox_init.api.slices import Slices
 from cbox_init.api.views import log_entries
+from cbox_init.api.waiting import Slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         entries = await _latest(context.logs.past(chosen.processes), chosen, limit)
         return limit, tuple(entries if newest_first else reversed(entries))
 
-    reply = {200: Reply("Newest first, unless asked otherwise.", LogList)}
+    reply = {200: Reply("Newest first by default.", LogList)}
     one = Operation(
         answering(of_process),
         name="getProcessLogs",
@@ -75,7 +75,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 
 async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[LogEntry]:
-    """The last ``limit`` lines that are wanted, newest first."""
+    """The last ``limit`` matching lines, newest first."""
     found: list[LogEntry] = []
     slices = Slices()
     for entry in past.newest_first():

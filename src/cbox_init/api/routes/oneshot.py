@@ -1,4 +1,4 @@
-"""What oneshots have done."""
+"""The history of oneshots."""
 
 from __future__ import annotations
 

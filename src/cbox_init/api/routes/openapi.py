@@ -1,4 +1,4 @@
-"""The API's description of itself."""
+"""The OpenAPI document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATH: Final = "/api/v1/openapi.json"
 
 
 def resources(others: Iterable[Resource]) -> tuple[Resource, ...]:
-    """``/openapi.json``, which describes ``others`` and itself; made when it is first asked for."""
+    """``/openapi.json``, which describes ``others`` and itself; generated at the first request."""
     body = b""
 
     async def get(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""The processes: what they are and what they are configured to be."""
+"""The processes: their state, and their configuration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def update(request: Request) -> Response:
         name = request.path_params["name"]
-        context.configuration.check_known(name)  # before a body that is wrong
+        context.configuration.check_known(name)  # reported before an invalid body
         given = await read_body(request, ChangedProcess)
         await context.configuration.update(name, _raw(given.process))
         return _edited("updated", name)
@@ -59,8 +59,8 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 "POST": Operation(
                     answering(add),
                     name="addProcess",
-                    summary="Add a process, and start it unless its keys say otherwise",
-                    replies={201: Reply("It is there.", EditReply)},
+                    summary="Add a process, and start it unless initial_state says otherwise",
+                    replies={201: Reply("It was added.", EditReply)},
                     errors=(400, 408, 409, 422),
                     body=NewProcess,
                 ),
@@ -68,7 +68,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
                     list_all,
                     name="listProcesses",
                     summary="All processes with their instances, in the order of the file",
-                    replies={200: Reply("As they are now.", ProcessList)},
+                    replies={200: Reply("The present state.", ProcessList)},
                 ),
             },
         ),
@@ -79,14 +79,14 @@ def resources(context: Context) -> tuple[Resource, ...]:
                     answering(get_one),
                     name="getProcess",
                     summary="The configuration of a process, secrets masked",
-                    replies={200: Reply("As it is in force.", ProcessDetail)},
+                    replies={200: Reply("The configuration in force.", ProcessDetail)},
                     errors=(404,),
                     parameters=(NAME,),
                 ),
                 "PUT": Operation(
                     answering(update),
                     name="updateProcess",
-                    summary="Give a process another configuration; it alone is restarted, if it must be",
+                    summary="Replace the configuration of a process, and restart it alone if necessary",
                     replies={200: Reply("It is in force.", EditReply)},
                     errors=(400, 404, 408, 409, 422),
                     parameters=(NAME,),
@@ -95,8 +95,8 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 "DELETE": Operation(
                     answering(remove),
                     name="removeProcess",
-                    summary="Stop a process and forget it",
-                    replies={200: Reply("Nothing is left of it.", EditReply)},
+                    summary="Stop and remove a process",
+                    replies={200: Reply("It was removed.", EditReply)},
                     errors=(404, 409),
                     parameters=(NAME,),
                 ),
@@ -106,7 +106,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 
 def _raw(members: dict[str, object]) -> dict[str, Raw]:
-    """What JSON holds, as the configuration's converter takes it."""
+    """JSON members as the type that the configuration is converted from."""
     return cast("dict[str, Raw]", members)
 
 

@@ -1,4 +1,4 @@
-"""How many instances a process has."""
+"""The number of instances of a process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def scale(request: Request) -> Response:
         name = request.path_params["name"]
-        supervisor.status(name)  # a name that is unknown comes before a body that is wrong
+        supervisor.check_known(name)  # an unknown name is reported before an invalid body
         wanted = await read_body(request, ScaleRequest)
         match (wanted.scale, wanted.desired, wanted.delta):
             case (int() | float() as count, UnsetType(), UnsetType()):
@@ -56,10 +56,10 @@ def resources(context: Context) -> tuple[Resource, ...]:
     post = Operation(
         answering(scale),
         name="scaleProcess",
-        summary="Have another number of instances",
+        summary="Change the number of instances",
         replies={
-            202: Reply("It has begun.", ScaleReply),
-            200: Reply("To the older forms, desired and delta: it is done.", ScaledReply),
+            202: Reply("The command was taken.", ScaleReply),
+            200: Reply("To the older forms, desired and delta: the instances have settled.", ScaledReply),
         },
         errors=(400, 404, 408, 409, 413),
         parameters=(NAME,),
@@ -69,7 +69,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
 
 async def _until_settled(supervisor: Supervisor, name: str, request: Request) -> None:
-    """Wait until the command has had its effect, or the client has gone."""
+    """Wait until the instances have settled, or the client has disconnected."""
     async with while_connected(request, supervisor.settled(name)) as settled:
         if settled.cancelled():
             raise Conflict(f"{name} was not scaled: the daemon is shutting down")

@@ -1,4 +1,4 @@
-"""The schedule of one process: look at it, pause it, run it now."""
+"""The schedule of one process: show, pause, resume, trigger."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def resources(context: Context) -> tuple[Resource, ...]:
     return (
         _look(context),
         _history(context),
-        _command("pause", "paused", context.supervisor.pause, "Begin no more runs until it is resumed"),
-        _command("resume", "resumed", context.supervisor.resume, "Run at its times again"),
+        _command("pause", "paused", context.supervisor.pause, "Start no further runs until it is resumed"),
+        _command("resume", "resumed", context.supervisor.resume, "Start runs by the schedule again"),
         _trigger(context),
     )
 
@@ -49,7 +49,7 @@ def _look(context: Context) -> Resource:
         answering(look),
         name="getSchedule",
         summary="A schedule with its figures",
-        replies={200: Reply("As it is now.", ScheduleDetail)},
+        replies={200: Reply("The present state.", ScheduleDetail)},
         errors=(404,),
         parameters=(NAME,),
     )
@@ -66,7 +66,7 @@ def _history(context: Context) -> Resource:
     get = Operation(
         answering(history),
         name="getScheduleHistory",
-        summary="The last runs that are over, newest first",
+        summary="The last finished runs, newest first",
         replies={200: Reply("At most schedule_history_size are kept.", ScheduleHistory)},
         errors=(400, 404),
         parameters=(NAME, LIMIT),
@@ -84,7 +84,7 @@ def _command(verb: str, status: str, command: Callable[[str], None], summary: st
         answering(act),
         name=f"{verb}Schedule",
         summary=summary,
-        replies={200: Reply("It is done.", ScheduleReply)},
+        replies={200: Reply("The command was taken.", ScheduleReply)},
         errors=(404, 409),
         parameters=(NAME,),
     )
@@ -102,7 +102,7 @@ def _trigger(context: Context) -> Resource:
             return json_response(ScheduleReply("triggered", name), 202)
         async with while_connected(request, supervisor.run_over(name, number), LONGEST_SYNC_S) as over:
             if over.cancelled():
-                raise Conflict(f"{name} was told to stop before its run began")
+                raise Conflict(f"{name} was stopped before its run began")
             if over.done():
                 return json_response(TriggerReply("completed", name, over.result()))
         return json_response(TriggerReply("triggered", name), 202)
@@ -112,8 +112,8 @@ def _trigger(context: Context) -> Resource:
         name="triggerSchedule",
         summary="Run now",
         replies={
-            202: Reply("It has begun; with sync: it is not over after 5 minutes.", ScheduleReply),
-            200: Reply("With sync: it is over.", TriggerReply),
+            202: Reply("The run has started; with sync: it has not finished after 5 minutes.", ScheduleReply),
+            200: Reply("With sync: the run has finished.", TriggerReply),
         },
         errors=(400, 404, 409),
         parameters=(NAME, SYNC),

@@ -23,7 +23,7 @@ from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
     from threading import Thread
 
     from cbox_init.logs.daemon import DaemonLog
@@ -34,7 +34,7 @@ _POLL_S: Final = 1.0
 """How often files are checked, in seconds, where inotify is not available."""
 
 
-class PipeReader(Protocol):
+class FileConsumer(Protocol):
     """Takes the lines of a file. Called in the event loop's thread."""
 
     def held(self) -> bool:
@@ -50,9 +50,9 @@ class PipeReader(Protocol):
 class FollowedFile:
     """A followed file, as the event loop's thread uses it."""
 
-    def __init__(self, path: str, reader: PipeReader) -> None:
+    def __init__(self, path: str, consumer: FileConsumer) -> None:
         self.path = path
-        self.reader = reader
+        self.consumer = consumer
 
 
 class _Lane:
@@ -68,8 +68,9 @@ class _Lane:
 class FileFollower:
     """Follows files from ``attach`` until ``finish``."""
 
-    def __init__(self, log: DaemonLog) -> None:
+    def __init__(self, log: DaemonLog, written: Callable[[], Container[tuple[int, int]]] = frozenset) -> None:
         self._log = log
+        self._written = written
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._waiting: list[FollowedFile] = []
@@ -137,11 +138,11 @@ class FileFollower:
         os.eventfd_write(self._wake_fd, 1)
 
     def _arrived(self, followed: FollowedFile, reads: list[FileRead]) -> None:
-        followed.reader.take(reads)
+        followed.consumer.take(reads)
         self._go_on(followed)
 
     def _go_on(self, followed: FollowedFile) -> None:
-        if followed.reader.held():
+        if followed.consumer.held():
             self._waiting.append(followed)
         else:
             self._call(partial(self._free, followed))
@@ -218,7 +219,13 @@ class FileFollower:
     def _begin(
         self, followed: FollowedFile, rotation: Rotation | None, found: tuple[int, int] | None
     ) -> None:
-        tail = Tail(followed.path, self._log, opened=self._watches.add_file, closed=self._watches.drop_file)
+        tail = Tail(
+            followed.path,
+            self._log,
+            opened=self._watches.add_file,
+            closed=self._watches.drop_file,
+            written=self._written,
+        )
         self._lanes[followed] = _Lane(followed, tail, FollowedRotation(tail, rotation, self._log))
         if found is not None:
             tail.begin(*found)
@@ -262,7 +269,7 @@ class FileFollower:
         self._watches.drop(lane.tail)
         lane.tail.close()
         del self._lanes[lane.followed]
-        self._tell(lane.followed.reader.end)
+        self._tell(lane.followed.consumer.end)
 
 
 def _milliseconds(due: Sequence[float | None], now: float, *, polls: bool) -> int | None:

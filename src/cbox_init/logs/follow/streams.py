@@ -35,7 +35,7 @@ class FileStream:
         self._log = log
         self._routes = routes
         self._framers: dict[int, Framer] = {}
-        self._lines = LineHandler(source, log.encoder(source), self._emit, stages)
+        self._lines = LineHandler(source, log.encoder(source), self._emit, stages, log.failed)
 
     def held(self) -> bool:
         return self._log.held()

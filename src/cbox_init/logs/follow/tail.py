@@ -14,7 +14,7 @@ from cbox_init.logs.follow.growing_file import FLAGS, GrowingFile
 from cbox_init.logs.follow.names import FileNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.growing_file import FileRead
@@ -31,6 +31,8 @@ _PATIENCE_S: Final = 1.0
 """How many seconds later files wait for an earlier one to be opened, so that its lines come first."""
 
 _MOST_OPEN: Final = 8
+
+_FEEDBACK: Final = "Log file cannot be followed: an output of the daemon writes to it"
 
 
 class TailedFile:
@@ -51,7 +53,10 @@ class TailedFile:
 
 
 class Tail:
-    """Follows ``path``. ``opened`` and ``closed`` are called for each file, so that it can be watched."""
+    """Follows ``path``. ``opened`` and ``closed`` are called for each file, so that it can be watched.
+
+    ``written`` gives the device and inode of files that outputs write to: following one would never end.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,7 @@ class Tail:
         *,
         opened: Callable[[Tail, TailedFile], None],
         closed: Callable[[Tail, TailedFile], None],
+        written: Callable[[], Container[tuple[int, int]]] = frozenset,
     ) -> None:
         self.path = os.path.abspath(path)
         self.parts: list[TailedFile] = []
@@ -67,6 +73,7 @@ class Tail:
         self._log = log
         self._opened = opened
         self._closed = closed
+        self._written = written
         self._names = FileNames(os.path.basename(self.path))
         self._trying: dict[TailedFile, tuple[str, int]] = {}
         self._said: set[str] = set()
@@ -147,6 +154,11 @@ class Tail:
                 self._say("Log file cannot be followed: it is no regular file")
                 continue
             file = GrowingFile(fd, 0)
+            if file.inode in self._written():
+                file.close()
+                self.parts.remove(part)
+                self._say(_FEEDBACK)
+                continue
             known = next((one for one in self.parts if one.file and one.file.inode == file.inode), None)
             if known is not None:  # it is back, or has a second name here
                 file.close()
@@ -169,6 +181,10 @@ class Tail:
             if self._awaited(part, now):
                 break
             while part.dirty and part.file is not None and not reads:
+                if part.file.inode in self._written():  # an output has opened it meanwhile
+                    self._say(_FEEDBACK)
+                    self._close(part)
+                    break
                 try:
                     reads = part.file.read()
                 except OSError as error:

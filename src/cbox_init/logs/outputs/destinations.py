@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
@@ -18,9 +19,10 @@ from cbox_init.config.outputs import (
     syslog_address,
 )
 from cbox_init.config.substitute import expand_instance, references
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
-from cbox_init.logs.outputs.file import FileBackend
+from cbox_init.logs.outputs.file import FileBackend, Identity, identity_of
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
 from cbox_init.logs.routes import Destination
@@ -73,20 +75,21 @@ class OutputDestination(Destination, Protocol):
 
 
 class SingleDestination:
-    """A destination that is the same for all records."""
+    """A destination that is the same for all records. It rests when no owner uses it any more."""
 
     def __init__(self, kind: str, name: str, writer: Writer, retry: Retry | None = None) -> None:
         self.name = name
         self._kind = kind
         self._writer = writer
-        self._all_outputs = (writer,)
+        self._writers = (writer,)
         self._retry = retry
+        self._owners: set[object] = set()
 
     def writer_of(self, source: RecordSource | None) -> Writer:
         return self._writer
 
     def writers(self) -> Sequence[Writer]:
-        return self._all_outputs
+        return self._writers
 
     def status(self) -> OutputStatus:
         return OutputStatus(
@@ -98,58 +101,78 @@ class SingleDestination:
             error=self._retry.error if self._retry else None,
         )
 
-    def rest(self) -> None:
+    @property
+    def used(self) -> bool:
+        return bool(self._owners)
+
+    def rest(self, owner: object = None) -> None:
+        self._owners.discard(owner)
+        if self._owners:
+            return
         if self._retry:
             self._retry.leave()
         self._writer.end(_nothing)
 
-    def wake(self) -> None:
+    def wake(self, owner: object = None) -> None:
+        self._owners.add(owner)
         if self._retry:
             self._retry.stay()
 
 
 class TemplateDestination:
-    """Files by a path with the name of a record's process or instance. At most 64 are open, the last
-    written ones."""
+    """Files by a path with the name of a record's process or instance.
 
-    def __init__(self, path: str, open_file: Callable[[str], SingleDestination]) -> None:
+    At most 64 are open, the last written ones. For any thread: records come in that of the event loop,
+    messages of the daemon in any.
+    """
+
+    def __init__(self, path: str, rotation: Rotation | None, files: OutputFiles) -> None:
         self.name = path
-        self._open_file = open_file
+        self._rotation = rotation
+        self._pool = files
+        self._lock = RLock()  # a writer without a thread is logged, and that may come back here
         self._files: dict[str, SingleDestination] = {}
         self._written = 0
         self._dropped = 0
 
     def writer_of(self, source: RecordSource | None) -> Writer:
         path = expand_instance(self.name, _names(source))
-        destination = self._files.pop(path, None)
-        if destination is None:
-            if len(self._files) >= _MOST_FILES:
-                self._close_oldest()
-            destination = self._open_file(path)
-        self._files[path] = destination  # the most recently used
-        return destination.writer_of(source)
+        with self._lock:
+            destination = self._files.pop(path, None)
+            if destination is None:
+                if len(self._files) >= _MOST_FILES:
+                    self._close_oldest()
+                destination = self._pool.file(path, self._rotation)
+                destination.wake(self)
+            self._files[path] = destination  # the most recently used
+            return destination.writer_of(source)
 
     def writers(self) -> Sequence[Writer]:
-        return [writer for destination in self._files.values() for writer in destination.writers()]
+        return [writer for destination in self._open() for writer in destination.writers()]
 
     def status(self) -> OutputStatus:
-        found = [destination.status() for destination in self._files.values()]
-        return OutputStatus(
-            type=OutputType.FILE.value,
-            target=self.name,
-            written=self._written + sum(one.written for one in found),
-            dropped=self._dropped + sum(one.dropped for one in found),
-            queued_bytes=sum(one.queued_bytes for one in found),
-            error=next((f"{one.target}: {one.error}" for one in found if one.error), None),
-        )
+        with self._lock:
+            found = [destination.status() for destination in self._files.values()]
+            return OutputStatus(
+                type=OutputType.FILE.value,
+                target=self.name,
+                written=self._written + sum(one.written for one in found),
+                dropped=self._dropped + sum(one.dropped for one in found),
+                queued_bytes=sum(one.queued_bytes for one in found),
+                error=next((f"{one.target}: {one.error}" for one in found if one.error), None),
+            )
 
     def rest(self) -> None:
-        for destination in self._files.values():
-            destination.rest()
+        for destination in self._open():
+            destination.rest(self)
 
     def wake(self) -> None:
-        for destination in self._files.values():
-            destination.wake()
+        for destination in self._open():
+            destination.wake(self)
+
+    def _open(self) -> Sequence[SingleDestination]:
+        with self._lock:
+            return tuple(self._files.values())
 
     def _close_oldest(self) -> None:
         for path, destination in self._files.items():
@@ -157,13 +180,59 @@ class TemplateDestination:
             if not found.queued_bytes:
                 self._written += found.written
                 self._dropped += found.dropped
-                destination.rest()
                 del self._files[path]
+                destination.rest(self)
+                self._pool.forget(destination)
                 return
 
 
+class OutputFiles:
+    """The files that outputs write to, each with one writer, whatever names lead to it. For any thread."""
+
+    def __init__(self, log: DaemonLog, prepare: Callable[[Writer, str], None]) -> None:
+        self._log = log
+        self._prepare = prepare
+        self._lock = Lock()
+        self._files: dict[str, tuple[SingleDestination, FileBackend]] = {}
+
+    def file(self, path: str, rotation: Rotation | None) -> SingleDestination:
+        """The file at ``path``; the one that is there already when another name leads to it."""
+        real = os.path.realpath(path)
+        with self._lock:
+            if found := self._files.get(real) or self._same(real):
+                return found[0]
+            retry = Retry(self._log, path)
+            backend = FileBackend(path, rotation=rotation, retry=retry, log=self._log)
+            writer = Writer(backend)
+            self._prepare(writer, path)
+            destination = SingleDestination("file", path, writer, retry)
+            self._files[real] = destination, backend
+            return destination
+
+    def forget(self, destination: SingleDestination) -> None:
+        """Drop a file that no route uses any more."""
+        with self._lock:
+            if not destination.used:
+                self._files = {real: one for real, one in self._files.items() if one[0] is not destination}
+
+    def identities(self) -> set[Identity]:
+        """Device and inode of each file that is open."""
+        with self._lock:
+            return {found for _, backend in self._files.values() if (found := backend.identity)}
+
+    def _same(self, real: str) -> tuple[SingleDestination, FileBackend] | None:
+        """The file that has another name: a hard link, or mounted in two places."""
+        wanted = identity_of(real)
+        if wanted is None:
+            return None
+        for other, found in self._files.items():
+            if (found[1].identity or identity_of(other)) == wanted:
+                return found
+        return None
+
+
 class Destinations:
-    """Makes destinations and keeps them. ``on_room`` is set for each of their writers."""
+    """Makes destinations and keeps them. ``prepare`` is called with each writer and its output's name."""
 
     def __init__(
         self,
@@ -172,12 +241,14 @@ class Destinations:
         timestamps: bool,
         stdout: DescriptorWriter,
         log: DaemonLog,
-        on_room: Callable[[], None],
+        prepare: Callable[[Writer, str], None],
     ) -> None:
         self._fmt = fmt
         self._timestamps = timestamps
         self._log = log
-        self._on_room = on_room
+        self._prepare = prepare
+        self._failed: dict[str, RepeatedError] = {}
+        self.files = OutputFiles(log, prepare)
         self._destinations: dict[Hashable, OutputDestination] = {
             STDOUT: SingleDestination("stdout", "stdout", stdout)
         }
@@ -188,11 +259,28 @@ class Destinations:
 
     def destination(self, config: OutputConfig) -> OutputDestination:
         """The destination of an output; the same for all outputs with the same destination."""
-        key = key_of(config)
+        key = self.key_of(config)
         destination = self._destinations.get(key)
         if destination is None:
             destination = self._destinations[key] = self._make(config)
+            destination.wake()
         return destination
+
+    def key_of(self, config: OutputConfig) -> Hashable:
+        """A key that is equal for outputs with the same destination."""
+        if output_type(config) is OutputType.FILE and not references(config.path or ""):
+            return "file", self.files.file(os.path.normpath(config.path or ""), _rotation(config.rotate))
+        return _key_of(config)
+
+    def encoding_failed(self, config: OutputConfig) -> Callable[[Exception], object]:
+        """To be called for each record that cannot be encoded for an output."""
+        name = self.destination(config).name
+        failed = self._failed.get(name)
+        if failed is None:
+            failed = self._failed[name] = RepeatedError(
+                self._log, "Log output cannot take a record", output=name
+            )
+        return failed.report
 
     def known(self, key: Hashable) -> OutputDestination | None:
         """The destination with this key, None when it does not exist yet."""
@@ -228,27 +316,21 @@ class Destinations:
                 return self._one("otlp", target, OtlpBackend(url, config.headers, retry), retry)
             case OutputType.STDERR:
                 writer = DescriptorWriter(2)
-                writer.on_room = self._on_room
+                self._prepare(writer, "stderr")
                 return SingleDestination("stderr", "stderr", writer)
         path = os.path.normpath(config.path or "")
         rotation = _rotation(config.rotate)
         if references(path):
-            return TemplateDestination(path, lambda one: self._file(one, rotation))
-        return self._file(path, rotation)
+            return TemplateDestination(path, rotation, self.files)
+        return self.files.file(path, rotation)
 
-    def _file(self, path: str, rotation: Rotation | None) -> SingleDestination:
-        retry = Retry(self._log, path)
-        target = FileBackend(path, rotation=rotation, retry=retry, log=self._log)
-        return self._one("file", path, target, retry)
-
-    def _one(self, kind: str, name: str, target: Backend, retry: Retry) -> SingleDestination:
-        writer = Writer(target)
-        writer.on_room = self._on_room
+    def _one(self, kind: str, name: str, backend: Backend, retry: Retry) -> SingleDestination:
+        writer = Writer(backend)
+        self._prepare(writer, name)
         return SingleDestination(kind, name, writer, retry)
 
 
-def key_of(config: OutputConfig) -> Hashable:
-    """A key that is equal for outputs with the same destination."""
+def _key_of(config: OutputConfig) -> Hashable:
     match output_type(config):
         case OutputType.FILE:
             return "file", os.path.normpath(config.path or "")

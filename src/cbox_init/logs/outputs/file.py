@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING
 
 from cbox_init.logs import rotation
 from cbox_init.logs.descriptor_writer import NO_ROOM
+from cbox_init.logs.outputs.retry import BRIEFLY_S
+from cbox_init.system.inotify import steps_to
 from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
@@ -20,6 +24,13 @@ if TYPE_CHECKING:
     from cbox_init.logs.writer import Chunk
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+
+_SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ENXIO)
+"""What may be there again soon; ENXIO is a FIFO without a reader. Records wait for it, but not for long."""
+
+
+Identity = tuple[int, int]
+"""The device and inode of a file, which all its names share."""
 
 
 class FileBackend:
@@ -34,24 +45,34 @@ class FileBackend:
         self._rotation = rotation
         self._retry = retry
         self._log = log
+        self._real_path = path
         self._fd = -1
-        self._file = (0, 0)
+        self.identity: Identity | None = None
+        """Device and inode of the file, while it is open."""
         self._rotates = False
         self._size = 0
         self._stale = False
+        self._dropping = False
         self._compressing: Thread | None = None
         self._rotate_above = rotation.max_size if rotation else 0
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Write all chunks; those that are left when it gives up are lost."""
+        """Write all chunks; returns how many records are lost.
+
+        Records wait while the disk is full, and briefly for what may be there soon. For any other reason
+        (no permission, a directory) they are dropped, and the next ones are tried again.
+        """
+        if self._retry.drops:
+            return sum([chunk.records for chunk in chunks])
         if self._stale or self._moved():
             self.close()
             if not chunks:
                 self._open()
+        self._dropping = False
         data = b"".join([chunk.data for chunk in chunks])
         done = 0
         while done < len(data):
-            if self._retry.given_up:
+            if self._retry.given_up or self._dropping:
                 return _records_behind(chunks, done)
             done = self._write_records(data, done)
         return 0
@@ -61,6 +82,7 @@ class FileBackend:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            self.identity = None
 
     def reopen(self) -> None:
         self._stale = True
@@ -85,7 +107,7 @@ class FileBackend:
     def _write_all(self, data: bytes, start: int, end: int) -> int:
         """Write to the open file, waiting for room; gives how far it came before another file is needed."""
         view = memoryview(data)
-        while start < end and not self._retry.given_up:
+        while start < end and not self._retry.given_up and not self._dropping:
             try:
                 written = os.write(self._fd, view[start:end])
             except OSError as error:
@@ -103,7 +125,8 @@ class FileBackend:
         self._stale = False
         try:
             if directory := os.path.dirname(self._path):
-                os.makedirs(directory, exist_ok=True)
+                with suppress(FileExistsError):  # it is none; to open the file will say so
+                    os.makedirs(directory, exist_ok=True)
             self._fd = os.open(self._path, _FLAGS, 0o644)  # a FIFO without a reader is an error
             os.set_blocking(self._fd, True)
             found = os.fstat(self._fd)
@@ -111,9 +134,12 @@ class FileBackend:
             self.close()
             self._wait(error)
             return False
-        self._file = (found.st_dev, found.st_ino)
+        self.identity = (found.st_dev, found.st_ino)
         self._size = found.st_size
-        self._rotates = self._rotation is not None and stat.S_ISREG(found.st_mode)
+        self._rotates = self._rotation is not None and _is_rotatable(self._path, found.st_mode)
+        if self._rotates and self._rotation is not None:
+            with suppress(OSError):  # the next rotation says so
+                rotation.remove_beyond(os.path.realpath(self._path), self._rotation.max_files)
         return True
 
     def _moved(self) -> bool:
@@ -125,11 +151,18 @@ class FileBackend:
         except OSError:
             return True
         self._size = found.st_size  # it may have been truncated
-        return (found.st_dev, found.st_ino) != self._file
+        return (found.st_dev, found.st_ino) != self.identity
 
     def _wait(self, error: OSError) -> None:
-        why = error.strerror or str(error)
-        self._retry.wait(f"{why}; records wait until it can be written")
+        if error.errno in NO_ROOM:
+            hold_s = inf
+        elif error.errno in _SHORT_OF:
+            hold_s = BRIEFLY_S
+        else:
+            hold_s = 0.0
+        self._dropping = not self._retry.failed(
+            error.strerror or str(error), hold_s=hold_s, waits="; records wait until it can be written"
+        )
 
     # -- rotation --------------------------------------------------------------------------------------
 
@@ -137,8 +170,9 @@ class FileBackend:
         assert self._rotation
         if self._compressing is not None:
             self._compressing.join()  # so that no file is renamed while it is compressed
+        path = self._real_path = os.path.realpath(self._path)  # a link stays, and its file is rotated
         try:
-            rotation.rotate(self._path, self._rotation.max_files)
+            rotation.rotate(path, self._rotation.max_files)
         except OSError as error:
             # It is tried, and logged, again when the file has grown by as much again.
             self._rotate_above = self._size + self._rotation.max_size
@@ -157,11 +191,28 @@ class FileBackend:
 
     def _compress(self) -> None:
         assert self._rotation
-        for path in rotation.uncompressed(self._path, self._rotation.max_files):
+        for path in rotation.uncompressed(self._real_path, self._rotation.max_files):
             try:
                 rotation.compress(path)
             except OSError as error:
                 self._log.error("Log file was not compressed", path=path, error=error.strerror)
+
+
+def identity_of(path: str) -> Identity | None:
+    """The identity of the file that ``path`` leads to, None when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_rotatable(path: str, mode: int) -> bool:
+    """Whether a file may be renamed: not a device, and not another process's, such as /dev/stdout."""
+    return stat.S_ISREG(mode) and not any(
+        directory.startswith(("/dev/", "/proc/")) or directory in ("/dev", "/proc")
+        for directory, _ in steps_to(path)
+    )
 
 
 def fitting(data: bytes, start: int, room: int, *, empty: bool) -> int:

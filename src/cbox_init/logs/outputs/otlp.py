@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from math import inf
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from msgspec import DecodeError, Struct, field, json
+from msgspec import DecodeError, Raw, Struct, field, json
 
 from cbox_init import __version__
 from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.encode.base import encodable
 from cbox_init.logs.record import Encoded
+from cbox_init.logs.writer import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.base import Field
     from cbox_init.logs.outputs.retry import Retry
     from cbox_init.logs.record import Block, RecordSource
-    from cbox_init.logs.writer import Chunk
 
 _TIMEOUT_S: Final = 10.0
 _LATER: Final = (408, 425, 429, 502, 503, 504)
 _TOO_LARGE: Final = 413
+_FOR_CONTENT: Final = (400, _TOO_LARGE, 422)
+_MOST_REFUSALS: Final = 64  # requests for one batch; a collector that refuses everything is not asked more
 _SCOPE: Final = json.encode({"name": "cbox-init", "version": __version__})
+_INT_64: Final = 2**63
+_RAW_MEMBERS: Final = json.Decoder(dict[str, Raw]).decode
 _SEVERITIES: Final = {LogLevel.DEBUG: 5, LogLevel.INFO: 9, LogLevel.WARN: 13, LogLevel.ERROR: 17}
 
 
@@ -55,7 +60,7 @@ class OtlpBlocks:
         if block.partial:
             attributes = attributes + _attributes({"partial": True})
         if block.fields:
-            attributes = attributes + _attributes(json.decode(block.fields))
+            attributes = attributes + _attributes(_members(block.fields))
         lines = [block.data] if block.single else block.data.split(b"\n")
         records = [
             _record(block.time_ns, block.level, line.decode("utf-8", "backslashreplace"), attributes)
@@ -77,19 +82,30 @@ class OtlpBackend:
         self._client: httpx.Client | None = None
 
     def write(self, chunks: list[Chunk]) -> int:
-        """Deliver all chunks; returns the number of records that were refused or given up."""
+        """Deliver all chunks; returns the number of records that were refused or given up.
+
+        A request that is refused for its content is sent again in halves, to lose only the cause.
+        """
+        if self._retry.drops:
+            return _records(chunks)
         lost = 0
+        refusals = 0
         waiting = [chunks] if chunks else []
         while waiting:
             batch = waiting.pop()
-            refused = self._deliver(batch)
-            if refused is None and len(batch) > 1:
-                half = len(batch) // 2
-                waiting += [batch[half:], batch[:half]]
-            elif refused is None:
+            answer = self._deliver(batch)
+            if isinstance(answer, int):
+                lost += answer
+                continue
+            refusals += not answer.too_large
+            if len(batch) == 1 and batch[0].records > 1:
+                batch = _split(batch[0])
+            if len(batch) == 1 or (refusals > _MOST_REFUSALS and not answer.too_large):
+                self._retry.refused(answer.reason)
                 lost += _records(batch)
-            else:
-                lost += refused
+                continue
+            half = len(batch) // 2
+            waiting += [batch[half:], batch[:half]]
         return lost
 
     def close(self) -> None:
@@ -101,31 +117,36 @@ class OtlpBackend:
         """Retry at once when waiting."""
         self._retry.hurry()
 
-    def _deliver(self, batch: list[Chunk]) -> int | None:
-        """The number of records that were refused; None when the request is too large."""
+    def _deliver(self, batch: list[Chunk]) -> int | _Refused:
+        """The number of records that are lost; or why the request was refused for what is in it."""
         import httpx
 
         body = _request(batch)
+        never = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
         while not self._retry.given_up:
-            pause_s = 0.0
+            pause_s, hold_s = 0.0, inf
             try:
                 response = self._open().post(self._url, content=body)
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            except (httpx.HTTPError, OSError) as error:
                 reason = str(error) or type(error).__name__
+                hold_s = 0.0 if isinstance(error, never) else inf
+            except Exception as error:  # noqa: BLE001  # such as a proxy in the environment that cannot be used
+                reason = f"{type(error).__name__}: {error}"
+                hold_s = 0.0
+                self.close()
             else:
                 if response.is_success:
                     self._retry.over()
                     return self._rejected(response)
                 reason = f"answered with {response.status_code}"
-                if response.status_code == _TOO_LARGE:
-                    if len(batch) == 1:
-                        self._retry.refused(reason)
-                    return None
+                if response.status_code in _FOR_CONTENT:
+                    return _Refused(reason, too_large=response.status_code == _TOO_LARGE)
                 if response.status_code not in _LATER:
                     self._retry.refused(reason)
                     return _records(batch)
                 pause_s = _seconds(response.headers.get("retry-after", ""))
-            self._retry.wait(reason, at_least_s=pause_s)
+            if not self._retry.failed(reason, hold_s=hold_s, at_least_s=pause_s):
+                break
         return _records(batch)
 
     def _rejected(self, response: httpx.Response) -> int:
@@ -149,6 +170,13 @@ class OtlpBackend:
         return self._client
 
 
+class _Refused(NamedTuple):
+    """A request that the collector does not take for what is in it."""
+
+    reason: str
+    too_large: bool
+
+
 class _PartialSuccess(Struct, rename="camel"):
     rejected_log_records: int | str = 0
     error_message: str = ""
@@ -169,6 +197,12 @@ def _request(chunks: list[Chunk]) -> bytes:
         for source, parts in groups.items()
     ]
     return b'{"resourceLogs":[%s]}' % b",".join(resources)
+
+
+def _split(chunk: Chunk) -> list[Chunk]:
+    """A chunk for each record."""
+    records = json.decode(b"[%s]" % chunk.data[:-1], type=list[Raw])
+    return [Chunk(bytes(record) + b",", 1, chunk.source) for record in records]
 
 
 def _resource(source: RecordSource | None) -> bytes:
@@ -194,6 +228,20 @@ def _attributes(members: Mapping[str, object]) -> bytes:
     )
 
 
+def _members(fields: bytes) -> dict[str, object]:
+    """The members of a JSON object. A number that cannot be decoded is a text, and so is what is nested."""
+    return {name: _decoded(bytes(value)) for name, value in _RAW_MEMBERS(fields).items()}
+
+
+def _decoded(value: bytes) -> object:
+    if value[:1] in b"[{":
+        return value.decode()
+    try:
+        return json.decode(value)
+    except DecodeError:
+        return value.decode()
+
+
 def _list(attributes: bytes) -> bytes:
     return b"[%s]" % attributes[:-1]
 
@@ -203,13 +251,15 @@ def _value(value: object) -> dict[str, object]:
     match value:
         case bool():
             return {"boolValue": value}
-        case int():
+        case int() if -_INT_64 <= value < _INT_64:
             return {"intValue": str(value)}
+        case int():
+            return {"stringValue": str(value)}
         case float():
             return {"doubleValue": value}
         case str():
             return {"stringValue": encodable(value)}
-    return {"stringValue": json.encode(value).decode()}
+    return {"stringValue": json.encode(value).decode()}  # null
 
 
 def _records(chunks: list[Chunk]) -> int:

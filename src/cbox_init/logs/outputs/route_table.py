@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model import LogOverflow, OutputType
 from cbox_init.config.outputs import output_type, overflow_of
-from cbox_init.logs.outputs.destinations import STDOUT, key_of
+from cbox_init.logs.outputs.destinations import STDOUT
 from cbox_init.logs.routes import Route, Routes
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class RouteTable:
         level: LogLevel,
         labels: Mapping[str, str],
     ) -> Routes:
-        chosen = {key_of(config): config for config in configs}
+        chosen = {self._destinations.key_of(config): config for config in configs}
         used = {key: config for key, config in chosen.items() if config.enabled}
         self._use(name, tuple(used))
         others = tuple(self._route(name, config, level, labels) for config in used.values())
@@ -80,6 +80,7 @@ class RouteTable:
             threshold=level if config.min_level is None else config.min_level,
             drops=overflow is LogOverflow.DROP,
             labels=labels,
+            failed=self._destinations.encoding_failed(config),
             keep=self._filters(name, config.filters) if name is not None else None,
         )
 

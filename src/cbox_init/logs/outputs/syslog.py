@@ -10,6 +10,7 @@ import struct
 import termios
 from collections import deque
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.outputs.syslog_format import messages_in, without_length
@@ -43,19 +44,24 @@ class SyslogBackend:
 
     def write(self, chunks: list[Chunk]) -> int:
         """Send all chunks; those that are left when it gives up are lost."""
+        if self._retry.drops:
+            return sum([chunk.records for chunk in chunks])
         waiting = deque(message for chunk in chunks for message in messages_in(chunk.data))
         while waiting:
             if self._retry.given_up:
-                return min(len(waiting), sum([chunk.records for chunk in chunks]))
+                break
             try:
                 self._send(waiting)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self._take_back(waiting)
                 self.close()
-                self._retry.wait(error.strerror or str(error) or type(error).__name__)
+                # A ValueError is an address that can never be one, such as a..b.
+                hold_s = inf if isinstance(error, OSError) else 0.0
+                if not self._retry.failed(_reason(error), hold_s=hold_s):
+                    break
             else:
                 self._retry.over()
-        return 0
+        return min(len(waiting), sum([chunk.records for chunk in chunks]))
 
     def close(self) -> None:
         self._sent.clear()
@@ -157,6 +163,12 @@ class SyslogBackend:
             if error.errno != errno.EPROTOTYPE:
                 raise
         return _connected(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeError):
+        return "the address cannot be the name of a host"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _connected(fresh: socket.socket, address: tuple[object, ...] | str) -> socket.socket:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from msgspec import json
+from msgspec import Raw, json
 
 from cbox_init.config.model import SyslogFacility
 from cbox_init.config.model.enums import LogLevel
@@ -40,6 +40,7 @@ _FACILITIES: Final = {
     SyslogFacility.AUTHPRIV: 10,
     **{SyslogFacility(f"local{number}"): 16 + number for number in range(8)},
 }
+_RAW_MEMBERS: Final = json.Decoder(dict[str, Raw]).decode
 _NOT_IN_PARAMS: Final = str.maketrans('="]', "___")
 _SEVERITIES: Final = {LogLevel.DEBUG: 7, LogLevel.INFO: 6, LogLevel.WARN: 4, LogLevel.ERROR: 3}
 
@@ -133,9 +134,9 @@ def _element(name: str, members: Mapping[str, str]) -> str:
 
 def _fields(fields: bytes) -> str:
     """The members of a JSON object; values other than texts are JSON."""
-    values: dict[str, object] = json.decode(fields)
     shown = {
-        key: value if isinstance(value, str) else json.encode(value).decode() for key, value in values.items()
+        key: json.decode(value, type=str) if bytes(value)[:1] == b'"' else bytes(value).decode()
+        for key, value in _RAW_MEMBERS(fields).items()
     }
     return _element("fields", shown)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cbox_init.config.model.enums import LogLevel
+
+MASK: Final = "***"
+"""Stands for a secret, and for a record that cannot be searched for secrets."""
 
 
 class LineBatch(Struct, frozen=True, gc=False):
@@ -31,6 +34,10 @@ class LineBatch(Struct, frozen=True, gc=False):
     def __len__(self) -> int:
         """Number of records."""
         return 1 if self.single else self.text.count("\n") + 1
+
+    def split(self) -> list[LineBatch]:
+        """A batch for each record."""
+        return [self] if self.single else [self.with_text(line) for line in self.text.split("\n")]
 
     def with_text(self, text: str) -> LineBatch:
         return LineBatch(text, self.time_ns, self.single, self.level, self.fields, self.line)

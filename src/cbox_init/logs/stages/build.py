@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.stages.pipeline import Multiline, Stages
 
 if TYPE_CHECKING:
@@ -44,7 +45,25 @@ def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
         filters=_filters(config, guards),
         rate=_rate(process, config, shared),
         later=shared.deadlines.later,
+        failed=_failed(process, shared),
     )
+
+
+def _failed(process: str, shared: StageContext) -> Callable[[str, Exception], None]:
+    """Logs that records were too much for a stage, for each stage at intervals."""
+    reports: dict[str, RepeatedError] = {}
+
+    def failed(stage: str, error: Exception) -> None:
+        if stage not in reports:
+            reports[stage] = RepeatedError(
+                shared.log,
+                "Records cannot be processed by a stage, and stay as they are",
+                stage=stage,
+                process=process,
+            )
+        reports[stage].report(error)
+
+    return failed
 
 
 def _guard(process: str, shared: StageContext, stage: str, consequence: str) -> SearchGuard:
@@ -80,7 +99,8 @@ def _multiline(config: LoggingConfig, guards: Callable[[str, str], SearchGuard])
 def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], SearchGuard]) -> Redaction | None:
     if config is None or not config.enabled:
         return None
-    from cbox_init.logs.stages.redaction import MASK, Redaction, RedactionRule
+    from cbox_init.logs.stages.batch import MASK
+    from cbox_init.logs.stages.redaction import Redaction, RedactionRule
     from cbox_init.patterns.builtin import builtin_patterns
     from cbox_init.patterns.compile import Pattern
 

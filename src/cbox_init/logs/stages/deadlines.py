@@ -16,9 +16,13 @@ _TOGETHER_S: Final = 0.005
 
 
 class Deadlines:
-    """Calls back in the event loop, once there is one. While nothing is due there is no timer."""
+    """Calls back in the event loop, once there is one. While nothing is due there is no timer.
 
-    def __init__(self) -> None:
+    ``failed`` is called with what a callback raises.
+    """
+
+    def __init__(self, failed: Callable[[Exception], object]) -> None:
+        self._failed = failed
         self._waiting: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,10 +64,9 @@ class Deadlines:
         due: list[Callable[[], None]] = []
         while self._waiting and self._waiting[0][0] <= until:
             due.append(heappop(self._waiting)[2])
-        try:
-            while due:
-                due.pop(0)()
-        finally:
-            for callback in due:  # one that fails does not prevent the others
-                heappush(self._waiting, (until, next(self._number), callback))
-            self._arm()
+        for callback in due:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001  # one that fails does not prevent the others
+                self._failed(error)
+        self._arm()

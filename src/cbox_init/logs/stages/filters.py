@@ -7,7 +7,7 @@ searched both as its message and as the line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 class Filters:
     """The patterns of one process. A pattern that takes too long drops nothing."""
+
+    key: Final = "filters"
 
     def __init__(self, exclude: Sequence[Finder], include: Sequence[Finder]) -> None:
         self._exclude = tuple(exclude)

@@ -52,6 +52,8 @@ class JsonLines:
     """Parses the lines of one process. ``redact`` is applied again to texts that had JSON escapes, which
     hide secrets from redaction."""
 
+    key: Final = "json"
+
     def __init__(self, config: JsonConfig, redact: Callable[[str], str] | None) -> None:
         self._level = config.extract_level
         self._message = config.extract_message
@@ -89,9 +91,12 @@ class JsonLines:
         if text[:1] != "{" or text[-1:] != "}":
             return None
         try:
-            members = self._decode(text)
-        except (DecodeError, UnicodeError, RecursionError):
+            return self._taken(line, self._decode(text), time_ns)
+        except (DecodeError, ValueError, RecursionError):
+            # No JSON; or a number or nesting that cannot be decoded: the line stays as it is.
             return None
+
+    def _taken(self, line: str, members: dict[str, Raw], time_ns: int) -> LineBatch | None:
         level = self._take_level(members) if self._level else None
         message = self._take_message(members) if self._message else None
         fields = self._fields(members) if self._merge and members else b""
@@ -134,7 +139,7 @@ class JsonLines:
     def _value(self, raw: bytes | Raw) -> str | float | None:
         try:
             return self._scalar(raw)
-        except DecodeError:  # a value of another kind
+        except (DecodeError, ValueError, RecursionError):  # a value of another kind
             return None
 
     def _fields(self, members: dict[str, Raw]) -> bytes:

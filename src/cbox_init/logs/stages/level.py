@@ -100,6 +100,8 @@ class PatternLevels:
 class LevelDetection:
     """Gives each record a level; ``default`` when no pattern matches."""
 
+    key: Final = "level_detection"
+
     def __init__(self, levels: BuiltinLevels | PatternLevels, default: LogLevel) -> None:
         self._levels = levels
         self._default = default

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.record import Block
-from cbox_init.logs.stages.batch import LineBatch
+from cbox_init.logs.stages.batch import MASK, LineBatch
 from cbox_init.logs.stages.multiline import Joiner
 
 if TYPE_CHECKING:
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.rate import RecordRateLimit
     from cbox_init.logs.stages.redaction import Redaction
 
-    Stage = Callable[[LineBatch], list[LineBatch]]
+
+class Stage(Protocol):
+    """One stage of a process. ``key`` is its section in the configuration."""
+
+    @property
+    def key(self) -> str: ...
+
+    def __call__(self, batch: LineBatch) -> list[LineBatch]: ...
 
 
 class Multiline(NamedTuple):
@@ -42,6 +49,8 @@ class Stages(NamedTuple):
     filters: Filters | None
     rate: RecordRateLimit | None
     later: Callable[[float, Callable[[], None]], None]
+    failed: Callable[[str, Exception], object]
+    """Called with the key of a stage and the error when it could not process a record."""
 
 
 class _LongLine(NamedTuple):
@@ -68,6 +77,7 @@ class Pipeline:
             stage for stage in (stages.json, stages.level, stages.filters, stages.rate) if stage is not None
         )
         self._later = stages.later
+        self._failed = stages.failed
         self._joiner: Joiner | None = None
         self._timeout_s = 0.0
         if stages.multiline is not None:
@@ -95,12 +105,22 @@ class Pipeline:
                 batches = []
                 text = self._batch_of_long_line(text or "", partial, now_ns, blocks)
             if text is not None:
-                batches += self._joiner.feed(text, now_ns) if self._joiner else [LineBatch(text, now_ns)]
+                batches += self._joined(text, now_ns)
         if self._joiner is not None and self._joiner.open:
             self._fed_at = monotonic()
             self._watch()
         blocks += self._blocks(self._through(batches))
         return blocks
+
+    def _joined(self, text: str, now_ns: int) -> list[LineBatch]:
+        """The records that the lines of ``text`` complete; each line, where they cannot be joined."""
+        if self._joiner is None:
+            return [LineBatch(text, now_ns)]
+        try:
+            return self._joiner.feed(text, now_ns)
+        except Exception as error:  # noqa: BLE001  # contained at these lines
+            self._failed("multiline", error)
+            return [*self._joiner.flush(), LineBatch(text, now_ns)]
 
     def flush(self) -> list[Block]:
         """The blocks of what waits for more lines."""
@@ -130,10 +150,38 @@ class Pipeline:
 
     def _through(self, batches: list[LineBatch]) -> list[LineBatch]:
         if self._redaction is not None:
-            batches = [self._redaction(batch) for batch in batches]
+            batches = [one for batch in batches for one in self._redacted(batch)]
         for stage in self._stages:
-            batches = [one for batch in batches for one in stage(batch)]
+            try:
+                batches = [one for batch in batches for one in stage(batch)]
+            except Exception:  # noqa: BLE001  # found out below, at the cost of these lines only
+                batches = [
+                    one for batch in batches for record in batch.split() for one in self._tried(stage, record)
+                ]
         return batches
+
+    def _redacted(self, batch: LineBatch) -> list[LineBatch]:
+        """The records without their secrets. One that cannot be searched is masked completely."""
+        assert self._redaction is not None
+        try:
+            return [self._redaction(batch)]
+        except Exception:  # noqa: BLE001  # as above
+            found: list[LineBatch] = []
+            for record in batch.split():
+                try:
+                    found.append(self._redaction(record))
+                except Exception as error:  # noqa: BLE001  # contained at the record
+                    self._failed("redaction", error)
+                    found.append(record.with_text(MASK))
+            return found
+
+    def _tried(self, stage: Stage, record: LineBatch) -> list[LineBatch]:
+        """What a stage makes of one record; the record as it is when the stage cannot process it."""
+        try:
+            return stage(record)
+        except Exception as error:  # noqa: BLE001  # contained at the record
+            self._failed(stage.key, error)
+            return [record]
 
     def _batch_of_long_line(self, text: str, partial: bool, now_ns: int, blocks: list[Block]) -> str | None:
         """Hand on a part of a line that is longer than a record; gives what follows after that line.
@@ -147,7 +195,7 @@ class Pipeline:
             following = rest if newline else None
         batch = LineBatch(text, now_ns)
         if self._redaction is not None:
-            batch = self._redaction(batch)
+            (batch,) = self._redacted(batch)
         if self._long is None:
             self._long = self._decided(batch)
         if not self._long.dropped:
@@ -157,11 +205,11 @@ class Pipeline:
         return following
 
     def _decided(self, batch: LineBatch) -> _LongLine:
-        level = self._level(batch)[0].level if self._level is not None else None
-        dropped = (self._filters is not None and not self._filters.keeps(batch)) or (
-            self._rate is not None and not self._rate.take(1)
-        )
-        return _LongLine(level or LogLevel.INFO, dropped)
+        level = self._tried(self._level, batch)[0].level if self._level is not None else None
+        kept = self._filters is None or bool(self._tried(self._filters, batch))
+        if kept and self._rate is not None:
+            kept = bool(self._rate.take(1))
+        return _LongLine(level or LogLevel.INFO, not kept)
 
     def _blocks(self, batches: list[LineBatch]) -> list[Block]:
         """The batches as blocks; equal neighbours become one."""

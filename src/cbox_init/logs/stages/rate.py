@@ -21,6 +21,8 @@ class RecordRateLimit:
     ``held_back`` counts all dropped records.
     """
 
+    key: Final = "rate_limit"
+
     def __init__(
         self,
         lines: float,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.framing import LINE_LIMIT
+from cbox_init.logs.stages.batch import MASK
 from cbox_init.logs.stages.guard import TooSlow
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.batch import LineBatch
     from cbox_init.logs.stages.guard import SearchGuard
     from cbox_init.patterns.compile import Pattern
-
-MASK: Final = "***"
 
 OVERLAP: Final = 4 * 1024
 """Bytes that are searched behind a cut of a long line, to find a secret across it. A longer secret may be
