@@ -10,6 +10,7 @@
     │   ├── UnknownProcess     no process of that name
     │   ├── NotScheduled       it has no schedule
     │   ├── Conflict           not in this state
+    │   │   ├── NotApplied     a configuration cannot be put in force now
     │   │   └── NotSaved       the configuration file cannot be written
     │   └── InvalidScale       a number of instances outside the limits
     └── ClientError            the daemon cannot be reached, or refuses
@@ -95,6 +96,10 @@ class Conflict(RequestRefused):
 
 class NotSaved(Conflict):
     """The configuration file cannot be written; it is as it was."""
+
+
+class NotApplied(Conflict):
+    """A configuration cannot be put in force: the machine refuses what it needs. Nothing has changed."""
 
 
 class InvalidScale(RequestRefused):

@@ -72,14 +72,24 @@ class House:
         self.logs = self.parts.logs
         self.supervisor = self.parts.supervisor
         self.file = file
+        self.expects_defects = False
+        """Whether the test makes parts fail in ways that are reported as unexpected."""
 
     def _finished(self, exit_code: int) -> None:
         self.exit_code = exit_code
 
     def attach(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unhandled)
         loop.add_reader(self._signals.fileno(), self._on_signals)
         self.parts.attach(loop)
+
+    def _unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        message = str(context.get("message"))
+        if not isinstance(error, BaseException):
+            error = RuntimeError(message)
+        self.runtime.defects.report(message, error)
 
     def _on_signals(self) -> None:
         self._signals.read()
@@ -103,6 +113,9 @@ class House:
         self._signals.close()
         self.parts.close()
         os.close(self._log_fd)
+        defects = self.runtime.defects
+        if defects.count and not self.expects_defects:
+            raise AssertionError("the daemon reported a defect") from defects.last
 
     async def until(self, condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
         end = asyncio.get_running_loop().time() + deadline_s

@@ -57,6 +57,11 @@ class ProcessBase(ABC):
     # -- what is known of it ---------------------------------------------------------------------------
 
     @property
+    def settings(self) -> ProcessSettings:
+        """Its configuration, and what follows from it and ``global``."""
+        return self._settings
+
+    @property
     def config(self) -> ProcessConfig:
         """The configuration that it runs by."""
         return self._settings.process
@@ -78,12 +83,12 @@ class ProcessBase(ABC):
 
     @property
     def names_killed(self) -> tuple[str, ...]:
-        """The ids of its instances that had to be killed since the last ``forget_killed``."""
+        """The ids of its instances that had to be killed since ``record_killed``."""
         return tuple(sorted(self._instances.killed))
 
-    def forget_killed(self) -> None:
-        """Start a new list of those that had to be killed."""
-        self._instances.killed.clear()
+    def record_killed(self) -> None:
+        """Start the list of those that had to be killed."""
+        self._instances.record_killed()
 
     def status(self) -> ProcessStatus:
         """Its state now; the same object until something changes."""

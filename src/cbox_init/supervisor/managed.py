@@ -24,6 +24,10 @@ class Managed(Protocol):
     def name(self) -> str: ...
 
     @property
+    def settings(self) -> ProcessSettings:
+        """Its configuration, and what follows from it and ``global``."""
+
+    @property
     def config(self) -> ProcessConfig:
         """The configuration that it runs by."""
 
@@ -127,10 +131,10 @@ class Managed(Protocol):
 
     @property
     def names_killed(self) -> tuple[str, ...]:
-        """The ids of its instances that had to be killed since the last ``forget_killed``."""
+        """The ids of its instances that had to be killed since ``record_killed``."""
 
-    def forget_killed(self) -> None:
-        """Start a new list of those that had to be killed."""
+    def record_killed(self) -> None:
+        """Start the list of those that had to be killed."""
 
     def status(self) -> ProcessStatus:
         """Its state now; the same object until something changes."""

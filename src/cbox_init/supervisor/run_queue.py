@@ -24,6 +24,10 @@ SLICE_S = 0.005
 RETRY_S = 1.0
 
 
+#: Entries of the heap beyond twice those that count, from which on the others are dropped.
+_FEW_ENTRIES = 64
+
+
 class Reconciler(Protocol):
     """Something with work that falls due."""
 
@@ -123,6 +127,13 @@ class RunQueue:
         elif self._times.get(reconciler) != at:
             self._times[reconciler] = at
             heapq.heappush(self._heap, (at, next(self._serial), reconciler))
+            if len(self._heap) > 2 * len(self._times) + _FEW_ENTRIES:
+                self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Keep one entry for each time that counts: changed times leave others behind."""
+        self._heap = [(at, next(self._serial), reconciler) for reconciler, at in self._times.items()]
+        heapq.heapify(self._heap)
 
     def _collect_due(self) -> None:
         now = time.monotonic()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cbox_init.config.log_defaults import default_logging
 from cbox_init.config.settings import settings_of
 from cbox_init.core import dependencies
 from cbox_init.core.reload_diff import plan_of
 from cbox_init.core.restart import Trigger
-from cbox_init.errors import Conflict
+from cbox_init.errors import Conflict, NotApplied
 from cbox_init.supervisor.configuration.removal import Removal
 
 if TYPE_CHECKING:
@@ -37,23 +39,31 @@ class Application:
         self._removal = supervisor.lifecycle.removal = Removal(self._table, forget=self._forget)
 
     def plan(self, config: Config) -> ReloadPlan:
-        """What ``apply`` would change now."""
-        return plan_of(self._supervisor.config, config)
+        """What ``apply`` would change now.
+
+        Compared with what each process runs by, so that a change which failed is seen the next time.
+        """
+        in_force = self._supervisor.config
+        running = {process.name: process.config for process in self._table.staying()}
+        return plan_of(replace(in_force, processes={**in_force.processes, **running}), config)
 
     def apply(self, config: Config) -> ReloadPlan:
         """Put ``config`` in force, as far as it can be while running; gives what that changes.
 
-        Only what differs starts, stops or is replaced. Raises Conflict during the shutdown.
+        Only what differs starts, stops or is replaced. Whatever can fail is done first: when it does,
+        everything is as before, and NotApplied says why. Raises Conflict during the shutdown.
         """
         if self._supervisor.shutting_down:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
         gc.unfreeze()  # what was there from the start (see `daemon`) may now be garbage
         plan = self.plan(config)
-        self._put_in_force(plan.config)
         settings = settings_of(plan.config)
         if self._supervisor.lifecycle.started:
-            self._change_running(plan, settings)
+            made = self._prepare(plan, settings)
+            self._put_in_force(plan.config)
+            self._change_running(plan, settings, made)
         else:
+            self._put_in_force(plan.config)
             self._change_before_start(settings)
         self._supervisor.recount()
         return plan
@@ -67,14 +77,50 @@ class Application:
         self._logs.defaults = default_logging(config.global_)
         self._factory.schedules.reconfigure(config)
 
-    def _change_running(self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings]) -> None:
+    def _prepare(self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings]) -> dict[str, Managed]:
+        """Make the new processes and open the logs that change; undo all of it when one cannot be had."""
+        made: dict[str, Managed] = {}
+        reopened: list[str] = []
+        old_defaults, self._logs.defaults = self._logs.defaults, default_logging(plan.config.global_)
+        try:
+            for name, one in settings.items():
+                if name not in self._table:
+                    made[name] = self._factory.make(name, one)
+                elif _same_kind(self._table[name], one.process) and (
+                    name not in plan.kept or self._table.is_leaving(name)
+                ):
+                    reopened.append(name)
+                    self._factory.open_log(name, one)
+        except Exception as error:
+            self._logs.defaults = old_defaults
+            self._undo(made, reopened, failed=name)
+            raise NotApplied(
+                f"cannot change the configuration of {name}, nothing is changed: {error}"
+            ) from error
+        return made
+
+    def _undo(self, made: Mapping[str, Managed], reopened: Sequence[str], *, failed: str) -> None:
+        contain = self._runtime.defects.contain
+        for process in made.values():
+            self._factory.release(process)
+        for name in (*made, failed):
+            if name not in self._table:
+                with contain("the log of a new process could not be closed", process=name):
+                    self._logs.forget(name)
+        for name in reopened:
+            with contain("the log of a process could not be changed back", process=name):
+                self._factory.open_log(name, self._table[name].settings)
+
+    def _change_running(
+        self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings], made: Mapping[str, Managed]
+    ) -> None:
         before = self._table.snapshot()
         others = tuple(
             name for name, one in settings.items() if not _same_kind(before.get(name), one.process)
         )
         self._remove((*plan.removed, *others))
         leaving = self._table.leaving
-        after = {name: before.get(name) or self._factory.make(name, one) for name, one in settings.items()}
+        after = {name: made.get(name) or before[name] for name in settings}
         depends_on = {name: one.process.depends_on for name, one in settings.items()}
         old = {name: self._table.depends_on(name) for name in leaving if name not in settings}
         self._table.replace({**after, **leaving}, {**depends_on, **old})
@@ -82,17 +128,19 @@ class Application:
             for name in rank:
                 if self._supervisor.shutting_down:  # an instance that was given up means the end by now
                     return
-                if name not in before:
-                    self._supervisor.lifecycle.start_as_configured(after[name], Trigger.RELOAD)
-                elif name in others:
+                if name in others:
                     continue  # what is configured now follows when what was there has gone
-                elif name in leaving:
-                    self._removal.take_back(name)
-                    self._factory.open_log(name, settings[name])
-                    after[name].reinstate(settings[name])
-                elif name not in plan.kept:
-                    self._factory.open_log(name, settings[name])
-                    after[name].adopt(settings[name])
+                with self._runtime.defects.contain("a process could not be changed", process=name):
+                    self._change(after[name], settings[name], new=name in made, kept=name in plan.kept)
+
+    def _change(self, process: Managed, settings: ProcessSettings, *, new: bool, kept: bool) -> None:
+        if new:
+            self._supervisor.lifecycle.start_as_configured(process, Trigger.RELOAD)
+        elif self._table.is_leaving(process.name):
+            self._removal.take_back(process.name)
+            process.reinstate(settings)
+        elif not kept:
+            process.adopt(settings)
 
     def _change_before_start(self, settings: dict[str, ProcessSettings]) -> None:
         """Nothing has been started yet (the pre-start hooks are not done): start other processes then."""

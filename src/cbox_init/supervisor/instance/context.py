@@ -67,13 +67,18 @@ class InstanceContext:
         self.stop_plan = self._stop_plan_of(settings)
         self.trigger = Trigger.STARTUP
         self.clearing: set[int] = set()
-        self.killed: set[str] = set()
+        self.killed: set[str] | None = None
         self.cut_short = False
 
     @property
     def oneshot(self) -> bool:
         """Whether the process is a oneshot."""
         return self.settings.process.type is ProcessType.ONESHOT
+
+    def note_killed(self, instance_id: str) -> None:
+        """An instance had to be killed."""
+        if self.killed is not None:
+            self.killed.add(instance_id)
 
     def adopt(self, settings: ProcessSettings, launch: Launch | None) -> None:
         """Use another configuration, and another ``launch`` where one is given, from the next spawn on."""

@@ -85,9 +85,13 @@ class Instances:
         return tuple(tree.id for tree in self.trees())
 
     @property
-    def killed(self) -> set[str]:
-        """The ids of the instances that had to be killed."""
-        return self._context.killed
+    def killed(self) -> frozenset[str]:
+        """The ids of the instances that had to be killed since ``record_killed``."""
+        return frozenset(self._context.killed or ())
+
+    def record_killed(self) -> None:
+        """Start the list of those that had to be killed."""
+        self._context.killed = set()
 
     @property
     def alive(self) -> bool:

@@ -136,7 +136,7 @@ class InstanceSlot:
         before, tree = self.state, self._live()
         self._cancel_hook()
         if not before.killed and not self.record.post_stop_begun:
-            self._context.killed.add(tree.id)
+            self._context.note_killed(tree.id)
             self._context.messages.killed(tree.id, tree.pid)
         self.record.state = transitions.killed(before, now=self._now)
         tree.signal_all(self._plan.rules.kill_signal)
@@ -158,7 +158,7 @@ class InstanceSlot:
         """End what lives of it without a grace period, its hook included."""
         if self._tree is not None:
             if not self.record.post_stop_begun:
-                self._context.killed.add(self._tree.id)
+                self._context.note_killed(self._tree.id)
             self._tree.signal_all(self._plan.rules.kill_signal)
         if self._hook is not None:
             self._hook.cancel()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.config.substitute import expand_instance
 from cbox_init.core.hooks import HookRetry, after_try
+from cbox_init.core.instance import DEFER_S
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.instance.live import spawn_captured
 from cbox_init.system.spawn_request import SpawnRequest
@@ -68,6 +69,7 @@ class HookRun:
         self._pid: int | None = None
         self._began_at = self._next_at = runtime.now()
         self._timed_out = False
+        self._deferred = False
         self._over = False
         runtime.run_queue.wake(self)
 
@@ -104,19 +106,32 @@ class HookRun:
         try:
             pid, capture = spawn_captured(self._runtime, self._log, self._shown_as, self._request)
         except SpawnError as error:
-            self._tried(str(error))
+            if error.shortage and self._runtime.now() < self._began_at + self._hook.timeout:
+                self._defer(error)
+            else:
+                self._tried(str(error))
             return
         self._runtime.reaper.watch(pid, lambda status: self._exited(pid, status, capture))
         self._pid = pid
         self._next_at = self._runtime.now() + self._hook.timeout
         self._runtime.log.info("Hook started", **self._fields, pid=pid)
 
+    def _defer(self, error: SpawnError) -> None:
+        """The machine has nothing left to start it with: try again soon, without using up a try."""
+        self._tries -= 1
+        self._next_at = self._runtime.now() + DEFER_S
+        self._runtime.run_queue.wake(self)
+        if not self._deferred:
+            self._deferred = True
+            self._runtime.log.warn("Hook waits to start", **self._fields, error=str(error))
+
     def _request(self, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
         return SpawnRequest(self._argv, self._env, self._working_dir, None, stdout_fd, stderr_fd)
 
     def _exited(self, pid: int, status: ExitStatus, capture: Capture) -> None:
         """The reaper's call. What a hook that did its work has started in the background may stay."""
-        capture.drain()
+        with self._runtime.defects.contain("the last output of a hook could not be read", hook=self._name):
+            capture.drain()
         if self._over or pid != self._pid:
             return
         self._pid = None

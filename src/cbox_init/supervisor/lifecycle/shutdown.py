@@ -79,7 +79,7 @@ class Shutdown:
         self._gone = Every(lambda process: not process.alive, table)
         self._finished = False
         for process in table:
-            process.forget_killed()
+            process.record_killed()
 
     def reconcile(self, stop_at: float) -> float | None:
         """Stop what can be stopped now; see whether everything has ended."""

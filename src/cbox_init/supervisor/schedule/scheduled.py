@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import ProcessType, RestartPolicyName
 from cbox_init.core.decide import Forget, Spawn, Stop
-from cbox_init.core.restart import Trigger
+from cbox_init.core.restart import Ending, Trigger
 from cbox_init.core.schedule import (
     FinishedRun,
     RunTotals,
@@ -321,6 +321,8 @@ class ScheduledProcess(ProcessBase):
 
     def _begin(self, number: int) -> None:
         runtime = self._runtime
+        if number not in self._due:  # its start was deferred, and is tried again
+            return
         self._due.remove(number)
         begun = self._begun[number]
         begun.started_unix, begun.started_at = runtime.unix(), runtime.now()
@@ -330,7 +332,8 @@ class ScheduledProcess(ProcessBase):
             self._host.oneshots.begun(self.name, run_id(self.name, number), trigger)
             begun.noted = True
         if self._heartbeat:
-            self._heartbeat.started()
+            with runtime.defects.contain("a heartbeat could not be queued", process=self.name):
+                self._heartbeat.started()
 
     def _note_stop(self, number: int) -> None:
         begun = self._begun[number]
@@ -346,8 +349,8 @@ class ScheduledProcess(ProcessBase):
     def _ended(self, number: int) -> None:
         """Nothing of a run is left: note it, and tell who waits for it."""
         begun = self._begun.pop(number)
-        ending = self._instances.observed[number].ending
-        assert ending is not None, "a run that is over has ended"
+        instance = self._instances.observed[number]
+        ending = instance.ending or Ending(1, instance.reason or "it was not started")
         error = begun.ended_for or (None if ending.success else ending.reason)
         if begun.ended_for and not ending.success:
             error = f"{begun.ended_for}: {ending.reason}"
@@ -372,7 +375,8 @@ class ScheduledProcess(ProcessBase):
                 self._runtime.log.info("Scheduled process succeeds again", process=self.name)
             self._alert = self._alert.succeeded(self._runtime.now())
         if self._heartbeat:
-            self._heartbeat.ended(success=error is None)
+            with self._runtime.defects.contain("a heartbeat could not be queued", process=self.name):
+                self._heartbeat.ended(success=error is None)
         self._waiters.resolve(number, ending.exit_code)
 
     # -- inside ----------------------------------------------------------------------------------------

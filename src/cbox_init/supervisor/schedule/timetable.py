@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: How long the timetable sleeps at most where the kernel does not tell of a clock that is set, in seconds.
 _BLIND_SLEEP_S = 30.0
 
+#: Entries of the heap beyond twice those that count, from which on the others are dropped.
+_FEW_ENTRIES = 64
+
 #: A clock that falls behind elapsed time by this much, in seconds, was set back.
 _SET_BACK_S = 0.05
 
@@ -109,6 +112,13 @@ class Timetable:
         elif self._due.get(scheduled) != due:
             self._due[scheduled] = due
             heapq.heappush(self._heap, (due, next(self._serial), scheduled))
+            if len(self._heap) > 2 * len(self._due) + _FEW_ENTRIES:
+                self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Keep one entry for each that is entered: pauses and resumes leave others behind."""
+        self._heap = [(due, next(self._serial), scheduled) for scheduled, due in self._due.items()]
+        heapq.heapify(self._heap)
 
     def _earliest(self) -> float | None:
         """The earliest time that still counts."""
