@@ -8,8 +8,10 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+import httpx
 import pytest
 
+from cbox_init.api.log_feed import Feed
 from cbox_init.api.routes import log_stream
 from cbox_init.logs.subscription import BACKLOG_BYTES
 from tests.api.test_logs import TIME
@@ -18,8 +20,6 @@ from tests.logs.conftest import PeakMemory
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    import httpx
 
     from tests.api.service import Serve, Service
 
@@ -125,6 +125,34 @@ async def test_several_processes(speakers: Speakers) -> None:
         for name in ("one", "two"):
             speakers.say(name, "hear")
             assert (await next_event(stream)).data["process"] == name
+
+
+async def test_a_reader_that_fails_ends_alone(speakers: Speakers, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunk = Feed.chunk
+
+    def broken(feed: Feed) -> bytes:
+        if feed._lines.chosen.processes == frozenset(("one",)):
+            raise ZeroDivisionError
+        return chunk(feed)
+
+    async with (
+        speakers.service.unix.stream("GET", f"{STREAM}?process=one") as failing,
+        speakers.service.unix.stream("GET", STREAM) as good,
+    ):
+        lines, lost = events(good), events(failing)
+        speakers.say("one", "before")
+        assert (await next_event(lost)).message == "before"
+        assert (await next_event(lines)).message == "before"
+        monkeypatch.setattr(Feed, "chunk", broken)
+        speakers.say("one", "hello")
+        with pytest.raises(httpx.RemoteProtocolError):
+            await next_event(lost)
+        assert (await next_event(lines)).message == "hello"
+        speakers.say("two", "there")
+        assert (await next_event(lines)).message == "there"
+    told = [message for message in speakers.service.house.messages() if "a request failed" in message]
+    assert len(told) == 1
+    await speakers.service.house.until(lambda: speakers.service.house.logs.figures.subscribers == 0)
 
 
 async def test_unknown_process(speakers: Speakers) -> None:

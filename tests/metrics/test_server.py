@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cbox_init.api.http import limits
 from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
 from cbox_init.errors import ListenError
+from cbox_init.metrics import families
 from cbox_init.metrics import server as servers
 from cbox_init.metrics.server import MetricsServer
 from tests.api.service import free_port
@@ -106,6 +107,24 @@ async def test_what_cannot_be_imported_is_said(scrape: Scrape, monkeypatch: pyte
         assert (await scraped.get()).status == 503
     assert "The metrics cannot be served" in scraped.house.messages()
     assert (await scraped.get()).status == 200
+
+
+async def test_a_metric_that_fails_does_not_hide_the_others(
+    scrape: Scrape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scraped = await scrape(WEB)
+    assert (await scraped.get()).status == 200
+    whole = families.FAMILIES
+    broken = tuple(
+        replace(one, samples=lambda _: [((), 1 / 0)]) if one.name == "build_info" else one for one in whole
+    )
+    monkeypatch.setattr("cbox_init.metrics.page.FAMILIES", broken)
+    for _ in range(2):
+        reply = await scraped.get()
+        assert reply.status == 200
+        assert b"cbox_init_process_up" in reply.body
+        assert b"build_info" not in reply.body
+    assert scraped.house.messages().count("Unexpected: a metric is left out") == 1
 
 
 async def test_who_has_asked_may_wait_longer_than_who_says_nothing(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from cbox_init.api.http.failures import RepeatedError
 from cbox_init.api.waiting import Slices
 from cbox_init.metrics.families import FAMILIES
 from cbox_init.metrics.snapshot import take
@@ -30,6 +31,7 @@ class Page:
     def __init__(self, parts: DaemonParts, vitals: Vitals) -> None:
         self._parts = parts
         self._vitals = vitals
+        self._left_out = RepeatedError(parts.logs.daemon, "Unexpected: a metric is left out")
 
     async def text(self) -> bytes:
         """All metrics in the text format, from one snapshot."""
@@ -37,11 +39,14 @@ class Page:
         snapshot = await take(self._parts, self._vitals, slices)
         pieces: list[bytes] = []
         for family in FAMILIES:
-            first = True
-            for metric in family.metrics(snapshot, _PIECE):
-                pieces.append(_text(metric, first=first))
-                first = False
-                await slices.breathe()
+            whole = len(pieces)
+            try:
+                for metric in family.metrics(snapshot, _PIECE):
+                    pieces.append(_text(metric, first=len(pieces) == whole))
+                    await slices.breathe()
+            except Exception as error:  # noqa: BLE001  # a defect: the other metrics are shown
+                del pieces[whole:]
+                self._left_out.note(metric=family.name, error=repr(error))
         return b"".join(pieces)
 
 

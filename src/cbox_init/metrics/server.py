@@ -53,11 +53,13 @@ class MetricsServer:
 
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
+        from cbox_init.api.http.failures import RepeatedError
         from cbox_init.api.http.limits import PROBE_LIMITS
         from cbox_init.api.http.plain import PlainHandler, PlainReply
         from cbox_init.api.http.server import HttpServer
 
         log = parts.logs.daemon
+        failed = RepeatedError(log, "The metrics cannot be served")
         if self.missing is not None:
             log.error(self.missing)
 
@@ -72,7 +74,7 @@ class MetricsServer:
             except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
                 from traceback import format_exc
 
-                log.error("The metrics cannot be served", error=str(error), traceback=format_exc())
+                failed.note(error=str(error), traceback=format_exc())
                 return PlainReply(503, b'{"error":"the metrics cannot be served, the log says why"}')
 
         def metrics() -> Future[PlainReply]:
