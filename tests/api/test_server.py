@@ -21,7 +21,7 @@ from cbox_init.api.server import ApiServer
 from cbox_init.core.states import State
 from cbox_init.telemetry.vitals import Vitals
 from tests.api.service import free_port, read_answer
-from tests.supervisor.conftest import build  # noqa: F401  # the fixture
+from tests.supervisor.conftest import adopted_orphans, build  # noqa: F401  # the fixtures
 
 if TYPE_CHECKING:
     from cbox_init.api.stack import Stack

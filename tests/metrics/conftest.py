@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.metrics.scraped import Scrape, Scraped
-from tests.supervisor.conftest import build  # noqa: F401  # the fixture
+from tests.supervisor.conftest import adopted_orphans, build  # noqa: F401  # the fixtures
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

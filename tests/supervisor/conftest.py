@@ -11,14 +11,21 @@ from cbox_init.system.reaper import become_subreaper
 from tests.supervisor.house import Build, House
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 
 @pytest.fixture
-async def build(tmp_path: Path) -> AsyncIterator[Build]:
-    """Makes supervisors from the text of a configuration; started, and ended after the test."""
+def adopted_orphans() -> Iterator[None]:
+    """Orphans of this process's children become its children, as in the daemon."""
     assert become_subreaper()
+    yield
+    _be_no_subreaper()
+
+
+@pytest.fixture
+async def build(tmp_path: Path, adopted_orphans: None) -> AsyncIterator[Build]:
+    """Makes supervisors from the text of a configuration; started, and ended after the test."""
     houses: list[House] = []
 
     def make(text: str, *, start: bool = True) -> House:
@@ -34,7 +41,6 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
     yield make
     for house in houses:
         await house.close()
-    _be_no_subreaper()
 
 
 def _be_no_subreaper() -> None:

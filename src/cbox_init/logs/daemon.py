@@ -10,6 +10,8 @@ from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.routes import Routes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.base import Field, Format
 
@@ -33,6 +35,8 @@ class DaemonLog:
         self._level = level
         self._stdout = stdout
         self._drops = drops
+        self.failed = 0
+        """How many messages could not be written, for an error in writing them."""
         self._used = Routes(level, True, ())  # one value, so that no thread sees half of a change
 
     def use(self, routes: Routes) -> None:
@@ -49,6 +53,13 @@ class DaemonLog:
         self.log(LogLevel.ERROR, message, **fields)
 
     def log(self, level: LogLevel, message: str, **fields: Field) -> None:
+        """Write one message. Never raises: whoever logs something is in the middle of something else."""
+        try:
+            self._log(level, message, fields)
+        except Exception:  # noqa: BLE001  # there is nowhere to say it
+            self.failed += 1
+
+    def _log(self, level: LogLevel, message: str, fields: Mapping[str, Field]) -> None:
         now = time.time_ns()
         routes = self._used
         if routes.plain and level.rank >= self._level.rank:
@@ -97,7 +108,11 @@ class RepeatedError:
         )
 
 
-def _traceback(error: BaseException) -> str:
-    from traceback import format_exception
+def _traceback(error: BaseException) -> str | None:
+    """Where it happened; None when that cannot be found out, for want of memory or descriptors."""
+    try:
+        from traceback import format_exception
 
-    return "".join(format_exception(error, limit=-_TRACED_CALLS))
+        return "".join(format_exception(error, limit=-_TRACED_CALLS))
+    except Exception:  # noqa: BLE001
+        return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
+
+from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,7 +23,7 @@ class Defects:
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
-        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+        self._places: dict[tuple[str, str], RepeatedError] = {}
         self.count = 0
         self.last: BaseException | None = None
 
@@ -31,28 +32,15 @@ class Defects:
         return _Containment(self, where, fields)
 
     def report(self, where: str, error: BaseException, **fields: str | int | None) -> None:
-        """Count an error, and log it unless that was done within the last minute. Never raises."""
+        """Count an error, and log it unless that was done within the last minute."""
         self.count += 1
         self.last = error
-        kind = (where, type(error).__name__)
-        if kind not in self._said and len(self._said) >= _MOST_PLACES:
-            kind = ("", "")
-        said_at, unsaid = self._said.get(kind, (-SAY_AGAIN_S, 0))
-        now = time.monotonic()
-        if now - said_at < SAY_AGAIN_S:
-            self._said[kind] = (said_at, unsaid + 1)
-            return
-        self._said[kind] = (now, 0)
-        try:
-            self._log.error(
-                f"Unexpected: {where}",
-                error=str(error) or type(error).__name__,
-                repeated=unsaid or None,
-                traceback=_traceback_of(error),
-                **fields,
-            )
-        except Exception:  # noqa: BLE001  # an error that cannot be logged is counted all the same
-            self.count += 1
+        place = (where, type(error).__name__)
+        if place not in self._places and len(self._places) >= _MOST_PLACES:
+            place = ("an error at one of many places", "")
+        if place not in self._places:
+            self._places[place] = RepeatedError(self._log, f"Unexpected: {place[0]}", interval_s=SAY_AGAIN_S)
+        self._places[place].report(error, **fields)
 
 
 class _Containment:
@@ -75,13 +63,3 @@ class _Containment:
             return False
         self._defects.report(self._where, error, **self._fields)
         return True
-
-
-def _traceback_of(error: BaseException) -> str | None:
-    """Where it happened; None when even that cannot be found out, for want of memory or descriptors."""
-    try:
-        from traceback import format_exception
-
-        return "".join(format_exception(error))
-    except Exception:  # noqa: BLE001
-        return None

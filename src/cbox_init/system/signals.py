@@ -89,5 +89,6 @@ class SignalPipe:
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self._noted.count(signum) < (1 if signum == signal.SIGCHLD else 2):
             self._noted.append(signum)
-        with contextlib.suppress(BlockingIOError):  # full: it is readable already
+        # Full: it is readable already. Whatever else: an error would come out of whatever runs at the moment.
+        with contextlib.suppress(OSError):
             os.write(self._write_fd, b"\0")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
@@ -94,7 +95,7 @@ class Spawner:
 
     def _start(self, request: SpawnRequest, identity: Identity | None) -> int:
         # Without user and groups subprocess uses vfork, which takes half the time of fork.
-        child = subprocess.Popen(
+        child = _Child(
             request.argv,
             stdin=self._null_fd,
             stdout=request.stdout_fd,
@@ -111,3 +112,16 @@ class Spawner:
         # would take the status away.
         child.returncode = 0
         return child.pid
+
+
+class _Child(subprocess.Popen[bytes]):
+    """A child of which nothing runs when its start fails half way, after the fork."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().__init__(*args, **kwargs)
+        except BaseException:
+            if getattr(self, "_child_created", False) and self.returncode is None:
+                os.kill(self.pid, signal.SIGKILL)
+                self.returncode = 0  # the reaper waits for it
+            raise

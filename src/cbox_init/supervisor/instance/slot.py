@@ -93,7 +93,6 @@ class InstanceSlot:
             self._spawn_failed(SpawnError(f"unexpected: {error!r}", shortage=True), revision)
             return False
         context.runtime.reaper.watch(tree.pid, partial(self._main_exited, tree))
-        self._record_begin(before, revision)
         self._tree, self._plan = tree, context.stop_plan
         self.record.tree = tree.record
         self.record.last_output = ()
@@ -105,6 +104,8 @@ class InstanceSlot:
             revision=revision,
             health=context.settings.health_rules,
         )
+        with context.runtime.defects.contain("a start could not be recorded", instance_id=tree.id):
+            self._record_begin(before, revision)
         context.messages.started(tree.id, self.state)
         return True
 
@@ -237,7 +238,9 @@ class InstanceSlot:
         with contain("the last output of an instance could not be read", instance_id=tree.id):
             tree.capture.drain()
         before = self.state
-        ending = self._ending(tree, status)
+        ending = Ending(status.exit_code, f"exit code {status.exit_code}")
+        with contain("the end of an instance could not be described", instance_id=tree.id):
+            ending = self._ending(tree, status)
         self.record.state = transitions.main_exited(before, ending, now=self._now)
         asked = before.phase is Phase.STOPPING and (before.asked or before.terminated_for is not None)
         self._context.clearing.add(before.index)

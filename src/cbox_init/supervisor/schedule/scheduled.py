@@ -363,21 +363,28 @@ class ScheduledProcess(ProcessBase):
             manual=begun.manual,
         )
         self._totals = with_run(self._totals, run)
+        self._history.append(run)
+        with self._runtime.defects.contain("the end of a run could not be reported", process=self.name):
+            self._report(run, noted=begun.noted)
+        self._waiters.resolve(number, ending.exit_code)
+
+    def _report(self, run: FinishedRun, *, noted: bool) -> None:
+        """Tell the counters, the history of oneshots, the alert and the heartbeat of a run that is over."""
         if self._runtime.counters is not None:
             self._runtime.counters.ran(self.name, run.duration_s)
-        self._history.append(run)
-        if begun.noted:
-            self._host.oneshots.ended(
-                run_id(self.name, number), duration_s=run.duration_s, exit_code=run.exit_code, error=error
-            )
-        if error is None:
+        if run.error is None:
             if self._alert.alerted:
                 self._runtime.log.info("Scheduled process succeeds again", process=self.name)
             self._alert = self._alert.succeeded(self._runtime.now())
         if self._heartbeat:
-            with self._runtime.defects.contain("a heartbeat could not be queued", process=self.name):
-                self._heartbeat.ended(success=error is None)
-        self._waiters.resolve(number, ending.exit_code)
+            self._heartbeat.ended(success=run.error is None)
+        if noted:
+            self._host.oneshots.ended(
+                run_id(self.name, run.number),
+                duration_s=run.duration_s,
+                exit_code=run.exit_code,
+                error=run.error,
+            )
 
     # -- inside ----------------------------------------------------------------------------------------
 
