@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cbox_init.config.check_logging import check_filters
+from cbox_init.config.check_process import check_headers
 from cbox_init.config.model import GlobalConfig, OutputType
 from cbox_init.config.outputs import (
     INSTANCE_NAMES,
@@ -93,10 +94,7 @@ def _check_output(output: OutputConfig, path: Path, report: ProblemReport) -> Ou
                 else "write http://HOST:4318"
             )
             report.error((*path, "address"), f"cannot be used: {fault}", hint)
-    for name, value in output.headers.items():
-        text = value.reveal()
-        if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
-            report.error((*path, "headers", name), "cannot be sent as a header", "use printable ASCII")
+    check_headers(output.headers, (*path, "headers"), report)
     return kind
 
 

@@ -96,7 +96,7 @@ class Spawner:
         # Without user and groups subprocess uses vfork, which takes half the time of fork.
         child = subprocess.Popen(
             request.argv,
-            stdin=self._null_fd,
+            stdin=self._null_fd if request.stdin_fd is None else request.stdin_fd,
             stdout=request.stdout_fd,
             stderr=request.stderr_fd,
             env=request.env,
@@ -105,6 +105,7 @@ class Spawner:
             group=None if identity is None else identity.gid,
             extra_groups=None if identity is None else identity.groups,
             process_group=0,
+            umask=-1 if request.umask is None else request.umask,
             close_fds=False,
         )
         # Our reaper waits for it. A Popen that knows of no exit waits by itself when it is deleted, and
