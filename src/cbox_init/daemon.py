@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
     from cbox_init.config.model import Config, GlobalConfig, ReadinessConfig
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
@@ -75,11 +76,18 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     cannot be had; nothing has been started then.
     """
     gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
-    loaded = load(options.config, environ)
+    loaded = load(options.config, environ, machine=_check_places)
     if options.dry_run:
         _tell_plan(loaded.config)
         return 0
     return Daemon(loaded, options, environ).run()
+
+
+def _check_places(config: Config, report: ProblemReport) -> None:
+    if config.global_.log_outputs or any(one.logging.outputs for one in config.processes.values()):
+        from cbox_init.config.check_outputs import check_places
+
+        check_places(config, report)
 
 
 class Daemon:
