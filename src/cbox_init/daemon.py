@@ -22,6 +22,7 @@ from cbox_init.errors import ListenError
 from cbox_init.imports import without
 from cbox_init.system.deadline import Deadline
 from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.inherited import Inherited
 from cbox_init.system.reaper import become_subreaper
 from cbox_init.system.signals import ENDING, HANDLED, WITHOUT_MEANING, SignalPipe, reset_inherited
 
@@ -123,6 +124,9 @@ class Daemon:
         deadline = self._deadline = Deadline(self._parts.runtime.reaper.watched)
         self._parts.runtime.set_deadline = deadline.set
         self._supervisor = self._parts.supervisor
+        inherited = self._parts.runtime.spawner.inherited = Inherited()
+        for problem in inherited.problems:
+            self._log.warn("A default of children cannot be set", error=problem)
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
         self._tell_start(loaded, options)

@@ -67,9 +67,9 @@ def test_a_command_is_sought_in_the_path_of_the_child(spawner: Spawner, tmp_path
     assert run(spawner, "hello", env={"PATH": f"/nowhere:{tmp_path}"}) == "here\n"
 
 
-def test_a_process_group_of_its_own(spawner: Spawner) -> None:
+def test_a_session_and_a_process_group_of_its_own(spawner: Spawner) -> None:
     pid = spawner.spawn(make_request("sleep", "100"))
-    assert os.getpgid(pid) == pid != os.getpgid(0)
+    assert os.getpgid(pid) == os.getsid(pid) == pid != os.getpgid(0)
     end(pid)
 
 

@@ -103,7 +103,7 @@ def _become(order: Order, descriptors: list[int]) -> NoReturn:
     paths, argv, env, cwd, ids, umask, steps = order
     at = "fork"
     try:
-        os.setpgid(0, 0)
+        os.setsid()
         for standard, descriptor in enumerate(descriptors[:-1]):
             os.dup2(descriptor, standard)
         if umask is not None:
