@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it; `signal` takes 1 ms
 import os
 import sys
 
 from cbox_init.cli import COMPLETION_VARIABLE, INTERRUPTED, complain
-from cbox_init.options import parse_serve
 
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    _hold_signals()
     try:
         sys.exit(_run(sys.argv[1:]))
     except KeyboardInterrupt:
@@ -36,15 +37,32 @@ def _hint(module: str) -> str:
 
 
 def _run(arguments: list[str]) -> int:
+    from cbox_init.options import parse_serve
+
     # A shell that asks for completions calls without arguments, which would be serve.
     options = parse_serve(arguments) if COMPLETION_VARIABLE not in os.environ else None
     if options is not None:
         from cbox_init.cli.launch import launch
 
         return launch(options)
+    if "serve" not in arguments:  # another command ends by them as any program does
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     from cbox_init.cli.app import run
 
     return run(arguments)
+
+
+def _hold_signals() -> None:
+    """Block the signals that the daemon handles, or takes no notice of, until it does so.
+
+    The imports of a start take a tenth of a second. Meanwhile PID 1 would lose what it has no handler for,
+    and any other process would end by a signal that is meant to reload it. The stop signals still end that
+    one at once: nothing has been started.
+    """
+    signals = {_signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2}
+    if os.getpid() == 1:
+        signals |= {_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT}
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, signals)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
+from cbox_init.system.deadline import Deadline
 from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.inherited import Inherited
 from cbox_init.system.reaper import become_subreaper
-from cbox_init.system.signals import SignalPipe, reset_inherited
+from cbox_init.system.signals import ENDING, HANDLED, WITHOUT_MEANING, SignalPipe, reset_inherited
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
     from cbox_init.config.model import Config, GlobalConfig, ReadinessConfig
+    from cbox_init.config.problems import ProblemReport
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
@@ -46,6 +49,13 @@ _FIRST_SLICE_S = 0.01
 
 #: How long the end of the API and the last log lines may take, in seconds.
 _CLOSING_S = 5.0
+
+#: How long the end of everything may take from the first signal on, beside `shutdown_timeout`, and from the
+#: second one, in seconds, when the event loop does not even begin it.
+_BEGIN_S = 10.0
+
+#: How long all steps of `Daemon._close` may take together, in seconds: each has a limit of its own.
+_CLOSE_S = 30.0
 
 #: What children do not get. The API's token as an override of the configuration: a child has no use for it,
 #: and must not be able to steer the others with it. The variables of sd_notify(3): a child that spoke for us
@@ -67,11 +77,18 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     cannot be had; nothing has been started then.
     """
     gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
-    loaded = load(options.config, environ)
+    loaded = load(options.config, environ, machine=_check_places)
     if options.dry_run:
         _tell_plan(loaded.config)
         return 0
     return Daemon(loaded, options, environ).run()
+
+
+def _check_places(config: Config, report: ProblemReport) -> None:
+    if config.global_.log_outputs or any(one.logging.outputs for one in config.processes.values()):
+        from cbox_init.config.check_outputs import check_places
+
+        check_places(config, report)
 
 
 class Daemon:
@@ -83,7 +100,10 @@ class Daemon:
         config = loaded.config
         settings = config.global_
         inherit_nothing()
-        self._signals = SignalPipe()
+        self._shutdown_timeout_s = settings.shutdown_timeout
+        self._deadline: Deadline | None = None
+        self._ignored: set[int] = set()
+        self._signals = SignalPipe((*HANDLED, *WITHOUT_MEANING), self._noted)
         reset_inherited()  # now, so that a stop that came while we were loading finds its handler
         self._exit_code: int | None = None
         self._loop: AbstractEventLoop | None = None
@@ -101,7 +121,12 @@ class Daemon:
             on_started=gc.freeze,
         )
         self._log = self._parts.logs.daemon
+        deadline = self._deadline = Deadline(self._parts.runtime.reaper.watched)
+        self._parts.runtime.set_deadline = deadline.set
         self._supervisor = self._parts.supervisor
+        inherited = self._parts.runtime.spawner.inherited = Inherited()
+        for problem in inherited.problems:
+            self._log.warn("A default of children cannot be set", error=problem)
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
         self._tell_start(loaded, options)
@@ -138,7 +163,8 @@ class Daemon:
             loop.run_until_complete(self._readyz.serve(loop, self._supervisor.lifecycle.readiness, self._log))
         if self._metrics:
             loop.run_until_complete(self._metrics.serve(loop, self._parts, vitals))
-        self._on_signals()
+        with self._parts.runtime.defects.contain("signals could not be read"):
+            self._on_signals()
         # What is there now stays, and so does what is there when all have started: looking through it takes
         # 0.2 s with thousands of processes, at a time.
         gc.freeze()
@@ -147,6 +173,8 @@ class Daemon:
             loop.run_forever()
         loop.run_until_complete(self._close(api))
         loop.close()
+        if self._deadline is not None:
+            self._deadline.close()
 
     async def _watch(self, path: str) -> None:
         from cbox_init.supervisor.configuration.watch import watch
@@ -204,22 +232,47 @@ class Daemon:
 
     def _finished(self, exit_code: int) -> None:
         self._exit_code = exit_code
+        if self._deadline is not None:
+            self._deadline.exit_code = exit_code
+            self._deadline.set(_CLOSE_S)
         if self._loop is not None:
             self._loop.stop()
 
+    def _noted(self, signum: int) -> None:
+        """A signal has come. Called by its handler, also while the event loop is busy with something else."""
+        if signum not in ENDING or self._deadline is None:
+            return
+        if self._deadline.is_set:
+            self._deadline.exit_code = 128 + signum
+            self._deadline.hurry(_BEGIN_S)
+        else:
+            self._deadline.set(self._shutdown_timeout_s + _BEGIN_S)
+
     def _on_signals(self) -> None:
-        for signum in self._signals.read():
-            if signum == signal.SIGCHLD:
-                self._supervisor.reap()
-            elif signum == signal.SIGHUP:
-                self._reload("received SIGHUP")
-            elif signum == signal.SIGUSR1:
-                self._log.info("Log files are opened anew", reason="received SIGUSR1")
-                self._parts.logs.reopen()
-            elif self._supervisor.shutting_down:
-                self._supervisor.kill(128 + signum)
-            else:
-                self._supervisor.shutdown(f"received {signal.Signals(signum).name}")
+        """Handle what has come, each signal by itself: first those that end the daemon."""
+        for signum in sorted(self._signals.read(), key=lambda signum: signum not in ENDING):
+            with self._parts.runtime.defects.contain("a signal could not be handled", signal=_name(signum)):
+                self._handle(signum)
+
+    def _handle(self, signum: int) -> None:
+        if signum == signal.SIGCHLD:
+            self._supervisor.reap()
+        elif signum == signal.SIGHUP:
+            self._reload("received SIGHUP")
+        elif signum == signal.SIGUSR1:
+            self._log.info("Log files are opened anew", reason="received SIGUSR1")
+            self._parts.logs.reopen()
+        elif signum not in ENDING:
+            self._ignore(signum)
+        elif self._supervisor.shutting_down:
+            self._supervisor.kill(128 + signum)
+        else:
+            self._supervisor.shutdown(f"received {signal.Signals(signum).name}")
+
+    def _ignore(self, signum: int) -> None:
+        if signum not in self._ignored:  # once for each: nobody limits how many are sent
+            self._ignored.add(signum)
+            self._log.info("Signal without a meaning is ignored", signal=_name(signum))
 
     def _unexpected(self, loop: AbstractEventLoop, context: dict[str, object]) -> None:
         """A defect of ours that nothing else has contained: the daemon goes on."""
@@ -253,6 +306,13 @@ class Daemon:
             self._log.info("Readiness listening", address=address)
         for address in self._metrics.addresses() if self._metrics else ():
             self._log.info("Metrics listening", address=address)
+
+
+def _name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
 
 
 def _service_manager(environ: Mapping[str, str], runtime: Runtime) -> ServiceManager | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.check import check_accounts
+from cbox_init.config.check_outputs import check_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,12 @@ _WITHOUT_CGROUP: Final = {
 
 
 def check_machine(config: Config, report: ProblemReport) -> None:
-    """Warnings for users, groups and limits that cannot be had here; it may be made to run elsewhere."""
+    """Warnings for users, groups and limits that cannot be had here; it may be made to run elsewhere.
+
+    A log file that cannot be written is an error, as it is for ``serve``.
+    """
     check_accounts(config, report)
+    check_places(config, report)
     limited = {
         name: process.limits
         for name, process in config.processes.items()

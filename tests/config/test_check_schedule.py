@@ -40,7 +40,7 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
         ("schedule_timeout: 60", "schedule_timeout", "no effect without a schedule", "set schedule"),
         ("heartbeat: {url: 'https://a/'}", "heartbeat", "no effect without a schedule", "set schedule"),
         ("schedule: '@daily', heartbeat: {url: 'ftp://k3y/'}", "heartbeat.url", "no URL", "https://"),
-        ("schedule: '@daily', heartbeat: {method: 'A B'}", "heartbeat.method", "no method", "POST"),
+        ("schedule: '@daily', heartbeat: {method: 'A B'}", "heartbeat.method", "no HTTP method", "POST"),
         (
             'schedule: "@daily", heartbeat: {headers: {X-Key: "k3y\\n"}}',
             "heartbeat.headers.X-Key",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.check_outputs import check_places
 from cbox_init.config.endpoints import Endpoint
 from cbox_init.config.model import LogOverflow, OutputConfig, OutputType
 from cbox_init.config.outputs import (
@@ -15,10 +16,12 @@ from cbox_init.config.outputs import (
     overflow_of,
     syslog_address,
 )
-from cbox_init.config.problems import Severity
+from cbox_init.config.problems import ProblemReport, Severity
 from tests.config.helpers import config_of, fields
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.config.conftest import Read
 
 
@@ -164,3 +167,59 @@ def test_files_that_cannot_be_followed_as_they_are(read: Read) -> None:
         "processes.web.logging.files.d.path",
     ]
     assert fields(found, Severity.SUGGESTION) == ["processes.web.logging.files.b.path"]
+
+
+def test_a_pattern_that_would_follow_an_output(read: Read) -> None:
+    found = read("""
+        global: {log_outputs: {all: {path: /log/a-1.log}}}
+        processes: {web: {command: a, logging: {files: {x: {path: /log/a-*.log}, y: {path: '/l*/b'}}}}}
+    """)
+    assert fields(found, Severity.ERROR) == [
+        "processes.web.logging.files.x.path",
+        "processes.web.logging.files.y.path",
+    ]
+
+
+def test_a_file_that_would_follow_itself_under_another_name(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "hard").hardlink_to(tmp_path / "a")
+    (tmp_path / "soft").symlink_to("a")
+    (tmp_path / "folder").symlink_to(".")
+    names = ("hard", "soft", "folder/a", "folder/h*")
+    files = ", ".join(f"f{number}: {{path: {tmp_path}/{name}}}" for number, name in enumerate(names))
+    found = read(f"""
+        global: {{log_outputs: {{a: {{path: {tmp_path}/a}}, b: {{path: {tmp_path}/hard}}}}}}
+        processes: {{web: {{command: a, logging: {{files: {{{files}}}}}}}}}
+    """)
+    assert fields(found, Severity.ERROR) == [f"processes.web.logging.files.f{n}.path" for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("{folder}", "it is a directory"),
+        ("{folder}/file/x.log", "{folder}/file is no directory"),
+        ("{folder}/file/${{CBOX_INIT_INSTANCE_ID}}.log", "{folder}/file is no directory"),
+        ("{folder}/new/x.log", None),
+        ("{folder}/file", None),
+        ("{folder}/link", None),
+        ("{folder}/${{CBOX_INIT_INSTANCE_ID}}/x.log", None),
+        ("/dev/stdout", None),
+        ("/dev/null", None),
+    ],
+)
+def test_places_that_cannot_be_written(read: Read, tmp_path: Path, path: str, message: str | None) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("not there yet")
+    place = path.format(folder=tmp_path)
+    found = read(f"processes: {{web: {{command: a, logging: {{outputs: {{x: {{path: '{place}'}}}}}}}}}}")
+    report = ProblemReport()
+    check_places(config_of(found), report)
+    problems = report.problems()
+    if message is None:
+        assert not problems
+        return
+    (problem,) = problems
+    assert problem.field == "processes.web.logging.outputs.x.path"
+    assert problem.severity is Severity.ERROR
+    assert message.format(folder=tmp_path) in problem.message

@@ -6,7 +6,7 @@ import signal
 
 from cbox_init.config.model import HealthCheckMode, RestartPolicyName, ShutdownMode
 from cbox_init.config.rules import HealthRules, RestartRules, StopRules
-from cbox_init.core.health import CheckResult, InstanceHealth, after, begin, heard, overdue
+from cbox_init.core.health import CheckResult, InstanceHealth, after, begin, notified, overdue
 from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.notify import NotifyMessage, NotifyState
 from cbox_init.core.restart import Ending
@@ -57,6 +57,7 @@ def health_rules(
     failure_threshold: int = 3,
     success_threshold: int = 1,
     start_timeout_s: float = 30.0,
+    start_interval_s: float = 1.0,
     strict: bool = False,
     checked: bool = True,
     announced: bool = False,
@@ -72,6 +73,7 @@ def health_rules(
         failure_threshold=failure_threshold,
         success_threshold=success_threshold,
         start_timeout_s=start_timeout_s,
+        start_interval_s=start_interval_s,
         strict=strict,
         checked=checked,
         announced=announced,
@@ -98,7 +100,7 @@ def told(rules: HealthRules, *words: str, begun: InstanceHealth | None = None) -
     """What an instance that says these words adds up to."""
     state = begun or begin(rules, now=NOW)
     for word in words:
-        state = heard(state, NotifyMessage(states=(NotifyState[word],)), now=NOW)
+        state = notified(state, NotifyMessage(states=(NotifyState[word],)), now=NOW)
     return state
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.config.model import RestartPolicyName, RolloutStrategy
 from cbox_init.core.instance import KILL_AGAIN_S, SPAWN_AGAIN_S, Phase
+from cbox_init.core.restart import SUCCESS_UPTIME_S
 from cbox_init.core.states import State
 from cbox_init.core.summary import ended_for_good, has_settled, is_ready, process_state
 from tests.core.world import Descendants, World
@@ -233,6 +234,10 @@ class CheckedWorld(World):
             self._budget_used[index] = 0
             return
         used = self._budget_used[index]
+        if before.ending.success:
+            quick = before.ended_at - before.up_at < SUCCESS_UPTIME_S
+            assert not quick or since_end_s >= min(rules.backoff_initial_s * 2.0**used, rules.backoff_max_s)
+            return
         assert since_end_s >= min(rules.backoff_initial_s * 2.0**used, rules.backoff_max_s)
         self._budget_used[index] = used + 1
         assert not rules.max_attempts or used < rules.max_attempts, "more restarts than the budget has"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from cbox_init.core.health import (
     begin,
     begin_recheck,
     first_check_at,
+    in_start,
     next_check_at,
     overdue,
     shows_change,
@@ -40,9 +42,20 @@ from cbox_init.core.summary import has_settled, is_ready
 from tests.core.cases import NOW, bad, good, health, health_rules, idle, restart_rules, stop_rules, want
 from tests.core.cases import running as up
 
+if TYPE_CHECKING:
+    from cbox_init.config.rules import HealthRules
+
 BOTH, LIVENESS, READINESS = HealthCheckMode.BOTH, HealthCheckMode.LIVENESS, HealthCheckMode.READINESS
 STARTING, HEALTHY, UNHEALTHY = HealthState.STARTING, HealthState.HEALTHY, HealthState.UNHEALTHY
 FIRST = Revision(0, 0)
+
+
+def shown(results: str, rules: HealthRules) -> InstanceHealth:
+    """What results add up to: a success, a failure, or (L) the end of the time to start."""
+    now = begin(rules, now=NOW)
+    for one in results:
+        now = overdue(now) if one == "L" else after(now, good() if one == "+" else bad())
+    return now
 
 
 @pytest.mark.parametrize(
@@ -54,20 +67,25 @@ FIRST = Revision(0, 0)
         ("++", 2, 3, HEALTHY),
         ("+-+", 2, 3, STARTING),
         ("--", 1, 3, STARTING),
-        ("---", 1, 3, UNHEALTHY),
+        ("-----", 1, 3, STARTING),
+        ("---+", 1, 3, HEALTHY),
+        ("--L", 1, 3, STARTING),
+        ("--L-", 1, 3, UNHEALTHY),
+        ("---L", 1, 3, UNHEALTHY),
+        ("---L+", 1, 3, HEALTHY),
+        ("L---", 1, 3, UNHEALTHY),
         ("--+--", 1, 3, HEALTHY),
         ("+---", 1, 3, UNHEALTHY),
         ("+---+", 1, 3, HEALTHY),
-        ("---+", 2, 3, UNHEALTHY),
-        ("---+-+", 2, 3, UNHEALTHY),
-        ("---++", 2, 3, HEALTHY),
-        ("-", 1, 1, UNHEALTHY),
+        ("L---+", 2, 3, UNHEALTHY),
+        ("L---+-+", 2, 3, UNHEALTHY),
+        ("L---++", 2, 3, HEALTHY),
+        ("+-", 1, 1, UNHEALTHY),
     ],
 )
 def test_thresholds(results: str, successes: int, failures: int, state: HealthState) -> None:
     rules = health_rules(success_threshold=successes, failure_threshold=failures)
-    now = health(*(good() if one == "+" else bad() for one in results), rules=rules)
-    assert now.state is state
+    assert shown(results, rules).state is state
 
 
 @pytest.mark.parametrize(
@@ -76,17 +94,21 @@ def test_thresholds(results: str, successes: int, failures: int, state: HealthSt
         (BOTH, "", False, False),
         (BOTH, "+", True, False),
         (BOTH, "+--", True, False),
-        (BOTH, "---", False, True),
+        (BOTH, "---", False, False),
+        (BOTH, "---L", False, True),
+        (BOTH, "+---", False, True),
         (READINESS, "", False, False),
         (READINESS, "+", True, False),
         (READINESS, "-------", False, False),
         (LIVENESS, "", True, False),
         (LIVENESS, "+", True, False),
-        (LIVENESS, "---", True, True),
+        (LIVENESS, "---", True, False),
+        (LIVENESS, "---L", True, True),
+        (LIVENESS, "+---", True, True),
     ],
 )
 def test_modes(mode: HealthCheckMode, results: str, ready: bool, fatal: bool) -> None:
-    now = health(*(good() if one == "+" else bad() for one in results), rules=health_rules(mode))
+    now = shown(results, health_rules(mode))
     assert (now.ready, now.fatal) == (ready, fatal)
 
 
@@ -109,9 +131,10 @@ def test_what_was_late_and_gets_healthy_is_well() -> None:
         (health(), None),
         (health(bad()), None),
         (health(good()), None),
-        (health(bad(), rules=health_rules(failure_threshold=1)), "unhealthy after 1 failed check: refused"),
-        (health(bad(), bad(), bad(reason="late")), "unhealthy after 3 failed checks in a row: late"),
-        (health(bad(), bad(), bad(), good(), rules=health_rules(success_threshold=2)), "unhealthy"),
+        (health(bad(), bad(), bad()), None),
+        (shown("+-", health_rules(failure_threshold=1)), "unhealthy after 1 failed check: refused"),
+        (health(good(), bad(), bad(), bad(reason="late")), "unhealthy after 3 failed checks in a row: late"),
+        (shown("L---+", health_rules(success_threshold=2)), "unhealthy"),
     ],
 )
 def test_reason(now: InstanceHealth, reason: str | None) -> None:
@@ -120,7 +143,8 @@ def test_reason(now: InstanceHealth, reason: str | None) -> None:
 
 def test_only_a_new_state_makes_anybody_look() -> None:
     assert not shows_change(health(good()), health(good(), bad()))
-    assert shows_change(health(bad(), bad()), health(bad(), bad(), bad()))
+    assert not shows_change(health(bad(), bad()), health(bad(), bad(), bad()))
+    assert shows_change(health(good(), bad(), bad()), health(good(), bad(), bad(), bad()))
     assert shows_change(health(), health(good()))
     assert shows_change(overdue(health()), after(overdue(health()), good()))
 
@@ -132,9 +156,9 @@ def test_no_limit_of_the_start() -> None:
 
 def test_a_start_has_the_time_that_its_checks_take_at_least() -> None:
     rules = health_rules(initial_delay_s=5.0, period_s=10.0, success_threshold=3, start_timeout_s=1.0)
-    # The timeout, the spread of first checks, and two more checks, each one and a half periods later.
-    assert start_limit_s(rules) == pytest.approx(1 + 1 + 1.5 * 10 * 2)
-    assert begin(rules, now=NOW).healthy_by == pytest.approx(NOW + 5 + 32)
+    # The timeout, the spread of first checks, and two more checks, each one and a half start intervals later.
+    assert start_limit_s(rules) == pytest.approx(1 + 1 + 1.5 * 1 * 2)
+    assert begin(rules, now=NOW).healthy_by == pytest.approx(NOW + 5 + 5)
 
 
 def test_why_the_last_check_failed() -> None:
@@ -158,7 +182,7 @@ def test_whatever_comes(results: list[bool], mode: HealthCheckMode, strict: bool
         before, now = now, after(now, good() if success else bad())
         latest = results[max(0, count - 3) : count]
         if now.state is UNHEALTHY and before.state is not UNHEALTHY:
-            assert latest == [False] * 3
+            assert latest == [False] * 3 and now.was_healthy
         if now.state is HEALTHY and before.state is not HEALTHY:
             assert latest[-2:] == [True] * 2
         assert not (now.successes and now.failures)
@@ -198,9 +222,26 @@ def test_the_second_check_takes_the_instance_to_its_place(place: float, second: 
 @settings(deadline=None)
 def test_a_check_never_overlaps_itself_and_comes_as_often_as_it_can(place: float, took_s: float) -> None:
     began = first_check_at(RULES, place, up_at=NOW)
-    again = next_check_at(RULES, place, up_at=NOW, began_at=began, now=began + took_s)
-    assert again >= began + max(took_s, RULES.period_s / 2)
-    assert again <= began + max(took_s, RULES.period_s / 2) + RULES.period_s + 1e-6
+    again = next_check_at(RULES, place, up_at=NOW, began_at=began, now=began + took_s, aligned=False)
+    assert again >= began + max(took_s, RULES.period_s)
+    assert again <= began + max(took_s, RULES.period_s) + RULES.period_s + 1e-6
+    soon = next_check_at(RULES, place, up_at=NOW, began_at=began, now=began + took_s, starting=True)
+    assert soon == began + max(took_s, RULES.start_interval_s)
+
+
+@pytest.mark.parametrize(
+    ("rules", "after_s", "was_healthy", "expected"),
+    [
+        (health_rules(), 31.9, False, True),
+        (health_rules(), 33.0, False, False),
+        (health_rules(), 1.0, True, False),
+        (health_rules(start_timeout_s=0.0), 1e6, False, True),
+    ],
+)
+def test_checks_come_often_until_it_is_healthy(
+    rules: HealthRules, after_s: float, was_healthy: bool, expected: bool
+) -> None:
+    assert in_start(rules, up_at=NOW, now=NOW + after_s - 1, was_healthy=was_healthy) is expected
 
 
 @given(place=places, late_s=st.lists(st.floats(0, 0.5), min_size=3, max_size=30))
@@ -208,16 +249,18 @@ def test_a_check_never_overlaps_itself_and_comes_as_often_as_it_can(place: float
 def test_checks_keep_their_place_in_the_period(place: float, late_s: list[float]) -> None:
     """A loop that was busy delays one check, not all that follow."""
     at = first_check_at(RULES, place, up_at=NOW)
-    times = []
+    times: list[float] = []
     for late in late_s:
-        at = next_check_at(RULES, place, up_at=NOW, began_at=at + late, now=at + late + 0.01)
+        at = next_check_at(
+            RULES, place, up_at=NOW, began_at=at + late, now=at + late + 0.01, aligned=bool(times)
+        )
         times.append(at)
     assert [round(later - at, 6) for at, later in pairwise(times)] == [10.0] * (len(times) - 1)
 
 
 # -- instances ---------------------------------------------------------------------------------------------
 
-SICK = health(bad(), bad(), bad())
+SICK = health(good(), bad(), bad(), bad())
 READY = health(good())
 NEW = 1
 NOT_LATE = NOW - 5 + 31
@@ -233,7 +276,8 @@ def of(now: InstanceHealth | None, index: int = 0, generation: int = 0) -> Insta
 
 
 LATE = health(late=True)
-FOR_READINESS = health(bad(), bad(), bad(), rules=health_rules(READINESS))
+FOR_READINESS = health(good(), bad(), bad(), bad(), rules=health_rules(READINESS))
+FAILING = health(bad(), bad(), bad())
 ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
 
 
@@ -247,7 +291,9 @@ ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
         pytest.param([of(health(rules=health_rules(start_timeout_s=0)))], 0, [], id="may take for ever"),
         pytest.param([of(SICK), of(READY, 1)], 0, [Terminate(0)], id="the unhealthy one alone"),
         pytest.param([of(health(good(), bad(), bad(), bad()))], 0, [Terminate(0)], id="not any more"),
-        pytest.param([of(FOR_READINESS)], 0, [Wait(NOT_LATE)], id="unready is no reason to end"),
+        pytest.param([of(FOR_READINESS)], 0, [], id="unready is no reason to end"),
+        pytest.param([of(FAILING)], 0, [Wait(NOT_LATE)], id="may still become healthy"),
+        pytest.param([of(overdue(FAILING))], 0, [Terminate(0)], id="never healthy in its time"),
         pytest.param(
             [of(health(rules=health_rules(strict=True), late=True))], 0, [Terminate(0)], id="strict"
         ),
@@ -263,7 +309,7 @@ ABOUT_TO_BE_LATE = begin(health_rules(start_timeout_s=4.0), now=NOW - 5)
         pytest.param(
             [of(READY, 0), of(FOR_READINESS, 1)],
             NEW,
-            [Stop(1), Wait(NOT_LATE)],
+            [Stop(1)],
             id="what serves nobody goes first",
         ),
         pytest.param(

@@ -21,11 +21,11 @@ from cbox_init.core.memory import MIB, PERIOD_S, SLOT_S, excess, next_look_at
 from cbox_init.core.restart import Cause, Ending
 from cbox_init.core.schedule import decide_runs
 from cbox_init.core.states import Desired, Revision, State
-from tests.core.cases import NOW, bad, health, restart_rules, running, stop_rules, want, want_stopped
+from tests.core.cases import NOW, bad, good, health, restart_rules, running, stop_rules, want, want_stopped
 
 FIRST = Revision(0, 0)
 FAT = memory_measured(running(), "its memory of 9 MB is above max_memory_mb: 8")
-SICK = health(bad(), bad(), bad())
+SICK = health(good(), bad(), bad(), bad())
 
 
 @pytest.mark.parametrize(

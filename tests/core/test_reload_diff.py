@@ -33,8 +33,7 @@ WEB = ProcessConfig(command=("web",), scale=2)
 #: Written down once more, so that a new key is not put anywhere without thinking.
 NEEDS_NEW_INSTANCES = {
     *("type", "command", "working_dir", "user", "group", "env", "port_base", "stdout", "stderr"),
-    "limits",
-    "watchdog",
+    *("limits", "watchdog", "umask", "stdin"),
 }
 
 

@@ -30,7 +30,6 @@ def test_what_an_ending_counts_as(ending: Ending, success: bool, status: int, ca
 @pytest.mark.parametrize(
     ("policy", "ending", "oneshot", "state"),
     [
-        (ALWAYS, SUCCESS, False, None),
         (ALWAYS, CRASH, False, None),
         (ALWAYS, SIGNALLED, False, None),
         (ON_FAILURE, SUCCESS, False, State.STOPPED),
@@ -70,9 +69,21 @@ def test_budget(max_attempts: int, attempts: int, expected: RestartAfter | NoRes
     assert after_exit(rules, oneshot=False, attempts=attempts, uptime_s=0.0, ending=CRASH) == expected
 
 
-def test_a_success_uses_the_budget_as_well() -> None:
-    verdict = after_exit(restart_rules(max_attempts=1), oneshot=False, attempts=1, uptime_s=0, ending=SUCCESS)
-    assert verdict == NoRestart(State.FAILED, "gave up after 1 restart: exited with code 0")
+@pytest.mark.parametrize(
+    ("uptime_s", "attempts", "delay_s"),
+    [(0.0, 0, 1.0), (0.9, 1, 2.0), (1.0, 1, 0.0), (5.0, 7, 0.0)],
+)
+def test_a_success_uses_no_budget(uptime_s: float, attempts: int, delay_s: float) -> None:
+    rules = restart_rules(max_attempts=1)
+    verdict = after_exit(rules, oneshot=False, attempts=attempts, uptime_s=uptime_s, ending=SUCCESS)
+    assert verdict == RestartAfter(delay_s, attempts)
+
+
+def test_an_end_for_its_health_is_no_success() -> None:
+    ending = Ending(0, "unhealthy", Cause.HEALTH_CHECK)
+    verdict = after_exit(restart_rules(max_attempts=1), oneshot=False, attempts=1, uptime_s=5, ending=ending)
+    assert verdict == NoRestart(State.FAILED, "gave up after 1 restart: unhealthy")
+    assert ending.status == 1
 
 
 AT_ONCE = RestartAfter(delay_s=0.0, attempts=0)

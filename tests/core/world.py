@@ -29,7 +29,7 @@ from cbox_init.core.decide import (
     Wait,
     decide,
 )
-from cbox_init.core.health import CheckResult, first_check_at, next_check_at, shows_change, spread
+from cbox_init.core.health import CheckResult, first_check_at, in_start, next_check_at, shows_change, spread
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
 from cbox_init.core.notify import NotifyMessage, NotifyState
 from cbox_init.core.restart import Ending
@@ -104,6 +104,7 @@ class Life:
         self.in_hook = self.tidied = False
         self.began_at = now
         self.check_at = inf
+        self.aligned = False
         self.says_ready_at = inf
 
     @property
@@ -319,7 +320,7 @@ class World:
     def hear(self, life: Life, message: NotifyMessage) -> None:
         before = self.instances[life.index]
         assert before.health
-        instance = self.instances[life.index] = transitions.heard(before, message, now=self.now)
+        instance = self.instances[life.index] = transitions.notified(before, message, now=self.now)
         assert instance.health
         if before.phase is Phase.RUNNING and shows_change(before.health, instance.health):
             self.look_at = self.now
@@ -344,14 +345,19 @@ class World:
             reason = None if life.healthy(self.now) else "refused"
             result = CheckResult(unix=self.now, latency_s=0.0, reason=reason)
             instance = self.instances[life.index] = transitions.checked(before, result, now=self.now)
+            assert instance.health
+            rules, was_healthy = before.health.rules, instance.health.was_healthy
+            starting = in_start(rules, up_at=before.up_at, now=self.now, was_healthy=was_healthy)
             life.check_at = next_check_at(
-                before.health.rules,
+                rules,
                 self.place(life.index),
                 up_at=before.up_at,
                 began_at=self.now,
                 now=self.now,
+                starting=starting,
+                aligned=life.aligned,
             )
-            assert instance.health
+            life.aligned = not starting
             if shows_change(before.health, instance.health):
                 self.look_at = self.now
 

@@ -10,9 +10,9 @@ from msgspec.structs import fields as struct_fields
 from msgspec.structs import replace
 
 from cbox_init.config.check import not_acted_on
-from cbox_init.config.model import Config, GlobalConfig, HooksConfig, ProcessConfig
+from cbox_init.config.model import Config, GlobalConfig, HealthCheckConfig, HooksConfig, ProcessConfig
 from cbox_init.config.model.kinds import LARGEST_COUNT, LONGEST_S, Kind
-from cbox_init.config.scalars import format_duration
+from cbox_init.config.scalars import format_duration, format_statuses
 from cbox_init.config.schema import ValueSpec, ValueType, fields_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ _TYPES = {
     Kind.COMMAND: "command",
     Kind.SIGNAL: "signal",
     Kind.HOST: "host",
+    Kind.STATUSES: "status, range, or list of these",
+    Kind.UMASK: "octal number",
     Kind.ATTEMPTS: "integer or `unlimited`",
 }
 _DURATIONS = (Kind.DURATION, Kind.DURATION_MS)
@@ -108,12 +110,16 @@ def _default(field: object, spec: ValueSpec) -> str:
         return f"`{_duration(cast('float', default))}`"
     if spec.value_type is Kind.SIZE:
         return f"`{_size(cast('int', default))}`"
+    if spec.value_type is Kind.STATUSES:
+        return f"`{format_statuses(cast('tuple[tuple[int, int], ...]', default))}`"
     if isinstance(default, float):
         return f"`{default:g}`"
     return f"`{default}`"
 
 
 def _range(spec: ValueSpec) -> str:
+    if spec.value_type is Kind.UMASK:
+        return f"0 to {int(cast('float', spec.le)):o}"
     low = spec.ge if spec.ge is not None else spec.gt
     if low is None:
         return _NOTHING
@@ -175,6 +181,8 @@ def _process_not_built(process: ProcessConfig) -> set[str]:
     for field in fields_of(ProcessConfig).values():
         changed.append(replace(process, **{field.attribute: object()}))
         inner = getattr(process, field.attribute)
+        if field.attribute == "health_check":
+            inner = HealthCheckConfig()
         if isinstance(inner, Struct):
             changed.pop()
             changed += [

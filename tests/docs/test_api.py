@@ -19,12 +19,13 @@ from cbox_init.config.load import examine
 from cbox_init.telemetry.figures import Figures
 from cbox_init.telemetry.vitals import Vitals
 from tests.api.contract import Contract
-from tests.docs.markdown import ROOT, sections
+from tests.docs.markdown import PAGES, ROOT, sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = ROOT / "docs/api.md"
+CURL = re.compile(r"^ *curl (?:-X (\w+) )?.*?:\d+(/[\w/.-]+)", re.MULTILINE)
 OPERATION = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S+)")
 REPLIES = [
     (section.heading, block.text)
@@ -56,6 +57,23 @@ def test_every_operation_is_in_the_table(contract: Contract) -> None:
     page = {found.groups() for row in table[1:] if (found := OPERATION.search(row[0].replace("`", " ")))}
     api = {(method.upper(), path) for path, item in contract.document["paths"].items() for method in item}
     assert page == api
+
+
+def test_calls_by_curl_in_all_pages_are_operations(contract: Contract) -> None:
+    calls = {found.groups() for page in PAGES for found in CURL.finditer(page.read_text())}
+    assert ("POST", "/api/v1/processes/web/scale") in calls
+    operations = [
+        (method.upper(), re.compile(re.sub(r"\{\w+\}", "[^/]+", path)))
+        for path, item in contract.document["paths"].items()
+        for method in item
+    ]
+    unknown = [
+        call
+        for call in sorted(calls, key=str)
+        if call[1].startswith("/api/")
+        and not any(verb == (call[0] or "GET") and path.fullmatch(call[1]) for verb, path in operations)
+    ]
+    assert unknown == []
 
 
 def test_parameters_and_members_are_named(contract: Contract) -> None:

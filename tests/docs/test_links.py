@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.markdown import PAGES, ROOT, anchors, links
+from tests.docs.markdown import PAGES, ROOT, anchors, links, sections
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+_LINKED_TEST = re.compile(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -22,7 +23,8 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_tests_that_are_named_exist(page: Path) -> None:
-    for file, name in _TEST.findall(page.read_text()):
+    text = page.read_text()
+    for file, name in (*_TEST.findall(text), *((file, name) for name, file in _LINKED_TEST.findall(text))):
         found = re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
         assert found, f"{file}::{name}"
 
@@ -35,6 +37,14 @@ def test_the_site_has_every_page() -> None:
 def test_the_differences_name_their_tests() -> None:
     text = (ROOT / "docs/migrating.md").read_text()
     assert len(_TEST.findall(text)) > 10
+
+
+def test_each_promise_names_its_test_by_a_link() -> None:
+    tables = [table for section in sections(ROOT / "docs/reliability.md") for table in section.tables]
+    assert {tuple(table[0]) for table in tables} == {("promise", "how it is broken on purpose", "test")}
+    rows = [row for table in tables for row in table[1:]]
+    assert len(rows) > 25
+    assert [row for row in rows if not (row[0] and row[1] and _LINKED_TEST.search(row[2]))] == []
 
 
 def _resolves(page: Path, link: str) -> bool:

@@ -28,6 +28,9 @@ OF_A_SPAWN = {
     "close": 4,  # the write ends of the three pipes, and the read end of the last
     "read": 1,
     "rt_sigprocmask": 2,
+    "fchmod": 2,  # a child that has become another user may open its outputs again
+    "prlimit64": 4,  # the limit is read for each output; the child's is set, and the daemon's own again
+    "pwrite64": 2,  # the same for oom_score_adj
 }
 _VARIANTS = {"clone": "vfork", "clone3": "vfork", "fork": "vfork"}
 _WATCHED = (*OF_A_SPAWN, *_VARIANTS, "fcntl", "ioctl", "dup", "dup2", "dup3", "wait4", "waitid", "pidfd_open")
@@ -45,7 +48,8 @@ def test_system_calls_of_a_spawn(serve: Serve, tmp_path: Path) -> None:
     )
     # -D: the daemon is the child of this process, and strace beside it.
     tracer = ("strace", "-D", "-qq", "-o", str(trace), "-e", f"trace={','.join(map('?'.__add__, _WATCHED))}")
-    daemon = serve(text, command=(*tracer, *COMMAND))
+    lower = ("sh", "-c", 'ulimit -S -n 256 && exec "$@"', "sh")
+    daemon = serve(text, command=(*lower, *tracer, *COMMAND))
     daemon.until_said("All processes started successfully")
     assert daemon.stop() == 0
     calls = [line for line in trace.read_text().splitlines() if "CLONE_THREAD" not in line]

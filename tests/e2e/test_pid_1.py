@@ -84,8 +84,8 @@ processes:
     wait_for(lambda: daemon.lines("stubborn"), daemon.errors())
     daemon.signal(signal.SIGTERM)
     daemon.until_said("Shutting down")
-    daemon.signal(signal.SIGTERM)
-    assert daemon.wait() == 128 + signal.SIGTERM
+    daemon.signal(signal.SIGQUIT)
+    assert daemon.wait() == 128 + signal.SIGQUIT
 
 
 def test_sigterm_while_the_configuration_is_read_is_not_lost(tmp_path: Path) -> None:

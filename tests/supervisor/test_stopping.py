@@ -122,10 +122,13 @@ async def test_a_stop_while_waiting_for_a_restart_is_at_once(build: Build) -> No
     await house.until_state("web", State.STOPPED)
 
 
-async def test_a_main_process_that_has_gone_over_to_another_group_is_told(build: Build) -> None:
+async def test_a_main_process_cannot_leave_the_group_that_is_signalled(build: Build) -> None:
     script = (
         "import os, time; other = os.fork()\n"
-        "if other: os.setpgid(other, other); os.setpgid(0, other); print('ready', flush=True)\n"
+        "if other:\n"
+        "    os.setpgid(other, other)\n"
+        "    try: os.setpgid(0, other)\n"
+        "    except PermissionError: print('refused', flush=True)\n"
         "time.sleep(1000)"
     )
     house = build(
@@ -134,7 +137,7 @@ processes:
   web: {{command: {json.dumps([sys.executable, "-c", script])}, shutdown: {{timeout: 1000s}}}}
 """
     )
-    await house.until_said("web", "ready")
+    await house.until_said("web", "refused")
     house.supervisor.stop("web")
     await house.until_state("web", State.STOPPED)
     assert house.instance("web").exit_code == 143

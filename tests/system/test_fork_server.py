@@ -81,6 +81,22 @@ def test_a_child_and_its_children_have_the_limits() -> None:
     isolated(test)
 
 
+def test_umask_and_standard_input() -> None:
+    def test() -> None:
+        with started() as spawner:
+            stdin_fd, holder = os.pipe2(os.O_CLOEXEC)
+            os.write(holder, b"said\n")
+            os.close(holder)
+            request = replace(held("sh", "-c", "umask; cat"), umask=0o027, stdin_fd=stdin_fd)
+            assert output(spawner, request) == "0027\nsaid\n"
+            os.close(stdin_fd)
+            assert output(spawner, held("sh", "-c", "umask; cat")) == f"{umask:04o}\n"
+
+    umask = os.umask(0o022)
+    os.umask(umask)
+    isolated(test)
+
+
 def test_the_daemon_keeps_its_own() -> None:
     def test() -> None:
         before = resource.getrlimit(resource.RLIMIT_NOFILE)

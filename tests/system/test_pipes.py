@@ -39,3 +39,9 @@ def test_a_child_opens_its_outputs_anew(spawner: Spawner) -> None:
 @as_root
 def test_a_child_of_another_user_opens_its_outputs_anew(spawner: Spawner) -> None:
     assert run(spawner, "sh", "-c", "id -u; " + REOPEN, identity=SOMEBODY) == "65534\nout\nerr\n"
+
+
+@as_root
+def test_a_child_that_has_become_another_user_opens_its_outputs_again(spawner: Spawner) -> None:
+    become = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
+    assert run(spawner, *become, "sh", "-c", "id -u; " + REOPEN) == "65534\nout\nerr\n"

@@ -5,6 +5,7 @@ import select
 import signal
 import threading
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
@@ -50,14 +51,31 @@ def test_in_the_order_they_came(pipe: SignalPipe) -> None:
 
 
 def test_children_are_told_once_and_others_twice(pipe: SignalPipe) -> None:
-    send(*[signal.SIGCHLD, signal.SIGTERM] * 5)
-    assert pipe.read() == [signal.SIGCHLD, signal.SIGTERM, signal.SIGTERM]
+    send(*[signal.SIGCHLD, signal.SIGINT] * 5)
+    assert pipe.read() == [signal.SIGCHLD, signal.SIGINT, signal.SIGINT]
 
 
-def test_a_second_termination_is_told_apart_from_the_first(pipe: SignalPipe) -> None:
+def test_a_second_interrupt_is_told_apart_from_the_first(pipe: SignalPipe) -> None:
     for _ in range(2):
+        send(signal.SIGINT)
+        assert pipe.read() == [signal.SIGINT]
+
+
+def test_a_second_sigterm_counts_after_a_second(pipe: SignalPipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    for now in (100.0, 100.0, 100.9, 101.1, 101.2, 102.0, 102.2):
+        monkeypatch.setattr("time.monotonic", Mock(return_value=now))
         send(signal.SIGTERM)
-        assert pipe.read() == [signal.SIGTERM]
+        counted.append(len(pipe.read()))
+    assert counted == [1, 0, 0, 1, 0, 0, 1]
+
+
+def test_the_handler_calls_back_at_once_with_what_counts() -> None:
+    noted: list[int] = []
+    pipe = SignalPipe(on_noted=noted.append)
+    send(signal.SIGTERM, signal.SIGTERM, signal.SIGINT)
+    assert noted == [signal.SIGTERM, signal.SIGINT]
+    pipe.close()
 
 
 def test_a_full_pipe_loses_nothing(pipe: SignalPipe, capfd: pytest.CaptureFixture[str]) -> None:

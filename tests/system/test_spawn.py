@@ -5,10 +5,11 @@ import os
 import signal
 
 import pytest
+from msgspec.structs import replace
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import exec_failure  # noqa: F401 - a fork that has become nobody may not read it any more
-from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.descriptors import inherit_nothing, output_pipe
 from cbox_init.system.identity import Identity, resolve
 from cbox_init.system.signals import SignalPipe, reset_inherited
 from cbox_init.system.spawn import Spawner
@@ -31,6 +32,24 @@ def test_standard_input_is_the_null_device(spawner: Spawner) -> None:
     assert run(spawner, "cat") == ""
 
 
+def test_umask_and_standard_input_of_its_own(spawner: Spawner) -> None:
+    stdin_fd, holder = os.pipe2(os.O_CLOEXEC)
+    read_fd, write_fd = output_pipe(None)
+    request = make_request("sh", "-c", "umask; cat; echo end", out=write_fd)
+    before = os.umask(0o022)
+    os.umask(before)
+    pid = spawner.spawn(replace(request, umask=0o027, stdin_fd=stdin_fd))
+    os.close(stdin_fd)
+    os.close(write_fd)
+    os.write(holder, b"said\n")
+    os.close(holder)
+    os.set_blocking(read_fd, True)
+    with open(read_fd, "rb") as pipe:
+        assert pipe.read() == b"0027\nsaid\nend\n"
+    os.waitpid(pid, 0)
+    assert os.umask(before) == before, "the daemon keeps its own"
+
+
 def test_arguments_and_environment_arrive_as_they_are(spawner: Spawner) -> None:
     assert run(spawner, "printf", "%s|", "a b", "", "ü", "$HOME") == "a b||ü|$HOME|"
     assert run(spawner, "env", env={**ENV, "ONE": "1 2"}).splitlines() == [f"PATH={ENV['PATH']}", "ONE=1 2"]
@@ -48,9 +67,9 @@ def test_a_command_is_sought_in_the_path_of_the_child(spawner: Spawner, tmp_path
     assert run(spawner, "hello", env={"PATH": f"/nowhere:{tmp_path}"}) == "here\n"
 
 
-def test_a_process_group_of_its_own(spawner: Spawner) -> None:
+def test_a_session_and_a_process_group_of_its_own(spawner: Spawner) -> None:
     pid = spawner.spawn(make_request("sleep", "100"))
-    assert os.getpgid(pid) == pid != os.getpgid(0)
+    assert os.getpgid(pid) == os.getsid(pid) == pid != os.getpgid(0)
     end(pid)
 
 

@@ -5,7 +5,6 @@ A module of its own because ``serve`` must not import click.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from cbox_init.cli import complain
@@ -21,7 +20,6 @@ def launch(options: ServeOptions) -> int:
 
     A start that fails is 1, with the reason on standard error.
     """
-    _keep_early_signals()
     try:
         # msgspec imports it for names that Python 3.11 has itself, and it imports inspect, ast and dis:
         # 7 ms before the first child.
@@ -39,11 +37,3 @@ def launch(options: ServeOptions) -> int:
     except CboxError as error:
         complain(str(error))
     return 1
-
-
-def _keep_early_signals() -> None:
-    """Block the stop signals until the daemon handles them: PID 1 loses a signal without a handler."""
-    if os.getpid() == 1:
-        import signal
-
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))

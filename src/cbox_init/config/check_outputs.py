@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cbox_init.config.check_logging import check_filters
+from cbox_init.config.check_process import check_headers
 from cbox_init.config.model import GlobalConfig, OutputType
 from cbox_init.config.outputs import (
     INSTANCE_NAMES,
@@ -34,6 +37,9 @@ _ONLY_FOR = {
     "headers": (OutputType.OTLP,),
 }
 
+#: What stands for the name of a process or an instance in a path.
+_REFERENCE = re.compile(r"\$\{")
+
 
 def check_outputs(config: Config, report: ProblemReport) -> None:
     """Reports what is wrong with the outputs and the followed files of all processes."""
@@ -53,6 +59,43 @@ def check_outputs(config: Config, report: ProblemReport) -> None:
                 "write the same in both",
             )
     _check_files(config, written, report)
+
+
+def check_places(config: Config, report: ProblemReport) -> None:
+    """Reports files of outputs that cannot be written on this machine, as far as can be seen now."""
+    for path, output in _outputs(config):
+        if output.enabled and output_type(output) is OutputType.FILE and output.path:
+            start = next((match.start() for match in _REFERENCE.finditer(output.path)), None)
+            place = output.path if start is None else os.path.dirname(output.path[:start]) or "."
+            why = _why_not_writable(os.path.abspath(place), is_directory=start is not None)
+            if why is not None:
+                report.error(
+                    (*path, "path"), f"cannot be written: {why}", "name a file that the daemon can write"
+                )
+
+
+def _why_not_writable(path: str, *, is_directory: bool) -> str | None:
+    """Why no file can be written at ``path``, or made in it; None when it can be."""
+    if not is_directory and os.path.exists(path):
+        if os.path.isdir(path):
+            return "it is a directory"
+        if os.access(path, os.W_OK):
+            return None
+        return "its file system is mounted read-only" if _is_read_only(path) else "there is no permission"
+    place = path if is_directory else os.path.dirname(os.path.realpath(path))
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        return f"{place} is no directory"
+    if os.access(place, os.W_OK | os.X_OK):
+        return None
+    if _is_read_only(place):
+        return f"the file system of {place} is mounted read-only"
+    return f"there is no permission to create files in {place}"
+
+
+def _is_read_only(path: str) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _outputs(config: Config) -> Iterator[tuple[Path, OutputConfig]]:
@@ -93,10 +136,7 @@ def _check_output(output: OutputConfig, path: Path, report: ProblemReport) -> Ou
                 else "write http://HOST:4318"
             )
             report.error((*path, "address"), f"cannot be used: {fault}", hint)
-    for name, value in output.headers.items():
-        text = value.reveal()
-        if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
-            report.error((*path, "headers", name), "cannot be sent as a header", "use printable ASCII")
+    check_headers(output.headers, (*path, "headers"), report)
     return kind
 
 
@@ -127,12 +167,19 @@ def _check_files(
                 report.warning(path, "names no file, so none is followed", "write path: /FILE")
                 continue
             file = os.path.normpath(followed.path)
-            if followed.path.endswith("/"):
-                report.warning((*path, "path"), f"{followed.path!r} is a directory", "name a file in it")
-            if file in written:
+            if any(mark in os.path.dirname(file) for mark in "*?["):
                 report.error(
                     (*path, "path"),
-                    f"{path_text(written[file][0])} writes to it, so that it would follow itself",
+                    "has a pattern in the name of a directory",
+                    "use *, ? and [] in the last part of the path only",
+                )
+            if followed.path.endswith("/"):
+                report.warning((*path, "path"), f"{followed.path!r} is a directory", "name a file in it")
+            own = next((output for output in written if _leads_to(file, output)), None)
+            if own is not None:
+                report.error(
+                    (*path, "path"),
+                    f"{path_text(written[own][0])} writes to it, so that it would follow itself",
                     "follow another file, or write to another",
                 )
             if seen.setdefault(file, name) != name:
@@ -145,3 +192,17 @@ def _check_files(
                     "is relative to the daemon's directory, not to working_dir",
                     "write it from / on",
                 )
+
+
+def _leads_to(followed: str, written: str) -> bool:
+    """Whether a followed path or pattern is, or matches, the file of an output, as far as can be seen now."""
+    if followed == written or os.path.realpath(followed) == os.path.realpath(written):
+        return True
+    directory, pattern = os.path.split(followed)
+    place, name = os.path.split(written)
+    if os.path.realpath(directory) == os.path.realpath(place) and fnmatchcase(name, pattern):
+        return True
+    try:
+        return os.path.samefile(followed, written)
+    except OSError:  # one of them is not there
+        return False

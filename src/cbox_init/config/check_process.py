@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.config.endpoints import parse_address, parse_url
 from cbox_init.config.model import (
     HealthCheckType,
+    HealthTlsConfig,
     HeartbeatConfig,
     ProcessType,
     RestartPolicyName,
     RolloutStrategy,
 )
 from cbox_init.config.model.kinds import UNLIMITED
+from cbox_init.config.raw import quoted
 from cbox_init.config.scalars import format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cbox_init.config.model import (
         Config,
         HealthCheckConfig,
@@ -25,9 +29,17 @@ if TYPE_CHECKING:
     )
     from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path
+    from cbox_init.config.secret import Secret
 
 _LONGEST_NAME: Final = 128
 _LAST_PORT: Final = 65535
+#: The types of checks for which a key has a meaning, where that is not all of them.
+_ONLY_FOR_CHECKS: Final = {
+    "method": (HealthCheckType.HTTP,),
+    "headers": (HealthCheckType.HTTP,),
+    "tls": (HealthCheckType.HTTP, HealthCheckType.GRPC),
+    "service": (HealthCheckType.GRPC,),
+}
 _OF_SCHEDULES: Final = (
     *("schedule_timezone", "schedule_timeout", "schedule_max_concurrent", "schedule_misfire"),
     "heartbeat",
@@ -248,15 +260,32 @@ def _check_heartbeat(heartbeat: HeartbeatConfig, path: Path, report: ProblemRepo
     for key, url in urls.items():
         if url and not url.reveal().lower().startswith(("http://", "https://")):
             report.error((*path, key), "is no URL of HTTP", "begin it with https:// or http://")
-    if not (heartbeat.method.isascii() and heartbeat.method.isalpha()):
-        report.error((*path, "method"), f"{heartbeat.method!r} is no method of HTTP", "write POST or GET")
-    for name, value in heartbeat.headers.items():
+    _check_method(heartbeat.method, (*path, "method"), report)
+    check_headers(heartbeat.headers, (*path, "headers"), report)
+
+
+def check_headers(headers: Mapping[str, Secret], path: Path, report: ProblemReport) -> None:
+    """Reports headers that HTTP cannot carry. Their values are secrets and are not shown."""
+    for name, value in headers.items():
         text = value.reveal()
         if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
-            report.error((*path, "headers", name), "cannot be sent as a header", "use printable ASCII")
+            report.error((*path, name), "cannot be sent as a header", "use printable ASCII")
+
+
+def _check_method(method: str, path: Path, report: ProblemReport) -> None:
+    if not (method.isascii() and method.isalpha()):
+        report.error(path, f"{quoted(method)} is no HTTP method", "write GET, HEAD or POST")
 
 
 def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -> None:
+    default = type(check)()
+    for key, types in _ONLY_FOR_CHECKS.items():
+        if check.type not in types and getattr(check, key) not in (getattr(default, key), HealthTlsConfig()):
+            report.warning((*path, key), f"has no effect on a check of type {check.type}", "remove it")
+    check_headers(check.headers, (*path, "headers"), report)
+    _check_method(check.method, (*path, "method"), report)
+    if check.type is HealthCheckType.GRPC:
+        report.warning((*path, "type"), "grpc is not built yet: the port is checked as by tcp", "write tcp")
     match check.type:
         case HealthCheckType.HTTP:
             key, present = "url", check.url is not None
@@ -273,7 +302,7 @@ def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -
         # What holds a variable of the instance is known only then.
         if check.type is HealthCheckType.HTTP and "${" not in (check.url or ""):
             parse_url(check.url or "")
-        elif check.type is HealthCheckType.TCP and "${" not in (check.address or ""):
+        elif check.type in (HealthCheckType.TCP, HealthCheckType.GRPC) and "${" not in (check.address or ""):
             parse_address(check.address or "")
     except ValueError as fault:
         hint = "write http://HOST:PORT/PATH" if key == "url" else "write HOST:PORT"

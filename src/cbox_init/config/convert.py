@@ -46,6 +46,8 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.DURATION: "write 500ms, 30s, 1m30s or a number of seconds",
     Kind.DURATION_MS: "write 500ms, 30s, 1m30s or a number of milliseconds",
     Kind.SIZE: "write 50MB, 8MiB or a number of bytes",
+    Kind.STATUSES: "write 200, 200-299, 2xx, or a list such as [200, 204]",
+    Kind.UMASK: 'write octal digits such as "027"',
     Kind.ATTEMPTS: "write digits only, such as 3, or unlimited",
     Kind.RLIMIT: "write digits only, such as 65536, or unlimited",
     Kind.SIZE_RLIMIT: "write 50MB, 8MiB, a number of bytes, or unlimited",
@@ -79,6 +81,8 @@ def is_unset(spec: ValueSpec, raw: Raw, *, from_api: bool = False) -> bool:
         text = text.strip()
     if not text:
         return not spec.empty
+    if spec.value_type is Kind.STATUSES:
+        return text in ("0", "0s")
     if spec.value_type not in _NUMBERS or not text.lstrip("+-").startswith(("0", ".0")):
         return False
     if spec.zero is Zero.UNSET_IN_FILE and from_api:
@@ -113,6 +117,7 @@ class Converter:
             ValueType.TEXT_MAP: self._text_map,
             ValueType.SECRET_MAP: self._secret_map,
             Kind.COMMAND: self._command,
+            Kind.STATUSES: self._statuses,
         }
 
     def section(self, section: type[S], raw: Raw, path: Path) -> S:
@@ -240,6 +245,15 @@ class Converter:
                 'write ["sh", "-c", "…"], or several lines, which are run as a script',
             )
 
+    def _statuses(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        """One status or range, or a list of them."""
+        if not isinstance(raw, list):
+            return self._scalar(spec, raw, path)
+        items = [self._scalar(spec, item, (*path, index)) for index, item in enumerate(raw)]
+        if _INVALID in items:
+            return _INVALID
+        return tuple(one for item in items for one in cast("tuple[tuple[int, int], ...]", item))
+
     def _scalar(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         text = self._text(raw, path, spec.value_type)
         if text is None:
@@ -332,6 +346,10 @@ def _parsed(spec: ValueSpec, text: str) -> Value:
             return scalars.parse_unlimited(text, scalars.parse_size, "a size")
         case Kind.SIGNAL:
             return _signal(text)
+        case Kind.STATUSES:
+            return scalars.parse_statuses(text)
+        case Kind.UMASK:
+            return scalars.parse_umask(text)
         case Kind.ATTEMPTS:
             return scalars.parse_attempts(text)
         case Kind.HOST:

@@ -68,12 +68,19 @@ class Examined(Struct, frozen=True, kw_only=True):
         return not self.of(Severity.ERROR)
 
 
-def load(path: str | None, environ: Mapping[str, str], *, strict: bool = False) -> Loaded:
+def load(
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    strict: bool = False,
+    machine: Callable[[Config, ProblemReport], None] | None = None,
+) -> Loaded:
     """The configuration of ``path``, or of the first file of the search order, under ``environ``'s overrides.
 
     Raises ConfigError with all problems when one of them is an error; with ``strict`` an unknown key is one.
+    ``machine`` is that of `examine`.
     """
-    found = examine(path, environ, strict=strict)
+    found = examine(path, environ, strict=strict, machine=machine)
     if found.config is None or not found.valid:
         raise ConfigError(_summary(found), found.problems)
     return Loaded(config=found.config, path=found.path, problems=found.problems)

@@ -35,8 +35,15 @@ def masked(section: Struct) -> dict[str, object]:
 def _worded(field: Field, section: Struct) -> object:
     """The value of a key; one that a word stands for in the file, as that word."""
     value: object = getattr(section, field.attribute)
-    unlimited = value == UNLIMITED and field.spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
-    return "unlimited" if unlimited else value
+    if value == UNLIMITED and field.spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT):
+        return "unlimited"
+    if field.spec.value_type is Kind.STATUSES:
+        ranges: tuple[tuple[int, int], ...] = getattr(section, field.attribute)
+        statuses = [first if first == last else f"{first}-{last}" for first, last in ranges]
+        return statuses[0] if len(statuses) == 1 else statuses
+    if field.spec.value_type is Kind.UMASK and value is not None:
+        return f"{value:03o}"
+    return value
 
 
 def sounds_secret(name: str) -> bool:

@@ -81,9 +81,10 @@ class RolloutRules(Struct, frozen=True, kw_only=True):
 class HealthRules(Struct, frozen=True, kw_only=True):
     """When an instance is checked, and what the results mean.
 
-    ``start_timeout_s`` is how long after its first check it may take to get healthy, 0 for ever; with
-    ``strict`` an instance whose liveness counts is ended then. ``announced``: it says itself when it is
-    ready; it may then be that it is not ``checked``.
+    ``start_timeout_s`` is how long after its first check it may take to become healthy, 0 for no limit: until
+    then failures do not end it, and it is checked every ``start_interval_s``. With ``strict`` an instance
+    whose liveness counts is ended then. ``announced``: it reports itself when it is ready, and need not be
+    ``checked``.
     """
 
     liveness: bool
@@ -94,6 +95,7 @@ class HealthRules(Struct, frozen=True, kw_only=True):
     failure_threshold: int
     success_threshold: int
     start_timeout_s: float
+    start_interval_s: float
     strict: bool
     checked: bool = True
     announced: bool = False
@@ -153,15 +155,17 @@ def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules |
     announced = process.type is ProcessType.NOTIFY
     if check is None:
         return _announced_only(global_) if announced else None
+    period_s = _first(check.period, global_.health_check_interval)
     return HealthRules(
         liveness=check.mode is not HealthCheckMode.READINESS,
         readiness=check.mode is not HealthCheckMode.LIVENESS,
         initial_delay_s=check.initial_delay,
-        period_s=_first(check.period, global_.health_check_interval),
+        period_s=period_s,
         timeout_s=check.timeout,
         failure_threshold=check.failure_threshold,
         success_threshold=check.success_threshold,
-        start_timeout_s=global_.process_start_timeout,
+        start_timeout_s=_first(check.start_period, global_.process_start_timeout),
+        start_interval_s=min(check.start_interval, period_s),
         strict=global_.health_check_strict,
         announced=announced,
     )
@@ -178,6 +182,7 @@ def _announced_only(global_: GlobalConfig) -> HealthRules:
         failure_threshold=1,
         success_threshold=1,
         start_timeout_s=global_.process_start_timeout,
+        start_interval_s=0.0,
         strict=global_.health_check_strict,
         checked=False,
         announced=True,

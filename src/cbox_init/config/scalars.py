@@ -103,6 +103,39 @@ def parse_attempts(text: str) -> int:
     return 0 if number == UNLIMITED else number
 
 
+def parse_umask(text: str) -> int:
+    """The mask of octal digits, as in "022", "0o022" or "0027"."""
+    digits = text.strip().lower().removeprefix("0o")
+    if not digits or len(digits) > _MOST_DIGITS or not set(digits) <= set("01234567"):
+        raise ValueError("an octal number")
+    return int(digits, 8)
+
+
+def parse_statuses(text: str) -> tuple[tuple[int, int], ...]:
+    """Statuses of HTTP: "200", "200-299", "2xx", or several of these with commas between them."""
+    ranges = []
+    for part in text.split(","):
+        word = part.strip().lower()
+        low, dash, high = word.partition("-")
+        if len(word) == 3 and word.endswith("xx"):
+            low, high = f"{word[0]}00", f"{word[0]}99"
+        elif not dash:
+            high = low
+        try:
+            first, last = parse_int(low), parse_int(high)
+        except ValueError:
+            first = last = 0
+        if not 100 <= first <= last <= 599:
+            raise ValueError("statuses from 100 to 599")
+        ranges.append((first, last))
+    return tuple(ranges)
+
+
+def format_statuses(ranges: tuple[tuple[int, int], ...]) -> str:
+    """The text that `parse_statuses` reads."""
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
 def format_duration(seconds: float) -> str:
     """Go's notation: 90 is "1m30s", 0.5 is "500ms", 0 is "0s"."""
     if seconds < 0:

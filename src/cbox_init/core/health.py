@@ -1,15 +1,16 @@
-"""What an instance's health checks add up to: results, thresholds and time in; ready, unready, unhealthy out.
+"""The health of an instance, from the results of its checks, thresholds and time.
 
     STARTING ──success_threshold successes in a row──▶ HEALTHY ◀──┐
         │                                                 │       │ success_threshold successes
-        └────────failure_threshold failures in a row──────┴──▶ UNHEALTHY
+        └─────────failure_threshold failures in a row─────┴──▶ UNHEALTHY
+          once the time to start is over
 
-The mode says what follows. For readiness only a healthy instance is ready, and nothing ever ends one. For
-liveness an unhealthy one is ended, and the restart policy decides as after a crash; ready it is from its
-start. ``both`` is both.
+The mode says what follows. ``readiness``: only a healthy instance is ready, and none is ever ended.
+``liveness``: an unhealthy instance is ended, and the restart policy decides as after a crash; it is ready
+from its start. ``both`` is both.
 
-An instance of ``type: notify`` says itself when it is ready (`cbox_init.core.notify`). With a check beside
-that both must say so; without one its checks count as passed.
+An instance of ``type: notify`` reports itself when it is ready (`cbox_init.core.notify`). Where it has a
+check too, both must agree; where it has none, its checks count as passed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules
     from cbox_init.core.notify import NotifyMessage, NotifyStatus
 
-#: The first checks of instances that start together are spread over this part of the period, and no longer
-#: than so many seconds: somebody may be waiting for them.
+#: The first checks of instances that start together are spread over this part of the period, and at most over
+#: `_FIRST_SPREAD_S`, since others may be waiting for them.
 _FIRST_SPREAD = 0.1
 _FIRST_SPREAD_S = 1.0
 
@@ -49,11 +50,11 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
 
 class InstanceHealth(Struct, frozen=True, kw_only=True):
-    """The checks of one run of an instance, and what it says itself. Counts are of results in a row.
+    """The checks of one run of an instance, and what it reports itself. Counts are of results in a row.
 
     ``healthy_by`` is the monotonic time by which it should have been healthy, None for no limit; ``late``
-    says that it was not. ``checks`` is what the checks alone have shown, ``notify`` is there when it says
-    itself how it is.
+    says that it was not. ``checks`` is the state by the checks alone, ``notify`` what it reports, if
+    anything.
     """
 
     rules: HealthRules
@@ -68,7 +69,7 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> HealthState:
-        """The worst of what its checks show and of what it says."""
+        """The worse of what its checks show and of what it reports."""
         notify = self.notify
         if notify is not None and self.checks is not HealthState.UNHEALTHY:
             if notify.failure:
@@ -79,19 +80,19 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Whether the instance may get work, as far as its checks and its own words tell."""
+        """Whether the instance may get work, by its checks and by what it reports."""
         if self.notify is not None and not self.notify.ready:
             return False
         return self.checks is HealthState.HEALTHY or not self.rules.readiness
 
     @property
     def may_become_healthy(self) -> bool:
-        """Whether it may still get healthy within the time that a start has."""
+        """Whether it was not healthy yet and its time to start is not over: failures do not end it."""
         return not self.was_healthy and not self.late
 
     @property
     def fatal(self) -> bool:
-        """Whether the instance is to be ended. A check in mode readiness never ends one."""
+        """Whether the instance must be ended. A check in mode readiness never ends one."""
         too_late = self.late and self.rules.strict
         if self.notify is not None and (self.notify.failure or (too_late and self.notify.starting)):
             return True
@@ -99,14 +100,14 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
 
     @property
     def failure(self) -> str | None:
-        """Why its watchdog has run out, else why its last check failed."""
+        """Why its watchdog expired, else why its last check failed."""
         if self.notify is not None and self.notify.failure:
             return self.notify.failure
         return self.last.reason if self.last else None
 
     @property
     def reason(self) -> str | None:
-        """Why it is not healthy; None while it is, or may still get so."""
+        """Why it is not healthy; None while it is, or may still become healthy."""
         failed = self.last.reason if self.last else None
         why = f": {failed}" if failed else ""
         if self.checks is HealthState.UNHEALTHY:
@@ -114,7 +115,7 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
         if self.notify is not None and self.notify.failure:
             return f"unhealthy: {self.notify.failure}"
         if self.notify is not None and self.notify.starting:
-            return _unannounced(self.rules, self.notify) if self.late else None
+            return _not_reported(self.rules, self.notify) if self.late else None
         if self.late:
             return f"not healthy {start_limit_s(self.rules):g} s after its first check{why}"
         return self.notify.reason if self.notify else None
@@ -137,24 +138,25 @@ def begin(rules: HealthRules, *, now: float) -> InstanceHealth:
 
 
 def begin_recheck(before: InstanceHealth | None, rules: HealthRules, *, now: float) -> InstanceHealth:
-    """The health of an instance that runs already and gets another check: well, if it counted as well.
+    """The health of a running instance whose check has changed: healthy, if it counted as healthy before.
 
-    What it has said of itself stays said.
+    What it has reported itself is kept.
     """
     health = begin(rules, now=now)
     if before is not None:
         health = replace(health, notify=before.notify)
     if before is None or before.checks is HealthState.HEALTHY:
         health = replace(health, checks=HealthState.HEALTHY)
-    return _weighed(health)
+    return _with_healthy_noted(health)
 
 
 def start_limit_s(rules: HealthRules) -> float:
-    """How long after its first check an instance may take to get healthy.
+    """How long after its first check an instance may take to become healthy.
 
-    Never less than ``success_threshold`` checks take: what is well from the first moment is not late.
+    Never less than ``success_threshold`` checks take, so that one which is healthy at once is not late.
     """
-    least_s = rules.timeout_s + _first_spread_s(rules) + 1.5 * rules.period_s * (rules.success_threshold - 1)
+    checks_s = 1.5 * rules.start_interval_s * (rules.success_threshold - 1)
+    least_s = rules.timeout_s + _first_spread_s(rules) + checks_s
     return max(rules.start_timeout_s, least_s)
 
 
@@ -165,19 +167,22 @@ def after(health: InstanceHealth, result: CheckResult) -> InstanceHealth:
         successes = health.successes + 1
         healthy = successes >= rules.success_threshold
         checks = HealthState.HEALTHY if healthy else health.checks
-        return _weighed(replace(health, checks=checks, successes=successes, failures=0, last=result))
+        return _with_healthy_noted(
+            replace(health, checks=checks, successes=successes, failures=0, last=result)
+        )
     failures = health.failures + 1
+    unhealthy = failures >= rules.failure_threshold and not health.may_become_healthy
     return replace(
         health,
-        checks=HealthState.UNHEALTHY if failures >= rules.failure_threshold else health.checks,
+        checks=HealthState.UNHEALTHY if unhealthy else health.checks,
         successes=0,
         failures=failures,
         last=result,
     )
 
 
-def heard(health: InstanceHealth, message: NotifyMessage, *, now: float) -> InstanceHealth:
-    """The health after another message of an instance that says itself how it is."""
+def notified(health: InstanceHealth, message: NotifyMessage, *, now: float) -> InstanceHealth:
+    """The health after another message of an instance that reports itself."""
     from cbox_init.core import notify
 
     assert health.notify is not None
@@ -185,21 +190,24 @@ def heard(health: InstanceHealth, message: NotifyMessage, *, now: float) -> Inst
     if message.extend_s is not None and healthy_by is not None:
         healthy_by = max(healthy_by, now + message.extend_s)
     after_it = notify.after(health.notify, message)
-    return _weighed(replace(health, notify=after_it, healthy_by=healthy_by))
+    return _with_healthy_noted(replace(health, notify=after_it, healthy_by=healthy_by))
 
 
 def overdue(health: InstanceHealth) -> InstanceHealth:
-    """The health of an instance that has not become healthy by ``healthy_by``."""
-    return replace(health, late=True)
+    """The health of an instance that has not become healthy by ``healthy_by``: its failures count from now
+    on.
+    """
+    unhealthy = health.checks is HealthState.STARTING and health.failures >= health.rules.failure_threshold
+    return replace(health, late=True, checks=HealthState.UNHEALTHY if unhealthy else health.checks)
 
 
 def shows_change(before: InstanceHealth, now: InstanceHealth) -> bool:
-    """Whether more has changed than the counts and the last result: somebody may have to act."""
+    """Whether more has changed than counts and the last result, so that something may have to be done."""
     return (before.state, before.late, before.ready) != (now.state, now.late, now.ready)
 
 
 def spread(instance_id: str) -> float:
-    """The place of an instance in the period, from 0 to below 1: always the same one for the same name."""
+    """The place of an instance in the period, from 0 to below 1; the same for the same name."""
     return crc32(instance_id.encode()) / 2**32
 
 
@@ -208,27 +216,48 @@ def first_check_at(rules: HealthRules, place: float, *, up_at: float) -> float:
     return up_at + rules.initial_delay_s + place * _first_spread_s(rules)
 
 
-def next_check_at(rules: HealthRules, place: float, *, up_at: float, began_at: float, now: float) -> float:
-    """When it is checked next, after a check that began at ``began_at`` and has ended ``now``.
-
-    A period later, but for the second check, which comes between half a period and one and a half after the
-    first: it takes the instance to its place in the period, so that checks of instances that started
-    together are spread over all of it. Turns that a slow check has missed are left out.
+def in_start(rules: HealthRules, *, up_at: float, now: float, was_healthy: bool) -> bool:
+    """Whether an instance is checked each ``start_interval``: until it is healthy, or its time to start is
+    over.
     """
+    if was_healthy:
+        return False
+    return not rules.start_timeout_s or now < up_at + rules.initial_delay_s + start_limit_s(rules)
+
+
+def next_check_at(
+    rules: HealthRules,
+    place: float,
+    *,
+    up_at: float,
+    began_at: float,
+    now: float,
+    starting: bool = False,
+    aligned: bool = True,
+) -> float:
+    """When an instance is checked next, after a check that began at ``began_at`` and has ended ``now``.
+
+    ``starting``: a start interval later (`in_start`). Else a period later. Checks keep the instance's place
+    in the period, so that those of instances that started together are spread over all of it; after one that
+    was not ``aligned`` to that place, the next comes between one and two periods later. Turns that a slow
+    check has missed are left out.
+    """
+    if starting:
+        return max(began_at + rules.start_interval_s, now)
     period = rules.period_s
     origin = up_at + rules.initial_delay_s + place * period
-    earliest = max(began_at + period / 2, now)
+    earliest = max(began_at + (period / 2 if aligned else period), now)
     return max(earliest, origin + math.ceil((earliest - origin) / period) * period)
 
 
-def _weighed(health: InstanceHealth) -> InstanceHealth:
-    """With the note that it has been healthy, when it is."""
+def _with_healthy_noted(health: InstanceHealth) -> InstanceHealth:
+    """``health`` with the note that it was healthy, if it is."""
     if health.state is not HealthState.HEALTHY or (health.was_healthy and not health.late):
         return health
     return replace(health, was_healthy=True, late=False)
 
 
-def _unannounced(rules: HealthRules, notify: NotifyStatus) -> str:
+def _not_reported(rules: HealthRules, notify: NotifyStatus) -> str:
     said = f'; its status is "{notify.status}"' if notify.status else ""
     return f"no READY=1 in time (global.process_start_timeout: {rules.start_timeout_s:g} s){said}"
 

@@ -271,10 +271,10 @@ def checked(instance: Instance, result: CheckResult, *, now: float) -> Instance:
     return _judged(replace(instance, health=checks.after(instance.health, result)), now=now)
 
 
-def heard(instance: Instance, message: NotifyMessage, *, now: float) -> Instance:
-    """It has said something of itself."""
+def notified(instance: Instance, message: NotifyMessage, *, now: float) -> Instance:
+    """It has sent a message about its state (sd_notify)."""
     assert instance.health is not None
-    return _judged(replace(instance, health=checks.heard(instance.health, message, now=now)), now=now)
+    return _judged(replace(instance, health=checks.notified(instance.health, message, now=now)), now=now)
 
 
 def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> Instance:

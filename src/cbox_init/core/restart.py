@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _LARGEST_DOUBLING = 62
 
 
+#: An instance that ends with 0 after this uptime in seconds has done what it was started for.
+SUCCESS_UPTIME_S = 1.0
+
+
 class Cause(StrEnum):
     """Why an instance was restarted."""
 
@@ -82,15 +86,19 @@ class NoRestart(Struct, frozen=True):
 def after_exit(
     rules: RestartRules, *, oneshot: bool, attempts: int, uptime_s: float, ending: Ending
 ) -> RestartAfter | NoRestart:
-    """What follows an exit that nobody asked for.
+    """What follows an end that was not asked for.
 
-    ``attempts`` is the number of restarts used since the instance was last stable or last started by hand.
-    An uptime of at least the stability window makes the budget new, and the restart needs no wait.
+    ``attempts`` is the number of restarts used since the instance was last stable or last started by hand. An
+    uptime of at least the stability window makes the budget new, and the restart needs no wait. An end with 0
+    does not use the budget; after an uptime of `SUCCESS_UPTIME_S` it needs no wait either.
     """
     if not _wanted_by_policy(rules.policy, success=ending.success):
         return NoRestart(_final_state(oneshot, ending), f"{ending.reason}; restart is {rules.policy}")
     if 0 < rules.stability_window_s <= uptime_s:
         return RestartAfter(delay_s=0.0, attempts=0)
+    if ending.success:
+        delay_s = 0.0 if uptime_s >= SUCCESS_UPTIME_S else backoff_s(rules, attempts)
+        return RestartAfter(delay_s=delay_s, attempts=attempts)
     if 0 < rules.max_attempts <= attempts:
         return NoRestart(State.FAILED, f"gave up after {_times(attempts)}: {ending.reason}")
     return RestartAfter(delay_s=backoff_s(rules, attempts), attempts=attempts + 1)

@@ -45,6 +45,8 @@ class Runtime:
         self.environ = environ
         self.counters = counters
         self.defects = Defects(log)
+        self.set_deadline: Callable[[float], object] = lambda seconds: None
+        """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
         self._found: dict[str, list[Stray]] = {}

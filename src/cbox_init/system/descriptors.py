@@ -66,8 +66,9 @@ def output_pipe(owner: Identity | None) -> tuple[int, int]:
     """A pipe for one output of a child: ``(read end, write end)``, which the caller closes.
 
     The read end does not block; the write end does, as programs expect of their standard output. Both are
-    closed on exec. With an ``owner`` that is another user the pipe belongs to that user, so that the child
-    can open /dev/stdout and /dev/stderr, which opens the pipe anew and asks for permission.
+    closed on exec. To open /dev/stdout and /dev/stderr is to open the pipe again, which asks for permission:
+    with an ``owner`` that is another user the pipe belongs to that user, and others may write to it, such as
+    a child that has dropped its privileges by itself.
 
     Raises SpawnError when there are too many open files; the last few are left for the daemon itself.
     """
@@ -80,6 +81,8 @@ def output_pipe(owner: Identity | None) -> tuple[int, int]:
         os.close(write_fd)
         raise out_of_descriptors(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
     os.set_blocking(read_fd, False)
+    with contextlib.suppress(OSError):
+        os.fchmod(write_fd, 0o622)
     if owner is not None and owner.uid != os.geteuid():
         # Where we may not give it away we may hardly start a child as that user either, and if we may,
         # then only /dev/stdout stays closed to it.

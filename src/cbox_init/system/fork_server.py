@@ -105,7 +105,7 @@ class ForkServer:
         if not self.ended:
             os.waitpid(self.pid, 0)
 
-    def spawn(self, request: SpawnRequest, identity: Identity | None, stdin_fd: int) -> int:
+    def spawn(self, request: SpawnRequest, identity: Identity | None, null_fd: int) -> int:
         """Start a child that takes its limits, and give its pid; exec has succeeded then.
 
         Raises what subprocess.Popen raises, LimitRefused, SpawnError, or ForkServerGone; nothing runs then.
@@ -119,11 +119,13 @@ class ForkServer:
             {os.fsencode(name): os.fsencode(value) for name, value in request.env.items()},
             None if request.cwd is None else os.fsencode(request.cwd),
             _ids(identity),
+            request.umask,
             request.limits.steps(),
         )
         answer, theirs = os.pipe2(os.O_CLOEXEC)
         try:
             try:
+                stdin_fd = null_fd if request.stdin_fd is None else request.stdin_fd
                 self._send(marshal.dumps(order), (stdin_fd, request.stdout_fd, request.stderr_fd, theirs))
             finally:
                 os.close(theirs)

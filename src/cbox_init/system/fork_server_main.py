@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 #: uid, gid and supplementary groups.
 Ids: TypeAlias = "tuple[int, int, tuple[int, ...]]"
 
-#: Paths to try as the program, argv, environment, working directory, who to become, what to be held to.
+#: Paths to try as the program, argv, environment, working directory, ids, umask, limits.
 Order: TypeAlias = (
-    "tuple[tuple[bytes, ...], tuple[bytes, ...], dict[bytes, bytes], bytes | None, Ids | None, list[Step]]"
+    "tuple[tuple[bytes, ...], tuple[bytes, ...], dict[bytes, bytes], bytes | None, Ids | None, "
+    "int | None, list[Step]]"
 )
 
 #: What failed (a key of limits, "fork", "chdir", "user" or "exec"), the error number (0 for what Python
@@ -99,12 +100,14 @@ def _fork_again(order: Order, descriptors: list[int]) -> NoReturn:
 
 
 def _become(order: Order, descriptors: list[int]) -> NoReturn:
-    paths, argv, env, cwd, ids, steps = order
+    paths, argv, env, cwd, ids, umask, steps = order
     at = "fork"
     try:
-        os.setpgid(0, 0)
+        os.setsid()
         for standard, descriptor in enumerate(descriptors[:-1]):
             os.dup2(descriptor, standard)
+        if umask is not None:
+            os.umask(umask)
         at = "chdir"
         if cwd is not None:
             os.chdir(cwd)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,7 +23,24 @@ HANDLED: Final = (
     signal.SIGHUP,
     signal.SIGUSR1,
 )
-"""What a daemon wants to hear of unless told otherwise."""
+"""The signals that mean something to the daemon."""
+
+ENDING: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
+"""Those that end it."""
+
+WITHOUT_MEANING: Final = tuple(
+    signum
+    for signum in (
+        *(signal.SIGUSR2, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
+        16,  # SIGSTKFLT, which Python 3.11 has no name for
+        *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+    )
+    if signum in signal.valid_signals()
+)
+"""Those that would end a process which does not handle them, and mean nothing to the daemon."""
+
+ONE_STOP_S: Final = 1.0
+"""SIGTERM twice within this time counts once, in seconds: some send it to a process and to its group."""
 
 _SET_BY_PYTHON: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Ignored by the interpreter for itself; subprocess gives children the default back."""
@@ -49,11 +68,16 @@ class SignalPipe:
     descriptor for itself (uvloop does). The bytes only wake; the notes are the truth, so that a full pipe
     loses nothing.
 
-    To be made and closed in the main thread.
+    ``on_noted`` is called in the handler, between two instructions of whatever runs, with each signal that
+    counts. To be made and closed in the main thread.
     """
 
-    def __init__(self, signals: Iterable[int] = HANDLED) -> None:
+    def __init__(
+        self, signals: Iterable[int] = HANDLED, on_noted: Callable[[int], object] | None = None
+    ) -> None:
         self._noted: list[int] = []
+        self._on_noted = on_noted
+        self._stop_at = -math.inf
         self._read_fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._previous_wakeup_fd = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         self._previous: dict[int, Handler] = {signum: signal.signal(signum, self._note) for signum in signals}
@@ -66,7 +90,8 @@ class SignalPipe:
         """Signals since the last call, in the order they came; empty when there are none. Never blocks.
 
         SIGCHLD appears once however many children ended. Another signal appears at most twice, as nobody
-        needs to know more than that it came again.
+        needs to know more than that it came again. SIGTERM within ``ONE_STOP_S`` of the one before it that
+        counted is the same one.
         """
         with contextlib.suppress(BlockingIOError):
             while len(os.read(self._read_fd, 4096)) == 4096:
@@ -87,8 +112,15 @@ class SignalPipe:
         os.close(self._write_fd)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
+        if signum == signal.SIGTERM:
+            now = time.monotonic()
+            if now - self._stop_at < ONE_STOP_S:
+                return
+            self._stop_at = now
         if self._noted.count(signum) < (1 if signum == signal.SIGCHLD else 2):
             self._noted.append(signum)
         # Full: it is readable already. Whatever else: an error would come out of whatever runs at the moment.
         with contextlib.suppress(OSError):
             os.write(self._write_fd, b"\0")
+        if self._on_noted is not None:
+            self._on_noted(signum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -15,6 +16,7 @@ from cbox_init.system.descriptors import out_of_descriptors
 if TYPE_CHECKING:
     from cbox_init.system.fork_server import ForkServer, Watch
     from cbox_init.system.identity import Identity
+    from cbox_init.system.inherited import Inherited
     from cbox_init.system.spawn_request import SpawnRequest
 
 
@@ -22,11 +24,12 @@ class Spawner:
     """Starts children; owns a descriptor of /dev/null for their input and unwanted output.
 
     ``watch`` is told of a process that it starts for itself, as `Reaper.watch`: the `fork_server`, when a
-    child is to be held to limits.
+    child is to be held to limits. ``inherited`` is the context of each start, if there is one.
     """
 
     def __init__(self) -> None:
         self.watch: Watch | None = None
+        self.inherited: Inherited | None = None
         self._fork_server: ForkServer | None = None
         try:
             self._null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -42,11 +45,14 @@ class Spawner:
         """Give the descriptor back, and end what was started for this alone."""
         if self._fork_server is not None:
             self._fork_server.close()
+        if self.inherited is not None:
+            self.inherited.close()
         os.close(self._null_fd)
 
     def spawn(self, request: SpawnRequest) -> int:
-        """Start a child in a process group of its own and return its pid, which is the group's id too.
+        """Start a child in a session of its own and return its pid, which is the id of its process group too.
 
+        With a session it has no controlling terminal: one that opens /dev/tty is refused, instead of stopped.
         When this returns, the program runs: exec has succeeded. The child has the descriptors 0, 1 and 2
         and no other (see `descriptors.inherit_nothing`), no signal blocked or ignored (see
         `signals.reset_inherited`). The caller has its exit awaited by the `Reaper`, and calls this in the
@@ -80,7 +86,8 @@ class Spawner:
         try:
             for _ in range(2):  # it may have been killed
                 if self._fork_server is None:
-                    self._fork_server = ForkServer(self._null_fd, self.watch)
+                    with self.inherited or contextlib.nullcontext():
+                        self._fork_server = ForkServer(self._null_fd, self.watch)
                 try:
                     return self._fork_server.spawn(request, identity, self._null_fd)
                 except ForkServerGone:
@@ -95,9 +102,26 @@ class Spawner:
 
     def _start(self, request: SpawnRequest, identity: Identity | None) -> int:
         # Without user and groups subprocess uses vfork, which takes half the time of fork.
-        child = _Child(
+        if self.inherited is None:
+            child = self._popen(request, identity)
+        else:
+            try:
+                with self.inherited:
+                    child = self._popen(request, identity)
+            except OSError as error:
+                if error.errno != errno.EMFILE:
+                    raise
+                with self.inherited.with_reserve():
+                    child = self._popen(request, identity)
+        # Our reaper waits for it. A Popen that knows of no exit waits by itself when it is deleted, and
+        # would take the status away.
+        child.returncode = 0
+        return child.pid
+
+    def _popen(self, request: SpawnRequest, identity: Identity | None) -> subprocess.Popen[bytes]:
+        return _Child(
             request.argv,
-            stdin=self._null_fd,
+            stdin=self._null_fd if request.stdin_fd is None else request.stdin_fd,
             stdout=request.stdout_fd,
             stderr=request.stderr_fd,
             env=request.env,
@@ -105,13 +129,10 @@ class Spawner:
             user=None if identity is None else identity.uid,
             group=None if identity is None else identity.gid,
             extra_groups=None if identity is None else identity.groups,
-            process_group=0,
+            start_new_session=True,
+            umask=-1 if request.umask is None else request.umask,
             close_fds=False,
         )
-        # Our reaper waits for it. A Popen that knows of no exit waits by itself when it is deleted, and
-        # would take the status away.
-        child.returncode = 0
-        return child.pid
 
 
 class _Child(subprocess.Popen[bytes]):

@@ -41,7 +41,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 class SpawnRequest(Struct, frozen=True):
     """All that a child gets. ``env`` is its whole environment; ``argv[0]`` is looked up in its PATH.
 
-    None for ``cwd``, ``identity`` or ``limits`` means the daemon's own. Both descriptors stay the caller's.
+    None means the daemon's own, and /dev/null for ``stdin_fd``. The descriptors stay the caller's.
     """
 
     argv: Sequence[str]
@@ -51,3 +51,5 @@ class SpawnRequest(Struct, frozen=True):
     stdout_fd: int
     stderr_fd: int
     limits: Limits | None = None
+    umask: int | None = None
+    stdin_fd: int | None = None

@@ -16,9 +16,11 @@ overwritten its environment as well belongs to nobody.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 _MAX_LOOKS = 10
 """Enough for any tree that holds still; one that forks for ever is found again at each of its ends."""
+
+_KILL_CHILDREN_S = 2.0
+"""How long `kill_children` looks for children that are left."""
 
 
 class Stray(Struct, frozen=True):
@@ -60,6 +65,32 @@ def kill_tree(main_pid: int) -> None:
     family = _family(main_pid, procfs.child_lookup(), set()) if procfs.is_ours() else []
     signal_group(main_pid, signal.SIGKILL)
     signal_strays(family, signal.SIGKILL)
+
+
+def kill_children(known: Collection[int]) -> None:
+    """Kill everything below this process, for its own end; ``known`` are children that have not been reaped.
+
+    Reaps what ends, so that what loses its parent is found. As PID 1 all others are below this process.
+    """
+    if os.getpid() == 1:
+        with contextlib.suppress(OSError):
+            os.kill(-1, signal.SIGKILL)
+        return
+    for pid in known:
+        if pid > 1:
+            signal_group(pid, signal.SIGKILL)
+    end_at = time.monotonic() + _KILL_CHILDREN_S
+    while procfs.is_ours() and time.monotonic() < end_at:
+        children = procfs.child_lookup()(os.getpid())
+        for pid in children:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.01)
 
 
 def find_strays(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -365,7 +366,7 @@ async def test_without_descriptors_accept_is_tried_at_intervals_and_said_once(
     await running.until(lambda: lacking.asked >= 5)
     assert log.said == [
         (
-            "Connections cannot be accepted, tried again each second",
+            "Connections cannot be accepted, tried again at intervals",
             {"times": 1, "error": "Too many open files"},
         )
     ]
@@ -378,6 +379,40 @@ async def test_without_descriptors_accept_is_tried_at_intervals_and_said_once(
     running.server.abort()
     await running.until(lambda: running.server.connections == 0)
     lacking.listener.close()
+
+
+async def test_silent_connections_make_room_where_descriptors_are_short(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is the kernel's; our ends of the connections count too."""
+    running = run(echo)
+    silent = [await running.connect() for _ in range(40)]
+    await running.until(lambda: running.server.connections == 40)
+    lowest = os.dup(0)
+    os.close(lowest)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, hard))  # room for our end, and none for theirs
+    try:
+        reader, writer = await running.connect()
+        writer.write(closing(get()))
+        assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [fields["error"] for _, fields in running.log.said] == ["Too many open files"]
+    for _, one in (*silent, (reader, writer)):
+        one.close()
+
+
+async def test_connections_leave_descriptors_to_the_children(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "getrlimit", lambda _: (40, 40))
+    running = run(echo)
+    silent = [await running.connect() for _ in range(30)]
+    assert (await running.raw(closing(get()))).startswith(b"HTTP/1.1 200 ")
+    assert running.server.connections <= 11
+    for _, writer in silent:
+        writer.close()
 
 
 async def test_a_connection_that_cannot_be_set_up_harms_no_other(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.logs.follow.follower import FileFollower, FollowedFile
+from cbox_init.logs.follow.follower import FileFollower
+from cbox_init.logs.follow.growing_file import FollowedFile
 from cbox_init.logs.framing import Framer
 from tests.logs.conftest import until
 

@@ -17,7 +17,9 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 async def ask(url: str, *, status: int = 200, body: str | None = None) -> None:
-    probe = HttpProbe(parse_url(url), expected_status=status, expected_body=body, resolver=Resolver())
+    probe = HttpProbe(
+        parse_url(url), expected_status=((status, status),), expected_body=body, resolver=Resolver()
+    )
     async with asyncio.timeout(10):
         await probe()
 

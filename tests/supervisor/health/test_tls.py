@@ -62,7 +62,9 @@ async def port(certificate: tuple[Path, Path]) -> AsyncIterator[int]:
 
 
 async def ask(url: str) -> None:
-    probe = HttpProbe(parse_url(url), expected_status=200, expected_body="well", resolver=Resolver())
+    probe = HttpProbe(
+        parse_url(url), expected_status=((200, 200),), expected_body="well", resolver=Resolver()
+    )
     async with asyncio.timeout(10):
         await probe()
 

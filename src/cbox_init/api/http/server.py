@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from cbox_init.api.http.connection import Connection, Connections
 from cbox_init.api.http.failures import RepeatedError
@@ -22,6 +25,14 @@ _ACCEPTED_AT_ONCE: Final = 64
 #: How long nothing is accepted after accept(2) has failed, as for want of descriptors, in seconds.
 ACCEPT_AGAIN_S: Final = 1.0
 
+#: Idle connections that are closed then, and how long nothing is accepted if there were any, in seconds.
+_EVICTED_AT_ONCE: Final = 16
+MADE_ROOM_S: Final = 0.02
+
+#: The share of the limit of open files that the connections of one server may take, and the least.
+_SHARE_OF_FILES: Final = 4
+_FEWEST_CONNECTIONS: Final = 8
+
 #: How long a stream may take to send what it has when the server closes, in seconds.
 _STREAM_ENDS_S: Final = 0.5
 
@@ -37,12 +48,16 @@ class HttpServer:
         log: ErrorLog,
     ) -> None:
         self._loop = loop
+        files = getrlimit(RLIMIT_NOFILE)[0]
+        if files != RLIM_INFINITY:
+            most = max(files // _SHARE_OF_FILES, _FEWEST_CONNECTIONS)
+            limits = replace(limits, connections=min(limits.connections, most))
         self._connections = Connections(loop, limits, handler)
         self._listeners: list[socket.socket] = []
         self._accepting: dict[asyncio.Task[None], socket.socket] = {}
         self._paused: asyncio.TimerHandle | None = None
         self._closed = False
-        self._accept_failed = RepeatedError(log, "Connections cannot be accepted, tried again each second")
+        self._accept_failed = RepeatedError(log, "Connections cannot be accepted, tried again at intervals")
 
     @property
     def requests(self) -> int:
@@ -97,9 +112,10 @@ class HttpServer:
             except OSError as error:
                 # Without descriptors the listener stays readable: trying on would keep the loop busy.
                 self._accept_failed.note(error=error.strerror or str(error))
-                self._connections.evict()
+                made_room = [self._connections.evict() for _ in range(_EVICTED_AT_ONCE)]
                 self._pause()
-                self._paused = self._loop.call_later(ACCEPT_AGAIN_S, self._resume)
+                again_s = MADE_ROOM_S if any(made_room) else ACCEPT_AGAIN_S
+                self._paused = self._loop.call_later(again_s, self._resume)
                 return
             connected.setblocking(False)
             client = address[:2] if isinstance(address, tuple) else None

@@ -42,6 +42,20 @@ class OnGiveUp(StrEnum):
     SHUTDOWN = "shutdown"
 
 
+class OnExit(StrEnum):
+    """What becomes of the container when a process has ended for good, with whatever exit code."""
+
+    KEEP = "keep"
+    SHUTDOWN = "shutdown"
+
+
+class Stdin(StrEnum):
+    """The standard input of an instance: /dev/null, or a pipe that stays open and empty."""
+
+    NULL = "null"
+    PIPE = "pipe"
+
+
 class RolloutStrategy(StrEnum):
     """How new instances take the place of old ones: a few at a time, all at once, or after all old ones."""
 
@@ -124,6 +138,7 @@ class HealthCheckType(StrEnum):
     TCP = "tcp"
     HTTP = "http"
     EXEC = "exec"
+    GRPC = "grpc"
 
 
 class HealthCheckMode(StrEnum):

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     SIGNAL = "signal"
     HOST = "host"
     ATTEMPTS = "number of attempts"
+    STATUSES = "status or range of statuses"
+    UMASK = "octal number"
 
 
 class Zero(StrEnum):
@@ -83,6 +85,10 @@ CountOrUnset = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.U
 Scale = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET_IN_FILE})]
 #: A number of attempts: 0, -1 and "unlimited" are no limit.
 Attempts = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.ATTEMPTS})]
+#: Statuses of HTTP: ranges, each with its first and last one.
+Statuses = Annotated[tuple[tuple[int, int], ...], Meta(extra={"kind": Kind.STATUSES})]
+#: A file mode creation mask, in octal digits.
+Umask = Annotated[int, Meta(ge=0, le=0o777, extra={"kind": Kind.UMASK})]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 #: A port, or 0 for none.

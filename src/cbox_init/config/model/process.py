@@ -1,20 +1,20 @@
 """One entry of ``processes``."""
 
-from typing import Annotated
-
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from cbox_init.config.model.enums import (
     HealthCheckMode,
     HealthCheckType,
     InitialState,
     Misfire,
+    OnExit,
     OnGiveUp,
     ProcessType,
     RestartPolicyName,
     RolloutFailure,
     RolloutStrategy,
     ShutdownMode,
+    Stdin,
 )
 from cbox_init.config.model.hooks import HookConfig
 from cbox_init.config.model.kinds import (
@@ -31,15 +31,29 @@ from cbox_init.config.model.kinds import (
     SecondsOrUnset,
     SignalName,
     SignedSeconds,
+    Statuses,
+    Umask,
 )
 from cbox_init.config.model.limits import LimitsConfig
 from cbox_init.config.model.logging import LoggingConfig
 from cbox_init.config.secret import Secret
 
 
+class HealthTlsConfig(Struct, frozen=True, kw_only=True):
+    """How a check over TLS trusts its peer: by the system's certificates, or by those of ``ca_file``.
+
+    ``server_name`` is the name that is asked for and verified; None is the host of the URL or address.
+    """
+
+    verify: bool = True
+    ca_file: str | None = None
+    server_name: str | None = None
+
+
 class HealthCheckConfig(Struct, frozen=True, kw_only=True):
     """``type`` and ``period`` are None only before loading: the type then follows from ``url``, ``command``
-    or ``address``, the period is ``global.health_check_interval``.
+    or ``address``, the period is ``global.health_check_interval``. ``start_period`` of None is
+    ``global.process_start_timeout``. ``service`` is what ``grpc`` asks for.
     """
 
     type: HealthCheckType | None = None
@@ -51,8 +65,14 @@ class HealthCheckConfig(Struct, frozen=True, kw_only=True):
     timeout: PositiveSeconds = 3.0
     failure_threshold: PositiveCount = 3
     success_threshold: PositiveCount = 1
-    expected_status: Annotated[int, Meta(ge=100, le=599)] = 200
+    start_period: SecondsOrUnset | None = None
+    start_interval: PositiveSeconds = 1.0
+    method: str = "GET"
+    headers: dict[str, Secret] = field(default_factory=dict)
+    expected_status: Statuses = ((200, 200),)
     expected_body: str | None = None
+    tls: HealthTlsConfig | None = None
+    service: str = ""
     mode: HealthCheckMode = HealthCheckMode.BOTH
 
 
@@ -117,12 +137,15 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     user: str | None = None
     group: str | None = None
     env: dict[str, str] = field(default_factory=dict)
+    umask: Umask | None = None
+    stdin: Stdin = Stdin.NULL
     restart: RestartPolicyName | None = None
     restart_delay: Seconds | None = None
     max_restart_delay: Seconds | None = None
     max_restarts: Attempts | None = None
     restart_threshold: SignedSeconds | None = None
     on_give_up: OnGiveUp = OnGiveUp.KEEP
+    on_exit: OnExit = OnExit.KEEP
     scale: Scale = 1
     max_scale: Count = 0
     scale_locked: bool = False

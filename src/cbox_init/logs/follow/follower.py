@@ -13,9 +13,11 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from cbox_init.logs.follow.growing_file import FLAGS
+from cbox_init.logs.daemon import RepeatedError
+from cbox_init.logs.follow.globs import MOST_FILES, GlobFiles, matches_now
+from cbox_init.logs.follow.growing_file import FLAGS, FollowedFile
 from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
 from cbox_init.logs.follow.watches import PathWatches
@@ -27,39 +29,24 @@ if TYPE_CHECKING:
     from threading import Thread
 
     from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.follow.globs import FollowedGlob, Match
     from cbox_init.logs.follow.growing_file import FileRead
+    from cbox_init.logs.follow.watches import Watched
     from cbox_init.logs.rotation import Rotation
 
+_AGAIN_S: Final = 1.0
 _POLL_S: Final = 1.0
 """How often files are checked, in seconds, where inotify is not available."""
-
-
-class FileConsumer(Protocol):
-    """Takes the lines of a file. Called in the event loop's thread."""
-
-    def held(self) -> bool:
-        """Whether reading should stop because an output is full."""
-
-    def take(self, reads: Sequence[FileRead]) -> None:
-        """Take what was read."""
-
-    def end(self) -> None:
-        """Nothing more will come."""
-
-
-class FollowedFile:
-    """A followed file, as the event loop's thread uses it."""
-
-    def __init__(self, path: str, consumer: FileConsumer) -> None:
-        self.path = path
-        self.consumer = consumer
 
 
 class _Lane:
     """A followed file, as the follower's thread uses it. ``free`` when no block of it is in transit."""
 
-    def __init__(self, followed: FollowedFile, tail: Tail, rotating: FollowedRotation) -> None:
+    def __init__(
+        self, followed: FollowedFile, tail: Tail, rotating: FollowedRotation, glob: GlobFiles | None = None
+    ) -> None:
         self.followed = followed
+        self.glob = glob
         self.tail = tail
         self.rotating = rotating
         self.free = True
@@ -75,9 +62,13 @@ class FileFollower:
         self._thread: Thread | None = None
         self._waiting: list[FollowedFile] = []
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake: tuple[int, int] | None = None
+        self._failures = RepeatedError(log, "Unexpected failure while following log files")
+        self._not_started = RepeatedError(log, "Log files cannot be followed, it is tried again")
         # The thread's own:
         self._lanes: dict[FollowedFile, _Lane] = {}
+        self._globs: dict[FollowedGlob, GlobFiles] = {}
+        self._expected = 0
         self._watches = PathWatches(log)
         self._finished: Callable[[], None] | None = None
 
@@ -86,7 +77,18 @@ class FileFollower:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start reading. Until then the lines stay in the files."""
         self._loop = loop
-        self._thread = start_thread(self._run, name="log-follower", failed=self._failed)
+        self._start()
+
+    def _start(self) -> None:
+        """Start the thread; where descriptors or threads are short, try again until it can be started."""
+        if self._thread is not None or self._loop is None:
+            return
+        try:
+            self._wake = self._wake or os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self._thread = start_thread(self._run, name="log-follower", failed=self._failures.report)
+        except OSError as error:
+            self._not_started.report(error)
+            self._loop.call_later(_AGAIN_S, self._start)
 
     def follow(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Follow a file from its end, if it exists now; one that is created later from its beginning."""
@@ -96,6 +98,20 @@ class FileFollower:
                 fd = os.open(followed.path, FLAGS)
                 found = (fd, os.fstat(fd).st_size)
         self._call(partial(self._begin, followed, rotation, found))
+
+    def follow_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
+        """Follow the files that match a pattern: each from its end, later ones from their beginning."""
+        matches, others = matches_now(glob.path)
+        found = [(FollowedFile(match.path, glob.make(match.path)), match) for match in matches]
+        self._call(partial(self._begin_glob, glob, rotation, found, others))
+
+    def change_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
+        """Change how its files are rotated."""
+        self._call(partial(self._change_glob, glob, rotation))
+
+    def leave_glob(self, glob: FollowedGlob) -> None:
+        """Stop following the files of a pattern once their content is read."""
+        self._call(partial(self._leave_glob, glob))
 
     def change(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Change how it is rotated."""
@@ -130,16 +146,35 @@ class FileFollower:
                     await ended
             except TimeoutError:
                 return False
-        os.close(self._wake_fd)
+        if self._wake is not None:
+            for fd in self._wake:
+                os.close(fd)
+            self._wake = None
+        self._loop = None
         return True
 
     def _call(self, call: Callable[[], None]) -> None:
         self._calls.put(call)
-        os.eventfd_write(self._wake_fd, 1)
+        if self._wake is not None:
+            with suppress(BlockingIOError):  # it will wake up in any case
+                os.write(self._wake[1], b"x")
 
     def _arrived(self, followed: FollowedFile, reads: list[FileRead]) -> None:
-        followed.consumer.take(reads)
+        try:
+            followed.consumer.take(reads)
+        except Exception as error:  # noqa: BLE001  # contained at these lines
+            self._failures.report(error)
         self._go_on(followed)
+
+    def _found(self, glob: FollowedGlob, rotation: Rotation | None, path: str) -> None:
+        """A file has come that matches a pattern."""
+        try:
+            followed = FollowedFile(path, glob.make(path))
+        except Exception as error:  # noqa: BLE001  # contained at the file
+            self._failures.report(error)
+            self._call(self._not_adopted)
+        else:
+            self._call(partial(self._adopt, glob, followed, rotation))
 
     def _go_on(self, followed: FollowedFile) -> None:
         if followed.consumer.held():
@@ -150,44 +185,54 @@ class FileFollower:
     # -- for the follower's thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
-        while self._finished is None or self._lanes:
+        while self._finished is None or self._lanes or self._expected:
             try:
                 self._turn()
             except Exception as error:  # noqa: BLE001  # a defect must not end what follows all files
-                self._log.error("Unexpected failure while following files", error=repr(error))
-                select.poll().poll(_POLL_S * 1000)
+                self._failures.report(error)
+                select.poll().poll(_AGAIN_S * 1000)
         self._watches.close()
         self._tell(self._finished)
-
-    def _failed(self, error: Exception) -> None:
-        self._log.error("Log files are not followed any more", error=repr(error))
 
     def _turn(self) -> None:
         """Do everything that is due, then wait for events."""
         self._take_calls()
-        polls = self._watches.fileno() is None
-        if polls:
+        polls = not self._watches.usable(monotonic())
+        if polls or self._watches.restored:
             self._look()
         again = self._take_events()
         now = monotonic()
-        due = [self._serve(lane, now) for lane in tuple(self._lanes.values())]
-        if self._finished is not None and not self._lanes:
+        due = [self._served(lane, now) for lane in tuple(self._lanes.values())]
+        self._find_new()
+        if self._finished is not None and not self._lanes and not self._expected:
             return
+        assert self._wake is not None
         poll = select.poll()
-        poll.register(self._wake_fd, select.POLLIN)
+        poll.register(self._wake[0], select.POLLIN)
         if (events := self._watches.fileno()) is not None:
             poll.register(events, select.POLLIN)
         poll.poll(0 if again else _milliseconds(due, now, polls=polls))
 
     def _take_calls(self) -> None:
+        assert self._wake is not None
         with suppress(BlockingIOError):
-            os.eventfd_read(self._wake_fd)
+            os.read(self._wake[0], 4096)
         while True:
             try:
                 call = self._calls.get_nowait()
             except Empty:
                 return
-            call()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001  # the next ones are still to be done
+                self._failures.report(error)
+
+    def _served(self, lane: _Lane, now: float) -> float | None:
+        try:
+            return self._serve(lane, now)
+        except Exception as error:  # noqa: BLE001  # contained at the file
+            self._failures.report(error, path=lane.followed.path)
+            return now + _AGAIN_S
 
     def _serve(self, lane: _Lane, now: float) -> float | None:
         """Send the next block of a file; gives when to come again if nothing else happens."""
@@ -210,6 +255,11 @@ class FileFollower:
         if reads:
             lane.free = False
             self._tell(partial(self._arrived, lane.followed, reads))
+        elif lane.glob is not None and not tail.leaving and not tail.parts:
+            tail.leave()  # it was removed; another of that name would be a new file
+            return now
+        if tail.short:
+            due = now + _AGAIN_S if due is None else min(due, now + _AGAIN_S)
         return due
 
     def _tell(self, call: Callable[[], None]) -> None:
@@ -217,7 +267,11 @@ class FileFollower:
         call_in_loop(self._loop, call)
 
     def _begin(
-        self, followed: FollowedFile, rotation: Rotation | None, found: tuple[int, int] | None
+        self,
+        followed: FollowedFile,
+        rotation: Rotation | None,
+        found: tuple[int, int] | None,
+        glob: GlobFiles | None = None,
     ) -> None:
         tail = Tail(
             followed.path,
@@ -225,11 +279,77 @@ class FileFollower:
             opened=self._watches.add_file,
             closed=self._watches.drop_file,
             written=self._written,
+            keeps_last=glob is None,
         )
-        self._lanes[followed] = _Lane(followed, tail, FollowedRotation(tail, rotation, self._log))
+        self._lanes[followed] = _Lane(followed, tail, FollowedRotation(tail, rotation, self._log), glob)
         if found is not None:
             tail.begin(*found)
         self._watches.add(tail)
+
+    def _begin_glob(
+        self,
+        glob: FollowedGlob,
+        rotation: Rotation | None,
+        found: Sequence[tuple[FollowedFile, Match]],
+        others: set[tuple[int, int]],
+    ) -> None:
+        files = GlobFiles(glob, rotation, [match.path for _, match in found], others)
+        self._globs[glob] = files
+        for followed, match in found:
+            files.files[match.path] = followed
+            self._begin(followed, rotation, (match.fd, match.size), files)
+        self._watches.add(files)
+
+    def _change_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
+        if files := self._globs.get(glob):
+            files.rotation = rotation
+            for followed in files.files.values():
+                if followed is not None:
+                    self._change(followed, rotation)
+
+    def _leave_glob(self, glob: FollowedGlob) -> None:
+        self._catch_up()
+        if files := self._globs.pop(glob, None):
+            self._watches.drop(files)
+            for lane in self._lanes.values():
+                if lane.glob is files:
+                    lane.tail.leave()
+
+    def _find_new(self) -> None:
+        """Have the event loop make consumers of files that have come; let go of the oldest of too many."""
+        for files in self._globs.values():
+            for path in files.new_paths(self._followed_inodes):
+                self._expected += 1
+                self._tell(partial(self._found, files.glob, files.rotation, path))
+            if len(files.files) > MOST_FILES:
+                self._leave_oldest(files)
+
+    def _leave_oldest(self, files: GlobFiles) -> None:
+        lanes = [lane for lane in self._lanes.values() if lane.glob is files and not lane.tail.leaving]
+        surplus = len(lanes) - MOST_FILES
+        if surplus > 0:
+            lanes.sort(key=lambda lane: lane.tail.written_at)
+            for lane in lanes[:surplus]:
+                lane.tail.leave()
+
+    def _followed_inodes(self) -> set[tuple[int, int]]:
+        return {part.file.inode for lane in self._lanes.values() for part in lane.tail.parts if part.file}
+
+    def _not_adopted(self) -> None:
+        self._expected -= 1
+
+    def _adopt(self, glob: FollowedGlob, followed: FollowedFile, rotation: Rotation | None) -> None:
+        """Follow a file that has come, from its beginning."""
+        self._expected -= 1
+        files = self._globs.get(glob)
+        if files is None:
+            self._tell(followed.consumer.end)
+            return
+        files.files[followed.path] = followed
+        self._begin(followed, rotation, None, files)
+        if self._finished is not None:
+            self._catch_up()
+            self._lanes[followed].tail.leave()
 
     def _change(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         if lane := self._lanes.get(followed):
@@ -245,12 +365,19 @@ class FileFollower:
             lane.free = True
 
     def _look(self) -> None:
+        for watched in self._watched():
+            self._watches.add(watched)
+            watched.look()
         for lane in self._lanes.values():
-            self._watches.add(lane.tail)
-            lane.tail.look()
+            for part in lane.tail.parts:
+                if part.watch is None:
+                    self._watches.add_file(lane.tail, part)
+
+    def _watched(self) -> list[Watched]:
+        return [*(lane.tail for lane in self._lanes.values()), *self._globs.values()]
 
     def _take_events(self) -> bool:
-        return self._watches.take_events([lane.tail for lane in self._lanes.values()])
+        return self._watches.take_events(self._watched())
 
     def _catch_up(self) -> None:
         """Open every file that exists now."""
@@ -261,6 +388,7 @@ class FileFollower:
 
     def _finish(self, done: Callable[[], None]) -> None:
         self._catch_up()
+        self._find_new()
         self._finished = done
         for lane in self._lanes.values():
             lane.tail.leave()
@@ -269,6 +397,8 @@ class FileFollower:
         self._watches.drop(lane.tail)
         lane.tail.close()
         del self._lanes[lane.followed]
+        if lane.glob is not None:
+            lane.glob.over(lane.followed.path)
         self._tell(lane.followed.consumer.end)
 
 

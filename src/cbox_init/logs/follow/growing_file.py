@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from itertools import count
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 READ_BYTES: Final = 24 * 1024
 _MARK_BYTES: Final = 64
@@ -25,6 +28,27 @@ class FileRead(NamedTuple):
     file: int
     data: bytes
     ends: bool = False
+
+
+class FileConsumer(Protocol):
+    """Takes the lines of a file. Called in the event loop's thread."""
+
+    def held(self) -> bool:
+        """Whether reading should stop because an output is full."""
+
+    def take(self, reads: Sequence[FileRead]) -> None:
+        """Take what was read."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+class FollowedFile:
+    """A followed file, as the event loop's thread uses it."""
+
+    def __init__(self, path: str, consumer: FileConsumer) -> None:
+        self.path = path
+        self.consumer = consumer
 
 
 class GrowingFile:
@@ -52,6 +76,10 @@ class GrowingFile:
     @property
     def size(self) -> int:
         return os.fstat(self.fd).st_size
+
+    @property
+    def written_at(self) -> float:
+        return os.fstat(self.fd).st_mtime
 
     @property
     def removed(self) -> bool:

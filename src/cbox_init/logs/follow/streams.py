@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from cbox_init.logs.follow.follower import FollowedFile
+from cbox_init.logs.follow.globs import FollowedGlob, is_glob
+from cbox_init.logs.follow.growing_file import FollowedFile
 from cbox_init.logs.framing import Framer
 from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.record import RecordSource
@@ -31,8 +33,16 @@ class FileStream:
     """The lines of one path: of several files at a time after renames, each with an unfinished line of its
     own."""
 
-    def __init__(self, log: ProcessLog, source: RecordSource, routes: Routes, stages: Stages | None) -> None:
+    def __init__(
+        self,
+        log: ProcessLog,
+        source: RecordSource,
+        routes: Routes,
+        stages: Stages | None,
+        ended: Callable[[FileStream], object] | None = None,
+    ) -> None:
         self._log = log
+        self._ended = ended
         self._routes = routes
         self._framers: dict[int, Framer] = {}
         self._lines = LineHandler(source, log.encoder(source), self._emit, stages, log.failed)
@@ -60,9 +70,37 @@ class FileStream:
 
     def end(self) -> None:
         self._lines.flush()
+        if self._ended is not None:
+            self._ended(self)
 
     def _emit(self, blocks: Sequence[Block], encoder: BlockEncoder) -> None:
         self._log.send(self._routes, blocks, encoder)
+
+
+class GlobStreams:
+    """The lines of the files that match one pattern; each file has stages of its own lines."""
+
+    def __init__(
+        self, log: ProcessLog, source: RecordSource, routes: Routes, stages: Callable[[], Stages | None]
+    ) -> None:
+        self._log = log
+        self._source = source
+        self._routes = routes
+        self._stages = stages
+        self._streams: set[FileStream] = set()
+
+    def make(self, path: str) -> FileStream:
+        """The stream of one file."""
+        stream = FileStream(self._log, self._source, self._routes, self._stages(), self._streams.discard)
+        self._streams.add(stream)
+        return stream
+
+    def use(self, routes: Routes, stages: Callable[[], Stages | None]) -> None:
+        """Use these settings from the next line on, for files that come as well."""
+        self._routes = routes
+        self._stages = stages
+        for stream in self._streams:
+            stream.use(routes, stages())
 
 
 class FileStreams:
@@ -79,35 +117,72 @@ class FileStreams:
         self._log = log
         self._follower = follower
         self._stages = stages
-        self._streams: dict[str, tuple[FollowedFile, FileStream]] = {}
+        self._files: dict[str, tuple[FollowedFile, FileStream]] = {}
+        self._globs: dict[str, tuple[FollowedGlob, GlobStreams]] = {}
 
     def use(self, logging: LoggingConfig) -> None:
         """Follow these files and no others. A file that stays is followed from where it is."""
         wanted = {name: file for name, file in logging.files.items() if file.path}
-        for name, (followed, _) in tuple(self._streams.items()):
+        for name, (followed, _) in tuple(self._files.items()):
             if name not in wanted or wanted[name].path != followed.path:
                 self._follower.leave(followed)
-                del self._streams[name]
+                del self._files[name]
+        for name, (glob, _) in tuple(self._globs.items()):
+            if name not in wanted or wanted[name].path != glob.path:
+                self._follower.leave_glob(glob)
+                del self._globs[name]
         for name, file in wanted.items():
             own = _settings(logging, file)
-            routes, stages = self._log.routes_for(own), self._stages(own)
+            routes = self._log.routes_for(own)
             rotate = file.rotate
             rotation = Rotation(rotate.max_size, rotate.max_files, rotate.compress) if rotate else None
-            if name in self._streams:
-                followed, stream = self._streams[name]
-                stream.use(routes, stages)
-                self._follower.change(followed, rotation)
+            if is_glob(file.path):
+                self._use_glob(name, file.path, routes, partial(self._stages, own), rotation)
             else:
-                stream = FileStream(self._log, RecordSource(self._process, name, _STREAM), routes, stages)
-                followed = FollowedFile(file.path, stream)
-                self._streams[name] = followed, stream
-                self._follower.follow(followed, rotation)
+                self._use_file(name, file.path, routes, self._stages(own), rotation)
+
+    def _use_file(
+        self, name: str, path: str, routes: Routes, stages: Stages | None, rotation: Rotation | None
+    ) -> None:
+        if name in self._files:
+            followed, stream = self._files[name]
+            stream.use(routes, stages)
+            self._follower.change(followed, rotation)
+        else:
+            stream = FileStream(self._log, self._source(name), routes, stages)
+            followed = FollowedFile(path, stream)
+            self._files[name] = followed, stream
+            self._follower.follow(followed, rotation)
+
+    def _use_glob(
+        self,
+        name: str,
+        path: str,
+        routes: Routes,
+        stages: Callable[[], Stages | None],
+        rotation: Rotation | None,
+    ) -> None:
+        if name in self._globs:
+            glob, streams = self._globs[name]
+            streams.use(routes, stages)
+            self._follower.change_glob(glob, rotation)
+        else:
+            streams = GlobStreams(self._log, self._source(name), routes, stages)
+            glob = FollowedGlob(path, streams.make)
+            self._globs[name] = glob, streams
+            self._follower.follow_glob(glob, rotation)
+
+    def _source(self, name: str) -> RecordSource:
+        return RecordSource(self._process, name, _STREAM)
 
     def leave(self) -> None:
         """Stop following the files once their content is read."""
-        for followed, _ in self._streams.values():
+        for followed, _ in self._files.values():
             self._follower.leave(followed)
-        self._streams.clear()
+        for glob, _ in self._globs.values():
+            self._follower.leave_glob(glob)
+        self._files.clear()
+        self._globs.clear()
 
 
 def _settings(logging: LoggingConfig, file: LogFileConfig) -> LoggingConfig:

@@ -5,6 +5,7 @@ For the follower's thread alone.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from math import inf
@@ -32,6 +33,8 @@ _PATIENCE_S: Final = 1.0
 
 _MOST_OPEN: Final = 8
 
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
 _FEEDBACK: Final = "Log file cannot be followed: an output of the daemon writes to it"
 
 
@@ -55,7 +58,8 @@ class TailedFile:
 class Tail:
     """Follows ``path``. ``opened`` and ``closed`` are called for each file, so that it can be watched.
 
-    ``written`` gives the device and inode of files that outputs write to: following one would never end.
+    ``written`` gives the device and inode of files that outputs write to: following one would never end. With
+    ``keeps_last`` the last file stays open when it was removed, until another is at the path.
     """
 
     def __init__(
@@ -66,14 +70,18 @@ class Tail:
         opened: Callable[[Tail, TailedFile], None],
         closed: Callable[[Tail, TailedFile], None],
         written: Callable[[], Container[tuple[int, int]]] = frozenset,
+        keeps_last: bool = True,
     ) -> None:
         self.path = os.path.abspath(path)
         self.parts: list[TailedFile] = []
         self.leaving = False
+        self.short = False
+        """Whether a file could not be opened for want of descriptors or memory: try again soon."""
         self._log = log
         self._opened = opened
         self._closed = closed
         self._written = written
+        self._keeps_last = keeps_last
         self._names = FileNames(os.path.basename(self.path))
         self._trying: dict[TailedFile, tuple[str, int]] = {}
         self._said: set[str] = set()
@@ -131,6 +139,7 @@ class Tail:
         """
         # A file that lost its name before it was opened cannot be opened any more.
         self.parts = [part for part in self.parts if part.file or not part.generation.lost]
+        self.short = False
         for part in self.parts:
             name = part.generation.name
             if part.file is not None or part in self._trying or name is None:
@@ -142,6 +151,7 @@ class Tail:
                 continue  # it was renamed; an event will tell
             except OSError as error:
                 part.awaited_until = 0.0
+                self.short |= error.errno in _SHORT
                 self._say(f"Log file cannot be followed: {error.strerror}")
         return bool(self._trying)
 
@@ -153,7 +163,13 @@ class Tail:
                 self.parts.remove(part)
                 self._say("Log file cannot be followed: it is no regular file")
                 continue
-            file = GrowingFile(fd, 0)
+            try:
+                file = GrowingFile(fd, 0)
+            except OSError as error:
+                os.close(fd)
+                self.parts.remove(part)
+                self._say(f"Log file cannot be read: {error.strerror}")
+                continue
             if file.inode in self._written():
                 file.close()
                 self.parts.remove(part)
@@ -200,7 +216,10 @@ class Tail:
         """Close files that are done; gives what was left in one, and when to come again."""
         awaited = (part.awaited_until for part in self.parts if self._awaited(part, now))
         soonest = min(awaited, default=None)
-        old = [part for part in self.parts[:-1] if part.file and not part.dirty]
+        last = self.parts[-1:]
+        lets_go = not self._keeps_last and last and last[0].file and last[0].file.removed
+        candidates = self.parts if lets_go else self.parts[:-1]
+        old = [part for part in candidates if part.file and not part.dirty]
         for part in old:
             assert part.file
             surplus = part.file.removed or (part is old[0] and len(self.parts) > _MOST_OPEN)
@@ -220,6 +239,11 @@ class Tail:
         if part.file is None:
             return True
         return part.file.position >= part.file.size and now >= part.quiet_since + QUIET_S
+
+    @property
+    def written_at(self) -> float:
+        """When one of the files was written last, in Unix time."""
+        return max((part.file.written_at for part in self.parts if part.file), default=0.0)
 
     def leave(self) -> None:
         """Read to the current end of each file, and no further."""

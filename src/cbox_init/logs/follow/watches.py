@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from cbox_init.system import inotify
 from cbox_init.system.inotify import Inotify
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.tail import Tail, TailedFile
     from cbox_init.system.inotify import InotifyEvent
+
+
+_RETRY_S: Final = 60.0
+"""How long after inotify failed it is tried again, in seconds."""
 
 
 class WatchStep(NamedTuple):
@@ -27,38 +32,66 @@ class WatchStep(NamedTuple):
     last: bool
 
 
+class Watched(Protocol):
+    """Gets the events of the directory of ``path``, and of those on the way to it: a tail, or a pattern."""
+
+    path: str
+
+    def apply(self, event: InotifyEvent) -> None: ...
+
+    def look(self) -> None: ...
+
+    def lose_sight(self) -> None: ...
+
+    def try_to_open(self) -> bool: ...
+
+    def accept(self) -> None: ...
+
+
 class PathWatches:
     """One inotify instance for all files. Without one (the system has none left), ``fileno`` is None and
     files are checked at intervals."""
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
-        self._steps: dict[Tail, list[WatchStep]] = {}
-        self._users: dict[int, list[tuple[Tail, WatchStep]]] = {}
+        self._steps: dict[Watched, list[WatchStep]] = {}
+        self._users: dict[int, list[tuple[Watched, WatchStep]]] = {}
         self._files: dict[int, list[tuple[Tail, TailedFile]]] = {}
         self._inotify: Inotify | None = None
-        try:
-            self._inotify = Inotify()
-        except OSError as error:
-            self._fail(error)
+        self._retry_at = 0.0
+        self.restored = False
+        """Whether there is inotify again: everything is to be added once more."""
+        self._said = False
+        self._begin()
 
     def fileno(self) -> int | None:
         return self._inotify.fileno() if self._inotify is not None else None
 
-    def add(self, tail: Tail) -> None:
+    def usable(self, now: float) -> bool:
+        """Whether there is inotify; where it failed it is tried again once a minute."""
+        self.restored = False
+        if self._inotify is None and now >= self._retry_at:
+            self._begin()
+            self.restored = self._inotify is not None
+        return self._inotify is not None
+
+    def add(self, tail: Watched) -> None:
         """Renew the watches on the way to a file, as far as it exists."""
         if self._inotify is None:
             tail.look()
             return
         before = self._steps.get(tail, [])
         steps = list(self._watched(tail.path))
+        if self.fileno() is None:  # it has failed meanwhile
+            tail.look()
+            return
         self._use(tail, steps)
         if before and _last(before) == _last(steps):
             tail.look()
         else:
             tail.lose_sight()
 
-    def drop(self, tail: Tail) -> None:
+    def drop(self, tail: Watched) -> None:
         """Remove the watches on the way to a file."""
         if tail not in self._steps:
             return
@@ -88,7 +121,7 @@ class PathWatches:
             if self._inotify is not None:
                 self._inotify.unwatch(watch)
 
-    def take_events(self, tails: Sequence[Tail]) -> bool:
+    def take_events(self, tails: Sequence[Watched]) -> bool:
         """Give events to the tails, and let them open new files; whether to come again at once."""
         self._route(tails)
         tried = [tail.try_to_open() for tail in tails]
@@ -119,10 +152,10 @@ class PathWatches:
                 return
             yield WatchStep(watch, name, last=os.path.join(directory, name) == path)
 
-    def _route(self, tails: Sequence[Tail]) -> None:
+    def _route(self, tails: Sequence[Watched]) -> None:
         if self._inotify is None:
             return
-        lost: set[Tail] = set()
+        lost: set[Watched] = set()
         for event in self._inotify.read():
             if event.mask & inotify.OVERFLOW:
                 lost.update(tails)
@@ -142,9 +175,9 @@ class PathWatches:
             if event.mask & ~inotify.MODIFY and os.path.islink(tail.path):
                 tail.look()  # its own directory is another, which is not watched
 
-    def _directory_event(self, event: InotifyEvent) -> set[Tail]:
+    def _directory_event(self, event: InotifyEvent) -> set[Watched]:
         """Apply an event; gives the tails whose way may have changed."""
-        lost: set[Tail] = set()
+        lost: set[Watched] = set()
         for tail, step in self._users.get(event.watch, ()):
             if not event.name or (event.name == step.name and not step.last):
                 lost.add(tail)
@@ -152,7 +185,7 @@ class PathWatches:
                 tail.apply(event)
         return lost
 
-    def _use(self, tail: Tail, steps: list[WatchStep]) -> None:
+    def _use(self, tail: Watched, steps: list[WatchStep]) -> None:
         """Watch these directories for a tail, and drop watches that no tail uses any more."""
         before = self._steps.get(tail, [])
         self._steps[tail] = steps
@@ -166,12 +199,27 @@ class PathWatches:
                 if self._inotify is not None:
                     self._inotify.unwatch(watch)
 
+    def _begin(self) -> None:
+        try:
+            self._inotify = Inotify()
+        except OSError as error:
+            self._fail(error)
+
     def _fail(self, error: OSError) -> None:
-        """Go on without inotify: once the system has no more watches, its events are incomplete."""
-        self._log.warn("Log files are looked at every second", error=f"inotify: {error.strerror}")
+        """Go on without inotify for a while: with too few watches its events are incomplete."""
+        if not self._said:
+            self._said = True
+            self._log.warn("Log files are looked at every second", error=f"inotify: {error.strerror}")
+        self._retry_at = monotonic() + _RETRY_S
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
+        self._steps.clear()
+        self._users.clear()
+        for users in self._files.values():
+            for _, part in users:
+                part.watch = None
+        self._files.clear()
 
 
 def _way(path: str) -> Iterator[tuple[str, str]]:

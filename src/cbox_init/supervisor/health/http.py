@@ -9,6 +9,7 @@ import httptools
 from msgspec.structs import replace
 
 from cbox_init.config.endpoints import Url, parse_url
+from cbox_init.config.scalars import format_statuses
 from cbox_init.errors import CheckFailed
 from cbox_init.supervisor.health.wire import Wire, connected, with_tls
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from cbox_init.supervisor.health.resolve import Resolver
+
+    StatusRanges = tuple[tuple[int, int], ...]
 
 #: Redirects that are followed, within the check's one timeout.
 MOST_REDIRECTS = 5
@@ -32,7 +35,7 @@ class HttpProbe:
     """
 
     def __init__(
-        self, url: Url, *, expected_status: int, expected_body: str | None, resolver: Resolver
+        self, url: Url, *, expected_status: StatusRanges, expected_body: str | None, resolver: Resolver
     ) -> None:
         self.where = url.shown
         self._url = url
@@ -45,15 +48,15 @@ class HttpProbe:
         url = self._url
         for _ in range(MOST_REDIRECTS + 1):
             answer = await self._ask(url)
-            if answer.location is None or answer.status == self._expected_status:
+            if answer.location is None or is_expected(answer.status, self._expected_status):
                 self._judge(answer)
                 return
             url = _redirected(url, answer.location)
         raise CheckFailed(f"more than {MOST_REDIRECTS} redirects")
 
     def _judge(self, answer: Answer) -> None:
-        if answer.status != self._expected_status:
-            raise CheckFailed(f"status {answer.status}, expected {self._expected_status}")
+        if not is_expected(answer.status, self._expected_status):
+            raise CheckFailed(f"status {answer.status}, expected {format_statuses(self._expected_status)}")
         if not answer.found:
             raise CheckFailed(
                 f"the expected text is not in the first {MOST_BODY_BYTES >> 20} MiB of the body"
@@ -88,7 +91,7 @@ class HttpProbe:
 class Answer:
     """What has come so far. ``status`` is 0 until the head is there."""
 
-    def __init__(self, expected_status: int, expected_body: bytes | None) -> None:
+    def __init__(self, expected_status: StatusRanges, expected_body: bytes | None) -> None:
         self.status = 0
         self.location: str | None = None
         self.body = bytearray()
@@ -105,7 +108,7 @@ class Answer:
         """Whether no more of it need be read."""
         if not self.status:
             return False
-        unexpected = self.status != self._expected_status
+        unexpected = not is_expected(self.status, self._expected_status)
         return unexpected or self.found or self._complete or len(self.body) > MOST_BODY_BYTES
 
     def feed(self, data: bytes) -> None:
@@ -142,6 +145,11 @@ class Answer:
 
     def on_message_complete(self) -> None:
         self._complete = bool(self.status)
+
+
+def is_expected(status: int, ranges: StatusRanges) -> bool:
+    """Whether a status is in one of the ranges."""
+    return any(first <= status <= last for first, last in ranges)
 
 
 def _request(url: Url) -> bytes:

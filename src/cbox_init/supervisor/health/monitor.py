@@ -7,7 +7,7 @@ from itertools import count
 from os import strerror
 from typing import TYPE_CHECKING
 
-from cbox_init.core.health import CheckResult, first_check_at, next_check_at, spread
+from cbox_init.core.health import CheckResult, first_check_at, in_start, next_check_at, spread
 from cbox_init.core.instance import Phase
 from cbox_init.errors import CheckFailed, SpawnError
 from cbox_init.supervisor.health.probes import Probes
@@ -33,7 +33,10 @@ class Watch:
     ``probe`` is made for the first check: children start before asyncio is imported, which probes need.
     """
 
-    __slots__ = ("began_at", "index", "over", "pid", "place", "probe", "task", "up_at")
+    __slots__ = (
+        *("aligned", "began_at", "index", "over", "pid", "place", "probe", "successes", "task", "up_at"),
+        "was_healthy",
+    )
 
     def __init__(self, index: int, pid: int, *, up_at: float, place: float) -> None:
         self.index = index
@@ -42,8 +45,16 @@ class Watch:
         self.place = place
         self.probe: Probe | None = None
         self.began_at = 0.0
+        self.aligned = False
+        self.successes = 0
+        self.was_healthy = False
         self.over = False
         self.task: Task[None] | None = None
+
+    def count(self, *, success: bool, rules: HealthRules) -> None:
+        """Note a result: the checks come less often once the instance was healthy."""
+        self.successes = self.successes + 1 if success else 0
+        self.was_healthy |= self.successes >= rules.success_threshold
 
     def end(self) -> None:
         """No more checks of this run; one that is under way is broken off."""
@@ -134,6 +145,21 @@ class HealthMonitor:
         if self._due[0][2] is watch:
             self._runtime.run_queue.wake(self)
 
+    def _plan_next(self, watch: Watch, now: float) -> None:
+        rules, up_at = self._rules, watch.up_at
+        starting = in_start(rules, up_at=up_at, now=now, was_healthy=watch.was_healthy)
+        next_at = next_check_at(
+            rules,
+            watch.place,
+            up_at=up_at,
+            began_at=watch.began_at,
+            now=now,
+            starting=starting,
+            aligned=watch.aligned,
+        )
+        watch.aligned = not starting
+        self._plan(watch, next_at)
+
     def _start(self, watch: Watch, loop: AbstractEventLoop) -> None:
         watch.began_at = self._runtime.now()
         watch.task = loop.create_task(self._check(watch))
@@ -141,16 +167,16 @@ class HealthMonitor:
     async def _check(self, watch: Watch) -> None:
         if watch.probe is None:
             watch.probe = self._probes.of(watch.index)
+        success = False
         try:
             reason = await self._outcome(watch.probe)
+            success = reason is None
         finally:
             now = self._runtime.now()
             watch.task = None
+            watch.count(success=success, rules=self._rules)
             if not watch.over:
-                next_at = next_check_at(
-                    self._rules, watch.place, up_at=watch.up_at, began_at=watch.began_at, now=now
-                )
-                self._plan(watch, next_at)
+                self._plan_next(watch, now)
         result = CheckResult(unix=self._runtime.unix(), latency_s=now - watch.began_at, reason=reason)
         if self._runtime.counters is not None:
             self._runtime.counters.checked(self._name, self._type, result.latency_s, success=reason is None)

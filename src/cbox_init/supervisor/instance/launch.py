@@ -98,6 +98,7 @@ class Launch:
             identity=identity,
             stdout_fd=stdout_fd,
             stderr_fd=stderr_fd,
+            umask=config.umask,
         )
 
 

@@ -214,7 +214,7 @@ class InstanceSlot:
         before = self.state
         if before.pid != pid or not before.health:
             return False
-        after = transitions.heard(before, message, now=self._now)
+        after = transitions.notified(before, message, now=self._now)
         if before.phase is Phase.RUNNING:
             return self._take_health(before.health, after)
         self.record.state = after  # it is stopping: its status text still counts, its readiness does not

@@ -116,13 +116,18 @@ class Lifecycle:
         if self._shutdown:
             return
         self._runtime.log.info("Shutting down", reason=reason)
+        contain = self._runtime.defects.contain
         for process in self._table:
-            process.begin_shutdown()
-        if self._manager:
-            self._manager.stopping()
-        if self.readiness:
-            self.readiness.withdraw()
-        self._startup.cancel()
+            with contain("a process could not begin its shutdown", process=process.name):
+                process.begin_shutdown()
+        with contain("the service manager could not be told of the shutdown"):
+            if self._manager:
+                self._manager.stopping()
+        with contain("readiness could not be withdrawn"):
+            if self.readiness:
+                self.readiness.withdraw()
+        with contain("the start could not be cancelled"):
+            self._startup.cancel()
         if self.removal:
             self._runtime.run_queue.forget(self.removal)  # from here on the shutdown stops what it removes
         settings = self._config().global_

@@ -31,6 +31,9 @@ _SIGKILL = 9
 #: cannot end (it waits for a device) must not hold the container.
 _KILL_TAKES_S = 2.0
 
+#: How much later than that the daemon is ended by force, in seconds: its event loop may be late.
+_FORCE_AFTER_S = 5.0
+
 
 class Stage(IntEnum):
     """How far the end is."""
@@ -49,7 +52,8 @@ class Shutdown:
     at most for half of the time of all; only then anything is stopped. A process is stopped when nothing that
     depends on it lives. Then the orphans that we inherited (a daemon that a oneshot started) get SIGTERM.
     When ``timeout_s`` is over all that is left is killed, hooks included, and no hook starts any more.
-    ``on_finished`` is called once, with whether something is left that could not be ended.
+    ``on_finished`` is called once, with whether something is left that could not be ended. An error in any of
+    this does not prolong it: the `Deadline` of the daemon comes a little later than the last time limit.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Shutdown:
         self._runtime = runtime
         self.began_at = runtime.now()
         self._kill_at = self.began_at + timeout_s
+        runtime.set_deadline(timeout_s + _KILL_TAKES_S + _FORCE_AFTER_S)
         self._logs = logs
         self._hooks = hooks
         self._stage = Stage.DRAIN
@@ -79,7 +84,8 @@ class Shutdown:
         self._gone = Every(lambda process: not process.alive, table)
         self._finished = False
         for process in table:
-            process.record_killed()
+            with runtime.defects.contain("a killed process could not be recorded", process=process.name):
+                process.record_killed()
 
     def reconcile(self, stop_at: float) -> float | None:
         """Stop what can be stopped now; see whether everything has ended."""
@@ -110,17 +116,21 @@ class Shutdown:
         """The time is up, or somebody has no patience: end everything now."""
         if self._end_at is not None:
             return
+        self._runtime.set_deadline(_KILL_TAKES_S + _FORCE_AFTER_S)
         if self._anything_alive():
             self._runtime.log.warn("Killing what has not stopped in time", **self._alive())
         self._end_at = self._runtime.now() + _KILL_TAKES_S
         if self._chain is not None:
             self._runtime.log.warn("Hooks are ended: the time for the shutdown is over")
-            self._chain.cancel()
+            with self._runtime.defects.contain("hooks could not be ended"):
+                self._chain.cancel()
             self._chain = None
         self._stage = Stage.PROCESSES if self._stage <= Stage.PROCESSES else Stage.LEFTOVERS
         for process in self._table:
-            process.kill()
-        self._end_orphans(self._runtime.orphans())
+            with self._runtime.defects.contain("a process could not be killed", process=process.name):
+                process.kill()
+        with self._runtime.defects.contain("orphans could not be killed"):
+            self._end_orphans(self._runtime.orphans())
         self._runtime.run_queue.wake(self)
 
     def _drained_at(self) -> float:
@@ -159,7 +169,8 @@ class Shutdown:
             if any(self._lives(other) for other in self._table.dependents(process.name)):
                 self._untold.append(process)
                 continue
-            process.stop()
+            with self._runtime.defects.contain("a process could not be stopped", process=process.name):
+                process.stop()
             if time.monotonic() >= stop_at:
                 return False
         return True
