@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tests.api.service import Serve
 
-QUICK = "initial_delay: 0, period: 100ms, timeout: 1s"
+QUICK = "initial_delay: 0, period: 100ms, timeout: 300ms, start_period: 1ms"
 
 
 async def test_health_of_an_instance(serve: Serve) -> None:

@@ -79,6 +79,12 @@ def test_a_success_uses_no_budget(uptime_s: float, attempts: int, delay_s: float
     assert verdict == RestartAfter(delay_s, attempts)
 
 
+def test_quick_successes_do_not_keep_the_daemon_busy() -> None:
+    rules = restart_rules(initial_s=0.0)
+    verdict = after_exit(rules, oneshot=False, attempts=0, uptime_s=0.25, ending=SUCCESS)
+    assert verdict == RestartAfter(0.75, 0)
+
+
 def test_an_end_for_its_health_is_no_success() -> None:
     ending = Ending(0, "unhealthy", Cause.HEALTH_CHECK)
     verdict = after_exit(restart_rules(max_attempts=1), oneshot=False, attempts=1, uptime_s=5, ending=ending)

@@ -73,14 +73,14 @@ global: {api_socket: SOCKET, restart_backoff: 1ms}
 processes:
   daemonizer:
     max_restarts: 2
-    command: [sh, -c, "setsid sh -c 'echo $$; exec sleep 1000' & exit 0"]
+    command: [sh, -c, "setsid sh -c 'echo $$; exec sleep 1000' & exit 3"]
   other: {command: [sleep, "1000"]}
 """
     )
     daemon.until_said("Process instance has failed and is not restarted")
     for pid in daemon.lines("daemonizer"):
         assert not os.path.exists(f"/proc/{pid}")
-    assert daemon.messages("daemonizer").count("Process instance exited") == 3
+    assert daemon.messages("daemonizer").count("Process instance exited with error") == 3
     assert daemon.stop() == 0
 
 

@@ -97,7 +97,9 @@ def after_exit(
     if 0 < rules.stability_window_s <= uptime_s:
         return RestartAfter(delay_s=0.0, attempts=0)
     if ending.success:
-        delay_s = 0.0 if uptime_s >= SUCCESS_UPTIME_S else backoff_s(rules, attempts)
+        # Nothing else limits these restarts: there is at most one start a second.
+        least_s = SUCCESS_UPTIME_S - uptime_s
+        delay_s = max(backoff_s(rules, attempts), least_s) if least_s > 0 else 0.0
         return RestartAfter(delay_s=delay_s, attempts=attempts)
     if 0 < rules.max_attempts <= attempts:
         return NoRestart(State.FAILED, f"gave up after {_times(attempts)}: {ending.reason}")

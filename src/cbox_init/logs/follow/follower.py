@@ -25,7 +25,7 @@ from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from threading import Thread
 
     from cbox_init.logs.daemon import DaemonLog
@@ -50,6 +50,7 @@ class _Lane:
         self.tail = tail
         self.rotating = rotating
         self.free = True
+        self.removed = False
 
 
 class FileFollower:
@@ -256,7 +257,8 @@ class FileFollower:
             lane.free = False
             self._tell(partial(self._arrived, lane.followed, reads))
         elif lane.glob is not None and not tail.leaving and not tail.parts:
-            tail.leave()  # it was removed; another of that name would be a new file
+            lane.removed = True
+            tail.leave()
             return now
         if tail.short:
             due = now + _AGAIN_S if due is None else min(due, now + _AGAIN_S)
@@ -291,7 +293,7 @@ class FileFollower:
         glob: FollowedGlob,
         rotation: Rotation | None,
         found: Sequence[tuple[FollowedFile, Match]],
-        others: set[tuple[int, int]],
+        others: Mapping[str, tuple[int, int]],
     ) -> None:
         files = GlobFiles(glob, rotation, [match.path for _, match in found], others)
         self._globs[glob] = files
@@ -398,7 +400,7 @@ class FileFollower:
         lane.tail.close()
         del self._lanes[lane.followed]
         if lane.glob is not None:
-            lane.glob.over(lane.followed.path)
+            lane.glob.over(lane.followed.path, removed=lane.removed)
         self._tell(lane.followed.consumer.end)
 
 

@@ -10,10 +10,10 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.logs.follow.growing_file import FLAGS
-from cbox_init.system.inotify import CREATE, MOVED_TO
+from cbox_init.system.inotify import CREATE, DELETE, MOVED_TO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from cbox_init.logs.follow.growing_file import FileConsumer, FollowedFile
     from cbox_init.logs.rotation import Rotation
@@ -53,7 +53,7 @@ class GlobFiles:
     """
 
     def __init__(
-        self, glob: FollowedGlob, rotation: Rotation | None, found: Iterable[str], others: set[Inode]
+        self, glob: FollowedGlob, rotation: Rotation | None, found: Iterable[str], others: Mapping[str, Inode]
     ) -> None:
         self.glob = glob
         self.rotation = rotation
@@ -63,22 +63,23 @@ class GlobFiles:
         self._directory, pattern = os.path.split(self.path)
         self._matches = _matcher(pattern)
         self._new: dict[str, None] = {}
-        self._over = others
+        self._over = dict(others)
 
     def apply(self, event: InotifyEvent) -> None:
+        path = os.path.join(self._directory, event.name)
         if event.mask & (CREATE | MOVED_TO) and self._matches(event.name):
-            self._new[os.path.join(self._directory, event.name)] = None
+            self._new[path] = None
+        elif event.mask & DELETE:
+            self._over.pop(path, None)  # its inode may be that of another file soon
 
     def look(self) -> None:
         """Find what has come without an event."""
-        present: set[Inode] = set()
         for name in _listed(self._directory):
             if self._matches(name):
                 path = os.path.join(self._directory, name)
-                present.add(inode_of(path) or (0, 0))
                 if path not in self.files:
                     self._new[path] = None
-        self._over &= present
+        self._over = {path: inode for path, inode in self._over.items() if inode_of(path) == inode}
 
     def lose_sight(self) -> None:
         self.look()
@@ -89,18 +90,20 @@ class GlobFiles:
     def accept(self) -> None:
         """Nothing: its files are opened by tails of their own."""
 
-    def over(self, path: str) -> None:
-        """A file is not followed any more. It is not new when it is found again."""
+    def over(self, path: str, *, removed: bool) -> None:
+        """A file is not followed any more. What is at its path now is new if the file was ``removed``."""
         self.files.pop(path, None)
-        if inode := inode_of(path):
-            self._over.add(inode)
+        if removed:
+            self._new[path] = None
+        elif inode := inode_of(path):
+            self._over[path] = inode
 
     def new_paths(self, followed: Callable[[], set[Inode]]) -> list[str]:
         """The paths that are to be followed now. ``followed`` are files that are read under another name."""
         if not self._new:
             return []
         new, self._new = self._new, {}
-        known = followed() | self._over
+        known = followed() | set(self._over.values())
         found: list[str] = []
         for path in new:
             inode = inode_of(path)
@@ -116,7 +119,7 @@ def is_glob(path: str) -> bool:
     return any(mark in os.path.basename(path) for mark in "*?[")
 
 
-def matches_now(path: str) -> tuple[list[Match], set[Inode]]:
+def matches_now(path: str) -> tuple[list[Match], dict[str, Inode]]:
     """The files that match a pattern now, open; and those that are too many, or could not be opened.
 
     Of too many those that were written last are opened.
@@ -134,15 +137,17 @@ def matches_now(path: str) -> tuple[list[Match], set[Inode]]:
             if stat.S_ISREG(status.st_mode):
                 found.append((status.st_mtime_ns, place, (status.st_dev, status.st_ino)))
     opened: list[Match] = []
-    others = {inode for *_, inode in found}
+    others = {place: inode for _, place, inode in found}
+    inodes = set(others.values())
     for _, place, inode in sorted(found, reverse=True):
         if len(opened) >= MOST_FILES:
             break
-        if inode in others:
+        if inode in inodes:
             with suppress(OSError):
                 fd = os.open(place, FLAGS)
                 opened.append(Match(place, fd, os.fstat(fd).st_size))
-                others.remove(inode)
+                inodes.remove(inode)
+                del others[place]
     return opened, others
 
 
