@@ -46,6 +46,64 @@ processes:
     assert house.state("other") is State.STOPPED
 
 
+@pytest.mark.parametrize("code", [0, 7])
+async def test_one_whose_end_is_that_of_the_container(build: Build, code: int) -> None:
+    """A job beside a sidecar: whatever its code, and without a restart."""
+    house = build(
+        f"""
+processes:
+  sidecar: {{command: [sleep, "1000"]}}
+  job: {{command: {sh(f"exit {code}")}, on_exit: shutdown}}
+"""
+    )
+    assert await house.ended() == code
+    assert message(house, "Shutting down")["reason"] == f"job-0 has ended: exit code {code}"
+    assert house.state("sidecar") is State.STOPPED
+
+
+async def test_a_stop_by_hand_is_not_the_end_of_the_container(build: Build) -> None:
+    house = build('processes: {web: {command: [sleep, "1000"], on_exit: shutdown}}')
+    await house.until_state("web", State.RUNNING)
+    house.supervisor.stop("web")
+    await house.until_state("web", State.STOPPED)
+    house.supervisor.restart("web")
+    await house.until_state("web", State.RUNNING)
+    assert house.exit_code is None
+
+
+async def test_what_was_given_up_makes_the_exit_code_no_success(build: Build) -> None:
+    house = build(
+        f"""
+processes:
+  web: {{command: {sh("exit 7")}, restart: never}}
+  job: {{type: oneshot, command: {sh("sleep 0.3")}, initial_state: stopped}}
+"""
+    )
+    house.supervisor.start("job")
+    await house.until_state("web", State.FAILED)
+    assert await house.ended() == 7
+
+
+async def test_an_input_that_stays_open(build: Build) -> None:
+    ends_with_its_input = sh("read -r line; echo input ended; exec sleep 1000")
+    house = build(
+        f"""
+processes:
+  closed: {{command: {ends_with_its_input}}}
+  open: {{command: {ends_with_its_input}, stdin: pipe}}
+"""
+    )
+    await house.until_said("closed", "input ended")
+    await house.until_state("open", State.RUNNING)
+    (pid,) = house.pids("open")
+    assert os.readlink(f"/proc/{pid}/fd/0").startswith("pipe:")
+    before = len(os.listdir("/proc/self/fd"))
+    house.kill("open")
+    await house.until(lambda: house.pids("open") not in ([], [pid]))
+    assert house.lines("open") == []
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def test_keep_keeps_the_others(build: Build) -> None:
     house = build(
         f"""

@@ -41,7 +41,6 @@ _NOT_YET: Final = (
 )
 
 
-_NOT_YET_OF_PROCESSES: Final = ("stdin", "on_exit")
 _NOT_YET_OF_CHECKS: Final = ("method", "headers", "tls", "service")
 
 
@@ -102,7 +101,6 @@ def not_acted_on(config: Config) -> list[str]:
     """
     paths = _set_of(config.global_, GlobalConfig(), _NOT_YET, "global")
     for name, process in config.processes.items():
-        paths += _set_of(process, ProcessConfig(), _NOT_YET_OF_PROCESSES, f"processes.{name}")
         if process.health_check is not None:
             path = f"processes.{name}.health_check"
             paths += _set_of(process.health_check, HealthCheckConfig(), _NOT_YET_OF_CHECKS, path)

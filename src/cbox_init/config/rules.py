@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from cbox_init.config.model.enums import (
     HealthCheckMode,
+    OnExit,
     ProcessType,
     RestartPolicyName,
     RolloutFailure,
@@ -104,12 +105,13 @@ class HealthRules(Struct, frozen=True, kw_only=True):
 def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules:
     """The restart rules of ``process``: its own keys over the global ones.
 
-    A oneshot is not restarted unless it says so. Where no cap is given, a longer first wait raises it.
+    Without a ``restart`` of its own, neither a oneshot nor a process with ``on_exit: shutdown`` is restarted.
+    Where no cap is given, a longer first wait raises it.
     """
     policy = process.restart
     if policy is None:
-        oneshot = process.type is ProcessType.ONESHOT
-        policy = RestartPolicyName.NEVER if oneshot else global_.restart_policy
+        once = process.type is ProcessType.ONESHOT or process.on_exit is OnExit.SHUTDOWN
+        policy = RestartPolicyName.NEVER if once else global_.restart_policy
     initial, cap = global_backoff(global_)
     if process.restart_delay is not None:
         initial = process.restart_delay

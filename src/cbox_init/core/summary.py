@@ -97,19 +97,24 @@ def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
     )
 
 
-def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instance | None:
-    """The instance that failed first of those that should live and do not come back by themselves."""
+def first_ended(desired: Desired, instances: Collection[Instance]) -> Instance | None:
+    """The instance that ended first, with whatever code, of those that should live and do not come back."""
     revision = desired.revision
-    failed = (
+    ended = (
         instance
         for instance in instances
         if instance.phase is Phase.ENDED
-        and instance.outcome is State.FAILED
+        and instance.ending is not None
         and desired.run
         and instance.index < desired.scale
         and not instance.is_outdated(revision)
     )
-    return min(failed, key=lambda instance: instance.ended_at, default=None)
+    return min(ended, key=lambda instance: instance.ended_at, default=None)
+
+
+def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instance | None:
+    """The instance that failed first of those that should live and do not come back by themselves."""
+    return first_ended(desired, [one for one in instances if one.outcome is State.FAILED])
 
 
 def _completed(instances: Collection[Instance], desired: Desired) -> bool:

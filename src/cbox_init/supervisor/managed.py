@@ -114,6 +114,10 @@ class Managed(Protocol):
         """Monotonic time and exit code of its latest end."""
 
     @property
+    def ended(self) -> Instance | None:
+        """An instance that has ended, whatever its exit code, and does not come back by itself."""
+
+    @property
     def given_up(self) -> Instance | None:
         """An instance that has failed and does not come back by itself."""
 

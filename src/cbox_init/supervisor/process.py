@@ -12,7 +12,7 @@ from cbox_init.core.decide import decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.states import Desired
-from cbox_init.core.summary import ended_for_good, first_given_up, has_settled, is_ready
+from cbox_init.core.summary import ended_for_good, first_ended, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import Launch, instance_id
@@ -195,6 +195,11 @@ class LongrunProcess(ProcessBase):
         """Monotonic time and exit code of its latest end."""
         ends = [(i.ended_at, i.ending.status) for i in self._instances.observed.values() if i.ending]
         return max(ends, default=None)
+
+    @property
+    def ended(self) -> Instance | None:
+        """An instance that has ended, whatever its exit code, and does not come back by itself."""
+        return first_ended(self.desired, self._instances.observed.values())
 
     @property
     def given_up(self) -> Instance | None:

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from cbox_init.errors import SpawnError
-from cbox_init.system.descriptors import output_pipe
+from cbox_init.system.descriptors import out_of_descriptors, output_pipe
 from cbox_init.system.tree import Stray, signal_group, signal_strays
 
 if TYPE_CHECKING:
@@ -41,6 +41,26 @@ class TreeRecord(Struct):
     signalled: set[Stray] = field(default_factory=set)
 
 
+class StdinPipe:
+    """Standard input that stays open and empty, for programs that end when their input does."""
+
+    __slots__ = ("_write_fd", "read_fd")
+
+    def __init__(self) -> None:
+        try:
+            self.read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            raise out_of_descriptors(error) from error
+
+    def spawned(self) -> None:
+        """The child has its end."""
+        os.close(self.read_fd)
+
+    def close(self) -> None:
+        """End the input."""
+        os.close(self._write_fd)
+
+
 class LiveTree:
     """What runs of one instance, from its spawn until nothing of it is left.
 
@@ -48,7 +68,7 @@ class LiveTree:
     from the terminal, would not notice it.
     """
 
-    __slots__ = ("_channel", "_hold", "_runtime", "capture", "id", "index", "pid", "record")
+    __slots__ = ("_channel", "_hold", "_runtime", "_stdin", "capture", "id", "index", "pid", "record")
 
     def __init__(
         self,
@@ -58,8 +78,10 @@ class LiveTree:
         capture: Capture,
         hold: Hold | None = None,
         channel: NotifyChannel | None = None,
+        stdin: StdinPipe | None = None,
     ) -> None:
         self._runtime = runtime
+        self._stdin = stdin
         self._hold = hold
         self._channel = channel
         self.record = record
@@ -70,6 +92,8 @@ class LiveTree:
         """The main process has been reaped."""
         self.record.main_ended = True
         self._runtime.main_ended(self.id, self.pid)
+        if self._stdin is not None:
+            self._stdin.close()
         if self._channel is not None:
             self._channel.close()
 
@@ -140,36 +164,48 @@ def spawn(
     index: int,
     stdout: bool,
     stderr: bool,
+    stdin: bool = False,
     limits: ProcessLimits | None = None,
     channel: NotifyChannel | None = None,
 ) -> LiveTree:
     """Start the main process of an instance, with its output captured. Raises SpawnError.
 
-    It finds ``channel``, which is its own from now on, in its environment.
+    With ``stdin`` its input is a pipe that stays open, otherwise /dev/null. It finds ``channel``, which is
+    its own from now on, in its environment.
     """
     name = launch.instance_id(index)
     hold = limits.hold(name) if limits is not None else None
+    pipe: StdinPipe | None = None
 
     def request(out: int, err: int) -> SpawnRequest:
         asked = launch.request(index, stdout_fd=out, stderr_fd=err)
         if hold is not None:
             asked = replace(asked, limits=hold.limits)
+        if pipe is not None:
+            asked = replace(asked, stdin_fd=pipe.read_fd)
         return asked if channel is None else replace(asked, env={**asked.env, **channel.variables})
 
     try:
+        if stdin:
+            pipe = StdinPipe()
         pid, capture = spawn_captured(
             runtime, log, name, request, identity=launch.identity(), stdout=stdout, stderr=stderr
         )
     except BaseException:
+        if pipe is not None:
+            pipe.spawned()
+            pipe.close()
         if hold is not None:
             hold.release()
         if channel is not None:
             channel.close()
         raise
+    if pipe is not None:
+        pipe.spawned()
     if channel is not None:
         channel.follow(pid)
     record = TreeRecord(name, index, pid)
-    return LiveTree(runtime, record, capture=capture, hold=hold, channel=channel)
+    return LiveTree(runtime, record, capture=capture, hold=hold, channel=channel, stdin=pipe)
 
 
 def spawn_captured(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.config.model import ProcessType, ShutdownMode
+from cbox_init.config.model import ProcessType, ShutdownMode, Stdin
 from cbox_init.core import instance as transitions
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Phase
@@ -82,6 +82,7 @@ class InstanceSlot:
                 index=before.index,
                 stdout=outputs.stdout,
                 stderr=outputs.stderr,
+                stdin=context.settings.process.stdin is Stdin.PIPE,
                 limits=context.limits,
                 channel=self._open_channel(),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.config.model import HooksConfig, OnGiveUp
+from cbox_init.config.model import HooksConfig, OnExit, OnGiveUp
 from cbox_init.core.restart import Trigger
 from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.supervisor.lifecycle.shutdown import Shutdown
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cbox_init.config.model import Config
+    from cbox_init.core.instance import Instance
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.configuration.removal import Removal
     from cbox_init.supervisor.lifecycle.readiness import Readiness
@@ -158,15 +159,23 @@ class Lifecycle:
         """See whether a process is up, was given up, or was the last to end."""
         if process.up:
             self._startup.one_is_up()
-        if process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
-            assert failed.ending
-            name = instance_id(process.name, failed.index)
-            self.shutdown(f"{name} was given up: {failed.reason}", failed.ending.status)
+        if process.config.on_exit is OnExit.SHUTDOWN and (ended := process.ended):
+            self._end_with(process, ended, "has ended")
+        elif process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
+            self._end_with(process, failed, "was given up")
         elif process.ended_for_good:
             self._end_when_all_ended()
 
+    def _end_with(self, process: Managed, instance: Instance, what: str) -> None:
+        """End the daemon with the exit code of an instance; never with 0 when that has failed."""
+        assert instance.ending
+        name = instance_id(process.name, instance.index)
+        self.shutdown(f"{name} {what}: {instance.ending.reason}", instance.ending.status)
+
     def _end_when_all_ended(self) -> None:
         """When all that should live has ended for good the daemon ends too, with the exit code of the last.
+
+        When something was given up, and the last has ended with 0, it is the code of what was given up.
 
         A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
         """
@@ -174,7 +183,8 @@ class Lifecycle:
             return
         ends = [end for process in self._table.staying() if (end := process.last_end)]
         _, exit_code = max(ends, default=(0.0, 1))
-        self.shutdown("every process has ended", exit_code)
+        failed = [one.ending.status for process in self._table if (one := process.given_up) and one.ending]
+        self.shutdown("every process has ended", exit_code or max(failed, default=0))
 
     def _start_processes(self) -> None:
         for process in self._table:

@@ -69,6 +69,7 @@ class ScheduledProcess(ProcessBase):
     """
 
     scale_limit = 0
+    ended = None
     given_up = None
     ready = True  # what depends on a schedule does not wait for a run of it
     up = True
