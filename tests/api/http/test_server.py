@@ -323,6 +323,33 @@ async def test_a_client_that_takes_slowly_is_served_to_the_end(run: Run) -> None
     writer.close()
 
 
+async def test_closing_does_not_wait_for_a_reader_that_does_not_take_the_end_of_a_stream(run: Run) -> None:
+    """Also not for one whose stream is over, with the last part of it in the buffer of the connection."""
+    written = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        (connection,) = running.server._connections.all
+        while not connection._transport.get_write_buffer_size():  # until the kernel takes no more
+            await send({"type": "http.response.body", "body": b"x" * 20_000, "more_body": True})
+        written.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"the end"})
+
+    running = run(app)
+    _, writer = await running.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(get())
+    await asyncio.wait_for(written.wait(), DEADLINE_S)
+    (connection,) = running.server._connections.all
+    connection._queue[0].disconnect()  # as `Streams.end` at the end of the daemon
+    await running.until(lambda: not connection._queue)
+    assert running.server.connections == 1, "the end waits in the buffer"
+    await asyncio.wait_for(running.server.close(60), 10)
+    writer.close()
+
+
 # -- accept(2) that fails ----------------------------------------------------------------------------------
 
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from cbox_init.api.http.failures import ErrorLog
     from cbox_init.api.http.limits import HttpLimits
 
-#: Connections that are accepted in one turn of the event loop.
-_ACCEPTED_AT_ONCE: Final = 64
-
 #: How long nothing is accepted after accept(2) has failed, as for want of descriptors, in seconds.
 ACCEPT_AGAIN_S: Final = 1.0
 
@@ -104,24 +101,24 @@ class HttpServer:
     # -- accepting -------------------------------------------------------------------------------------
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                connected, address = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                # Without descriptors the listener stays readable: trying on would keep the loop busy.
-                self._accept_failed.note(error=error.strerror or str(error))
-                made_room = [self._connections.evict() for _ in range(_EVICTED_AT_ONCE)]
-                self._pause()
-                again_s = MADE_ROOM_S if any(made_room) else ACCEPT_AGAIN_S
-                self._paused = self._loop.call_later(again_s, self._resume)
-                return
-            connected.setblocking(False)
-            client = address[:2] if isinstance(address, tuple) else None
-            task = self._loop.create_task(self._connect(connected, client))
-            self._accepting[task] = connected
-            task.add_done_callback(self._connected)
+        """Accept one connection; the listener stays readable while there are more."""
+        try:
+            connected, address = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # Without descriptors the listener stays readable: trying on would keep the loop busy.
+            self._accept_failed.note(error=error.strerror or str(error))
+            made_room = [self._connections.evict() for _ in range(_EVICTED_AT_ONCE)]
+            self._pause()
+            again_s = MADE_ROOM_S if any(made_room) else ACCEPT_AGAIN_S
+            self._paused = self._loop.call_later(again_s, self._resume)
+            return
+        connected.setblocking(False)
+        client = address[:2] if isinstance(address, tuple) else None
+        task = self._loop.create_task(self._connect(connected, client))
+        self._accepting[task] = connected
+        task.add_done_callback(self._connected)
 
     async def _connect(self, connected: socket.socket, client: tuple[str, int] | None) -> None:
         await self._loop.connect_accepted_socket(lambda: Connection(self._connections, client), connected)
