@@ -12,7 +12,7 @@ from cbox_init.logs.writer import Writer
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.system.spawn import Spawner
 from tests.docs.markdown import ROOT, Section, code, sections
-from tests.supervisor.conftest import build  # noqa: F401
+from tests.supervisor.conftest import adopted_orphans, build  # noqa: F401
 
 if TYPE_CHECKING:
     from types import FrameType
