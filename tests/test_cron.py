@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.cron import Cron, CronError, find_zone, parse
+from cbox_init.cron import Cron, CronError, find_zone, parse, split_zone
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NEW_YORK = ZoneInfo("America/New_York")  # 2026: forward on 8 March 02:00, back on 1 November 02:00
 
@@ -37,6 +42,15 @@ def times(cron: Cron, start: datetime, count: int) -> list[str]:
         ("0 0 1,15 * *", ["15 00:00", "01 00:00", "15 00:00"]),
         ("0 0 L * *", ["31 00:00", "28 00:00", "31 00:00"]),
         ("0 12 * * 7", ["11 12:00", "18 12:00", "25 12:00"]),
+        ("0 0 ? * 3", ["07 00:00", "14 00:00", "21 00:00"]),
+        ("0 0 10 * ?", ["10 00:00", "10 00:00", "10 00:00"]),
+        # Day and weekday, both restricted: either, also with a step.
+        ("0 0 6 * 4", ["06 00:00", "08 00:00", "15 00:00"]),
+        ("0 0 */7 * 3", ["07 00:00", "08 00:00", "14 00:00"]),
+        ("0 0 6 * */3", ["06 00:00", "07 00:00", "10 00:00"]),
+        ("0 0 */15 * MON,*/5", ["09 00:00", "11 00:00", "12 00:00"]),
+        ("0 0 */1 * 3", ["07 00:00", "14 00:00", "21 00:00"]),
+        ("0 0 6 * */1", ["06 00:00", "06 00:00", "06 00:00"]),
         ("@hourly", ["05 01:00", "05 02:00", "05 03:00"]),
         ("@Daily", ["06 00:00", "07 00:00", "08 00:00"]),
         ("@midnight", ["06 00:00", "07 00:00", "08 00:00"]),
@@ -130,9 +144,9 @@ def test_no_day_is_without_its_times_and_none_has_them_twice(
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
-        ("", "has 0 of the 5"),
-        ("* * * *", "has 4 of the 5"),
-        ("0 * * * * *", "has 6 of the 5"),
+        ("", "has 0 fields, expected 5"),
+        ("* * * *", "has 4 fields, expected 5"),
+        ("0 * * * * *", "has 6 fields, expected 5"),
         ("61 * * * *", "bad minute"),
         ("* 24 * * *", "bad hour"),
         ("* * 32 * *", "bad day-of-month"),
@@ -140,8 +154,8 @@ def test_no_day_is_without_its_times_and_none_has_them_twice(
         ("*/0 * * * *", "bad minute"),
         ("0 0 30 2 *", "bad day-of-month"),
         ("0 0 31 2,4 *", "bad day-of-month"),
-        ("@reboot", "is none of @yearly"),
-        ("@every 5m", "has 2 of the 5"),
+        ("@reboot", "the names are @yearly"),
+        ("@every 5m", "has 2 fields, expected 5"),
     ],
 )
 def test_what_is_no_schedule_says_why(expression: str, reason: str) -> None:
@@ -170,5 +184,55 @@ def test_zones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "America", "../etc/passwd", "/etc/localtime", "Europe/\0"])
 def test_unknown_zones(name: str) -> None:
-    with pytest.raises(CronError, match="no time zone is called"):
+    with pytest.raises(CronError, match="unknown time zone"):
         find_zone(name)
+
+
+def hours(zone: str) -> tuple[float, float]:
+    """What TZ=``zone`` is ahead of UTC, in January and in July."""
+    found = find_zone("Local", {"TZ": zone})
+    offsets = [datetime(2026, month, 1, tzinfo=found).utcoffset() for month in (1, 7)]
+    january, july = (offset.total_seconds() / 3600 for offset in offsets if offset is not None)
+    return january, july
+
+
+@pytest.mark.parametrize(
+    ("zone", "ahead"),
+    [
+        ("JST-9", (9, 9)),
+        (":JST-9", (9, 9)),
+        ("<+0330>-3:30", (3.5, 3.5)),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", (1, 2)),
+        ("Europe/Berlin", (1, 2)),
+        (":Europe/Berlin", (1, 2)),
+        ("UTC0", (0, 0)),
+    ],
+)
+def test_every_form_of_tzset(zone: str, ahead: tuple[float, float]) -> None:
+    assert hours(zone) == ahead
+
+
+def test_a_path_in_tz(tmp_path: Path) -> None:
+    file = tmp_path / "zone"
+    file.write_bytes(files("tzdata").joinpath("zoneinfo", "Europe", "Berlin").read_bytes())
+    assert hours(str(file)) == hours(f":{file}") == (1, 2)
+    with pytest.raises(CronError, match="is not a time zone file"):
+        find_zone("Local", {"TZ": f":{tmp_path}/none"})
+
+
+@pytest.mark.parametrize("zone", ["nonsense", "Europe/Berlni", "JST-9\nx", "JST-99"])
+def test_no_zone_in_tz(zone: str) -> None:
+    with pytest.raises(CronError, match="is not a time zone"):
+        find_zone("Local", {"TZ": zone})
+
+
+@pytest.mark.parametrize(
+    ("expression", "split"),
+    [
+        ("CRON_TZ=Europe/Berlin 0 3 * * *", ("Europe/Berlin", "0 3 * * *")),
+        ("TZ=UTC @daily", ("UTC", "@daily")),
+        ("0 3 * * *", (None, "0 3 * * *")),
+    ],
+)
+def test_a_zone_in_front(expression: str, split: tuple[str | None, str]) -> None:
+    assert split_zone(expression) == split

@@ -1,4 +1,6 @@
-"""When a cron expression comes: five fields or a name, in a time zone with its daylight saving.
+"""The times of a cron expression: five fields or a name, in a time zone with its daylight saving.
+
+Where both the day of the month and the weekday are restricted, a day matches when either does.
 
 Where clocks are put forward or back, a schedule is one of two kinds:
 
@@ -6,7 +8,7 @@ Where clocks are put forward or back, a schedule is one of two kinds:
 - One that names its hours follows the clock on the wall: a time that is left out comes when the clock goes
   on, a time that is there twice comes the first time. Nothing is skipped, and nothing comes twice.
 
-Costs 3 ms to import (with cronsim); only who has a schedule does.
+Importing it takes 3 ms (with cronsim), and happens only where something has a schedule.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from struct import pack
 from typing import TYPE_CHECKING, Final
 
 from cronsim import CronSim, CronSimError
@@ -31,21 +34,27 @@ _NAMES: Final = {
     "@hourly": "0 * * * *",
 }
 _LOCALTIME: Final = "/etc/localtime"
+_ZONEINFO: Final = "/usr/share/zoneinfo/"
+#: In front of an expression, the zone that counts for it.
+_ZONE_PREFIXES: Final = ("CRON_TZ=", "TZ=")
 _ALL_HOURS: Final = frozenset(range(24))
 _HOUR: Final = 1
+_DAY: Final = 2
+_WEEKDAY: Final = 4
+_UNRESTRICTED: Final = ("*", "*/1")
 _MINUTE: Final = timedelta(minutes=1)
 
 #: Expressions that are remembered: each is looked at by the checks of the file, and by its process.
 _MOST_KNOWN: Final = 16_384
 
-#: How to hint an expression that is none.
+#: How to fix an expression.
 EXPRESSION_HINT: Final = (
     'write five fields (minute hour day month weekday) such as "*/5 * * * *", or a name such as "@daily"'
 )
 
 
 class CronError(ValueError):
-    """An expression that is none or never comes, or an unknown time zone; says what is wrong with it."""
+    """An invalid expression, one that never comes, or an unknown time zone; the message says which."""
 
 
 class Cron:
@@ -85,6 +94,15 @@ def parse(expression: str, zone: tzinfo = UTC) -> Cron:
     return Cron(fields, zone, every_hour=every_hour)
 
 
+def split_zone(expression: str) -> tuple[str | None, str]:
+    """The zone that an expression begins with (``CRON_TZ=Europe/Berlin 0 3 * * *``), if any, and the rest."""
+    first, _, rest = expression.strip().partition(" ")
+    for prefix in _ZONE_PREFIXES:
+        if first.startswith(prefix):
+            return first.removeprefix(prefix), rest.strip()
+    return None, expression
+
+
 @lru_cache(_MOST_KNOWN)
 def _understood(expression: str) -> tuple[str, bool]:
     """The five fields of an expression, and whether it comes in every hour; raises CronError."""
@@ -92,20 +110,30 @@ def _understood(expression: str) -> tuple[str, bool]:
     if len(fields) == 1 and fields[0].startswith("@"):
         named = _NAMES.get(fields[0].lower())
         if named is None:
-            raise CronError(f"{expression!r} is none of {', '.join(_NAMES)}")
+            raise CronError(f"{expression!r} is unknown; the names are {', '.join(_NAMES)}")
         fields = named.split()
     if len(fields) != 5:
-        raise CronError(f"{expression!r} has {len(fields)} of the 5 fields of a schedule")
+        raise CronError(f"{expression!r} has {len(fields)} fields, expected 5")
+    fields = ["*" if field == "?" else field for field in fields]
+    if fields[_DAY] not in _UNRESTRICTED and fields[_WEEKDAY] not in _UNRESTRICTED:
+        # cronsim takes both together for "and" where one begins with a star.
+        fields[_DAY] = _without_star(fields[_DAY], "1-31")
+        fields[_WEEKDAY] = _without_star(fields[_WEEKDAY], "0-6")
     try:
         simulated = CronSim(" ".join(fields), datetime(2000, 1, 1))
     except (CronSimError, ValueError) as error:
-        raise CronError(f"{expression!r} is no schedule: {str(error).lower()}") from None
+        raise CronError(f"{expression!r} is not a schedule: {str(error).lower()}") from None
     every_hour = simulated.hours == _ALL_HOURS
     if every_hour:
         fields[_HOUR] = "*"  # "0-23" alike
     if next(simulated, None) is None:
         raise CronError(f"{expression!r} never comes")
     return " ".join(fields), every_hour
+
+
+def _without_star(field: str, whole: str) -> str:
+    """The same days, in a form that does not begin with a star."""
+    return ",".join(whole + part[1:] if part.startswith("*") else part for part in field.split(","))
 
 
 def find_zone(name: str, environ: Mapping[str, str] = os.environ) -> tzinfo:
@@ -124,19 +152,49 @@ def _iana_zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # unknown, no name of a zone, a folder of zones
-        raise CronError(f"no time zone is called {name!r}") from None
+        raise CronError(f"unknown time zone {name!r}") from None
 
 
 def _local_zone(environ: Mapping[str, str]) -> tzinfo:
+    """The zone of ``TZ`` in every form of tzset(3): a name, a path, or a rule such as ``JST-9``."""
+    name = environ.get("TZ", "").removeprefix(":").strip()
+    if not name:
+        try:
+            return _zone_of_file(_LOCALTIME)
+        except (OSError, ValueError):
+            return UTC
+    if name.startswith("/"):
+        try:
+            return _zone_of_file(name)
+        except (OSError, ValueError):
+            raise CronError(f"TZ={name} in the environment is not a time zone file") from None
+    try:
+        return _iana_zone(name)
+    except CronError:
+        pass
+    try:
+        return _zone_of_rule(name)
+    except ValueError:
+        raise CronError(f"TZ={name!r} in the environment is not a time zone") from None
+
+
+def _zone_of_file(path: str) -> tzinfo:
     from zoneinfo import ZoneInfo
 
-    if name := environ.get("TZ", "").removeprefix(":"):
-        return _iana_zone(name)
-    try:
-        with open(_LOCALTIME, "rb") as file:
-            return ZoneInfo.from_file(file, "Local")
-    except (OSError, ValueError):
-        return UTC
+    with open(path, "rb") as file:
+        return ZoneInfo.from_file(file, path.removeprefix(_ZONEINFO))
+
+
+def _zone_of_rule(rule: str) -> tzinfo:
+    """The zone of a rule of POSIX, which is what the last line of a zone file holds. Raises ValueError."""
+    from io import BytesIO
+    from zoneinfo import ZoneInfo
+
+    if not rule.isascii() or not rule.isprintable():
+        raise ValueError("no rule of POSIX")
+    # A zone file of version 2 without transitions, with one type of local time.
+    part = b"TZif2" + bytes(15) + pack(">6l", 0, 0, 0, 0, 1, 4) + pack(">lbb", 0, 0, 0) + b"UTC\0"
+    return ZoneInfo.from_file(BytesIO(part + part + b"\n" + rule.encode() + b"\n"), rule)
 
 
 def _exists(local: datetime) -> bool:

@@ -228,7 +228,7 @@ async def test_a_reader_that_goes_leaves_nothing_behind(speakers: Speakers) -> N
         await next_event(events(response))
         assert len(asyncio.all_tasks()) > before
     await speakers.service.house.until(lambda: len(asyncio.all_tasks()) <= before)
-    assert not [message for message in speakers.service.house.messages() if "Exception" in message]
+    assert not [message for message in speakers.service.house.messages() if "Unexpected" in message]
 
 
 async def test_a_slow_reader_is_told_what_it_missed(serve: Serve, tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ async def test_readers_that_stop_cost_no_more_than_their_backlog(serve: Serve, t
         before = asyncio.get_running_loop().time()
         await asyncio.wait_for(service.server.close(30), 15)
         assert asyncio.get_running_loop().time() - before < 10
-    assert not [message for message in service.house.messages() if "Exception" in message]
+    assert not [message for message in service.house.messages() if "Unexpected" in message]
 
 
 async def test_the_last_lines_come_before_the_end(speakers: Speakers) -> None:

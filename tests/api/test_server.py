@@ -121,7 +121,7 @@ async def test_a_lack_that_passes_is_waited_out(
         assert (await read_answer(reader)).status == 200
         writer.close()
         await server.close(5)
-    assert sum("tried again" in message for message in house.messages()) == 1, "the second within the minute"
+    assert sum("tried again" in message for message in house.messages()) == 1, "the second shortly after"
 
 
 async def test_closing_removes_the_socket_and_refuses_connections(service: Service) -> None:

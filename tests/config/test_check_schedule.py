@@ -27,13 +27,13 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
     ("keys", "field", "message", "hint"),
     [
         ("schedule: '61 * * * *'", "schedule", "bad minute", "*/5 * * * *"),
-        ("schedule: '* * * * * *'", "schedule", "has 6 of the 5 fields", "five fields"),
-        ("schedule: '@reboot'", "schedule", "none of @yearly", "@daily"),
-        ("schedule: '0 0 30 2 *'", "schedule", "no schedule: bad day-of-month", "five fields"),
+        ("schedule: '* * * * * *'", "schedule", "has 6 fields, expected 5", "five fields"),
+        ("schedule: '@reboot'", "schedule", "the names are @yearly", "@daily"),
+        ("schedule: '0 0 30 2 *'", "schedule", "is not a schedule: bad day-of-month", "five fields"),
         (
             "schedule: '@daily', schedule_timezone: Europe/Berlni",
             "schedule_timezone",
-            "no time zone is called 'Europe/Berlni'",
+            "unknown time zone 'Europe/Berlni'",
             "Europe/Berlin",
         ),
         ("schedule: '@daily', scale: 2", "scale", "no effect", "schedule_max_concurrent"),
@@ -72,3 +72,13 @@ def test_no_problem(read: Read, keys: str) -> None:
 def test_misfire(read: Read) -> None:
     config = config_of(read("processes: {a: {command: a, schedule: '@daily', schedule_misfire: skip}}"))
     assert config.processes["a"].schedule_misfire is Misfire.SKIP
+
+
+def test_a_zone_in_front_of_the_schedule(read: Read) -> None:
+    found = read("processes: {job: {command: a, schedule: 'CRON_TZ=Europe/Berlin 0 3 * * *'}}")
+    job = config_of(found).processes["job"]
+    assert (job.schedule, job.schedule_timezone) == ("0 3 * * *", "Europe/Berlin")
+    (found_,) = problems(read, "schedule: 'TZ=UTC 0 3 * * *', schedule_timezone: Local")
+    assert found_[:2] == ("schedule_timezone", "the schedule begins with the zone UTC, which counts")
+    (found_,) = problems(read, "schedule: 'TZ=Mars 0 3 * * *'")
+    assert found_[:2] == ("schedule_timezone", "unknown time zone 'Mars'")

@@ -41,7 +41,7 @@ def test_a_group_replaces_the_primary_group() -> None:
 @pytest.mark.parametrize("group", [None, "7777"])
 def test_a_number_that_nobody_has(group: str | None) -> None:
     gid = os.getegid() if group is None else 7777
-    assert resolve(str(UNKNOWN), group) == Identity(UNKNOWN, gid, (gid,), None, None)
+    assert resolve(str(UNKNOWN), group) == Identity(UNKNOWN, gid, (gid,), None, "/")
 
 
 def test_a_group_alone_keeps_the_user() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.http.failures import RepeatedError
 from cbox_init.api.replies import encode
 from cbox_init.api.views import process_entry
 from cbox_init.api.waiting import Slices
+from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
     from asyncio import Lock
 
-    from cbox_init.api.http.failures import ErrorLog
+    from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.status import ProcessStatus
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.figures import Figures
@@ -27,7 +27,7 @@ class ProcessListBody:
     A list of thousands is encoded in slices: each process is shown as it was at the request, or newer.
     """
 
-    def __init__(self, supervisor: Supervisor, figures: Figures, log: ErrorLog) -> None:
+    def __init__(self, supervisor: Supervisor, figures: Figures, log: DaemonLog) -> None:
         self._supervisor = supervisor
         self._figures = figures
         self._left_out = RepeatedError(log, "Unexpected: a process is left out of the list")
@@ -67,7 +67,7 @@ class ProcessListBody:
                 try:
                     known = (status, of, encode(process_entry(status, figures)))
                 except Exception as error:  # noqa: BLE001  # a defect: the other processes are shown
-                    self._left_out.note(process=status.name, error=repr(error))
+                    self._left_out.report(error, process=status.name)
                     continue
                 await slices.breathe()
             self._parts[status.name] = known

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task, TimerHandle
 
-    from cbox_init.api.http.failures import RepeatedError
     from cbox_init.api.listeners import Listeners
     from cbox_init.api.stack import Stack
     from cbox_init.build import DaemonParts
@@ -42,7 +42,8 @@ class ApiServer:
         self._again: TimerHandle | None = None
         self._starting: Task[None] | None = None
         self._stack: Stack | None = None
-        self._failures: RepeatedError | None = None
+        again = f"The API cannot be served, and is tried again in {TRY_AGAIN_S:g} s"
+        self._failed = RepeatedError(self._log, again)
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Wait for the first connection in ``loop``."""
@@ -92,23 +93,14 @@ class ApiServer:
             self._stack = stack(self._parts, self._settings, self._vitals)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
             # Threads, memory or descriptors may be short for a while; clients wait meanwhile.
-            self._failed(error, f"The API cannot be served, and is tried again each {TRY_AGAIN_S:g} s")
+            self._failed.report(error)
             self._again = loop.call_later(TRY_AGAIN_S, self._watch, loop)
             return
         try:
             self._stack.serve(self._listeners)
         except Exception as error:  # noqa: BLE001
-            self._failed(error, "The API cannot be served")
+            RepeatedError(self._log, "The API cannot be served").report(error)
             self._listeners.close()
-
-    def _failed(self, error: Exception, message: str) -> None:
-        from traceback import format_exc
-
-        from cbox_init.api.http.failures import RepeatedError
-
-        if self._failures is None:
-            self._failures = RepeatedError(self._log, message)
-        self._failures.note(error=str(error), traceback=format_exc())
 
 
 def _stack() -> type[Stack]:

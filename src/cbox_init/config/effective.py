@@ -25,7 +25,8 @@ def effective(config: Config, report: ProblemReport) -> Config:
         config,
         global_=global_,
         processes={
-            name: _process(process, global_, log_defaults) for name, process in config.processes.items()
+            name: _process(name, process, global_, log_defaults, report)
+            for name, process in config.processes.items()
         },
     )
 
@@ -57,7 +58,11 @@ def _token(given: Secret | None, report: ProblemReport) -> Secret | None:
     return Secret(text)
 
 
-def _process(process: ProcessConfig, global_: GlobalConfig, log_defaults: LogDefaults) -> ProcessConfig:
+def _process(
+    name: str, process: ProcessConfig, global_: GlobalConfig, log_defaults: LogDefaults, report: ProblemReport
+) -> ProcessConfig:
+    if process.schedule is not None and "TZ=" in process.schedule:
+        process = _with_zone_of_schedule(name, process, report)
     stdout = process.stdout and process.logging.stdout
     stderr = process.stderr and process.logging.stderr
     return replace(
@@ -69,6 +74,22 @@ def _process(process: ProcessConfig, global_: GlobalConfig, log_defaults: LogDef
         logging=replace(log_defaults.applied(process.logging), stdout=stdout, stderr=stderr),
         health_check=_health_check(process.health_check, global_),
     )
+
+
+def _with_zone_of_schedule(name: str, process: ProcessConfig, report: ProblemReport) -> ProcessConfig:
+    """``CRON_TZ=ZONE`` in front of an expression is its ``schedule_timezone``."""
+    from cbox_init.cron import split_zone
+
+    zone, schedule = split_zone(process.schedule or "")
+    if zone is None:
+        return process
+    if process.schedule_timezone not in ("UTC", zone):
+        report.warning(
+            ("processes", name, "schedule_timezone"),
+            f"the schedule begins with the zone {zone}, which counts",
+            "remove one of them",
+        )
+    return replace(process, schedule=schedule, schedule_timezone=zone)
 
 
 def _health_check(check: HealthCheckConfig | None, global_: GlobalConfig) -> HealthCheckConfig | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from cbox_init.api.http.failures import RepeatedError
 from cbox_init.api.waiting import Slices
+from cbox_init.logs.daemon import RepeatedError
 from cbox_init.metrics.families import FAMILIES
 from cbox_init.metrics.snapshot import take
 
@@ -46,7 +46,7 @@ class Page:
                     await slices.breathe()
             except Exception as error:  # noqa: BLE001  # a defect: the other metrics are shown
                 del pieces[whole:]
-                self._left_out.note(metric=family.name, error=repr(error))
+                self._left_out.report(error, metric=family.name)
         return b"".join(pieces)
 
 

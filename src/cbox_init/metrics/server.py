@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.listeners import bind_tcp, url
+from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
     import socket
@@ -53,7 +54,6 @@ class MetricsServer:
 
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
-        from cbox_init.api.http.failures import RepeatedError
         from cbox_init.api.http.limits import PROBE_LIMITS
         from cbox_init.api.http.plain import PlainHandler, PlainReply
         from cbox_init.api.http.server import HttpServer
@@ -72,9 +72,7 @@ class MetricsServer:
                     self._page = page(parts, vitals)
                 return PlainReply(200, await self._page.text(), self._page.content_type)
             except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
-                from traceback import format_exc
-
-                failed.note(error=str(error), traceback=format_exc())
+                failed.report(error)
                 return PlainReply(503, b'{"error":"the metrics cannot be served, the log says why"}')
 
         def metrics() -> Future[PlainReply]:

@@ -8,12 +8,16 @@ from msgspec import Struct
 
 from cbox_init.errors import SpawnError
 
+_HOME_WITHOUT_ENTRY = "/"
 _LARGEST_ID = 2**32 - 2
 """The number above it is -1 to the kernel, "leave as it is"."""
 
 
 class Identity(Struct, frozen=True):
-    """A user, a primary group and the supplementary groups; name and home where /etc/passwd has them."""
+    """A user, a primary group and the supplementary groups; the name where /etc/passwd has it.
+
+    ``home`` is that of the entry, "/" for a user without one, None where the child stays the same user.
+    """
 
     uid: int
     gid: int
@@ -72,7 +76,7 @@ def _user(user: str | None) -> tuple[int, int, str | None, str | None]:
         try:
             entry = pwd.getpwuid(uid)
         except KeyError:
-            return uid, os.getegid(), None, None
+            return uid, os.getegid(), None, None if user is None else _HOME_WITHOUT_ENTRY
         # A group alone leaves everything else of ours as it is, also a primary group that is not the entry's.
         gid = os.getegid() if user is None else entry.pw_gid
         return uid, gid, entry.pw_name, entry.pw_dir

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from msgspec.structs import replace
 
-from cbox_init.api.http import failures, server
+from cbox_init.api.http import server
 from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.plain import PlainHandler, PlainReply
 from cbox_init.api.http.server import HttpServer
+from cbox_init.logs.daemon import DaemonLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 20
 
 
-class Log:
+class Log(DaemonLog):
     """What was logged: the message with its fields."""
 
     def __init__(self) -> None:
@@ -323,6 +324,33 @@ async def test_a_client_that_takes_slowly_is_served_to_the_end(run: Run) -> None
     writer.close()
 
 
+async def test_closing_does_not_wait_for_a_reader_that_does_not_take_the_end_of_a_stream(run: Run) -> None:
+    """Also not for one whose stream is over, with the last part of it in the buffer of the connection."""
+    written = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        (connection,) = running.server._connections.all
+        while not connection._transport.get_write_buffer_size():  # until the kernel takes no more
+            await send({"type": "http.response.body", "body": b"x" * 20_000, "more_body": True})
+        written.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.body", "body": b"the end"})
+
+    running = run(app)
+    _, writer = await running.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(get())
+    await asyncio.wait_for(written.wait(), DEADLINE_S)
+    (connection,) = running.server._connections.all
+    connection._queue[0].disconnect()  # as `Streams.end` at the end of the daemon
+    await running.until(lambda: not connection._queue)
+    assert running.server.connections == 1, "the end waits in the buffer"
+    await asyncio.wait_for(running.server.close(60), 10)
+    writer.close()
+
+
 # -- accept(2) that fails ----------------------------------------------------------------------------------
 
 
@@ -367,13 +395,12 @@ async def test_without_descriptors_accept_is_tried_at_intervals_and_said_once(
     assert log.said == [
         (
             "Connections cannot be accepted, tried again at intervals",
-            {"times": 1, "error": "Too many open files"},
+            {"error": "OSError: [Errno 24] Too many open files", "suppressed": None, "traceback": None},
         )
     ]
-    monkeypatch.setattr(failures, "SAY_AGAIN_S", 0.0)
-    running.server._accept_failed._next_at = 0.0  # as a minute later
+    running.server._accept_failed._said_at = -1e9  # as a minute later
     await running.until(lambda: len(log.said) == 2)
-    assert log.said[1][1]["times"] >= 4
+    assert log.said[1][1]["suppressed"] >= 4
     lacking.lacking = False
     assert (await waiting).endswith(b"ok")
     running.server.abort()
@@ -398,7 +425,8 @@ async def test_silent_connections_make_room_where_descriptors_are_short(
         assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert [fields["error"] for _, fields in running.log.said] == ["Too many open files"]
+    ((_, fields),) = running.log.said
+    assert fields["error"] == "OSError: [Errno 24] Too many open files"
     for _, one in (*silent, (reader, writer)):
         one.close()
 
@@ -491,11 +519,11 @@ async def test_failures_are_logged_at_intervals_with_their_number(
     for _ in range(20):
         await running.raw(closing(get("/before")))
     ((message, fields),) = running.log.said
-    assert (message, fields["method"], fields["path"], fields["times"]) == (
+    assert (message, fields["method"], fields["path"], fields["suppressed"]) == (
         "Unexpected: a request failed",
         "GET",
         "/before",
-        1,
+        None,
     )
     assert "ZeroDivisionError" in fields["traceback"]
 

@@ -8,14 +8,14 @@ from urllib.parse import unquote
 
 from httptools import HttpParserError, parse_url
 
-from cbox_init.api.http.failures import RequestFailures
+from cbox_init.api.http.exchange import RequestFailures
 from cbox_init.api.http.head import bad_request
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Scope
 
     from cbox_init.api.http.exchange import Exchange
-    from cbox_init.api.http.failures import ErrorLog
+    from cbox_init.logs.daemon import DaemonLog
 
 #: How long a request whose client has gone may take to notice, in seconds.
 _REQUEST_ENDS_S: Final = 1.0
@@ -26,7 +26,7 @@ _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 class AsgiHandler:
     """Runs ``app`` for each request. An error of it is logged, and answered with 500."""
 
-    def __init__(self, app: ASGIApp, log: ErrorLog) -> None:
+    def __init__(self, app: ASGIApp, log: DaemonLog) -> None:
         self._app = app
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -121,6 +121,7 @@ class Connection(BufferedProtocol):
         self._closing = False
         self._advancing = False
         self._reading_paused = False
+        self._ended_stream = False
         self._writable: Future[None] | None = None
         self._unsent = 0
 
@@ -314,6 +315,7 @@ class Connection(BufferedProtocol):
             return
         queue = self._queue
         queue.popleft()
+        self._ended_stream = exchange.streams
         if not exchange.keep_alive or (self._eof and not queue and not self._unparsed):
             queue.clear()
             self._finish()
@@ -338,8 +340,8 @@ class Connection(BufferedProtocol):
 
     @property
     def streams(self) -> bool:
-        """Whether a response without a length is being sent."""
-        return bool(self._queue) and self._queue[0].streams
+        """Whether a response without a length, or the end of one, is being sent."""
+        return self._queue[0].streams if self._queue else self._ended_stream
 
     def shut_down(self) -> None:
         """Close when what is being answered is answered; at once when nothing is."""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.json import encode
 
+from cbox_init.logs.daemon import RepeatedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.types import Message
 
     from cbox_init.api.http.head import HttpError, RequestHead
+    from cbox_init.logs.daemon import DaemonLog
 
 #: Up to this size a body goes out with its head in one system call.
 _WRITTEN_TOGETHER: Final = 256 * 1024
@@ -260,6 +263,19 @@ class Exchange:
             parts.append(_CLOSE)
         parts.append(b"\r\n")
         return b"".join(parts)
+
+
+class RequestFailures:
+    """Ends the exchanges of requests that fail by a defect of ours."""
+
+    def __init__(self, log: DaemonLog) -> None:
+        self._log = RepeatedError(log, "Unexpected: a request failed")
+
+    def failed(self, exchange: Exchange, error: BaseException) -> None:
+        """Log ``error``, and answer 500 unless the response has begun."""
+        path = exchange.path.decode(errors="replace")
+        self._log.report(error, method=exchange.head.method, path=path)
+        exchange.fail()
 
 
 def _chunk(body: bytes, more: bool) -> bytes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from asyncio import Future
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cbox_init.api.http.failures import RequestFailures
+from cbox_init.api.http.exchange import RequestFailures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cbox_init.api.http.exchange import Exchange
-    from cbox_init.api.http.failures import ErrorLog
+    from cbox_init.logs.daemon import DaemonLog
 
 
 class PlainReply(NamedTuple):
@@ -33,7 +33,7 @@ _WRONG_METHOD: Final = PlainReply(405, b'{"error":"method not allowed"}')
 class PlainHandler:
     """Answers GET and HEAD of ``paths``. An error of one of them is logged, and answered with 500."""
 
-    def __init__(self, paths: PlainPaths, log: ErrorLog) -> None:
+    def __init__(self, paths: PlainPaths, log: DaemonLog) -> None:
         self._paths = paths
         self._failures = RequestFailures(log)
 

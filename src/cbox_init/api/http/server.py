@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from cbox_init.api.http.connection import Connection, Connections
-from cbox_init.api.http.failures import RepeatedError
+from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
     from cbox_init.api.http.exchange import Exchange
-    from cbox_init.api.http.failures import ErrorLog
     from cbox_init.api.http.limits import HttpLimits
-
-#: Connections that are accepted in one turn of the event loop.
-_ACCEPTED_AT_ONCE: Final = 64
+    from cbox_init.logs.daemon import DaemonLog
 
 #: How long nothing is accepted after accept(2) has failed, as for want of descriptors, in seconds.
 ACCEPT_AGAIN_S: Final = 1.0
@@ -45,7 +42,7 @@ class HttpServer:
         loop: asyncio.AbstractEventLoop,
         handler: Callable[[Exchange], None],
         limits: HttpLimits,
-        log: ErrorLog,
+        log: DaemonLog,
     ) -> None:
         self._loop = loop
         files = getrlimit(RLIMIT_NOFILE)[0]
@@ -104,24 +101,24 @@ class HttpServer:
     # -- accepting -------------------------------------------------------------------------------------
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                connected, address = listener.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                # Without descriptors the listener stays readable: trying on would keep the loop busy.
-                self._accept_failed.note(error=error.strerror or str(error))
-                made_room = [self._connections.evict() for _ in range(_EVICTED_AT_ONCE)]
-                self._pause()
-                again_s = MADE_ROOM_S if any(made_room) else ACCEPT_AGAIN_S
-                self._paused = self._loop.call_later(again_s, self._resume)
-                return
-            connected.setblocking(False)
-            client = address[:2] if isinstance(address, tuple) else None
-            task = self._loop.create_task(self._connect(connected, client))
-            self._accepting[task] = connected
-            task.add_done_callback(self._connected)
+        """Accept one connection; the listener stays readable while there are more."""
+        try:
+            connected, address = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # Without descriptors the listener stays readable: trying on would keep the loop busy.
+            self._accept_failed.report(error)
+            made_room = [self._connections.evict() for _ in range(_EVICTED_AT_ONCE)]
+            self._pause()
+            again_s = MADE_ROOM_S if any(made_room) else ACCEPT_AGAIN_S
+            self._paused = self._loop.call_later(again_s, self._resume)
+            return
+        connected.setblocking(False)
+        client = address[:2] if isinstance(address, tuple) else None
+        task = self._loop.create_task(self._connect(connected, client))
+        self._accepting[task] = connected
+        task.add_done_callback(self._connected)
 
     async def _connect(self, connected: socket.socket, client: tuple[str, int] | None) -> None:
         await self._loop.connect_accepted_socket(lambda: Connection(self._connections, client), connected)
@@ -132,7 +129,7 @@ class HttpServer:
             connected.close()
         elif (error := task.exception()) is not None:  # of one connection: the others go on
             connected.close()
-            self._accept_failed.note(error=str(error))
+            self._accept_failed.report(error)
 
     def _pause(self) -> None:
         if self._paused is not None:
