@@ -299,3 +299,13 @@ async def test_a_second_signal_ends_hooks_too(build: Build) -> None:
     hanging = [int(line) for line in house.lines("web")[2:]]
     await house.until(lambda: not any(alive(pid) for pid in hanging))
     assert "Killed in the shutdown" not in house.messages()
+
+
+async def test_a_kill_starts_no_hook_of_what_it_has_killed(build: Build) -> None:
+    hooks = f"pre_stop_hook: {{command: {sh('echo late >> $DIR/order')}}}"
+    house = build(with_stop_hooks(f"trap 'echo term' TERM; {OBEDIENT}", hooks))
+    await house.until_said("web", "ready")
+    house.supervisor.kill(1)
+    assert await house.ended() == 1
+    assert written(house) == []
+    assert "bye" not in house.lines("web")

@@ -333,6 +333,62 @@ async def test_at_shutdown_a_run_that_goes_on_is_stopped_in_time_for_the_others(
     assert house.lines("web")[-1] == "bye"
 
 
+async def test_at_shutdown_a_run_of_a_paused_schedule_gets_its_stop_signal(build: Build) -> None:
+    text = job("trap 'echo bye; exit 0' TERM; echo on; (exec sleep 99) & wait", shutdown={"timeout": 20})
+    house = build(text)
+    run = await begun(house)
+    house.supervisor.pause("job")
+    house.supervisor.shutdown("test")
+    assert await house.ended() == 0
+    assert house.lines("job") == ["on", "bye"]
+    assert "Killed in the shutdown" not in house.messages()
+    assert run == 1
+
+
+async def test_a_restart_does_not_end_a_run_that_began_after_it(build: Build) -> None:
+    """The old one takes its time to end; it is not a reason to end the next."""
+    house = build(job("trap 'sleep 0.3; exit 0' TERM; echo on; (exec sleep 99) & wait"))
+    await begun(house)
+    house.supervisor.restart("job")
+    house.supervisor.trigger("job")
+    await house.until(lambda: len(house.supervisor.schedule("job").history(9)) == 1)
+    await house.until_said("job", "on", 2)
+    (ended,) = house.supervisor.schedule("job").history(9)
+    assert (ended.id, ended.error) == ("job-run-1", "ended by a restart")
+    assert [one.id for one in house.status("job").instances] == ["job-run-2"]
+    assert house.state("job") is State.RUNNING
+
+
+async def test_a_stop_and_a_start_do_not_end_a_run_that_began_after_them(build: Build) -> None:
+    house = build(job("trap 'sleep 0.3; exit 0' TERM; echo on; (exec sleep 99) & wait"))
+    await begun(house)
+    house.supervisor.stop("job")
+    house.supervisor.start("job")
+    house.supervisor.trigger("job")
+    await house.until(lambda: len(house.supervisor.schedule("job").history(9)) == 1)
+    await house.until_said("job", "on", 2)
+    assert [one.id for one in house.status("job").instances] == ["job-run-2"]
+
+
+async def test_ten_thousand_pauses_leave_nothing_behind(build: Build) -> None:
+    house = build(job("true"))
+    timetable = house.supervisor.factory.schedules._timetable
+    assert timetable
+    for _ in range(10_000):
+        house.supervisor.pause("job")
+        house.supervisor.resume("job")
+        timetable.reconcile(time.monotonic() + 1)
+    assert len(timetable._heap) < 100
+    assert len(house.runtime.run_queue._heap) < 100
+
+
+async def begun(house: House) -> int:
+    """Trigger a run, and wait until it is on; its number."""
+    number = house.supervisor.trigger("job")
+    await house.until_said("job", "on")
+    return number
+
+
 async def test_the_alert_when_no_run_succeeds(build: Build) -> None:
     text = job("exit ${CODE:-0}", heartbeat={"interval": "200ms", "grace": "100ms"})
     house = at(build, MIDNIGHT, text)
