@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "README.md"
 IMAGE = ROOT / "examples/image"
-PATHS = re.compile(r"/api/v1/[\w/]+")
+PROOF = re.compile(r"\[test\]\((tests/[\w/]+\.py) \"(test_\w+)\"\)")
 INSTRUCTIONS = {"COMMENT", "FROM", "ENV", "COPY", "RUN", "ENTRYPOINT"}
 
 
@@ -59,13 +59,18 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_every_row_of_the_comparison_names_a_test_and_keys_that_exist() -> None:
     (rows,) = (
-        t[1:] for s in sections(PAGE) for t in s.tables if t[0] == ["feature", "requested in", "here", "test"]
+        t[1:]
+        for s in sections(PAGE)
+        for t in s.tables
+        if t[0] == ["feature", "requested in", "here", "proof"]
     )
     known = {*fields_of(GlobalConfig), *fields_of(ProcessConfig), "restart"}
     assert len(rows) > 8
-    for _, _, here, tests in rows:
-        assert code(tests), here  # that they exist is held by test_links
-        assert all("::" in test for test in code(tests))
+    for _, _, here, proof in rows:
+        tests = PROOF.findall(proof)
+        assert tests, here
+        for file, name in tests:
+            assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), name
         keys = [name.partition(":")[0] for name in code(here) if " " not in name.partition(":")[0]]
         assert [key for key in keys if key not in known] == []
 

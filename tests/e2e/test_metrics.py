@@ -50,7 +50,12 @@ def test_a_scrape_from_the_first_moment_to_the_last(serve: Serve) -> None:
     samples = scrape(port)
     assert samples.of("process_up", name="web", instance="web-0") == 0
     assert samples.of("shutdown_duration_seconds") is not None
-    daemon.signal(15)
+
+    def ended() -> bool:
+        daemon.signal(15)  # within a second of the first it counts as that one
+        return daemon.process.poll() is not None
+
+    wait_for(ended)
     assert daemon.wait() == 143
     with pytest.raises(ConnectionRefusedError):
         scrape(port)
