@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.system.signals import ONE_STOP_S
 from tests.api.service import free_port
 from tests.e2e.daemon import wait_for
 from tests.metrics.scraped import Samples
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Serve
+    from tests.e2e.daemon import DaemonProcess
 
 TEXT = """
 global: {api_socket: SOCKET, metrics_enabled: true, metrics_host: 127.0.0.1, metrics_port: PORT}
@@ -33,6 +36,13 @@ def scrape(port: int) -> Samples:
         connection.close()
 
 
+def stop_again(daemon: DaemonProcess) -> None:
+    """Send a second SIGTERM that counts as one: not at once after the first."""
+    counts_at = time.monotonic() + ONE_STOP_S
+    wait_for(lambda: time.monotonic() > counts_at)
+    daemon.signal(15)
+
+
 def test_a_scrape_from_the_first_moment_to_the_last(serve: Serve) -> None:
     port = free_port()
     daemon = serve(TEXT.replace("PORT", str(port)))
@@ -50,12 +60,7 @@ def test_a_scrape_from_the_first_moment_to_the_last(serve: Serve) -> None:
     samples = scrape(port)
     assert samples.of("process_up", name="web", instance="web-0") == 0
     assert samples.of("shutdown_duration_seconds") is not None
-
-    def ended() -> bool:
-        daemon.signal(15)  # within a second of the first it counts as that one
-        return daemon.process.poll() is not None
-
-    wait_for(ended)
+    stop_again(daemon)
     assert daemon.wait() == 143
     with pytest.raises(ConnectionRefusedError):
         scrape(port)
@@ -81,5 +86,5 @@ def test_a_second_signal_does_not_wait_for_who_reads_the_metrics(serve: Serve) -
         silent.sendall(b"GET /metrics HTTP/1.1\r\n")
         daemon.signal(15)
         daemon.until_said("Shutting down")
-        daemon.signal(15)
+        stop_again(daemon)
         wait_for(lambda: daemon.process.poll() is not None, daemon.output())
