@@ -7,6 +7,9 @@ import os
 import sys
 
 from cbox_init.cli import COMPLETION_VARIABLE, INTERRUPTED, complain
+from cbox_init.own_path import put_own_path_first
+
+put_own_path_first()  # before any import for which the application may have a module of the same name
 
 
 def main() -> None:
