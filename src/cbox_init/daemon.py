@@ -203,7 +203,7 @@ class Daemon:
         await self._parts.logs.close(_CLOSING_S)
         assert self._loop
         self._loop.remove_reader(self._signals.fileno())
-        self._signals.close()
+        self._signals.close(ignore=ENDING)  # the exit code is decided
         self._parts.close()
 
     def _bind_readyz(self, settings: ReadinessConfig | None) -> ReadyzServer | None:

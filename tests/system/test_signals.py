@@ -146,6 +146,16 @@ def test_close_gives_back_what_was_there() -> None:
     assert os.listdir("/proc/self/fd") == descriptors
 
 
+def test_close_can_leave_signals_ignored() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        SignalPipe((signal.SIGUSR1,)).close(ignore=(signal.SIGUSR1,))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_close_leaves_the_wake_up_descriptor_of_another() -> None:
     pipe = SignalPipe()
     read_fd, write_fd = os.pipe2(os.O_NONBLOCK)

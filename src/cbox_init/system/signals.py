@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from types import FrameType
 
     Handler = Callable[[int, FrameType | None], object] | int | None
@@ -100,9 +100,15 @@ class SignalPipe:
         noted, self._noted = self._noted, []
         return noted
 
-    def close(self) -> None:
-        """Give back the handlers and the wake-up descriptor that were there before."""
+    def close(self, *, ignore: Collection[int] = ()) -> None:
+        """Give back the handlers and the wake-up descriptor that were there before.
+
+        Signals in ``ignore`` are ignored from then on: for a process that ends by itself right after.
+        """
         for signum, handler in self._previous.items():
+            if signum in ignore:
+                signal.signal(signum, signal.SIG_IGN)
+                continue
             # None stands for a handler that was not set from Python and cannot be put back.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         current = signal.set_wakeup_fd(self._previous_wakeup_fd)
