@@ -24,7 +24,14 @@ from cbox_init.system.deadline import Deadline
 from cbox_init.system.descriptors import inherit_nothing
 from cbox_init.system.inherited import Inherited
 from cbox_init.system.reaper import become_subreaper
-from cbox_init.system.signals import ENDING, HANDLED, WITHOUT_MEANING, SignalPipe, reset_inherited
+from cbox_init.system.signals import (
+    ENDING,
+    HANDLED,
+    WITHOUT_MEANING,
+    SignalPipe,
+    reset_inherited,
+    signal_name,
+)
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -251,7 +258,9 @@ class Daemon:
     def _on_signals(self) -> None:
         """Handle what has come, each signal by itself: first those that end the daemon."""
         for signum in sorted(self._signals.read(), key=lambda signum: signum not in ENDING):
-            with self._parts.runtime.defects.contain("a signal could not be handled", signal=_name(signum)):
+            with self._parts.runtime.defects.contain(
+                "a signal could not be handled", signal=signal_name(signum)
+            ):
                 self._handle(signum)
 
     def _handle(self, signum: int) -> None:
@@ -272,7 +281,7 @@ class Daemon:
     def _ignore(self, signum: int) -> None:
         if signum not in self._ignored:  # once for each: nobody limits how many are sent
             self._ignored.add(signum)
-            self._log.info("Signal without a meaning is ignored", signal=_name(signum))
+            self._log.info("Signal without a meaning is ignored", signal=signal_name(signum))
 
     def _unexpected(self, loop: AbstractEventLoop, context: dict[str, object]) -> None:
         """A defect of ours that nothing else has contained: the daemon goes on."""
@@ -306,13 +315,6 @@ class Daemon:
             self._log.info("Readiness listening", address=address)
         for address in self._metrics.addresses() if self._metrics else ():
             self._log.info("Metrics listening", address=address)
-
-
-def _name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"signal {signum}"
 
 
 def _service_manager(environ: Mapping[str, str], runtime: Runtime) -> ServiceManager | None:

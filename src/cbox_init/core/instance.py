@@ -46,6 +46,15 @@ SPAWN_AGAIN_S = 0.1
 LEAST_GRACE_S = 2.0
 
 
+#: Seconds within which a main process that ends well and leaves others has gone into the background.
+BACKGROUND_S = 10.0
+
+_HOW = (
+    "which are ended; run the program in the foreground "
+    "(nginx -g 'daemon off;', php-fpm -F, httpd -DFOREGROUND, sshd -D, redis-server --daemonize no)"
+)
+
+
 class Phase(IntEnum):
     """Where an instance stands."""
 
@@ -64,6 +73,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     a command is ending it, ``terminated_for`` what else is (failed checks, its memory), if anything;
     ``ending`` how its main process ended, when it has; ``health`` what the checks of its present run have
     shown, when it has any; ``excess`` in what it is above its memory limit, when it is.
+    ``suspended`` says so while a signal has stopped its main process.
     ``last_exit_code`` is that of its last run that is over, also while the next one runs.
     ``signal_at`` is when the stop signal goes out that its pre-stop hook holds back, None when nothing holds
     it back.
@@ -105,6 +115,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     surge: bool = False
     excess: str | None = None
     deferred_until: float = 0.0
+    suspended: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -294,6 +305,11 @@ def overdue_noted(instance: Instance) -> Instance:
     return replace(instance, health=checks.overdue(instance.health))
 
 
+def suspended(instance: Instance, reason: str | None) -> Instance:
+    """A signal has suspended its main process, for the stated reason; None: it goes on."""
+    return replace(instance, suspended=reason)
+
+
 def memory_measured(instance: Instance, excess: str | None) -> Instance:
     """Its memory was measured; ``excess`` says in what that is above its limit, when it is."""
     return replace(instance, excess=excess)
@@ -335,11 +351,31 @@ def main_exited(instance: Instance, ending: Ending, *, now: float) -> Instance:
     """Its main process has ended; whether others are left is not known yet."""
     if instance.terminated_for is not None:
         ending = Ending(ending.exit_code, instance.reason or ending.reason, instance.terminated_for)
-    return replace(instance, pid=0, ending=ending, last_exit_code=ending.exit_code, ended_at=now)
+    return replace(
+        instance, pid=0, ending=ending, last_exit_code=ending.exit_code, ended_at=now, suspended=None
+    )
 
 
-def left_behind(instance: Instance, *, now: float, rules: StopRules) -> Instance:
-    """Its main process has ended and left others, which are told to end as in a stop."""
+def went_into_background(instance: Instance, left: int) -> Ending | None:
+    """How it has ended when its main process ended well and soon and left others; else None."""
+    ending = instance.ending
+    if instance.phase is not Phase.RUNNING or ending is None or not ending.success or not left:
+        return None
+    if instance.ended_at - instance.up_at > BACKGROUND_S:
+        return None
+    processes = "1 process" if left == 1 else f"{left} processes"
+    return replace(ending, reason=f"{ending.reason}: it left {processes} behind, {_HOW}")
+
+
+def left_behind(
+    instance: Instance, ending: Ending | None = None, *, now: float, rules: StopRules
+) -> Instance:
+    """Its main process has ended and left others, which are told to end as in a stop.
+
+    ``ending`` replaces how it has ended, in other words.
+    """
+    if ending is not None:
+        instance = replace(instance, ending=ending, reason=ending.reason)
     if instance.phase is Phase.STOPPING:
         return instance
     return replace(instance, phase=Phase.STOPPING, asked=False, kill_at=now + rules.timeout_s, killed=False)

@@ -135,4 +135,4 @@ def _describe_instance(
 def _reason(instance: Instance) -> str | None:
     if instance.state is State.COMPLETED:
         return None
-    return instance.reason or (instance.health.reason if instance.health else None)
+    return instance.reason or instance.suspended or (instance.health.reason if instance.health else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -40,6 +41,11 @@ class ProcFigures(Struct, frozen=True):
         return self.state not in "ZX" or self.threads > 1
 
 
+def now_since_boot_s() -> float:
+    """Seconds since boot, on the clock of ``started_ticks``."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def read_figures(pid: int) -> ProcFigures | None:
     """The figures of a process; None when there is no such process."""
     try:
@@ -54,7 +60,7 @@ def read_figures(pid: int) -> ProcFigures | None:
         state=fields[0].decode(),
         ppid=int(fields[1]),
         pgid=int(fields[2]),
-        cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
+        cpu_s=(int(fields[11]) + int(fields[12])) / TICKS_PER_S,
         threads=int(fields[17]),
         started_ticks=int(fields[19]),
         vms_bytes=int(fields[20]),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+from cbox_init.system.signals import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, KeysView
@@ -40,11 +41,7 @@ class ExitStatus(Struct, frozen=True):
         """For a person: "exit code 3", "killed by SIGKILL", "killed by SIGSEGV (core dumped)"."""
         if self.signal is None:
             return f"exit code {self.code}"
-        try:
-            name = signal.Signals(self.signal).name
-        except ValueError:  # a real-time signal
-            name = f"signal {self.signal}"
-        return f"killed by {name}{' (core dumped)' if self.core_dumped else ''}"
+        return f"killed by {signal_name(self.signal)}{' (core dumped)' if self.core_dumped else ''}"
 
 
 class Reaper:
@@ -59,6 +56,7 @@ class Reaper:
     def __init__(self, on_stranger: Callable[[int], None] | None = None) -> None:
         self._on_stranger = on_stranger
         self._watchers: dict[int, Callable[[ExitStatus], None]] = {}
+        self._suspended: dict[int, Callable[[int | None], None]] = {}
         self.on_error: Callable[[Exception], None] | None = None
         """Called with what a callback raised."""
         self.unfinished = False
@@ -69,12 +67,22 @@ class Reaper:
         """The pids that are watched: children of ours that have not been reaped. A live view."""
         return self._watchers.keys()
 
-    def watch(self, pid: int, callback: Callable[[ExitStatus], None]) -> None:
+    def watch(
+        self,
+        pid: int,
+        callback: Callable[[ExitStatus], None],
+        suspended: Callable[[int | None], None] | None = None,
+    ) -> None:
         """Have ``callback`` called once, from `reap`, when the child ``pid`` has ended.
+
+        ``suspended`` is called each time when a signal has stopped it, with that, and when it continues, with
+        None. The kernel reports both as it reports an end, so that nothing is polled.
 
         To be called before the next `reap` after the child was started, else its end goes to nobody.
         """
         self._watchers[pid] = callback
+        if suspended is not None:
+            self._suspended[pid] = suspended
 
     def reap(self, stop_at: float = math.inf) -> int:
         """Reap the children that have ended, and tell those who watch them. Returns how many.
@@ -89,16 +97,14 @@ class Reaper:
         """
         errors: list[Exception] = []
         count = 0
-        while (ended := _next_ended()) is not None:
-            pid, status = ended
-            count += 1
-            # The watcher goes with the child: a later end of the same pid, an orphan's, is a stranger's.
-            callback = self._watchers.pop(pid, None)
+        while (change := _next_change()) is not None:
+            pid, status = change
             try:
-                if callback is not None:
-                    callback(ExitStatus.from_wait(status))
-                elif self._on_stranger is not None:
-                    self._on_stranger(pid)
+                if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
+                    self._tell_suspended(pid, os.WSTOPSIG(status) if os.WIFSTOPPED(status) else None)
+                else:
+                    count += 1
+                    self._tell_ended(pid, status)
             except Exception as error:  # noqa: BLE001  # after the others had their turn
                 if self.on_error is None:
                     errors.append(error)
@@ -106,10 +112,24 @@ class Reaper:
                     self.on_error(error)
             if time.monotonic() >= stop_at:
                 break
-        self.unfinished = ended is not None
+        self.unfinished = change is not None
         if errors:
             raise ExceptionGroup("while telling of children that ended", errors)
         return count
+
+    def _tell_ended(self, pid: int, status: int) -> None:
+        # The watchers go with the child: a later end of the same pid, an orphan's, is a stranger's.
+        callback = self._watchers.pop(pid, None)
+        self._suspended.pop(pid, None)
+        if callback is not None:
+            callback(ExitStatus.from_wait(status))
+        elif self._on_stranger is not None:
+            self._on_stranger(pid)
+
+    def _tell_suspended(self, pid: int, signum: int | None) -> None:
+        callback = self._suspended.get(pid)
+        if callback is not None:
+            callback(signum)
 
 
 def become_subreaper() -> bool:
@@ -128,10 +148,10 @@ def become_subreaper() -> bool:
     return bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
-def _next_ended() -> tuple[int, int] | None:
-    """Reap one child: its pid and status; None when none has ended."""
+def _next_change() -> tuple[int, int] | None:
+    """Pid and status of a child that has ended (this reaps it), was stopped, or goes on; None for none."""
     try:
-        pid, status = os.waitpid(-1, os.WNOHANG)
+        pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
     except ChildProcessError:  # no children at all
         return None
     return (pid, status) if pid else None

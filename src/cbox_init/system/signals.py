@@ -46,6 +46,14 @@ _SET_BY_PYTHON: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 """Ignored by the interpreter for itself; subprocess gives children the default back."""
 
 
+def signal_name(signum: int) -> str:
+    """For a person: "SIGTERM", or "signal 37" for a real-time signal."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
 def reset_inherited() -> None:
     """Unblock every signal and take no notice of those that our parent had ignored.
 

@@ -46,6 +46,11 @@ class Stray(Struct, frozen=True):
     pgid: int
     started_ticks: int
 
+    @property
+    def started_s(self) -> float:
+        """When it was started, in seconds since boot (`procfs.now_since_boot_s`)."""
+        return self.started_ticks / procfs.TICKS_PER_S
+
 
 def signal_group(pgid: int, signum: int) -> bool:
     """Send a signal to all of a group; False when that reached nobody.

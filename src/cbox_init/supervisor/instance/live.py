@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from cbox_init.errors import SpawnError
 from cbox_init.system.descriptors import out_of_descriptors, output_pipe
+from cbox_init.system.procfs import now_since_boot_s
 from cbox_init.system.tree import Stray, signal_group, signal_strays
 
 if TYPE_CHECKING:
@@ -26,12 +27,18 @@ if TYPE_CHECKING:
     from cbox_init.system.spawn_request import SpawnRequest
 
 
+#: How long a shell may take from the fork of a child to its exec, in seconds. It is less than a millisecond
+#: on an idle machine.
+_FORK_TO_EXEC_S = 0.25
+
+
 class TreeRecord(Struct):
     """What must be remembered of what runs of an instance: plain values.
 
     ``pid`` is the main process and the id of its process group. Once ``main_ended`` is set, the main process
     has been reaped and the number may become another's. ``signalled`` are the processes beside the main one
-    that have had the stop signal.
+    that have had the stop signal by themselves; ``group_signalled_s`` is when all in the group had it, in
+    seconds since boot.
     """
 
     id: str
@@ -39,6 +46,7 @@ class TreeRecord(Struct):
     pid: int
     main_ended: bool = False
     signalled: set[Stray] = field(default_factory=set)
+    group_signalled_s: float | None = None
 
 
 class StdinPipe:
@@ -120,19 +128,26 @@ class LiveTree:
         """Signal the main process and its group; False when we are not permitted to."""
         if self.record.main_ended:
             return True
+        signalled_s = now_since_boot_s()
         sent = signal_group(self.pid, signum)
+        if sent:
+            self.record.group_signalled_s = signalled_s
         signal_group(self.pid, SIGCONT)
         # A main process that has gone over to another group has left nobody here.
         return sent or self.signal_main(signum)
 
     def signal_rest(self, signum: int) -> None:
-        """Signal what the main process left behind, each once, also those that were signalled with the group.
+        """Signal what the main process left behind, each once.
 
-        A signal that arrives between a shell's fork and its exec is lost to the child: the shell's own
-        handler takes it. A process that gets the signal twice has lost its main process, and nothing to wait
-        for.
+        To many programs a second signal means to give up their drain. So those that had it with the group
+        are left out, which are the members that were there long enough. A signal that arrives between a
+        shell's fork and its exec is lost to the child: the shell's own handler takes it.
         """
-        missed = [stray for stray in self._strays() if stray not in self.record.signalled]
+        missed = [
+            stray
+            for stray in self._strays()
+            if stray not in self.record.signalled and not self._had_with_group(stray)
+        ]
         self.record.signalled.update(missed)
         signal_strays(missed, signum)
         signal_strays(missed, SIGCONT)
@@ -149,6 +164,16 @@ class LiveTree:
         self._runtime.cleared(self.pid)
         if self._hold is not None:
             self._hold.release()
+
+    def count_left(self) -> int:
+        """How many processes the main process, which has ended, has left."""
+        return len(self._strays())
+
+    def _had_with_group(self, stray: Stray) -> bool:
+        signalled_s = self.record.group_signalled_s
+        if signalled_s is None or stray.pgid != self.pid:
+            return False
+        return stray.started_s < signalled_s - _FORK_TO_EXEC_S
 
     def _strays(self) -> Sequence[Stray]:
         if self.record.main_ended:

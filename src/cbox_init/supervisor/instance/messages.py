@@ -125,6 +125,22 @@ class InstanceMessages:
     def killed(self, instance_id: str, pid: int) -> None:
         self._warn("Process instance did not stop in time and is killed", instance_id, pid, None)
 
+    def suspended(self, instance_id: str, pid: int, reason: str | None) -> None:
+        if reason is None:
+            self._log.info(
+                "Process instance continues", process=self._process, instance_id=instance_id, pid=pid
+            )
+        else:
+            self._warn("Process instance is suspended", instance_id, pid, reason)
+
+    def in_background(self, instance_id: str, reason: str) -> None:
+        self._log.warn(
+            "Process instance went into the background",
+            process=self._process,
+            instance_id=instance_id,
+            error=reason,
+        )
+
     def not_permitted(self, instance_id: str, pid: int) -> None:
         """The stop signal could not be sent."""
         self._log.error(

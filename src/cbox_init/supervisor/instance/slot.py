@@ -16,6 +16,7 @@ from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.instance.last_output import last_lines
 from cbox_init.supervisor.instance.live import TreeRecord, spawn
+from cbox_init.system.signals import signal_name
 
 if TYPE_CHECKING:
     from cbox_init.core.health import CheckResult, InstanceHealth
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 #: The exit code of a process that SIGKILL has ended, and of a shell whose last command it has ended.
 _KILLED = 128 + 9
+
+
+#: Seconds without a message after one that an instance continues; what it is then is in its status.
+SAY_SUSPENDED_AGAIN_S = 10.0
 
 
 class InstanceRecord(Struct):
@@ -49,7 +54,7 @@ class InstanceRecord(Struct):
 class InstanceSlot:
     """Owns one instance: its record, its live process tree, the plan of its stop, and its running hook."""
 
-    __slots__ = ("_context", "_hook", "_plan", "_tree", "record")
+    __slots__ = ("_context", "_hook", "_plan", "_say_suspended_at", "_tree", "record")
 
     def __init__(self, context: InstanceContext, index: int, *, surge: bool) -> None:
         self.record = InstanceRecord(Instance(index=index, surge=surge))
@@ -57,6 +62,7 @@ class InstanceSlot:
         self._plan: StopPlan = context.stop_plan
         self._tree: LiveTree | None = None
         self._hook: HookRun | None = None
+        self._say_suspended_at = 0.0
 
     @property
     def state(self) -> Instance:
@@ -93,7 +99,9 @@ class InstanceSlot:
             context.runtime.defects.report("an instance could not be started", error, instance_id=self._id)
             self._spawn_failed(SpawnError(f"unexpected: {error!r}", shortage=True), revision)
             return False
-        context.runtime.reaper.watch(tree.pid, partial(self._main_exited, tree))
+        context.runtime.reaper.watch(
+            tree.pid, partial(self._main_exited, tree), partial(self._main_suspended, tree)
+        )
         self._tree, self._plan = tree, context.stop_plan
         self.record.tree = tree.record
         self.record.last_output = ()
@@ -250,6 +258,22 @@ class InstanceSlot:
             self._context.messages.ended(tree.id, tree.pid, ending, asked=asked)
         self._context.on_event()
 
+    def _main_suspended(self, tree: LiveTree, signum: int | None) -> None:
+        """The reaper's call: a signal has stopped the main process, or it continues (None)."""
+        before = self.state
+        if self._tree is not tree or before.pid != tree.pid:
+            return
+        reason = None
+        if signum is not None:
+            reason = f"suspended by {signal_name(signum)}: it continues after kill -CONT {tree.pid}"
+        if before.suspended == reason:
+            return
+        self.record.state = transitions.suspended(before, reason)
+        if self._now >= self._say_suspended_at:  # one that stops itself again and again fills no log
+            self._say_suspended_at = self._now + (SAY_SUSPENDED_AGAIN_S if reason is None else 0.0)
+            self._context.messages.suspended(tree.id, tree.pid, reason)
+        self._context.on_event()
+
     # -- inside ----------------------------------------------------------------------------------------
 
     @property
@@ -336,12 +360,15 @@ class InstanceSlot:
             self._context.messages.not_permitted(tree.id, tree.pid)
 
     def _end_leftovers(self, tree: LiveTree) -> None:
-        rules = self._plan.rules
+        rules, background = self._plan.rules, None
         if self.state.killed or self._context.cut_short:
             tree.signal_all(rules.kill_signal)
         else:
+            background = transitions.went_into_background(self.state, tree.count_left())
+            if background is not None:
+                self._context.messages.in_background(tree.id, background.reason)
             tree.signal_rest(rules.signal)
-        self.record.state = transitions.left_behind(self.state, now=self._now, rules=rules)
+        self.record.state = transitions.left_behind(self.state, background, now=self._now, rules=rules)
 
     def _hooks_over(self) -> bool:
         """Whether no hook is left to wait for; starts the post-stop hook of an instance that has stopped."""
