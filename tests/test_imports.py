@@ -22,6 +22,7 @@ NOT_AT_START = {
     "dataclasses",
     "difflib",
     "email",
+    "h2",
     "httptools",
     "httpx",
     "inspect",
@@ -235,7 +236,9 @@ assert "httptools" not in sys.modules
 import cbox_init.supervisor.health.monitor
 assert "httptools" not in sys.modules
 import cbox_init.supervisor.health.http, cbox_init.supervisor.health.tcp, cbox_init.supervisor.health.command
-print(sorted({"ssl", "httpx", "urllib", "http", "email", "anyio"} & set(sys.modules)))
+print(sorted({"ssl", "httpx", "urllib", "http", "email", "anyio", "h2"} & set(sys.modules)))
+import cbox_init.supervisor.health.grpc
+assert "ssl" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -63,6 +63,19 @@ class SpawnError(CboxError):
         self.shortage = shortage
 
 
+def is_shortage(error: BaseException) -> bool:
+    """Whether this machine had no process, thread, memory or descriptor left: worth another try."""
+    if isinstance(error, SpawnError):
+        return error.shortage
+    if isinstance(error, RuntimeError):
+        return "can't start new thread" in str(error)
+    if not isinstance(error, OSError):
+        return isinstance(error, MemoryError)
+    from errno import EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM
+
+    return error.errno in (EAGAIN, EMFILE, ENFILE, ENOBUFS, ENOMEM)
+
+
 class CheckFailed(CboxError):
     """A health check has failed; the message is the reason."""
 

@@ -56,13 +56,13 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]
         loop.call_soon_threadsafe(callback)
 
 
-async def in_thread(work: Callable[[], _T], *, name: str, timeout_s: float) -> _T:
-    """What ``work`` returns or raises, run in a thread of its own.
+def begin_in_thread(work: Callable[[], _T], *, name: str) -> asyncio.Future[_T]:
+    """Run ``work`` in a thread of its own; the future has what it returns or raises.
 
-    Raises TimeoutError when it takes longer than ``timeout_s``, and NoThreadError. After a timeout the thread
-    goes on, and its result is dropped.
+    Raises NoThreadError. Nothing is logged when nobody waits for the future. Cancelling it drops the result,
+    and leaves the thread alone.
     """
-    from asyncio import get_running_loop, timeout
+    from asyncio import get_running_loop
 
     loop = get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
@@ -74,11 +74,24 @@ async def in_thread(work: Callable[[], _T], *, name: str, timeout_s: float) -> _
     def fail(error: Exception) -> None:
         if not done.done():
             done.set_exception(error)
+            done.exception()  # else asyncio complains of an error that nobody looks at
 
     def run() -> None:
         result = work()
         call_in_loop(loop, lambda: succeed(result))
 
     start_thread(run, name=name, failed=lambda error: call_in_loop(loop, lambda: fail(error)))
+    return done
+
+
+async def in_thread(work: Callable[[], _T], *, name: str, timeout_s: float) -> _T:
+    """What ``work`` returns or raises, run in a thread of its own.
+
+    Raises TimeoutError when it takes longer than ``timeout_s``, and NoThreadError. After a timeout the thread
+    goes on, and its result is dropped.
+    """
+    from asyncio import timeout
+
+    done = begin_in_thread(work, name=name)
     async with timeout(timeout_s):
         return await done

@@ -221,6 +221,7 @@ def test_status_shows_health() -> None:
         instance(
             3, health={**slow, "status": "unhealthy"}, reason="unhealthy after 3 failed checks in a row"
         ),
+        instance(4, health={**well, "latency_ms": 1.0, "not_checked": "a:1: Too many open files"}),
     )
     notes = [line.split("2m3s    ")[1][10:] for line in text(status_lines(entry, NOW)) if "  web-" in line]
     assert notes == [
@@ -228,6 +229,7 @@ def test_status_shows_health() -> None:
         "starting, 2 failed: a:1: refused",
         "starting",
         "unhealthy after 3 failed checks in a row",
+        "healthy, not checked: a:1: Too many open files",
     ]
 
 

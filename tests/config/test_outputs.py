@@ -111,6 +111,7 @@ def test_what_is_right_has_no_problems(read: Read) -> None:
         ("{address: 'udp://a:0'}", "address", "cannot be used: '0' is no port"),
         ("{path: /a, filters: {exclude: ['(']}}", "filters.exclude[0]", "the pattern"),
         ("{address: 'http://a', headers: {A: \"b\\n\"}}", "headers.A", "cannot be sent"),
+        ("{address: 'http://a', headers: {'A:': b}}", "headers.A:", "cannot be the name of a header"),
     ],
 )
 def test_errors(read: Read, output: str, key: str, message: str) -> None:

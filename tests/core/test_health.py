@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from cbox_init.config.model import HealthCheckMode
 from cbox_init.core.decide import Action, NoteOverdue, Spawn, Stop, Terminate, Wait, decide
 from cbox_init.core.health import (
+    CHECK_AGAIN_S,
     HealthState,
     InstanceHealth,
     after,
+    after_none,
     begin,
     begin_recheck,
     first_check_at,
@@ -56,6 +58,31 @@ def shown(results: str, rules: HealthRules) -> InstanceHealth:
     for one in results:
         now = overdue(now) if one == "L" else after(now, good() if one == "+" else bad())
     return now
+
+
+def test_a_check_that_could_not_be_run_changes_no_count() -> None:
+    for results in ("", "+", "--", "L--", "+---"):
+        before = shown(results, health_rules())
+        now = after_none(before, "too many open files", now=NOW)
+        assert (now.state, now.ready, now.fatal, now.successes, now.failures, now.last) == (
+            *(before.state, before.ready, before.fatal, before.successes, before.failures, before.last),
+        )
+        assert now.not_checked == "too many open files"
+        assert shows_change(before, now)
+        assert after(now, good()).not_checked is None
+        assert after(now, bad()).not_checked is None
+
+
+def test_a_check_that_could_not_be_run_leaves_the_time_for_another() -> None:
+    before = begin(health_rules(), now=NOW)
+    assert before.healthy_by
+    late = before.healthy_by - 0.001
+    again_by = after_none(before, "out of memory", now=late).healthy_by
+    assert again_by == late + CHECK_AGAIN_S + before.rules.timeout_s
+    assert after_none(before, "out of memory", now=NOW).healthy_by == before.healthy_by
+    for results in ("+", "L"):  # it was healthy, or its time is over: that stays
+        done = shown(results, health_rules())
+        assert after_none(done, "out of memory", now=late).healthy_by == done.healthy_by
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,18 @@ async def test_one_that_fails_ends_them(build: Build) -> None:
     await house.until(lambda: not first & set(house.pids("web")))
 
 
+async def test_one_that_was_healthy_is_checked_each_period_after_a_reload(build: Build) -> None:
+    """It does not start, so that its failures come no sooner than those of any other."""
+    house = build(CHECKED.format(1000, "well"))
+    (house.file.parent / "well").touch()
+    await house.until(lambda: healthy(house))
+    began = house.runtime.now()
+    slower = CHECKED.replace("period: 50ms", "period: 400ms, start_interval: 1ms")
+    await reload(house, slower.format(1000, "missing"))
+    await house.until(lambda: "Process marked as unhealthy" in house.messages())
+    assert house.runtime.now() - began >= 0.4, "two failures, a period between them"
+
+
 async def test_a_check_goes(build: Build) -> None:
     house = build(CHECKED.format(1000, "well"))
     (house.file.parent / "well").touch()

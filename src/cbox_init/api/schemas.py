@@ -90,6 +90,16 @@ class HealthEntry(Struct, frozen=True, kw_only=True):
     last_result: Annotated[str, Meta(extra_json_schema={"enum": ["success", "failure"]})] | UnsetType = UNSET
     latency_ms: Annotated[float, Meta(ge=0, description="How long the last check took.")] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="Why the last check failed.")] | UnsetType = UNSET
+    not_checked: (
+        Annotated[
+            str,
+            Meta(
+                description="Why the latest check could not be run: no process, thread, descriptor, memory. "
+                "It counts as neither success nor failure."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     notified: (
         Annotated[
             str,

@@ -199,6 +199,8 @@ def _rollout(rollout: RolloutEntry) -> str:
 def _health(health: HealthEntry) -> str:
     """The state and the last check, such as "healthy, checked in 1.2 ms"."""
     words = health.status
+    if health.not_checked:
+        return f"{words}, not checked: {health.not_checked}"
     if isinstance(health.latency_ms, float | int) and health.last_result == "success":
         return f"{words}, checked in {health.latency_ms:.1f} ms"
     if health.consecutive_failures:

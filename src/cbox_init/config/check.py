@@ -10,7 +10,6 @@ from cbox_init.config.check_process import check_hook, check_process
 from cbox_init.config.model import (
     Config,
     GlobalConfig,
-    HealthCheckConfig,
     LoggingConfig,
     LogLevel,
     ProcessConfig,
@@ -19,8 +18,6 @@ from cbox_init.config.model import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from msgspec import Struct
 
     from cbox_init.config.model import AclConfig, HooksConfig
     from cbox_init.config.problems import ProblemReport
@@ -39,9 +36,6 @@ _NOT_YET: Final = (
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
 )
-
-
-_NOT_YET_OF_CHECKS: Final = ("method", "headers", "tls", "service")
 
 
 def check(config: Config, report: ProblemReport) -> None:
@@ -95,20 +89,12 @@ def check_accounts(config: Config, report: ProblemReport) -> None:
 
 
 def not_acted_on(config: Config) -> list[str]:
-    """The paths of the keys that ``config`` sets to no effect, in the order of the model.
+    """The paths of the keys that ``config`` sets to no effect, in the order of the model: all of ``global``.
 
     A key that has its default is not among them, nor is a section whose ``enabled`` is false.
     """
-    paths = _set_of(config.global_, GlobalConfig(), _NOT_YET, "global")
-    for name, process in config.processes.items():
-        if process.health_check is not None:
-            path = f"processes.{name}.health_check"
-            paths += _set_of(process.health_check, HealthCheckConfig(), _NOT_YET_OF_CHECKS, path)
-    return paths
-
-
-def _set_of(given: Struct, default: Struct, keys: tuple[str, ...], path: str) -> list[str]:
-    return [f"{path}.{key}" for key in keys if _is_set(getattr(given, key), getattr(default, key))]
+    given, default = config.global_, GlobalConfig()
+    return [f"global.{key}" for key in _NOT_YET if _is_set(getattr(given, key), getattr(default, key))]
 
 
 def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from cbox_init.config.secret import Secret
 
 _LONGEST_NAME: Final = 128
+_OF_HEADER_NAMES: Final = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
+)
 _LAST_PORT: Final = 65535
 #: The types of checks for which a key has a meaning, where that is not all of them.
 _ONLY_FOR_CHECKS: Final = {
@@ -268,7 +271,10 @@ def check_headers(headers: Mapping[str, Secret], path: Path, report: ProblemRepo
     """Reports headers that HTTP cannot carry. Their values are secrets and are not shown."""
     for name, value in headers.items():
         text = value.reveal()
-        if not name or not name.isascii() or not text.isascii() or not (name + text).isprintable():
+        if not name or not set(name) <= _OF_HEADER_NAMES:
+            hint = "use letters, digits and dashes in its name"
+            report.error((*path, name), "cannot be the name of a header", hint)
+        elif not text.isascii() or not text.isprintable():
             report.error((*path, name), "cannot be sent as a header", "use printable ASCII")
 
 
@@ -284,8 +290,6 @@ def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -
             report.warning((*path, key), f"has no effect on a check of type {check.type}", "remove it")
     check_headers(check.headers, (*path, "headers"), report)
     _check_method(check.method, (*path, "method"), report)
-    if check.type is HealthCheckType.GRPC:
-        report.warning((*path, "type"), "grpc is not built yet: the port is checked as by tcp", "write tcp")
     match check.type:
         case HealthCheckType.HTTP:
             key, present = "url", check.url is not None

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _FIRST_SPREAD = 0.1
 _FIRST_SPREAD_S = 1.0
 
+#: Seconds until a check that could not be run is tried again; less where the period is less.
+CHECK_AGAIN_S = 1.0
+
 
 class HealthState(StrEnum):
     """What one run has shown so far."""
@@ -42,11 +45,15 @@ class HealthState(StrEnum):
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
-    """How one check ended: ``reason`` says why it failed, and is None when it succeeded."""
+    """How one check ended: ``reason`` says why it failed, and is None when it succeeded.
+
+    ``ran`` is False when it could not be run, for the ``reason``: that is neither success nor failure.
+    """
 
     unix: float
     latency_s: float
     reason: str | None = None
+    ran: bool = True
 
 
 class InstanceHealth(Struct, frozen=True, kw_only=True):
@@ -54,7 +61,7 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
 
     ``healthy_by`` is the monotonic time by which it should have been healthy, None for no limit; ``late``
     says that it was not. ``checks`` is the state by the checks alone, ``notify`` what it reports, if
-    anything.
+    anything. ``not_checked`` says why the latest check could not be run, None when it was.
     """
 
     rules: HealthRules
@@ -66,6 +73,7 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
     successes: int = 0
     failures: int = 0
     last: CheckResult | None = None
+    not_checked: str | None = None
 
     @property
     def state(self) -> HealthState:
@@ -168,7 +176,7 @@ def after(health: InstanceHealth, result: CheckResult) -> InstanceHealth:
         healthy = successes >= rules.success_threshold
         checks = HealthState.HEALTHY if healthy else health.checks
         return _with_healthy_noted(
-            replace(health, checks=checks, successes=successes, failures=0, last=result)
+            replace(health, checks=checks, successes=successes, failures=0, last=result, not_checked=None)
         )
     failures = health.failures + 1
     unhealthy = failures >= rules.failure_threshold and not health.may_become_healthy
@@ -178,7 +186,16 @@ def after(health: InstanceHealth, result: CheckResult) -> InstanceHealth:
         successes=0,
         failures=failures,
         last=result,
+        not_checked=None,
     )
+
+
+def after_none(health: InstanceHealth, reason: str, *, now: float) -> InstanceHealth:
+    """The health after a check that could not be run: as before, with the time for another one."""
+    healthy_by = health.healthy_by
+    if healthy_by is not None and health.may_become_healthy:
+        healthy_by = max(healthy_by, now + CHECK_AGAIN_S + health.rules.timeout_s)
+    return replace(health, not_checked=reason, healthy_by=healthy_by)
 
 
 def notified(health: InstanceHealth, message: NotifyMessage, *, now: float) -> InstanceHealth:
@@ -203,7 +220,11 @@ def overdue(health: InstanceHealth) -> InstanceHealth:
 
 def shows_change(before: InstanceHealth, now: InstanceHealth) -> bool:
     """Whether more has changed than counts and the last result, so that something may have to be done."""
-    return (before.state, before.late, before.ready) != (now.state, now.late, now.ready)
+    return _shown(before) != _shown(now)
+
+
+def _shown(health: InstanceHealth) -> tuple[HealthState, bool, bool, str | None]:
+    return health.state, health.late, health.ready, health.not_checked
 
 
 def spread(instance_id: str) -> float:

@@ -277,8 +277,11 @@ def post_stop_begun(instance: Instance, *, now: float, rules: StopRules) -> Inst
 
 
 def checked(instance: Instance, result: CheckResult, *, now: float) -> Instance:
-    """A check has ended."""
+    """A check has ended, or could not be run."""
     assert instance.health is not None
+    if not result.ran:
+        health = checks.after_none(instance.health, result.reason or "", now=now)
+        return replace(instance, health=health)
     return _judged(replace(instance, health=checks.after(instance.health, result)), now=now)
 
 

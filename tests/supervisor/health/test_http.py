@@ -4,24 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.config.endpoints import parse_url
+from cbox_init.config.model import HealthTlsConfig
+from cbox_init.config.secret import Secret
 from cbox_init.errors import CheckFailed
-from cbox_init.supervisor.health.http import HttpProbe
+from cbox_init.supervisor.health import resolve
+from cbox_init.supervisor.health.http import Expected, HttpProbe
 from cbox_init.supervisor.health.resolve import Resolver
+from cbox_init.supervisor.health.tls import TlsClient
 from tests.supervisor.health.servers import answering, dripping, endless, endless_head, serving, silent
+
+if TYPE_CHECKING:
+    from tests.supervisor.health.servers import Talk
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
-async def ask(url: str, *, status: int = 200, body: str | None = None) -> None:
-    probe = HttpProbe(
-        parse_url(url), expected_status=((status, status),), expected_body=body, resolver=Resolver()
+def probe_of(
+    url: str,
+    *,
+    status: int = 200,
+    body: str | None = None,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+) -> HttpProbe:
+    return HttpProbe(
+        parse_url(url),
+        expected=Expected(((status, status),), body),
+        resolver=Resolver(),
+        method=method,
+        headers={name: Secret(value) for name, value in (headers or {}).items()},
+        tls=lambda: TlsClient(HealthTlsConfig()),
     )
+
+
+async def ask(url: str, *, status: int = 200, body: str | None = None) -> None:
     async with asyncio.timeout(10):
-        await probe()
+        await probe_of(url, status=status, body=body)()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +85,7 @@ async def test_well(parts: list[bytes], status: int, body: str | None) -> None:
         ([b"HTTP/1.1 503 No\r\n\r\n"], None, "status 503, expected 200"),
         ([b"HTTP/1.1 201 Created\r\n\r\n"], None, "status 201, expected 200"),
         ([OK], "bye", "the expected text is not in the body"),
-        ([b"SSH-2.0-OpenSSH\r\n"], None, "the answer is no HTTP"),
+        ([b"SSH-2.0-OpenSSH\r\n"], None, "the answer is not HTTP"),
         ([b""], None, "the connection was closed before an answer"),
         ([b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"], None, "more than 5 redirects"),
         ([b"HTTP/1.1 302 Found\r\nLocation: ftp://a/\r\n\r\n"], None, "the redirect leads nowhere"),
@@ -126,10 +150,117 @@ async def test_a_redirect_is_followed_and_the_login_goes_to_the_same_host_alone(
 async def test_nobody_listens() -> None:
     async with serving(silent) as port:
         pass
-    with pytest.raises(OSError, match=r"[Rr]efused|failed"):
+    with pytest.raises(CheckFailed, match=r"^Connection refused$"):
         await ask(f"http://127.0.0.1:{port}/")
+    with pytest.raises(CheckFailed, match=rf"^127\.0\.0\.1:{port}: Connection refused; \[::1\]:{port}: "):
+        await ask(f"http://localhost:{port}/")
 
 
 async def test_the_name_of_this_machine_is_tried_by_both_protocols() -> None:
     async with serving(answering(OK)) as port:
         await ask(f"http://localhost:{port}/")
+
+
+# -- the request -------------------------------------------------------------------------------------------
+
+
+def recording(asked: list[list[str]], *answers: bytes) -> Talk:
+    """Answers the first request with the first answer, and so on; the last one is for all that follow."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head.decode().strip().split("\r\n"))
+        writer.write(answers[min(len(asked), len(answers)) - 1])
+
+    return talk
+
+
+async def test_headers_replace_those_of_the_same_name_and_the_host_too() -> None:
+    asked: list[list[str]] = []
+    async with serving(recording(asked, OK)) as port:
+        headers = {"host": "shop.example", "USER-AGENT": "probe/1", "X-Key": "k"}
+        await probe_of(f"http://127.0.0.1:{port}/", headers=headers)()
+    (head,) = asked
+    assert {"host: shop.example", "USER-AGENT: probe/1", "X-Key: k", "Accept: */*"} <= set(head)
+    assert len([line for line in head if line.lower().startswith(("host:", "user-agent:"))]) == 2
+
+
+async def test_headers_go_to_the_same_server_alone() -> None:
+    asked: list[list[str]] = []
+    async with serving(recording(asked, OK)) as other:
+        there = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{other}/\r\n\r\n".encode()
+        async with serving(recording(asked, b"HTTP/1.1 302 No\r\nLocation: /b\r\n\r\n", there)) as port:
+            await probe_of(f"http://127.0.0.1:{port}/a", headers={"X-Key": "k", "Host": "shop"})()
+    assert [head[0] for head in asked] == ["GET /a HTTP/1.1", "GET /b HTTP/1.1", "GET / HTTP/1.1"]
+    assert ["X-Key: k" in head for head in asked] == [True, True, False]
+    assert ["Host: shop" in head for head in asked] == [True, True, False]
+    assert f"Host: 127.0.0.1:{other}" in asked[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "then"),
+    [
+        ("post", 302, "GET"),
+        ("POST", 303, "GET"),
+        ("POST", 307, "POST"),
+        ("PUT", 308, "PUT"),
+        ("HEAD", 303, "HEAD"),
+        ("GET", 301, "GET"),
+    ],
+)
+async def test_a_method_and_what_becomes_of_it_by_a_redirect(method: str, status: int, then: str) -> None:
+    asked: list[list[str]] = []
+    redirect = f"HTTP/1.1 {status} Away\r\nLocation: /b\r\n\r\n".encode()
+    async with serving(recording(asked, redirect, OK)) as port:
+        await probe_of(f"http://127.0.0.1:{port}/a", method=method)()
+    assert [head[0].split()[0] for head in asked] == [method.upper(), then]
+    assert ["Content-Length: 0" in head for head in asked] == [
+        one in ("POST", "PUT") for one in (method.upper(), then)
+    ]
+
+
+async def test_an_answer_to_head_has_no_body_to_wait_for() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+        await reader.read()  # it does not close
+
+    async with serving(talk) as port:
+        async with asyncio.timeout(10):
+            await probe_of(f"http://127.0.0.1:{port}/", method="HEAD")()
+            with pytest.raises(CheckFailed, match="not in the body"):
+                await probe_of(f"http://127.0.0.1:{port}/", method="HEAD", body="hello")()
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "gr\u00fcn"])
+def test_a_header_that_cannot_be_sent(value: str) -> None:
+    with pytest.raises(ValueError, match="the header X-Key holds"):
+        probe_of("http://127.0.0.1/", headers={"X-Key": value})
+
+
+# -- the reason --------------------------------------------------------------------------------------------
+
+
+async def test_a_failure_after_a_redirect_names_where_it_was_and_the_next_check_starts_again() -> None:
+    async with serving(silent) as gone:
+        pass
+    asked: list[list[str]] = []
+    away = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{gone}/up?key=k\r\n\r\n".encode()
+    async with serving(recording(asked, away, OK)) as port:
+        probe = probe_of(f"http://127.0.0.1:{port}/a")
+        with pytest.raises(CheckFailed, match="Connection refused"):
+            await probe()
+        assert probe.where == f"http://127.0.0.1:{gone}/up (redirected from http://127.0.0.1:{port}/a)"
+        await probe()
+        assert probe.where == f"http://127.0.0.1:{port}/a"
+
+
+async def test_a_name_of_many_addresses_that_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(silent) as port:
+        pass
+    found = [resolve.Address(socket.AF_INET, (f"127.0.0.{last}", 0)) for last in range(1, 7)]
+    monkeypatch.setattr(resolve, "_system_lookup", lambda host: found)
+    with pytest.raises(CheckFailed) as failure:
+        await ask(f"http://db.example:{port}/")
+    refused = "; ".join(f"127.0.0.{last}:{port}: Connection refused" for last in (1, 2, 3))
+    assert str(failure.value) == f"{refused}; and 3 more"

@@ -1,1 +1,1 @@
-"""Health checks of running instances; imported only where a process has one."""
+"""Health checks of running instances; imported only when a process has one."""

@@ -1,4 +1,4 @@
-"""A command whose exit code says how the instance is."""
+"""The check by a command, whose exit code is the result."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LONGEST_LINE = 200
 
 
 class CommandProbe:
-    """Runs a command, which fails by an exit code that is not 0; its last line tells more.
+    """Runs a command. An exit code other than 0 is a failure, whose reason has the last line of its output.
 
-    ``request`` is what to spawn but for the output. All of a run is ended with it: by the timeout, and what
-    it left in its process group when it ends by itself.
+    ``request`` is what to spawn, without the output. A timeout ends all that a run has started; when it ends
+    by itself, what it left in its process group is ended.
     """
 
     def __init__(self, request: SpawnRequest, *, runtime: Runtime) -> None:
@@ -67,11 +67,15 @@ class _Run:
         self._runtime = runtime
         self._tail = b""
         self._fd = read_fd
-        loop.add_reader(read_fd, self._read)
         runtime.reaper.watch(self._pid, self._reaped)
+        try:
+            loop.add_reader(read_fd, self._read)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
-        """End it and all that it started; nothing when it is over."""
+        """End it and all that it started; does nothing when it is over."""
         if not self.over:
             kill_tree(self._pid)
 
@@ -81,11 +85,13 @@ class _Run:
         return lines[-1].strip()[:_LONGEST_LINE] if lines else ""
 
     def _read(self) -> bool:
-        """Take in a block of output; whether there may be more."""
+        """Read a block of output. Returns whether there may be more."""
         try:
             data = os.read(self._fd, _KEPT_BYTES)
         except BlockingIOError:
             return False
+        except OSError:
+            data = b""
         if not data:
             self._loop.remove_reader(self._fd)
         self._tail = (self._tail + data)[-_KEPT_BYTES:]
@@ -93,11 +99,13 @@ class _Run:
 
     def _reaped(self, status: ExitStatus) -> None:
         self.over = True
-        signal_strays(self._runtime.group_left(self._pid), SIGKILL)
-        for _ in range(16):  # all that a pipe holds; more comes only from what was just killed
-            if not self._read():
-                break
-        self._loop.remove_reader(self._fd)
-        os.close(self._fd)
-        if not self.ended.done():
-            self.ended.set_result(status)
+        try:
+            signal_strays(self._runtime.group_left(self._pid), SIGKILL)
+            for _ in range(16):  # all that a pipe holds; more comes only from what was just killed
+                if not self._read():
+                    break
+        finally:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            if not self.ended.done():
+                self.ended.set_result(status)

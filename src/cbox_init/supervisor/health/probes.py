@@ -1,4 +1,4 @@
-"""From a process's configuration to what checks one of its instances."""
+"""Makes the probe of each instance from the configuration of its process."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from cbox_init.config.endpoints import parse_address, parse_url
-from cbox_init.config.model import HealthCheckType
+from cbox_init.config.model import HealthCheckType, HealthTlsConfig
+from cbox_init.config.secret import Secret
 from cbox_init.config.substitute import expand_instance
-from cbox_init.errors import CheckFailed, SpawnError
+from cbox_init.errors import CheckFailed
 from cbox_init.supervisor.health.resolve import Resolver
 from cbox_init.supervisor.instance.launch import Launch
 
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.model import HealthCheckConfig, ProcessConfig
+    from cbox_init.supervisor.health.tls import TlsClient
     from cbox_init.supervisor.runtime import Runtime
 
 
 class Probe(Protocol):
-    """One way to look at an instance. ``where`` names what it looks at, without secrets."""
+    """One way to check an instance. ``where`` names what is asked, without secrets; it may change by a
+    redirect.
+    """
 
     where: str
 
     async def __call__(self) -> None:
-        """Look once, as long as it takes. Raises CheckFailed, SpawnError or OSError when it is not well."""
+        """Check once, as long as it takes. Raises CheckFailed, SpawnError or OSError when it fails."""
 
 
 class Probes:
@@ -38,25 +42,32 @@ class Probes:
         self._launch = Launch(name, config, runtime.environ)
         self._runtime = runtime
         self._resolver = Resolver()
+        self._tls: TlsClient | None = None
 
     def of(self, index: int) -> Probe:
-        """The probe of an instance. One that cannot be made fails each time, with the reason."""
+        """The probe of an instance.
+
+        Raises CheckFailed when it cannot be made, and SpawnError and OSError for what this machine lacks.
+        """
         try:
             return self._make(self._check, index, self._launch.environment(index, self._launch.identity()))
-        except (SpawnError, ValueError) as error:
-            return _Unusable(str(error))
+        except ValueError as error:
+            raise CheckFailed(str(error)) from error
 
     def _make(self, check: HealthCheckConfig, index: int, variables: Mapping[str, str]) -> Probe:
         match check.type:
             case HealthCheckType.HTTP:
-                from cbox_init.supervisor.health.http import HttpProbe
+                return self._http(check, variables)
+            case HealthCheckType.GRPC:
+                from cbox_init.supervisor.health.grpc import GrpcProbe
 
-                body = check.expected_body
-                return HttpProbe(
-                    parse_url(expand_instance(check.url or "", variables)),
-                    expected_status=check.expected_status,
-                    expected_body=body and expand_instance(body, variables),
+                endpoint = parse_address(expand_instance(check.address or "", variables))
+                return GrpcProbe(
+                    endpoint,
+                    service=expand_instance(check.service, variables),
                     resolver=self._resolver,
+                    tls=None if check.tls is None else self._tls_client,
+                    server_name=_server_name(check, variables),
                 )
             case HealthCheckType.EXEC:
                 from cbox_init.supervisor.health.command import CommandProbe
@@ -71,11 +82,35 @@ class Probes:
                 endpoint = parse_address(expand_instance(check.address or "", variables))
                 return TcpProbe(endpoint, resolver=self._resolver)
 
+    def _http(self, check: HealthCheckConfig, variables: Mapping[str, str]) -> Probe:
+        from cbox_init.supervisor.health.http import Expected, HttpProbe
 
-class _Unusable:
-    def __init__(self, reason: str) -> None:
-        self.where = "the check"
-        self._reason = reason
+        url = parse_url(expand_instance(check.url or "", variables))
+        body = check.expected_body
+        return HttpProbe(
+            url,
+            expected=Expected(check.expected_status, body and expand_instance(body, variables)),
+            resolver=self._resolver,
+            method=check.method,
+            headers={
+                name: Secret(expand_instance(value.reveal(), variables))
+                for name, value in check.headers.items()
+            },
+            tls=self._tls_client,
+            server_name=_server_name(check, variables),
+        )
 
-    async def __call__(self) -> None:
-        raise CheckFailed(self._reason)
+    def _tls_client(self) -> TlsClient:
+        """The one of all instances; made, and ssl imported, for the first connection that needs it."""
+        if self._tls is None:
+            from cbox_init.supervisor.health.tls import TlsClient
+
+            grpc = self._check.type is HealthCheckType.GRPC
+            self._tls = TlsClient(self._check.tls or HealthTlsConfig(), protocols=("h2",) if grpc else ())
+        return self._tls
+
+
+def _server_name(check: HealthCheckConfig, variables: Mapping[str, str]) -> str | None:
+    if check.tls is None or not check.tls.server_name:
+        return None
+    return expand_instance(check.tls.server_name, variables)

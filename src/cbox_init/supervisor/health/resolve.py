@@ -1,17 +1,22 @@
-"""Host names to addresses, without ever holding up the event loop."""
+"""Looks up host names without blocking the event loop."""
 
 from __future__ import annotations
 
+import errno
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from os import strerror
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cbox_init.threads import call_in_loop, start_thread
+from cbox_init.threads import begin_in_thread
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import Future
 
     from cbox_init.config.endpoints import Endpoint
+
+#: Errors of the system's resolver that it also gives when it could not open a file or a socket.
+_MAY_BE_SHORTAGE: Final = (socket.EAI_AGAIN, socket.EAI_NONAME, socket.EAI_FAIL, socket.EAI_SYSTEM)
 
 
 class Address(NamedTuple):
@@ -20,60 +25,49 @@ class Address(NamedTuple):
     family: int
     sockaddr: tuple[str | int | bytes, ...]
 
+    def __str__(self) -> str:
+        host, port = self.sockaddr[:2]
+        return f"[{host!s}]:{port!s}" if self.family == socket.AF_INET6 else f"{host!s}:{port!s}"
+
 
 class Resolver:
-    """Looks up names in threads of its own, one for a name at a time however many ask for it.
+    """Looks up names for health checks, each in a thread; one lookup of a name serves all that wait for it.
 
     The system's resolver cannot be interrupted. A lookup that hangs keeps its thread, which does not keep
-    the daemon from ending; those who waited have given up by their own timeout.
+    the daemon from ending; the checks that waited for it have ended by their own timeout.
     """
 
     def __init__(self) -> None:
         self._lookups: dict[str, Future[list[Address]]] = {}
 
     async def addresses(self, endpoint: Endpoint) -> list[Address]:
-        """All addresses, to be tried in this order.
+        """All addresses of the endpoint's host, in the order in which to try them.
 
         Raises OSError when the name is not known, and NoThreadError when it cannot be looked up now.
         """
         host, port = endpoint.host, endpoint.port
         if known := _without_lookup(host, port):
             return known
-        from asyncio import get_running_loop, shield
+        from asyncio import shield
 
         lookup = self._lookups.get(host)
         if lookup is None:
-            lookup = self._look_up(host, get_running_loop())
+            lookup = begin_in_thread(lambda: _system_lookup(host), name=f"resolve {host}")
+            self._lookups[host] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(host))
         found = await shield(lookup)
         return [Address(family, (sockaddr[0], port, *sockaddr[2:])) for family, sockaddr in found]
 
-    def _look_up(self, host: str, loop: AbstractEventLoop) -> Future[list[Address]]:
-        lookup: Future[list[Address]] = loop.create_future()
 
-        def done(found: list[Address] | OSError) -> None:
-            del self._lookups[host]
-            if lookup.cancelled():
-                return
-            if isinstance(found, OSError):
-                lookup.set_exception(found)
-                lookup.exception()  # nobody may be waiting any more
-            else:
-                lookup.set_result(found)
-
-        def work() -> None:
-            found = _system_lookup(host)
-            call_in_loop(loop, lambda: done(found))
-
-        def failed(error: Exception) -> None:
-            call_in_loop(loop, lambda: done(OSError(None, str(error))))
-
-        start_thread(work, name=f"resolve {host}", failed=failed)
-        self._lookups[host] = lookup
-        return lookup
+def in_words(error: OSError) -> str:
+    """What went wrong, without the address, which asyncio adds. Errors of names have their own numbers."""
+    if error.errno and type(error).__module__ == "builtins":
+        return strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def _without_lookup(host: str, port: int) -> list[Address]:
-    """The addresses of what needs no lookup: a literal address, and this machine (RFC 6761)."""
+    """The addresses of a host that needs no lookup: a literal address, and this machine (RFC 6761)."""
     if host.lower() == "localhost":
         return [
             Address(socket.AF_INET, ("127.0.0.1", port)),
@@ -88,11 +82,16 @@ def _without_lookup(host: str, port: int) -> list[Address]:
     return []
 
 
-def _system_lookup(host: str) -> list[Address] | OSError:
+def _system_lookup(host: str) -> list[Address]:
+    """What the system's resolver finds. Blocks. Raises OSError."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        return error
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_MEMORY:
+            raise OSError(errno.ENOMEM, "out of memory") from error
+        if error.errno in _MAY_BE_SHORTAGE:
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()  # raises when there is no descriptor
+        raise
     except UnicodeError:
-        return OSError(None, "this cannot be a host's name")
+        raise OSError(None, "this cannot be a host's name") from None
     return [Address(family, sockaddr) for family, _, _, _, sockaddr in found]

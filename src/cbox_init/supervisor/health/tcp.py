@@ -1,4 +1,4 @@
-"""Whether a port takes connections."""
+"""The check that a port accepts connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class TcpProbe:
-    """Connects, and closes without a word."""
+    """Connects, and closes without sending anything."""
 
     def __init__(self, endpoint: Endpoint, *, resolver: Resolver) -> None:
         self.where = str(endpoint)

@@ -1,7 +1,7 @@
-"""Connections of checks: plain sockets on the event loop, with TLS on top where it is asked for.
+"""Connections of health checks: plain sockets on the event loop, with TLS on top where it is configured.
 
 asyncio's own transports would do for plain ones at twice the CPU time. For TLS they need the ssl module at
-the time when asyncio is imported, and a daemon that never speaks TLS does not pay for it.
+the time when asyncio is imported, and a daemon that never uses TLS should not pay for it.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ from __future__ import annotations
 import socket
 from asyncio import get_running_loop
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
+
+from cbox_init.errors import CheckFailed, is_shortage
+from cbox_init.supervisor.health.resolve import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from ssl import SSLContext
+    from collections.abc import AsyncIterator
 
     from cbox_init.config.endpoints import Endpoint
     from cbox_init.supervisor.health.resolve import Address, Resolver
 
-T = TypeVar("T")
-
-_READ_BYTES = 16 * 1024
+_READ_BYTES: Final = 16 * 1024
+#: How many addresses of a name that refuse the connection the reason of a failure lists.
+_MOST_SHOWN: Final = 3
 
 
 class Wire(Protocol):
-    """An open connection. Both raise OSError."""
+    """An open connection. Both methods raise OSError."""
 
     async def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -35,86 +37,67 @@ class Wire(Protocol):
 
 @asynccontextmanager
 async def connected(resolver: Resolver, endpoint: Endpoint) -> AsyncIterator[Wire]:
-    """A connection to the first address that takes one; closed at the end. Raises OSError."""
-    problem = OSError(None, "the name has no address")
-    for address in await resolver.addresses(endpoint):
-        sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    """A connection to the first address of the endpoint that accepts one; closed at the end.
+
+    Raises CheckFailed, with the addresses that were tried, and OSError for what this machine lacks.
+    """
+    addresses = await _addresses(resolver, endpoint)
+    problems = []
+    for address in addresses:
+        try:
+            sock = await _connect(address)
+        except OSError as error:
+            if is_shortage(error):
+                raise
+            known = address.sockaddr[0] == endpoint.host
+            problems.append(in_words(error) if known else f"{address}: {in_words(error)}")
+            continue
         with sock:
-            try:
-                await _connect(sock, address)
-            except OSError as error:
-                problem = error
-                continue
-            yield _Plain(sock)
-            return
-    raise problem
+            yield PlainWire(sock)
+        return
+    if not problems:
+        raise CheckFailed("the name has no address")
+    more = len(problems) - _MOST_SHOWN
+    if more > 0:
+        problems[_MOST_SHOWN:] = [f"and {more} more"]
+    raise CheckFailed("; ".join(problems))
 
 
-async def with_tls(wire: Wire, context: SSLContext, host: str) -> Wire:
-    """The connection with TLS, the handshake done. Raises ssl.SSLError, which is an OSError."""
-    tls = _Tls(wire, context, host)
-    await tls.shake_hands()
-    return tls
+async def _addresses(resolver: Resolver, endpoint: Endpoint) -> list[Address]:
+    try:
+        return await resolver.addresses(endpoint)
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        raise CheckFailed(in_words(error)) from error
 
 
-async def _connect(sock: socket.socket, address: Address) -> None:
-    await get_running_loop().sock_connect(sock, address.sockaddr)
-    if sock.getsockname() == sock.getpeername():
-        # Linux can connect a socket to itself where nobody listens on a port of the range for clients.
-        raise ConnectionRefusedError(None, "Connection refused")
+async def _connect(address: Address) -> socket.socket:
+    """An open socket, which the caller closes."""
+    sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        await get_running_loop().sock_connect(sock, address.sockaddr)
+        if sock.getsockname() == sock.getpeername():
+            # Linux can connect a socket to itself where nobody listens on a port of the range for clients.
+            raise ConnectionRefusedError(None, "Connection refused")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
-class _Plain:
+class PlainWire:
+    """A socket, as it is."""
+
     __slots__ = ("_sock",)
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
     async def send(self, data: bytes) -> None:
+        """Send all of it."""
         await get_running_loop().sock_sendall(self._sock, data)
 
     async def receive(self) -> bytes:
+        """What comes next; empty when the other side has closed."""
         return await get_running_loop().sock_recv(self._sock, _READ_BYTES)
-
-
-class _Tls:
-    def __init__(self, wire: Wire, context: SSLContext, host: str) -> None:
-        from ssl import MemoryBIO, SSLWantReadError, SSLZeroReturnError
-
-        self._want_read = SSLWantReadError
-        self._closed = SSLZeroReturnError
-        self._wire = wire
-        self._in = MemoryBIO()
-        self._out = MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
-
-    async def shake_hands(self) -> None:
-        await self._do(self._tls.do_handshake)
-
-    async def send(self, data: bytes) -> None:
-        await self._do(lambda: self._tls.write(data))
-
-    async def receive(self) -> bytes:
-        try:
-            return await self._do(lambda: self._tls.read(_READ_BYTES))
-        except self._closed:
-            return b""
-
-    async def _do(self, step: Callable[[], T]) -> T:
-        while True:
-            try:
-                result = step()
-            except self._want_read:
-                await self._flush()
-                data = await self._wire.receive()
-                if data:
-                    self._in.write(data)
-                else:
-                    self._in.write_eof()
-            else:
-                await self._flush()
-                return result
-
-    async def _flush(self) -> None:
-        if data := self._out.read():
-            await self._wire.send(data)
