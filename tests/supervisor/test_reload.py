@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.core.states import State
-from cbox_init.errors import ConfigError, Conflict, UnknownProcess
+from cbox_init.errors import ConfigError, Conflict, NotApplied, UnknownProcess
 from tests.supervisor.house import OBEDIENT, STUBBORN, alive
 
 if TYPE_CHECKING:
+    from cbox_init.config.model import LoggingConfig
+    from cbox_init.logs.process import ProcessLog
     from tests.supervisor.house import Build, House
 
 WEB = "processes: {web: {command: [sleep, '1000'], scale: 2}"
@@ -303,6 +306,39 @@ async def test_a_file_that_cannot_be_read_changes_nothing(
     assert born(house) == before
     if what == "pipe":
         os.close(os.open(house.file, os.O_WRONLY | os.O_NONBLOCK))  # let the reader go
+
+
+@pytest.mark.parametrize("refused", ["old", "new"])
+async def test_a_reload_that_fails_half_way_changes_nothing(
+    build: Build, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """No descriptor is left while the log of one process is opened; the next reload makes the change."""
+    sleep = "{command: [sleep, '1000'], logging: {labels: {of: '%s'}}}"
+    house = build(f"processes: {{first: {sleep % 1}, old: {sleep % 1}, gone: {sleep % 1}}}")
+    await up(house, first=1, old=1, gone=1)
+    before, in_force = born(house), house.supervisor.config
+    text = f"processes: {{first: {sleep % 2}, old: {sleep % 2}, new: {sleep % 2}}}"
+    opened = house.logs.open
+
+    def refuse(process: str, logging: LoggingConfig, *, ring_size: int) -> ProcessLog:
+        if process == refused and logging.labels == {"of": "2"}:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return opened(process, logging, ring_size=ring_size)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.logs, "open", refuse)
+        with pytest.raises(NotApplied, match=f"configuration of {refused}, nothing is changed"):
+            await reload(house, text)
+    assert house.supervisor.config == in_force
+    assert born(house) == before
+    assert [process.name for process in house.supervisor.table] == ["first", "old", "gone"]
+    assert await reload(house, text) == {
+        "added": ("new",),
+        "adjusted": ("first", "old"),
+        "removed": ("gone",),
+    }
+    await house.until(lambda: "gone" not in house.supervisor.table and len(house.pids("new")) == 1)
+    assert born(house)["old"] == before["old"]
 
 
 async def test_a_storm_of_reloads_is_few(build: Build) -> None:

@@ -67,11 +67,6 @@ class NotifyStatus(Struct, frozen=True, kw_only=True):
         return self.state is NotifyState.READY and self.failure is None
 
     @property
-    def watchdog_runs(self) -> bool:
-        """Whether its watchdog runs: from the first READY=1 until it says that it stops."""
-        return self.state in (NotifyState.READY, NotifyState.RELOADING)
-
-    @property
     def reason(self) -> str | None:
         """Why it is not ready although it was; None when that is not so."""
         if self.state in (NotifyState.RELOADING, NotifyState.STOPPING):
