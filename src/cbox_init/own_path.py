@@ -2,7 +2,7 @@
 
 Images set ``PYTHONPATH`` for their application, whose ``queue.py`` or ``email`` would be imported by the
 daemon in place of the standard library's. The interpreter has put those directories first before any line of
-ours runs.
+ours runs; a second start of it, with -I, would take some 30 ms.
 """
 
 from __future__ import annotations

@@ -117,3 +117,18 @@ def test_the_way_to_the_daemon_imports_nothing_of_the_command_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve", "-c"], ["-c"], ["serve", "--config"], ["check-config", "-c"]]
+)
+def test_a_configuration_without_a_name_is_an_error(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cbox_init", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"Option '{arguments[-1]}' requires an argument" in done.stderr

@@ -11,6 +11,7 @@ import pytest
 from cbox_init.config.load import Loaded, examine, find, load, usual_places
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.errors import ConfigError
+from tests.config.helpers import the_error
 
 GOOD = "processes: {web: {command: a}}\n"
 
@@ -93,3 +94,8 @@ def test_loading_imports_nothing_dear() -> None:
     file = Path(__file__).with_name("plain.yaml")
     done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_an_empty_name_is_an_error_and_no_reason_to_look_elsewhere() -> None:
+    found = examine("", {"CBOX_INIT_CONFIG": "/none.yaml"})
+    assert the_error(found).message == "the name of the configuration file is empty"

@@ -28,7 +28,7 @@ def _as_click(option: ServeOption) -> Callable[[Callable[..., int]], Callable[..
         option.field,
         *option.flags,
         type=_TYPES[option.kind],
-        is_flag=option.kind == "flag",
+        is_flag=option.kind == "flag" or None,  # False takes an option without its value for one not given
         metavar=option.metavar,
         help=option.help + note,
     )

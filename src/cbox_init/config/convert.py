@@ -140,7 +140,10 @@ class Converter:
             if field is None:
                 if section is Config and key.startswith(_OWN_KEYS):
                     continue
-                self._report.unknown_key((*path, key), (*known, *RENAMED.get(section, ())))
+                from cbox_init.config.foreign import hint_for_key
+
+                names = (*known, *RENAMED.get(section, ()))
+                self._report.unknown_key((*path, key), names, hint_for_key(section, key))
             elif not is_unset(field.spec, item, from_api=self._from_api):
                 self._for_instance = (
                     outer
@@ -263,7 +266,7 @@ class Converter:
         try:
             value = _parsed(spec, text)
         except ValueError as error:
-            self._report.error(path, f"expected {error}, got {quoted(text)}", _hint(spec.value_type))
+            self._report.error(path, f"expected {error}, got {quoted(text)}", _hint_for(spec, text))
             return _INVALID
         unlimited = value == UNLIMITED and spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT)
         if isinstance(value, int | float) and not unlimited and (limits := _outside(spec, value)):
@@ -393,6 +396,15 @@ def _outside(spec: ValueSpec, value: float) -> str:
 
 def _number(limit: float | None) -> str:
     return "any" if limit is None else f"{limit:.15g}"
+
+
+def _hint_for(spec: ValueSpec, text: str) -> str:
+    if spec.value_type is ValueType.WORD:
+        from cbox_init.config.foreign import hint_for_word
+
+        if (hint := hint_for_word(text)) is not None:
+            return hint
+    return _hint(spec.value_type)
 
 
 def _hint(value_type: ValueType | Kind) -> str:

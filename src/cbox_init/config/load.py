@@ -122,8 +122,8 @@ def _origins(report: ProblemReport) -> dict[str, str]:
 
 def find(path: str | None, environ: Mapping[str, str]) -> str | None:
     """The file to read: ``path``, else CBOX_INIT_CONFIG, else the first that exists of the usual places."""
-    named = path or environ.get("CBOX_INIT_CONFIG")
-    if named:
+    named = environ.get("CBOX_INIT_CONFIG") if path is None else path
+    if named or path is not None:
         return named
     return next((place for place in usual_places(environ) if os.path.isfile(place)), None)
 
@@ -139,6 +139,11 @@ def usual_places(environ: Mapping[str, str]) -> list[str]:
 def _read(file: str | None, environ: Mapping[str, str], report: ProblemReport) -> Config | None:
     """The configuration with effective values; None when there is nothing to convert."""
     text: str | None = None
+    if file == "":
+        report.error(
+            (), "the name of the configuration file is empty", "write --config FILE, or leave it out"
+        )
+        return None
     if file is not None:
         text = _text(file, report)
         if text is None:

@@ -98,9 +98,9 @@ class ProblemReport:
     def suggestion(self, path: Path, message: str, hint: str = "") -> None:
         self._add(path, message, hint, Severity.SUGGESTION)
 
-    def unknown_key(self, path: Path, known: Collection[str]) -> None:
-        """A key that nothing reads: a warning, or an error when strict."""
-        hint = self.did_you_mean(str(path[-1]), known, "remove it, or correct its name")
+    def unknown_key(self, path: Path, known: Collection[str], hint: str | None = None) -> None:
+        """Add a key that nothing reads: a warning, or an error when strict."""
+        hint = hint or self.did_you_mean(str(path[-1]), known, "remove it, or correct its name")
         self._add(path, "unknown key", hint, Severity.ERROR if self._strict else Severity.WARNING)
 
     def did_you_mean(self, name: str, known: Collection[str], otherwise: str) -> str:
