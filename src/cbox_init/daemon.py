@@ -1,4 +1,6 @@
-"""The daemon: everything put together, in the order that lets the first child run soonest.
+"""The daemon: loads the configuration, runs the supervisor and its servers, and ends.
+
+The order of the steps lets the first child run as soon as possible:
 
     load the file ─ bind the sockets ─ start the first children ─ import asyncio ─ run ─ (first connection:
     import the HTTP stack) ─ shutdown ─ flush the logs ─ exit code
@@ -64,10 +66,9 @@ _BEGIN_S = 10.0
 #: How long all steps of `Daemon._close` may take together, in seconds: each has a limit of its own.
 _CLOSE_S = 30.0
 
-#: What children do not get. The API's token as an override of the configuration: a child has no use for it,
-#: and must not be able to steer the others with it. The variables of sd_notify(3): a child that spoke for us
-#: would be believed.
-_OURS = frozenset(("CBOX_INIT_GLOBAL_API_AUTH", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
+#: Variables that children do not get. The API's token: a child must not command the other processes with it.
+#: Those of sd_notify(3): the service manager would take a child's notifications for ours.
+_WITHHELD = frozenset(("CBOX_INIT_GLOBAL_API_AUTH", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
 
 #: How long the end waits for heartbeats of the last runs, in seconds.
 _HEARTBEATS_S = 2.0
@@ -86,7 +87,7 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
     loaded = load(options.config, environ, machine=_check_places)
     if options.dry_run:
-        _tell_plan(loaded.config)
+        _print_plan(loaded.config)
         return 0
     return Daemon(loaded, options, environ).run()
 
@@ -99,7 +100,7 @@ def _check_places(config: Config, report: ProblemReport) -> None:
 
 
 class Daemon:
-    """Owns what the process has but once: signals, reaper, logs, listeners, the event loop."""
+    """Owns what exists once for each daemon: signals, reaper, logs, listeners, the event loop."""
 
     def __init__(self, loaded: Loaded, options: ServeOptions, environ: Mapping[str, str]) -> None:
         self._started_at = time.monotonic()
@@ -110,7 +111,7 @@ class Daemon:
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._deadline: Deadline | None = None
         self._ignored: set[int] = set()
-        self._signals = SignalPipe((*HANDLED, *WITHOUT_MEANING), self._noted)
+        self._signals = SignalPipe((*HANDLED, *WITHOUT_MEANING), self._limit_shutdown)
         reset_inherited()  # now, so that a stop that came while we were loading finds its handler
         self._exit_code: int | None = None
         self._loop: AbstractEventLoop | None = None
@@ -120,7 +121,7 @@ class Daemon:
         self._parts = build_daemon(
             config,
             ConfigSource(loaded.path or options.config, environ),
-            environ={name: value for name, value in environ.items() if name not in _OURS},
+            environ={name: value for name, value in environ.items() if name not in _WITHHELD},
             on_finished=self._finished,
             colours=_colours(settings.log_format, environ),
             counters=_counters() if self._metrics and self._metrics.missing is None else None,
@@ -136,7 +137,7 @@ class Daemon:
             self._log.warn("A default of children cannot be set", error=problem)
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
-        self._tell_start(loaded, options)
+        self._log_start(loaded, options)
 
     def run(self) -> int:
         """Start what is configured, supervise it, and end: the exit code."""
@@ -172,8 +173,8 @@ class Daemon:
             loop.run_until_complete(self._metrics.serve(loop, self._parts, vitals))
         with self._parts.runtime.defects.contain("signals could not be read"):
             self._on_signals()
-        # What is there now stays, and so does what is there when all have started: looking through it takes
-        # 0.2 s with thousands of processes, at a time.
+        # Most objects that exist now are kept to the end. With thousands of processes a collection that goes
+        # through them takes 0.2 s; so they are frozen, here and once more when all processes have started.
         gc.freeze()
         gc.enable()
         if self._exit_code is None:
@@ -190,7 +191,7 @@ class Daemon:
 
     def _reload(self, why: str) -> None:
         assert self._loop
-        self._parts.configuration.ask_for_reload(self._loop, why)
+        self._parts.configuration.request_reload(self._loop, why)
 
     async def _close(self, api: ApiServer) -> None:
         if self._watching is not None:
@@ -245,8 +246,11 @@ class Daemon:
         if self._loop is not None:
             self._loop.stop()
 
-    def _noted(self, signum: int) -> None:
-        """A signal has come. Called by its handler, also while the event loop is busy with something else."""
+    def _limit_shutdown(self, signum: int) -> None:
+        """Set the deadline of the shutdown when a stop signal arrives.
+
+        Called by the signal handler, also while the event loop is busy.
+        """
         if signum not in ENDING or self._deadline is None:
             return
         if self._deadline.is_set:
@@ -256,7 +260,7 @@ class Daemon:
             self._deadline.set(self._shutdown_timeout_s + _BEGIN_S)
 
     def _on_signals(self) -> None:
-        """Handle what has come, each signal by itself: first those that end the daemon."""
+        """Handle the signals received, stop signals first; an error in one does not affect the others."""
         for signum in sorted(self._signals.read(), key=lambda signum: signum not in ENDING):
             with self._parts.runtime.defects.contain(
                 "a signal could not be handled", signal=signal_name(signum)
@@ -269,7 +273,7 @@ class Daemon:
         elif signum == signal.SIGHUP:
             self._reload("received SIGHUP")
         elif signum == signal.SIGUSR1:
-            self._log.info("Log files are opened anew", reason="received SIGUSR1")
+            self._log.info("Reopening log files", reason="received SIGUSR1")
             self._parts.logs.reopen()
         elif signum not in ENDING:
             self._ignore(signum)
@@ -279,12 +283,12 @@ class Daemon:
             self._supervisor.shutdown(f"received {signal.Signals(signum).name}")
 
     def _ignore(self, signum: int) -> None:
-        if signum not in self._ignored:  # once for each: nobody limits how many are sent
+        if signum not in self._ignored:  # logged once for each: any number may be sent
             self._ignored.add(signum)
             self._log.info("Signal without a meaning is ignored", signal=signal_name(signum))
 
     def _unexpected(self, loop: AbstractEventLoop, context: dict[str, object]) -> None:
-        """A defect of ours that nothing else has contained: the daemon goes on."""
+        """Report an exception that nothing else has contained; the daemon goes on."""
         error = context.get("exception")
         message = str(context.get("message"))
         if not isinstance(error, BaseException):
@@ -292,7 +296,7 @@ class Daemon:
         self._parts.runtime.defects.report(message, error)
 
     def _abandon(self) -> None:
-        """A defect while starting: leave nothing running, and the log written."""
+        """Clean up after a start that failed: leave nothing running, and write the log."""
         self._supervisor.kill(1)
         self._listeners.close()
         if self._readyz:
@@ -301,7 +305,7 @@ class Daemon:
             self._metrics.release()
         self._parts.logs.flush_sync(_CLOSING_S)
 
-    def _tell_start(self, loaded: Loaded, options: ServeOptions) -> None:
+    def _log_start(self, loaded: Loaded, options: ServeOptions) -> None:
         from cbox_init import __version__
 
         self._log.info("Cbox Init starting", version=__version__, config=loaded.path, pid=os.getpid())
@@ -318,7 +322,7 @@ class Daemon:
 
 
 def _service_manager(environ: Mapping[str, str], runtime: Runtime) -> ServiceManager | None:
-    """The service manager that started us, where it wants notifications."""
+    """The service manager that started the daemon; None where it wants no notifications."""
     if "NOTIFY_SOCKET" not in environ:
         return None
     from cbox_init.supervisor.lifecycle.service_manager import service_manager
@@ -350,8 +354,8 @@ def _new_event_loop(lag: LoopLag) -> AbstractEventLoop:
     return asyncio.SelectorEventLoop(TimedSelector(lag))
 
 
-def _tell_plan(config: Config) -> None:
-    """What ``serve`` would start, a line each, in the order of starting."""
+def _print_plan(config: Config) -> None:
+    """Print what ``serve`` would start, a line for each process, in the order of starting."""
     from cbox_init.core.dependencies import order_up
 
     enabled = config.enabled_processes()

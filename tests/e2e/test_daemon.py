@@ -53,7 +53,7 @@ def test_sigusr1_does_not_end_it(serve: Serve) -> None:
     daemon = serve(WEB)
     wait_for(lambda: daemon.lines("web"), daemon.errors())
     daemon.signal(signal.SIGUSR1)
-    daemon.until_said("Log files are opened anew")
+    daemon.until_said("Reopening log files")
     assert daemon.stop() == 0
 
 

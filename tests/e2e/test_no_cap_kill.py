@@ -41,7 +41,7 @@ processes:
         with open(children) as file:
             child = int(file.read())
         daemon.terminate()
-        wait_for(lambda: "Process instance cannot be told to stop" in output.read_text(), "it is said")
+        wait_for(lambda: "Process instance could not be signalled" in output.read_text(), "it is said")
         assert "CAP_KILL" in output.read_text()
         os.kill(child, signal.SIGTERM)
         assert daemon.wait(30) == 0

@@ -102,7 +102,7 @@ processes: {web: {command: [sh, -c, "echo hello; exec sleep 1000"]}}
     wait_for(lambda: path.exists() and "hello" in path.read_text(), "the first file")
     path.rename(old)
     daemon.signal(signal.SIGUSR1)
-    wait_for(lambda: path.exists() and "Log files are opened anew" in path.read_text(), "the new file")
+    wait_for(lambda: path.exists() and "Reopening log files" in path.read_text(), "the new file")
     assert "hello" in old.read_text()
     assert daemon.stop() == 0
     assert "Cbox Init shutdown complete" in path.read_text()

@@ -94,7 +94,7 @@ def test_signals_that_mean_nothing_do_not_end_it(serve: Serve, early: bool) -> N
                 daemon.signal(signum)
     said = "Signal without a meaning is ignored"
     daemon.until_said(said, 1 if early else 3)
-    daemon.until_said("Configuration reload asked for")
+    daemon.until_said("Configuration reload requested")
     shown = [record["signal"] for record in daemon.records() if record["msg"] == said]
     assert shown == (["SIGUSR2"] if early else shown)
     assert len(shown) == len(set(shown))

@@ -1,1 +1,1 @@
-"""The running thing: processes, their instances, and the commands that steer them."""
+"""The supervisor: processes, their instances, and the commands on them."""

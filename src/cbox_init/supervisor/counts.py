@@ -1,4 +1,4 @@
-"""How many of what there are. Pure."""
+"""Counts of processes, instances and restarts, for the API and the metrics. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 def counts_of(processes: Iterable[Counted]) -> Counts:
-    """Count them: without a status of each, as a change of one instance makes that of its process anew."""
+    """Count without building statuses: every change of an instance makes that of its process out of date."""
     count = instances = running = failed = restarts = scheduled = runs = 0
     for process in processes:
         count += 1

@@ -76,15 +76,15 @@ class Runtime:
     # -- what instances leave behind -------------------------------------------------------------------
 
     def main_ended(self, instance: str, pid: int) -> None:
-        """The main process of an instance has been reaped; until ``cleared`` its remains are searched for."""
+        """Search for what an instance has left behind, from the end of its main process until ``cleared``."""
         self._ended[pid] = instance
 
     def cleared(self, pid: int) -> None:
-        """Nothing is left of the instance that ``pid`` was the main process of, or nobody minds."""
+        """End that search: nothing is left of the instance whose main process was ``pid``, or it may stay."""
         self._ended.pop(pid, None)
 
     def reap(self, stop_at: float) -> int:
-        """Take in the exits of children, until ``stop_at``; what they left is then searched for anew."""
+        """Reap children that have ended, until ``stop_at``; then search again for what they left behind."""
         self._left = None
         return self.reaper.reap(stop_at)
 

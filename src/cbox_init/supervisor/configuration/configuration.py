@@ -61,9 +61,9 @@ class Configuration:
 
     # -- reload ----------------------------------------------------------------------------------------
 
-    def ask_for_reload(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
-        """Reload in the background (SIGHUP, a file that has changed); what comes of it is in the log."""
-        self._log.info("Configuration reload asked for", reason=why)
+    def request_reload(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
+        """Reload in the background (SIGHUP, a file that has changed); the log says how it went."""
+        self._log.info("Configuration reload requested", reason=why)
         if self._supervisor.shutting_down:
             self._log.warn("Configuration is not reloaded: the daemon is shutting down")
         else:

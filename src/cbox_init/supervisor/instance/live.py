@@ -1,4 +1,4 @@
-"""The part of an instance that lives in the system: its process group, its output, what it left behind."""
+"""The operating system's side of an instance: its process group, its output, what it left behind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FORK_TO_EXEC_S = 0.25
 
 
 class TreeRecord(Struct):
-    """What must be remembered of what runs of an instance: plain values.
+    """What a `LiveTree` must remember: plain values, which could be written down and read again.
 
     ``pid`` is the main process and the id of its process group. Once ``main_ended`` is set, the main process
     has been reaped and the number may become another's. ``signalled`` are the processes beside the main one
@@ -61,7 +61,7 @@ class StdinPipe:
             raise out_of_descriptors(error) from error
 
     def spawned(self) -> None:
-        """The child has its end."""
+        """Close the child's end, which the child has inherited."""
         os.close(self.read_fd)
 
     def close(self) -> None:
@@ -70,10 +70,10 @@ class StdinPipe:
 
 
 class LiveTree:
-    """What runs of one instance, from its spawn until nothing of it is left.
+    """The processes of one instance, from its spawn until none of them is left.
 
-    Each signal but the kill is followed by SIGCONT: a process that is stopped, by hand or because it read
-    from the terminal, would not notice it.
+    Each signal but the kill is followed by SIGCONT: a stopped process (by SIGSTOP, or because it read from
+    the terminal) would not handle the signal.
     """
 
     __slots__ = ("_channel", "_hold", "_runtime", "_stdin", "capture", "id", "index", "pid", "record")
@@ -96,8 +96,8 @@ class LiveTree:
         self.index, self.id, self.pid = record.index, record.id, record.pid
         self.capture = capture
 
-    def note_main_ended(self) -> None:
-        """The main process has been reaped."""
+    def mark_main_ended(self) -> None:
+        """Record that the main process was reaped; close its standard input and notification socket."""
         self.record.main_ended = True
         self._runtime.main_ended(self.id, self.pid)
         if self._stdin is not None:
@@ -107,11 +107,11 @@ class LiveTree:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the kernel has killed something of it, as it was above ``limits.memory``."""
+        """Whether the kernel has killed a process of it for exceeding ``limits.memory``."""
         return self._hold is not None and self._hold.out_of_memory
 
     def anything_left(self) -> bool:
-        """Whether the main process, which has ended, left others in its group or outside of it."""
+        """Whether processes are left, inside or outside of the group, after the main process has ended."""
         return bool(self._strays())
 
     def signal_main(self, signum: int) -> bool:
@@ -133,15 +133,16 @@ class LiveTree:
         if sent:
             self.record.group_signalled_s = signalled_s
         signal_group(self.pid, SIGCONT)
-        # A main process that has gone over to another group has left nobody here.
+        # A main process that has moved to another group has left this one empty.
         return sent or self.signal_main(signum)
 
     def signal_rest(self, signum: int) -> None:
-        """Signal what the main process left behind, each once.
+        """Signal each process that the main process left behind, once.
 
-        To many programs a second signal means to give up their drain. So those that had it with the group
-        are left out, which are the members that were there long enough. A signal that arrives between a
-        shell's fork and its exec is lost to the child: the shell's own handler takes it.
+        Many programs take a second stop signal as an order to stop without draining. So members of the group
+        that have received it with the group are left out. A signal that arrives between a shell's fork and
+        its exec is lost to the child, as the shell's own handler takes it: members that are younger are
+        signalled again.
         """
         missed = [
             stray
@@ -153,7 +154,7 @@ class LiveTree:
         signal_strays(missed, SIGCONT)
 
     def signal_all(self, signum: int) -> None:
-        """Signal everything that runs of the instance."""
+        """Signal every process of the instance."""
         strays = self._strays()
         if not self.record.main_ended:
             signal_group(self.pid, signum)
@@ -195,20 +196,20 @@ def spawn(
 ) -> LiveTree:
     """Start the main process of an instance, with its output captured. Raises SpawnError.
 
-    With ``stdin`` its input is a pipe that stays open, otherwise /dev/null. It finds ``channel``, which is
-    its own from now on, in its environment.
+    With ``stdin`` its input is a pipe that stays open, otherwise /dev/null. Its environment names
+    ``channel``, which belongs to the new tree from now on.
     """
     name = launch.instance_id(index)
     hold = limits.hold(name) if limits is not None else None
     pipe: StdinPipe | None = None
 
     def request(out: int, err: int) -> SpawnRequest:
-        asked = launch.request(index, stdout_fd=out, stderr_fd=err)
+        made = launch.request(index, stdout_fd=out, stderr_fd=err)
         if hold is not None:
-            asked = replace(asked, limits=hold.limits)
+            made = replace(made, limits=hold.limits)
         if pipe is not None:
-            asked = replace(asked, stdin_fd=pipe.read_fd)
-        return asked if channel is None else replace(asked, env={**asked.env, **channel.variables})
+            made = replace(made, stdin_fd=pipe.read_fd)
+        return made if channel is None else replace(made, env={**made.env, **channel.variables})
 
     try:
         if stdin:
@@ -245,7 +246,7 @@ def spawn_captured(
 ) -> tuple[int, Capture]:
     """Start what ``request`` makes of two descriptors; its output goes to ``log`` under ``name``.
 
-    Gives the pid and the capture. Raises SpawnError, and nothing runs then: the capture is there before.
+    Gives the pid and the capture. Raises SpawnError; nothing runs then, as the capture is made first.
     """
     null = runtime.spawner.null_fd
     reads: list[int] = []

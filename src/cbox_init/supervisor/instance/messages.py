@@ -1,4 +1,4 @@
-"""What the daemon's log says of the instances of a process. The messages are those that people search for."""
+"""The log messages about the instances of a process. People search for some of them: keep their text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class InstanceMessages:
-    """``instance_id`` names the instance in each message, and ``pid`` its main process."""
+    """Writes the messages about the instances of one process.
+
+    ``instance_id`` names the instance in each message, ``pid`` its main process.
+    """
 
     def __init__(self, process: str, log: DaemonLog) -> None:
         self._process = process
@@ -42,7 +45,7 @@ class InstanceMessages:
         )
 
     def deferred(self, instance_id: str, error: SpawnError) -> None:
-        """Its start waits for something that the machine has none left of."""
+        """Its start waits for a resource of which the machine has none left."""
         self._log.warn(
             "Process instance waits to start",
             process=self._process,
@@ -50,11 +53,11 @@ class InstanceMessages:
             error=str(error),
         )
 
-    def ended(self, instance_id: str, pid: int, ending: Ending, *, asked: bool) -> None:
-        """Its main process has ended; ``asked``: because it was told to."""
-        if asked or ending.success:
+    def ended(self, instance_id: str, pid: int, ending: Ending, *, requested: bool) -> None:
+        """Its main process has ended; ``requested``: by a command, a reload or its termination."""
+        if requested or ending.success:
             self._log.info(
-                "Process instance stopped" if asked else "Process instance exited",
+                "Process instance stopped" if requested else "Process instance exited",
                 process=self._process,
                 instance_id=instance_id,
                 pid=pid,
@@ -89,9 +92,9 @@ class InstanceMessages:
         )
 
     def health_changed(self, instance_id: str, pid: int, before: InstanceHealth, now: InstanceHealth) -> None:
-        """Nothing is said where only figures differ."""
+        """Log a change of the health state or of readiness; a change of mere figures is not logged."""
         if before.state is not now.state:
-            self._marked(instance_id, pid, now)
+            self._health_state_changed(instance_id, pid, now)
         elif before.ready is not now.ready:
             self._log.info(
                 "Process instance is ready again" if now.ready else "Process instance is not ready",
@@ -101,7 +104,7 @@ class InstanceMessages:
                 error=now.reason,
             )
 
-    def _marked(self, instance_id: str, pid: int, health: InstanceHealth) -> None:
+    def _health_state_changed(self, instance_id: str, pid: int, health: InstanceHealth) -> None:
         if health.state is HealthState.HEALTHY:
             self._log.info(
                 "Process marked as healthy", process=self._process, instance_id=instance_id, pid=pid
@@ -144,7 +147,7 @@ class InstanceMessages:
     def not_permitted(self, instance_id: str, pid: int) -> None:
         """The stop signal could not be sent."""
         self._log.error(
-            "Process instance cannot be told to stop",
+            "Process instance could not be signalled",
             process=self._process,
             instance_id=instance_id,
             pid=pid,

@@ -243,7 +243,7 @@ class InstanceSlot:
         """
         contain = self._context.runtime.defects.contain
         with contain("the socket of an instance could not be closed", instance_id=tree.id):
-            tree.note_main_ended()
+            tree.mark_main_ended()
         with contain("the last output of an instance could not be read", instance_id=tree.id):
             tree.capture.drain()
         before = self.state
@@ -251,11 +251,11 @@ class InstanceSlot:
         with contain("the end of an instance could not be described", instance_id=tree.id):
             ending = self._ending(tree, status)
         self.record.state = transitions.main_exited(before, ending, now=self._now)
-        asked = before.phase is Phase.STOPPING and (before.asked or before.terminated_for is not None)
+        requested = before.phase is Phase.STOPPING and (before.asked or before.terminated_for is not None)
         self._context.clearing.add(before.index)
         with contain("the end of an instance could not be recorded", instance_id=tree.id):
-            self._record_end(stopped=asked and before.asked)
-            self._context.messages.ended(tree.id, tree.pid, ending, asked=asked)
+            self._record_end(stopped=requested and before.asked)
+            self._context.messages.ended(tree.id, tree.pid, ending, requested=requested)
         self._context.on_event()
 
     def _main_suspended(self, tree: LiveTree, signum: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The orderly end: dependents before what they depend on, all that can in parallel, within one time limit.
+"""The shutdown: stops dependents before what they depend on, in parallel where it can, within a time limit.
 
 drain ─ pre-stop hooks ─ processes, orphans ─ post-stop hooks ─ what those left ─ finished
 """
@@ -35,10 +35,10 @@ _KILL_TAKES_S = 2.0
 _FORCE_AFTER_S = 5.0
 
 
-class Stage(IntEnum):
-    """How far the end is."""
+class ShutdownStage(IntEnum):
+    """How far the shutdown is."""
 
-    DRAIN = 0  # balancers have time to see that we are not ready any more, runs of schedules to end
+    DRAIN = 0  # load balancers have time to see that we are not ready any more, runs of schedules to end
     PRE_STOP = 1
     PROCESSES = 2
     POST_STOP = 3
@@ -46,14 +46,14 @@ class Stage(IntEnum):
 
 
 class Shutdown:
-    """Reconciled whenever a process changes, a child ends or the time is up.
+    """Ends all processes. Reconciled whenever a process changes, a child ends or a time limit is reached.
 
-    First runs of schedules have their time: each may go on to its end, for as long as its stop may take and
-    at most for half of the time of all; only then anything is stopped. A process is stopped when nothing that
-    depends on it lives. Then the orphans that we inherited (a daemon that a oneshot started) get SIGTERM.
-    When ``timeout_s`` is over all that is left is killed, hooks included, and no hook starts any more.
-    ``on_finished`` is called once, with whether something is left that could not be ended. An error in any of
-    this does not prolong it: the `Deadline` of the daemon comes a little later than the last time limit.
+    Runs of schedules may finish first: each has as long as its stop may take, and at most half of
+    ``timeout_s``. Then a process is stopped as soon as nothing that depends on it lives. Orphans that we
+    inherited (a daemon that a oneshot started) get SIGTERM when all processes have ended. After ``timeout_s``
+    everything that is left is killed, hooks included, and no hook starts any more. ``on_finished`` is called
+    once, with whether something is left that could not be killed. An error on the way does not prolong the
+    shutdown: the `Deadline` of the daemon is set a little later than the last time limit.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class Shutdown:
         runtime.set_deadline(timeout_s + _KILL_TAKES_S + _FORCE_AFTER_S)
         self._logs = logs
         self._hooks = hooks
-        self._stage = Stage.DRAIN
+        self._stage = ShutdownStage.DRAIN
         self._chain: HookChain | None = None
         self._drain_s = drain_s
         self._end_at: float | None = None
-        self._told: set[Stray] = set()
-        self._untold = deque(table)
+        self._signalled: set[Stray] = set()
+        self._to_stop = deque(table)
         self._gone = Every(lambda process: not process.alive, table)
         self._finished = False
         for process in table:
@@ -88,22 +88,22 @@ class Shutdown:
                 process.record_killed()
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Stop what can be stopped now; see whether everything has ended."""
+        """Stop the processes that can be stopped now; finish when everything has ended."""
         if self._finished:
             return None
         now = self._runtime.now()
         if self._end_at is None and now >= self._kill_at:
             self.kill()
-        if self._stage is Stage.DRAIN:
+        if self._stage is ShutdownStage.DRAIN:
             if (drained_at := self._drained_at()) > now:
                 return min(drained_at, self._kill_at)
-            self._run_hooks(Stage.PRE_STOP, "pre-stop", self._hooks.pre_stop)
-        if self._stage is Stage.PROCESSES:
+            self._run_hooks(ShutdownStage.PRE_STOP, "pre-stop", self._hooks.pre_stop)
+        if self._stage is ShutdownStage.PROCESSES:
             if not self._stop_ranks(stop_at):
                 return 0.0
-            if not self._anything_alive() and not self._orphans_left():
-                self._run_hooks(Stage.POST_STOP, "post-stop", self._hooks.post_stop)
-        if self._stage is Stage.LEFTOVERS and not self._orphans_left():
+            if not self._anything_alive() and not self._end_orphans():
+                self._run_hooks(ShutdownStage.POST_STOP, "post-stop", self._hooks.post_stop)
+        if self._stage is ShutdownStage.LEFTOVERS and not self._end_orphans():
             self._finish()
             return None
         if self._end_at is not None and now >= self._end_at:
@@ -113,43 +113,44 @@ class Shutdown:
         return self._kill_at if self._end_at is None else self._end_at
 
     def kill(self) -> None:
-        """The time is up, or somebody has no patience: end everything now."""
+        """Kill everything now: the time is over, or a second stop signal has come."""
         if self._end_at is not None:
             return
         self._runtime.set_deadline(_KILL_TAKES_S + _FORCE_AFTER_S)
         if self._anything_alive():
-            self._runtime.log.warn("Killing what has not stopped in time", **self._alive())
+            self._runtime.log.warn("Killing processes that did not stop in time", **self._alive())
         self._end_at = self._runtime.now() + _KILL_TAKES_S
         if self._chain is not None:
-            self._runtime.log.warn("Hooks are ended: the time for the shutdown is over")
+            self._runtime.log.warn("Killing hooks: the time for the shutdown is over")
             with self._runtime.defects.contain("hooks could not be ended"):
                 self._chain.cancel()
             self._chain = None
-        self._stage = Stage.PROCESSES if self._stage <= Stage.PROCESSES else Stage.LEFTOVERS
+        processes_left = self._stage <= ShutdownStage.PROCESSES
+        self._stage = ShutdownStage.PROCESSES if processes_left else ShutdownStage.LEFTOVERS
         for process in self._table:
             with self._runtime.defects.contain("a process could not be killed", process=process.name):
                 process.kill()
         with self._runtime.defects.contain("orphans could not be killed"):
-            self._end_orphans(self._runtime.orphans())
+            self._end_orphans()
         self._runtime.run_queue.wake(self)
 
     def _drained_at(self) -> float:
-        """Until when nothing is told to stop; a time that is past when nothing lives."""
+        """The time from which processes are stopped; a time that is past when nothing lives."""
         if not self._anything_alive():
             return self.began_at
-        return max(self.began_at + self._drain_s, self._jobs_until())
+        return max(self.began_at + self._drain_s, self._runs_until())
 
-    def _jobs_until(self) -> float:
+    def _runs_until(self) -> float:
         """Until when runs that are under way may go on; a time that is past when there are none."""
         half_at = (self.began_at + self._kill_at) / 2
         times = (min(half_at, self.began_at + process.drain_s) for process in self._table)
         return max(times, default=self.began_at)
 
-    def _run_hooks(self, stage: Stage, moment: str, hooks: Sequence[HookConfig]) -> None:
-        """Go on with the stage that follows ``stage`` when these are over, whether they failed or not."""
+    def _run_hooks(self, stage: ShutdownStage, moment: str, hooks: Sequence[HookConfig]) -> None:
+        """Run hooks in ``stage``; when they are over, failed or not, the next stage begins."""
         self._stage = stage
         if not hooks or self._end_at is not None:
-            self._stage = Stage(stage + 1)
+            self._stage = ShutdownStage(stage + 1)
             return
         from cbox_init.supervisor.lifecycle.hooks import HookChain
 
@@ -159,15 +160,15 @@ class Shutdown:
 
     def _hooks_over(self, _: str | None) -> None:
         self._chain = None
-        self._stage = Stage(self._stage + 1)
+        self._stage = ShutdownStage(self._stage + 1)
         self._runtime.run_queue.wake(self)
 
     def _stop_ranks(self, stop_at: float) -> bool:
-        """Stop what nothing depends on any more; whether there was time to look at all."""
-        for _ in range(len(self._untold)):
-            process = self._untold.popleft()
+        """Stop the processes on which nothing that lives depends; False when the slice ended before all."""
+        for _ in range(len(self._to_stop)):
+            process = self._to_stop.popleft()
             if any(self._lives(other) for other in self._table.dependents(process.name)):
-                self._untold.append(process)
+                self._to_stop.append(process)
                 continue
             with self._runtime.defects.contain("a process could not be stopped", process=process.name):
                 process.stop()
@@ -179,28 +180,26 @@ class Shutdown:
         process = self._table[name]
         return process.alive or process.desired.run
 
-    def _orphans_left(self) -> bool:
-        """Whether there are orphans that we inherited; ends them."""
-        orphans = self._runtime.orphans()
-        if orphans:
-            self._end_orphans(orphans)
-        return bool(orphans)
+    def _end_orphans(self) -> bool:
+        """Send SIGTERM to each orphan that we inherited, once, or kill it after the time limit.
 
-    def _end_orphans(self, orphans: Sequence[Stray]) -> None:
-        """Tell each but once, and kill it when the time is up."""
+        Returns whether there were any.
+        """
+        orphans = self._runtime.orphans()
         if self._end_at is not None:
             signal_strays(orphans, _SIGKILL)
         else:
-            untold = [orphan for orphan in orphans if orphan not in self._told]
-            signal_strays(untold, _SIGTERM)
-            signal_strays(untold, SIGCONT)  # one that is stopped would not notice
-            self._told.update(orphans)
+            new = [orphan for orphan in orphans if orphan not in self._signalled]
+            signal_strays(new, _SIGTERM)
+            signal_strays(new, SIGCONT)  # a stopped process would not handle SIGTERM
+            self._signalled.update(orphans)
+        return bool(orphans)
 
     def _anything_alive(self) -> bool:
         return not self._gone.reached()
 
     def _alive(self) -> dict[str, str]:
-        """Who lives, as members of a message."""
+        """The processes and instances that live, as fields of a log message."""
         return _named({process.name: process.names_alive for process in self._table})
 
     def _finish(self, *, left: bool = False) -> None:
