@@ -17,7 +17,7 @@
         ├── DaemonUnreachable
         └── ApiError           an answer with an error status
 
-A message says what is wrong, where, and how to mend it, in one line.
+A message says what is wrong, where, and how to fix it, in one line.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ RUN = "c0ffee"
 
 
 def entries(sizes: Iterable[int]) -> tuple[NumberedBlock, ...]:
-    """Blocks of so many lines; all lines are different."""
+    """Blocks of the given numbers of lines; all lines are different."""
     made = []
     for number, size in enumerate(sizes, 1):
         data = "\n".join(f"{number}.{line}" for line in range(size)).encode()

@@ -18,7 +18,7 @@ Read: TypeAlias = Callable[..., Examined]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Reads a text (or bytes) as a file, under an environment that is empty unless told."""
+    """Reads a text (or bytes) as a file, under an environment that is empty by default."""
 
     def read(
         content: str | bytes, environ: Mapping[str, str] | None = None, *, strict: bool = False

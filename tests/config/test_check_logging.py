@@ -1,4 +1,4 @@
-"""What is wrong with the stages of the log pipeline is said with the key, the reason and a way to mend it."""
+"""What is wrong with the stages of the log pipeline is said with the key, the reason and how to fix it."""
 
 from __future__ import annotations
 

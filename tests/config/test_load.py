@@ -77,8 +77,8 @@ def test_what_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_problem_is_one_line() -> None:
-    assert str(Problem(field="a.b", message="is wrong", recommendation="mend it", line=3)) == (
-        "line 3: a.b: is wrong (mend it)"
+    assert str(Problem(field="a.b", message="is wrong", recommendation="fix it", line=3)) == (
+        "line 3: a.b: is wrong (fix it)"
     )
     assert str(Problem(field="", message="is wrong")) == "is wrong"
 

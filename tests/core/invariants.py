@@ -106,7 +106,7 @@ class CheckedWorld(World):
             self._check_end_of_surge(index)
         super().tell_to_stop(index)
 
-    def condemn(self, index: int) -> None:
+    def terminate(self, index: int) -> None:
         instance = self.instances[index]
         if not instance.excess:
             health = instance.health
@@ -117,7 +117,7 @@ class CheckedWorld(World):
                 assert rules.liveness, "ended by a check that is for readiness"
                 assert health.failures >= rules.failure_threshold or too_late
         self._seen_to_end[index] = next(self._moments)
-        super().condemn(index)
+        super().terminate(index)
 
     def note_late(self, index: int) -> None:
         before = self.instances[index]

@@ -15,10 +15,10 @@ def test_of_nobody_it_holds() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=40))
 def test_it_is_what_all_would_say(changes: list[tuple[int, bool]]) -> None:
     truth = dict.fromkeys(range(6), False)
-    unanimity = Every(truth.__getitem__, truth)
+    every = Every(truth.__getitem__, truth)
     for name, holds in changes:
         truth[name] = holds
-        assert unanimity.reached() == all(truth.values())
+        assert every.reached() == all(truth.values())
 
 
 def test_a_thousand_that_come_up_one_after_another_are_asked_a_few_times_each() -> None:
@@ -30,16 +30,16 @@ def test_a_thousand_that_come_up_one_after_another_are_asked_a_few_times_each() 
         asked += 1
         return name in up
 
-    unanimity = Every(is_up, range(1000))
+    every = Every(is_up, range(1000))
     for name in range(1000):
-        assert not unanimity.reached()
+        assert not every.reached()
         up.add(name)
-    assert unanimity.reached()
+    assert every.reached()
     assert asked < 5 * 1000
 
 
 def test_others_may_take_their_place() -> None:
-    unanimity = Every(bool, (0,))
-    assert not unanimity.reached()
-    unanimity.reset((1, 2))
-    assert unanimity.reached()
+    every = Every(bool, (0,))
+    assert not every.reached()
+    every.reset((1, 2))
+    assert every.reached()

@@ -389,12 +389,12 @@ def end(instance: Instance, exit_code: int = 0, *, max_attempts: int = 3) -> Ins
     return gone(exited, now=NOW, revision=FIRST, rules=rules, oneshot=False)
 
 
-def condemn(instance: Instance) -> Instance:
+def terminate(instance: Instance) -> Instance:
     return terminated(instance, now=NOW, revision=FIRST, rules=stop_rules())
 
 
 def test_an_unhealthy_instance_comes_back_as_after_a_crash_with_the_reason_counted() -> None:
-    ending = condemn(of(SICK))
+    ending = terminate(of(SICK))
     assert (ending.phase, ending.asked, ending.kill_at) == (Phase.STOPPING, False, NOW + 10)
     waits = end(ending)
     assert (waits.phase, waits.attempts, waits.health) == (Phase.WAITING, 1, None)
@@ -406,13 +406,13 @@ def test_an_unhealthy_instance_comes_back_as_after_a_crash_with_the_reason_count
 
 
 def test_an_unhealthy_instance_can_be_given_up() -> None:
-    given_up = end(condemn(up(health=SICK, attempts=1)), max_attempts=1)
+    given_up = end(terminate(up(health=SICK, attempts=1)), max_attempts=1)
     assert (given_up.phase, given_up.state) == (Phase.ENDED, State.FAILED)
     assert given_up.reason == "gave up after 1 restart: unhealthy after 3 failed checks in a row: refused"
 
 
 def test_a_stop_beats_the_end_of_an_unhealthy_instance() -> None:
-    stopped = end(stop_begun(condemn(of(SICK)), now=NOW, rules=stop_rules()))
+    stopped = end(stop_begun(terminate(of(SICK)), now=NOW, rules=stop_rules()))
     assert (stopped.phase, stopped.terminated_for, stopped.health) == (Phase.IDLE, None, None)
 
 

@@ -54,8 +54,8 @@ def test_state_of_the_process(desired: Desired, instances: list[Instance], state
     ("desired", "instances", "expired", "state"),
     [
         pytest.param(want(1), [], False, State.STARTING, id="waits for dependencies"),
-        pytest.param(want(1), [idle()], False, State.STARTING, id="started anew, waits for dependencies"),
-        pytest.param(want(1, starts=1), [ended()], False, State.STARTING, id="was given up, started anew"),
+        pytest.param(want(1), [idle()], False, State.STARTING, id="started again, waits for dependencies"),
+        pytest.param(want(1, starts=1), [ended()], False, State.STARTING, id="was given up, started again"),
         pytest.param(want(1), [], True, State.FAILED, id="waited too long"),
         pytest.param(want(1), [running()], True, State.RUNNING, id="runs all the same"),
         pytest.param(want_stopped(), [], True, State.STOPPED, id="stopped after that"),

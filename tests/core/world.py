@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cbox_init.config.rules import HealthRules, RestartRules, RolloutRules, StopRules
     from cbox_init.core.rollout import Back
 
-#: One decision may lead to another, but each look comes to an end within so many.
+#: One decision may lead to another, but each reconciliation ends within this many.
 MOST_ROUNDS = 6
 #: So often at most the loop looks while a world of these tests goes on.
 MOST_LOOKS = 10_000
@@ -471,7 +471,7 @@ class World:
                 case Signal(index):
                     self.signal(index)
                 case Terminate(index):
-                    self.condemn(index)
+                    self.terminate(index)
                 case NoteOverdue(index):
                     self.note_late(index)
                 case Kill(index):
@@ -541,7 +541,7 @@ class World:
         self.lives[index].hook_killed(self.now)
         self.lives[index].killed(self.now)
 
-    def condemn(self, index: int) -> None:
+    def terminate(self, index: int) -> None:
         self.instances[index] = transitions.terminated(
             self.instances[index],
             now=self.now,

@@ -51,7 +51,7 @@ def test_many_small_reads_are_and_the_rest_is_as_long_as_the_work_allows() -> No
     assert pace.rest() == 0
     pace.note(10, 1000, NOW + 0.001, NOW + 0.0015)
     assert pace.rest() == pytest.approx(0.005)
-    assert pace.rest() == 0, "it begins anew"
+    assert pace.rest() == 0, "it begins again"
     pace.note(200, 20_000, NOW + 1, NOW + 1.1)
     assert pace.rest() == MOST_REST_S
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 def free_ports(count: int) -> int:
-    """The first of so many neighbouring ports on which nobody listens.
+    """The first of ``count`` neighbouring ports that are free.
 
     Below those that the kernel gives to connections: thousands of them come and go here.
     """
@@ -100,7 +100,7 @@ class Load:
 
 
 async def rolled(house: House, scale: int, old: set[int]) -> None:
-    """Wait until it has so many instances, all of them ready, and none of the old ones."""
+    """Wait until it has ``scale`` instances, all of them ready, and none of the old ones."""
 
     def holds() -> bool:
         status = house.status("web")
@@ -116,7 +116,7 @@ async def test_three_rollouts_and_four_scalings_lose_no_request(build: Build, tm
     await house.until(lambda: state(house, "nginx") is HealthState.HEALTHY)
     load = Load(front)
 
-    async def steer() -> None:
+    async def change() -> None:
         supervisor, scale = house.supervisor, 3
         for scaled in (5, 2, 6, None):
             if scaled is not None:
@@ -128,7 +128,7 @@ async def test_three_rollouts_and_four_scalings_lose_no_request(build: Build, tm
             await rolled(house, scale, set())
         load.done.set()
 
-    await asyncio.gather(load.run(), steer())
+    await asyncio.gather(load.run(), change())
     assert load.failed == []
     assert load.answered >= REQUESTS
     assert house.messages().count("Rollout complete") == 3

@@ -137,7 +137,7 @@ async def test_who_waits_no_longer_is_forgotten(build: Build) -> None:
 
 
 async def test_what_cannot_be_read_is_not_started(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel watches so many descriptors of a user and no more."""
+    """The kernel limits how many descriptors of a user are watched."""
     house = build(
         "processes: {web: {command: [sleep, '9'], restart: never}, on: {command: [sleep, '9']}}",
         start=False,

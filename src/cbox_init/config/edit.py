@@ -76,7 +76,7 @@ class Edits:
         return Edits(self.base, replace(self.config, processes=left), {**self.raws, name: None})
 
     def taken_back(self, name: str, process: ProcessConfig) -> Edits:
-        """With ``process`` as it was before it was edited, or before the file was read anew."""
+        """With ``process`` as it was before it was edited, or before the file was read again."""
         config = replace(self.config, processes={**self.config.processes, name: process})
         return Edits(self.base, config, {key: raw for key, raw in self.raws.items() if key != name})
 

@@ -45,7 +45,7 @@ def output_type(output: OutputConfig) -> OutputType | None:
 
 
 def overflow_of(output: OutputConfig) -> LogOverflow:
-    """What it does when it cannot keep up. A peer on the network must not stop a container unless told to."""
+    """What it does when it cannot keep up. A peer on the network must not stop a container by default."""
     if output.overflow is not None:
         return output.overflow
     return LogOverflow.DROP if output_type(output) in _NETWORK else LogOverflow.BLOCK

@@ -104,7 +104,7 @@ def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct
 
 def _key(text: str, path: tuple[str, ...], spec: ValueSpec, value: Raw, old: object, new: object) -> str:
     section = section_type(spec)
-    # One that may be written as a single value is written anew: in the file it may be either.
+    # One that may be written as a single value is written again: in the file it may be either.
     by_keys = section is not None and single_value(section) is None
     if by_keys and isinstance(old, Struct) and isinstance(value, dict):
         assert isinstance(new, Struct)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Gate(Struct, frozen=True, kw_only=True):
     """``waiting_for`` names what is not ready; ``since`` is the monotonic time when the wait began.
 
-    Once open it stays open until the process is started anew: a dependency that goes down later stops
+    Once open it stays open until the process is started again: a dependency that goes down later stops
     nobody, and does not keep an instance from coming back.
     """
 

@@ -8,7 +8,7 @@ from typing import Final
 #: Seconds between two looks at the memory of one instance.
 PERIOD_S: Final = 5.0
 
-#: Looks come on the multiples of so many seconds: instances are spread over the period, and share turns.
+#: Memory is measured at multiples of this many seconds: instances are spread over the period in groups.
 SLOT_S: Final = 1.0
 
 MIB: Final = 2**20

@@ -60,7 +60,7 @@ class ReloadPlan(Struct, frozen=True, kw_only=True):
 
     ``changed`` get new instances, one after another; ``adjusted`` go on under new limits, rules or numbers;
     ``kept`` notice nothing. ``needs_restart`` names the keys that keep their old value until the daemon is
-    started anew. ``config`` is what is in force afterwards.
+    restarted. ``config`` is what is in force afterwards.
     """
 
     config: Config

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cbox_init.core.states import Desired
 
-#: A run that begins within so many seconds of its time is on time; later, its time was missed.
+#: A run that begins within this many seconds of its time is on time; later, its time was missed.
 ON_TIME_S = 60.0
 
 #: When the clock is set back by no more than this, a time that has been answered does not come again. A

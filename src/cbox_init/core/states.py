@@ -49,7 +49,7 @@ class State(StrEnum):
 
 
 def scale_problem(count: int, limit: int, *, oneshot: bool) -> str | None:
-    """Why a process cannot have ``count`` instances, with how to mend it; None when it can.
+    """Why a process cannot have ``count`` instances, with how to fix it; None when it can.
 
     ``limit`` is the largest number, 0 for none.
     """

@@ -64,7 +64,7 @@ class ReadSize:
 
 
 class ReadPace:
-    """Decides whether reads are so many and small that the reader should pause, and how long."""
+    """Decides whether reads are so frequent and small that the reader should pause, and how long."""
 
     __slots__ = ("_busy_s", "_reads", "_since", "_size")
 

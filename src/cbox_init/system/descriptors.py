@@ -41,7 +41,7 @@ def inherit_nothing() -> None:
 
 
 def in_reserve(descriptor: int) -> bool:
-    """Whether so many descriptors are open that this one should be given back."""
+    """Whether too few descriptors are left to keep this one."""
     limit = _limit()
     return 0 <= limit <= descriptor + RESERVED
 

@@ -137,7 +137,7 @@ async def test_nginx_in_front_of_php_fpm(build: Build, tmp_path: Path) -> None:
     (master,) = house.pids("php-fpm")
     first = await until_workers(house)
 
-    os.kill(master, signal.SIGUSR2)  # its own reload: it starts itself anew under the same pid
+    os.kill(master, signal.SIGUSR2)  # its own reload: it executes itself again under the same pid
     second = await until_workers(house, not_among=first)
     await until(house, HealthState.HEALTHY, "php-fpm")
     assert (house.pids("php-fpm"), house.instance("php-fpm").restart_count) == ([master], 0)

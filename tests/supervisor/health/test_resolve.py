@@ -59,7 +59,7 @@ async def test_a_lookup_that_hangs_holds_up_nobody_and_is_not_begun_twice(
     assert await late == [(socket.AF_INET, ("192.0.2.1", 3))]
     assert asked == ["db.example"]
     await resolver.addresses(Endpoint("db.example", 3))
-    assert asked == ["db.example"] * 2, "each check looks anew"
+    assert asked == ["db.example"] * 2, "each check resolves the name again"
 
 
 def _replace(monkeypatch: pytest.MonkeyPatch, lookup: Callable[[str], object]) -> None:
