@@ -1,4 +1,4 @@
-"""Small servers in the event loop of the test: well, and ill in every way."""
+"""Small servers in the event loop of the test, healthy ones and broken ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def answering(*parts: bytes) -> Talk:
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Takes the connection, and says nothing."""
+    """Accepts the connection, and never answers."""
     await reader.read()
 
 

@@ -216,7 +216,7 @@ async def test_a_restart_stops_at_an_instance_that_does_not_get_ready(build: Bui
     await house.until(lambda: len(house.pids("web")) == 3 and not set(before) & set(house.pids("web")))
 
 
-# -- each with its own variables ---------------------------------------------------------------------------
+# -- each instance with its own variables ------------------------------------------------------------------
 
 
 async def test_each_instance_is_asked_on_its_own_port(build: Build) -> None:

@@ -1,4 +1,4 @@
-"""What the HTTP check makes of servers, well and ill."""
+"""The HTTP check against servers that are healthy or not."""
 
 from __future__ import annotations
 

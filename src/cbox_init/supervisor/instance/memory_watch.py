@@ -1,4 +1,4 @@
-"""The memory of a process's instances: measured now and then, each with all that it has started."""
+"""Measures the memory of a process's instances at intervals, each with all processes that it started."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class MemoryWatch:
-    """Measures each living instance every `PERIOD_S`, and calls ``on_measured`` for it.
+    """Measures each living instance every `core.memory.PERIOD_S`, and calls ``on_measured`` with the result.
 
-    ``on_measured`` gets the index and pid, and by what that instance exceeds the limit, or None. ``trees``
-    gives what runs of each instance. With a limit of 0, and without instances, nothing is measured.
+    ``on_measured`` gets index, pid, and a text that says by how much the instance exceeds the limit, or None.
+    ``trees`` returns the running process trees. With a limit of 0, or without instances, nothing is measured.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class MemoryWatch:
         self.change(limit_mb)
 
     def change(self, limit_mb: int) -> None:
-        """Another limit: it counts at once for what lives."""
+        """Use another limit, at once also for instances that run."""
         if limit_mb != self._limit_mb:
             self._limit_mb = limit_mb
             now = self._runtime.now()
@@ -46,11 +46,11 @@ class MemoryWatch:
             self._runtime.run_queue.wake(self)
 
     def begun(self) -> None:
-        """Another instance lives."""
+        """An instance has started."""
         self._runtime.run_queue.wake(self)
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Measure those that are due."""
+        """Measure the instances that are due (see ``run_queue``)."""
         now = self._runtime.now()
         before, self._due = self._due, {}
         for tree in self._trees():

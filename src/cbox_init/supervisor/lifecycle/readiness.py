@@ -1,4 +1,4 @@
-"""Whether the container as a whole is ready, and the file that says so."""
+"""Computes whether the container as a whole is ready, and writes the readiness file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Entry(Struct, frozen=True):
-    """One process that counts. ``health`` is healthy when the process is ready in every sense."""
+    """One process in the report. ``health`` is "healthy" when the process is ready."""
 
     name: str
     state: State
@@ -35,9 +35,9 @@ class Report(Struct, frozen=True):
 
 
 class Readiness:
-    """Looked at when a process has changed; keeps the file in step.
+    """Keeps the readiness of the container, and its file, up to date; called when a process has changed.
 
-    ``withdraw`` makes it not ready for good, at once.
+    After ``withdraw`` the container is not ready any more.
     """
 
     def __init__(
@@ -51,25 +51,25 @@ class Readiness:
         self._runtime = runtime
         self._withdrawn = False
         self._shown = False
-        self._remove_file()  # a stale one, of a daemon that was killed
+        self._remove_file()  # one that a killed daemon left behind
         self.recount(processes)
 
     def recount(self, processes: Iterable[Managed]) -> None:
-        """There are other processes, or processes that are configured otherwise, from now on."""
+        """Count these processes from now on; called when the configuration has changed."""
         self._counted = dict.fromkeys(_counted(self._settings, processes))
         self._changed = dict(self._counted)
         self._unready: set[Managed] = set()
         self._runtime.run_queue.wake(self)
 
     def note(self, process: Managed) -> None:
-        """A process has changed: it alone is asked anew."""
+        """A process has changed: evaluate it again."""
         if process in self._counted:
             self._changed[process] = None
             self._runtime.run_queue.wake(self)
 
     @property
     def ready(self) -> bool:
-        """Whether all that counts is as it should be, and the end has not begun."""
+        """Whether every counted process is ready, and the shutdown has not begun."""
         for process in self._changed:
             if self._is_ready(process):
                 self._unready.discard(process)
@@ -79,7 +79,7 @@ class Readiness:
         return not self._withdrawn and not self._unready
 
     def report(self) -> Report:
-        """What ``/readyz`` answers."""
+        """The body of ``/readyz``."""
         entries = tuple(
             Entry(one.name, one.status().state, "healthy" if one.ready else "unhealthy")
             for one in self._counted
@@ -87,12 +87,12 @@ class Readiness:
         return Report(self.ready, entries)
 
     def withdraw(self) -> None:
-        """The end begins."""
+        """The shutdown begins: the container is not ready from now on."""
         self._withdrawn = True
         self.reconcile(0.0)
 
     def reconcile(self, stop_at: float) -> None:
-        """Write or remove the file when the answer has changed."""
+        """Write or remove the file if the readiness has changed."""
         ready = self.ready
         if ready == self._shown:
             return
@@ -109,7 +109,7 @@ class Readiness:
         return runs(process.status())
 
     def _write_file(self) -> None:
-        """Put the file there at once as a whole; others may be able to write in its folder (/tmp)."""
+        """Write the file beside its path and rename it; others may be able to write to its folder (/tmp)."""
         path = self._settings.path
         if not path:
             return
@@ -119,7 +119,7 @@ class Readiness:
         beside = f"{path}.{os.getpid()}"
         try:
             _remove(beside)
-            # Never through a link that somebody has laid there.
+            # O_EXCL: never through a link that another user has made.
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 os.fchmod(fd, 0o644)
@@ -154,7 +154,7 @@ def _counted(settings: ReadinessConfig, processes: Iterable[Managed]) -> Iterabl
 
 
 def counts(process: ProcessConfig) -> bool:
-    """Whether a process counts where none is named: a longrun that is to run from the start."""
+    """Whether a process counts when the configuration names none: a longrun that starts with the daemon."""
     return (
         process.type is not ProcessType.ONESHOT
         and process.starts_by_itself
@@ -164,7 +164,7 @@ def counts(process: ProcessConfig) -> bool:
 
 
 def runs(status: ProcessStatus) -> bool:
-    """Whether all instances that a process should have run, or its work is done."""
+    """Whether all desired instances of a process run, or its work is done."""
     if status.state is State.COMPLETED:
         return True
     up = sum(1 for instance in status.instances if instance.state is State.RUNNING)

@@ -1,7 +1,7 @@
-"""Telling others of a scheduled process's runs over HTTP, beside the work and never in its way.
+"""Sends HTTP requests (pings) that report the runs of scheduled processes to a monitoring service.
 
-Sent from threads: the library takes 100 ms to import, a name can take a minute to resolve, and a server may
-accept and say nothing. None of it is the event loop's to wait for, nor the daemon's when it ends.
+They are sent from threads: the library takes 100 ms to import, a name can take a minute to resolve, and a
+server may accept and never answer. Neither the event loop nor the end of the daemon waits for them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from cbox_init.config.model import HeartbeatConfig, Secret
     from cbox_init.logs.daemon import DaemonLog
 
-#: Threads at most; one that waits for a server that says nothing holds up one process of so many.
+#: Threads at most. A server that never answers delays the pings of one process, and keeps one thread busy.
 _MOST_THREADS: Final = 8
-#: Pings of one process that wait at most; when another comes the oldest is dropped.
+#: Pings of one process that wait at most; when another is added the oldest is dropped.
 _MOST_WAITING: Final = 20
 _MOST_REDIRECTS: Final = 5
-#: Answers with these say that another try may do better, as all of 500 and above do.
+#: Statuses after which another try may succeed, beside all of 500 and above.
 _TRY_AGAIN: Final = frozenset({408, 425, 429})
 
 
@@ -40,7 +40,7 @@ class Ping(Struct, frozen=True):
 
 
 class Heartbeat:
-    """What one process has to tell, and to whom."""
+    """Queues the pings of one process, as its configuration says."""
 
     def __init__(self, process: str, config: HeartbeatConfig, sender: HeartbeatSender) -> None:
         self._process = process
@@ -65,10 +65,10 @@ class Heartbeat:
 
 
 class HeartbeatSender:
-    """Sends the pings of every process: those of one process in their order, those of several side by side.
+    """Sends the pings of all processes: those of one process in their order, of several at the same time.
 
-    One that fails is tried again, then said in the log; URLs and headers never are. Until the first ping
-    there is no thread, and nothing is imported. ``close`` it at the end.
+    A ping that fails is tried again, then logged as lost, without its URL and headers, which may be secret.
+    Until the first ping there is no thread, and nothing is imported. ``close`` it at the end.
     """
 
     def __init__(self, log: DaemonLog) -> None:
@@ -82,7 +82,7 @@ class HeartbeatSender:
         self._client: httpx.Client | None = None
 
     def send(self, ping: Ping) -> None:
-        """Send it soon; returns at once."""
+        """Queue a ping; returns at once."""
         with self._changed:
             lane = self._waiting.get(ping.process)
             if lane is None:
@@ -97,7 +97,7 @@ class HeartbeatSender:
             self._tell_lost(dropped, "too many wait to be sent")
 
     def close(self, timeout_s: float) -> None:
-        """Wait, at most ``timeout_s``, until all is sent. What then fails is not tried again. Blocks."""
+        """Wait, at most ``timeout_s``, until all are sent; no failed ping is tried again. Blocks."""
         with self._changed:
             self._closing = True
             if self._waiting and not self._threads:
@@ -108,7 +108,7 @@ class HeartbeatSender:
                 self._log.warn("Heartbeats are left unsent", error=f"no time for those of {names}")
 
     def _start_thread(self) -> None:
-        """One more; without it what waits is sent by another, or when the next ping tries again."""
+        """Start one more thread. If that fails, what waits is sent by another, or after the next ping."""
         try:
             start_thread(self._work, name="heartbeat", failed=self._failed)
         except NoThreadError as error:
@@ -125,7 +125,7 @@ class HeartbeatSender:
                 self._deliver(ping)
 
     def _failed(self, error: Exception) -> None:
-        """A thread has ended by a defect."""
+        """A thread has ended by an unexpected error."""
         with self._changed:
             self._threads -= 1
         self._log.error("Unexpected failure while sending heartbeats", error=repr(error))
@@ -154,7 +154,7 @@ class HeartbeatSender:
         for attempt in range(1, tries + 1):
             try:
                 problem, again = _ask(self._client_for_all(), ping)
-            except Exception as error:  # noqa: BLE001  # whatever a library raises, a heartbeat is but told
+            except Exception as error:  # noqa: BLE001  # whatever the library raises, it is only logged
                 problem, again = _describe(error, ping), True
             if problem is None:
                 return
@@ -163,7 +163,7 @@ class HeartbeatSender:
                 return
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next try; whether the end of the daemon came first."""
+        """Wait before the next try. Returns whether the daemon began to end meanwhile."""
         with self._changed:
             return bool(self._changed.wait_for(lambda: self._closing, seconds))
 
@@ -190,10 +190,10 @@ class HeartbeatSender:
 
 
 def _ask(client: httpx.Client, ping: Ping) -> tuple[str | None, bool]:
-    """Send it once: what is wrong, None when nothing is, and whether another try may do better.
+    """Send a ping once. Returns what went wrong (None for success), and whether another try may succeed.
 
-    Of an answer only the head is read. Headers of the configuration may be keys: they follow a redirect to
-    another server no more than the cookie of a browser would.
+    Only the head of the answer is read. Headers of the configuration may be keys, so they are not sent to
+    another server after a redirect.
     """
     config = ping.config
     own = {name: value.reveal() for name, value in config.headers.items()}

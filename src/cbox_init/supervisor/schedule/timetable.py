@@ -1,8 +1,8 @@
-"""The one place that knows when scheduled processes are due: a heap of Unix times, and one look at a time.
+"""Runs scheduled processes when they are due: a heap of Unix times, whose first entry sets the timer.
 
-Two thousand schedules are two thousand entries in a heap; between two times nothing happens. The run queue's
-timer follows elapsed time, the schedules the clock on the wall, and the two part when that is set or the
-machine sleeps: the kernel tells us (`system.clock`), and every time is looked at anew.
+Two thousand schedules are two thousand entries in the heap; between two times nothing happens. The run
+queue's timer follows elapsed time, schedules follow the system clock. The two differ when the clock is set or
+the machine sleeps: the kernel then reports it (`system.clock`), and every time is computed again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cbox_init.supervisor.runtime import Runtime
 
-#: How long the timetable sleeps at most where the kernel does not tell of a clock that is set, in seconds.
+#: How long the timetable sleeps at most where the kernel does not report that the clock was set, in seconds.
 _BLIND_SLEEP_S = 30.0
 
 #: Entries of the heap beyond twice those that count, from which on the others are dropped.
@@ -30,7 +30,7 @@ _SET_BACK_S = 0.05
 
 
 class Scheduled(Protocol):
-    """Who is called when a time has come."""
+    """What a timetable calls when its time has come."""
 
     def next_due(self, now: float) -> float | None:
         """The Unix time of the next call of ``run_due``; None for never. ``now`` is the Unix time."""
@@ -40,7 +40,7 @@ class Scheduled(Protocol):
 
 
 class Timetable:
-    """Calls who is entered when their times have come, in the order of the times."""
+    """Calls each entered `Scheduled` at its times, in the order of the times."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -53,17 +53,17 @@ class Timetable:
         self._loop: AbstractEventLoop | None = None
 
     def enter(self, scheduled: Scheduled) -> None:
-        """Ask it soon for its next time, in place of the one that is known."""
+        """Add it, or compute its next time again if it was added before."""
         self._unplaced[scheduled] = None
         self._runtime.run_queue.wake(self)
 
     def remove(self, scheduled: Scheduled) -> None:
-        """It has no more times."""
+        """Never call it again."""
         self._unplaced.pop(scheduled, None)
         self._due.pop(scheduled, None)
 
     def attach(self, loop: AbstractEventLoop) -> None:
-        """Hear in ``loop`` of a clock that is set."""
+        """Watch, in ``loop``, for the system clock being set."""
         try:
             self._watch = ClockWatch()
         except OSError:
@@ -72,7 +72,7 @@ class Timetable:
         loop.add_reader(self._watch.fileno(), self._clock_set)
 
     def close(self) -> None:
-        """Hear no more."""
+        """Stop the calls, and the watch on the clock."""
         self._runtime.run_queue.forget(self)
         if self._watch is not None and self._loop is not None:
             self._loop.remove_reader(self._watch.fileno())
@@ -80,7 +80,7 @@ class Timetable:
             self._watch = None
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Ring what is due, within the slice (see ``run_queue``)."""
+        """Run what is due, within the slice (see ``run_queue``)."""
         runtime = self._runtime
         now, unix = runtime.now(), runtime.unix()
         if self._offset is not None and unix - now < self._offset - _SET_BACK_S:
