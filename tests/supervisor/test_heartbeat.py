@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from cbox_init.supervisor.schedule import heartbeat
+from cbox_init.threads import NoThreadError
 from tests.supervisor.house import DEADLINE_S
 
 if TYPE_CHECKING:
@@ -120,6 +122,38 @@ async def test_each_is_told_what_it_asked_for_in_order(build: Build, monitor: Mo
     assert {got.method for got in monitor.got} == {"POST"}
     assert monitor.got[0].headers["user-agent"].startswith("cbox-init/")
     assert lost(house) == []
+
+
+async def test_pings_wait_for_a_thread_and_are_sent_when_there_is_one(
+    build: Build, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **keys: object) -> None:
+        raise NoThreadError(str(keys["name"]))
+
+    monkeypatch.setattr(heartbeat, "start_thread", refuse)
+    house = build(job(monitor, start_url="/start", url="/end"))
+    assert await run(house) == 0
+    await house.until(lambda: len(records(house, "Heartbeats wait")) == 1)
+    monkeypatch.undo()
+    await house.until(lambda: monitor.paths() == ["/start", "/end"])
+    assert len(records(house, "Heartbeats wait")) == 1
+
+
+async def test_an_unexpected_error_loses_one_ping_and_no_other(
+    build: Build, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver = heartbeat.HeartbeatSender._deliver
+
+    def fail(self: heartbeat.HeartbeatSender, ping: heartbeat.Ping) -> None:
+        if ping.key == "start_url":
+            raise ZeroDivisionError
+        deliver(self, ping)
+
+    monkeypatch.setattr(heartbeat.HeartbeatSender, "_deliver", fail)
+    house = build(job(monitor, start_url="/start", url="/end"))
+    assert await run(house) == 0
+    await house.until(lambda: monitor.paths() == ["/end"])
+    assert lost(house) == ["heartbeat.start_url: unexpected: ZeroDivisionError()"]
 
 
 async def test_a_failure_is_told_with_the_method_and_headers_that_are_set(

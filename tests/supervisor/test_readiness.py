@@ -105,6 +105,20 @@ async def test_a_file_that_cannot_be_written_is_said_and_nothing_else(build: Bui
     assert house.state("web") is State.RUNNING
 
 
+async def test_a_file_that_could_not_be_written_is_written_when_that_is_possible(
+    build: Build, tmp_path: Path
+) -> None:
+    folder = tmp_path / "later"
+    house = build(config(WEB).replace("${DIR}/ready", f"{folder}/ready"))
+    said = "The readiness file cannot be written: choose another global.readiness.path"
+    await house.until(lambda: said in house.messages())
+    folder.mkdir()
+    await house.until(lambda: os.listdir(folder) == ["ready"])
+    assert house.messages().count(said) == 1
+    house.supervisor.shutdown("test")
+    assert os.listdir(folder) == []
+
+
 async def test_what_counts(build: Build) -> None:
     house = build(
         config(

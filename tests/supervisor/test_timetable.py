@@ -78,6 +78,49 @@ def test_it_rings_in_the_order_of_the_times_and_once() -> None:
     assert (first.rung, second.rung) == ([START + 20], [START + 10])
 
 
+def test_a_time_that_cannot_be_acted_on_keeps_no_other_from_its_turn() -> None:
+    class Broken(Bell):
+        def run_due(self, due: float, now: float) -> None:
+            super().run_due(due, now)
+            raise ZeroDivisionError
+
+    runtime, table = timetable()
+    first, second = Broken(START + 10, START + 30), Bell(START + 20)
+    table.enter(first)
+    table.enter(second)
+    look(table)
+    runtime.set_clock(START + 40)
+    look(table)
+    look(table)
+    assert (first.rung, second.rung) == ([START + 10], [START + 20])
+    assert runtime.defects.count == 1
+
+
+def test_a_next_time_that_cannot_be_computed_is_tried_again() -> None:
+    class Broken(Bell):
+        broken = True
+
+        def next_due(self, now: float) -> float | None:
+            if self.broken:
+                raise OSError(24, "Too many open files")
+            return super().next_due(now)
+
+    runtime, table = timetable()
+    first, second = Broken(START + 10), Bell(START + 20)
+    table.enter(first)
+    table.enter(second)
+    wait = look(table)
+    assert wait is not None
+    assert 0.5 < wait <= 1
+    first.broken = False
+    wait = look(table)
+    assert wait is not None
+    assert wait > 1
+    runtime.set_clock(START + 25)
+    look(table)
+    assert (first.rung, second.rung) == ([START + 10], [START + 20])
+
+
 def test_a_clock_that_is_set_back_has_everybody_asked_again() -> None:
     runtime, table = timetable()
     bell = Bell(START + 10, START + 1000)

@@ -88,8 +88,8 @@ class NotifyChannel:
         if loop is None:
             return now + _LOOP_WAIT_S
         if not self._reading:
-            self._reading = True
             loop.add_reader(self._receiver.fileno(), self._read)
+            self._reading = True
         if self._expires_at is not None and self._expires_at <= now:
             self._expire(now)
         return self._expires_at

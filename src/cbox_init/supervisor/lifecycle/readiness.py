@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.status import ProcessStatus
+
+
+#: Seconds until the file is tried again that could not be written or removed.
+_FILE_AGAIN_S: Final = 1.0
 
 
 class Entry(Struct, frozen=True):
@@ -51,7 +56,9 @@ class Readiness:
         self._runtime = runtime
         self._withdrawn = False
         self._shown = False
-        self._remove_file()  # one that a killed daemon left behind
+        self._file_is_right = False  # a killed daemon may have left one behind
+        self._complained = False
+        self._keep_file(ready=False)
         self.recount(processes)
 
     def recount(self, processes: Iterable[Managed]) -> None:
@@ -91,58 +98,62 @@ class Readiness:
         self._withdrawn = True
         self.reconcile(0.0)
 
-    def reconcile(self, stop_at: float) -> None:
-        """Write or remove the file if the readiness has changed."""
+    def reconcile(self, stop_at: float) -> float | None:
+        """Write or remove the file if the readiness has changed, or if that failed before."""
         ready = self.ready
-        if ready == self._shown:
-            return
-        self._shown = ready
-        self._runtime.log.info("Container is ready" if ready else "Container is not ready")
-        if ready:
-            self._write_file()
-        else:
-            self._remove_file()
+        if ready != self._shown:
+            self._shown = ready
+            self._file_is_right = False
+            self._runtime.log.info("Container is ready" if ready else "Container is not ready")
+        if not self._file_is_right:
+            self._keep_file(ready=ready)
+        return None if self._file_is_right else self._runtime.now() + _FILE_AGAIN_S
 
     def _is_ready(self, process: Managed) -> bool:
         if self._settings.mode is ReadinessMode.ALL_HEALTHY:
             return process.ready
         return runs(process.status())
 
-    def _write_file(self) -> None:
-        """Write the file beside its path and rename it; others may be able to write to its folder (/tmp)."""
+    def _keep_file(self, *, ready: bool) -> None:
+        """Write or remove the file. An error is logged once, until it has succeeded."""
         path = self._settings.path
-        if not path:
-            return
+        try:
+            if path and ready:
+                self._write_file(path)
+            elif path:
+                _remove(path)
+            self._file_is_right, self._complained = True, False
+        except OSError as error:
+            if not self._complained:
+                self._complained = True
+                self._runtime.log.error(
+                    "The readiness file cannot be written: choose another global.readiness.path"
+                    if ready
+                    else "The readiness file cannot be removed",
+                    path=path,
+                    error=error.strerror,
+                )
+
+    def _write_file(self, path: str) -> None:
+        """Write the file beside its path and rename it; others may be able to write to its folder (/tmp)."""
         content = self._settings.content
         if content is None:
             content = f"ready\ntimestamp={int(self._runtime.unix())}\n"
         beside = f"{path}.{os.getpid()}"
+        _remove(beside)
+        # O_EXCL: never through a link that another user has made.
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
-            _remove(beside)
-            # O_EXCL: never through a link that another user has made.
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 os.fchmod(fd, 0o644)
                 os.write(fd, content.encode())
             finally:
                 os.close(fd)
             os.replace(beside, path)
-        except OSError as error:
-            self._runtime.log.error(
-                "The readiness file cannot be written: choose another global.readiness.path",
-                path=path,
-                error=error.strerror,
-            )
-
-    def _remove_file(self) -> None:
-        if not self._settings.path:
-            return
-        try:
-            _remove(self._settings.path)
-        except OSError as error:
-            self._runtime.log.error(
-                "The readiness file cannot be removed", path=self._settings.path, error=error.strerror
-            )
+        except OSError:
+            with suppress(OSError):
+                os.unlink(beside)
+            raise
 
 
 def _counted(settings: ReadinessConfig, processes: Iterable[Managed]) -> Iterable[Managed]:

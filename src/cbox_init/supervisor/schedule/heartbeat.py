@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from cbox_init.supervisor.run_queue import RETRY_S
 from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import HeartbeatConfig, Secret
     from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.supervisor.run_queue import RunQueue
 
 #: Threads at most. A server that never answers delays the pings of one process, and keeps one thread busy.
 _MOST_THREADS: Final = 8
@@ -71,14 +73,16 @@ class HeartbeatSender:
     Until the first ping there is no thread, and nothing is imported. ``close`` it at the end.
     """
 
-    def __init__(self, log: DaemonLog) -> None:
+    def __init__(self, log: DaemonLog, run_queue: RunQueue) -> None:
         self._log = log
+        self._run_queue = run_queue
         self._changed = threading.Condition()
         self._waiting: dict[str, deque[Ping]] = {}
         self._ready: deque[str] = deque()
         self._busy = 0
         self._threads = 0
         self._closing = False
+        self._complained = False
         self._client: httpx.Client | None = None
 
     def send(self, ping: Ping) -> None:
@@ -92,6 +96,8 @@ class HeartbeatSender:
             dropped = lane.popleft() if len(lane) > _MOST_WAITING else None
             if self._threads - self._busy < len(self._ready) and self._threads < _MOST_THREADS:
                 self._start_thread()
+            if not self._threads:
+                self._run_queue.wake(self)
             self._changed.notify_all()
         if dropped is not None:
             self._tell_lost(dropped, "too many wait to be sent")
@@ -108,21 +114,34 @@ class HeartbeatSender:
                 self._log.warn("Heartbeats are left unsent", error=f"no time for those of {names}")
 
     def _start_thread(self) -> None:
-        """Start one more thread. If that fails, what waits is sent by another, or after the next ping."""
+        """Start one more thread. If that fails, what waits is sent by another, or `reconcile` tries again."""
         try:
             start_thread(self._work, name="heartbeat", failed=self._failed)
         except NoThreadError as error:
-            if not self._threads:
+            if not self._threads and not self._complained:
+                self._complained = True
                 self._log.warn("Heartbeats wait", error=error.strerror)
         else:
             self._threads += 1
+            self._complained = False
+
+    def reconcile(self, stop_at: float) -> float | None:
+        """Try again to start a thread, if pings wait and there was none for them."""
+        with self._changed:
+            if self._threads or self._closing or not self._ready:
+                return None
+            self._start_thread()
+            return None if self._threads else time.monotonic() + RETRY_S
 
     # -- in the threads --------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while (process := self._take()) is not None:
             while (ping := self._next_of(process)) is not None:
-                self._deliver(ping)
+                try:
+                    self._deliver(ping)
+                except Exception as error:  # noqa: BLE001  # it concerns this ping alone
+                    self._tell_lost(ping, f"unexpected: {error!r}")
 
     def _failed(self, error: Exception) -> None:
         """A thread has ended by an unexpected error."""

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
+from cbox_init.supervisor.run_queue import RETRY_S
 from cbox_init.system.clock import ClockWatch
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Timetable:
         self._due: dict[Scheduled, float] = {}
         self._heap: list[tuple[float, int, Scheduled]] = []
         self._unplaced: OrderedDict[Scheduled, None] = OrderedDict()
+        self._failed: dict[Scheduled, None] = {}
         self._serial = count()
         self._offset: float | None = None
         self._watch: ClockWatch | None = None
@@ -60,16 +62,21 @@ class Timetable:
     def remove(self, scheduled: Scheduled) -> None:
         """Never call it again."""
         self._unplaced.pop(scheduled, None)
+        self._failed.pop(scheduled, None)
         self._due.pop(scheduled, None)
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Watch, in ``loop``, for the system clock being set."""
         try:
-            self._watch = ClockWatch()
+            watch = ClockWatch()
         except OSError:
             return
-        self._loop = loop
-        loop.add_reader(self._watch.fileno(), self._clock_set)
+        try:
+            loop.add_reader(watch.fileno(), self._clock_set)
+        except OSError:
+            watch.close()
+            return
+        self._loop, self._watch = loop, watch
 
     def close(self) -> None:
         """Stop the calls, and the watch on the clock."""
@@ -81,6 +88,15 @@ class Timetable:
 
     def reconcile(self, stop_at: float) -> float | None:
         """Run what is due, within the slice (see ``run_queue``)."""
+        self._unplaced.update(self._failed)
+        self._failed.clear()
+        at = self._run_due(stop_at)
+        if not self._failed:
+            return at
+        again_at = self._runtime.now() + RETRY_S
+        return again_at if at is None else min(at, again_at)
+
+    def _run_due(self, stop_at: float) -> float | None:
         runtime = self._runtime
         now, unix = runtime.now(), runtime.unix()
         if self._offset is not None and unix - now < self._offset - _SET_BACK_S:
@@ -94,10 +110,9 @@ class Timetable:
         while (due := self._earliest()) is not None and due <= unix:
             scheduled = heapq.heappop(self._heap)[2]
             del self._due[scheduled]
-            try:
+            with runtime.defects.contain("a scheduled time could not be acted on"):
                 scheduled.run_due(due, unix)
-            finally:  # an error in one time does not take away the others
-                self._place(scheduled, unix)
+            self._place(scheduled, unix)
             if runtime.now() >= stop_at:
                 return 0.0
         if due is None:
@@ -106,7 +121,12 @@ class Timetable:
         return now + (wait_s if self._watch is not None else min(wait_s, _BLIND_SLEEP_S))
 
     def _place(self, scheduled: Scheduled, unix: float) -> None:
-        due = scheduled.next_due(unix)
+        try:
+            due = scheduled.next_due(unix)
+        except Exception as error:  # noqa: BLE001  # it concerns this one alone, and is tried again
+            self._runtime.defects.report("the next time of a schedule could not be computed", error)
+            self._failed[scheduled] = None
+            return
         if due is None:
             self._due.pop(scheduled, None)
         elif self._due.get(scheduled) != due:
