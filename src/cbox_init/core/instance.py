@@ -313,6 +313,11 @@ def suspended(instance: Instance, reason: str | None) -> Instance:
     return replace(instance, suspended=reason)
 
 
+def unreachable(instance: Instance, reason: str, *, now: float) -> Instance:
+    """It could not be sent its stop signal: it gets no time to act on it."""
+    return replace(instance, reason=reason, signal_at=None, kill_at=now)
+
+
 def memory_measured(instance: Instance, excess: str | None) -> Instance:
     """Its memory was measured; ``excess`` says in what that is above its limit, when it is."""
     return replace(instance, excess=excess)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: How old a search for orphans may be when a living instance is killed, in seconds: a turn of the loop.
 _FRESH_S = 0.005
+
+_CAP_KILL = 5
 
 
 class Runtime:
@@ -47,6 +50,9 @@ class Runtime:
         self.defects = Defects(log)
         self.set_deadline: Callable[[float], object] = lambda seconds: None
         """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
+        self.unreachable: set[str] = set()
+        """The ids of instances that we are not permitted to signal: nothing waits for their end."""
+        self._may_signal_all: bool | None = None
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None
         self._found: dict[str, list[Stray]] = {}
@@ -63,6 +69,13 @@ class Runtime:
     def unix(self) -> float:
         """Unix seconds."""
         return time.time()
+
+    @property
+    def may_signal_all(self) -> bool:
+        """Whether this daemon may signal all that it starts; root in a container may lack CAP_KILL."""
+        if self._may_signal_all is None:
+            self._may_signal_all = os.geteuid() != 0 or procfs.has_capability(_CAP_KILL)
+        return self._may_signal_all
 
     @property
     def cgroups(self) -> Cgroups:

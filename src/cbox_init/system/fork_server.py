@@ -27,7 +27,7 @@ from cbox_init.system.descriptors import out_of_descriptors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cbox_init.system.fork_server_main import Failure, Ids, Order
+    from cbox_init.system.fork_server_main import Failure, Ids, Order, SignalOrder
     from cbox_init.system.identity import Identity
     from cbox_init.system.reaper import ExitStatus
     from cbox_init.system.spawn_request import SpawnRequest
@@ -138,6 +138,24 @@ class ForkServer:
             raise ForkServerGone
         _check_ours(pid)
         return pid
+
+    def signal_as(self, uid: int, gid: int, signum: int, targets: tuple[int, ...]) -> int:
+        """Signal processes, and groups as negative numbers, as another user; how many could be signalled.
+
+        Raises OSError, SpawnError or ForkServerGone.
+        """
+        if self._control.fileno() < 0:
+            raise ForkServerGone
+        order: SignalOrder = (uid, gid, signum, targets)
+        answer, theirs = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                self._send(marshal.dumps(order), (theirs,))
+            finally:
+                os.close(theirs)
+            return self._received(answer)[0] or 0
+        finally:
+            os.close(answer)
 
     def _send(self, data: bytes, descriptors: tuple[int, ...]) -> None:
         from cbox_init.system.fork_server_main import HEAD

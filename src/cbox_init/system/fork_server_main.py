@@ -31,6 +31,9 @@ Order: TypeAlias = (
     "int | None, list[Step]]"
 )
 
+#: To signal processes as another user: uid, gid, signal, and pids, or groups as negative numbers.
+SignalOrder: TypeAlias = "tuple[int, int, int, tuple[int, ...]]"
+
 #: What failed (a key of limits, "fork", "chdir", "user" or "exec"), the error number (0 for what Python
 #: refuses), and its text.
 Failure: TypeAlias = "tuple[str, int, str]"
@@ -54,9 +57,13 @@ def main() -> None:
         head, ancillary, _, _ = control.recvmsg(HEAD, space, _socket.MSG_CMSG_CLOEXEC)
         if not head:
             return
-        order: Order = marshal.loads(_receive(control, int.from_bytes(head, "little")))
-        ((_, _, descriptors),) = ancillary
-        _obey(order, memoryview(descriptors).cast("i").tolist())
+        order: Order | SignalOrder = marshal.loads(_receive(control, int.from_bytes(head, "little")))
+        ((_, _, received),) = ancillary
+        descriptors = memoryview(received).cast("i").tolist()
+        if isinstance(order[0], int):
+            _signal_as(order, descriptors[0])
+        else:
+            _obey(order, descriptors)
 
 
 def _receive(control: _socket.socket, size: int) -> bytes:
@@ -84,6 +91,35 @@ def _obey(order: Order, descriptors: list[int]) -> None:
         _answer(answer, ("fork", error.errno or 0, str(error.strerror)))
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def _signal_as(order: SignalOrder, answer: int) -> None:
+    """Signal as another user, in a process of its own; the answer is how many could be signalled."""
+    uid, gid, signum, targets = order
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups(())
+                os.setregid(gid, gid)
+                os.setreuid(uid, uid)
+                _answer(answer, sum(_sent(target, signum) for target in targets))
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+    except OSError as error:
+        _answer(answer, ("fork", error.errno or 0, str(error.strerror)))
+    os.close(answer)
+
+
+def _sent(target: int, signum: int) -> bool:
+    try:
+        os.kill(target, signum)
+    except ProcessLookupError:
+        return True  # it has ended
+    except OSError:
+        return False
+    return True
 
 
 def _fork_again(order: Order, descriptors: list[int]) -> NoReturn:

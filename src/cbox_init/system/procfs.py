@@ -68,6 +68,26 @@ def read_figures(pid: int) -> ProcFigures | None:
     )
 
 
+def real_ids(pid: int) -> tuple[int, int] | None:
+    """The real uid and gid of a process; None when there is no such process."""
+    try:
+        lines = read_bytes(f"/proc/{pid}/status").split(b"\n")
+    except OSError:
+        return None
+    ids = {line[:4]: int(line.split()[1]) for line in lines if line[:4] in (b"Uid:", b"Gid:")}
+    return (ids[b"Uid:"], ids[b"Gid:"]) if len(ids) == 2 else None
+
+
+def has_capability(number: int) -> bool:
+    """Whether this process has the capability in effect; True where /proc cannot tell."""
+    try:
+        lines = read_bytes("/proc/self/status").split(b"\n")
+    except OSError:
+        return True
+    effective = next((line.split()[1] for line in lines if line.startswith(b"CapEff:")), b"f" * 16)
+    return bool(int(effective, 16) >> number & 1)
+
+
 def is_ours() -> bool:
     """Whether /proc is there and shows our own pid namespace.
 

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
+from cbox_init.system import procfs
 from cbox_init.system.descriptors import out_of_descriptors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cbox_init.system.fork_server import ForkServer, Watch
     from cbox_init.system.identity import Identity
     from cbox_init.system.inherited import Inherited
@@ -79,20 +82,54 @@ class Spawner:
 
             raise explain(error, request, identity) from error
 
+    def signal_as_owner(self, targets: Iterable[int], signum: int) -> bool:
+        """Signal processes, and groups as negative numbers, as the user that each runs as.
+
+        For a daemon without CAP_KILL, whose own signal was refused. Whether all could be signalled.
+        """
+        owners: dict[tuple[int, int], list[int]] = {}
+        for target in targets:
+            ids = procfs.real_ids(abs(target))
+            if ids is not None:
+                owners.setdefault(ids, []).append(target)
+        sent = [self._signal_as(*ids, tuple(theirs), signum) for ids, theirs in owners.items()]
+        return all(sent)
+
+    def _signal_as(self, uid: int, gid: int, targets: tuple[int, ...], signum: int) -> bool:
+        from cbox_init.system.fork_server import ForkServerGone
+
+        for _ in range(2):
+            try:
+                return self._ready_fork_server().signal_as(uid, gid, signum, targets) == len(targets)
+            except ForkServerGone:
+                self._drop_fork_server()
+            except (OSError, SpawnError):
+                return False
+        return False
+
+    def _ready_fork_server(self) -> ForkServer:
+        from cbox_init.system.fork_server import ForkServer
+
+        if self._fork_server is None:
+            with self.inherited or contextlib.nullcontext():
+                self._fork_server = ForkServer(self._null_fd, self.watch)
+        return self._fork_server
+
+    def _drop_fork_server(self) -> None:
+        if self._fork_server is not None:
+            self._fork_server.kill()
+            self._fork_server = None
+
     def _start_held(self, request: SpawnRequest, identity: Identity | None) -> int:
-        from cbox_init.system.fork_server import ForkServer, ForkServerGone, LimitRefused
+        from cbox_init.system.fork_server import ForkServerGone, LimitRefused
 
         assert request.limits is not None
         try:
             for _ in range(2):  # it may have been killed
-                if self._fork_server is None:
-                    with self.inherited or contextlib.nullcontext():
-                        self._fork_server = ForkServer(self._null_fd, self.watch)
                 try:
-                    return self._fork_server.spawn(request, identity, self._null_fd)
+                    return self._ready_fork_server().spawn(request, identity, self._null_fd)
                 except ForkServerGone:
-                    self._fork_server.kill()
-                    self._fork_server = None
+                    self._drop_fork_server()
             raise SpawnError("limits cannot be set: the process that starts children for it ends at once")
         except LimitRefused as refused:
             from cbox_init.system.limit_errors import reason

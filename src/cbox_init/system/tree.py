@@ -182,13 +182,14 @@ def descends_from(pid: int, main_pid: int) -> bool:
     return False
 
 
-def signal_strays(strays: Iterable[Stray], signum: int) -> int:
+def signal_strays(strays: Iterable[Stray], signum: int, refused: list[Stray] | None = None) -> int:
     """Send a signal to those processes that still live, never to another that got the number of one.
 
-    Returns how many got it. One that forks meanwhile can leave a child behind; that child comes to us when
-    its parent ends, and the next search finds it.
+    Returns how many got it; those that we are not permitted to signal are added to ``refused``. One that
+    forks meanwhile can leave a child behind; that child comes to us when its parent ends, and the next search
+    finds it.
     """
-    return sum(_signal_stray(stray, signum) for stray in strays)
+    return sum(_signal_stray(stray, signum, refused) for stray in strays)
 
 
 def _checked(pgid: int) -> int:
@@ -221,7 +222,7 @@ def _whose(family: list[Stray], variable: str, groups: Mapping[int, str]) -> str
     return ""
 
 
-def _signal_stray(stray: Stray, signum: int) -> bool:
+def _signal_stray(stray: Stray, signum: int, refused: list[Stray] | None) -> bool:
     try:
         handle = os.pidfd_open(stray.pid)
     except OSError as error:
@@ -233,13 +234,26 @@ def _signal_stray(stray: Stray, signum: int) -> bool:
         figures = procfs.read_figures(stray.pid)
         if figures is None or figures.started_ticks != stray.started_ticks:
             return False
-        if handle < 0:
+        if handle < 0 or not _signal_by_handle(handle, signum):
             os.kill(stray.pid, signum)
-        else:
-            signal.pidfd_send_signal(handle, signum)
-    except (ProcessLookupError, PermissionError):
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        if refused is not None:
+            refused.append(stray)
         return False
     finally:
         if handle >= 0:
             os.close(handle)
+    return True
+
+
+def _signal_by_handle(handle: int, signum: int) -> bool:
+    """False where the call is refused: it is by a sandbox, or to this process, which kill(2) then says."""
+    try:
+        signal.pidfd_send_signal(handle, signum)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return False
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from signal import SIGCONT
+from signal import SIGCONT, SIGKILL
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -121,7 +121,7 @@ class LiveTree:
                 os.kill(self.pid, signum)
                 os.kill(self.pid, SIGCONT)
             except PermissionError:  # it runs as another user, and we do not have CAP_KILL
-                return False
+                return self._signal_as_owner((self.pid,), signum)
         return True
 
     def signal_group(self, signum: int) -> bool:
@@ -130,11 +130,12 @@ class LiveTree:
             return True
         signalled_s = now_since_boot_s()
         sent = signal_group(self.pid, signum)
-        if sent:
+        if not sent:
+            return self._signal_as_owner((-self.pid,), signum)
+        if self._runtime.may_signal_all:  # else a member that is another user's has not had it
             self.record.group_signalled_s = signalled_s
         signal_group(self.pid, SIGCONT)
-        # A main process that has moved to another group has left this one empty.
-        return sent or self.signal_main(signum)
+        return True
 
     def signal_rest(self, signum: int) -> None:
         """Signal each process that the main process left behind, once.
@@ -150,19 +151,21 @@ class LiveTree:
             if stray not in self.record.signalled and not self._had_with_group(stray)
         ]
         self.record.signalled.update(missed)
-        signal_strays(missed, signum)
+        self._signal_strays(missed, signum)
         signal_strays(missed, SIGCONT)
 
-    def signal_all(self, signum: int) -> None:
-        """Signal every process of the instance."""
+    def signal_all(self, signum: int) -> bool:
+        """Signal every process of the instance; False when we are not permitted to."""
         strays = self._strays()
-        if not self.record.main_ended:
-            signal_group(self.pid, signum)
-        signal_strays(strays, signum)
+        sent = True
+        if not self.record.main_ended and not signal_group(self.pid, signum):
+            sent = self._signal_as_owner((-self.pid,), signum)
+        return self._signal_strays(strays, signum) and sent
 
     def release(self) -> None:
         """Release the instance's bookkeeping; call when no process of it is left."""
         self._runtime.cleared(self.pid)
+        self._runtime.unreachable.discard(self.id)
         if self._hold is not None:
             self._hold.release()
 
@@ -175,6 +178,25 @@ class LiveTree:
         if signalled_s is None or stray.pgid != self.pid:
             return False
         return stray.started_s < signalled_s - _FORK_TO_EXEC_S
+
+    def _signal_strays(self, strays: Iterable[Stray], signum: int) -> bool:
+        refused: list[Stray] = []
+        signal_strays(strays, signum, refused)
+        return not refused or self._signal_as_owner([stray.pid for stray in refused], signum)
+
+    def _signal_as_owner(self, targets: Iterable[int], signum: int) -> bool:
+        """Signal what we are not permitted to signal as the users that it runs as, where we may become those.
+
+        What cannot be signalled at all is noted: nothing waits for its end.
+        """
+        targets = tuple(targets)
+        spawner = self._runtime.spawner
+        if spawner.signal_as_owner(targets, signum):
+            if signum != SIGKILL:
+                spawner.signal_as_owner(targets, SIGCONT)
+            return True
+        self._runtime.unreachable.add(self.id)
+        return False
 
     def _strays(self) -> Sequence[Stray]:
         if self.record.main_ended:

@@ -144,14 +144,14 @@ class InstanceMessages:
             error=reason,
         )
 
-    def not_permitted(self, instance_id: str, pid: int) -> None:
+    def not_permitted(self, instance_id: str, pid: int, error: str) -> None:
         """The stop signal could not be sent."""
         self._log.error(
             "Process instance could not be signalled",
             process=self._process,
             instance_id=instance_id,
             pid=pid,
-            error="no permission to signal it: it runs as another user; give the daemon CAP_KILL",
+            error=error,
         )
 
     def _warn(self, message: str, instance_id: str, pid: int, error: str | None) -> None:

@@ -36,6 +36,12 @@ _KILLED = 128 + 9
 SAY_SUSPENDED_AGAIN_S = 10.0
 
 
+NOT_PERMITTED = (
+    "no permission to signal it: it runs as another user; "
+    "give the daemon CAP_KILL, or CAP_SETUID and CAP_SETGID"
+)
+
+
 class InstanceRecord(Struct):
     """All that must be remembered of an instance: plain values, which could be written down and read again.
 
@@ -357,7 +363,8 @@ class InstanceSlot:
         rules = self._plan.rules
         send = tree.signal_main if rules.mode is ShutdownMode.MAIN else tree.signal_group
         if not send(rules.signal):
-            self._context.messages.not_permitted(tree.id, tree.pid)
+            self._context.messages.not_permitted(tree.id, tree.pid, NOT_PERMITTED)
+            self.record.state = transitions.unreachable(self.state, NOT_PERMITTED, now=self._now)
 
     def _end_leftovers(self, tree: LiveTree) -> None:
         rules, background = self._plan.rules, None

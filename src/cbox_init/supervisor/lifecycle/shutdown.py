@@ -92,7 +92,7 @@ class Shutdown:
         if self._finished:
             return None
         now = self._runtime.now()
-        if self._end_at is None and now >= self._kill_at:
+        if self._end_at is None and (now >= self._kill_at or self._only_unreachable()):
             self.kill()
         if self._stage is ShutdownStage.DRAIN:
             if (drained_at := self._drained_at()) > now:
@@ -197,6 +197,13 @@ class Shutdown:
 
     def _anything_alive(self) -> bool:
         return not self._gone.reached()
+
+    def _only_unreachable(self) -> bool:
+        """Whether nothing is left but instances that we may not signal, which get no more time."""
+        unreachable = self._runtime.unreachable
+        if not unreachable or self._stage is not ShutdownStage.PROCESSES:
+            return False
+        return all(unreachable.issuperset(process.names_alive) for process in self._table)
 
     def _alive(self) -> dict[str, str]:
         """The processes and instances that live, as fields of a log message."""
