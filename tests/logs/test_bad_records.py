@@ -15,7 +15,7 @@ from cbox_init.logs.encode.json_format import JsonBlocks
 from cbox_init.logs.outputs.otlp import OtlpBlocks, OtlpFormat
 from cbox_init.logs.outputs.syslog_format import SyslogBlocks, SyslogFormat
 from cbox_init.logs.record import Block
-from cbox_init.logs.routes import encode_all
+from cbox_init.logs.routes import encode_each
 from cbox_init.logs.stages.filters import Filters
 from cbox_init.logs.stages.json_lines import JsonLines
 from cbox_init.logs.stages.level import LevelDetection
@@ -211,7 +211,7 @@ def test_fields_that_cannot_be_encoded_are_left_out(
     form = SyslogFormat(SyslogFacility.USER) if blocks is SyslogBlocks else OtlpFormat()
     block = Block(1, WEB, LogLevel.INFO, b"the message", single=True, fields=b"no JSON")
     errors: list[Exception] = []
-    encoded, lost = encode_all(form.encoder(WEB, {}), [block], errors.append)
+    encoded, lost = encode_each(form.encoder(WEB, {}), [block], errors.append)
     assert (encoded.records, lost, len(errors)) == (1, 0, 1)
     assert b"the message" in encoded.data
 

@@ -10,9 +10,9 @@ from cbox_init.logs.capture import Capture, PipeStream
 from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.pace import FLOOD_READ_BYTES
-from cbox_init.logs.record import RecordSource
+from cbox_init.logs.record import RecordSource, joined
 from cbox_init.logs.ring import LogRing
-from cbox_init.logs.routes import encode_all
+from cbox_init.logs.routes import encode_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -187,10 +187,12 @@ class ProcessLog:
             if self._drops and self._stdout.full:
                 self._stdout.refuse(sum([len(block) for block in shown]))
             elif shown:
-                encoded, lost = encode_all(encoder, shown, self.failed)
-                self._stdout.write(*encoded)
-                if lost:
+                try:
+                    encoded = joined([encoder(block) for block in shown])
+                except Exception:  # noqa: BLE001  # found out there, at the cost of these blocks only
+                    encoded, lost = encode_each(encoder, shown, self.failed)
                     self._stdout.refuse(lost)
+                self._stdout.write(*encoded)
         for route in routes.others:
             try:
                 route.put(blocks)

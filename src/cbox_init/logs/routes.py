@@ -18,27 +18,24 @@ _FEW_SOURCES = 256
 """Encoders that are kept: each run of a schedule is another source."""
 
 
-def encode_all(
+def encode_each(
     encoder: BlockEncoder, blocks: Sequence[Block], failed: Callable[[Exception], object]
 ) -> tuple[Encoded, int]:
-    """The blocks, encoded, and how many of their records could not be. ``failed`` is called for each error.
+    """Blocks that could not be encoded together, record by record, and how many of the records are lost.
 
-    A record whose fields cannot be encoded is encoded without them.
+    A record whose fields cannot be encoded is encoded without them. ``failed`` is called for each error.
     """
-    try:
-        return joined([encoder(block) for block in blocks]), 0
-    except Exception:  # noqa: BLE001  # found out below, at the cost of these blocks only
-        parts: list[Encoded] = [Encoded(b"", 0)]
-        records = [record for block in blocks for record in block.split()]
-        for record in records:
-            for tried in (record, record.without_fields()) if record.fields else (record,):
-                try:
-                    parts.append(encoder(tried))
-                except Exception as error:  # noqa: BLE001  # contained at the record
-                    failed(error)
-                else:
-                    break
-        return joined(parts), len(records) - (len(parts) - 1)
+    parts: list[Encoded] = [Encoded(b"", 0)]
+    records = [record for block in blocks for record in block.split()]
+    for record in records:
+        for tried in (record, record.without_fields()) if record.fields else (record,):
+            try:
+                parts.append(encoder(tried))
+            except Exception as error:  # noqa: BLE001  # contained at the record
+                failed(error)
+            else:
+                break
+    return joined(parts), len(records) - (len(parts) - 1)
 
 
 class Destination(Protocol):
@@ -104,10 +101,13 @@ class Route:
         if self._drops and writer.full:
             writer.refuse(sum([len(block) for block in wanted]))
         else:
-            encoded, lost = encode_all(self._encoder(source), wanted, self._failed)
-            writer.write(*encoded, source)
-            if lost:
+            encoder = self._encoder(source)
+            try:
+                encoded = joined([encoder(block) for block in wanted])
+            except Exception:  # noqa: BLE001  # found out there, at the cost of these blocks only
+                encoded, lost = encode_each(encoder, wanted, self._failed)
                 writer.refuse(lost)
+            writer.write(*encoded, source)
 
     def say(self, time_ns: int, level: LogLevel, message: str, fields: Mapping[str, Field]) -> None:
         """Send a message of the daemon; with ``drops``, only far more in the queue than usual drops it."""
