@@ -175,3 +175,50 @@ hooks: {pre-start: [{command: [mkdir, DIR/logs]}]}
     assert on_disk == [f"line {n} password=x{n}" for n in range(1, 2001)]
     assert (daemon.folder / "logs/app.log.1").exists()
     assert daemon.messages()[-1] == "Cbox Init shutdown complete"
+
+
+def test_a_line_that_nothing_can_decode_costs_neither_its_neighbours_nor_the_exit(serve: Serve) -> None:
+    """It is read at the exit of its process, on which another depends."""
+    nested = "[" * 600 + "]" * 600
+    daemon = serve(
+        f"""
+global: {{api_socket: SOCKET, log_outputs: {{all: {{path: DIR/all.log, format: text}}}}}}
+processes:
+  first:
+    type: oneshot
+    command: [printf, 'before\\n{{"msg":"x","amount":1e999}}\\n{{"msg":"y","deep":{nested}}}\\nafter']
+    logging:
+      json: {{enabled: true, extract_message: true, merge_fields: true}}
+      redaction: {{enabled: true, patterns: [jwt]}}
+  second: {{type: oneshot, command: [echo, there], depends_on: [first]}}
+"""
+    )
+    assert daemon.wait() == 0
+    lines = daemon.lines("first")
+    assert (lines[0], lines[-1], len(lines)) == ("before", "after", 4)
+    assert daemon.lines("second") == ["there"]
+
+
+def test_a_log_file_that_can_never_be_written_is_an_error_of_the_start_and_not_of_a_reload(
+    serve: Serve,
+) -> None:
+    text = """
+global: {api_socket: SOCKET}
+processes:
+  web:
+    command: [sh, -c, "while :; do echo line; sleep 0.01; done"]
+    logging: {outputs: {own: {path: "DIR/PLACE"}}}
+"""
+    refused = serve(text.replace("PLACE", "."))
+    assert refused.wait() == 1
+    (line,) = refused.errors().splitlines()
+    assert "processes.web.logging.outputs.own.path: cannot be written: it is a directory" in line
+    daemon = serve(text.replace("PLACE", "web.log"))
+    wait_for(lambda: (daemon.folder / "web.log").exists(), "its file")
+    daemon.config.write_text(daemon.config.read_text().replace("web.log", "."))
+    daemon.signal(signal.SIGHUP)
+    daemon.until_said("Configuration reloaded")
+    daemon.until_said("Log records were dropped")
+    before = len(daemon.lines("web"))
+    wait_for(lambda: len(daemon.lines("web")) > before, "more lines: nothing is held up")
+    assert daemon.stop() == 0

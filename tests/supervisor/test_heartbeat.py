@@ -272,3 +272,24 @@ def another() -> Iterator[Monitor]:
         yield made
     finally:
         made.close()
+
+
+async def test_without_a_thread_they_wait_for_the_next(
+    build: Build, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build(job(monitor, start_url="/start", success_url="/good"))
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "heartbeat":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refused)
+        assert await run(house) == 0, "the run is not held up"
+    assert monitor.got == []
+    assert await run(house) == 0
+    await house.until(lambda: len(monitor.got) == 4)
+    assert monitor.paths() == ["/start", "/good"] * 2
+    assert records(house, "Heartbeats wait")

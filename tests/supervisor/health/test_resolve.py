@@ -12,6 +12,7 @@ import pytest
 from cbox_init.config.endpoints import Endpoint
 from cbox_init.supervisor.health import resolve
 from cbox_init.supervisor.health.resolve import Resolver
+from cbox_init.threads import NoThreadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,3 +65,18 @@ async def test_a_lookup_that_hangs_holds_up_nobody_and_is_not_begun_twice(
 
 def _replace(monkeypatch: pytest.MonkeyPatch, lookup: Callable[[str], object]) -> None:
     monkeypatch.setattr(resolve, "_system_lookup", lookup)
+
+
+async def test_a_lookup_without_a_thread_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver()
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refused)
+        with pytest.raises(NoThreadError):
+            await resolver.addresses(Endpoint("some.invalid", 80))
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, 1, 6, "", ("192.0.2.1", 0))]
+    )
+    assert await resolver.addresses(Endpoint("some.invalid", 80)) == [(socket.AF_INET, ("192.0.2.1", 80))]
