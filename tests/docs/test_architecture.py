@@ -109,7 +109,7 @@ async def test_the_ways(build: Build, monkeypatch: pytest.MonkeyPatch) -> None: 
     await house.until_restarted("web", 1)
     found["The way of an exit"] = [
         *trace.between(("supervisor/supervisor.py", "reap"), queue),
-        *trace.between(("supervisor/lifecycle/reaping.py", "reconcile"), queue),
+        *trace.between(("supervisor/runtime.py", "reconcile"), queue),
     ]
     named = ways()
     named = ways()

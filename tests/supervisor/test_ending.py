@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.states import State
-from cbox_init.supervisor.instance.last_output import LAST_LINES, LONGEST_LINE
+from cbox_init.supervisor.instance.messages import LAST_LINES, LONGEST_LINE
 from cbox_init.system.tree import signal_group
 from tests.supervisor.house import OBEDIENT, STUBBORN, alive
 

@@ -14,7 +14,7 @@ from cbox_init.errors import Conflict, NotScheduled
 from tests.supervisor.house import STUBBORN, alive
 
 if TYPE_CHECKING:
-    from cbox_init.supervisor.schedule.status import RunStatus, ScheduleStatus
+    from cbox_init.supervisor.status import RunStatus, ScheduleStatus
     from tests.supervisor.house import Build, House
 
 MIDNIGHT = 1_800_000_000 // 86_400 * 86_400.0

@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Record
     from cbox_init.supervisor.counts import Counts
     from cbox_init.supervisor.oneshot_history import Execution
-    from cbox_init.supervisor.schedule.status import RunStatus, ScheduleStatus
-    from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+    from cbox_init.supervisor.status import InstanceStatus, ProcessStatus, RunStatus, ScheduleStatus
     from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.figures import Figure, Figures
     from cbox_init.telemetry.loop_lag import LagFigures

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from cbox_init.metrics.snapshot import Process, Snapshot
-    from cbox_init.supervisor.schedule.status import ScheduleStatus
-    from cbox_init.supervisor.status import InstanceStatus
+    from cbox_init.supervisor.status import InstanceStatus, ScheduleStatus
     from cbox_init.telemetry.counters import Histogram, Outcomes
 
 _PREFIX: Final = "cbox_init_"

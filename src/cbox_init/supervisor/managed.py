@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from cbox_init.core.restart import Trigger
     from cbox_init.core.states import Desired
     from cbox_init.supervisor.oneshot_history import OneshotHistory
-    from cbox_init.supervisor.schedule.status import RunStatus
-    from cbox_init.supervisor.status import ProcessStatus
+    from cbox_init.supervisor.status import ProcessStatus, RunStatus
 
 
 class Managed(Protocol):

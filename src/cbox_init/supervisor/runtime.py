@@ -1,4 +1,4 @@
-"""What every process of the supervisor works with: one owner for each, made once by the daemon."""
+"""What every process uses: spawner, reaper, run queue, log and clocks. The daemon makes one `Runtime`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from cbox_init.telemetry.counters import Counters
 
 
-#: How old a search for orphans may be when a living instance is killed, in seconds: a turn of the loop.
+#: How old a search for orphans may be when a living instance is killed, in seconds: about a turn of the loop.
 _FRESH_S = 0.005
 
 _CAP_KILL = 5
 
 
 class Runtime:
-    """The system under the processes, and the clocks. What happens is counted when there are ``counters``."""
+    """Gives processes access to the system, the log and the clocks. ``counters`` are there if metrics are."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Runtime:
         self._found_until = 0.0
         self._cgroups: Cgroups | None = None
         spawner.watch = reaper.watch
-        reaper.on_error = lambda error: self.defects.report("the end of a child could not be taken in", error)
+        reaper.on_error = lambda error: self.defects.report("the end of a child could not be handled", error)
 
     @staticmethod
     def now() -> float:
@@ -79,7 +79,7 @@ class Runtime:
 
     @property
     def cgroups(self) -> Cgroups:
-        """The cgroups that instances can have; looked for when the first is wanted."""
+        """The cgroups of instances; searched for when the first is needed."""
         if self._cgroups is None:
             from cbox_init.system.cgroup import Cgroups
 
@@ -102,19 +102,19 @@ class Runtime:
         return self.reaper.reap(stop_at)
 
     def left_behind(self, instance: str) -> Sequence[Stray]:
-        """What is left of an instance whose main process has ended.
+        """The processes left of an instance whose main process has ended.
 
-        One search serves all instances whose ends came in together.
+        One search serves all instances whose main processes were reaped together.
         """
         if self._left is None:
             self._left = self._search()
         return self._left.get(instance, ())
 
     def strayed(self, instance: str, pid: int) -> Sequence[Stray]:
-        """What has left the process group of an instance whose main process lives.
+        """The processes that have left the process group of an instance whose main process lives.
 
-        What has lost its parent is known as it was at most ``_FRESH_S`` ago: one search serves all
-        instances that are killed together, and a kill is repeated for what it did not find.
+        Orphans are those found at most ``_FRESH_S`` ago: one search serves all instances that are killed
+        together, and a kill is repeated for those it did not find.
         """
         now = self.now()
         if now >= self._found_until:
@@ -124,17 +124,18 @@ class Runtime:
         return [*left_group(pid), *(stray for stray in orphaned if stray.pgid != pid)]
 
     def group_left(self, pid: int) -> Sequence[Stray]:
-        """What is left in the process group of a child of ours that has been reaped."""
+        """The processes left in the group of a child that has been reaped."""
         return [stray for stray in self.orphans() if stray.pgid == pid]
 
     def orphans(self) -> Sequence[Stray]:
-        """Every process that we have inherited."""
+        """Every orphan that the daemon has inherited."""
         return [stray for family in self._search().values() for stray in family]
 
     def resident(self) -> Callable[[str, int], int]:
-        """A function that measures the memory of a living instance, by its id and its main process.
+        """A function that gives the memory of a living instance in bytes, by its id and main process.
 
-        In bytes, with all that it has started. One search for what has lost its parent serves all of them.
+        The memory includes all processes that the instance has started. One search for orphans serves all
+        calls of the function.
         """
         if not procfs.is_ours():
             return lambda instance, pid: 0
@@ -143,3 +144,25 @@ class Runtime:
 
     def _search(self) -> dict[str, list[Stray]]:
         return find_strays(MARKER, self.reaper.watched, self._ended)
+
+
+class Reaping:
+    """Reaps children, a slice of time at once. Woken when some may have ended.
+
+    When three thousand end together it takes some sixty slices; between them the event loop does other work.
+    A child that waits to be reaped stays a zombie, so that its pid is not used again. ``on_reaped`` is called
+    after each slice.
+    """
+
+    def __init__(self, runtime: Runtime, on_reaped: Callable[[], None]) -> None:
+        self._runtime = runtime
+        self._on_reaped = on_reaped
+
+    def reconcile(self, stop_at: float) -> None:
+        """Reap until the slice is over; go on in the next turn when there may be more."""
+        try:
+            self._runtime.reap(stop_at)
+        finally:  # an exit whose handling fails does not delay the others
+            self._on_reaped()
+            if self._runtime.reaper.unfinished:
+                self._runtime.run_queue.wake(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from cbox_init.core.health import InstanceHealth
     from cbox_init.core.restart import Cause
     from cbox_init.core.rollout import Rollout
+    from cbox_init.core.schedule import RunTotals
     from cbox_init.core.states import Desired
-    from cbox_init.supervisor.schedule.status import ScheduleStatus
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
@@ -43,6 +44,44 @@ class InstanceStatus(Struct, frozen=True, kw_only=True):
     last_output: tuple[str, ...] = ()
     restart_causes: Mapping[Cause, int] = field(default_factory=dict)
     health: InstanceHealth | None = None
+
+
+class ScheduleState(StrEnum):
+    """PAUSED also while runs that began before the pause go on."""
+
+    IDLE = "idle"
+    EXECUTING = "executing"
+    PAUSED = "paused"
+
+
+class ScheduleStatus(Struct, frozen=True, kw_only=True):
+    """A schedule as it is now. Times are Unix seconds; ``started`` counts the runs, also those under way.
+
+    ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way.
+    ``overdue``: no run has succeeded for so long that the log says so (``heartbeat.interval``, ``grace``).
+    """
+
+    expression: str
+    timezone: str
+    state: ScheduleState
+    next_run: float | None
+    last_run: float | None
+    started: int
+    running: int
+    current: str | None
+    totals: RunTotals
+    overdue: bool = False
+
+
+class RunStatus(Struct, frozen=True, kw_only=True):
+    """A run that is over. Times are Unix seconds."""
+
+    id: str
+    started_at: float
+    ended_at: float
+    exit_code: int
+    error: str | None
+    manual: bool
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):

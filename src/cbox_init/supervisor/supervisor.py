@@ -18,7 +18,7 @@ from cbox_init.errors import Conflict, InvalidScale, NotScheduled
 from cbox_init.supervisor.counts import Counts, counts_of
 from cbox_init.supervisor.factory import ProcessFactory
 from cbox_init.supervisor.lifecycle.lifecycle import Lifecycle
-from cbox_init.supervisor.lifecycle.reaping import Reaping
+from cbox_init.supervisor.runtime import Reaping
 from cbox_init.supervisor.table import ProcessTable
 from cbox_init.supervisor.waiters import Waiters
 

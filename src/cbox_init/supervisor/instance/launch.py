@@ -1,4 +1,4 @@
-"""From a process's configuration to the spawn of one instance: arguments, environment, user."""
+"""Makes the spawn request of an instance from its process's configuration: arguments, environment, user."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ from cbox_init.system.identity import Identity, resolve
 from cbox_init.system.spawn_request import SpawnRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cbox_init.config.model import ProcessConfig
 
-#: The variable by which everything that an instance started is found again.
+#: The variable that marks each process that an instance started, so that it can be found when orphaned.
 MARKER = "CBOX_INIT_INSTANCE_ID"
 
 
 def instance_id(process: str, index: int) -> str:
-    """The name of an instance in logs, API and environment: "web-0"."""
+    """The id of an instance in logs, API and environment: "web-0"."""
     return f"{process}-{index}"
 
 
-def instance_variables(process: str, index: int, port_base: int) -> dict[str, str]:
-    """The variables that each instance gets, in its environment and as ``${NAME}`` in its command and env.
+def run_id(process: str, number: int) -> str:
+    """The id of a run in logs, API and environment: "backup-run-1"."""
+    return f"{process}-run-{number}"
 
-    ``CBOX_INIT_INSTANCE_NUMBER`` counts from 1, the index from 0; ``PORT`` is there with a ``port_base``.
+
+def instance_variables(process: str, index: int, port_base: int) -> dict[str, str]:
+    """The variables of one instance, for its environment and for ``${NAME}`` in its command and env.
+
+    ``CBOX_INIT_INSTANCE_NUMBER`` counts from 1, the index from 0; ``PORT`` is set if ``port_base`` is.
     """
     name = instance_id(process, index)
     variables = {
@@ -43,9 +48,9 @@ def instance_variables(process: str, index: int, port_base: int) -> dict[str, st
 
 
 class Launch:
-    """How the instances of one process are started.
+    """Makes the spawn requests of the instances of one process.
 
-    ``recurring``: they come by a schedule, so that a failure is not the end of the process.
+    ``recurring``: a schedule starts them, so that a failure is not the end of the process.
     """
 
     recurring = False
@@ -58,24 +63,24 @@ class Launch:
         self._identity: Identity | None = None
 
     def instance_id(self, index: int) -> str:
-        """The name of the instance ``index``."""
+        """The id of the instance ``index``."""
         return instance_id(self._name, index)
 
     def variables(self, index: int) -> dict[str, str]:
-        """What the instance ``index`` has in its environment of our own."""
+        """The variables that cbox-init adds to the environment of the instance ``index``."""
         return instance_variables(self._name, index, self._config.port_base)
 
     def identity(self) -> Identity | None:
-        """The user and group of its instances, None for the daemon's own; looked up once it is needed.
+        """The user and group of the instances, None for the daemon's own; looked up when first needed.
 
-        Raises SpawnError for a name that this machine does not know.
+        Raises SpawnError for a user or group that does not exist.
         """
         if self._identity is None and (self._config.user or self._config.group):
             self._identity = resolve(self._config.user, self._config.group)
         return self._identity
 
     def environment(self, index: int, identity: Identity | None = None) -> dict[str, str]:
-        """The whole environment of an instance that runs as ``identity``, or of a hook of it."""
+        """The complete environment of an instance that runs as ``identity``, or of one of its hooks."""
         variables, own = self.variables(index), self._config.env
         if self._has_references:
             known = {**self._environ, **variables}
@@ -83,7 +88,7 @@ class Launch:
         return {**self._environ, **_of_user(identity), **own, **variables}
 
     def request(self, index: int, *, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
-        """What to spawn for the instance ``index``. Raises SpawnError when its user cannot be had."""
+        """The spawn request of the instance ``index``. Raises SpawnError when its user does not exist."""
         config = self._config
         identity = self.identity()
         command = config.command
@@ -102,8 +107,45 @@ class Launch:
         )
 
 
+class RunLaunch(Launch):
+    """How the runs of a schedule are started, with ids and variables of their own.
+
+    Runs are numbered from 1. Each has the index 0, and so the PORT, of the process's one instance. ``unix``
+    is the clock.
+    """
+
+    recurring = True
+
+    def __init__(
+        self, name: str, config: ProcessConfig, environ: Mapping[str, str], *, unix: Callable[[], float]
+    ) -> None:
+        super().__init__(name, config, environ)
+        self._process = name
+        self._fixed: Mapping[str, str] = {
+            **instance_variables(name, 0, config.port_base),
+            "CBOX_INIT_SCHEDULED": "true",
+            "CBOX_INIT_SCHEDULE": config.schedule or "",
+        }
+        self._unix = unix
+
+    def instance_id(self, index: int) -> str:
+        return run_id(self._process, index)
+
+    def variables(self, index: int) -> dict[str, str]:
+        from datetime import UTC, datetime
+
+        name = run_id(self._process, index)
+        start = datetime.fromtimestamp(int(self._unix()), UTC)
+        return {
+            **self._fixed,
+            MARKER: name,
+            "CBOX_INSTANCE": name,
+            "CBOX_INIT_START_TIME": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+
 def _of_user(identity: Identity | None) -> dict[str, str]:
-    """A child that runs as another user does not look for its files in our home."""
+    """HOME, USER and LOGNAME of another user, so that a child does not use the daemon's home."""
     if identity is None:
         return {}
     variables = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cbox_init.core.health import HealthState
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from cbox_init.core.restart import Ending
     from cbox_init.errors import SpawnError
     from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.ring import LogRing
+
+#: How many lines of output are kept of an instance that has failed, and how many characters of each.
+LAST_LINES = 20
+LONGEST_LINE = 500
 
 
 class InstanceMessages:
@@ -156,3 +162,19 @@ class InstanceMessages:
 
     def _warn(self, message: str, instance_id: str, pid: int, error: str | None) -> None:
         self._log.warn(message, process=self._process, instance_id=instance_id, pid=pid, error=error)
+
+
+def last_lines(ring: LogRing, instance: str) -> tuple[str, ...]:
+    """The last lines of ``instance`` that ``ring`` still has, oldest first; long ones are cut."""
+    newest_first = (
+        record.message
+        for block in ring.newest_first()
+        if block.source.instance == instance
+        for record in block.records(newest_first=True)
+    )
+    lines = [_cut(line) for line in islice(newest_first, LAST_LINES)]
+    return tuple(reversed(lines))
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"

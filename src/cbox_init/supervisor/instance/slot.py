@@ -14,8 +14,8 @@ from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.restart import Cause, Ending, Trigger
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
-from cbox_init.supervisor.instance.last_output import last_lines
 from cbox_init.supervisor.instance.live import TreeRecord, spawn
+from cbox_init.supervisor.instance.messages import last_lines
 from cbox_init.system.signals import signal_name
 
 if TYPE_CHECKING:

@@ -30,10 +30,15 @@ from cbox_init.cron import find_zone, parse
 from cbox_init.errors import Conflict
 from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.instances import Instances
-from cbox_init.supervisor.schedule.launch import RunLaunch, run_id
+from cbox_init.supervisor.instance.launch import RunLaunch, run_id
 from cbox_init.supervisor.schedule.overdue_alert import OverdueAlert
-from cbox_init.supervisor.schedule.status import RunStatus, ScheduleState, ScheduleStatus
-from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+from cbox_init.supervisor.status import (
+    InstanceStatus,
+    ProcessStatus,
+    RunStatus,
+    ScheduleState,
+    ScheduleStatus,
+)
 from cbox_init.supervisor.waiters import Waiters
 
 if TYPE_CHECKING:
@@ -111,7 +116,7 @@ class ScheduledProcess(ProcessBase):
             runtime=runtime,
             log=log,
             on_event=self._changed_and_wake,
-            launch=RunLaunch(name, config, runtime),
+            launch=RunLaunch(name, config, runtime.environ, unix=runtime.unix),
         )
 
     # -- commands --------------------------------------------------------------------------------------
@@ -173,7 +178,8 @@ class ScheduledProcess(ProcessBase):
         before, process = self.config, settings.process
         self._settings = settings
         self._heartbeat = self._heartbeat_of(process.heartbeat)
-        self._instances.adopt(_of_runs(settings), launch=RunLaunch(self.name, process, self._runtime))
+        launch = RunLaunch(self.name, process, self._runtime.environ, unix=self._runtime.unix)
+        self._instances.adopt(_of_runs(settings), launch=launch)
         if (before.schedule, before.schedule_timezone) != (process.schedule, process.schedule_timezone):
             zone = find_zone(process.schedule_timezone, self._runtime.environ)
             self._times = parse(process.schedule or "", zone)
