@@ -22,6 +22,7 @@ from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
+from cbox_init.system import procfs
 from cbox_init.system.deadline import Deadline
 from cbox_init.system.descriptors import inherit_nothing
 from cbox_init.system.inherited import Inherited
@@ -132,6 +133,10 @@ class Daemon:
         deadline = self._deadline = Deadline(self._parts.runtime.reaper.watched)
         self._parts.runtime.set_deadline = deadline.set
         self._supervisor = self._parts.supervisor
+        runtime = self._parts.runtime
+        runtime.unseen = procfs.blind_spot()
+        if runtime.unseen:
+            self._log.warn("Processes that instances leave behind cannot be found", error=runtime.unseen)
         inherited = self._parts.runtime.spawner.inherited = Inherited()
         for problem in inherited.problems:
             self._log.warn("A default of children cannot be set", error=problem)

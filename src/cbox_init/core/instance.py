@@ -405,6 +405,12 @@ def gone(
     return _ended_by_itself(instance, now=now, earliest_at=now, rules=rules, oneshot=oneshot)
 
 
+def unverified(instance: Instance, unseen: str) -> Instance:
+    """Whether something of it is left cannot be known, for the stated reason."""
+    text = f"whether it left processes behind is not known: {unseen}"
+    return replace(instance, reason=f"{instance.reason}; {text}" if instance.reason else text)
+
+
 def restart_cancelled(instance: Instance) -> Instance:
     """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
     return replace(

@@ -52,6 +52,8 @@ class Runtime:
         """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
         self.unreachable: set[str] = set()
         """The ids of instances that we are not permitted to signal: nothing waits for their end."""
+        self.unseen: str | None = None
+        """Why processes that instances leave behind cannot all be found, where that is so."""
         self._may_signal_all: bool | None = None
         self._ended: dict[int, str] = {}
         self._left: dict[str, list[Stray]] | None = None

@@ -12,6 +12,8 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_CAP_SYS_PTRACE: Final = 19
+
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -97,6 +99,32 @@ def is_ours() -> bool:
         return os.readlink("/proc/self") == str(os.getpid())
     except OSError:
         return False
+
+
+def blind_spot() -> str | None:
+    """Why /proc does not show all processes that children leave behind; None when it does."""
+    if not os.path.exists("/proc/self/stat"):
+        return "/proc is not mounted"
+    if not is_ours():
+        return "/proc is of another pid namespace: mount one in this namespace"
+    if not has_capability(_CAP_SYS_PTRACE) and _hides_others():
+        return "/proc hides processes of other users (hidepid): mount it without, or give CAP_SYS_PTRACE"
+    return None
+
+
+def _hides_others() -> bool:
+    try:
+        mounts = read_bytes("/proc/self/mountinfo").decode(errors="surrogateescape").splitlines()
+    except OSError:
+        return False
+    hides = False
+    for mount in mounts:
+        point, _, rest = mount.partition(" - ")
+        kind, *options = rest.split(" ")
+        if kind == "proc" and point.split(" ")[4] == "/proc":  # the last one is on top
+            values = {option for option in ",".join(options).split(",") if option.startswith("hidepid=")}
+            hides = bool(values - {"hidepid=0", "hidepid=off"})
+    return hides
 
 
 def child_lookup() -> Callable[[int], list[int]]:

@@ -226,7 +226,7 @@ def _signal_stray(stray: Stray, signum: int, refused: list[Stray] | None) -> boo
     try:
         handle = os.pidfd_open(stray.pid)
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EPERM):
+        if error.errno not in (errno.ENOSYS, errno.EPERM, errno.EACCES):
             return False
         handle = -1  # an old kernel, or a sandbox that forbids the call
     try:

@@ -200,6 +200,8 @@ class InstanceSlot:
             rules=self._context.settings.restart_rules,
             oneshot=self._context.oneshot,
         )
+        if (unseen := self._context.runtime.unseen) is not None:
+            self.record.state = transitions.unverified(self.state, unseen)
         self._report_what_follows()
 
     def adopt_plan(self, before: StopPlan, *, rechecks: bool) -> None:
