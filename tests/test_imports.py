@@ -238,6 +238,8 @@ assert "httptools" not in sys.modules
 import cbox_init.supervisor.health.http, cbox_init.supervisor.health.tcp, cbox_init.supervisor.health.command
 print(sorted({"ssl", "httpx", "urllib", "http", "email", "anyio", "h2"} & set(sys.modules)))
 import cbox_init.supervisor.health.grpc
+assert not {"ssl", "h2"} & set(sys.modules)
+import cbox_init.supervisor.health.grpc_call
 assert "ssl" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
