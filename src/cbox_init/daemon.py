@@ -294,11 +294,12 @@ class Daemon:
 
     def _unexpected(self, loop: AbstractEventLoop, context: dict[str, object]) -> None:
         """Report an exception that nothing else has contained; the daemon goes on."""
-        error = context.get("exception")
         message = str(context.get("message"))
+        error = context.get("exception")
         if not isinstance(error, BaseException):
             error = RuntimeError(message)
-        self._parts.runtime.defects.report(message, error)
+        # The message has addresses in it: it is no name for the place.
+        self._parts.runtime.defects.report("an error in the event loop", error, callback=message)
 
     def _abandon(self) -> None:
         """Clean up after a start that failed: leave nothing running, and write the log."""
