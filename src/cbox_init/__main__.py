@@ -62,7 +62,7 @@ def _hold_signals() -> None:
     and any other process would end by a signal that is meant to reload it. The stop signals still end that
     one at once: nothing has been started.
     """
-    signals = {_signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2}
+    signals = {_signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGALRM}
     if os.getpid() == 1:
         signals |= {_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT}
     _signal.pthread_sigmask(_signal.SIG_BLOCK, signals)

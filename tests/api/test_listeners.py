@@ -155,7 +155,12 @@ def test_a_start_without_a_place_to_listen_is_one_line(path: str, settings: str,
     ("settings", "key"),
     [
         (GlobalConfig(api_enabled=True, api_tls=TlsConfig(enabled=True)), "api_tls"),
-        (GlobalConfig(api_enabled=True, api_acl=AclConfig(enabled=True)), "api_acl"),
+        (
+            GlobalConfig(
+                api_enabled=True, api_acl=AclConfig(enabled=True, allow_list=("10.0.0.0/8", "::1%lo"))
+            ),
+            "global.api_acl.allow_list[1]: '::1%lo' has a zone",
+        ),
     ],
 )
 def test_a_door_that_cannot_be_locked_stays_shut(path: str, settings: GlobalConfig, key: str) -> None:

@@ -175,11 +175,11 @@ async def test_closing_ends_idle_connections_at_once(service: Service) -> None:
 
 
 async def test_a_door_that_cannot_be_locked_is_told_in_the_log(serve: Serve) -> None:
-    service = await serve(api_acl="{enabled: true, mode: allow, allow_list: [127.0.0.1]}")
+    service = await serve(api_tls="{enabled: true}")
     assert (await service.unix.get("/api/v1/health")).status_code == 200
     with pytest.raises(httpx.ConnectError):
         await service.tcp.get("/api/v1/health")
-    assert "The API is not opened on TCP: global.api_acl is not supported by this version" in (
+    assert "The API is not opened on TCP: global.api_tls is not supported by this version" in (
         service.house.messages()
     )
 

@@ -66,6 +66,11 @@ def process(keys: str, more: str = "") -> str:
             "is no address or CIDR",
         ),
         (
+            "{global: {api_acl: {trusted_proxies: [10.0.0.7/8]}}, processes: {a: {command: a}}}",
+            "global.api_acl.trusted_proxies[0]",
+            "'10.0.0.7/8' has bits set behind its prefix",
+        ),
+        (
             "{global: {readiness: {processes: [wbe]}}, processes: {web: {command: a}}}",
             "global.readiness.processes[0]",
             "no process is called 'wbe'",
@@ -218,14 +223,22 @@ def test_a_path_at_which_no_metrics_can_be(read: Read, given: str, message: str)
     assert problem.message == message
 
 
-def test_metrics_are_acted_on_but_not_behind_tls_and_lists(read: Read) -> None:
+def test_metrics_are_acted_on_but_not_behind_tls(read: Read) -> None:
     text = "metrics_enabled: true, metrics_host: 127.0.0.1, metrics_port: 9091, metrics_path: /m"
     assert not read(f"{{global: {{{text}}}, processes: {{w: {{command: a}}}}}}").problems
     (problem,) = read(
-        f"{{global: {{{text}, metrics_tls: {{enabled: true}}, metrics_acl: {{enabled: true}}}}, "
+        f"{{global: {{{text}, metrics_tls: {{enabled: true}}, metrics_acl: {{enabled: true, mode: deny}}}}, "
         "processes: {w: {command: a}}}"
     ).problems
-    assert problem.message == "read, but not acted on yet: global.metrics_tls, global.metrics_acl"
+    assert problem.message == "read, but not acted on yet: global.metrics_tls"
+
+
+def test_a_list_that_refuses_everyone_is_a_warning(read: Read) -> None:
+    (problem,) = read(
+        "{global: {api_acl: {enabled: true}, metrics_acl: {}}, processes: {w: {command: a}}}"
+    ).problems
+    assert (problem.field, problem.severity) == ("global.api_acl.allow_list", Severity.WARNING)
+    assert problem.message == "is empty, so every client is refused"
 
 
 def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:

@@ -154,14 +154,33 @@ async def test_without_metrics_nothing_is_counted(scrape: Scrape) -> None:
     assert scraped.house.runtime.counters is None
 
 
-@pytest.mark.parametrize("key", ["metrics_tls", "metrics_acl"])
-async def test_a_door_that_cannot_be_locked_stays_shut(scrape: Scrape, key: str) -> None:
-    scraped = await scrape(WEB, **{key: "{enabled: true}"})
+async def test_a_door_that_cannot_be_locked_stays_shut(scrape: Scrape) -> None:
+    scraped = await scrape(WEB, metrics_tls="{enabled: true}")
     assert scraped.server.addresses() == ()
     with pytest.raises(ConnectionRefusedError):
         await scraped.get("/health")
-    told = f"The metrics are not served: global.{key} is not supported by this version"
+    told = "The metrics are not served: global.metrics_tls is not supported by this version"
     assert told in scraped.house.messages()
+
+
+def test_a_list_that_cannot_be_read_opens_nothing() -> None:
+    acl = AclConfig(enabled=True, deny_list=("10.0.0.1/8",))
+    server = MetricsServer.bind(GlobalConfig(metrics_host="127.0.0.1", metrics_acl=acl))
+    assert server.addresses() == ()
+    assert server.missing == (
+        "The metrics are not served: global.metrics_acl.deny_list[0]: '10.0.0.1/8' has bits set behind its "
+        "prefix (write 10.0.0.0/8 for the network, or 10.0.0.1 alone)"
+    )
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/health", "/nowhere"])
+async def test_who_is_refused_by_the_list(scrape: Scrape, path: str) -> None:
+    acl = "{enabled: true, allow_list: [127.0.1.0/24], trusted_proxies: [127.0.0.1]}"
+    scraped = await scrape(WEB, metrics_acl=acl)
+    reply = await scraped.get(path)
+    assert (reply.status, reply.body) == (403, b'{"error":"forbidden"}')
+    through = f"GET {path} HTTP/1.1\r\nX-Forwarded-For: 127.0.1.7\r\n\r\n".encode()
+    assert (await scraped.ask(through)).status == (404 if path == "/nowhere" else 200)
 
 
 def test_a_section_that_is_off_is_no_reason() -> None:

@@ -114,7 +114,7 @@ async def test_a_new_one_that_never_gets_ready_leaves_the_old_ones_serving(build
     assert rollout
     assert rollout.reason == "not ready within 0.15 s: sh: exit code 1"
     assert (rollout.failed, rollout.updated, rollout.total) == (2, 0, 2)
-    assert "Rollout has stopped, the instances that are left stay" in house.messages()
+    assert "Rollout stopped, the remaining old instances keep running" in house.messages()
     # It gets ready after all.
     say_ready(house, "web-2")
     await house.until(lambda: stage(house) is None)
@@ -148,7 +148,7 @@ async def test_a_configuration_that_fails_is_taken_back(build: Build) -> None:
     assert house.pids("web")[1] == old[1], "an old one that goes on"
     assert "PORT=21000" in environ_of(house)
     assert "VERSION=2" not in environ_of(house)
-    assert "Rollout is taken back" in house.messages()
+    assert "Rollout rolled back" in house.messages()
     assert house.supervisor.config.processes["web"].port_base == 21000
     preview = await house.parts.configuration.preview()
     assert preview.plan.changed == ("web",), "the file still has it"

@@ -13,7 +13,7 @@ from cbox_init.api.unix_socket import NoPlaceError, UnixSocket, bind_unix, shown
 from cbox_init.errors import ListenError
 
 if TYPE_CHECKING:
-    from cbox_init.config.model import GlobalConfig
+    from cbox_init.config.model import AclConfig, GlobalConfig
 
 #: Connections that the kernel accepts before we do: those that come while the HTTP stack is imported.
 BACKLOG: Final = 1024
@@ -81,10 +81,22 @@ class Listeners:
 
 def _why_withheld(settings: GlobalConfig) -> str | None:
     """Why TCP is not opened although it is enabled: it could not be protected as configured."""
-    for key, section in (("api_tls", settings.api_tls), ("api_acl", settings.api_acl)):
-        if settings.api_enabled and section is not None and section.enabled:
-            return f"The API is not opened on TCP: global.{key} is not supported by this version"
-    return None
+    if not settings.api_enabled:
+        return None
+    if settings.api_tls is not None and settings.api_tls.enabled:
+        return "The API is not opened on TCP: global.api_tls is not supported by this version"
+    problem = acl_problem(settings.api_acl, "global.api_acl")
+    return f"The API is not opened on TCP: {problem}" if problem else None
+
+
+def acl_problem(acl: AclConfig | None, key: str) -> str | None:
+    """Why the access list of ``key`` cannot be applied, if it is turned on: an entry that cannot be read."""
+    if acl is None or not acl.enabled:
+        return None
+    from cbox_init.config.acl import bad_entries
+
+    error = next(bad_entries(acl), None)
+    return f"{key}.{error.key}[{error.index}]: {error} ({error.hint})" if error else None
 
 
 def bind_tcp(

@@ -22,11 +22,12 @@ Json = dict[str, object]
 _REF: Final = "#/components/schemas/{name}"
 
 #: Errors that every operation may answer with, over TCP.
-_COMMON_ERRORS: Final = (401, 413, 429)
+_COMMON_ERRORS: Final = (401, 403, 413, 429)
 
 _ERRORS: Final = {
     400: "The request or its body is malformed or invalid; details say how to fix it.",
     401: "The token is missing or wrong.",
+    403: "The address of the client is refused by api_acl.",
     404: "No such process.",
     408: "The body did not come in time.",
     409: "Not in this state, or not with these settings.",

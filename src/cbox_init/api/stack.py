@@ -18,16 +18,19 @@ from cbox_init.system.procfs import read_figures
 from cbox_init.telemetry.figures import Figures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.listeners import Listeners
     from cbox_init.build import DaemonParts
-    from cbox_init.config.model import GlobalConfig
+    from cbox_init.config.model import AclConfig, GlobalConfig
     from cbox_init.telemetry.vitals import Vitals
 
 _LOGGERS: Final = ("asyncio",)
 
 
 class Stack:
-    """One application on two servers: the Unix socket, and TCP with token and rate limit."""
+    """One application on two servers: the Unix socket, and TCP with access list, rate limit and token."""
 
     def __init__(self, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals) -> None:
         self._figures = Figures(read_figures, memory_limit())
@@ -38,9 +41,9 @@ class Stack:
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
         log = parts.logs.daemon
         self._handlers = AsgiHandler(app, log), AsgiHandler(guarded(app, settings), log)
-        self._unix, self._tcp = (
-            HttpServer(get_running_loop(), handler, API_LIMITS, log) for handler in self._handlers
-        )
+        unix, tcp = self._handlers
+        self._unix = HttpServer(get_running_loop(), unix, API_LIMITS, log)
+        self._tcp = HttpServer(get_running_loop(), _with_access(tcp, settings.api_acl), API_LIMITS, log)
         traffic.enter(self._unix)
         traffic.enter(self._tcp)
 
@@ -57,3 +60,11 @@ class Stack:
         self._figures.close()
         for name in _LOGGERS:
             logging.getLogger(name).removeHandler(self._logging_handler)
+
+
+def _with_access(handler: AsgiHandler, acl: AclConfig | None) -> Callable[[Exchange], None]:
+    if acl is None or not acl.enabled:
+        return handler
+    from cbox_init.api.http.access import Access
+
+    return Access(handler, acl)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.check_process import check_hook, check_process
 from cbox_init.config.model import (
+    AclMode,
     Config,
     GlobalConfig,
     LoggingConfig,
@@ -29,8 +30,7 @@ _SHORT_TOKEN: Final = 12
 _NOT_YET: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
-    *("api_tls", "api_acl"),
-    *("metrics_tls", "metrics_acl"),
+    *("api_tls", "metrics_tls"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
     "audit_enabled",
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
@@ -175,18 +175,14 @@ def _check_metrics_path(given: str, report: ProblemReport) -> None:
 
 def _check_acl(acl: AclConfig, path: Path, report: ProblemReport) -> None:
     """An entry that is no address is an error even where the list is off: it must never be an open door."""
-    from ipaddress import ip_network
+    from cbox_init.config.acl import bad_entries
 
-    for key, entries in (("allow_list", acl.allow_list), ("deny_list", acl.deny_list)):
-        for index, entry in enumerate(entries):
-            try:
-                ip_network(entry.strip(), strict=False)
-            except ValueError:
-                report.error(
-                    (*path, key, index),
-                    f"{entry!r} is no address or CIDR",
-                    "write 10.0.0.5 or 10.0.0.0/8",
-                )
+    for error in bad_entries(acl):
+        report.error((*path, error.key, error.index), str(error), error.hint)
+    if acl.enabled and acl.mode is AclMode.ALLOW and not acl.allow_list:
+        report.warning(
+            (*path, "allow_list"), "is empty, so every client is refused", "list the addresses of clients"
+        )
 
 
 def _check_hooks(hooks: HooksConfig, report: ProblemReport) -> None:

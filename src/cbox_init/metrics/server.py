@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.listeners import bind_tcp, url
+from cbox_init.api.listeners import acl_problem, bind_tcp, url
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
     import socket
     from asyncio import AbstractEventLoop, Future, Task
+    from collections.abc import Callable
 
+    from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.http.plain import PlainPaths, PlainReply
     from cbox_init.api.http.server import HttpServer
     from cbox_init.build import DaemonParts
-    from cbox_init.config.model import GlobalConfig
+    from cbox_init.config.model import AclConfig, GlobalConfig
     from cbox_init.metrics.page import Page
     from cbox_init.telemetry.vitals import Vitals
 
@@ -28,11 +30,17 @@ class MetricsServer:
     """Owns its sockets; answers after ``serve``. ``missing`` is why there are none although it is enabled."""
 
     def __init__(
-        self, path: str, listeners: tuple[socket.socket, ...] = (), *, missing: str | None = None
+        self,
+        path: str,
+        listeners: tuple[socket.socket, ...] = (),
+        *,
+        missing: str | None = None,
+        acl: AclConfig | None = None,
     ) -> None:
         self.missing = missing
         self._path = path
         self._listeners = listeners
+        self._acl = acl
         self._server: HttpServer | None = None
         self._page: Page | None = None
         self._making: Task[PlainReply] | None = None
@@ -40,13 +48,15 @@ class MetricsServer:
     @classmethod
     def bind(cls, settings: GlobalConfig) -> MetricsServer:
         """Open the port that ``settings`` ask for. Raises ListenError, with nothing left open."""
-        for key, section in (("metrics_tls", settings.metrics_tls), ("metrics_acl", settings.metrics_acl)):
-            if section is not None and section.enabled:
-                missing = f"The metrics are not served: global.{key} is not supported by this version"
-                return cls(settings.metrics_path, missing=missing)
+        acl = settings.metrics_acl
+        problem = acl_problem(acl, "global.metrics_acl")
+        if settings.metrics_tls is not None and settings.metrics_tls.enabled:
+            problem = "global.metrics_tls is not supported by this version"
+        if problem:
+            return cls(settings.metrics_path, missing=f"The metrics are not served: {problem}")
         host, port = settings.metrics_host, settings.metrics_port
         listeners = bind_tcp(host, port, "global.metrics_host", "global.metrics_port")
-        return cls(settings.metrics_path, listeners)
+        return cls(settings.metrics_path, listeners, acl=acl if acl is not None and acl.enabled else None)
 
     def addresses(self) -> tuple[str, ...]:
         """The URLs of the metrics, for messages."""
@@ -85,7 +95,12 @@ class MetricsServer:
             b"/health": lambda: PlainReply(200, b"OK", "text/plain; charset=utf-8"),
             self._path.encode(): metrics,
         }
-        self._server = HttpServer(loop, PlainHandler(paths, log), PROBE_LIMITS, log)
+        handler: Callable[[Exchange], None] = PlainHandler(paths, log)
+        if self._acl is not None:
+            from cbox_init.api.http.access import Access
+
+            handler = Access(handler, self._acl)
+        self._server = HttpServer(loop, handler, PROBE_LIMITS, log)
         self._server.serve(self._listeners)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What processes with and without a schedule share: instances, and carrying out decisions about them."""
+"""The base of processes with and without a schedule: has instances, carries out decisions about them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class ProcessBase(ABC):
     """The common part of `LongrunProcess` and `ScheduledProcess`.
 
-    Commands change ``desired`` and wake the run queue; ``reconcile`` compares, acts, and says when it wants
-    to be called next. Nothing else starts or signals an instance.
+    Commands change ``desired`` and wake the run queue; ``reconcile`` compares it with the instances, acts,
+    and returns when it is to be called next. Nothing else starts or signals an instance.
     """
 
     _instances: Instances
@@ -54,16 +54,16 @@ class ProcessBase(ABC):
         self._status: ProcessStatus | None = None
         self._supervised_at = runtime.now()
 
-    # -- what is known of it ---------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------
 
     @property
     def settings(self) -> ProcessSettings:
-        """Its configuration, and what follows from it and ``global``."""
+        """Its configuration, and the rules made from that and ``global``."""
         return self._settings
 
     @property
     def config(self) -> ProcessConfig:
-        """The configuration that it runs by."""
+        """The configuration that it uses."""
         return self._settings.process
 
     @property
@@ -73,25 +73,25 @@ class ProcessBase(ABC):
 
     @property
     def clearing(self) -> bool:
-        """Whether a main process has ended and its instance may have left others behind."""
+        """Whether the main process of an instance has ended, and other processes of it may be left."""
         return self._instances.clearing
 
     @property
     def names_alive(self) -> tuple[str, ...]:
-        """The ids of its instances of which something may be running."""
+        """The ids of its instances that may have running processes."""
         return self._instances.names_alive
 
     @property
     def names_killed(self) -> tuple[str, ...]:
-        """The ids of its instances that had to be killed since ``record_killed``."""
+        """The ids of its instances that had to be killed since ``begin_kill_record``."""
         return tuple(sorted(self._instances.killed))
 
-    def record_killed(self) -> None:
-        """Start the list of those that had to be killed."""
-        self._instances.record_killed()
+    def begin_kill_record(self) -> None:
+        """Record from now on which instances have to be killed."""
+        self._instances.begin_kill_record()
 
     def status(self) -> ProcessStatus:
-        """Its state now; the same object until something changes."""
+        """Its present status; the same object until something changes."""
         if self._status is None:
             self._status = self._describe()
         return self._status
@@ -100,27 +100,27 @@ class ProcessBase(ABC):
 
     @abstractmethod
     def reconcile(self, stop_at: float) -> float | None:
-        """Act until what is there is what is wanted, or the slice is over (see `run_queue`)."""
+        """Bring the instances to the desired state, or until the slice is over (see `run_queue`)."""
 
     @abstractmethod
     def _describe(self) -> ProcessStatus: ...
 
     @abstractmethod
     def _decide(self, *, may_spawn: bool) -> list[Action]:
-        """The actions that bring what is there closer to what is wanted."""
+        """The actions that bring the instances closer to the desired state."""
 
     @property
     def _may_spawn(self) -> bool:
-        """Whether an instance may start, as far as it is not its output that holds it back."""
+        """Whether an instance may start, apart from output that is backed up."""
         return True
 
     def _do(self, action: Action) -> None:
         self._instances.do(action, self.desired.revision)
 
     def _act(self, stop_at: float) -> tuple[bool, float | None]:
-        """Decide and act until nothing is to be done, or the slice is over.
+        """Decide and act until nothing is left to do, or the slice is over.
 
-        Whether anything was done, and the monotonic time of the next call: 0 for the next turn.
+        Returns whether anything was done, and the monotonic time of the next call: 0 for the next turn.
         """
         changed = False
         while True:
@@ -132,10 +132,10 @@ class ProcessBase(ABC):
                 return changed, 0.0
 
     def _carry_out(self, stop_at: float) -> tuple[bool, float | None]:
-        """Carry out one decision.
+        """Carry out one decision; returns as ``_act``.
 
-        What the slice leaves of it is carried out by the next call without deciding again, unless something
-        has happened: a decision over thousands of instances takes a good part of a slice.
+        Actions left when the slice is over are carried out by the next call. That decides again only if
+        something has happened: a decision over thousands of instances takes much of a slice.
         """
         acted = False
         self.held_back = self._log.backed_up
@@ -146,7 +146,7 @@ class ProcessBase(ABC):
             self._do(action)
             acted = True
             if isinstance(action, Spawn) and not self._instances.observed[action.index].alive:
-                self._decision.drop()  # it could not be started: that may change what follows
+                self._decision.drop()  # it could not be started: decide again
             if time.monotonic() >= stop_at:
                 return acted, None
         return acted, self._decision.until

@@ -1,4 +1,4 @@
-"""Errors that nobody expected: contained where they happen, counted, and logged at intervals."""
+"""Unexpected errors: contained where they happen, counted, and logged at intervals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
 
 #: Seconds between two messages about the same error at the same place; those between are counted.
-SAY_AGAIN_S: Final = 60.0
+REPEAT_S: Final = 60.0
 
-#: Places whose messages are limited one by one; those of any further ones share one limit.
-_MOST_PLACES: Final = 200
+#: How many places have intervals of their own; all further ones share one.
+_MAX_PLACES: Final = 200
 
 
 class Defects:
-    """One for each daemon. ``count`` says how many there were; ``last`` is the latest."""
+    """Reports unexpected errors; one for each daemon. ``count`` is their number, ``last`` the latest."""
 
     def __init__(self, log: DaemonLog) -> None:
         self._log = log
@@ -36,10 +36,10 @@ class Defects:
         self.count += 1
         self.last = error
         place = (where, type(error).__name__)
-        if place not in self._places and len(self._places) >= _MOST_PLACES:
+        if place not in self._places and len(self._places) >= _MAX_PLACES:
             place = ("an error at one of many places", "")
         if place not in self._places:
-            self._places[place] = RepeatedError(self._log, f"Unexpected: {place[0]}", interval_s=SAY_AGAIN_S)
+            self._places[place] = RepeatedError(self._log, f"Unexpected: {place[0]}", interval_s=REPEAT_S)
         self._places[place].report(error, **fields)
 
 

@@ -1,4 +1,4 @@
-"""Makes what the supervisor supervises, from its settings."""
+"""Makes processes from their settings, with or without a schedule: the one module that knows both kinds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProcessFactory:
-    """Owns ``schedules``: what all scheduled processes share."""
+    """Makes processes and opens their logs, for the supervisor. Owns ``schedules``, which they share."""
 
     def __init__(self, config: Config, *, logs: LogHub, runtime: Runtime, host: Host) -> None:
         self._logs = logs
@@ -26,18 +26,18 @@ class ProcessFactory:
         self.schedules = Schedules(config, runtime=runtime, host=host)
 
     def make(self, name: str, settings: ProcessSettings) -> Managed:
-        """A process that runs once it is started."""
+        """Make a process; nothing of it is started."""
         log = self.open_log(name, settings)
         if settings.process.schedule:
             return self.schedules.make(name, settings, log)
         return LongrunProcess(name, settings, runtime=self._runtime, log=log, host=self._host)
 
     def open_log(self, name: str, settings: ProcessSettings) -> ProcessLog:
-        """The log of a process, which follows ``settings`` from now on."""
+        """Open the log of a process, or have an open one follow ``settings`` from now on."""
         return self._logs.open(name, settings.process.logging, ring_size=settings.ring_size)
 
     def release(self, process: Managed) -> None:
-        """Release what a process holds that is no longer supervised; its log stays."""
+        """Release the resources of a process that is no longer supervised; its log stays open."""
         process.release()
         self.schedules.forget(process.name)
         self._runtime.run_queue.forget(process)

@@ -1,4 +1,4 @@
-"""What the supervisor supervises, with or without a schedule, and what that needs from the supervisor."""
+"""The interfaces between the supervisor and its processes, with or without a schedule."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 class Managed(Protocol):
-    """One process under supervision. Commands change what is wanted of it; ``reconcile`` acts on it."""
+    """One supervised process. Commands change its desired state; ``reconcile`` brings it about."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def settings(self) -> ProcessSettings:
-        """Its configuration, and what follows from it and ``global``."""
+        """Its configuration, and the rules made from that and ``global``."""
 
     @property
     def config(self) -> ProcessConfig:
-        """The configuration that it runs by."""
+        """The configuration that it uses."""
 
     @property
     def desired(self) -> Desired:
-        """What commands have asked of it."""
+        """The state that the last commands want."""
 
     @property
     def schedule(self) -> Schedule | None:
@@ -45,36 +45,36 @@ class Managed(Protocol):
     # -- commands --------------------------------------------------------------------------------------
 
     def start(self, trigger: Trigger = ...) -> None:
-        """Run it, or its schedule."""
+        """Run its instances, or its schedule."""
 
     def stop(self) -> None:
-        """End what runs of it."""
+        """Stop its instances or runs."""
 
     def restart(self, trigger: Trigger = ...) -> None:
-        """Replace what runs of it."""
+        """Replace its instances, or end its runs."""
 
     def scale(self, count: int) -> None:
-        """Have ``count`` instances when it runs."""
+        """Set the number of instances that it has when it runs."""
 
     def kill(self) -> None:
-        """End what runs of it without a grace period; nothing of it starts any more."""
+        """Kill its instances without a grace period; none starts any more."""
 
     def adopt(self, settings: ProcessSettings) -> None:
-        """Use another configuration; what that replaces, starts or stops follows."""
+        """Use another configuration; instances are then replaced, started or stopped as it requires."""
 
     def reinstate(self, settings: ProcessSettings) -> None:
-        """Use ``settings`` although its removal has begun: it is configured again."""
+        """Undo its removal, which has begun, and use ``settings``: it is configured again."""
 
     def begin_shutdown(self) -> None:
-        """The daemon ends: begin nothing new; what runs goes on until ``stop``."""
+        """Start nothing new during the shutdown; what runs goes on until ``stop``."""
 
     def release(self) -> None:
-        """Release what it holds: it is no longer supervised."""
+        """Release its resources: it is no longer supervised."""
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Act until what is there is what is wanted, or the slice is over (see `run_queue`)."""
+        """Bring the instances to the desired state, or until the slice is over (see `run_queue`)."""
 
-    # -- what is known of it ---------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------
 
     @property
     def instances(self) -> Collection[Instance]:
@@ -86,7 +86,7 @@ class Managed(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether something of it may be running, or is about to."""
+        """Whether a process of it may be running, or is about to."""
 
     @property
     def ready(self) -> bool:
@@ -106,7 +106,7 @@ class Managed(Protocol):
 
     @property
     def ended_for_good(self) -> bool:
-        """Whether it should live, and has ended by itself or was given up."""
+        """Whether it should run, and has ended by itself or was given up."""
 
     @property
     def last_end(self) -> tuple[float, int] | None:
@@ -114,33 +114,33 @@ class Managed(Protocol):
 
     @property
     def ended(self) -> Instance | None:
-        """An instance that has ended, whatever its exit code, and does not come back by itself."""
+        """An instance that has ended, with any exit code, and is not restarted; None if there is none."""
 
     @property
     def given_up(self) -> Instance | None:
-        """An instance that has failed and does not come back by itself."""
+        """An instance that has failed and is not restarted; None if there is none."""
 
     @property
     def clearing(self) -> bool:
-        """Whether a main process has ended and its instance may have left others behind."""
+        """Whether the main process of an instance has ended, and other processes of it may be left."""
 
     @property
     def drain_s(self) -> float:
-        """For how long work under way may go on when the daemon ends, in seconds; 0 when nothing has to."""
+        """For how long its runs may go on when the daemon ends, in seconds; 0 without any."""
 
     @property
     def names_alive(self) -> tuple[str, ...]:
-        """The ids of its instances of which something may be running."""
+        """The ids of its instances that may have running processes."""
 
     @property
     def names_killed(self) -> tuple[str, ...]:
-        """The ids of its instances that had to be killed since ``record_killed``."""
+        """The ids of its instances that had to be killed since ``begin_kill_record``."""
 
-    def record_killed(self) -> None:
-        """Start the list of those that had to be killed."""
+    def begin_kill_record(self) -> None:
+        """Record from now on which instances have to be killed."""
 
     def status(self) -> ProcessStatus:
-        """Its state now; the same object until something changes."""
+        """Its present status; the same object until something changes."""
 
 
 class Schedule(Protocol):
@@ -156,16 +156,16 @@ class Schedule(Protocol):
         """Run now; gives the number of the run. Raises Conflict."""
 
     async def over(self, number: int) -> int:
-        """Wait for the end of a run; its exit code. Cancelled when the daemon ends."""
+        """Wait for the end of a run; gives its exit code. Cancelled when the daemon ends."""
 
     def history(self, limit: int) -> list[RunStatus]:
         """The last ``limit`` runs that are over, newest first."""
 
     def give_up_waiting(self) -> None:
-        """Cancel who waits for the end of a run."""
+        """Cancel all waits for the end of a run."""
 
     def status(self) -> ProcessStatus:
-        """The state of its process."""
+        """The status of its process."""
 
 
 class Host(Protocol):
@@ -179,10 +179,10 @@ class Host(Protocol):
         """The dependencies of the process ``name`` that are not ready."""
 
     def changed(self, name: str) -> None:
-        """The status of the process ``name`` has changed, and others may have to act."""
+        """Act on a change of the status of the process ``name``."""
 
     def refreshed(self) -> None:
-        """Figures that a status shows have changed, and nothing that anybody has to act on."""
+        """Take in that figures in a status have changed, but nothing that others act on."""
 
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
-        """The former settings of the process ``name`` are in force again."""
+        """Put the former settings of the process ``name`` in force again."""

@@ -1,4 +1,4 @@
-"""What the oneshots of the whole stack have done lately. Made when the first of them is started."""
+"""The latest executions of all oneshots, for the API. Made when the first oneshot is started."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class Execution(Struct, frozen=True, kw_only=True, gc=False):
-    """One execution. ``duration_s`` and ``exit_code`` are None while it runs.
+    """One execution of a oneshot. ``duration_s`` and ``exit_code`` are None while it runs.
 
-    ``error`` says why it was no success; it is empty when it was, and while it runs.
+    ``error`` says why it failed; it is empty after a success, and while it runs.
     """
 
     number: int
@@ -35,7 +35,7 @@ class Execution(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class OneshotHistory:
-    """Keeps what runs, and of what is over the newest ``max_entries``, none longer than ``max_age_s``.
+    """Keeps the executions under way, and the newest ``max_entries`` others for at most ``max_age_s``.
 
     An age of 0 is no limit. ``unix`` is the clock.
     """
@@ -49,7 +49,7 @@ class OneshotHistory:
         self._running: dict[str, int] = {}
 
     def begun(self, process: str, instance: str, trigger: Trigger) -> None:
-        """An execution begins now. There is at most one of an instance at a time."""
+        """Record that an execution begins now. An instance has at most one at a time."""
         self._last_number += 1
         self._executions[self._last_number] = Execution(
             number=self._last_number,
@@ -61,7 +61,7 @@ class OneshotHistory:
         self._running[instance] = self._last_number
 
     def ended(self, instance: str, *, duration_s: float, exit_code: int, error: str | None) -> None:
-        """The execution of an instance is over; one that was not begun here is none of ours."""
+        """Record the end of an instance's execution; has no effect when its beginning was not recorded."""
         number = self._running.pop(instance, None)
         if number is None:
             return
@@ -77,7 +77,7 @@ class OneshotHistory:
         return list(islice((one for one in newest_first if process in (None, one.process)), limit))
 
     def _forget_old(self) -> None:
-        """What runs stays, however old it is."""
+        """Drop old executions, but none under way."""
         excess = len(self._executions) - len(self._running) - self._max_entries
         oldest_unix = self._unix() - self._max_age_s if self._max_age_s else 0.0
         dropped: list[int] = []

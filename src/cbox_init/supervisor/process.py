@@ -1,4 +1,4 @@
-"""One process: the loop that brings its instances to what is wanted of it."""
+"""One process without a schedule: brings its instances to the desired state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class LongrunProcess(ProcessBase):
-    """A process that is to run as long as it is wanted, or once as a oneshot."""
+    """A process that runs until it is stopped, or once as a oneshot."""
 
     schedule = None
     runs_begun = None
@@ -51,7 +51,7 @@ class LongrunProcess(ProcessBase):
             settings,
             runtime=runtime,
             log=log,
-            on_event=self._exit_seen,
+            on_event=self._instance_changed,
             on_message=self._notified,
             oneshots=lambda: host.oneshots,
         )
@@ -59,21 +59,21 @@ class LongrunProcess(ProcessBase):
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []
         self._rolling = Rolling(settings)
 
-    # -- commands: at once, only the desired state -----------------------------------------------------
+    # -- commands: change the desired state ------------------------------------------------------------
 
     def start(self, trigger: Trigger = Trigger.MANUAL) -> None:
-        """It should run; instances that ended or wait for a restart are started now."""
+        """Run it; instances that have ended or wait for a restart are started now."""
         self._instances.set_trigger(trigger)
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
         self._want(run=True, starts=self.desired.starts + 1)
 
     def stop(self) -> None:
-        """It should not run."""
+        """Stop all instances."""
         self._want(run=False)
 
     def restart(self, trigger: Trigger = Trigger.MANUAL) -> None:
-        """Every instance is replaced, one after another; a stopped process is started."""
+        """Replace every instance, one after another; start a stopped process."""
         self._instances.set_trigger(trigger)
         if not self.desired.run or self._gate.expired:
             self._gate = self._new_gate()
@@ -81,14 +81,14 @@ class LongrunProcess(ProcessBase):
         self._want(run=True, generation=self.desired.generation + 1)
 
     def scale(self, count: int) -> None:
-        """It should have ``count`` instances when it runs."""
+        """Set the number of instances that it has when it runs."""
         self._instances.set_trigger(Trigger.MANUAL)
         self._want(scale=count)
 
     def adopt(self, settings: ProcessSettings) -> None:
-        """It has another configuration: what is wanted of it changes as ``core.reload_diff`` says.
+        """Use another configuration; ``core.reload_diff`` says how the desired state changes.
 
-        When its instances are to be replaced, that waits for its dependencies.
+        When its instances are to be replaced, the new ones wait for its dependencies.
         """
         from cbox_init.core.reload_diff import desired_after, replaces
 
@@ -99,7 +99,7 @@ class LongrunProcess(ProcessBase):
         )
         replaced = replaces(before, settings.process)
         self._rolling.adopted(settings, replaces=replaced)
-        self._take(settings, desired, replaced=replaced)
+        self._use(settings, desired, replaced=replaced)
         if renewed:
             self._instances.set_trigger(Trigger.RELOAD)
             self._gate = self._new_gate()
@@ -107,8 +107,8 @@ class LongrunProcess(ProcessBase):
             self._gate = replace(self._gate, timeout_s=settings.dependency_timeout_s)
         self._changed_and_wake()
 
-    def _take(self, settings: ProcessSettings, desired: Desired, *, replaced: bool) -> None:
-        """Go by other settings from now on; ``replaced``: what runs is of another kind."""
+    def _use(self, settings: ProcessSettings, desired: Desired, *, replaced: bool) -> None:
+        """Use other settings from now on; ``replaced``: they replace the instances that run."""
         before, process = self._settings, settings.process
         checks = (before.process.health_check, before.health_rules)
         self._settings = settings
@@ -120,12 +120,12 @@ class LongrunProcess(ProcessBase):
         self.desired = desired
 
     def kill(self) -> None:
-        """It should not run, and what lives of it ends without a grace period."""
+        """Kill all instances without a grace period; none starts any more."""
         self._want(run=False)
         self._instances.kill_all()
 
     def reinstate(self, settings: ProcessSettings) -> None:
-        """Use ``settings`` although its removal has begun: it is configured again."""
+        """Undo its removal, which has begun, and use ``settings``: it is configured again."""
         from cbox_init.core.reload_diff import replaces
 
         replaced = replaces(self.config, settings.process)
@@ -139,7 +139,7 @@ class LongrunProcess(ProcessBase):
             self.start(Trigger.RELOAD)
 
     def begin_shutdown(self) -> None:
-        """The daemon ends: its health no longer matters."""
+        """End its health checks, whose results no longer matter."""
         self.release()
 
     def release(self) -> None:
@@ -148,7 +148,7 @@ class LongrunProcess(ProcessBase):
             if monitor is not None:
                 monitor.close()
 
-    # -- what the others ask ---------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------
 
     @property
     def scale_limit(self) -> int:
@@ -157,7 +157,7 @@ class LongrunProcess(ProcessBase):
 
     @property
     def alive(self) -> bool:
-        """Whether something of it may still be running."""
+        """Whether a process of it may be running."""
         return self._instances.alive
 
     @property
@@ -185,7 +185,7 @@ class LongrunProcess(ProcessBase):
 
     @property
     def ended_for_good(self) -> bool:
-        """Whether it should live, and has ended by itself or was given up."""
+        """Whether it should run, and has ended by itself or was given up."""
         if self.blocked:
             return self._gate.expired and not self.alive
         return ended_for_good(self.desired, self._instances.observed.values())
@@ -198,18 +198,18 @@ class LongrunProcess(ProcessBase):
 
     @property
     def ended(self) -> Instance | None:
-        """An instance that has ended, whatever its exit code, and does not come back by itself."""
+        """An instance that has ended, with any exit code, and is not restarted; None if there is none."""
         return first_ended(self.desired, self._instances.observed.values())
 
     @property
     def given_up(self) -> Instance | None:
-        """An instance that has failed and does not come back by itself."""
+        """An instance that has failed and is not restarted; None if there is none."""
         return first_given_up(self.desired, self._instances.observed.values())
 
-    # -- the loop --------------------------------------------------------------------------------------
+    # -- reconciling -----------------------------------------------------------------------------------
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Act until what is there is what is wanted, or the slice is over (see ``run_queue``)."""
+        """Bring the instances to the desired state, or until the slice is over (see `run_queue`)."""
         changed = self._instances.clear(self.desired.revision)
         changed |= self._update_gate()
         if changed:
@@ -254,7 +254,7 @@ class LongrunProcess(ProcessBase):
         )
 
     def _follow_rollout(self) -> bool:
-        """See how far a rollout is, and take back one that has failed; whether anything has changed."""
+        """Follow the progress of a rollout, and roll back one that failed; whether anything has changed."""
         before = self._rolling.shown
         back = self._rolling.follow(
             self.desired,
@@ -267,21 +267,21 @@ class LongrunProcess(ProcessBase):
             return False
         state = shown.state if shown else None
         if shown and (before is None or before.state is not state):
-            self._tell_rollout(shown)
+            self._log_rollout(shown)
         if back is not None:
             self._roll_back(back)
         return True
 
     def _roll_back(self, back: Back[ProcessSettings]) -> None:
-        # Who waits for whom is a matter of all processes, and stays as they are configured now.
+        # Dependencies must fit those of all other processes, so they stay as they are configured now.
         process = replace(back.settings.process, depends_on=self.config.depends_on)
         settings = replace(back.settings, process=process)
-        self._take(settings, replace(self.desired, generation=back.generation), replaced=True)
+        self._use(settings, replace(self.desired, generation=back.generation), replaced=True)
         self._instances.count_as(back.stable, back.generation)
         self._host.rolled_back(self.name, settings)
         self._wake()
 
-    def _tell_rollout(self, shown: Rollout) -> None:
+    def _log_rollout(self, shown: Rollout) -> None:
         log, of = self._runtime.log, f"{shown.updated}/{shown.total}"
         new = None if shown.failed is None else instance_id(self.name, shown.failed)
         match shown.state:
@@ -289,18 +289,18 @@ class LongrunProcess(ProcessBase):
                 log.info("Rollout complete", process=self.name, instances=of)
             case RolloutState.FAILED:
                 log.error(
-                    "Rollout has stopped, the instances that are left stay",
+                    "Rollout stopped, the remaining old instances keep running",
                     process=self.name,
                     instance_id=new,
                     instances=of,
                     error=shown.reason,
                 )
             case RolloutState.ROLLED_BACK:
-                log.warn("Rollout is taken back", process=self.name, instance_id=new, error=shown.reason)
+                log.warn("Rollout rolled back", process=self.name, instance_id=new, error=shown.reason)
             case RolloutState.PROGRESSING:
-                log.info("Rollout begun", process=self.name, instances=of)
+                log.info("Rollout started", process=self.name, instances=of)
 
-    # -- inside ----------------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------------
 
     def _want(
         self,
@@ -319,20 +319,20 @@ class LongrunProcess(ProcessBase):
         )
         self._changed_and_wake()
 
-    def _exit_seen(self) -> None:
-        """The look that follows tells the others: it sees all ends that came together."""
+    def _instance_changed(self) -> None:
+        """Reconcile after an exit; that reports the change to the host once for all exits until then."""
         self._status = None
         self._host.refreshed()
         self._wake()
 
     def _checked(self, index: int, pid: int, result: CheckResult) -> None:
-        self._weighed(self._instances.checked(index, pid, result))
+        self._publish_health(changed=self._instances.checked(index, pid, result))
 
     def _notified(self, index: int, pid: int, message: NotifyMessage) -> None:
-        self._weighed(self._instances.notified(index, pid, message))
+        self._publish_health(changed=self._instances.notified(index, pid, message))
 
-    def _weighed(self, changed: bool) -> None:
-        """An instance has another health: by more than its figures, or not."""
+    def _publish_health(self, *, changed: bool) -> None:
+        """Show a new health of an instance; ``changed``: by more than its figures, so that others act."""
         if changed:
             self._changed()
             self._wake()
@@ -355,7 +355,7 @@ class LongrunProcess(ProcessBase):
         )
 
     def _change_monitor(self, settings: ProcessSettings, desired: Desired) -> None:
-        """Check in another way from now on; but instances that are to be replaced as before."""
+        """Use other health checks from now on, but the old ones for instances that are to be replaced."""
         if desired.generation > self.desired.generation:
             self._outgoing.append((desired.generation, self._health))
         elif self._health is not None:
@@ -384,7 +384,7 @@ class LongrunProcess(ProcessBase):
         )
 
     def _update_gate(self) -> bool:
-        """Whether the gate has changed."""
+        """Open the gate when the dependencies are ready, or let it expire; whether it has changed."""
         before = self._gate
         if before.open or not self.desired.run:
             return False

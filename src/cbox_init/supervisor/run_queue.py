@@ -1,8 +1,8 @@
-"""Who needs a look, and when: the one queue of the daemon, and its one timer.
+"""The run queue: calls what has to reconcile, when it was woken or is due. Has the daemon's one timer.
 
-Nothing polls. A look is asked for (``wake``) or falls due; it is taken within a slice of time, so that one
-turn of the event loop stays short however many instances wait. The run queue works before there is an event
-loop: the daemon starts its first children before it imports asyncio.
+Nothing polls. Each turn of the event loop works on the queue for a slice of time, so that it stays short
+however many instances there are. The run queue works without an event loop too: the daemon starts its first
+children before it imports asyncio.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
     from collections.abc import Callable
 
-#: The longest that one turn of the event loop works on what is due, in seconds: what an API request may wait.
+#: How long a turn of the event loop works on the queue at most, in seconds: an API request may wait for it.
 SLICE_S = 0.005
 
-#: How long after a look that raised the next one is taken, in seconds.
+#: How long after a reconciliation that raised the next one comes, in seconds.
 RETRY_S = 1.0
 
 
-#: Entries of the heap beyond twice those that count, from which on the others are dropped.
-_FEW_ENTRIES = 64
+#: How many entries the heap may have beyond twice the valid ones, before the others are dropped.
+_STALE_ENTRIES = 64
 
 
 class Reconciler(Protocol):
-    """Something with work that falls due."""
+    """Something that has work to do when it is woken or at certain times."""
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Do what is due; end early, soon after the monotonic time ``stop_at``.
+        """Do what is due; return soon after the monotonic time ``stop_at`` even if work is left.
 
-        Gives the monotonic time of the next look (a time that is past: as soon as others had their turn),
-        or None when only a ``wake`` can bring more.
+        Gives the monotonic time of the next call (a time that is past: after the others in the queue), or
+        None when the next call is that after a ``wake``.
         """
 
 
 class Corked(Protocol):
-    """What may keep back what it is given, between these two calls."""
+    """A writer that may hold back what it is given between these two calls."""
 
     def cork(self) -> None: ...
 
@@ -48,15 +48,15 @@ class Corked(Protocol):
 
 
 class RunQueue:
-    """Calls ``look`` of everyone who was woken or whose time has come, in the order of asking.
+    """Calls ``reconcile`` of everything that was woken or is due, first in, first out.
 
-    What the looks say in the log goes to ``output`` when the turn is over: a thread that is woken for each
-    message wants the interpreter each time.
+    Log messages of a turn reach ``output`` when the turn is over: to wake its thread for each of them would
+    cost a switch of threads each time.
     """
 
     def __init__(self, output: Corked | None = None) -> None:
         self._output = output
-        self._due: OrderedDict[Reconciler, None] = OrderedDict()  # a dict takes ever longer to give its first
+        self._due: OrderedDict[Reconciler, None] = OrderedDict()  # a dict: slower with each first item taken
         self._times: dict[Reconciler, float] = {}
         self._heap: list[tuple[float, int, Reconciler]] = []
         self._serial = count()
@@ -65,34 +65,34 @@ class RunQueue:
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
         self.on_error: Callable[[Reconciler, Exception], None] | None = None
-        """Called with what a reconciler raised; without it the exception comes out of the turn."""
+        """Called with an exception of a reconciler; without it the exception leaves the turn."""
 
     @property
     def loop(self) -> AbstractEventLoop | None:
-        """The event loop that gives the turns; None before there is one."""
+        """The event loop that the queue runs in; None before ``attach``."""
         return self._loop
 
     def wake(self, reconciler: Reconciler) -> None:
-        """It gets a look soon: in this turn when one is under way, else in the next."""
+        """Reconcile soon: in this turn when one is under way, else in the next."""
         self._due[reconciler] = None
-        self._ask_for_turn()
+        self._schedule_turn()
 
     def forget(self, reconciler: Reconciler) -> None:
-        """It gets no more looks."""
+        """Do not call it again until it is woken."""
         self._due.pop(reconciler, None)
         self._times.pop(reconciler, None)
 
     def attach(self, loop: AbstractEventLoop) -> None:
-        """From here on the event loop gives the turns."""
+        """Take turns in the event loop from now on."""
         self._loop = loop
-        self._ask_for_turn()
+        self._schedule_turn()
         self._set_timer()
 
     def run(self, slice_s: float) -> None:
-        """Take looks until nothing is due, or for about ``slice_s`` seconds.
+        """Call what is due until nothing is, or for about ``slice_s`` seconds.
 
-        A reconciler that raises is called again ``RETRY_S`` later: a defect, or a shortage that passes, must
-        not leave a process that is never stopped, or a shutdown that never ends.
+        A reconciler that raises is called again ``RETRY_S`` later: a defect or a passing shortage must not
+        leave a process that is never stopped, or a shutdown that never ends.
         """
         if self._output is not None:
             self._output.cork()
@@ -114,11 +114,11 @@ class RunQueue:
                     raise
                 self.on_error(reconciler, error)
             finally:
-                self._note(reconciler, at)
+                self._set_time(reconciler, at)
             if time.monotonic() >= stop_at:
                 break
 
-    def _note(self, reconciler: Reconciler, at: float | None) -> None:
+    def _set_time(self, reconciler: Reconciler, at: float | None) -> None:
         if at is None:
             self._times.pop(reconciler, None)
         elif at <= time.monotonic():
@@ -127,11 +127,11 @@ class RunQueue:
         elif self._times.get(reconciler) != at:
             self._times[reconciler] = at
             heapq.heappush(self._heap, (at, next(self._serial), reconciler))
-            if len(self._heap) > 2 * len(self._times) + _FEW_ENTRIES:
+            if len(self._heap) > 2 * len(self._times) + _STALE_ENTRIES:
                 self._drop_stale()
 
     def _drop_stale(self) -> None:
-        """Keep one entry for each time that counts: changed times leave others behind."""
+        """Keep the valid entries of the heap; a time that changes leaves its old entry behind."""
         self._heap = [(at, next(self._serial), reconciler) for reconciler, at in self._times.items()]
         heapq.heapify(self._heap)
 
@@ -139,7 +139,7 @@ class RunQueue:
         now = time.monotonic()
         while self._heap:
             at, _, reconciler = self._heap[0]
-            if self._times.get(reconciler) != at:  # asked for another time since
+            if self._times.get(reconciler) != at:  # the time has changed since
                 heapq.heappop(self._heap)
             elif at <= now:
                 heapq.heappop(self._heap)
@@ -148,13 +148,13 @@ class RunQueue:
             else:
                 break
 
-    def _ask_for_turn(self) -> None:
+    def _schedule_turn(self) -> None:
         if self._due and self._loop is not None and not self._turn_pending:
             self._turn_pending = True
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._turn_pending = True  # who is woken meanwhile is seen in this turn
+        self._turn_pending = True  # this turn also calls what is woken meanwhile
         try:
             self.run(SLICE_S)
         finally:
@@ -162,10 +162,10 @@ class RunQueue:
             self._set_timer()
 
     def _set_timer(self) -> None:
-        """One timer, for the earliest time; left as it is when it rings early enough."""
+        """Set the timer for the earliest time; keep it when it is set for that time or an earlier one."""
         self._collect_due()
         if self._due:
-            self._ask_for_turn()
+            self._schedule_turn()
         if self._loop is None or not self._heap:
             return
         at = self._heap[0][0]
@@ -175,9 +175,9 @@ class RunQueue:
             self._timer.cancel()
         self._timer_at = at
         # time.monotonic() is the clock of asyncio's own loop as well
-        self._timer = self._loop.call_at(at, self._ring)
+        self._timer = self._loop.call_at(at, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        if not self._turn_pending:  # else what has fallen due is seen in that turn: one is enough
+        if not self._turn_pending:  # else the pending turn calls what is due
             self._turn()

@@ -1,4 +1,4 @@
-"""What the supervisor shows of itself: immutable values, made once a change."""
+"""The statuses of processes, instances and schedules, for the API and metrics: immutable values."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class InstanceStatus(Struct, frozen=True, kw_only=True):
-    """One instance as it is now. Times are Unix seconds; ``last_output`` is of one that has failed.
+    """The status of one instance. Times are Unix seconds; ``last_output`` is set if it has failed.
 
-    ``exit_code`` is there while it does not run, ``last_exit_code`` from its first end on.
+    ``exit_code`` is set while it does not run, ``last_exit_code`` once it has ended for the first time.
     """
 
     id: str
@@ -47,7 +47,7 @@ class InstanceStatus(Struct, frozen=True, kw_only=True):
 
 
 class ScheduleState(StrEnum):
-    """PAUSED also while runs that began before the pause go on."""
+    """The state of a schedule; PAUSED also while runs that began before the pause go on."""
 
     IDLE = "idle"
     EXECUTING = "executing"
@@ -55,10 +55,10 @@ class ScheduleState(StrEnum):
 
 
 class ScheduleStatus(Struct, frozen=True, kw_only=True):
-    """A schedule as it is now. Times are Unix seconds; ``started`` counts the runs, also those under way.
+    """The status of a schedule. Times are Unix seconds; ``started`` counts the runs, also those under way.
 
     ``next_run`` is None when it is paused, ``current`` the id of the latest run that is under way.
-    ``overdue``: no run has succeeded for so long that the log says so (``heartbeat.interval``, ``grace``).
+    ``overdue``: no run has succeeded for longer than ``heartbeat.interval`` and ``grace`` together.
     """
 
     expression: str
@@ -85,7 +85,7 @@ class RunStatus(Struct, frozen=True, kw_only=True):
 
 
 class ProcessStatus(Struct, frozen=True, kw_only=True):
-    """One process as it is now.
+    """The status of one process.
 
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
     dependencies that are not ready yet; ``reason`` says why the process is not running or not healthy when it

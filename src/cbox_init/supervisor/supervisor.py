@@ -1,4 +1,4 @@
-"""The supervisor: what one can ask of it, and what follows when a process has changed.
+"""The supervisor: commands and queries for the API, and what follows when a process has changed.
 
 command ─ Supervisor.scale(name, n) ─ Managed.desired ─ RunQueue.wake ─ reconcile: decide() ─ spawn
 child dies ─ SIGCHLD ─ reap() ─ InstanceSlot ─ RunQueue.wake ─ reconcile: decide() ─ Wait(backoff) or Spawn
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 
 class Supervisor:
-    """The processes of one configuration, and every command about them.
+    """Supervises the processes of one configuration; carries out commands on them for the API.
 
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be accepted.
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
-    ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was taken
+    ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was rolled
     back; ``on_finished``, ``on_started`` and ``manager`` are those of its `Lifecycle`.
     """
 
@@ -82,37 +82,40 @@ class Supervisor:
         )
         logs.on_room = self._output_flows_again
 
-    # -- what there is ---------------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------
 
     def check_known(self, name: str) -> None:
         """Raise UnknownProcess when there is no process of that name."""
         self.table[name]
 
     def statuses(self) -> tuple[ProcessStatus, ...]:
-        """Every process, in the order of the file; the same tuple until something changes."""
+        """The status of every process, in the order of the file; the same tuple until something changes."""
         if self._statuses_version != self.version:
             self._statuses = tuple(process.status() for process in self.table)
             self._statuses_version = self.version
         return self._statuses
 
     def each_status(self) -> Iterator[ProcessStatus]:
-        """The processes that there are now, in the order of the file; each status as it is when reached."""
+        """Iterates over the statuses of the present processes, in the order of the file.
+
+        Each status is taken when the iteration reaches it.
+        """
         return (process.status() for process in self.table)
 
     def each_managed(self) -> Iterator[Managed]:
-        """The processes that there are now, in the order of the file."""
+        """Iterates over the present processes, in the order of the file."""
         return iter(self.table)
 
     def counts(self) -> Counts:
-        """How many processes, instances and restarts there are."""
+        """The numbers of processes, instances, restarts and runs."""
         return counts_of(self.table)
 
     def status(self, name: str) -> ProcessStatus:
-        """One process."""
+        """The status of one process. Raises UnknownProcess."""
         return self.table[name].status()
 
     def process_config(self, name: str) -> ProcessConfig:
-        """The configuration of one process."""
+        """The configuration of one process. Raises UnknownProcess."""
         return self.table[name].config
 
     def schedule(self, name: str) -> Schedule:
@@ -123,9 +126,9 @@ class Supervisor:
         return schedule
 
     def executions(self, limit: int, name: str | None = None) -> list[Execution]:
-        """The last executions of oneshots, newest first; of one process when it is named.
+        """The last executions of oneshots, of all or of one process, newest first.
 
-        Raises UnknownProcess for a name of which there is neither a process nor an execution.
+        Raises UnknownProcess for a name that has neither a process nor an execution.
         """
         found = self.oneshots.latest(limit, name)
         if name is not None and not found:
@@ -149,76 +152,80 @@ class Supervisor:
     # -- commands --------------------------------------------------------------------------------------
 
     def start_all(self) -> None:
-        """Start what the configuration wants to run; each waits for its dependencies by itself.
+        """Run the pre-start hooks, then start the processes; each waits for its own dependencies.
 
-        The pre-start hooks come first. When one fails nothing is started, and the daemon ends with 1.
+        When a hook fails, no process is started and the daemon ends with exit code 1.
         """
         self.lifecycle.begin()
 
     def start(self, name: str) -> None:
-        """Start what is not running of a process, at once and with a new restart budget."""
-        self._commanded(name, "start").start()
+        """Start the instances of a process that do not run, at once and with a new restart budget."""
+        self._accept_command(name, "start").start()
 
     def stop(self, name: str) -> None:
         """Stop every instance of a process."""
-        self._commanded(name, "stop").stop()
+        self._accept_command(name, "stop").stop()
 
     def restart(self, name: str) -> None:
         """Replace every instance of a process, one after another."""
-        self._commanded(name, "restart").restart()
+        self._accept_command(name, "restart").restart()
 
     def scale(self, name: str, count: int) -> None:
-        """Have ``count`` instances of a process."""
+        """Set the number of instances of a process to ``count``."""
         process = self._scalable(name)
         oneshot = process.config.type is ProcessType.ONESHOT
         problem = scale_problem(count, process.scale_limit, oneshot=oneshot)
         if problem:
             raise InvalidScale(problem)
-        self._runtime.log.info("Process scale asked for", process=name, scale=count)
+        self._runtime.log.info("Process scale requested", process=name, scale=count)
         process.scale(count)
 
     def scale_by(self, name: str, delta: int) -> int:
-        """Have ``delta`` more instances (fewer, when negative; not below 0); gives the new number."""
+        """Add ``delta`` instances (remove, when negative; not below 0); gives the new number."""
         count = scaled_by(self._scalable(name).desired.scale, delta)
         self.scale(name, count)
         return count
 
     def pause(self, name: str) -> None:
-        """Begin no more runs of a scheduled process; those under way go on. Raises NotScheduled too."""
-        self._commanded_schedule(name, "pause").pause()
+        """Begin no more runs of a scheduled process; those under way go on. Also raises NotScheduled."""
+        self._accept_schedule_command(name, "pause").pause()
 
     def resume(self, name: str) -> None:
-        """Run a scheduled process at its times again. Raises NotScheduled too."""
-        self._commanded_schedule(name, "resume").resume()
+        """Run a scheduled process at its times again. Also raises NotScheduled."""
+        self._accept_schedule_command(name, "resume").resume()
 
     def trigger(self, name: str) -> int:
-        """Run a scheduled process now; gives the number of the run. Raises NotScheduled too.
+        """Run a scheduled process now; gives the number of the run. Also raises NotScheduled.
 
-        A Conflict, too, when it is paused or runs as often as it may.
+        Raises Conflict also when it is paused or has ``schedule_max_concurrent`` runs under way.
         """
-        return self._commanded_schedule(name, "trigger").trigger()
+        return self._accept_schedule_command(name, "trigger").trigger()
 
     async def run_over(self, name: str, number: int) -> int:
-        """Wait for the end of a run that was triggered just now; its exit code. Cancelled when none comes."""
+        """Wait for the end of a run that was just triggered; gives its exit code.
+
+        Cancelled when the run does not begin, or the daemon ends first.
+        """
         return await self.schedule(name).over(number)
 
     async def settled(self, name: str) -> None:
-        """Wait until the last command has had its effect, or an instance cannot be had."""
+        """Wait until the last command has had its effect, or an instance cannot be started."""
         if not self.table[name].settled:
             await self._waiters.wait(name)
 
-    def _commanded(self, name: str, command: str) -> Managed:
+    def _accept_command(self, name: str, command: str) -> Managed:
+        """The process that is to carry out ``command``; logs it. Raises UnknownProcess and Conflict."""
         process = self.table[name]
         self._refuse_in_shutdown(f"{command} {name}")
         if self.lifecycle.held_back:
-            raise Conflict(f"cannot {command} {name}: the pre-start hooks are not done")
+            raise Conflict(f"cannot {command} {name}: the pre-start hooks are still running")
         self._refuse_leaving(name, command)
-        self._runtime.log.info(f"Process {command} asked for", process=name)
+        self._runtime.log.info(f"Process {command} requested", process=name)
         return process
 
-    def _commanded_schedule(self, name: str, command: str) -> Schedule:
+    def _accept_schedule_command(self, name: str, command: str) -> Schedule:
         schedule = self.schedule(name)
-        self._commanded(name, command)
+        self._accept_command(name, command)
         return schedule
 
     def _scalable(self, name: str) -> Managed:
@@ -239,23 +246,23 @@ class Supervisor:
         if self.table.is_leaving(name):
             raise Conflict(f"cannot {command} {name}: it is being removed")
 
-    # -- other processes (see `configuration.apply`) ---------------------------------------------------
+    # -- changes of the configuration (see `configuration.apply`) --------------------------------------
 
     def set_processes(self, settings: dict[str, ProcessSettings]) -> None:
-        """Supervise these processes; none of them has been started."""
+        """Supervise exactly these processes. Those supervised before must not have been started."""
         self.table.replace(
             {name: self.factory.make(name, one) for name, one in settings.items()},
             {name: one.process.depends_on for name, one in settings.items()},
         )
 
     def recount(self) -> None:
-        """There are other processes than before, or they are configured otherwise."""
+        """Take in that processes were added, removed or configured differently."""
         self.version += 1
         self.table.recount()
         self.lifecycle.recount()
 
     def forget(self, name: str) -> None:
-        """Nothing is left of a process that was removed."""
+        """Drop what is kept about a process that was removed and has ended."""
         self._ready.pop(name, None)
         if self._runtime.counters is not None:
             self._runtime.counters.forget(name)
@@ -263,21 +270,21 @@ class Supervisor:
     # -- the event loop --------------------------------------------------------------------------------
 
     def attach(self, loop: AbstractEventLoop) -> None:
-        """The event loop runs from here on."""
+        """Use the event loop from now on."""
         self.factory.schedules.attach(loop)
 
     async def close(self, timeout_s: float) -> None:
-        """Everything has ended: let go of the event loop; what is to be sent has ``timeout_s``."""
+        """Release the event loop after the shutdown; heartbeats that wait have ``timeout_s`` to be sent."""
         await self.factory.schedules.detach(timeout_s)
 
     # -- events ----------------------------------------------------------------------------------------
 
     def reap(self) -> None:
-        """Children have ended (SIGCHLD): take in the exits soon, and see what is left behind them."""
+        """Reap children in the next turn of the run queue (SIGCHLD)."""
         self._runtime.run_queue.wake(self._reaping)
 
     def _reaped(self) -> None:
-        """Some have been reaped; perhaps the last of what an instance had left behind."""
+        """Reconcile the processes that wait for the end of what an instance left behind."""
         clearing, self._clearing = self._clearing, {}
         for name in clearing:
             if name in self.table and self.table[name].clearing:
@@ -290,13 +297,13 @@ class Supervisor:
         return self.table.not_ready(name)
 
     def _output_flows_again(self) -> None:
-        """What was held back while output was backed up may start."""
+        """Reconcile the processes that started nothing while their output was backed up."""
         for process in self.table:
             if process.held_back:
                 self._runtime.run_queue.wake(process)
 
     def changed(self, name: str) -> None:
-        """The status of a process has changed: wake who waits for that."""
+        """Act on a change of a process's status: wake its dependents and all who wait for it."""
         self.version += 1
         process = self.table[name]
         if process.clearing:
@@ -312,7 +319,7 @@ class Supervisor:
         self.lifecycle.changed(process)
 
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
-        """The former settings of a process are in force again, instead of those that failed."""
+        """Put the former settings of a process in force again after its rollout has failed."""
         processes = {**self.config.processes, name: settings.process}
         self.config = replace(self.config, processes=processes)
         self.factory.open_log(name, settings)
@@ -320,10 +327,10 @@ class Supervisor:
             self.on_rolled_back(name, settings.process)
 
     def refreshed(self) -> None:
-        """Figures that a status shows have changed."""
+        """Take in that figures in a status have changed, but nothing that others act on."""
         self.version += 1
 
-    # -- the end ---------------------------------------------------------------------------------------
+    # -- shutdown --------------------------------------------------------------------------------------
 
     @property
     def shutting_down(self) -> bool:
@@ -331,11 +338,11 @@ class Supervisor:
         return self.lifecycle.shutting_down
 
     def shutdown(self, reason: str, exit_code: int = 0) -> None:
-        """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""
+        """Stop everything, dependents first, then call ``on_finished``. A second call has no effect."""
         self.lifecycle.shutdown(reason, exit_code)
 
     def kill(self, exit_code: int) -> None:
-        """End everything at once, without a grace period (a second signal)."""
+        """Kill everything at once, without a grace period (a second stop signal)."""
         self.lifecycle.kill(exit_code)
 
     def _finished(self, exit_code: int) -> None:

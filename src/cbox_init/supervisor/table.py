@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class ProcessTable:
-    """Keeps the order of the file. ``leaving`` are the processes that were removed and have not ended yet."""
+    """Holds the processes by name, in the order of the file.
+
+    ``leaving`` are the processes that were removed from the configuration and have not ended yet.
+    """
 
     def __init__(self) -> None:
         self._processes: dict[str, Managed] = {}
@@ -26,7 +29,7 @@ class ProcessTable:
         self.leaving: dict[str, Managed] = {}
 
     def __iter__(self) -> Iterator[Managed]:
-        """Every process, in the order of the file; safe against changes meanwhile."""
+        """Iterates over all processes in the order of the file; the table may change meanwhile."""
         return iter(tuple(self._processes.values()))
 
     def __len__(self) -> int:
@@ -58,12 +61,12 @@ class ProcessTable:
         self._processes[process.name] = process
 
     def remove(self, name: str) -> None:
-        """Hold it no more."""
+        """Remove a process from the table."""
         del self._processes[name], self._depends_on[name]
         self._dependents = dependencies.dependents(self._depends_on)
 
     def recount(self) -> None:
-        """Ask all again what ``all_up`` and ``all_ended`` say."""
+        """Compute ``all_up`` and ``all_ended`` again from all processes."""
         self._up.reset(self._processes.values())
         self._ended.reset(self.staying())
 
@@ -76,11 +79,11 @@ class ProcessTable:
         return name in self.leaving
 
     def all_up(self) -> bool:
-        """Whether each is as the configuration wants it."""
+        """Whether every process is as the configuration wants it."""
         return self._up.reached()
 
     def all_ended(self) -> bool:
-        """Whether each that should live has ended for good."""
+        """Whether every process that should run has ended for good."""
         return self._ended.reached()
 
     def depends_on(self, name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 class Waiters(Generic[K, V]):
-    """Any number of waiters for each key. A waiter that is cancelled leaves nothing behind."""
+    """Lets any number of tasks wait for each key. One that is cancelled is removed."""
 
     __slots__ = ("_futures",)
 
@@ -24,7 +24,7 @@ class Waiters(Generic[K, V]):
         return key in self._futures
 
     async def wait(self, key: K) -> V:
-        """Wait until ``resolve`` is called for ``key``; its value. Cancelled by ``cancel``."""
+        """Wait until ``resolve`` is called for ``key``; gives its value. Cancelled by ``cancel``."""
         from asyncio import get_running_loop
 
         future: Future[V] = get_running_loop().create_future()

@@ -31,7 +31,7 @@ ENDING: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 WITHOUT_MEANING: Final = tuple(
     signum
     for signum in (
-        *(signal.SIGUSR2, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
+        *(signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO, signal.SIGPWR),
         16,  # SIGSTKFLT, which Python 3.11 has no name for
         *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
     )

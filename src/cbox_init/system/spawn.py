@@ -87,6 +87,8 @@ class Spawner:
 
         For a daemon without CAP_KILL, whose own signal was refused. Whether all could be signalled.
         """
+        if not identities.may_switch():
+            return False
         owners: dict[tuple[int, int], list[int]] = {}
         for target in targets:
             ids = procfs.real_ids(abs(target))

@@ -76,7 +76,8 @@ class ClientConnection(Protocol):
 class Exchange:
     """A request with what has come of its body, and how far its response is.
 
-    ``receive`` and ``send`` are those of ASGI; ``respond`` writes a whole response at once.
+    ``receive`` and ``send`` are those of ASGI; ``respond`` writes a whole response at once. ``client`` is the
+    address and port of the client, which may be behind a proxy; None on a Unix socket.
     """
 
     __slots__ = (
@@ -90,6 +91,7 @@ class Exchange:
         "_left",
         "_status",
         "_waiter",
+        "client",
         "head",
         "keep_alive",
         "response_complete",
@@ -98,6 +100,7 @@ class Exchange:
 
     def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
         self.head = head
+        self.client = connection.client
         self.keep_alive = head.keep_alive
         self.response_started = False
         self.response_complete = False
@@ -116,11 +119,6 @@ class Exchange:
     def path(self) -> bytes:
         """The path of the target as it was sent, without the query."""
         return self.head.target.partition(b"?")[0]
-
-    @property
-    def client(self) -> tuple[str, int] | None:
-        """Address and port of the client; None on a Unix socket."""
-        return self._connection.client
 
     @property
     def streams(self) -> bool:

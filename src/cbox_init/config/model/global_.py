@@ -53,13 +53,17 @@ class TlsConfig(Struct, frozen=True, kw_only=True):
 
 
 class AclConfig(Struct, frozen=True, kw_only=True):
-    """The lists hold addresses and CIDRs, checked when loaded."""
+    """The lists hold addresses and CIDRs, checked when loaded.
+
+    Without ``trusted_proxies`` the proxies that ``trust_proxy`` means are those of ``allow_list``.
+    """
 
     enabled: bool = False
     mode: AclMode = AclMode.ALLOW
     allow_list: tuple[str, ...] = ()
     deny_list: tuple[str, ...] = ()
     trust_proxy: bool = False
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class ReadinessConfig(Struct, frozen=True, kw_only=True):

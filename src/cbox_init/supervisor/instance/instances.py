@@ -86,11 +86,11 @@ class Instances:
 
     @property
     def killed(self) -> frozenset[str]:
-        """The ids of the instances that had to be killed since ``record_killed``."""
+        """The ids of the instances that had to be killed since ``begin_kill_record``."""
         return frozenset(self._context.killed or ())
 
-    def record_killed(self) -> None:
-        """Start the list of those that had to be killed."""
+    def begin_kill_record(self) -> None:
+        """Record from now on which instances have to be killed."""
         self._context.killed = set()
 
     @property

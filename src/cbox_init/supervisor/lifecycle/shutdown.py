@@ -85,7 +85,7 @@ class Shutdown:
         self._finished = False
         for process in table:
             with runtime.defects.contain("a killed process could not be recorded", process=process.name):
-                process.record_killed()
+                process.begin_kill_record()
 
     def reconcile(self, stop_at: float) -> float | None:
         """Stop the processes that can be stopped now; finish when everything has ended."""

@@ -1,0 +1,185 @@
+"""Decides which client may use a port with an access list, for the API, the metrics and the check of a file.
+
+Pure. Addresses are compared as numbers, so that the module `ipaddress` (3 ms) is not needed.
+"""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cbox_init.config.model import AclMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cbox_init.config.model import AclConfig
+
+#: Proxies that one request may have passed; a request with more is refused.
+MOST_HOPS: Final = 32
+
+_MAPPED: Final = 0xFFFF << 32  # ::ffff:0:0/96, in which IPv6 holds the addresses of IPv4
+_FORMS: Final = "write 10.0.0.5, 10.0.0.0/8, 2001:db8::1 or 2001:db8::/32"
+
+
+class Address(NamedTuple):
+    """An address of IPv4 (32 bits) or IPv6 (128). An IPv4 address that is mapped into IPv6 is one of IPv4."""
+
+    bits: int
+    number: int
+
+    def __str__(self) -> str:
+        family = AF_INET if self.bits == 32 else AF_INET6
+        return inet_ntop(family, self.number.to_bytes(self.bits // 8))
+
+
+class Network(NamedTuple):
+    """All addresses that begin with the first ``prefix`` bits of ``base``."""
+
+    base: Address
+    prefix: int
+
+    def __contains__(self, address: object) -> bool:
+        base = self.base
+        return (
+            isinstance(address, Address)
+            and address.bits == base.bits
+            and not (address.number ^ base.number) >> (base.bits - self.prefix)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.base}/{self.prefix}"
+
+
+class BadEntryError(ValueError):
+    """An entry that is no address or CIDR: the ``key`` of its list, its index, and how to fix it."""
+
+    def __init__(self, message: str, hint: str, key: str = "", index: int = 0) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.key = key
+        self.index = index
+
+
+class Decision(NamedTuple):
+    """Whether a request is allowed, and the address of its client: None when the request does not say."""
+
+    allowed: bool
+    client: Address | None
+
+
+class AccessList:
+    """The access list of one port. Raises BadEntryError for an entry that cannot be read."""
+
+    def __init__(self, config: AclConfig) -> None:
+        for error in bad_entries(config):
+            raise error
+        self._only_allowed = config.mode is AclMode.ALLOW
+        self._allow = tuple(map(parse_network, config.allow_list))
+        self._deny = tuple(map(parse_network, config.deny_list))
+        self._proxies = tuple(map(parse_network, config.trusted_proxies))
+        if config.trust_proxy and not self._proxies:
+            self._proxies = self._allow
+
+    def decide(self, peer: str, forwarded: Sequence[str] = ()) -> Decision:
+        """Whether the client of a connection from ``peer`` is allowed.
+
+        ``forwarded`` holds the X-Forwarded-For headers in their order. Only what a trusted proxy has added
+        counts: from the last entry back to the first that is no trusted proxy, which is the client. A denied
+        address on the way refuses the request, and so does an entry that is no address.
+        """
+        address = parse_address(peer)
+        hops = _entries(forwarded)
+        for _ in range(MOST_HOPS):
+            if address is None or _among(address, self._deny):
+                return Decision(False, address)
+            entry = next(hops, None) if _among(address, self._proxies) else None
+            if entry is None:
+                allowed = not self._only_allowed or _among(address, self._allow)
+                return Decision(allowed, address)
+            address = parse_address(_without_port(entry))
+        return Decision(False, address)
+
+
+def bad_entries(config: AclConfig) -> Iterator[BadEntryError]:
+    """The entries of all lists that cannot be read."""
+    for key, entries in (
+        ("allow_list", config.allow_list),
+        ("deny_list", config.deny_list),
+        ("trusted_proxies", config.trusted_proxies),
+    ):
+        for index, entry in enumerate(entries):
+            try:
+                parse_network(entry)
+            except BadEntryError as error:
+                yield BadEntryError(str(error), error.hint, key, index)
+
+
+def parse_address(text: str) -> Address | None:
+    """The address that ``text`` is, without the zone of a link-local one; None when it is none."""
+    text = text.partition("%")[0]
+    try:
+        if ":" not in text:
+            return Address(32, int.from_bytes(inet_pton(AF_INET, text)))
+        number = int.from_bytes(inet_pton(AF_INET6, text))
+    except (OSError, ValueError):  # ValueError: a NUL, or not ASCII
+        return None
+    return Address(32, number & 0xFFFFFFFF) if number >> 32 << 32 == _MAPPED else Address(128, number)
+
+
+def parse_network(text: str) -> Network:
+    """The network of an address or a CIDR. Raises BadEntryError."""
+    text = text.strip()
+    given, slash, length = text.partition("/")
+    if "%" in text:
+        message = f"{text!r} has a zone, and an access list has none"
+        raise BadEntryError(message, "write the address without % and what follows")
+    base = parse_address(given)
+    if base is None:
+        raise BadEntryError(f"{text!r} is no address or CIDR", _FORMS)
+    written_bits = 128 if ":" in given else 32
+    prefix = written_bits
+    if slash:
+        prefix = int(length) if length.isascii() and length.isdigit() and len(length) <= 3 else -1
+        if not 0 <= prefix <= written_bits:
+            raise BadEntryError(
+                f"{text!r} is no address or CIDR: behind / there is a number from 0 to {written_bits}", _FORMS
+            )
+    if written_bits > base.bits:
+        prefix -= 96
+        if prefix < 0:
+            raise BadEntryError(
+                f"{text!r} is wider than all addresses of IPv4", "write 0.0.0.0/0 and ::/0 for all addresses"
+            )
+    network = Network(Address(base.bits, _masked(base, prefix)), prefix)
+    if network.base != base:
+        raise BadEntryError(
+            f"{text!r} has bits set behind its prefix", f"write {network} for the network, or {base} alone"
+        )
+    return network
+
+
+def _masked(base: Address, prefix: int) -> int:
+    free = base.bits - prefix
+    return base.number >> free << free
+
+
+def _among(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _entries(forwarded: Sequence[str]) -> Iterator[str]:
+    """The entries of the headers, last one first; empty ones mean nothing (RFC 9110 5.6.1)."""
+    for value in reversed(forwarded):
+        rest = value
+        while rest:
+            rest, _, entry = rest.rpartition(",")
+            if entry := entry.strip(" \t"):
+                yield entry
+
+
+def _without_port(entry: str) -> str:
+    """The address of ``1.2.3.4:5678``, ``[2001:db8::1]:5678`` or ``[2001:db8::1]``, as some proxies write."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry
