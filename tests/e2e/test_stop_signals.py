@@ -110,7 +110,8 @@ processes:
 """
     )
     assert daemon.wait() == 0
-    masks = [int(str(line).split()[1], 16) for line in daemon.lines("show")]
+    of_libc = 0b11 << 31  # glibc's own two, which a posix_spawn of the test itself ignores
+    masks = [int(str(line).split()[1], 16) & ~of_libc for line in daemon.lines("show")]
     assert masks == [0, 0]
 
 
