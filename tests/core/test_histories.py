@@ -76,6 +76,7 @@ breeds = st.builds(
     hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     healthy_after_s=st.sampled_from([0.0, 0.0, 3.0, 40.0, inf]),
     sick_after_s=st.sampled_from([inf, inf, 8.0]),
+    checked_after_s=st.sampled_from([0.0, 0.0, 7.0]),
     ready_after_s=st.sampled_from([0.0, 0.0, 3.0, 40.0, inf]),
 )
 rules_of_health = st.one_of(
@@ -223,6 +224,7 @@ healthy_breeds = st.builds(
     hook_takes_s=st.sampled_from([0.0, 0.5, 5.0, inf]),
     healthy_after_s=st.sampled_from([0.0, 0.0, 3.0, 12.0]),
     sick_after_s=st.just(inf),
+    checked_after_s=st.sampled_from([0.0, 0.0, 4.0]),
     ready_after_s=st.sampled_from([0.0, 3.0, 25.0]),
 )
 slow_to_fail = st.one_of(

@@ -29,7 +29,15 @@ from cbox_init.core.decide import (
     Wait,
     decide,
 )
-from cbox_init.core.health import CheckResult, first_check_at, in_start, next_check_at, shows_change, spread
+from cbox_init.core.health import (
+    CHECK_AGAIN_S,
+    CheckResult,
+    first_check_at,
+    in_start,
+    next_check_at,
+    shows_change,
+    spread,
+)
 from cbox_init.core.instance import LEAST_GRACE_S, Instance, Phase
 from cbox_init.core.notify import NotifyMessage, NotifyState
 from cbox_init.core.restart import Ending
@@ -68,6 +76,7 @@ class Breed(NamedTuple):
     hook_takes_s: float = 0.0
     healthy_after_s: float = 0.0
     sick_after_s: float = inf
+    checked_after_s: float = 0.0
     ready_after_s: float = 0.0
 
 
@@ -343,6 +352,12 @@ class World:
                 continue
             assert before.health
             reason = None if life.healthy(self.now) else "refused"
+            if self.now - life.began_at < life.breed.checked_after_s:
+                unrun = CheckResult(unix=self.now, latency_s=0.0, reason="no descriptor", ran=False)
+                self.instances[life.index] = transitions.checked(before, unrun, now=self.now)
+                life.check_at = self.now + CHECK_AGAIN_S
+                self.look_at = self.now
+                continue
             result = CheckResult(unix=self.now, latency_s=0.0, reason=reason)
             instance = self.instances[life.index] = transitions.checked(before, result, now=self.now)
             assert instance.health

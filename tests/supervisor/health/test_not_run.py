@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import resource
@@ -20,6 +21,7 @@ from cbox_init.supervisor.health.resolve import Resolver
 from cbox_init.threads import NoThreadError
 from tests.supervisor.health.servers import answering, serving
 from tests.supervisor.health.test_checks import OK, SLEEP, one, state, until
+from tests.supervisor.house import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,3 +221,29 @@ async def test_an_error_while_a_check_begins_is_contained(
     await until(house, HealthState.HEALTHY, index=0)
     await until(house, HealthState.HEALTHY, index=1)
     assert refused == 3
+
+
+async def test_a_command_whose_output_cannot_be_watched_is_ended(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build(one({"command": ["sh", "-c", "echo $$ >> $DIR/pids; exec sleep 1005"], "timeout": "100s"}))
+    loop = asyncio.get_running_loop()
+    add_reader = loop.add_reader
+
+    def refuse(descriptor: int, callback: object, *args: object) -> None:
+        if "_Run._read" in repr(callback):
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        add_reader(descriptor, callback, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "add_reader", refuse)
+    await house.until(lambda: not_checked(house))
+    assert not_checked(house) == "sh: Cannot allocate memory"
+    house.supervisor.stop("web")
+    await house.until(lambda: not _commands(house))
+
+
+def _commands(house: House) -> list[int]:
+    """The commands of checks that run."""
+    pids = house.file.parent / "pids"
+    started = map(int, pids.read_text().split()) if pids.exists() else ()
+    return [pid for pid in started if alive(pid)]
