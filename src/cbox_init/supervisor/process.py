@@ -14,6 +14,7 @@ from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.states import Desired
 from cbox_init.core.summary import ended_for_good, first_ended, first_given_up, has_settled, is_ready
 from cbox_init.supervisor.base import ProcessBase
+from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import Launch, instance_id
 from cbox_init.supervisor.status import describe
@@ -47,13 +48,15 @@ class LongrunProcess(ProcessBase):
         super().__init__(name, settings, desired, runtime=runtime, log=log, host=host)
         self._gate: Gate = dependencies.new_gate((), now=0.0, timeout_s=0.0)
         self._instances = Instances(
-            name,
-            settings,
-            runtime=runtime,
-            log=log,
-            on_event=self._instance_changed,
-            on_message=self._notified,
-            oneshots=lambda: host.oneshots,
+            InstanceContext(
+                name,
+                settings,
+                runtime=runtime,
+                log=log,
+                on_event=self._instance_changed,
+                on_message=self._notified,
+                oneshots=lambda: host.oneshots,
+            )
         )
         self._health = self._monitor(settings)
         self._outgoing: list[tuple[int, HealthMonitor | None]] = []

@@ -20,7 +20,7 @@ from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.slot import InstanceSlot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.health import CheckResult
@@ -28,44 +28,21 @@ if TYPE_CHECKING:
     from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.restart import Cause, Trigger
     from cbox_init.core.states import Revision
-    from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.launch import Launch
     from cbox_init.supervisor.instance.live import LiveTree
     from cbox_init.supervisor.instance.memory_watch import MemoryWatch
-    from cbox_init.supervisor.oneshot_history import OneshotHistory
-    from cbox_init.supervisor.runtime import Runtime
 
 
 class Instances:
-    """Owns a slot for each instance, by index. The arguments are those of `InstanceContext`."""
+    """Owns a slot for each instance, by index. ``context`` is what they share."""
 
-    def __init__(
-        self,
-        name: str,
-        settings: ProcessSettings,
-        *,
-        runtime: Runtime,
-        log: ProcessLog,
-        on_event: Callable[[], None],
-        on_message: Callable[[int, int, NotifyMessage], None] | None = None,
-        launch: Launch | None = None,
-        oneshots: Callable[[], OneshotHistory] | None = None,
-    ) -> None:
-        self._context = InstanceContext(
-            name,
-            settings,
-            runtime=runtime,
-            log=log,
-            on_event=on_event,
-            on_message=on_message,
-            launch=launch,
-            oneshots=oneshots,
-        )
+    def __init__(self, context: InstanceContext) -> None:
+        self._context = context
         self._slots: dict[int, InstanceSlot] = {}
         self._living: dict[int, InstanceSlot] = {}
         self._past_restarts: dict[Cause, int] = {}
         self._memory: MemoryWatch | None = None
-        self._watch_memory(settings)
+        self._watch_memory(context.settings)
         self.observed: Mapping[int, Instance] = _Observed(self._slots)
         """Every instance by its index."""
 

@@ -29,6 +29,7 @@ from cbox_init.core.states import Desired, State
 from cbox_init.cron import find_zone, parse
 from cbox_init.errors import Conflict
 from cbox_init.supervisor.base import ProcessBase
+from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import RunLaunch, run_id
 from cbox_init.supervisor.schedule.overdue_alert import OverdueAlert
@@ -111,12 +112,14 @@ class ScheduledProcess(ProcessBase):
         self._waiters: Waiters[int, int] = Waiters()
         self._alert = OverdueAlert.of(config.heartbeat)
         self._instances = Instances(
-            name,
-            _of_runs(settings),
-            runtime=runtime,
-            log=log,
-            on_event=self._changed_and_wake,
-            launch=RunLaunch(name, config, runtime.environ, unix=runtime.unix),
+            InstanceContext(
+                name,
+                _of_runs(settings),
+                runtime=runtime,
+                log=log,
+                on_event=self._changed_and_wake,
+                launch=RunLaunch(name, config, runtime.environ, unix=runtime.unix),
+            )
         )
 
     # -- commands --------------------------------------------------------------------------------------
