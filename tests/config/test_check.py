@@ -140,7 +140,6 @@ def test_names_that_can(read: Read, name: str) -> None:
             "global.api_enabled",
             "there is no api_auth",
         ),
-        ("{global: {api_auth: ' '}, processes: {web: {command: a}}}", "global.api_auth", "is empty"),
         (
             "{global: {restart_backoff_max: 1}, processes: {web: {command: a}}}",
             "global.restart_backoff_max",
@@ -168,6 +167,45 @@ def test_warnings(read: Read, text: str, field: str, message: str) -> None:
 def test_warnings_about_what_is_not_acted_on_yet(read: Read, key: str, field: str) -> None:
     found = read(f"{{global: {{{key}}}, processes: {{web: {{command: a}}}}}}")
     assert fields(found, Severity.WARNING) == [field, ""]
+
+
+@pytest.mark.parametrize(
+    "token", ["' '", "${TOKEN}", '"${TOKEN}"', "${TOKEN:-}", "Bearer ${TOKEN}", '" ${TOKEN} "']
+)
+def test_an_empty_token_is_an_error_where_others_reach_the_port(read: Read, token: str) -> None:
+    text = f"""
+global:
+  api_enabled: true
+  api_auth: {token}
+processes: {{w: {{command: a}}}}
+"""
+    error = the_error(read(text, {"TOKEN": ""}))
+    assert (error.field, error.line) == ("global.api_auth", 4)
+    assert error.message == "is empty: anyone who reaches this port could run any command"
+    assert not read(text.replace("api_enabled: true", ""), {"TOKEN": ""}).of(Severity.ERROR)
+    assert not read(text.replace("global:", "global:\n  api_host: 127.0.0.1"), {"TOKEN": ""}).of(
+        Severity.ERROR
+    )
+
+
+def test_an_empty_token_behind_an_alias_is_an_error(read: Read) -> None:
+    text = "{x-g: &g {api_enabled: true, api_auth: '${TOKEN}'}, global: *g, processes: {w: {command: a}}}"
+    assert the_error(read(text, {"TOKEN": ""})).field == "global.api_auth"
+    assert config_of(read(text, {"TOKEN": "0123456789abcdef"})).global_.api_auth
+
+
+@pytest.mark.parametrize("token", ["''", "null", "", "[]"])
+def test_an_absent_token_is_none(read: Read, token: str) -> None:
+    """As in files that were written with all their keys."""
+    found = read(f"global:\n  api_enabled: true\n  api_auth: {token}\nprocesses: {{w: {{command: a}}}}")
+    assert config_of(found).global_.api_auth is None
+    assert fields(found, Severity.WARNING) == ["global.api_enabled"]
+
+
+@pytest.mark.parametrize("host", ["127.evil.example", "0.0.0.0", "::", "10.0.0.1", ""])
+def test_hosts_that_others_reach(read: Read, host: str) -> None:
+    text = f"{{global: {{api_enabled: true, api_host: '{host}'}}, processes: {{w: {{command: a}}}}}}"
+    assert fields(read(text), Severity.WARNING) == ["global.api_enabled"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1"])

@@ -74,6 +74,20 @@ processes:
     assert not (daemon.folder / "started").exists()
 
 
+def test_it_does_not_start_when_its_token_is_empty_and_others_reach_the_port(serve: Serve) -> None:
+    daemon = serve(
+        """
+global: {api_enabled: true, api_auth: "${NO_SUCH_TOKEN}", api_socket: SOCKET}
+processes:
+  web: {command: [sh, -c, "touch DIR/started; sleep 1000"]}
+"""
+    )
+    assert daemon.wait() == 1
+    assert "global.api_auth: is empty: anyone who reaches this port could run any command" in daemon.errors()
+    assert "Traceback" not in daemon.errors()
+    assert not (daemon.folder / "started").exists()
+
+
 def test_a_second_daemon_does_not_steal_the_socket_of_a_living_one(serve: Serve) -> None:
     first = serve(WEB)
     wait_for(first.socket.exists, first.errors())

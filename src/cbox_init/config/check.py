@@ -16,6 +16,7 @@ from cbox_init.config.model import (
     ProcessConfig,
     TracingExporter,
 )
+from cbox_init.config.rules import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,7 +113,7 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
             "lower it, or raise shutdown_timeout",
         )
     token = global_.api_auth
-    if global_.api_enabled and token is not None and len(token.reveal()) < _SHORT_TOKEN:
+    if global_.api_enabled and token and len(token.reveal()) < _SHORT_TOKEN:
         report.suggestion((*path, "api_auth"), "is short enough to be guessed", "use 32 random characters")
     initial, cap = global_.restart_backoff_initial, global_.restart_backoff_max
     if initial is not None and cap is not None and initial > cap:
@@ -160,9 +161,7 @@ def _check_logging(config: Config, report: ProblemReport) -> None:
 
 
 def _open_to_all(global_: GlobalConfig) -> bool:
-    host = global_.api_host
-    local = host.startswith("127.") or host in ("localhost", "::1")
-    return not local and global_.api_auth is None
+    return not is_loopback(global_.api_host) and global_.api_auth is None
 
 
 def _check_metrics_path(given: str, report: ProblemReport) -> None:

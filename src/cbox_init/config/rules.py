@@ -254,3 +254,9 @@ def signal_name(number: int) -> str:
 
 def _first(given: T | None, default: T) -> T:
     return default if given is None else given
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to what listens on ``host``."""
+    numeric = host.startswith("127.") and host.replace(".", "").isdecimal()
+    return numeric or host in ("localhost", "::1")

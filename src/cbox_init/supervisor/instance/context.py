@@ -1,4 +1,4 @@
-"""What the instances of one process share: configuration, way of starting, callbacks."""
+"""What the instances of one process share: configuration, launch, limits, messages, callbacks."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 
 class StopPlan(NamedTuple):
-    """How instances that run under one configuration are stopped. ``hooks`` is None when there are none."""
+    """How the instances of one configuration are stopped. ``hooks`` is None when it has no stop hooks."""
 
     rules: StopRules
     hooks: StopHooks | None
 
 
 class InstanceContext:
-    """One for each process.
+    """Holds what the slots of one process use; there is one for each process.
 
     ``on_event`` is called when a main process has ended, a hook is over, or the memory of an instance crosses
     its limit; the owner then reconciles. ``on_message`` receives the index and pid of an instance that sends
     a notification about itself (``type: notify``). ``launch`` replaces the usual way to start an instance
     (runs of a schedule). ``oneshots`` gives the history in which executions are recorded, with the
     ``trigger`` that the owner has set. ``clearing`` holds the indexes of instances whose main process has
-    ended while it is not yet known that nothing else of them is left; ``killed`` the ids of those that had to
-    be killed. ``cut_short`` is set when everything is killed: no hook starts from then on.
+    ended, until no other process of them is left; ``killed`` the ids of those that had to be killed.
+    ``cut_short`` is set when everything is killed: no hook starts from then on.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class InstanceContext:
         """Whether the process is a oneshot."""
         return self.settings.process.type is ProcessType.ONESHOT
 
-    def note_killed(self, instance_id: str) -> None:
-        """An instance had to be killed."""
+    def record_kill(self, instance_id: str) -> None:
+        """Record that an instance had to be killed."""
         if self.killed is not None:
             self.killed.add(instance_id)
 

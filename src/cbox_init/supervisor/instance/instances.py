@@ -1,4 +1,4 @@
-"""The instances of one process: the actions of ``decide`` carried out, each by the slot of its instance."""
+"""The instances of one process: carries out the actions of ``decide`` by the slots of the instances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from cbox_init.core.decide import (
     Stop,
     Terminate,
 )
-from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.slot import InstanceSlot
 
 if TYPE_CHECKING:
@@ -28,13 +27,14 @@ if TYPE_CHECKING:
     from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.restart import Cause, Trigger
     from cbox_init.core.states import Revision
+    from cbox_init.supervisor.instance.context import InstanceContext
     from cbox_init.supervisor.instance.launch import Launch
     from cbox_init.supervisor.instance.live import LiveTree
     from cbox_init.supervisor.instance.memory_watch import MemoryWatch
 
 
 class Instances:
-    """Owns a slot for each instance, by index. ``context`` is what they share."""
+    """Owns the slots of a process's instances, by index. ``context`` is what they share."""
 
     def __init__(self, context: InstanceContext) -> None:
         self._context = context
@@ -58,7 +58,7 @@ class Instances:
 
     @property
     def names_alive(self) -> tuple[str, ...]:
-        """The ids of the instances of which something may be running."""
+        """The ids of the instances that may have running processes."""
         return tuple(tree.id for tree in self.trees())
 
     @property
@@ -72,16 +72,16 @@ class Instances:
 
     @property
     def alive(self) -> bool:
-        """Whether something of them may be running."""
+        """Whether a process of them may be running."""
         return bool(self._living)
 
     @property
     def clearing(self) -> bool:
-        """Whether a main process has ended and its instance may have left others behind."""
+        """Whether the main process of an instance has ended, and other processes of it may be left."""
         return bool(self._context.clearing)
 
     def trees(self) -> list[LiveTree]:
-        """What runs, instance by instance."""
+        """The process trees that run, one for each instance."""
         return [slot.tree for slot in self._living.values() if slot.tree is not None]
 
     def set_trigger(self, trigger: Trigger) -> None:
@@ -89,11 +89,11 @@ class Instances:
         self._context.trigger = trigger
 
     def adopt(self, settings: ProcessSettings, *, launch: Launch | None, rechecks: bool = False) -> None:
-        """Use another configuration from the next spawn on; its rules count at once.
+        """Use another configuration from the next spawn on, and its stop rules at once.
 
-        With another ``launch`` those that run are of another kind, and are stopped by the rules they were
-        started under. So is, in any case, one whose stop has begun. With ``rechecks`` the health check is
-        another one.
+        With another ``launch`` the instances that run are to be replaced: they are stopped by the rules that
+        they were started under. So is any whose stop has begun. With ``rechecks`` the health check has
+        changed, and the health of instances that run starts over.
         """
         before = self._context.stop_plan
         self._context.adopt(settings, launch)
@@ -123,13 +123,13 @@ class Instances:
                 self._forget(index)
 
     def kill_all(self) -> None:
-        """End what lives at once, without a grace period; no hook starts any more."""
+        """Kill all instances without a grace period; no hook starts any more."""
         self._context.cut_short = True
         for slot in self._living.values():
             slot.kill_now()
 
     def clear(self, revision: Revision) -> bool:
-        """See what is left of instances whose main process has ended, and end it; whether there were any."""
+        """End or finish the instances whose main process has ended; whether there were any."""
         ended = tuple(self._context.clearing)
         for index in ended:
             slot = self._slots[index]
@@ -146,16 +146,16 @@ class Instances:
                 slot.count_as(generation)
 
     def checked(self, index: int, pid: int, result: CheckResult) -> bool:
-        """Take in a health check of the run ``pid``; whether that changes more than its figures."""
+        """Take in the result of a health check of the run ``pid``; whether more than figures changes."""
         slot = self._slots.get(index)
         return slot is not None and slot.checked(pid, result)
 
     def notified(self, index: int, pid: int, message: NotifyMessage) -> bool:
-        """Take in a notification from the run ``pid``; whether that changes more than its figures."""
+        """Take in a notification from the run ``pid``; whether more than figures changes."""
         slot = self._slots.get(index)
         return slot is not None and slot.notified(pid, message)
 
-    # -- inside ----------------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------------
 
     def _spawn(self, index: int, revision: Revision, *, surge: bool) -> None:
         slot = self._slots.get(index)
@@ -186,7 +186,7 @@ class Instances:
 
 
 class _Observed(Mapping[int, "Instance"]):
-    """What is observed of the instance in each slot: a view, so that the slot alone owns the value."""
+    """The state of the instance in each slot: a view, so that the slot alone owns the state."""
 
     __slots__ = ("_slots",)
 
@@ -213,7 +213,7 @@ class _Observed(Mapping[int, "Instance"]):
 
 
 class _States(ValuesView["Instance"]):
-    """The values alone: a decision goes through all of them, and a lookup for each would double its time."""
+    """The values without lookups: a decision goes through all of them, and lookups would double its time."""
 
     _mapping: _Observed
 

@@ -1,4 +1,4 @@
-"""From ``processes.NAME.limits`` to what one instance is held to."""
+"""Makes the limits of instances from ``processes.NAME.limits``, with a cgroup where they need one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from cbox_init.system.cgroup import Cgroup, Cgroups
 
 
-class Hold:
-    """What one instance is held to, from before its spawn until nothing of it is left.
+class InstanceLimits:
+    """The limits of one instance and its cgroup, from before its spawn until nothing of it is left.
 
-    ``limits`` is None when there is nothing that can be set.
+    ``limits`` is None when none can be applied.
     """
 
     __slots__ = ("_cgroup", "_cgroups", "limits")
@@ -29,35 +29,35 @@ class Hold:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the kernel has killed something of it for its memory."""
+        """Whether the kernel has killed a process of it for exceeding its memory limit."""
         return self._cgroup is not None and self._cgroup.oom_kills > 0
 
     def release(self) -> None:
-        """Nothing of the instance is left."""
+        """Remove the cgroup; call when no process of the instance is left."""
         if self._cgroup is not None:
             self._cgroups.remove(self._cgroup)
 
 
 class ProcessLimits:
-    """The limits of one process. What cannot be had here is said in the log, once, and left out."""
+    """Makes the limits of one process's instances. Those not available are logged once and left out."""
 
     def __init__(self, name: str, config: LimitsConfig, runtime: Runtime) -> None:
         self._name = name
         self._config = config
         self._runtime = runtime
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
-    def hold(self, instance: str) -> Hold:
-        """What the next run of an instance is held to."""
+    def prepare(self, instance: str) -> InstanceLimits:
+        """Make the limits of the next run of an instance, and its cgroup."""
         cgroup = self._make_cgroup(instance)
         limits = limits_of(self._name, self._config, cgroup.path if cgroup is not None else None)
-        return Hold(limits, self._runtime.cgroups, cgroup)
+        return InstanceLimits(limits, self._runtime.cgroups, cgroup)
 
     def _make_cgroup(self, instance: str) -> Cgroup | None:
         memory, cpu = self._config.memory, self._config.cpu
-        if memory is not None and self._lacks("memory"):
+        if memory is not None and self._warn_if_lacking("memory"):
             memory = None
-        if cpu is not None and self._lacks("cpu"):
+        if cpu is not None and self._warn_if_lacking("cpu"):
             cpu = None
         if memory is None and cpu is None:
             return None
@@ -66,18 +66,18 @@ class ProcessLimits:
         except CgroupUnusable as error:
             for key, value in (("memory", memory), ("cpu", cpu)):
                 if value is not None:
-                    self._say(key, str(error))
+                    self._warn_once(key, str(error))
             return None
 
-    def _lacks(self, key: str) -> bool:
+    def _warn_if_lacking(self, key: str) -> bool:
         why = self._runtime.cgroups.lacks(key)
         if why is not None:
-            self._say(key, why)
+            self._warn_once(key, why)
         return why is not None
 
-    def _say(self, key: str, why: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
+    def _warn_once(self, key: str, why: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
             self._runtime.log.warn(
                 "Limit is not applied",
                 process=self._name,
@@ -86,7 +86,7 @@ class ProcessLimits:
 
 
 def limits_of(name: str, config: LimitsConfig, cgroup: str | None) -> Limits:
-    """What the children of a process are held to, with ``cgroup`` as the one to join."""
+    """The limits of a process's children, which join ``cgroup``."""
     return Limits(
         where=f"processes.{name}.limits",
         cgroup=cgroup,

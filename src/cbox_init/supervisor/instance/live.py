@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.launch import Launch
-    from cbox_init.supervisor.instance.limits import Hold, ProcessLimits
+    from cbox_init.supervisor.instance.limits import InstanceLimits, ProcessLimits
     from cbox_init.supervisor.instance.notify_channel import NotifyChannel
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.identity import Identity
@@ -76,7 +76,7 @@ class LiveTree:
     the terminal) would not handle the signal.
     """
 
-    __slots__ = ("_channel", "_hold", "_runtime", "_stdin", "capture", "id", "index", "pid", "record")
+    __slots__ = ("_channel", "_limits", "_runtime", "_stdin", "capture", "id", "index", "pid", "record")
 
     def __init__(
         self,
@@ -84,13 +84,13 @@ class LiveTree:
         record: TreeRecord,
         *,
         capture: Capture,
-        hold: Hold | None = None,
+        limits: InstanceLimits | None = None,
         channel: NotifyChannel | None = None,
         stdin: StdinPipe | None = None,
     ) -> None:
         self._runtime = runtime
         self._stdin = stdin
-        self._hold = hold
+        self._limits = limits
         self._channel = channel
         self.record = record
         self.index, self.id, self.pid = record.index, record.id, record.pid
@@ -108,7 +108,7 @@ class LiveTree:
     @property
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed a process of it for exceeding ``limits.memory``."""
-        return self._hold is not None and self._hold.out_of_memory
+        return self._limits is not None and self._limits.out_of_memory
 
     def anything_left(self) -> bool:
         """Whether processes are left, inside or outside of the group, after the main process has ended."""
@@ -166,8 +166,8 @@ class LiveTree:
         """Release the instance's bookkeeping; call when no process of it is left."""
         self._runtime.cleared(self.pid)
         self._runtime.unreachable.discard(self.id)
-        if self._hold is not None:
-            self._hold.release()
+        if self._limits is not None:
+            self._limits.release()
 
     def count_left(self) -> int:
         """How many processes the main process, which has ended, has left."""
@@ -222,13 +222,13 @@ def spawn(
     ``channel``, which belongs to the new tree from now on.
     """
     name = launch.instance_id(index)
-    hold = limits.hold(name) if limits is not None else None
+    applied = limits.prepare(name) if limits is not None else None
     pipe: StdinPipe | None = None
 
     def request(out: int, err: int) -> SpawnRequest:
         made = launch.request(index, stdout_fd=out, stderr_fd=err)
-        if hold is not None:
-            made = replace(made, limits=hold.limits)
+        if applied is not None:
+            made = replace(made, limits=applied.limits)
         if pipe is not None:
             made = replace(made, stdin_fd=pipe.read_fd)
         return made if channel is None else replace(made, env={**made.env, **channel.variables})
@@ -243,8 +243,8 @@ def spawn(
         if pipe is not None:
             pipe.spawned()
             pipe.close()
-        if hold is not None:
-            hold.release()
+        if applied is not None:
+            applied.release()
         if channel is not None:
             channel.close()
         raise
@@ -253,7 +253,7 @@ def spawn(
     if channel is not None:
         channel.follow(pid)
     record = TreeRecord(name, index, pid)
-    return LiveTree(runtime, record, capture=capture, hold=hold, channel=channel, stdin=pipe)
+    return LiveTree(runtime, record, capture=capture, limits=applied, channel=channel, stdin=pipe)
 
 
 def spawn_captured(

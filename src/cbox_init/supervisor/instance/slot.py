@@ -1,4 +1,4 @@
-"""One instance of a process: what is known of it, what runs of it, and everything that is done to it."""
+"""One instance of a process: its record and process tree, the actions on it and the events of it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ NOT_PERMITTED = (
 
 
 class InstanceRecord(Struct):
-    """All that must be remembered of an instance: plain values, which could be written down and read again.
+    """All that an `InstanceSlot` must remember: plain values, which could be written down and read again.
 
-    ``tree`` is there while anything of the instance may be running. ``last_output`` holds the last lines of
-    one that has failed. ``execution_open``: the history of oneshots waits for the end of this run.
+    ``tree`` is set while a process of the instance may be running. ``last_output`` holds its last lines once
+    it has failed. ``execution_open``: the history of oneshots has no end of this run yet.
     ``post_stop_begun``: its post-stop hook was started, and must not be started twice.
     """
 
@@ -72,18 +72,18 @@ class InstanceSlot:
 
     @property
     def state(self) -> Instance:
-        """What is observed of the instance."""
+        """The present state of the instance."""
         return self.record.state
 
     @property
     def tree(self) -> LiveTree | None:
-        """What runs of it; None when nothing is left."""
+        """Its running processes; None when none is left."""
         return self._tree
 
     # -- actions of `decide` ---------------------------------------------------------------------------
 
     def spawn(self, revision: Revision) -> bool:
-        """Start the main process; whether it runs."""
+        """Start the main process; whether that succeeded."""
         context, before = self._context, self.state
         outputs = context.settings.process.logging
         try:
@@ -125,14 +125,14 @@ class InstanceSlot:
         return True
 
     def stop(self) -> None:
-        """Begin its end: its pre-stop hook, else its stop signal. The grace period begins."""
+        """Run the pre-stop hook, or send the stop signal if it has none; the grace period begins."""
         before, tree = self.state, self._live()
         self.record.state = transitions.stop_begun(before, now=self._now, rules=self._plan.rules)
-        if before.phase is not Phase.STOPPING:  # else what its main process left got its signal already
+        if before.phase is not Phase.STOPPING:  # else the processes it left behind have been signalled
             self._begin_stop(tree)
 
     def terminate(self, revision: Revision) -> None:
-        """End it for what it does (failed checks, its memory); the restart policy says what follows."""
+        """Stop it for a cause (failed checks, memory); the restart policy decides what follows."""
         tree = self._live()
         self.record.state = transitions.terminated(
             self.state, now=self._now, revision=revision, rules=self._plan.rules
@@ -142,53 +142,53 @@ class InstanceSlot:
         self._begin_stop(tree)
 
     def signal(self) -> None:
-        """Send the stop signal, whether the pre-stop hook is over or its time is."""
+        """Send the stop signal when the pre-stop hook is over; cancel a hook that has not ended in time."""
         self._cancel_hook()
         self._send_stop_signal(self._live())
         self.record.state = transitions.signalled(self.state, now=self._now, rules=self._plan.rules)
 
     def kill(self) -> None:
-        """End all that is left of it at once."""
+        """Kill all processes of it, as its grace period is over."""
         before, tree = self.state, self._live()
         self._cancel_hook()
         if not before.killed and not self.record.post_stop_begun:
-            self._context.note_killed(tree.id)
+            self._context.record_kill(tree.id)
             self._context.messages.killed(tree.id, tree.pid)
         self.record.state = transitions.killed(before, now=self._now)
         tree.signal_all(self._plan.rules.kill_signal)
 
     def note_overdue(self) -> None:
-        """It has not become healthy in time: say so."""
+        """Record and log that it has not become healthy in time."""
         after = self.record.state = transitions.overdue_noted(self.state)
         assert after.health
         if after.health.state is HealthState.STARTING:
             self._context.messages.overdue(self._live().id, after.pid, after.health)
 
     def cancel_restart(self) -> None:
-        """Its restart is no longer wanted."""
+        """Cancel its pending restart."""
         self.record.state = transitions.restart_cancelled(self.state)
 
-    # -- what else is done to it -----------------------------------------------------------------------
+    # -- other actions ---------------------------------------------------------------------------------
 
     def kill_now(self) -> None:
-        """End what lives of it without a grace period, its hook included."""
+        """Kill all processes of it without a grace period, its hook included."""
         if self._tree is not None:
             if not self.record.post_stop_begun:
-                self._context.note_killed(self._tree.id)
+                self._context.record_kill(self._tree.id)
             self._tree.signal_all(self._plan.rules.kill_signal)
         if self._hook is not None:
             self._hook.cancel()
             self._hook = None
 
     def clear(self, revision: Revision) -> None:
-        """See whether anything is left behind its main process, which has ended: end that, or finish."""
+        """End the processes that its main process, which has ended, left behind; finish when none is left."""
         before, tree = self.state, self._live()
         done = before.phase is Phase.RUNNING and before.ending is not None and before.ending.success
         # A oneshot that did its work may leave a daemon behind, until the container ends.
         if not (self._context.oneshot and done) and tree.anything_left():
             self._end_leftovers(tree)
             return
-        if not self._hooks_over():
+        if self._run_post_stop():
             return
         tree.release()
         self._tree = self.record.tree = None
@@ -205,7 +205,7 @@ class InstanceSlot:
         self._report_what_follows()
 
     def adopt_plan(self, before: StopPlan, *, rechecks: bool) -> None:
-        """Use the present stop plan if it ran under ``before``; with ``rechecks`` its health starts over."""
+        """Use the present stop plan if it has used ``before``; with ``rechecks`` its health starts over."""
         if self._tree is None or self._plan is not before or self.state.phase is not Phase.RUNNING:
             return
         self._plan = self._context.stop_plan
@@ -217,37 +217,37 @@ class InstanceSlot:
         """Treat it as an instance of ``generation`` (see `core.rollout.Back`)."""
         self.record.state = transitions.counted_as(self.state, generation=generation)
 
-    # -- what is observed of it ------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------------------
 
     def checked(self, pid: int, result: CheckResult) -> bool:
-        """Take in a health check of the run ``pid``; whether that changes more than its figures."""
+        """Take in the result of a health check of the run ``pid``; whether more than figures changes."""
         before = self.state
         if before.phase is not Phase.RUNNING or before.pid != pid or not before.health:
             return False
-        return self._take_health(before.health, transitions.checked(before, result, now=self._now))
+        return self._set_health(before.health, transitions.checked(before, result, now=self._now))
 
     def notified(self, pid: int, message: NotifyMessage) -> bool:
-        """Take in a notification from the run ``pid``; whether that changes more than its figures."""
+        """Take in a notification from the run ``pid``; whether more than figures changes."""
         before = self.state
         if before.pid != pid or not before.health:
             return False
         after = transitions.notified(before, message, now=self._now)
         if before.phase is Phase.RUNNING:
-            return self._take_health(before.health, after)
+            return self._set_health(before.health, after)
         self.record.state = after  # it is stopping: its status text still counts, its readiness does not
         return False
 
     def measured(self, pid: int, excess: str | None) -> None:
-        """Take in the memory of the run ``pid``: by what it exceeds its limit, if it does."""
+        """Take in a memory measurement of the run ``pid``; ``excess`` says how it exceeds its limit."""
         before = self.state
         if before.phase is Phase.RUNNING and before.pid == pid and before.excess != excess:
             self.record.state = transitions.memory_measured(before, excess)
             self._context.on_event()
 
     def _main_exited(self, tree: LiveTree, status: ExitStatus) -> None:
-        """The reaper's call: the main process has ended. What it wrote is logged before its end is.
+        """Take in the end of the main process, for the reaper; its last output is logged before.
 
-        Whatever fails here, the end itself is taken in.
+        The end is taken in even if one of these steps fails.
         """
         contain = self._context.runtime.defects.contain
         with contain("the socket of an instance could not be closed", instance_id=tree.id):
@@ -282,7 +282,7 @@ class InstanceSlot:
             self._context.messages.suspended(tree.id, tree.pid, reason)
         self._context.on_event()
 
-    # -- inside ----------------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------------
 
     @property
     def _now(self) -> float:
@@ -305,7 +305,7 @@ class InstanceSlot:
         return ending
 
     def _open_channel(self) -> NotifyChannel | None:
-        """Where the next run sends its notifications, for ``type: notify``. Raises SpawnError."""
+        """Open the socket for notifications of the next run (``type: notify``). Raises SpawnError."""
         context = self._context
         if context.on_message is None or context.settings.process.type is not ProcessType.NOTIFY:
             return None
@@ -359,7 +359,7 @@ class InstanceSlot:
         if self._hook is not None:
             self._hook.cancel()
             self._hook = None
-            self._context.on_event()  # nothing else may be left of the instance
+            self._context.on_event()  # the hook may have been the last process of the instance
 
     def _send_stop_signal(self, tree: LiveTree) -> None:
         rules = self._plan.rules
@@ -379,30 +379,30 @@ class InstanceSlot:
             tree.signal_rest(rules.signal)
         self.record.state = transitions.left_behind(self.state, background, now=self._now, rules=rules)
 
-    def _hooks_over(self) -> bool:
-        """Whether no hook is left to wait for; starts the post-stop hook of an instance that has stopped."""
+    def _run_post_stop(self) -> bool:
+        """Start the post-stop hook if it is due; whether a hook of the instance runs."""
         rules, hooks = self._plan
         if self._hook is not None:
-            return False
+            return True
         state = self.state
         stopped = state.phase is Phase.STOPPING and (state.asked or state.terminated_for is not None)
         due = stopped and rules.post_stop_s and not self.record.post_stop_begun
         if hooks is None or not due or self._context.cut_short:
-            return True
+            return False
         self.record.post_stop_begun = True
         self.record.state = transitions.post_stop_begun(state, now=self._now, rules=rules)
         self._hook = hooks.start_post_stop(state.index, self._post_stop_over)
-        return False
+        return True
 
-    def _take_health(self, before: InstanceHealth, instance: Instance) -> bool:
-        """Take in an instance with another health; whether somebody may have to act."""
+    def _set_health(self, before: InstanceHealth, instance: Instance) -> bool:
+        """Store the state with a new health, and log a change; whether others may have to act."""
         assert instance.health
         self.record.state = instance
         self._context.messages.health_changed(self._live().id, instance.pid, before, instance.health)
         return shows_change(before, instance.health)
 
     def _record_begin(self, before: Instance, revision: Revision) -> None:
-        """An execution of a oneshot begins: by its policy when it waited for that, else by a command."""
+        """Record the beginning of a oneshot's execution, with what caused it: restart policy or command."""
         context = self._context
         if context.oneshot and context.oneshots is not None:
             by_policy = before.phase is Phase.WAITING and not before.is_outdated(revision)
@@ -411,7 +411,7 @@ class InstanceSlot:
             self.record.execution_open = True
 
     def _record_end(self, *, stopped: bool) -> None:
-        """The execution is over, whatever its process has been configured to be since it began."""
+        """Record the end of an execution, also when its process is no longer configured as a oneshot."""
         ending, oneshots = self.state.ending, self._context.oneshots
         if not self.record.execution_open or oneshots is None or ending is None:
             return

@@ -1,4 +1,4 @@
-"""The hooks around the stop of an instance: ``shutdown.pre_stop_hook`` and ``post_stop_hook``."""
+"""Starts the hooks around the stop of an instance: ``shutdown.pre_stop_hook`` and ``post_stop_hook``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class StopHooks:
-    """Starts the stop hooks of a process's instances.
+    """Starts the stop hooks of one process's instances.
 
-    ``on_over`` is called once, unless the run is cancelled.
+    ``on_over`` is called once, but not for a hook that is cancelled.
     """
 
     def __init__(

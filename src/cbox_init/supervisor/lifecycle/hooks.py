@@ -1,7 +1,7 @@
-"""Hooks: commands that run around the life of the stack, or of one instance.
+"""Runs hooks: commands before and after the start and stop of the stack, or of one instance.
 
-A hook is never in the way of anything: it has its time, is tried again as often as it may be, and is ended
-with its whole group when its time is over. Who waits for it is called back.
+A hook blocks nothing: it has a timeout, after which its whole process group is killed, and a number of
+retries. A callback reports its end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _SIGKILL = 9
 
 
 class HookRun:
-    """One hook, with its tries. Begins when it is made; ``on_over`` is called once, unless it is cancelled.
+    """Runs one hook with its retries, from its construction on.
+
+    ``on_over`` is called once, but not after ``cancel``.
 
     Its output goes to ``log`` under the instance id ``shown_as``. ``moment`` is one of ``pre_start``,
     ``post_start``, ``pre_stop`` and ``post_stop``.
@@ -74,7 +76,7 @@ class HookRun:
         runtime.run_queue.wake(self)
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Begin the try that is due; end the one whose time is over."""
+        """Begin the try that is due; kill one that has not ended in time."""
         if self._over:
             return None
         if self._next_at > self._runtime.now():
@@ -83,7 +85,7 @@ class HookRun:
             self._try()
         elif not self._timed_out:
             self._timed_out = True
-            kill_tree(self._pid)  # not reaped yet: the number is its own
+            kill_tree(self._pid)  # not reaped yet: no other process can have its pid
             self._next_at = self._runtime.now() + HOOK_KILL_S
         else:  # the kernel cannot end it
             self._pid = None
@@ -91,7 +93,7 @@ class HookRun:
         return None if self._over else self._next_at
 
     def cancel(self) -> None:
-        """End it at once; nobody is called back."""
+        """Kill it; ``on_over`` is not called."""
         self._over = True
         if self._pid is not None:
             kill_tree(self._pid)
@@ -117,7 +119,7 @@ class HookRun:
         self._runtime.log.info("Hook started", **self._fields, pid=pid)
 
     def _defer(self, error: SpawnError) -> None:
-        """The machine has nothing left to start it with: try again soon, without using up a try."""
+        """Try again soon when the machine lacks a resource; that does not count as a try."""
         self._tries -= 1
         self._next_at = self._runtime.now() + DEFER_S
         self._runtime.run_queue.wake(self)
@@ -129,7 +131,7 @@ class HookRun:
         return SpawnRequest(self._argv, self._env, self._working_dir, None, stdout_fd, stderr_fd)
 
     def _exited(self, pid: int, status: ExitStatus, capture: Capture) -> None:
-        """The reaper's call. What a hook that did its work has started in the background may stay."""
+        """Take in the end of a try, for the reaper. A hook that succeeds may leave processes behind."""
         with self._runtime.defects.contain("the last output of a hook could not be read", hook=self._name):
             capture.drain()
         if self._over or pid != self._pid:
@@ -140,7 +142,7 @@ class HookRun:
         elif status.exit_code == 0:
             self._tried(None)
         else:
-            # Its number may be another's by now, but for those who are found to be of its group.
+            # Its pid may be another's by now; so signal only orphans that are in its group.
             rest = (stray for stray in self._runtime.orphans() if stray.pgid == pid)
             signal_strays(rest, _SIGKILL)
             self._tried(status.describe())
@@ -173,10 +175,10 @@ class HookRun:
 
 
 class HookChain:
-    """The hooks of one moment of the stack's life, one after another.
+    """Runs the hooks of one moment of the stack's life, one after another.
 
-    ``on_over`` is called once with the error that ended the chain, or None; not when it is cancelled. One
-    that fails ends it, unless it says ``continue_on_error``.
+    ``on_over`` is called once with the error that ended the chain, or None; not after ``cancel``. A hook that
+    fails ends the chain, unless its ``continue_on_error`` is set.
     """
 
     def __init__(
@@ -197,7 +199,7 @@ class HookChain:
         self._next()
 
     def cancel(self) -> None:
-        """End what runs; nothing more is begun, and nobody is called back."""
+        """Kill the hook that runs and start no other; ``on_over`` is not called."""
         self._left.clear()
         if self._current is not None:
             self._current.cancel()

@@ -1,4 +1,4 @@
-"""The life of the whole: the orderly start, what the end of a process means for it, and the orderly end."""
+"""The life of the daemon's processes as a whole: start, what follows when one ends, shutdown."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Lifecycle:
-    """Starts the processes of a table, and ends them all.
+    """Starts the processes of a table, and shuts them down.
 
     ``config`` gives the configuration in force. ``manager`` is the service manager that started the daemon,
-    where it wants notifications. ``on_started`` is called when all processes are up for the first time,
-    ``on_finished`` once, with the exit code of the daemon, when nothing is left to supervise. ``readiness``
-    is there where the configuration asks for it, ``removal`` once the configuration has changed.
+    if it wants notifications. ``on_started`` is called when all processes are up for the first time,
+    ``on_finished`` once, with the exit code of the daemon, when the shutdown is over. ``readiness`` is set if
+    the configuration enables it, ``removal`` once the configuration is loaded for changes.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Lifecycle:
 
     @property
     def held_back(self) -> bool:
-        """Whether the pre-start hooks are not over."""
+        """Whether processes must wait for the pre-start hooks."""
         return self._startup.held_back
 
     @property
     def started(self) -> bool:
-        """Whether the processes have been asked to start."""
+        """Whether the start of the processes has begun."""
         return self._startup.begun
 
     @property
@@ -81,39 +81,39 @@ class Lifecycle:
 
     @property
     def shutdown_s(self) -> float | None:
-        """For how many seconds the shutdown has been going on, None before it has begun."""
+        """The seconds since the shutdown began, None before."""
         return None if self._shutdown is None else self._runtime.now() - self._shutdown.began_at
 
     def begin(self) -> None:
-        """Run the pre-start hooks, then start the processes; end with 1 when a hook fails."""
+        """Run the pre-start hooks, then start the processes; end with exit code 1 when a hook fails."""
         self._startup.begin()
 
     def start_as_configured(self, process: Managed, trigger: Trigger) -> None:
-        """Start a process, but for one that is configured to be started by a command."""
+        """Start a process unless its configuration says that only a command starts it."""
         if process.config.starts_by_itself:
             process.start(trigger)
 
     def children_reaped(self) -> None:
-        """Children have ended, perhaps the last of what the shutdown waits for."""
+        """Reconcile the shutdown after children have ended."""
         if self._shutdown:
             self._runtime.run_queue.wake(self._shutdown)
 
     def changed(self, process: Managed) -> None:
-        """See what the change of one process means for the whole."""
+        """Act on a change of one process: go on with shutdown, removal or start, or end the daemon."""
         if self._shutdown:
             self._runtime.run_queue.wake(self._shutdown)
         elif self._table.is_leaving(process.name) and self.removal:
             self._runtime.run_queue.wake(self.removal)
         else:
-            self._follow(process)
+            self._act_on(process)
 
     def recount(self) -> None:
-        """There are other processes than before, or they are configured otherwise."""
+        """Take in that processes were added, removed or configured differently."""
         if self.readiness:
             self.readiness.recount(self._table.staying())
 
     def shutdown(self, reason: str, exit_code: int = 0) -> None:
-        """Stop everything, dependents first; ends in ``on_finished``. Once begun, it cannot begin again."""
+        """Stop everything, dependents first, then call ``on_finished``. A second call has no effect."""
         if self._shutdown:
             return
         self._runtime.log.info("Shutting down", reason=reason)
@@ -121,7 +121,7 @@ class Lifecycle:
         for process in self._table:
             with contain("a process could not begin its shutdown", process=process.name):
                 process.begin_shutdown()
-        with contain("the service manager could not be told of the shutdown"):
+        with contain("the service manager could not be notified of the shutdown"):
             if self._manager:
                 self._manager.stopping()
         with contain("readiness could not be withdrawn"):
@@ -130,7 +130,7 @@ class Lifecycle:
         with contain("the start could not be cancelled"):
             self._startup.cancel()
         if self.removal:
-            self._runtime.run_queue.forget(self.removal)  # from here on the shutdown stops what it removes
+            self._runtime.run_queue.forget(self.removal)  # the shutdown stops its processes
         settings = self._config().global_
         self._shutdown = Shutdown(
             self._table,
@@ -144,7 +144,7 @@ class Lifecycle:
         self._runtime.run_queue.wake(self._shutdown)
 
     def kill(self, exit_code: int) -> None:
-        """End everything at once, without a grace period (a second signal)."""
+        """Kill everything at once, without a grace period (a second stop signal)."""
         self.shutdown("killed", exit_code)
         assert self._shutdown
         self._shutdown.on_finished = lambda left: self._finish(exit_code or int(left))
@@ -155,10 +155,10 @@ class Lifecycle:
             self.removal.abandon()
         self._on_finished(exit_code)
 
-    def _follow(self, process: Managed) -> None:
-        """See whether a process is up, was given up, or was the last to end."""
+    def _act_on(self, process: Managed) -> None:
+        """Go on with the start if a process is up; end the daemon if its end or give-up requires it."""
         if process.up:
-            self._startup.one_is_up()
+            self._startup.go_on_if_all_up()
         if process.config.on_exit is OnExit.SHUTDOWN and (ended := process.ended):
             self._end_with(process, ended, "has ended")
         elif process.config.on_give_up is OnGiveUp.SHUTDOWN and (failed := process.given_up):
@@ -167,17 +167,16 @@ class Lifecycle:
             self._end_when_all_ended()
 
     def _end_with(self, process: Managed, instance: Instance, what: str) -> None:
-        """End the daemon with the exit code of an instance; never with 0 when that has failed."""
+        """Shut down with the exit code of an instance; never with 0 when that has failed."""
         assert instance.ending
         name = instance_id(process.name, instance.index)
         self.shutdown(f"{name} {what}: {instance.ending.reason}", instance.ending.status)
 
     def _end_when_all_ended(self) -> None:
-        """When all that should live has ended for good the daemon ends too, with the exit code of the last.
+        """Shut down when all processes that should run have ended for good.
 
-        When something was given up, and the last has ended with 0, it is the code of what was given up.
-
-        A process that was stopped by hand, or scaled to 0, can be started again: the daemon stays.
+        The exit code is that of the last to end; if that is 0, that of an instance that was given up. A
+        process that was stopped by hand, or scaled to 0, can be started again, and keeps the daemon running.
         """
         if not self._table.all_ended():
             return

@@ -1,4 +1,4 @@
-"""What we tell the program that started us, where it asks to be told (``NOTIFY_SOCKET``, sd_notify(3))."""
+"""Notifies the service manager that started the daemon, if it set ``NOTIFY_SOCKET`` (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ServiceManager:
-    """READY=1 when all has started, STOPPING=1 when the end begins, WATCHDOG=1 while the loop turns."""
+    """Sends READY=1 when all is up, STOPPING=1 when the shutdown begins, WATCHDOG=1 while the loop turns."""
 
     def __init__(self, address: str, watchdog_s: float | None, runtime: Runtime) -> None:
         self._socket = NotifySocket(address)
@@ -24,7 +24,7 @@ class ServiceManager:
             runtime.run_queue.wake(self)
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Send the sign of life that is due. Looks come from the event loop: no loop, no sign."""
+        """Send WATCHDOG=1 when it is due. The event loop calls this, so a loop that hangs sends nothing."""
         if self._every_s is None:
             return None
         now = self._runtime.now()
@@ -34,36 +34,36 @@ class ServiceManager:
         return self._next_at
 
     def ready(self) -> None:
-        """All that should run does."""
-        self._tell("READY=1")
+        """Notify that all processes are up."""
+        self._send("READY=1")
 
     def stopping(self) -> None:
-        """The end has begun."""
-        self._tell("STOPPING=1")
+        """Notify that the shutdown has begun."""
+        self._send("STOPPING=1")
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Send nothing more."""
         self._runtime.run_queue.forget(self)
         self._socket.close()
 
-    def _tell(self, state: str) -> None:
+    def _send(self, state: str) -> None:
         if error := self._socket.send(state):
-            self._runtime.log.warn("The service manager cannot be told", state=state, error=error)
+            self._runtime.log.warn("The service manager could not be notified", state=state, error=error)
 
 
 def service_manager(environ: Mapping[str, str], runtime: Runtime, pid: int) -> ServiceManager | None:
-    """The one that ``environ`` names, None where there is none. ``pid`` is ours."""
+    """The service manager that ``environ`` names, None without one. ``pid`` is the daemon's."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return None
     if address[0] not in "/@":
-        runtime.log.warn("NOTIFY_SOCKET is no path and no abstract socket (@NAME), and is ignored")
+        runtime.log.warn("NOTIFY_SOCKET is ignored: neither an absolute path nor an abstract socket (@NAME)")
         return None
     return ServiceManager(address, _watchdog_s(environ, pid), runtime)
 
 
 def _watchdog_s(environ: Mapping[str, str], pid: int) -> float | None:
-    """Within how many seconds signs of life are wanted of us, if they are."""
+    """The interval within which the service manager expects WATCHDOG=1, in seconds; None without one."""
     text = environ.get("WATCHDOG_USEC", "")
     if not (text.isascii() and text.isdigit()) or environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None

@@ -1,4 +1,4 @@
-"""The orderly start.
+"""The start: pre-start hooks, processes, post-start hooks.
 
 pre-start hooks ─ processes, each when what it depends on is ready ─ all are up ─ post-start hooks
 """
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Startup:
-    """Goes once from the first hook to the last; each step begins when the one before is over.
+    """Runs the hooks and starts the processes, once; each step begins when the one before is over.
 
-    ``hooks`` gives those that are configured now. ``start`` asks the processes to start. ``on_up`` is called
-    when ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook: nothing is
-    started then. ``begun`` says whether the processes have been asked to start.
+    ``hooks`` gives the hooks that are in force. ``start`` starts the processes. ``on_up`` is called when
+    ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook; no process is
+    started then. ``begun`` says whether the start of the processes has begun.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class Startup:
         self._on_up = on_up
         self._on_failed = on_failed
         self._chain: HookChain | None = None
-        self._asked_all = False
+        self._start_requested = False
         self._all_up = False
 
     @property
     def held_back(self) -> bool:
-        """Whether the pre-start hooks are not done."""
+        """Whether processes must wait for the pre-start hooks."""
         return not self.begun and self._chain is not None
 
     def begin(self) -> None:
@@ -59,9 +59,9 @@ class Startup:
         else:
             self._start_processes()
 
-    def one_is_up(self) -> None:
-        """A process is up: perhaps it was the last."""
-        if self._all_up or not self._asked_all or not self._each_is_up():
+    def go_on_if_all_up(self) -> None:
+        """Log and run the post-start hooks when all processes are up for the first time."""
+        if self._all_up or not self._start_requested or not self._each_is_up():
             return
         self._all_up = True
         self._runtime.log.info("All processes started successfully")
@@ -70,7 +70,7 @@ class Startup:
             self._run("post-start", hooks, self._post_start_over)
 
     def cancel(self) -> None:
-        """End the hooks that run."""
+        """Kill the hooks that run."""
         if self._chain is not None:
             self._chain.cancel()
             self._chain = None
@@ -78,8 +78,8 @@ class Startup:
     def _start_processes(self) -> None:
         self.begun = True
         self._start()
-        self._asked_all = True
-        self.one_is_up()
+        self._start_requested = True
+        self.go_on_if_all_up()
 
     def _pre_start_over(self, error: str | None) -> None:
         self._chain = None

@@ -1,4 +1,4 @@
-"""A scheduled process that has not succeeded for too long (``heartbeat.interval`` and ``grace``). Pure."""
+"""The alert that no run of a schedule has succeeded in time (``heartbeat.interval`` and ``grace``). Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class OverdueAlert(Struct, frozen=True, kw_only=True):
-    """``alert_at`` is the monotonic time of the alert; None when none is to come.
+    """When a schedule is overdue: the limit, the time of the alert, and whether it was given.
 
-    ``limit_s`` is how long may pass between two successes; None is for ever.
+    ``alert_at`` is a monotonic time; None when no alert is pending. ``limit_s`` is how long may pass between
+    two successes; None is no limit. ``alerted``: the alert was given, and no run has succeeded since.
     """
 
     limit_s: float | None = None
@@ -23,7 +24,7 @@ class OverdueAlert(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, heartbeat: HeartbeatConfig | None) -> Self:
-        """As the configuration asks for it; nobody waits for a success yet."""
+        """The alert of a configuration, not pending yet."""
         if heartbeat is None or not heartbeat.enabled or not heartbeat.interval:
             return cls()
         return cls(limit_s=heartbeat.interval + heartbeat.grace)
@@ -32,24 +33,24 @@ class OverdueAlert(Struct, frozen=True, kw_only=True):
     def reason(self) -> str:
         return f"no run has succeeded for {self.limit_s or 0:g} s (heartbeat.interval and grace)"
 
-    def rings(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
         """Whether the alert is due."""
         return self.alert_at is not None and self.alert_at <= now
 
     def begun(self, now: float) -> Self:
-        """From now on a success is waited for."""
+        """Pending from ``now`` on."""
         return self if self.limit_s is None else replace(self, alert_at=now + self.limit_s)
 
     def succeeded(self, now: float) -> Self:
-        """A run has succeeded. A schedule that is paused is not waited for."""
+        """After the success of a run: pending again, unless the schedule is paused."""
         if self.alert_at is None and not self.alerted:
             return self
         return replace(self.begun(now), alerted=False)
 
-    def told(self) -> Self:
-        """The alert was given; the next is not before a success."""
+    def given(self) -> Self:
+        """After the alert was given: not pending before the next success."""
         return replace(self, alert_at=None, alerted=True)
 
     def ended(self) -> Self:
-        """Nobody waits for a success any more."""
+        """Not pending any more, as the schedule is paused."""
         return replace(self, alert_at=None, alerted=False)

@@ -1,8 +1,8 @@
-"""A process with a schedule: its runs, from their time to their end.
+"""A process with a schedule: starts its runs when they are due, limits their time, records their ends.
 
-The `Timetable` says when a time has come; each run is an instance, so that its output, its stop with a grace
-period and the end of all that it has started are those of every instance. ``reconcile`` starts the runs that
-are due, ends those whose time is over, and records those that have ended.
+The `Timetable` calls ``run_due``. Each run is an instance, so that its output and its stop are handled like
+those of any instance. ``reconcile`` starts due runs, stops those that take too long, and records those that
+have ended.
 """
 
 from __future__ import annotations
@@ -56,21 +56,24 @@ if TYPE_CHECKING:
 
 
 class _Begun(Struct):
-    """A run that was asked for: by whom, why it was stopped, and whether the oneshots' history has it."""
+    """A run that is due or under way.
+
+    ``ended_for`` says why it was stopped. ``in_history``: the history of oneshots has its beginning.
+    """
 
     manual: bool
     started_unix: float
     started_at: float
     ended_for: str | None = None
-    noted: bool = False
+    in_history: bool = False
 
 
 class ScheduledProcess(ProcessBase):
-    """A process that runs when its time has come.
+    """A process that runs at the times of its schedule.
 
     ``stop`` pauses the schedule and ends the runs; ``start`` resumes it; ``restart`` ends the runs, and the
-    schedule goes on: each raises the generation, and runs of an older one end. A run that ended, however, is
-    not tried again: its next time is its next chance. ``heartbeat_of`` makes the heartbeat of a
+    schedule goes on. To end runs raises the generation: runs of an older one are stopped. A run that failed
+    is not repeated; the next run is that of the schedule. ``heartbeat_of`` makes the heartbeat of a
     configuration.
     """
 
@@ -125,7 +128,7 @@ class ScheduledProcess(ProcessBase):
     # -- commands --------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """No run begins until it is resumed; those under way go on."""
+        """Begin no run until it is resumed; those under way go on."""
         self.desired = replace(self.desired, run=False)
         self._next = None
         self._timetable.remove(self)
@@ -133,7 +136,7 @@ class ScheduledProcess(ProcessBase):
         self._changed_and_wake()
 
     def resume(self) -> None:
-        """Runs begin at their times again. Those that passed meanwhile were not missed: it was paused."""
+        """Begin runs at their times again. Times that passed during the pause do not count as missed."""
         if self._closed or self.desired.run:
             return
         self.desired = replace(self.desired, run=True)
@@ -142,7 +145,7 @@ class ScheduledProcess(ProcessBase):
         self._changed_and_wake()
 
     def trigger(self) -> int:
-        """Run now, whatever the time; gives the number of the run. Raises Conflict."""
+        """Run now; gives the number of the run. Raises Conflict."""
         if reason := self._refusal():
             raise Conflict(f"cannot trigger {self.name}: {reason}")
         return self._request_run(manual=True)
@@ -168,15 +171,15 @@ class ScheduledProcess(ProcessBase):
         )
 
     def kill(self) -> None:
-        """End all runs without a grace period."""
+        """Kill all runs without a grace period; none begins any more."""
         self._close()
         self.stop()
         self._instances.kill_all()
 
     def adopt(self, settings: ProcessSettings) -> None:
-        """Use another configuration: runs under way go on as they began, the next uses the new one.
+        """Use another configuration from the next run on; runs under way keep theirs.
 
-        A schedule that was paused by hand stays so, unless ``initial_state`` is what has changed.
+        A schedule that was paused by hand stays paused, unless ``initial_state`` has changed.
         """
         before, process = self.config, settings.process
         self._settings = settings
@@ -197,25 +200,25 @@ class ScheduledProcess(ProcessBase):
         self._changed_and_wake()
 
     def reinstate(self, settings: ProcessSettings) -> None:
-        """Use ``settings`` although its removal has begun: it is configured again."""
+        """Undo its removal, which has begun, and use ``settings``: it is configured again."""
         self.adopt(settings)
         self._start_or_stop()
 
     def begin_shutdown(self) -> None:
-        """The daemon ends: no run begins any more; those under way have their time until ``stop``."""
+        """Begin no run any more, as the daemon ends; those under way go on until ``stop``."""
         self._close()
         if self.alive:
             self._runtime.log.info("Scheduled process has time to finish its runs", process=self.name)
 
     def release(self) -> None:
-        """Ask for no more times."""
+        """Leave the timetable."""
         self._timetable.remove(self)
 
-    # -- what the others ask ---------------------------------------------------------------------------
+    # -- queries ---------------------------------------------------------------------------------------
 
     @property
     def schedule(self) -> Self:
-        """Its schedule is its own."""
+        """Itself: it has the commands of a schedule."""
         return self
 
     @property
@@ -225,7 +228,7 @@ class ScheduledProcess(ProcessBase):
 
     @property
     def alive(self) -> bool:
-        """Whether something of a run may be running, or is about to."""
+        """Whether a process of a run may be running, or is about to."""
         return self._instances.alive or bool(self._due)
 
     @property
@@ -255,17 +258,17 @@ class ScheduledProcess(ProcessBase):
         ]
 
     async def over(self, number: int) -> int:
-        """Wait for the end of a run that has not ended; its exit code. Cancelled when the daemon ends."""
+        """Wait for the end of a run under way; gives its exit code. Cancelled when the daemon ends."""
         return await self._waiters.wait(number)
 
     def give_up_waiting(self) -> None:
-        """Cancel who waits for the end of a run."""
+        """Cancel all waits for the end of a run."""
         self._waiters.cancel_all()
 
     # -- times -----------------------------------------------------------------------------------------
 
     def next_due(self, now: float) -> float | None:
-        """The Unix time of the next run (see ``timetable``)."""
+        """The Unix time of the next run, for the timetable; remembers it for the status."""
         due = None if not self.desired.run or self._closed else next_due(self._times, now, self._answered)
         if due != self._next:
             self._next = due
@@ -273,7 +276,7 @@ class ScheduledProcess(ProcessBase):
         return due
 
     def run_due(self, due: float, now: float) -> None:
-        """A time has come: run, unless it was missed and is to be skipped, or no run can begin."""
+        """Run, as the time ``due`` has come, unless it was missed and is skipped, or no run can begin."""
         verdict = decide_due(self._times, due, now, self.config.schedule_misfire)
         self._answered = now
         if verdict.missed:
@@ -290,10 +293,10 @@ class ScheduledProcess(ProcessBase):
             return
         self._request_run(manual=False)
 
-    # -- the loop --------------------------------------------------------------------------------------
+    # -- reconciling -----------------------------------------------------------------------------------
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Begin what is due, end what has to, record what has ended (see `run_queue`)."""
+        """Begin due runs, stop those that must end, record those that have ended (see `run_queue`)."""
         changed = self._instances.clear(self.desired.revision)
         if changed:
             self._decision.drop()
@@ -301,8 +304,8 @@ class ScheduledProcess(ProcessBase):
         if changed or acted:
             self._changed()
         now = self._runtime.now()
-        if self._alert.rings(now):
-            self._alert = self._alert.told()
+        if self._alert.is_due(now):
+            self._alert = self._alert.given()
             self._changed()
             self._runtime.log.error(
                 "Scheduled process has not succeeded in time", process=self.name, error=self._alert.reason
@@ -324,9 +327,9 @@ class ScheduledProcess(ProcessBase):
             case Spawn(number):
                 self._begin(number)
             case Stop(number):
-                self._note_stop(number)
+                self._record_timeout(number)
             case Forget(number):
-                self._ended(number)
+                self._finish_run(number)
         super()._do(action)
 
     def _begin(self, number: int) -> None:
@@ -340,12 +343,13 @@ class ScheduledProcess(ProcessBase):
         if self.config.type is ProcessType.ONESHOT:
             trigger = Trigger.MANUAL if begun.manual else Trigger.SCHEDULE
             self._host.oneshots.begun(self.name, run_id(self.name, number), trigger)
-            begun.noted = True
+            begun.in_history = True
         if self._heartbeat:
             with runtime.defects.contain("a heartbeat could not be queued", process=self.name):
                 self._heartbeat.started()
 
-    def _note_stop(self, number: int) -> None:
+    def _record_timeout(self, number: int) -> None:
+        """Record and log a stop that no command caused: the run takes too long."""
         begun = self._begun[number]
         if begun.ended_for is None:
             begun.ended_for = f"timed out after {self.config.schedule_timeout or 0:g} s"
@@ -356,8 +360,8 @@ class ScheduledProcess(ProcessBase):
                 error=begun.ended_for,
             )
 
-    def _ended(self, number: int) -> None:
-        """Nothing of a run is left: note it, and tell who waits for it."""
+    def _finish_run(self, number: int) -> None:
+        """Record a run of which no process is left, and wake those who wait for its end."""
         begun = self._begun.pop(number)
         instance = self._instances.observed[number]
         ending = instance.ending or Ending(1, instance.reason or "it was not started")
@@ -375,11 +379,11 @@ class ScheduledProcess(ProcessBase):
         self._totals = with_run(self._totals, run)
         self._history.append(run)
         with self._runtime.defects.contain("the end of a run could not be reported", process=self.name):
-            self._report(run, noted=begun.noted)
+            self._report(run, in_history=begun.in_history)
         self._waiters.resolve(number, ending.exit_code)
 
-    def _report(self, run: FinishedRun, *, noted: bool) -> None:
-        """Tell the counters, the history of oneshots, the alert and the heartbeat of a run that is over."""
+    def _report(self, run: FinishedRun, *, in_history: bool) -> None:
+        """Report a finished run to the counters, the alert, the heartbeat and the history of oneshots."""
         if self._runtime.counters is not None:
             self._runtime.counters.ran(self.name, run.duration_s)
         if run.error is None:
@@ -388,7 +392,7 @@ class ScheduledProcess(ProcessBase):
             self._alert = self._alert.succeeded(self._runtime.now())
         if self._heartbeat:
             self._heartbeat.ended(success=run.error is None)
-        if noted:
+        if in_history:
             self._host.oneshots.ended(
                 run_id(self.name, run.number),
                 duration_s=run.duration_s,
@@ -396,7 +400,7 @@ class ScheduledProcess(ProcessBase):
                 error=run.error,
             )
 
-    # -- inside ----------------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------------
 
     def _refusal(self) -> str | None:
         if self._closed:
@@ -434,7 +438,7 @@ class ScheduledProcess(ProcessBase):
         self._drop_due()
 
     def _drop_due(self) -> None:
-        """Runs that have not begun do not begin."""
+        """Drop the runs that are due and have not begun."""
         while self._due:
             number = self._due.pop()
             del self._begun[number]
@@ -484,6 +488,6 @@ class ScheduledProcess(ProcessBase):
 
 
 def _of_runs(settings: ProcessSettings) -> ProcessSettings:
-    """A run that ended is not tried again, and is not checked: it ends by itself."""
+    """The settings of runs, which are not restarted, and end by themselves, so that health is not checked."""
     rules = replace(settings.restart_rules, policy=RestartPolicyName.NEVER)
     return replace(settings, restart_rules=rules, health_rules=None)

@@ -1,6 +1,6 @@
 """What all scheduled processes share: their timetable and the sender of their heartbeats.
 
-Where nothing is scheduled none of it is made, nor imported.
+Neither is made or imported where no process has a schedule.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.schedule.timetable import Timetable
 
-#: How much longer than it was given the end of the heartbeats may take, in seconds.
-_CLOSING_TAKES_S: Final = 1.0
+#: How much longer than its time limit the end of the heartbeats may take, in seconds.
+_CLOSE_MARGIN_S: Final = 1.0
 
 
 class Schedules:
@@ -38,7 +38,7 @@ class Schedules:
         self._loop: AbstractEventLoop | None = None
 
     def make(self, name: str, settings: ProcessSettings, log: ProcessLog) -> ScheduledProcess:
-        """A process that runs by its schedule, once it is started."""
+        """Make a process with a schedule, which runs at its times once it is started."""
         from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
         from cbox_init.supervisor.schedule.timetable import Timetable
 
@@ -60,26 +60,26 @@ class Schedules:
         return scheduled
 
     def reconfigure(self, config: Config) -> None:
-        """Make the next ones by this configuration; those that exist get theirs by ``adopt``."""
+        """Use this configuration for the next ones; those that exist get theirs by ``adopt``."""
         self._config = config
 
     def forget(self, name: str) -> None:
-        """It is no longer supervised, if it was."""
+        """Drop a process that is no longer supervised; has no effect for one without a schedule."""
         self._processes.pop(name, None)
 
     def attach(self, loop: AbstractEventLoop) -> None:
-        """The event loop runs from here on."""
+        """Use the event loop from now on."""
         self._loop = loop
         if self._timetable is not None:
             self._timetable.attach(loop)
 
     def give_up_waiting(self) -> None:
-        """Cancel who waits for the end of a run."""
+        """Cancel all waits for the end of a run."""
         for process in self._processes.values():
             process.give_up_waiting()
 
     async def detach(self, timeout_s: float) -> None:
-        """Let go of the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
+        """Release the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
         if self._timetable is not None:
             self._timetable.close()
         if self._sender is not None:
@@ -87,7 +87,7 @@ class Schedules:
 
             close = partial(self._sender.close, timeout_s)
             with suppress(OSError):  # no thread to wait in, or no answer: what is left is lost
-                await in_thread(close, name="heartbeat-close", timeout_s=timeout_s + _CLOSING_TAKES_S)
+                await in_thread(close, name="heartbeat-close", timeout_s=timeout_s + _CLOSE_MARGIN_S)
 
     def _heartbeat(self, name: str, config: HeartbeatConfig | None) -> Heartbeat | None:
         if config is None or not config.enabled:
