@@ -1,4 +1,4 @@
-"""The program ``cbox-init``: the daemon by the shortest way, everything else through click."""
+"""The program ``cbox-init``: starts the daemon without click, which is faster; all else uses click."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _hint(module: str) -> str:
-    """Say how to install a module that is missing; nothing when it is one of ours."""
+    """How to install a module that is missing; empty for a module of cbox-init itself."""
     package = module.partition(".")[0]
     if package in sys.stdlib_module_names:
         return (
@@ -48,7 +48,7 @@ def _run(arguments: list[str]) -> int:
         from cbox_init.cli.launch import launch
 
         return launch(options)
-    if "serve" not in arguments:  # another command ends by them as any program does
+    if "serve" not in arguments:  # other commands end by these signals as any program does
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     from cbox_init.cli.app import run
 
@@ -56,11 +56,11 @@ def _run(arguments: list[str]) -> int:
 
 
 def _hold_signals() -> None:
-    """Block the signals that the daemon handles, or takes no notice of, until it does so.
+    """Block the signals that the daemon handles or ignores, until it does so.
 
-    The imports of a start take a tenth of a second. Meanwhile PID 1 would lose what it has no handler for,
-    and any other process would end by a signal that is meant to reload it. The stop signals still end that
-    one at once: nothing has been started.
+    The imports of a start take a tenth of a second. Meanwhile PID 1 would lose signals that it has no handler
+    for, and any other process would be ended by a signal that is to reload it. Stop signals are blocked in
+    PID 1 only: any other process may end at once, as nothing has been started.
     """
     signals = {_signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2, _signal.SIGALRM}
     if os.getpid() == 1:

@@ -1,4 +1,4 @@
-"""Wires the parts of the daemon below its listeners: once, for the daemon and for its tests."""
+"""Builds the parts of the daemon apart from its listeners, for the daemon and for its tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class DaemonParts:
-    """Owns the spawner, the logs and the supervisor. ``runtime`` is what processes work with.
+    """Owns the spawner, the logs and the supervisor. ``runtime`` is what processes use.
 
     ``configuration`` is loaded when it is first needed.
     """
@@ -43,7 +43,7 @@ class DaemonParts:
 
     @property
     def configuration(self) -> Configuration:
-        """The configuration in force, and every way to change it."""
+        """The configuration in force, with the commands that change it."""
         if self._configuration is None:
             from cbox_init.supervisor.configuration.configuration import Configuration
 
@@ -53,18 +53,18 @@ class DaemonParts:
         return self._configuration
 
     def attach(self, loop: AbstractEventLoop) -> None:
-        """The event loop runs from here on."""
+        """Use the event loop from now on."""
         self.logs.attach(loop)
         self.runtime.run_queue.attach(loop)
         self.supervisor.attach(loop)
 
     async def abandon_changes(self) -> None:
-        """The daemon ends: changes of the configuration that wait for their turn are not made."""
+        """Cancel changes of the configuration that have not been made: the daemon ends."""
         if self._configuration is not None:
             await self._configuration.close()
 
     def close(self) -> None:
-        """Close what has no other owner, after the logs."""
+        """Close the spawner, after the logs are closed."""
         self._spawner.close()
 
 
@@ -82,11 +82,11 @@ def build_daemon(
     on_started: Callable[[], object] | None = None,
     runtime_class: type[Runtime] = Runtime,
 ) -> DaemonParts:
-    """The parts for ``config``, which came from ``source``; nothing is started yet.
+    """Build the parts for ``config``, which came from ``source``; nothing is started.
 
-    ``environ`` is what children get; ``stdout`` writes to standard output by default, records from ``level``
-    on, by default ``global.log_level``. What happens is counted when there are ``counters``. ``manager``
-    makes the link to the service manager that started the daemon.
+    ``environ`` is the environment of children. ``stdout`` writes to standard output by default, and ``level``
+    is by default ``global.log_level``. ``counters`` are given when metrics are enabled. ``manager`` makes the
+    link to the service manager that started the daemon.
     """
     settings = config.global_
     stdout = stdout or DescriptorWriter()

@@ -1,12 +1,13 @@
-"""The times of a cron expression: five fields or a name, in a time zone with its daylight saving.
+"""Computes the times of a cron expression (five fields or a name) in a time zone, for schedules.
 
 Where both the day of the month and the weekday are restricted, a day matches when either does.
 
 Where clocks are put forward or back, a schedule is one of two kinds:
 
-- One that comes in every hour follows elapsed time: a day of 23 hours has 23 of its hours, one of 25 has 25.
-- One that names its hours follows the clock on the wall: a time that is left out comes when the clock goes
-  on, a time that is there twice comes the first time. Nothing is skipped, and nothing comes twice.
+- One that is not restricted to certain hours follows elapsed time: a day of 23 hours has 23 of its hours, one
+  of 25 has 25.
+- One with certain hours follows local time: a time that is left out comes when the clock goes on, a time that
+  comes twice counts the first time. No time is skipped, and none counts twice.
 
 Importing it takes 3 ms (with cronsim), and happens only where something has a schedule.
 """
@@ -35,7 +36,7 @@ _NAMES: Final = {
 }
 _LOCALTIME: Final = "/etc/localtime"
 _ZONEINFO: Final = "/usr/share/zoneinfo/"
-#: In front of an expression, the zone that counts for it.
+#: What precedes the zone at the beginning of an expression.
 _ZONE_PREFIXES: Final = ("CRON_TZ=", "TZ=")
 _ALL_HOURS: Final = frozenset(range(24))
 _HOUR: Final = 1
@@ -44,8 +45,8 @@ _WEEKDAY: Final = 4
 _UNRESTRICTED: Final = ("*", "*/1")
 _MINUTE: Final = timedelta(minutes=1)
 
-#: Expressions that are remembered: each is looked at by the checks of the file, and by its process.
-_MOST_KNOWN: Final = 16_384
+#: How many parsed expressions are cached: each is parsed by the checks of the file, and by its process.
+_CACHE_SIZE: Final = 16_384
 
 #: How to fix an expression.
 EXPRESSION_HINT: Final = (
@@ -60,7 +61,7 @@ class CronError(ValueError):
 class Cron:
     """The times of one expression in one time zone, as Unix seconds.
 
-    ``every_hour``: it follows elapsed time rather than the clock on the wall.
+    ``every_hour``: it follows elapsed time rather than local time.
     """
 
     __slots__ = ("_fields", "_zone", "every_hour")
@@ -71,31 +72,34 @@ class Cron:
         self.every_hour = every_hour
 
     def after(self, unix: float) -> float | None:
-        """The first time that is later than ``unix``; None when there is none within 50 years."""
+        """The first time after ``unix``; None if none comes within 50 years."""
         start = datetime.fromtimestamp(unix, self._zone)
         if not self.every_hour:
             start = start.replace(tzinfo=None)
         for found in CronSim(self._fields, start):
-            at = (found if self.every_hour else self._on_the_wall(found)).timestamp()
-            if at > unix:  # else the first of two times that the clock shows twice, and it is past
+            at = (found if self.every_hour else self._from_local(found)).timestamp()
+            if at > unix:  # else the first of two equal local times, which is past
                 return at
         return None
 
-    def _on_the_wall(self, naive: datetime) -> datetime:
-        """When the clock shows ``naive``: the first time if twice, and if never, when it goes on after it."""
+    def _from_local(self, naive: datetime) -> datetime:
+        """The time of a local time: the first if it comes twice, the next existing one if it never comes."""
         while not _exists(found := naive.replace(tzinfo=self._zone)):
             naive += _MINUTE
         return found
 
 
 def parse(expression: str, zone: tzinfo = UTC) -> Cron:
-    """The meaning of ``expression``; raises CronError."""
-    fields, every_hour = _understood(expression)
+    """Parse ``expression``. Raises CronError."""
+    fields, every_hour = _parse_fields(expression)
     return Cron(fields, zone, every_hour=every_hour)
 
 
 def split_zone(expression: str) -> tuple[str | None, str]:
-    """The zone that an expression begins with (``CRON_TZ=Europe/Berlin 0 3 * * *``), if any, and the rest."""
+    """Split an expression into the zone it begins with, or None, and the rest.
+
+    An example with a zone: ``CRON_TZ=Europe/Berlin 0 3 * * *``.
+    """
     first, _, rest = expression.strip().partition(" ")
     for prefix in _ZONE_PREFIXES:
         if first.startswith(prefix):
@@ -103,9 +107,9 @@ def split_zone(expression: str) -> tuple[str | None, str]:
     return None, expression
 
 
-@lru_cache(_MOST_KNOWN)
-def _understood(expression: str) -> tuple[str, bool]:
-    """The five fields of an expression, and whether it comes in every hour; raises CronError."""
+@lru_cache(_CACHE_SIZE)
+def _parse_fields(expression: str) -> tuple[str, bool]:
+    """The five fields of an expression, and whether it has times in every hour. Raises CronError."""
     fields = expression.split()
     if len(fields) == 1 and fields[0].startswith("@"):
         named = _NAMES.get(fields[0].lower())
@@ -116,7 +120,7 @@ def _understood(expression: str) -> tuple[str, bool]:
         raise CronError(f"{expression!r} has {len(fields)} fields, expected 5")
     fields = ["*" if field == "?" else field for field in fields]
     if fields[_DAY] not in _UNRESTRICTED and fields[_WEEKDAY] not in _UNRESTRICTED:
-        # cronsim takes both together for "and" where one begins with a star.
+        # cronsim requires both to match if one begins with a star.
         fields[_DAY] = _without_star(fields[_DAY], "1-31")
         fields[_WEEKDAY] = _without_star(fields[_WEEKDAY], "0-6")
     try:
@@ -125,19 +129,19 @@ def _understood(expression: str) -> tuple[str, bool]:
         raise CronError(f"{expression!r} is not a schedule: {str(error).lower()}") from None
     every_hour = simulated.hours == _ALL_HOURS
     if every_hour:
-        fields[_HOUR] = "*"  # "0-23" alike
+        fields[_HOUR] = "*"  # also "0-23"
     if next(simulated, None) is None:
         raise CronError(f"{expression!r} never comes")
     return " ".join(fields), every_hour
 
 
 def _without_star(field: str, whole: str) -> str:
-    """The same days, in a form that does not begin with a star."""
+    """The field for the same days without a star."""
     return ",".join(whole + part[1:] if part.startswith("*") else part for part in field.split(","))
 
 
 def find_zone(name: str, environ: Mapping[str, str] = os.environ) -> tzinfo:
-    """The zone "UTC", "Local" (TZ, else /etc/localtime, else UTC) or of an IANA name; raises CronError."""
+    """Find a zone by "UTC", "Local" (TZ, else /etc/localtime, else UTC) or an IANA name. Raises CronError."""
     match name.strip().lower():
         case "utc" | "":
             return UTC
@@ -151,7 +155,7 @@ def _iana_zone(name: str) -> tzinfo:
 
     try:
         return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown, no name of a zone, a folder of zones
+    except (KeyError, ValueError, OSError):  # unknown, not a valid name, a directory of zones
         raise CronError(f"unknown time zone {name!r}") from None
 
 
@@ -198,5 +202,5 @@ def _zone_of_rule(rule: str) -> tzinfo:
 
 
 def _exists(local: datetime) -> bool:
-    """Whether the clocks of its zone ever show this time."""
+    """Whether this local time exists in its zone."""
     return local.astimezone(UTC).astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(tzinfo=None)

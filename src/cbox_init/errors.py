@@ -1,12 +1,12 @@
 """Every error that cbox-init raises on purpose.
 
     CboxError
-    ├── ConfigError            the configuration cannot be used; carries every problem found
+    ├── ConfigError            the configuration cannot be used; has every problem found
     ├── PatternError           a regular expression that cannot be used; says why
-    ├── SpawnError             a child could not be started; carries the reason and a shell's exit code
+    ├── SpawnError             a child could not be started; has the reason and the exit code of a shell
     ├── CheckFailed            a health check: the instance is not well, or cannot be asked
-    ├── ListenError            a port or socket of the API cannot be had
-    ├── RequestRefused         a command that cannot be taken
+    ├── ListenError            a port or socket cannot be opened
+    ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
     │   ├── NotScheduled       it has no schedule
     │   ├── Conflict           not in this state
@@ -81,11 +81,11 @@ class CheckFailed(CboxError):
 
 
 class ListenError(CboxError):
-    """A port or a socket of the API cannot be had; nothing has been started yet."""
+    """A port or a socket cannot be opened; nothing has been started yet."""
 
 
 class RequestRefused(CboxError):
-    """A command that the supervisor cannot take as it is."""
+    """A command that the supervisor cannot accept."""
 
 
 class UnknownProcess(RequestRefused):
@@ -112,7 +112,7 @@ class NotSaved(Conflict):
 
 
 class NotApplied(Conflict):
-    """A configuration cannot be put in force: the machine refuses what it needs. Nothing has changed."""
+    """A configuration cannot be put in force: the system refuses a resource. Nothing has changed."""
 
 
 class InvalidScale(RequestRefused):
@@ -128,7 +128,7 @@ class DaemonUnreachable(ClientError):
 
 
 class ApiError(ClientError):
-    """The daemon answered with an error status. ``details`` has one entry a problem, where there are some."""
+    """The daemon answered with an error status. ``details`` has an entry for each problem, if any."""
 
     def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
         super().__init__(message)

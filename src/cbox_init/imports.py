@@ -1,15 +1,15 @@
-"""Importing a library without the parts of it that nobody needs here."""
+"""Imports a library without an optional module that it would import, to save time and memory."""
 
 from __future__ import annotations
 
 import sys
 
 
-class without:  # noqa: N801  # reads as the statement that it is: ``with without("ssl"): import asyncio``
-    """While it lasts, an import of ``module`` fails as if it were not installed.
+class without:  # noqa: N801  # used as a statement: ``with without("ssl"): import asyncio``
+    """A context in which an import of ``module`` fails as if it were not installed.
 
-    For libraries that treat it as optional. A module that is loaded already stays as it is, and later imports
-    find it again.
+    For libraries that treat the module as optional. It has no effect if the module is loaded already. Later
+    imports find the module again.
     """
 
     __slots__ = ("_hidden", "_module")

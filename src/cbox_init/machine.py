@@ -1,4 +1,4 @@
-"""What is true of this machine only, as ``check-config`` says it."""
+"""Checks the configuration against this machine, for ``check-config``: accounts, limits, log files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import Config, LimitsConfig
     from cbox_init.config.problems import ProblemReport
 
-#: The keys that need a cgroup, and what to do where there is none.
+#: The keys that need a cgroup, and the hint if there is none.
 _WITHOUT_CGROUP: Final = {
     "cpu": "run it where a cgroup v2 is delegated; without one, instances start without this limit",
     "memory": "run it where a cgroup v2 is delegated, or use max_memory_mb; without, there is no limit",
@@ -21,7 +21,7 @@ _WITHOUT_CGROUP: Final = {
 
 
 def check_machine(config: Config, report: ProblemReport) -> None:
-    """Warnings for users, groups and limits that cannot be had here; it may be made to run elsewhere.
+    """Report users, groups and limits that this machine lacks as warnings, as it may run on another one.
 
     A log file that cannot be written is an error, as it is for ``serve``.
     """

@@ -1,7 +1,7 @@
 """The options of ``serve``: one table for the quick parser here and for click's help and errors.
 
-The daemon must start fast, so the ordinary ways to start it are read here without click. What this parser
-does not know exactly (help, mistakes, other spellings) it leaves to click, which reads the same table.
+The daemon must start fast, so ordinary command lines are parsed here without click. Those that this parser
+does not know exactly (help, mistakes, other spellings) are left to click, which uses the same table.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ServeOptions(NamedTuple):
-    """What ``serve`` was asked on the command line; an option that was not given is None or False."""
+    """The options of ``serve`` from the command line; one that was not given is None or False."""
 
     config: str | None = None
     dry_run: bool = False

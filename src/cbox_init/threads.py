@@ -1,7 +1,7 @@
-"""Threads of the daemon: the one place that starts them, and the way of their results into the event loop.
+"""Starts all threads of the daemon, and passes their results to the event loop.
 
-All are daemon threads, so that one that hangs (a file system that does not answer, an output that nobody
-reads) does not keep the daemon from ending. Signals are blocked in them: the main thread handles those.
+All are daemon threads, so that one that hangs (a file system that does not answer, an output without a
+reader) does not keep the daemon from ending. Signals are blocked in them: the main thread handles those.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class NoThreadError(OSError):
-    """No thread could be started: the system has none left, or no memory for one. It is worth another try."""
+    """No thread could be started: the system has none left, or no memory for one. It can be tried again."""
 
     def __init__(self, name: str) -> None:
         super().__init__(errno.EAGAIN, f"no thread can be started for {name}")
@@ -59,7 +59,7 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]
 def begin_in_thread(work: Callable[[], _T], *, name: str) -> asyncio.Future[_T]:
     """Run ``work`` in a thread of its own; the future has what it returns or raises.
 
-    Raises NoThreadError. Nothing is logged when nobody waits for the future. Cancelling it drops the result,
+    Raises NoThreadError. Nothing is logged when no task waits for the future. Cancelling it drops the result,
     and leaves the thread alone.
     """
     from asyncio import get_running_loop
@@ -74,7 +74,7 @@ def begin_in_thread(work: Callable[[], _T], *, name: str) -> asyncio.Future[_T]:
     def fail(error: Exception) -> None:
         if not done.done():
             done.set_exception(error)
-            done.exception()  # else asyncio complains of an error that nobody looks at
+            done.exception()  # else asyncio logs an error that was not retrieved
 
     def run() -> None:
         result = work()

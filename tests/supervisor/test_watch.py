@@ -121,14 +121,14 @@ async def test_other_files_in_the_directory_wake_nobody(
     tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    look = module._watch_way
+    look = module._watch_path
 
     def counted(events: Inotify, path: str) -> tuple[dict[int, set[str]], tuple[int, ...]]:
         nonlocal looks
         looks += 1
         return look(events, path)
 
-    monkeypatch.setattr(module, "_watch_way", counted)
+    monkeypatch.setattr(module, "_watch_path", counted)
     path = tmp_path / "c.yaml"
     path.write_text("one")
     async with watching(path, said) as watched:

@@ -1,4 +1,4 @@
-"""Applying another configuration while processes run: all of it, or nothing."""
+"""Applies another configuration while processes run: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.supervisor import Supervisor
 
 
-class Application:
-    """Brings the supervisor from the configuration in force to another one."""
+class ConfigurationApplier:
+    """Changes the supervisor from the configuration in force to another one."""
 
     def __init__(self, supervisor: Supervisor, *, logs: LogHub, runtime: Runtime) -> None:
         self._supervisor = supervisor
@@ -41,21 +41,21 @@ class Application:
     def plan(self, config: Config) -> ReloadPlan:
         """What ``apply`` would change now.
 
-        Compared with what each process runs by, so that a change which failed is seen the next time.
+        It compares with the configuration that each process uses, so that a change that failed is repeated.
         """
         in_force = self._supervisor.config
         running = {process.name: process.config for process in self._table.staying()}
         return plan_of(replace(in_force, processes={**in_force.processes, **running}), config)
 
     def apply(self, config: Config) -> ReloadPlan:
-        """Put ``config`` in force, as far as it can be while running; gives what that changes.
+        """Put ``config`` in force, apart from keys that need a restart of the daemon; gives the changes.
 
-        Only what differs starts, stops or is replaced. Whatever can fail is done first: when it does,
-        everything is as before, and NotApplied says why. Raises Conflict during the shutdown.
+        Only processes that differ are started, stopped or replaced. The steps that can fail come first: if
+        one does, nothing has changed and NotApplied says why. Raises Conflict during the shutdown.
         """
         if self._supervisor.shutting_down:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
-        gc.unfreeze()  # what was there from the start (see `daemon`) may now be garbage
+        gc.unfreeze()  # objects from the start (see `daemon`) may now be garbage
         plan = self.plan(config)
         settings = settings_of(plan.config)
         if self._supervisor.lifecycle.started:
@@ -69,7 +69,7 @@ class Application:
         return plan
 
     async def gone(self, name: str) -> None:
-        """Wait until nothing is left of a process that was removed."""
+        """Wait until a process that was removed has ended."""
         await self._removal.gone(name)
 
     def _put_in_force(self, config: Config) -> None:
@@ -78,7 +78,7 @@ class Application:
         self._factory.schedules.reconfigure(config)
 
     def _prepare(self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings]) -> dict[str, Managed]:
-        """Make the new processes and open the logs that change; undo all of it when one cannot be had."""
+        """Make the new processes and open the logs that change; undo all of it when one of them fails."""
         made: dict[str, Managed] = {}
         reopened: list[str] = []
         old_defaults, self._logs.defaults = self._logs.defaults, default_logging(plan.config.global_)
@@ -126,10 +126,10 @@ class Application:
         self._table.replace({**after, **leaving}, {**depends_on, **old})
         for rank in dependencies.order_up(depends_on):
             for name in rank:
-                if self._supervisor.shutting_down:  # an instance that was given up means the end by now
+                if self._supervisor.shutting_down:  # an instance that was given up may have begun it
                     return
                 if name in others:
-                    continue  # what is configured now follows when what was there has gone
+                    continue  # the new process starts when the old one has ended
                 with self._runtime.defects.contain("a process could not be changed", process=name):
                     self._change(after[name], settings[name], new=name in made, kept=name in plan.kept)
 
@@ -143,7 +143,7 @@ class Application:
             process.adopt(settings)
 
     def _change_before_start(self, settings: dict[str, ProcessSettings]) -> None:
-        """Nothing has been started yet (the pre-start hooks are not done): start other processes then."""
+        """Replace all processes; none has been started, as the pre-start hooks are still running."""
         for process in self._table:
             self._factory.release(process)
             if process.name not in settings:
@@ -156,7 +156,7 @@ class Application:
         self._runtime.run_queue.wake(self._removal)
 
     def _forget(self, processes: Sequence[Managed]) -> None:
-        """Nothing is left of processes that were removed, or have become some of another kind."""
+        """Drop processes that were removed and have ended; start the successors of those of another kind."""
         configured = settings_of(self._supervisor.config)
         for process in processes:
             name = process.name
@@ -175,5 +175,5 @@ class Application:
 
 
 def _same_kind(process: Managed | None, config: ProcessConfig) -> bool:
-    """Whether ``process`` can go on under ``config``: one that has a schedule cannot go on without."""
+    """Whether ``process`` can use ``config``: both have a schedule, or neither has."""
     return process is None or (process.schedule is not None) is bool(config.schedule)

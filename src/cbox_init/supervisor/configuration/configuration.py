@@ -1,6 +1,6 @@
-"""The configuration in force, and how it is changed: read anew, edited by the API, saved.
+"""The configuration in force: reloads it, edits it for the API, saves it.
 
-Loaded when somebody first asks for a change. Every change goes through here, one after another.
+Every change goes through here, one after another. The module is imported for the first change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cbox_init.config.edit import Edits
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
 from cbox_init.errors import ConfigError, Conflict, NotSaved, UnknownProcess
-from cbox_init.supervisor.configuration.apply import Application
+from cbox_init.supervisor.configuration.apply import ConfigurationApplier
 from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.supervisor import Supervisor
 
 #: How long the file may take to be read or written, in seconds: a network file system may never answer.
-_FILE_TAKES_S: Final = 30.0
+_FILE_TIMEOUT_S: Final = 30.0
 
 _NO_FILE: Final = "the configuration comes from the environment alone; there is no file"
 
 
 class Reloaded:
-    """A reload, done or tried: what it changes, and what the file's warnings and suggestions are."""
+    """The result of a reload or a preview: what it changes, and the file's warnings and suggestions."""
 
     __slots__ = ("plan", "warnings")
 
@@ -43,18 +43,18 @@ class Reloaded:
 
 
 class Configuration:
-    """One for each supervisor."""
+    """Changes the configuration of one supervisor, for the API, SIGHUP and ``serve --watch``."""
 
     def __init__(
         self, supervisor: Supervisor, source: ConfigSource | None, *, logs: LogHub, runtime: Runtime
     ) -> None:
         self._supervisor = supervisor
-        self._application = Application(supervisor, logs=logs, runtime=runtime)
+        self._applier = ConfigurationApplier(supervisor, logs=logs, runtime=runtime)
         self._source = source
         self._environment = runtime.environ
         self._edits = Edits(supervisor.config)
         self._log = logs.daemon
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._queued: asyncio.Task[Reloaded] | None = None
         self._tasks: set[asyncio.Task[Reloaded]] = set()
         supervisor.on_rolled_back = self._rolled_back
@@ -70,60 +70,60 @@ class Configuration:
             self._queue(loop)
 
     async def reload(self) -> Reloaded:
-        """Read the file again, and change what it changes.
+        """Read the file again and apply it.
 
-        Those who ask while another's turn has not come yet share it: the file is read once for all of them,
-        after the last of them asked. Raises ConfigError (nothing has changed then) and Conflict.
+        Requests that come before a queued reload begins share that one: the file is read once, after the
+        last of them. Raises ConfigError (nothing has changed then) and Conflict.
         """
-        self._refuse_at_the_end()
+        self._refuse_in_shutdown()
         return await asyncio.shield(self._queue(asyncio.get_running_loop()))
 
     async def preview(self) -> Reloaded:
         """What a reload would change now. Raises as ``reload`` does."""
         loaded = await self._load()
-        return Reloaded(self._application.plan(loaded.config), loaded.problems)
+        return Reloaded(self._applier.plan(loaded.config), loaded.problems)
 
     def _queue(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Reloaded]:
-        """The reload whose turn comes next."""
+        """Queue a reload, unless one that has not begun is queued already."""
         if self._queued is None:
-            self._queued = loop.create_task(self._reload_in_turn())
+            self._queued = loop.create_task(self._reload_and_log())
             self._tasks.add(self._queued)
-            self._queued.add_done_callback(self._done)
+            self._queued.add_done_callback(self._reload_done)
         return self._queued
 
-    def _done(self, task: asyncio.Task[Reloaded]) -> None:
+    def _reload_done(self, task: asyncio.Task[Reloaded]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return
-        error = task.exception()  # fetched: perhaps nobody waits for it
+        error = task.exception()  # fetched, as there may be no task that waits for it
         if isinstance(error, ConfigError):
-            self._tell_refused(error)
+            self._log_refused(error)
         elif error is not None:
             self._log.error("Configuration was not reloaded", error=str(error))
 
-    async def _reload_in_turn(self) -> Reloaded:
-        async with self._turn:
+    async def _reload_and_log(self) -> Reloaded:
+        async with self._lock:
             self._queued = None
             loaded = await self._load()
-            plan = self._application.apply(loaded.config)
+            plan = self._applier.apply(loaded.config)
             self._edits = Edits(plan.config)
-        self._tell_done(plan, loaded)
+        self._log_reloaded(plan, loaded)
         return Reloaded(plan, loaded.problems)
 
     async def _load(self) -> Loaded:
         if self._source is None:
             raise Conflict(f"cannot reload: {_NO_FILE}")
         try:
-            return await in_thread(self._source.load, name="config-read", timeout_s=_FILE_TAKES_S)
+            return await in_thread(self._source.load, name="config-read", timeout_s=_FILE_TIMEOUT_S)
         except TimeoutError:
-            message = f"cannot read {self._source.path}: no answer within {_FILE_TAKES_S:.0f} s"
+            message = f"cannot read {self._source.path}: no answer within {_FILE_TIMEOUT_S:.0f} s"
             problem = Problem(field="", message=message, recommendation="check its file system")
             raise ConfigError(str(problem), (problem,)) from None
 
     # -- edits -----------------------------------------------------------------------------------------
 
     def _rolled_back(self, name: str, process: ProcessConfig) -> None:
-        """``process`` is in force again; what was edited of it is not."""
+        """Undo the edits of a process whose former configuration is in force again."""
         self._edits = self._edits.taken_back(name, process)
 
     def check_known(self, name: str) -> None:
@@ -132,64 +132,64 @@ class Configuration:
             raise UnknownProcess(name)
 
     async def add(self, name: str, raw: Mapping[str, Raw]) -> None:
-        """A new process. Raises Conflict when there is one of that name, and ConfigError."""
-        async with self._turn:
+        """Add a process. Raises Conflict when there is one of that name, and ConfigError."""
+        async with self._lock:
             self._change(self._edits.added(name, raw, self._environ()), "added", name)
 
     async def update(self, name: str, raw: Mapping[str, Raw]) -> None:
-        """Another configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
-        async with self._turn:
+        """Change the configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
+        async with self._lock:
             self._change(self._edits.updated(name, raw, self._environ()), "updated", name)
 
     async def remove(self, name: str) -> None:
-        """No such process any more; returns when nothing of it is left. Raises UnknownProcess, Conflict."""
-        async with self._turn:
+        """Remove a process; returns when it has ended. Raises UnknownProcess and Conflict."""
+        async with self._lock:
             self._change(self._edits.removed(name), "removed", name)
-        await self._application.gone(name)
+        await self._applier.gone(name)
 
     async def save(self) -> str:
-        """Write what edits have changed to the file; gives its path. Raises Conflict and NotSaved."""
+        """Write the edits to the file; gives its path. Raises Conflict and NotSaved."""
         if self._source is None or self._source.path is None:
             raise Conflict(f"cannot save: {_NO_FILE}")
         source, path = self._source, self._source.path
-        async with self._turn:
+        async with self._lock:
             edits = self._edits
             try:
                 await in_thread(
-                    lambda: saved(path, edits, source.environ), name="config-write", timeout_s=_FILE_TAKES_S
+                    lambda: saved(path, edits, source.environ), name="config-write", timeout_s=_FILE_TIMEOUT_S
                 )
             except TimeoutError:
                 raise NotSaved(
-                    f"cannot save {path}: no answer within {_FILE_TAKES_S:.0f} s; check its file system"
+                    f"cannot save {path}: no answer within {_FILE_TIMEOUT_S:.0f} s; check its file system"
                 ) from None
             self._edits = Edits(self._supervisor.config)
         self._log.info("Configuration saved", config=path)
         return path
 
     def _change(self, edits: Edits, verb: str, process: str) -> None:
-        """Applied first: when the supervisor refuses, the edit has never been."""
-        self._application.apply(edits.config)
+        """Apply edits, and keep them only if that succeeds."""
+        self._applier.apply(edits.config)
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
 
-    # -- inside ----------------------------------------------------------------------------------------
+    # -- internals -------------------------------------------------------------------------------------
 
     def _environ(self) -> Mapping[str, str]:
-        self._refuse_at_the_end()
-        # What children get: the daemon's own secrets are not to be had by way of an edit.
+        self._refuse_in_shutdown()
+        # That of children, so that an edit cannot read the daemon's own secrets.
         return self._environment
 
-    def _refuse_at_the_end(self) -> None:
+    def _refuse_in_shutdown(self) -> None:
         if self._supervisor.shutting_down:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
 
-    def _tell_refused(self, error: ConfigError) -> None:
+    def _log_refused(self, error: ConfigError) -> None:
         self._log.error("Configuration was not reloaded, the old one stays", error=str(error))
         errors = [problem for problem in error.problems if problem.severity is Severity.ERROR]
         for problem in errors[1:]:
             self._log.error(str(problem))
 
-    def _tell_done(self, plan: ReloadPlan, loaded: Loaded) -> None:
+    def _log_reloaded(self, plan: ReloadPlan, loaded: Loaded) -> None:
         for problem in loaded.problems:
             self._log.warn(str(problem))
         lists = {
@@ -204,11 +204,11 @@ class Configuration:
         self._log.info("Configuration reloaded", **lists, kept=len(plan.kept))
         if plan.needs_restart:
             self._log.warn(
-                "These keys count when the daemon is started again", keys=", ".join(plan.needs_restart)
+                "These keys take effect when the daemon is restarted", keys=", ".join(plan.needs_restart)
             )
 
     async def close(self) -> None:
-        """Wait for nothing any more: the daemon ends."""
+        """Cancel the reloads that are queued or under way: the daemon ends."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

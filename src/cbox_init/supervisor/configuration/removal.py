@@ -1,4 +1,4 @@
-"""Processes that are no longer configured: stopped, dependents first, and then forgotten."""
+"""Removes processes that are no longer configured: stops them, dependents first, then drops them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Removal:
-    """Owns ``table.leaving``; reconciled whenever a process in it changes.
+    """Stops processes and waits for their end. Owns ``table.leaving``, the processes that are being removed.
 
-    A process is stopped when nothing that depended on it lives, and handed to ``forget``, with those that end
-    with it, when nothing of it is left. What depends on it is being removed as well.
+    It is reconciled when one of them changes. A process is stopped when nothing that depends on it lives; all
+    its dependents are being removed too. Processes that have ended are handed to ``forget``.
     """
 
     def __init__(self, table: ProcessTable, *, forget: Callable[[Sequence[Managed]], None]) -> None:
@@ -32,18 +32,18 @@ class Removal:
         self._leaving[process.name] = process
 
     def take_back(self, name: str) -> None:
-        """It is configured again before it has gone."""
+        """Cancel the removal of a process that is configured again."""
         del self._leaving[name]
         self._stopped.discard(name)
         self._waiters.resolve(name, None)
 
     async def gone(self, name: str) -> None:
-        """Wait until it is forgotten, or configured again, or the daemon ends."""
+        """Wait until a process is removed, or configured again, or the daemon ends."""
         if name in self._leaving:
             await self._waiters.wait(name)
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Stop what can be stopped now, forget what has ended."""
+        """Stop the processes that can be stopped now; forget those that have ended."""
         gone = []
         for name, process in tuple(self._leaving.items()):
             if name not in self._stopped and not any(map(self._lives, self._table.dependents(name))):
@@ -60,7 +60,7 @@ class Removal:
         return None
 
     def abandon(self) -> None:
-        """The daemon ends, and with it everything: let nobody wait any longer."""
+        """End all waits, as the daemon ends."""
         self._waiters.resolve_all(None)
 
     def _lives(self, name: str) -> bool:

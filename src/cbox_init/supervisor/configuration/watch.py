@@ -1,9 +1,8 @@
-"""Follows the configuration file for ``serve --watch``: asks for a reload when its content has changed.
+"""Watches the configuration file for ``serve --watch``, which reloads it when its content has changed.
 
-Editors replace the file, a Kubernetes ConfigMap replaces a directory that the file's name leads through,
-other programs write it in pieces. So every directory on the way to the file is watched, and the file itself,
-and a change counts when the path leads to other content than before. Whether that content is valid is found
-out by the reload.
+Editors replace the file, a Kubernetes ConfigMap replaces a directory in its path, other programs write it in
+pieces. So the file and every directory in its path are watched, also those that symbolic links lead to, and a
+change counts when the path leads to other content than before. The reload checks whether that is valid.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.daemon import DaemonLog
 
-#: A file that was not touched for this time is complete, in seconds.
+#: A file that has not changed for this time is complete, in seconds.
 _SETTLE_S: Final = 0.2
 #: How long a file that is written all the time can delay a reload, in seconds.
 _LONGEST_SETTLE_S: Final = 2.0
 #: How long the file system may take to answer, in seconds.
-_LOOK_TAKES_S: Final = 30.0
+_RENEW_TIMEOUT_S: Final = 30.0
 #: The first and the longest pause before another try, when the file cannot be watched, in seconds.
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
-#: How often the way to the file is followed again when it changes meanwhile.
-_MOST_TRIES: Final = 10
+#: How often the path is resolved again when it changes meanwhile.
+_MAX_TRIES: Final = 10
 
 Fingerprint = tuple[int, ...]
 
@@ -46,7 +45,7 @@ async def watch(path: str, changed: Callable[[], None], log: DaemonLog) -> None:
         try:
             with _watcher(path) as watcher:
                 while True:
-                    found = await watcher.look()
+                    found = await watcher.renew()
                     if seen is None:
                         log.info("Watching the configuration", config=path)
                     elif found != seen:
@@ -61,22 +60,22 @@ async def watch(path: str, changed: Callable[[], None], log: DaemonLog) -> None:
 
 
 class _Watcher:
-    """The watches on one path. ``look`` renews them."""
+    """Owns the watches on one path."""
 
     def __init__(self, path: str, events: Inotify) -> None:
         self._path = path
         self._events = events
-        self._news = asyncio.Event()
-        # The names that matter in each watched directory; None while the watches are renewed: all do.
+        self._event = asyncio.Event()
+        # The names that matter in each watched directory; None while the watches are renewed, as all do then.
         self._names: dict[int, set[str]] | None = None
         self._watched: set[int] = set()
 
-    async def look(self) -> Fingerprint:
-        """Watch what is on the way to the file now; gives the fingerprint of its content. Raises OSError."""
-        self._news.clear()
+    async def renew(self) -> Fingerprint:
+        """Watch the present directories of the path; gives the fingerprint of the file. Raises OSError."""
+        self._event.clear()
         self._names = None
         names, found = await in_thread(
-            partial(_watch_way, self._events, self._path), name="config-watch", timeout_s=_LOOK_TAKES_S
+            partial(_watch_path, self._events, self._path), name="config-watch", timeout_s=_RENEW_TIMEOUT_S
         )
         for number in self._watched - names.keys():
             self._events.unwatch(number)
@@ -85,24 +84,24 @@ class _Watcher:
         return found
 
     async def wait(self) -> None:
-        """Return when something has changed and then rested."""
+        """Return when something has changed and then settled."""
         loop = asyncio.get_running_loop()
-        await self._news.wait()
+        await self._event.wait()
         until = loop.time() + _LONGEST_SETTLE_S
-        while self._news.is_set() and (left_s := until - loop.time()) > 0:
-            self._news.clear()
+        while self._event.is_set() and (left_s := until - loop.time()) > 0:
+            self._event.clear()
             try:
                 async with asyncio.timeout(min(_SETTLE_S, left_s)):
-                    await self._news.wait()
+                    await self._event.wait()
             except TimeoutError:
                 return
 
     def read(self) -> None:
-        """The event loop's call when there are events."""
+        """Read events, when the event loop finds some."""
         names = self._names
         for event in self._events.read():
             if names is None or event.mask & inotify.OVERFLOW or event.name in names.get(event.watch, ()):
-                self._news.set()
+                self._event.set()
 
 
 @contextmanager
@@ -120,14 +119,14 @@ def _watcher(path: str) -> Iterator[_Watcher]:
         events.close()
 
 
-def _watch_way(events: Inotify, path: str) -> tuple[dict[int, set[str]], Fingerprint]:
-    """Watch each directory on the way to ``path``, and the file: the names that matter in each watch.
+def _watch_path(events: Inotify, path: str) -> tuple[dict[int, set[str]], Fingerprint]:
+    """Watch each directory in ``path``, and the file; gives the names that matter in each watch.
 
-    "" is what is watched itself. The fingerprint is taken when all is watched, so that no later change is
-    missed.
+    "" is the watched directory or file itself. The fingerprint is taken when all is watched, so that no later
+    change is missed.
     """
     names: dict[int, set[str]] = {}
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MAX_TRIES):
         names = {}
         steps = tuple(steps_to(path))
         for directory, name in steps:
@@ -142,12 +141,12 @@ def _add(events: Inotify, path: str, mask: int, name: str, names: dict[int, set[
     try:
         number = events.watch(path, mask)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # what is above it is watched
+        return  # the directory above is watched
     names.setdefault(number, {""}).add(name)
 
 
 def fingerprint(path: str) -> Fingerprint:
-    """Differs when ``path`` leads to other content than before; empty when it leads to none."""
+    """A value that differs when ``path`` leads to other content than before; empty when there is no file."""
     try:
         found = os.stat(path)
     except OSError:
