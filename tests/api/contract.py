@@ -51,7 +51,9 @@ class Contract:
         """Raise AssertionError when the document does not allow this reply."""
         template = next((name for pattern, name in self._paths if pattern.fullmatch(path)), None)
         if template is None:
-            assert status in {401, 404, 429, *CONNECTION_STATUSES}, f"{status} for an unknown path {path}"
+            assert status in {401, 403, 404, 429, *CONNECTION_STATUSES}, (
+                f"{status} for an unknown path {path}"
+            )
             self._check_error(headers, body, method)
             return
         operations = self.document["paths"][template]

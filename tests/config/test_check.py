@@ -75,6 +75,14 @@ def process(keys: str, more: str = "") -> str:
             "global.readiness.processes[0]",
             "no process is called 'wbe'",
         ),
+        *(
+            (
+                f"{{global: {{api_cors_origins: ['{origin}']}}, processes: {{a: {{command: a}}}}}}",
+                "global.api_cors_origins[0]",
+                "is no origin of web pages",
+            )
+            for origin in ("*", "null", "a.example", "https://", "https://a.example/", "https://*.a.example")
+        ),
     ],
 )
 def test_errors(read: Read, text: str, field: str, message: str) -> None:

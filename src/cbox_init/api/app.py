@@ -23,6 +23,7 @@ from cbox_init.api.routes import (
     scale,
     schedule,
 )
+from cbox_init.config.rules import is_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -43,10 +44,21 @@ def build_app(context: Context, most_body_bytes: int) -> ASGIApp:
 def guarded(app: ASGIApp, settings: GlobalConfig) -> ASGIApp:
     """The application for TCP, with the configured rate limit and token.
 
-    The rate limit comes first, so that it also slows down attempts to guess the token.
+    The rate limit comes first, so that it also slows down attempts to guess the token. Without a token, web
+    pages of other sites are refused.
     """
+    origins = settings.api_cors_origins
     if settings.api_auth:
         app = RequireToken(app, settings.api_auth)
+    else:
+        from cbox_init.api.browsers import RefuseOtherSites
+
+        names = ("localhost", settings.api_host) if is_loopback(settings.api_host) else None
+        app = RefuseOtherSites(app, origins, names)
+    if origins:
+        from cbox_init.api.browsers import AllowOrigins
+
+        app = AllowOrigins(app, origins)
     if settings.api_rate_limit:
         app = RateLimit(app, settings.api_rate_limit, settings.api_rate_burst)
     return app

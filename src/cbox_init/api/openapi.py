@@ -27,7 +27,7 @@ _COMMON_ERRORS: Final = (401, 403, 413, 429)
 _ERRORS: Final = {
     400: "The request or its body is malformed or invalid; details say how to fix it.",
     401: "The token is missing or wrong.",
-    403: "The address of the client is refused by api_acl.",
+    403: "The client is refused by api_acl, or is a page of another site (see details).",
     404: "No such process.",
     408: "The body did not come in time.",
     409: "Not in this state, or not with these settings.",

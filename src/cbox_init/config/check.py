@@ -131,6 +131,10 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
             (*path, "autotune_memory_threshold"), "plans with more memory than there is", "use at most 1.0"
         )
     _check_metrics_path(global_.metrics_path, report)
+    for index, origin in enumerate(global_.api_cors_origins):
+        if not _is_origin(origin):
+            hint = "write https://HOST or http://HOST:PORT, as the browser sends it, without a path"
+            report.error((*path, "api_cors_origins", index), f"{origin!r} is no origin of web pages", hint)
     for key, acl in (("api_acl", global_.api_acl), ("metrics_acl", global_.metrics_acl)):
         if acl is not None:
             _check_acl(acl, (*path, key), report)
@@ -170,6 +174,11 @@ def _check_metrics_path(given: str, report: ProblemReport) -> None:
         report.error(path, f"{given!r} is no path", "write one that begins with /, such as /metrics")
     elif given == "/health":
         report.error(path, "/health is where the port says that it is up", "write another, such as /metrics")
+
+
+def _is_origin(text: str) -> bool:
+    scheme, _, host = text.partition("://")
+    return scheme in ("http", "https") and host.isascii() and bool(host) and set(host).isdisjoint("/?#@*, ")
 
 
 def _check_acl(acl: AclConfig, path: Path, report: ProblemReport) -> None:
