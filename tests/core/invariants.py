@@ -130,8 +130,8 @@ class CheckedWorld(World):
         super().forget(index)
         self._restarts.pop(index, None)
 
-    def look(self) -> None:
-        super().look()
+    def reconcile(self) -> None:
+        super().reconcile()
         self.check()
 
     # -- invariants ------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class Step(NamedTuple):
     given: tuple[object, ...] = ()
 
 
-#: What happens between two looks of the loop, and everything that happens.
+#: What happens between two reconciliations, and everything that happens.
 Burst = list[Step]
 History = list[Burst]
 
@@ -55,7 +55,7 @@ def play(world: CheckedWorld, history: History) -> None:
     for burst in history:
         for step in burst:
             getattr(world, step.do)(*step.given)
-        world.look()
+        world.reconcile()
 
 
 def step(do: str, *given: st.SearchStrategy[object]) -> st.SearchStrategy[Step]:
@@ -146,7 +146,7 @@ histories = histories_of(
     step("breeds", breeds),
     step("depends", st.sampled_from([(), ("db",), ("db", "cache")])),
     step("advance", st.sampled_from([0.1, 0.5, 1.0, 5.0, 12.0, 20.0])),
-    step("look_briefly", st.integers(1, 3)),
+    step("reconcile_briefly", st.integers(1, 3)),
     step("reload", configurations),
 )
 
@@ -210,7 +210,7 @@ class HealthyWorld(CheckedWorld):
     def begin(self) -> None:
         """From now on all of it stays up."""
         self.start()
-        self.look()
+        self.reconcile()
         self.advance(LONG_S)
         self._began = True
 
@@ -254,7 +254,7 @@ harmless_histories = histories_of(
     step("depends", st.sampled_from([(), ("db",)])),
     step("breeds", healthy_breeds),
     step("advance", st.sampled_from([0.1, 1.0, 5.0, 12.0, 40.0])),
-    step("look_briefly", st.integers(1, 3)),
+    step("reconcile_briefly", st.integers(1, 3)),
 )
 
 
@@ -298,9 +298,9 @@ class Dependent(CheckedWorld):
     def dependency_ready(self) -> bool:
         return is_ready(self._dependency.desired, self._dependency.instances.values(), oneshot=False)
 
-    def look_at_gate(self) -> None:
+    def update_gate(self) -> None:
         self.waiting_for = () if self.dependency_ready else ("db",)
-        super().look_at_gate()
+        super().update_gate()
 
     def spawn(self, index: int, *, surge: bool = False) -> None:
         if index not in self.instances:
@@ -317,15 +317,15 @@ def test_a_dependent_starts_when_its_dependency_is_ready_and_not_before(
     web = Dependent(db)
     web.waiting_for = ("db",)
     web.start()
-    web.look()
+    web.reconcile()
     assert not web.instances
     for burst in history:
         play(db, [burst])
         web.advance(max(0.0, db.now - web.now))
-        web.look()
+        web.reconcile()
     db.calm_down()
     db.start()
     db.scale(1)
     db.advance(LONG_S)
-    web.look()
+    web.reconcile()
     assert web.instances

@@ -1,4 +1,4 @@
-"""When memory is looked at, and what follows from too much of it."""
+"""When memory is measured, and what follows from too much of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cbox_init.core.instance import (
     stop_begun,
     terminated,
 )
-from cbox_init.core.memory import MIB, PERIOD_S, SLOT_S, excess, next_look_at
+from cbox_init.core.memory import MIB, PERIOD_S, SLOT_S, excess, next_measurement_at
 from cbox_init.core.restart import Cause, Ending
 from cbox_init.core.schedule import decide_runs
 from cbox_init.core.states import Desired, Revision, State
@@ -42,15 +42,15 @@ def test_excess(resident_bytes: int, limit_mb: int, reason: str | None) -> None:
 
 
 @given(place=st.floats(0, 1, exclude_max=True), now=st.floats(0, 1e8))
-def test_looks_are_a_period_apart_and_share_slots(place: float, now: float) -> None:
-    first = next_look_at(place, now)
+def test_measurements_are_a_period_apart_and_share_slots(place: float, now: float) -> None:
+    first = next_measurement_at(place, now)
     assert now < first <= now + PERIOD_S
     assert first % SLOT_S == 0
-    assert next_look_at(place, first) == first + PERIOD_S
+    assert next_measurement_at(place, first) == first + PERIOD_S
 
 
 def test_the_slots_are_used_alike() -> None:
-    offsets = {next_look_at(place / 100, 0.0) for place in range(100)}
+    offsets = {next_measurement_at(place / 100, 0.0) for place in range(100)}
     assert offsets == {SLOT_S * slot for slot in range(1, int(PERIOD_S / SLOT_S) + 1)}
 
 

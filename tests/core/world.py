@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 #: One decision may lead to another, but each reconciliation ends within this many.
 MOST_ROUNDS = 6
-#: So often at most the loop looks while a world of these tests goes on.
+#: How often the process is reconciled at most while a world of these tests goes on.
 MOST_LOOKS = 10_000
 
 
@@ -136,7 +136,7 @@ class Life:
         """It says that it is ready when it is, and again when it has said something else."""
         self.says_ready_at = max(now, self.began_at + self.breed.ready_after_s)
 
-    def told(self, now: float) -> None:
+    def signalled(self, now: float) -> None:
         """The stop signal: to the whole group."""
         self.ending_since = min(self.ending_since, now)
         ends_at = now + self.breed.stop_takes_s * (self.index + 1)  # not all of them at one time
@@ -157,7 +157,7 @@ class Life:
         self.in_hook, self.hook_ends_at = True, now + self.breed.hook_takes_s
 
     def hook_killed(self, now: float) -> None:
-        """It is seen to be over at the next look, which comes at once."""
+        """Its end is taken in by the next ``reconcile``, which comes at once."""
         self.hook_ends_at = now if self.in_hook else inf
 
     def ends_hook(self) -> None:
@@ -176,7 +176,7 @@ class Life:
 
 
 class World:
-    """A process under supervision. Commands and exits are seen in the next ``look``."""
+    """A process under supervision. Commands and exits are taken in by the next ``reconcile``."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class World:
         self.instances: dict[int, Instance] = {}
         self.lives: dict[int, Life] = {}
         self.clearing: set[int] = set()
-        self.look_at = inf
+        self.next_at = inf
         self._last_pid = 0
         self._made_of = f"{self.rules}, scale={scale}, {oneshot=}"
 
@@ -239,7 +239,7 @@ class World:
             generation=before.generation if generation is None else generation,
             starts=before.starts if starts is None else starts,
         )
-        self.look_at = self.now
+        self.next_at = self.now
 
     def reload(self, rules: Rules) -> None:
         """Another configuration; with another ``launch`` the instances are to be replaced."""
@@ -271,12 +271,12 @@ class World:
                 self.instances[life.index] = transitions.rechecked(instance, rules.health, now=self.now)
                 life.check_at = self.first_check_at(rules, life.index, self.now)
         self.rolling.adopted(rules, replaces=not in_place)
-        self.look_at = self.now
+        self.next_at = self.now
 
     def depends(self, waiting_for: tuple[str, ...]) -> None:
         """Its dependencies are not ready, or are (none are given)."""
         self.waiting_for = waiting_for
-        self.look_at = self.now
+        self.next_at = self.now
 
     def breeds(self, breed: Breed) -> None:
         """What is spawned from now on is like this."""
@@ -313,7 +313,7 @@ class World:
         if runs:
             fat = runs[nth % len(runs)]
             self.instances[fat.index] = transitions.memory_measured(fat, "too much")
-            self.look_at = self.now
+            self.next_at = self.now
 
     def heal(self) -> None:
         """From now on the checks of all that live succeed."""
@@ -324,25 +324,25 @@ class World:
         """The ``nth`` of those that live says something of itself, if it does such a thing."""
         lives = [life for life in self.lives.values() if life.main_alive and life.rules.announced]
         if lives:
-            self.hear(lives[nth % len(lives)], message)
+            self.receive(lives[nth % len(lives)], message)
 
-    def hear(self, life: Life, message: NotifyMessage) -> None:
+    def receive(self, life: Life, message: NotifyMessage) -> None:
         before = self.instances[life.index]
         assert before.health
         instance = self.instances[life.index] = transitions.notified(before, message, now=self.now)
         assert instance.health
         if before.phase is Phase.RUNNING and shows_change(before.health, instance.health):
-            self.look_at = self.now
+            self.next_at = self.now
 
-    def hear_who_is_ready(self) -> None:
+    def update_dependencies(self) -> None:
         for life in self.lives.values():
             if life.says_ready_at <= self.now:
                 life.says_ready_at = inf
                 if life.main_alive:
-                    self.hear(life, NotifyMessage(states=(NotifyState.READY,)))
+                    self.receive(life, NotifyMessage(states=(NotifyState.READY,)))
 
     def check_health(self) -> None:
-        """Take in the checks that are due; the loop looks when somebody may have to act."""
+        """Take in the checks that are due; reconcile if that may require an action."""
         for life in self.lives.values():
             if life.check_at > self.now:
                 continue
@@ -356,7 +356,7 @@ class World:
                 unrun = CheckResult(unix=self.now, latency_s=0.0, reason="no descriptor", ran=False)
                 self.instances[life.index] = transitions.checked(before, unrun, now=self.now)
                 life.check_at = self.now + CHECK_AGAIN_S
-                self.look_at = self.now
+                self.next_at = self.now
                 continue
             result = CheckResult(unix=self.now, latency_s=0.0, reason=reason)
             instance = self.instances[life.index] = transitions.checked(before, result, now=self.now)
@@ -374,7 +374,7 @@ class World:
             )
             life.aligned = not starting
             if shows_change(before.health, instance.health):
-                self.look_at = self.now
+                self.next_at = self.now
 
     def first_check_at(self, rules: Rules, index: int, up_at: float) -> float:
         if rules.health is None or not rules.health.checked:
@@ -391,44 +391,44 @@ class World:
                 life.ends_hook()
                 before = self.instances[life.index]
                 self.instances[life.index] = transitions.pre_stop_ended(before, now=self.now)
-                self.look_at = self.now
+                self.next_at = self.now
             if life.rest_ends_at <= self.now:
                 life.rest_alive = False
-                self.look_at = self.now
+                self.next_at = self.now
             if life.main_alive and life.main_ends_at <= self.now:
                 life.main_alive = False
                 ending = Ending(life.exit_code, f"exited with code {life.exit_code}")
                 before = self.instances[life.index]
                 self.instances[life.index] = transitions.main_exited(before, ending, now=self.now)
                 self.clearing.add(life.index)
-                self.look_at = self.now
+                self.next_at = self.now
 
     # -- the loop --------------------------------------------------------------------------------------
 
     def advance(self, seconds: float) -> None:
-        """Time passes; what falls due in it is looked at then."""
+        """Let time pass, and reconcile whenever it is due."""
         end = self.now + seconds
         for _ in range(MOST_LOOKS):
             ends_at = min((life.next_end_at for life in self.lives.values()), default=inf)
             checks_at = min((life.check_at for life in self.lives.values()), default=inf)
             words_at = min((life.says_ready_at for life in self.lives.values()), default=inf)
-            at = min(ends_at, checks_at, words_at, self.look_at)
+            at = min(ends_at, checks_at, words_at, self.next_at)
             if at > end:
                 break
             self.now = max(self.now, at)
             self.reap()
             self.check_health()
-            self.hear_who_is_ready()
-            if self.look_at <= self.now:
-                self.look()
+            self.update_dependencies()
+            if self.next_at <= self.now:
+                self.reconcile()
         else:
             raise AssertionError("a busy loop")
         self.now = end
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """Act until there is nothing to do now."""
         self.clear()
-        self.look_at_gate()
+        self.update_gate()
         self.act()
         if self.follow_rollout():
             self.act()
@@ -442,7 +442,7 @@ class World:
             self.carry_out(actions)
         else:
             raise AssertionError(f"no end to it: still {actions}")
-        self.note_next_look(actions)
+        self.set_next_time(actions)
 
     def follow_rollout(self) -> bool:
         """See how far a rollout is, and go back when it has failed; whether it did."""
@@ -450,7 +450,7 @@ class World:
         if back is not None:
             self.roll_back(back)
         elif self.rolling.shown and self.rolling.shown.deadline is not None:
-            self.look_at = min(self.look_at, self.rolling.shown.deadline)
+            self.next_at = min(self.next_at, self.rolling.shown.deadline)
         return back is not None
 
     def roll_back(self, back: Back[Rules]) -> None:
@@ -460,12 +460,12 @@ class World:
                 self.instances[index] = transitions.counted_as(instance, generation=back.generation)
         self.rules = back.settings
 
-    def look_briefly(self, most: int) -> None:
-        """A look whose slice of time is over after some actions; the next look goes on from there."""
+    def reconcile_briefly(self, most: int) -> None:
+        """Reconcile in a slice of time that is over after some actions; the next call goes on from there."""
         self.clear()
-        self.look_at_gate()
+        self.update_gate()
         self.carry_out(self.decide()[:most])
-        self.look_at = self.now
+        self.next_at = self.now
 
     def decide(self) -> list[Action]:
         return decide(
@@ -496,12 +496,12 @@ class World:
                 case Forget(index):
                     self.forget(index)
 
-    def note_next_look(self, actions: list[Action]) -> None:
+    def set_next_time(self, actions: list[Action]) -> None:
         times = [action.until for action in actions if isinstance(action, Wait)]
         assert all(until > self.now for until in times), "a wait for what is past is a busy loop"
         if self.desired.run and self.gate.deadline is not None:
             times.append(self.gate.deadline)
-        self.look_at = min(times, default=inf)
+        self.next_at = min(times, default=inf)
 
     def spawn(self, index: int, *, surge: bool = False) -> None:
         assert index not in self.lives, "two live instances with one index"
@@ -542,14 +542,14 @@ class World:
         if self.instances[index].signal_at is not None:
             self.lives[index].begins_hook(self.now)
         else:
-            self.lives[index].told(self.now)
+            self.lives[index].signalled(self.now)
 
     def signal(self, index: int) -> None:
         before = self.instances[index]
         rules = self.lives[index].rules.stop
         self.instances[index] = transitions.signalled(before, now=self.now, rules=rules)
         self.lives[index].hook_killed(self.now)
-        self.lives[index].told(self.now)
+        self.lives[index].signalled(self.now)
 
     def kill(self, index: int) -> None:
         self.instances[index] = transitions.killed(self.instances[index], now=self.now)
@@ -580,7 +580,7 @@ class World:
             daemon = self.oneshot and instance.phase is Phase.RUNNING and life.exit_code == 0
             if life.rest_alive and not daemon:
                 if instance.phase is Phase.RUNNING:
-                    life.told(self.now)
+                    life.signalled(self.now)
                 if instance.killed:
                     life.killed(self.now)
                 self.instances[index] = transitions.left_behind(instance, now=self.now, rules=life.rules.stop)
@@ -610,7 +610,7 @@ class World:
             oneshot=self.oneshot,
         )
 
-    def look_at_gate(self) -> None:
+    def update_gate(self) -> None:
         if self.desired.run:
             self.gate = dependencies.updated_gate(self.gate, self.waiting_for, now=self.now)
 

@@ -22,7 +22,7 @@ _MAPPED: Final = 0xFFFF << 32  # ::ffff:0:0/96, in which IPv6 holds the addresse
 _FORMS: Final = "write 10.0.0.5, 10.0.0.0/8, 2001:db8::1 or 2001:db8::/32"
 
 
-class Address(NamedTuple):
+class IpAddress(NamedTuple):
     """An address of IPv4 (32 bits) or IPv6 (128). An IPv4 address that is mapped into IPv6 is one of IPv4."""
 
     bits: int
@@ -36,13 +36,13 @@ class Address(NamedTuple):
 class Network(NamedTuple):
     """All addresses that begin with the first ``prefix`` bits of ``base``."""
 
-    base: Address
+    base: IpAddress
     prefix: int
 
     def __contains__(self, address: object) -> bool:
         base = self.base
         return (
-            isinstance(address, Address)
+            isinstance(address, IpAddress)
             and address.bits == base.bits
             and not (address.number ^ base.number) >> (base.bits - self.prefix)
         )
@@ -61,11 +61,11 @@ class BadEntryError(ValueError):
         self.index = index
 
 
-class Decision(NamedTuple):
+class AccessDecision(NamedTuple):
     """Whether a request is allowed, and the address of its client: None when the request does not say."""
 
     allowed: bool
-    client: Address | None
+    client: IpAddress | None
 
 
 class AccessList:
@@ -81,7 +81,7 @@ class AccessList:
         if config.trust_proxy and not self._proxies:
             self._proxies = self._allow
 
-    def decide(self, peer: str, forwarded: Sequence[str] = ()) -> Decision:
+    def decide(self, peer: str, forwarded: Sequence[str] = ()) -> AccessDecision:
         """Whether the client of a connection from ``peer`` is allowed.
 
         ``forwarded`` holds the X-Forwarded-For headers in their order. Only what a trusted proxy has added
@@ -92,13 +92,13 @@ class AccessList:
         hops = _entries(forwarded)
         for _ in range(MOST_HOPS):
             if address is None or _among(address, self._deny):
-                return Decision(False, address)
+                return AccessDecision(False, address)
             entry = next(hops, None) if _among(address, self._proxies) else None
             if entry is None:
                 allowed = not self._only_allowed or _among(address, self._allow)
-                return Decision(allowed, address)
+                return AccessDecision(allowed, address)
             address = parse_address(_without_port(entry))
-        return Decision(False, address)
+        return AccessDecision(False, address)
 
 
 def bad_entries(config: AclConfig) -> Iterator[BadEntryError]:
@@ -115,16 +115,16 @@ def bad_entries(config: AclConfig) -> Iterator[BadEntryError]:
                 yield BadEntryError(str(error), error.hint, key, index)
 
 
-def parse_address(text: str) -> Address | None:
+def parse_address(text: str) -> IpAddress | None:
     """The address that ``text`` is, without the zone of a link-local one; None when it is none."""
     text = text.partition("%")[0]
     try:
         if ":" not in text:
-            return Address(32, int.from_bytes(inet_pton(AF_INET, text)))
+            return IpAddress(32, int.from_bytes(inet_pton(AF_INET, text)))
         number = int.from_bytes(inet_pton(AF_INET6, text))
     except (OSError, ValueError):  # ValueError: a NUL, or not ASCII
         return None
-    return Address(32, number & 0xFFFFFFFF) if number >> 32 << 32 == _MAPPED else Address(128, number)
+    return IpAddress(32, number & 0xFFFFFFFF) if number >> 32 << 32 == _MAPPED else IpAddress(128, number)
 
 
 def parse_network(text: str) -> Network:
@@ -151,7 +151,7 @@ def parse_network(text: str) -> Network:
             raise BadEntryError(
                 f"{text!r} is wider than all addresses of IPv4", "write 0.0.0.0/0 and ::/0 for all addresses"
             )
-    network = Network(Address(base.bits, _masked(base, prefix)), prefix)
+    network = Network(IpAddress(base.bits, _masked(base, prefix)), prefix)
     if network.base != base:
         raise BadEntryError(
             f"{text!r} has bits set behind its prefix", f"write {network} for the network, or {base} alone"
@@ -159,12 +159,12 @@ def parse_network(text: str) -> Network:
     return network
 
 
-def _masked(base: Address, prefix: int) -> int:
+def _masked(base: IpAddress, prefix: int) -> int:
     free = base.bits - prefix
     return base.number >> free << free
 
 
-def _among(address: Address, networks: tuple[Network, ...]) -> bool:
+def _among(address: IpAddress, networks: tuple[Network, ...]) -> bool:
     return any(address in network for network in networks)
 
 

@@ -14,7 +14,7 @@ SLOT_S: Final = 1.0
 MIB: Final = 2**20
 
 
-def next_look_at(place: float, now: float) -> float:
+def next_measurement_at(place: float, now: float) -> float:
     """The monotonic time of the next look at an instance with this ``place`` (0 to below 1) in the period."""
     offset = math.floor(place * PERIOD_S / SLOT_S) * SLOT_S
     return offset + (math.floor((now - offset) / PERIOD_S) + 1) * PERIOD_S

@@ -41,7 +41,7 @@ class GrpcProbe:
 
     async def __call__(self) -> None:
         await _import_in_thread()
-        from cbox_init.supervisor.health.grpc_call import Call
+        from cbox_init.supervisor.health.grpc_call import GrpcCall
 
         async with connected(self._resolver, self._endpoint) as plain:
             wire: Wire = plain
@@ -50,7 +50,7 @@ class GrpcProbe:
                 host = self._server_name or host
                 wire = await self._tls().wrap(plain, host)
             authority = str(self._endpoint) if host == self._endpoint.host else host
-            call = Call(authority, self._service, tls=self._tls is not None)
+            call = GrpcCall(authority, self._service, tls=self._tls is not None)
             await wire.send(call.outgoing())
             while not call.over:
                 data = await wire.receive()

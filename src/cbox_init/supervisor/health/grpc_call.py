@@ -65,7 +65,7 @@ class Code(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class Call:
+class GrpcCall:
     """One call on a connection of its own: bytes in, bytes out. ``over``: the answer is complete."""
 
     def __init__(self, authority: str, service: str, *, tls: bool) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init.core.health import spread
-from cbox_init.core.memory import excess, next_look_at
+from cbox_init.core.memory import excess, next_measurement_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +54,14 @@ class MemoryWatch:
         now = self._runtime.now()
         before, self._due = self._due, {}
         for tree in self._trees():
-            self._due[tree.pid] = before.get(tree.pid) or next_look_at(spread(tree.id), now)
+            self._due[tree.pid] = before.get(tree.pid) or next_measurement_at(spread(tree.id), now)
         resident = None
         for tree in self._trees():
             if self._due[tree.pid] > now:
                 continue
             resident = resident or self._runtime.resident()
             weight = resident(tree.id, tree.pid) if self._limit_mb else 0
-            self._due[tree.pid] = next_look_at(spread(tree.id), now)
+            self._due[tree.pid] = next_measurement_at(spread(tree.id), now)
             self._on_measured(tree.index, tree.pid, excess(weight, self._limit_mb))
             if time.monotonic() >= stop_at:
                 break
