@@ -140,7 +140,7 @@ async def test_remove_answers_when_nothing_is_left(two: Service) -> None:
     assert (await two.tcp.get(f"{PROCESSES}/web")).status_code == 404
     assert (await two.tcp.delete(f"{PROCESSES}/web")).status_code == 404
     reply = await two.tcp.delete(f"{PROCESSES}/db")
-    assert (reply.status_code, reply.json()["error"][:30]) == (409, "cannot remove db: it is the on")
+    assert (reply.status_code, reply.json()["error"][:30]) == (409, "cannot remove db: it is the la")
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"name": 5, "process": {}}', b'{"name": "x"}'])

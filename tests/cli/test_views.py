@@ -198,14 +198,14 @@ def test_status_shows_what_an_instance_says_of_itself() -> None:
         instance(
             2,
             health={**well, "ready": False, "notified": "reloading", "status_text": "reading"},
-            reason="not ready: it says that it is reloading",
+            reason="not ready: it reports reloading",
         ),
     )
     rows = text(status_lines(entry, NOW))
     assert [row.split("0         ")[1] for row in rows if row.startswith("  web-")] == [
         'healthy, says "3 connections"',
         "healthy",
-        'not ready: it says that it is reloading, says "reading"',
+        'not ready: it reports reloading, says "reading"',
     ]
 
 

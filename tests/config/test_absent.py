@@ -99,7 +99,7 @@ processes:
 def test_what_the_go_program_saves_means_the_defaults(read: Read) -> None:
     found = read(SAVED, strict=True)
     assert [str(problem) for problem in found.problems if problem.severity is not Severity.SUGGESTION] == [
-        "global.resource_metrics_max_samples: read, but not acted on yet"
+        "global.resource_metrics_max_samples: not implemented yet, without effect"
     ] or fields(found, Severity.WARNING) == [""]
     saved, plain = config_of(found), config_of(read(PLAIN))
     assert saved.global_.max_restart_attempts == 0, "-1 is unlimited"

@@ -42,9 +42,9 @@ GOOD = "processes:\n  web:\n    command: sleep 1\n"
         (b"processes:\n  # \xff\xfe\n", 2, "not UTF-8"),
         (GOOD.encode("utf-16"), 1, "NUL byte"),
         (b"a: *nothing\n", 1, "has no anchor"),
-        (b"a: &a [*a]\n", 1, "the alias *a is inside what it stands for"),
-        (b"a: &a {b: *a}\n", 1, "the alias *a is inside what it stands for"),
-        (b"? [a]\n: b\n", 1, "a key must be a text"),
+        (b"a: &a [*a]\n", 1, "the alias *a is inside its own anchor"),
+        (b"a: &a {b: *a}\n", 1, "the alias *a is inside its own anchor"),
+        (b"? [a]\n: b\n", 1, "a key must be text"),
         (b"a: {<<: 3}\n", 1, "<< merges mappings only"),
         (b"a: {<<: [3]}\n", 1, "<< merges mappings only"),
         (b"processes: {}\n", 1, "no process is defined"),
@@ -54,11 +54,11 @@ GOOD = "processes:\n  web:\n    command: sleep 1\n"
         (b"processes: {web: }\n", 1, "a command is required"),
         (b"processes: {web: {command: []}}\n", 1, "a command is required"),
         (b"processes: {web: {command: ''}}\n", 1, "a command is required"),
-        (b"processes: {web: {command: ['']}}\n", 1, "the program is an empty text"),
+        (b"processes: {web: {command: ['']}}\n", 1, "the program is empty"),
         (b'processes: {web: {command: "it\'s"}}\n', 1, "no closing quotation"),
-        (b'processes: {web: {command: ["a\\0"]}}\n', 1, "holds a NUL character"),
-        (b'processes: {web: {command: a, env: {A: "\\0"}}}\n', 1, "holds a NUL character"),
-        (b"processes: {web: {command: a, env: {'A=B': c}}}\n", 1, "cannot be a variable's name"),
+        (b'processes: {web: {command: ["a\\0"]}}\n', 1, "contains a NUL character"),
+        (b'processes: {web: {command: a, env: {A: "\\0"}}}\n', 1, "contains a NUL character"),
+        (b"processes: {web: {command: a, env: {'A=B': c}}}\n", 1, "is not a valid name of a variable"),
         (b"processes: {web: {command: a, env: ['A=b']}}\n", 1, "expected a mapping of texts, got a list"),
         (b"processes: {web: {command: a, depends_on: b}}\n", 1, "expected a list of texts"),
         (b"processes: {web: {command: a, depends_on: [~]}}\n", 1, "expected a text, got nothing"),
@@ -128,14 +128,14 @@ def test_the_first_of_two_documents_counts(read: Read) -> None:
     assert list(config_of(found).processes) == ["web"]
     (warning,) = found.problems
     assert (warning.severity, warning.line) == (Severity.WARNING, 4)
-    assert "the first counts" in warning.message
+    assert "only the first is used" in warning.message
 
 
 def test_a_key_that_is_there_twice(read: Read) -> None:
     found = read("processes:\n  web:\n    command: a\n    scale: 1\n    command: b\n  web:\n    command: c\n")
     assert [(error.field, error.line, error.message) for error in found.problems] == [
-        ("processes.web.command", 5, "the key is there twice, on lines 3 and 5"),
-        ("processes.web", 6, "the key is there twice, on lines 2 and 6"),
+        ("processes.web.command", 5, "the key occurs twice, on lines 3 and 5"),
+        ("processes.web", 6, "the key occurs twice, on lines 2 and 6"),
     ]
 
 
@@ -188,7 +188,7 @@ def test_very_deep_nesting(read: Read, text: str) -> None:
     error = the_error(read("processes: " + text if text[0] in "[{" else text))
     assert time.monotonic() - began < 2
     # the third is libyaml's own word, of the versions that have a limit
-    told = ("nested more than 64 levels deep", "a key must be a text", "exceeded maximum nesting depth")
+    told = ("nested more than 64 levels deep", "a key must be text", "exceeded maximum nesting depth")
     assert any(words in error.message for words in told)
 
 

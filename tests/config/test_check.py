@@ -20,7 +20,11 @@ def process(keys: str, more: str = "") -> str:
 @pytest.mark.parametrize(
     ("text", "field", "message"),
     [
-        (process("type: oneshot, restart: always"), "processes.web.restart", "a oneshot cannot be restarted"),
+        (
+            process("type: oneshot, restart: always"),
+            "processes.web.restart",
+            "always is not possible for a oneshot",
+        ),
         (process("type: oneshot, scale: 2"), "processes.web.scale", "a oneshot has one instance"),
         (process("scale: 101"), "processes.web.scale", "101 is above global.max_process_scale (100)"),
         (process("scale: 3, max_scale: 2"), "processes.web.scale", "3 is above max_scale (2)"),
@@ -34,13 +38,21 @@ def process(keys: str, more: str = "") -> str:
             "processes.web.depends_on",
             "the processes wait for each other: web -> b -> c -> web",
         ),
-        (process("health_check: {type: http}"), "processes.web.health_check.url", "type http needs it"),
+        (
+            process("health_check: {type: http}"),
+            "processes.web.health_check.url",
+            "is required for a check of type http",
+        ),
         (
             process("health_check: {type: exec}"),
             "processes.web.health_check.command",
-            "type exec needs it",
+            "is required for a check of type exec",
         ),
-        (process("health_check: {timeout: 1}"), "processes.web.health_check.address", "type tcp needs it"),
+        (
+            process("health_check: {timeout: 1}"),
+            "processes.web.health_check.address",
+            "is required for a check of type tcp",
+        ),
         (process("health_check: {address: web}"), "processes.web.health_check.address", "'web' has no port"),
         (process("health_check: {port: 99999}"), "processes.web.health_check.address", "'99999' is no port"),
         (process("health_check: {url: '/up'}"), "processes.web.health_check.url", "does not begin with http"),
@@ -58,12 +70,12 @@ def process(keys: str, more: str = "") -> str:
         (
             "{global: {api_acl: {allow: [10.0.0.0/8, everyone]}}, processes: {a: {command: a}}}",
             "global.api_acl.allow_list[1]",
-            "'everyone' is no address or CIDR",
+            "'everyone' is not an address or CIDR",
         ),
         (
             "{global: {metrics_acl: {deny_list: [10.0.0.0/33]}}, processes: {a: {command: a}}}",
             "global.metrics_acl.deny_list[0]",
-            "is no address or CIDR",
+            "is not an address or CIDR",
         ),
         (
             "{global: {api_acl: {trusted_proxies: [10.0.0.7/8]}}, processes: {a: {command: a}}}",
@@ -116,7 +128,7 @@ def test_names_that_cannot_be_in_a_url(read: Read, name: str) -> None:
     import json
 
     error = the_error(read(json.dumps({"processes": {name: {"command": "a"}}})))
-    assert error.message.startswith("the name ")
+    assert error.message.startswith("invalid name: ")
     assert str(error).isprintable()
 
 
@@ -131,27 +143,31 @@ def test_names_that_can(read: Read, name: str) -> None:
     ("text", "field", "message"),
     [
         (process("depends_on: [b]", ", b: {enabled: false}"), "processes.web.depends_on[0]", "b is disabled"),
-        (process("shutdown: {timeout: 31}"), "processes.web.shutdown.timeout", "whole shutdown has only 30s"),
+        (
+            process("shutdown: {timeout: 31}"),
+            "processes.web.shutdown.timeout",
+            "is above global.shutdown_timeout (30s)",
+        ),
         (
             "processes: {web: {command: a && b}}",
             "processes.web.command",
             "no shell runs this, so it has no use for &&",
         ),
-        (process("watchdog: 5s"), "processes.web.watchdog", "only a process of type notify"),
+        (process("watchdog: 5s"), "processes.web.watchdog", "without type: notify"),
         (
             process("type: notify, schedule: '@daily'"),
             "processes.web.type",
-            "runs of a schedule are not asked",
+            "notify has no effect with a schedule",
         ),
         (
             "{global: {api_enabled: true}, processes: {web: {command: a}}}",
             "global.api_enabled",
-            "there is no api_auth",
+            "api_auth is not set",
         ),
         (
             "{global: {restart_backoff_max: 1}, processes: {web: {command: a}}}",
             "global.restart_backoff_max",
-            "is below the initial backoff",
+            "is below restart_backoff_initial",
         ),
     ],
 )
@@ -257,10 +273,10 @@ def test_a_long_chain_is_no_cycle(read: Read) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("metrics", "'metrics' is no path"),
-        ("/a?b", "'/a?b' is no path"),
-        ("/a b", "'/a b' is no path"),
-        ("/health", "/health is where the port says that it is up"),
+        ("metrics", "'metrics' is not a path"),
+        ("/a?b", "'/a?b' is not a path"),
+        ("/a b", "'/a b' is not a path"),
+        ("/health", "/health is taken: the metrics port answers there that it is up"),
     ],
 )
 def test_a_path_at_which_no_metrics_can_be(read: Read, given: str, message: str) -> None:
@@ -276,7 +292,7 @@ def test_metrics_are_acted_on_but_not_behind_tls(read: Read) -> None:
         f"{{global: {{{text}, metrics_tls: {{enabled: true}}, metrics_acl: {{enabled: true, mode: deny}}}}, "
         "processes: {w: {command: a}}}"
     ).problems
-    assert problem.message == "read, but not acted on yet: global.metrics_tls"
+    assert problem.message == "not implemented yet, without effect: global.metrics_tls"
 
 
 def test_a_list_that_refuses_everyone_is_a_warning(read: Read) -> None:
@@ -298,7 +314,7 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
             logging: {json: {enabled: false}}
     """
     last = read(text).problems[-1]
-    assert last.message == "read, but not acted on yet: global.audit_enabled, global.tracing_enabled"
+    assert last.message == "not implemented yet, without effect: global.audit_enabled, global.tracing_enabled"
     assert last.severity is Severity.WARNING
 
 

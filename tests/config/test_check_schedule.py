@@ -39,8 +39,13 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
         ("schedule: '@daily', scale: 2", "scale", "no effect", "schedule_max_concurrent"),
         ("schedule_timeout: 60", "schedule_timeout", "no effect without a schedule", "set schedule"),
         ("heartbeat: {url: 'https://a/'}", "heartbeat", "no effect without a schedule", "set schedule"),
-        ("schedule: '@daily', heartbeat: {url: 'ftp://k3y/'}", "heartbeat.url", "no URL", "https://"),
-        ("schedule: '@daily', heartbeat: {method: 'A B'}", "heartbeat.method", "no HTTP method", "POST"),
+        (
+            "schedule: '@daily', heartbeat: {url: 'ftp://k3y/'}",
+            "heartbeat.url",
+            "not an HTTP URL",
+            "https://",
+        ),
+        ("schedule: '@daily', heartbeat: {method: 'A B'}", "heartbeat.method", "not an HTTP method", "POST"),
         (
             'schedule: "@daily", heartbeat: {headers: {X-Key: "k3y\\n"}}',
             "heartbeat.headers.X-Key",

@@ -82,7 +82,7 @@ def test_what_is_absent_has_its_default(config: Config) -> None:
 
 def test_remove(config: Config) -> None:
     edits = Edits(config)
-    with pytest.raises(Conflict, match="web depends on it"):
+    with pytest.raises(Conflict, match="it is a dependency of web"):
         edits.removed("db")
     with pytest.raises(UnknownProcess):
         edits.removed("nobody")
@@ -90,7 +90,7 @@ def test_remove(config: Config) -> None:
         edits.updated("nobody", {}, {})
     without = edits.removed("web")
     assert list(without.config.processes) == ["db"]
-    with pytest.raises(Conflict, match="only process"):
+    with pytest.raises(Conflict, match="last process"):
         without.removed("db")
 
 

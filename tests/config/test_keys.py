@@ -249,11 +249,11 @@ def test_a_file_with_every_key_is_also_good_when_strict() -> None:
     assert [problem.message.split(":")[0] for problem in load(str(FULL), {}, strict=True).problems] == [
         *(8 * ["has no effect on an output of type syslog"]),
         "has no effect on a process with a schedule",
-        "has no effect",  # its watchdog, with type: oneshot
-        "runs of a schedule are not checked, they end by themselves",
+        "has no effect without type",  # its watchdog, with type: oneshot
+        "has no effect with a schedule",
         "has no effect on a check of type http",  # its service
-        "is not run",  # its pre_stop_hook, with graceful: false
-        "read, but not acted on yet",
+        "is not run, since graceful is false",  # its pre_stop_hook, with graceful: false
+        "not implemented yet, without effect",
     ]
 
 

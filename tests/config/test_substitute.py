@@ -249,7 +249,7 @@ def test_the_replacement_of_a_pattern_names_groups(read: Read) -> None:
     assert redaction
     assert redaction.patterns[0].replacement == "${name}-${2}-${PORT}-$${1}"
     assert [problem.message for problem in found.problems] == [
-        "$PORT stands for nothing: the pattern has no such group"
+        "$PORT is always empty: the pattern has no such group"
     ]
 
 
@@ -278,7 +278,7 @@ def test_an_instance_name_that_means_nothing_there_is_told(read: Read) -> None:
     found = read("processes: {web: {command: a, working_dir: '/srv/${CBOX_INIT_INSTANCE_INDEX}'}}")
     (problem,) = found.problems
     assert problem.field == "processes.web.working_dir"
-    assert "known only in command, env and health_check" in problem.message
+    assert "only in command, env and health_check" in problem.message
     assert config_of(found).processes["web"].working_dir == "/srv/"
 
 

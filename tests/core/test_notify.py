@@ -45,7 +45,7 @@ BESIDE = health_rules(announced=True)
         (b"STOPPING=1", NotifyMessage(states=(STOPPING,))),
         (b"READY=1\nSTOPPING=1", NotifyMessage(states=(READY, STOPPING))),
         (b"WATCHDOG=1", NotifyMessage(alive=True)),
-        (b"WATCHDOG=trigger", NotifyMessage(failure="it said WATCHDOG=trigger")),
+        (b"WATCHDOG=trigger", NotifyMessage(failure="it sent WATCHDOG=trigger")),
         (b"EXTEND_TIMEOUT_USEC=1500000", NotifyMessage(extend_s=1.5)),
         (b"EXTEND_TIMEOUT_USEC=99999999999999999999", NotifyMessage(extend_s=86_400.0)),
         (b"MAINPID=1\nERRNO=2\nFDSTORE=1\nBARRIER=1\nX_MINE=a=b", NotifyMessage()),
@@ -116,8 +116,8 @@ def test_the_status_stays_until_another_comes() -> None:
     [
         (told(ALONE), None),
         (told(ALONE, "READY"), None),
-        (told(ALONE, "READY", "RELOADING"), "not ready: it says that it is reloading"),
-        (told(ALONE, "READY", "STOPPING"), "not ready: it says that it is stopping"),
+        (told(ALONE, "READY", "RELOADING"), "not ready: it reports reloading"),
+        (told(ALONE, "READY", "STOPPING"), "not ready: it reports stopping"),
         (overdue(told(ALONE)), "no READY=1 in time (global.process_start_timeout: 30 s)"),
         (
             overdue(notified(told(ALONE), NotifyMessage(status="migrating"), now=NOW)),

@@ -101,7 +101,7 @@ async def test_reloading_and_stopping_take_it_out_of_ready(build: Build) -> None
     touch(house, "a")
     await house.until(lambda: notice(house).state is NotifyState.RELOADING)
     assert not health(house).ready
-    assert house.status("web").reason == "not ready: it says that it is reloading"
+    assert house.status("web").reason == "not ready: it reports reloading"
     touch(house, "b")
     await house.until(lambda: notice(house).state is NotifyState.STOPPING)
     assert not health(house).ready
@@ -173,7 +173,7 @@ async def test_it_can_call_its_own_watchdog(build: Build) -> None:
     await until_ready(house)
     touch(house, "go")
     await house.until(lambda: house.instance("web").next_restart_at)
-    assert house.instance("web").reason == "unhealthy: it said WATCHDOG=trigger"
+    assert house.instance("web").reason == "unhealthy: it sent WATCHDOG=trigger"
 
 
 @pytest.mark.parametrize("words", [("child:READY=1",), ("orphan:READY=1",)])

@@ -152,7 +152,7 @@ def test_without_a_watchdog_signs_of_life_are_welcome_and_not_asked_for() -> Non
     scene.say(b"READY=1", b"WATCHDOG=1")
     assert scene.passes(3600) is None
     scene.say(b"WATCHDOG=trigger")
-    assert scene.failures == ["it said WATCHDOG=trigger"]
+    assert scene.failures == ["it sent WATCHDOG=trigger"]
     scene.channel.close()
 
 

@@ -107,7 +107,7 @@ def test_ours_is_outside_of_what_is_mounted(tmp_path: Path) -> None:
 def test_ours_is_not_to_be_seen(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.be_in("/elsewhere")
-    assert tree.unusable().endswith("/elsewhere is not to be seen from here")
+    assert tree.unusable().endswith("/elsewhere is not visible from here")
 
 
 def test_not_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

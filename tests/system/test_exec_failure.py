@@ -78,7 +78,7 @@ def test_a_relative_file_is_looked_for_in_the_working_directory(tmp_path: Path) 
 
 def test_a_whole_command_line_as_one_word() -> None:
     text, _ = failure("php artisan serve")
-    assert text.endswith("it holds blanks: give each argument as a word of its own)")
+    assert text.endswith("it contains blanks: write each argument as a word of its own)")
 
 
 def test_a_script_without_its_interpreter(tmp_path: Path) -> None:

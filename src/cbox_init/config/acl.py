@@ -52,7 +52,7 @@ class Network(NamedTuple):
 
 
 class BadEntryError(ValueError):
-    """An entry that is no address or CIDR: the ``key`` of its list, its index, and how to fix it."""
+    """An entry that is not an address or CIDR: the ``key`` of its list, its index, and how to fix it."""
 
     def __init__(self, message: str, hint: str, key: str = "", index: int = 0) -> None:
         super().__init__(message)
@@ -136,14 +136,15 @@ def parse_network(text: str) -> Network:
         raise BadEntryError(message, "write the address without % and what follows")
     base = parse_address(given)
     if base is None:
-        raise BadEntryError(f"{text!r} is no address or CIDR", _FORMS)
+        raise BadEntryError(f"{text!r} is not an address or CIDR", _FORMS)
     written_bits = 128 if ":" in given else 32
     prefix = written_bits
     if slash:
         prefix = int(length) if length.isascii() and length.isdigit() and len(length) <= 3 else -1
         if not 0 <= prefix <= written_bits:
             raise BadEntryError(
-                f"{text!r} is no address or CIDR: behind / there is a number from 0 to {written_bits}", _FORMS
+                f"{text!r} is not an address or CIDR: after / there is a number from 0 to {written_bits}",
+                _FORMS,
             )
     if written_bits > base.bits:
         prefix -= 96

@@ -40,7 +40,7 @@ _NOT_YET: Final = (
 
 
 def check(config: Config, report: ProblemReport) -> None:
-    """Everything that can be said without looking at this machine. ``config`` holds effective values."""
+    """Report every problem that does not depend on this machine. ``config`` holds effective values."""
     _check_global(config.global_, report)
     _check_logging(config, report)
     _check_hooks(config.hooks, report)
@@ -67,9 +67,7 @@ def check(config: Config, report: ProblemReport) -> None:
 
         check_outputs(config, report)
     if ineffective := not_acted_on(config):
-        report.warning(
-            (), f"read, but not acted on yet: {', '.join(ineffective)}", "remove them, or wait for them"
-        )
+        report.warning((), f"not implemented yet, without effect: {', '.join(ineffective)}", "remove them")
 
 
 def check_accounts(config: Config, report: ProblemReport) -> None:
@@ -103,13 +101,13 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
     if global_.api_enabled and _open_to_all(global_):
         report.warning(
             (*path, "api_enabled"),
-            "anyone who reaches the port can start and stop processes: there is no api_auth",
+            "anyone who reaches the port can start and stop processes: api_auth is not set",
             "set api_auth, or api_host: 127.0.0.1",
         )
     if 0 < global_.shutdown_timeout <= global_.shutdown_drain:
         report.warning(
             (*path, "shutdown_drain"),
-            "takes the whole of shutdown_timeout, so that everything is killed when it is over",
+            "is not below shutdown_timeout, so that everything is killed when it is over",
             "lower it, or raise shutdown_timeout",
         )
     token = global_.api_auth
@@ -119,7 +117,7 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
     if initial is not None and cap is not None and initial > cap:
         report.warning(
             (*path, "restart_backoff_max"),
-            "is below the initial backoff, so every wait is this long",
+            "is below restart_backoff_initial, so that every wait is this long",
             "raise it",
         )
     if global_.tracing_exporter in (TracingExporter.JAEGER, TracingExporter.ZIPKIN):
@@ -128,7 +126,9 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
         )
     if global_.autotune_memory_threshold > 1:
         report.warning(
-            (*path, "autotune_memory_threshold"), "plans with more memory than there is", "use at most 1.0"
+            (*path, "autotune_memory_threshold"),
+            "is above 1.0, so that more memory is planned than there is",
+            "use at most 1.0",
         )
     _check_metrics_path(global_.metrics_path, report)
     for index, origin in enumerate(global_.api_cors_origins):
@@ -141,7 +141,9 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
 
 
 def _check_logging(config: Config, report: ProblemReport) -> None:
-    """Most files say nothing of stages, and need not pay for the checks of them."""
+    """Check the log pipeline; most files do not configure it, so that its checks are imported only when
+    needed.
+    """
     global_ = config.global_
     plain = LoggingConfig(min_level=LogLevel.INFO)
     special = {
@@ -171,9 +173,13 @@ def _open_to_all(global_: GlobalConfig) -> bool:
 def _check_metrics_path(given: str, report: ProblemReport) -> None:
     path = ("global", "metrics_path")
     if not given.startswith("/") or not given.isprintable() or any(sign in given for sign in " ?#"):
-        report.error(path, f"{given!r} is no path", "write one that begins with /, such as /metrics")
+        report.error(path, f"{given!r} is not a path", "write one that begins with /, such as /metrics")
     elif given == "/health":
-        report.error(path, "/health is where the port says that it is up", "write another, such as /metrics")
+        report.error(
+            path,
+            "/health is taken: the metrics port answers there that it is up",
+            "write another, such as /metrics",
+        )
 
 
 def _is_origin(text: str) -> bool:

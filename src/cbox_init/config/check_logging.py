@@ -1,4 +1,4 @@
-"""What the sections of the log pipeline mean: patterns that can be run, and settings that do something."""
+"""Checks of the log pipeline: patterns that cannot be used, and settings without effect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_global_logging(
     if global_.log_multiline_enabled and not global_.log_multiline_pattern:
         report.warning(
             (*path, "log_multiline_enabled"),
-            "joins nothing where a process has no pattern of its own",
+            "has no effect on a process without a pattern of its own",
             r"set log_multiline_pattern to what a first line begins with, such as '^\d{4}-'",
         )
     for key, patterns in (
@@ -55,7 +55,7 @@ def check_global_logging(
         if silent:
             report.suggestion(
                 (*path, "log_level"),
-                f"keeps every line of {', '.join(silent)} off standard output: their level is info",
+                f"hides every line of {', '.join(silent)}: lines have the level info without level detection",
                 "set log_level_detection: true, or leave log_level at info",
             )
 
@@ -70,7 +70,7 @@ def check_logging(logging: LoggingConfig, global_: GlobalConfig, path: Path, rep
     if logging.min_level in _HIGH and global_.log_level not in _HIGH and not _finds_levels(logging):
         report.suggestion(
             (*path, "min_level"),
-            "keeps every line off standard output: their level is info",
+            "hides every line: lines have the level info without level detection",
             "set level_detection: {enabled: true}, or leave min_level at info",
         )
 
@@ -108,11 +108,13 @@ def _check_redaction(
     if section.enabled and not section.patterns:
         report.warning(
             (*path, "enabled"),
-            "masks nothing without patterns",
+            "has no effect without patterns",
             "name some, such as patterns: [bearer_token]",
         )
     if own and not section.enabled:
-        report.warning((*path, "patterns"), "mask nothing: redaction is not enabled", "set enabled: true")
+        report.warning(
+            (*path, "patterns"), "have no effect, since redaction is not enabled", "set enabled: true"
+        )
 
 
 def _check_redaction_pattern(given: RedactionPattern, path: Path, report: ProblemReport) -> None:
@@ -121,9 +123,9 @@ def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Proble
 
         if builtin_patterns(given.name) is None:
             where, fault = (
-                ((*path, "name"), f"{given.name!r} is no ready pattern, and there is no pattern")
+                ((*path, "name"), f"{given.name!r} is not a built-in pattern, and pattern is not set")
                 if given.name
-                else (path, "has neither a pattern nor the name of a ready one")
+                else (path, "has neither a pattern nor the name of a built-in one")
             )
             otherwise = f"use one of {', '.join(BUILTIN_PATTERNS)}, or give a pattern"
             report.error(where, fault, report.did_you_mean(given.name, BUILTIN_PATTERNS, otherwise))
@@ -136,7 +138,7 @@ def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Proble
     if unknown:
         report.warning(
             (*path, "replacement"),
-            f"${unknown[0]} stands for nothing: the pattern has no such group",
+            f"${unknown[0]} is always empty: the pattern has no such group",
             "write ${1} for a group that a letter, a digit or _ follows, and $$ for a dollar",
         )
 
@@ -149,7 +151,7 @@ def _check_multiline(
     elif section.enabled and not section.pattern and not global_.log_multiline_enabled:
         report.warning(
             (*path, "enabled"),
-            "joins nothing without a pattern",
+            "has no effect without a pattern",
             r"set pattern to what a first line begins with, such as '^\d{4}-'",
         )
 
@@ -158,7 +160,7 @@ def _check_json(section: JsonConfig, path: Path, report: ProblemReport) -> None:
     if section.enabled and not (section.extract_level or section.extract_message or section.merge_fields):
         report.suggestion(
             (*path, "enabled"),
-            "changes nothing by itself",
+            "has no effect by itself",
             "set extract_level, extract_message or merge_fields",
         )
 
@@ -170,7 +172,7 @@ def _check_levels(section: LevelDetectionConfig, path: Path, report: ProblemRepo
         if level_of_word(name) is None:
             levels = [level.value for level in LogLevel]
             hint = report.did_you_mean(name, levels, f"use {', '.join(levels)}")
-            report.error((*path, "patterns", name), f"{name!r} is no level", hint)
+            report.error((*path, "patterns", name), f"{name!r} is not a level", hint)
         _check_pattern(pattern, (*path, "patterns", name), report)
 
 

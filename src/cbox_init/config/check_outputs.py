@@ -55,7 +55,7 @@ def check_outputs(config: Config, report: ProblemReport) -> None:
         if other.rotate != output.rotate:
             report.warning(
                 (*path, "rotate"),
-                f"{path_text(first)} writes to the same file and rotates it in another way, which counts",
+                f"{path_text(first)} writes to the same file with another rotate, which is used",
                 "write the same in both",
             )
     _check_files(config, written, report)
@@ -107,12 +107,12 @@ def _outputs(config: Config) -> Iterator[tuple[Path, OutputConfig]]:
 
 
 def _check_output(output: OutputConfig, path: Path, report: ProblemReport) -> OutputType | None:
-    """Gives the type, None when there is none."""
+    """Report what is wrong with one output; return its type, None when it has none."""
     kind = output_type(output)
     if kind is None:
         report.missing(
             (*path, "type"),
-            "neither this nor path nor address says what it is",
+            "type is not set, and neither path nor address implies one",
             "write path: /FILE, address: udp://HOST:514, or type: stdout",
         )
         return None
@@ -125,7 +125,7 @@ def _check_output(output: OutputConfig, path: Path, report: ProblemReport) -> Ou
     if kind is OutputType.FILE:
         _check_path(output.path, path, report)
     elif kind is OutputType.OTLP and output.address is None:
-        report.missing((*path, "address"), "an output of type otlp needs it", "write http://HOST:4318")
+        report.missing((*path, "address"), "is required for an output of type otlp", "write http://HOST:4318")
     elif kind in (OutputType.SYSLOG, OutputType.OTLP) and output.address is not None:
         try:
             syslog_address(output.address) if kind is OutputType.SYSLOG else otlp_url(output.address)
@@ -135,14 +135,14 @@ def _check_output(output: OutputConfig, path: Path, report: ProblemReport) -> Ou
                 if kind is OutputType.SYSLOG
                 else "write http://HOST:4318"
             )
-            report.error((*path, "address"), f"cannot be used: {fault}", hint)
+            report.error((*path, "address"), f"is invalid: {fault}", hint)
     check_headers(output.headers, (*path, "headers"), report)
     return kind
 
 
 def _check_path(file: str | None, path: Path, report: ProblemReport) -> None:
     if not file:
-        report.missing((*path, "path"), "an output of type file needs it", "write path: /FILE")
+        report.missing((*path, "path"), "is required for an output of type file", "write path: /FILE")
         return
     if file.endswith("/"):
         report.error((*path, "path"), f"{file!r} is a directory", "name a file in it")
@@ -151,7 +151,7 @@ def _check_path(file: str | None, path: Path, report: ProblemReport) -> None:
         if name in ALL_NAMES and name not in known:
             report.error(
                 (*path, "path"),
-                f"${{{name}}} is not known where a record is written",
+                f"${{{name}}} is not available in the path of an output",
                 "use ${CBOX_INIT_PROCESS_NAME} or ${CBOX_INIT_INSTANCE_ID}",
             )
 
@@ -164,7 +164,7 @@ def _check_files(
         for name, followed in settings.logging.files.items():
             path: Path = ("processes", process, "logging", "files", name)
             if not followed.path:
-                report.warning(path, "names no file, so none is followed", "write path: /FILE")
+                report.warning(path, "has no path, so that nothing is followed", "write path: /FILE")
                 continue
             file = os.path.normpath(followed.path)
             if any(mark in os.path.dirname(file) for mark in "*?["):
@@ -184,13 +184,15 @@ def _check_files(
                 )
             if seen.setdefault(file, name) != name:
                 report.warning(
-                    (*path, "path"), f"{seen[file]} follows it as well: each line comes twice", "remove one"
+                    (*path, "path"),
+                    f"{seen[file]} follows the same file, so that each line appears twice",
+                    "remove one",
                 )
             if settings.working_dir is not None and not os.path.isabs(file):
                 report.suggestion(
                     (*path, "path"),
-                    "is relative to the daemon's directory, not to working_dir",
-                    "write it from / on",
+                    "is relative to the daemon's working directory, not to working_dir",
+                    "write an absolute path",
                 )
 
 

@@ -50,16 +50,16 @@ _OF_SCHEDULES: Final = (
 
 
 def check_process(name: str, process: ProcessConfig, config: Config, report: ProblemReport) -> None:
-    """Reports what is wrong with one process; what concerns several is not looked at."""
+    """Report what is wrong with one process by itself."""
     path = ("processes", name)
     if fault := _name_fault(name):
-        report.error(path, f"the name {fault}", "use letters, digits, - and _")
+        report.error(path, f"invalid name: it {fault}", "use letters, digits, - and _")
     if process.enabled:
         _check_command(process.command, (*path, "command"), report)
     _check_env(process.env, (*path, "env"), report)
     for key, text in (("user", process.user), ("group", process.group), ("working_dir", process.working_dir)):
         if text == "":
-            report.error((*path, key), "is an empty text", "name one, or remove the key")
+            report.error((*path, key), "is empty", "set it, or remove the key")
     _check_type(process, path, report)
     _check_notify(process, path, report)
     _check_scale(name, process, config, report)
@@ -77,20 +77,20 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
         if process.schedule:
             report.warning(
                 (*path, "health_check"),
-                "runs of a schedule are not checked, they end by themselves",
+                "has no effect with a schedule: its runs are not checked",
                 "remove it",
             )
         _check_health(process.health_check, (*path, "health_check"), report)
 
 
 def check_hook(hook: HookConfig, path: Path, report: ProblemReport) -> None:
-    """Reports what is wrong with one hook."""
+    """Report what is wrong with one hook."""
     _check_command(hook.command, (*path, "command"), report)
     _check_env(hook.env, (*path, "env"), report)
 
 
 def _name_fault(name: str) -> str:
-    """Why a process cannot be called ``name``: it is a part of URLs. Nothing when it can."""
+    """Why ``name`` is invalid for a process, whose name is part of URLs; empty when it is valid."""
     if not name:
         return "is empty"
     if name in (".", ".."):
@@ -98,9 +98,9 @@ def _name_fault(name: str) -> str:
     if len(name) > _LONGEST_NAME:
         return f"is longer than {_LONGEST_NAME} characters"
     if any(letter.isspace() or not letter.isprintable() for letter in name):
-        return "holds white space or a control character, which a URL cannot"
+        return "contains white space or a control character, which URLs cannot contain"
     if any(letter in "/?#%" for letter in name):
-        return "holds one of / ? # %, which mean something else in a URL"
+        return "contains one of / ? # %, which have a meaning in URLs"
     return ""
 
 
@@ -108,13 +108,13 @@ def _check_command(command: tuple[str, ...], path: Path, report: ProblemReport) 
     if not command:
         report.missing(path, "a command is required", 'write a list such as ["php", "artisan", "queue:work"]')
     elif not command[0].strip():
-        report.error(path, "the program is an empty text", "name a program")
+        report.error(path, "the program is empty", "write the program as the first word")
 
 
 def _check_env(env: dict[str, str], path: Path, report: ProblemReport) -> None:
     for name in env:
         if not name or "=" in name or "\0" in name:
-            report.error((*path, name), "cannot be a variable's name", "use letters, digits and _")
+            report.error((*path, name), "is not a valid name of a variable", "use letters, digits and _")
 
 
 def _check_type(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
@@ -123,7 +123,7 @@ def _check_type(process: ProcessConfig, path: Path, report: ProblemReport) -> No
     if process.restart is RestartPolicyName.ALWAYS:
         report.error(
             (*path, "restart"),
-            "a oneshot cannot be restarted always",
+            "always is not possible for a oneshot",
             "use on-failure or never",
         )
     if process.scale > 1:
@@ -135,12 +135,14 @@ def _check_notify(process: ProcessConfig, path: Path, report: ProblemReport) -> 
         if process.watchdog:
             report.warning(
                 (*path, "watchdog"),
-                "has no effect: only a process of type notify gives signs of life",
+                "has no effect without type: notify",
                 "set type: notify, or remove it",
             )
     elif process.schedule:
         report.warning(
-            (*path, "type"), "runs of a schedule are not asked whether they are ready", "use type: oneshot"
+            (*path, "type"),
+            "notify has no effect with a schedule: its runs are not checked for readiness",
+            "use type: oneshot",
         )
 
 
@@ -156,8 +158,8 @@ def _check_scale(name: str, process: ProcessConfig, config: Config, report: Prob
     if process.max_scale > largest:
         report.suggestion(
             (*path, "max_scale"),
-            f"global.max_process_scale ({largest}) is lower and counts",
-            "raise that, or lower this",
+            f"is above global.max_process_scale ({largest}), which limits it",
+            "raise the global one, or lower this one",
         )
     last = process.port_base + max(process.scale, 1) - 1
     if process.port_base and last > _LAST_PORT:
@@ -200,8 +202,8 @@ def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: 
     if timeout is not None and timeout > whole:
         report.warning(
             (*path, "shutdown", "timeout"),
-            f"the whole shutdown has only {format_duration(whole)} (global.shutdown_timeout)",
-            "raise that, or lower this",
+            f"is above global.shutdown_timeout ({format_duration(whole)}), which limits the whole shutdown",
+            "raise the global one, or lower this one",
         )
     for key, hook in (
         ("pre_stop_hook", process.shutdown.pre_stop_hook),
@@ -211,7 +213,9 @@ def _check_shutdown(process: ProcessConfig, config: Config, path: Path, report: 
             check_hook(hook, (*path, "shutdown", key), report)
     if process.shutdown.pre_stop_hook is not None and not process.shutdown.graceful:
         report.suggestion(
-            (*path, "shutdown", "pre_stop_hook"), "is not run: graceful is false", "set graceful to true"
+            (*path, "shutdown", "pre_stop_hook"),
+            "is not run, since graceful is false",
+            "set graceful to true",
         )
 
 
@@ -225,7 +229,7 @@ def _check_limits(limits: LimitsConfig, max_memory_mb: int, path: Path, report: 
     if limits.memory is not None and max_memory_mb << 20 >= limits.memory:
         report.suggestion(
             (*path, "memory"),
-            f"is not above max_memory_mb ({max_memory_mb} MB), so that the kernel kills first",
+            f"is not above max_memory_mb ({max_memory_mb} MB), so that the kernel kills before the restart",
             "raise it, or lower max_memory_mb",
         )
 
@@ -258,11 +262,11 @@ def _check_unscheduled(process: ProcessConfig, path: Path, report: ProblemReport
 
 
 def _check_heartbeat(heartbeat: HeartbeatConfig, path: Path, report: ProblemReport) -> None:
-    """URLs are secrets: what is wrong with one is said without showing it."""
+    """URLs are secrets, so that messages do not show them."""
     urls = {key: getattr(heartbeat, key) for key in ("url", "start_url", "success_url", "failure_url")}
     for key, url in urls.items():
         if url and not url.reveal().lower().startswith(("http://", "https://")):
-            report.error((*path, key), "is no URL of HTTP", "begin it with https:// or http://")
+            report.error((*path, key), "is not an HTTP URL", "begin it with https:// or http://")
     _check_method(heartbeat.method, (*path, "method"), report)
     check_headers(heartbeat.headers, (*path, "headers"), report)
 
@@ -280,7 +284,7 @@ def check_headers(headers: Mapping[str, Secret], path: Path, report: ProblemRepo
 
 def _check_method(method: str, path: Path, report: ProblemReport) -> None:
     if not (method.isascii() and method.isalpha()):
-        report.error(path, f"{quoted(method)} is no HTTP method", "write GET, HEAD or POST")
+        report.error(path, f"{quoted(method)} is not an HTTP method", "write GET, HEAD or POST")
 
 
 def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -> None:
@@ -299,7 +303,7 @@ def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -
             key, present = "address", check.address is not None
     if not present:
         report.missing(
-            (*path, key), f"a check of type {check.type} needs it", "add it, or choose another type"
+            (*path, key), f"is required for a check of type {check.type}", "add it, or choose another type"
         )
         return
     try:
@@ -310,4 +314,4 @@ def _check_health(check: HealthCheckConfig, path: Path, report: ProblemReport) -
             parse_address(check.address or "")
     except ValueError as fault:
         hint = "write http://HOST:PORT/PATH" if key == "url" else "write HOST:PORT"
-        report.error((*path, key), f"cannot be used: {fault}", hint)
+        report.error((*path, key), f"is invalid: {fault}", hint)

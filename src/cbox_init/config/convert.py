@@ -1,4 +1,4 @@
-"""From the file's content to the model, key by key, so that every problem is found and not only the first."""
+"""Converts the file's content to the model, key by key, so that every problem is found at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.SIGNAL: "use a name such as SIGTERM, SIGQUIT or SIGUSR1",
     Kind.COMMAND: 'write a list such as ["php", "artisan", "queue:work"], or a string',
 }
-#: Keys whose texts each instance completes itself, and sections of which that holds as a whole.
+#: Keys in which each instance replaces its own names, and sections of which every key is one.
 _LEFT_FOR_INSTANCES: Final = frozenset(("command", "env"))
 _SECTIONS_OF_INSTANCES: Final = (HealthCheckConfig, OutputConfig)
 
@@ -123,7 +123,7 @@ class Converter:
     def section(self, section: type[S], raw: Raw, path: Path) -> S:
         """``raw`` as a ``section``; keys that are absent, null or wrong have their default.
 
-        Nothing in ``raw`` is as good as an empty mapping. Problems go to the report.
+        Null is an empty mapping. Problems are added to the report.
         """
         if raw is None:
             return section()
@@ -164,7 +164,7 @@ class Converter:
         return convert(spec, raw, path) if convert is not None else self._scalar(spec, raw, path)
 
     def _parsed_flow(self, text: FlowText) -> Raw:
-        """The list or mapping that a variable held; the text itself when it is none."""
+        """The list or mapping that a variable held, or the text itself where it is neither."""
         from cbox_init.config.document import parse_document
 
         value, problems = parse_document(str(text))
@@ -275,14 +275,14 @@ class Converter:
         return value
 
     def _text(self, raw: Raw, path: Path, value_type: ValueType | Kind = ValueType.TEXT) -> str | None:
-        """The text of a scalar, None (with a problem) when it is none."""
+        """The text of a scalar; None (with a problem) for anything else."""
         if raw is None or isinstance(raw, list | dict):
             expected = value_type.value if isinstance(value_type, ValueType) else f"a {value_type.value}"
             self._report.error(path, f"expected {expected}, got {kind_of(raw)}", _hint(value_type))
             return None
         text = str(scalar_text(raw))
         if "\0" in text:
-            self._report.error(path, "holds a NUL character, which no program can be given", "remove it")
+            self._report.error(path, "contains a NUL character", "remove it")
             return None
         if not text.isascii() and _has_surrogates(text):
             self._report.error(path, "is not UTF-8 text", "set the variable to UTF-8 text")
@@ -292,12 +292,12 @@ class Converter:
         return text
 
     def _completed(self, text: str, path: Path) -> str:
-        """The text with instance names taken from the environment: no instance will do it here."""
+        """The text with the names of instances replaced from the environment, where no instance does it."""
         for name, has_default in references(text):
             if name in INSTANCE_NAMES and not has_default and not self._environ.get(name):
                 self._report.warning(
                     path,
-                    f"${{{name}}} is set for each instance, and known only in command, env and health_check",
+                    f"${{{name}}} is set for each instance, only in command, env and health_check",
                     f"write ${{{name}:-default}}, or move it there",
                 )
         return expand_instance(text, self._environ)

@@ -131,7 +131,7 @@ class _Builder:
         if event.anchor not in self._anchors:
             if any(frame.anchor == event.anchor for frame in self._stack):
                 raise self._unreadable(
-                    line, f"the alias *{event.anchor} is inside what it stands for", "spell it out"
+                    line, f"the alias *{event.anchor} is inside its own anchor", "write the value in full"
                 )
             raise self._unreadable(
                 line, f"the alias *{event.anchor} has no anchor", f"write &{event.anchor} before its value"
@@ -142,14 +142,14 @@ class _Builder:
             raise self._unreadable(
                 line,
                 f"aliases expand to more than {_MOST_ALIASED} values",
-                "spell the values out, or use fewer aliases of aliases",
+                "write the values in full, or use fewer aliases of aliases",
             )
         if isinstance(value, str) and self._take_key(value, False, event):
             return
         self._put(value, size, line)
 
     def _take_key(self, text: str, plain: bool, event: Event) -> bool:
-        """Whether the text is a key: the mapping on top waits for one."""
+        """Take the text as the key of the innermost mapping, if that waits for one; return whether it did."""
         if not self._stack:
             return False
         frame = self._stack[-1]
@@ -165,7 +165,7 @@ class _Builder:
                 line, f"nested more than {_DEEPEST} levels deep", "close what is open before it"
             )
         if self._stack and self._stack[-1].key is None and isinstance(self._stack[-1].value, RawMap):
-            raise self._unreadable(line, "a key must be a text, not a list or a mapping", "write KEY: VALUE")
+            raise self._unreadable(line, "a key must be text, not a list or a mapping", "write KEY: VALUE")
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
         self._stack.append(_Frame(value, event.anchor, line))
@@ -180,7 +180,7 @@ class _Builder:
         self._put(value, frame.size, frame.line)
 
     def _put(self, value: Raw, size: int, line: int) -> None:
-        """Hands a finished value to the mapping or list it stands in."""
+        """Add a finished value to the mapping or list that contains it."""
         if not self._stack:
             self._root = value
             return
@@ -192,7 +192,7 @@ class _Builder:
             return
         key, frame.key = frame.key, None
         if key is None:
-            raise self._unreadable(line, "a key must be a text", "write KEY: VALUE")
+            raise self._unreadable(line, "a key must be text", "write KEY: VALUE")
         if key == "<<" and frame.key_plain:
             self._merge(frame, value)
         elif key in frame.value:
@@ -200,7 +200,7 @@ class _Builder:
             self.problems.append(
                 Problem(
                     field=path_text((*self._path()[:-1], key)),
-                    message=f"the key is there twice, on lines {first} and {frame.key_line}",
+                    message=f"the key occurs twice, on lines {first} and {frame.key_line}",
                     recommendation="remove one of them",
                     line=frame.key_line,
                 )
@@ -224,7 +224,7 @@ class _Builder:
             self.problems.append(
                 Problem(
                     field="",
-                    message="the file holds more than one YAML document; the first counts",
+                    message="the file contains more than one YAML document; only the first is used",
                     recommendation="move the others into files of their own",
                     severity=Severity.WARNING,
                     line=_line(event),

@@ -46,7 +46,7 @@ class Edits:
     def added(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
         """With a process more. Raises Conflict when there is one of that name, and ConfigError."""
         if name in self.config.processes:
-            raise Conflict(f"process {name} exists already: change it with PUT, or choose another name")
+            raise Conflict(f"process {name} exists already: change it with PUT, or use another name")
         return self._with(name, raw, environ)
 
     def updated(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
@@ -67,12 +67,14 @@ class Edits:
         needing = [other for other, process in left.items() if process.enabled and name in process.depends_on]
         if needing:
             names = ", ".join(needing)
-            raise Conflict(f"cannot remove {name}: {names} depends on it; change or remove that first")
+            raise Conflict(
+                f"cannot remove {name}: it is a dependency of {names}; change or remove that first"
+            )
         readiness = self.config.global_.readiness
         if readiness is not None and name in readiness.processes:
-            raise Conflict(f"cannot remove {name}: global.readiness.processes names it")
+            raise Conflict(f"cannot remove {name}: it is listed in global.readiness.processes")
         if not left:
-            raise Conflict(f"cannot remove {name}: it is the only process, and there must be one")
+            raise Conflict(f"cannot remove {name}: it is the last process, and at least one is required")
         return Edits(self.base, replace(self.config, processes=left), {**self.raws, name: None})
 
     def taken_back(self, name: str, process: ProcessConfig) -> Edits:

@@ -1,4 +1,4 @@
-"""Puts defaults that depend on other keys into their place, so that nobody else needs to know them."""
+"""Fills in the defaults that depend on other keys."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _token(global_: GlobalConfig, report: ProblemReport) -> Secret | None:
     path = ("global", "api_auth")
     if text.startswith(_BEARER):
         report.warning(
-            path, 'begins with "Bearer "; the rest is the token', 'write the token without "Bearer "'
+            path, 'begins with "Bearer ", which is not part of the token', 'write the token without "Bearer "'
         )
         text = text.removeprefix(_BEARER)
     text = text.strip()
@@ -62,7 +62,9 @@ def _token(global_: GlobalConfig, report: ProblemReport) -> Secret | None:
         )
         return Secret("")
     if not text:
-        report.suggestion(path, "is empty, so the API asks for no token", "set a token, or remove the key")
+        report.suggestion(
+            path, "is empty, so that the API requires no token", "set a token, or remove the key"
+        )
         return None
     return Secret(text)
 

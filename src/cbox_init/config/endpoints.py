@@ -23,7 +23,7 @@ class Endpoint(Struct, frozen=True):
 class Url(Struct, frozen=True):
     """An address of HTTP. ``target`` is path and query, ``authority`` what the Host header says.
 
-    ``userinfo`` is "user:password", still percent-encoded, None when there is none.
+    ``userinfo`` is "user:password", percent-encoded, or None.
     """
 
     tls: bool
@@ -45,7 +45,7 @@ class Url(Struct, frozen=True):
 def parse_address(text: str) -> Endpoint:
     """The endpoint of "HOST:PORT", "[IPv6]:PORT", ":PORT" or "PORT"; without a host it is this machine.
 
-    Raises ValueError, which says what is wrong.
+    Raises ValueError with the reason.
     """
     text = text.strip().removeprefix("tcp://")
     host, colon, port = text.rpartition(":")
@@ -55,7 +55,7 @@ def parse_address(text: str) -> Endpoint:
 
 
 def parse_url(text: str) -> Url:
-    """The parts of an http or https URL. Raises ValueError, which says what is wrong."""
+    """The parts of an http or https URL. Raises ValueError with the reason."""
     text = text.strip()
     if not text.isprintable() or " " in text:
         raise ValueError("it holds white space or a control character")

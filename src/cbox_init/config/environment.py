@@ -45,7 +45,7 @@ class _Override(NamedTuple):
 
 
 def override(root: dict[str, Raw], environ: Mapping[str, str], report: ProblemReport) -> dict[str, Raw]:
-    """``root`` with what the environment says over it.
+    """``root`` with the overrides of the environment.
 
     The report learns which paths came from which variable. A variable that fits no key is a warning.
     """
@@ -87,7 +87,7 @@ def _overrides(section: type[Struct]) -> dict[str, _Override]:
         for name, target in _overrides(inner).items() if inner is not None else ():
             targets[f"{_upper(key)}_{name}"] = target._replace(steps=(key, *target.steps))
     for old, new in RENAMED.get(section, {}).items():
-        # A key whose value has another form today keeps its name: reading it brings it into that form.
+        # A key whose value has another form today keeps its name: `legacy` converts it.
         same = fields[new].spec.value_type is not ValueType.SECTION and old != "port"
         spec = (
             fields[new].spec if same else ValueSpec(ValueType.TEXT if old == "port" else ValueType.TEXT_LIST)
@@ -133,7 +133,9 @@ def _unknown(variable: str, names: dict[str, str], report: ProblemReport) -> Non
     else:
         prefix, known = _PROCESS, [f"{name}_{key}" for name in names for key in _overrides(ProcessConfig)]
     near = report.nearest(variable.removeprefix(prefix), known)
-    report.warning((variable,), "fits no key", f"did you mean {prefix}{near}?" if near else "unset it")
+    report.warning(
+        (variable,), "does not match any key", f"did you mean {prefix}{near}?" if near else "unset it"
+    )
 
 
 def _value(text: str, spec: ValueSpec) -> Raw:
@@ -147,7 +149,7 @@ def _value(text: str, spec: ValueSpec) -> Raw:
     try:
         value = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
-        return text  # the converter says what it expected instead
+        return text  # the converter reports what it expected
     return cast("Raw", value)
 
 
@@ -162,7 +164,7 @@ def _put(root: dict[str, Raw], path: Steps, value: Raw, target: _Override) -> No
         level = copy
     key = path[-1]
     for old, new in RENAMED.get(target.section, {}).items():
-        # What the file says under the other name of this key must not count any more.
+        # The value that the file has under the other name of this key is overridden too.
         if key == new:
             level.pop(old, None)
         elif key == old and not isinstance(level.get(new), dict):

@@ -1,4 +1,4 @@
-"""The words in which programs say how much a message matters."""
+"""The names that programs use for the levels of messages."""
 
 from __future__ import annotations
 

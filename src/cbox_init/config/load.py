@@ -93,7 +93,7 @@ def examine(
     strict: bool = False,
     machine: Callable[[Config, ProblemReport], None] | None = None,
 ) -> Examined:
-    """As `load`, for those who want the problems as a result.
+    """As `load`, but return the problems instead of raising.
 
     ``machine`` adds what fits this machine badly, such as users that it does not have.
     """
@@ -209,8 +209,8 @@ def _report_nothing(file: str | None, environ: Mapping[str, str], report: Proble
     places = ", ".join(place for place in usual_places(environ) if place.endswith(_EXTENSIONS[0]))
     report.error(
         (),
-        f"no configuration: the environment defines no process, and there is no {places}",
-        "name a file with --config or CBOX_INIT_CONFIG",
+        f"no configuration found: the environment defines no process, and none of {places} exists",
+        "set --config or CBOX_INIT_CONFIG",
     )
 
 
@@ -228,12 +228,12 @@ def _text(file: str, report: ProblemReport) -> str | None:
         return None
     position = data.find(b"\0")
     if position >= 0:
-        _unreadable(data, position, "a NUL byte; this is no text file", report)
+        _unreadable(data, position, "contains a NUL byte: this is not a text file", report)
         return None
     try:
         return data.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError as error:
-        _unreadable(data, error.start, "a byte that is not UTF-8", report)
+        _unreadable(data, error.start, "contains a byte that is not UTF-8", report)
         return None
 
 

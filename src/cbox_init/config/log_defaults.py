@@ -1,4 +1,4 @@
-"""The section ``logging`` of a process with what ``global`` says for all of them."""
+"""The section ``logging`` of a process with the defaults of ``global``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MULTILINE_TIMEOUT_S: Final = 1.0
 
 
 class LogDefaults:
-    """What counts where a process says nothing else; made once for all of them."""
+    """The defaults for ``logging`` of every process; made once for all of them."""
 
     def __init__(self, global_: GlobalConfig) -> None:
         self._global = global_

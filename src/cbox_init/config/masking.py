@@ -1,4 +1,4 @@
-"""Configuration for other eyes: as JSON-able builtins, with everything secret as ``***``."""
+"""The configuration for the API: values that JSON has, with every secret as ``***``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SECRET_PARTS: Final = ("PASSW", "SECRET", "TOKEN", "KEY", "CRED", "DSN", "AUTH", "PRIVATE", "SIGNATURE")
 _SECRET_WORDS: Final = frozenset(("PASS", "PWD", "PW", "PIN", "JWT", "SALT", "COOKIE"))
-# Up to the last @ of the word: a password may hold / and @ where nobody has encoded them.
+# Up to the last @ of the word: a password that is not percent-encoded may contain / and @.
 _URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)\S*@")
 
 

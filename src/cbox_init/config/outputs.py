@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PROCESS_NAMES: Final = ("CBOX_INIT_PROCESS_NAME", "CBOX_PROCESS", "CBOX_SERVICE")
 INSTANCE_NAMES: Final = ("CBOX_INIT_INSTANCE_ID", "CBOX_INSTANCE")
 
-#: Where syslog is when nothing else is said.
+#: The default address of syslog.
 DEFAULT_SYSLOG: Final = "unix:///dev/log"
 
 _SYSLOG_PORT: Final = 514
@@ -52,9 +52,9 @@ def overflow_of(output: OutputConfig) -> LogOverflow:
 
 
 def syslog_address(text: str) -> SyslogAddress:
-    """The address of "udp://HOST:PORT", "tcp://HOST:PORT" or "unix:///PATH"; the port is 514 unless given.
+    """The address of "udp://HOST:PORT", "tcp://HOST:PORT" or "unix:///PATH"; the default port is 514.
 
-    Raises ValueError, which says what is wrong.
+    Raises ValueError with the reason.
     """
     scheme, separator, rest = text.strip().partition("://")
     transport = scheme.lower()
@@ -74,7 +74,7 @@ def syslog_address(text: str) -> SyslogAddress:
 def otlp_url(text: str) -> str:
     """The URL to send to: one without a path is that of a collector, and gets /v1/logs.
 
-    Raises ValueError, which says what is wrong.
+    Raises ValueError with the reason.
     """
     url = parse_url(text)
     address = text.strip().partition("#")[0]

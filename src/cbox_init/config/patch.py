@@ -28,7 +28,7 @@ _STEP: Final = 2
 
 
 class PatchError(ValueError):
-    """The text cannot be changed at that place; says why."""
+    """The text cannot be changed at that place; the message has the reason."""
 
 
 class SourceText(str):
@@ -45,7 +45,7 @@ def put(text: str, path: Sequence[str], value: Raw) -> str:
         return start + _block({path[0]: _nested(path[1:], value)}, 0, "\n")
     for depth, step in enumerate(path):
         if not isinstance(node, MappingNode):
-            raise PatchError(f"{'.'.join(path[:depth])} is no mapping in the file")
+            raise PatchError(f"{'.'.join(path[:depth])} is not a mapping in the file")
         found = _pair(node, step)
         if found is None:
             return _insert(text, node, step, _nested(path[depth + 1 :], value))

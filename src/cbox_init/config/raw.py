@@ -1,4 +1,4 @@
-"""The file's content before any key is looked at, with the lines it stood on."""
+"""The file's content before conversion, with the line of each key."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def path_text(path: Path) -> str:
 
 
 def kind_of(raw: Raw) -> str:
-    """What ``raw`` is, in a message that must not show it: it may hold a secret."""
+    """What ``raw`` is, for a message that must not show its value, which may be a secret."""
     if raw is None:
         return "nothing"
     if isinstance(raw, dict):

@@ -126,7 +126,7 @@ def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules
 
 
 def global_backoff(global_: GlobalConfig) -> tuple[float, float]:
-    """The first and the longest wait before a restart, in seconds, where a process says nothing else."""
+    """The first and the longest wait before a restart, in seconds, for processes without their own."""
     initial = _first(global_.restart_backoff_initial, global_.restart_backoff)
     cap = _first(global_.restart_backoff_max, max(initial, _BACKOFF_GROWTH * global_.restart_backoff))
     return initial, cap
@@ -152,7 +152,7 @@ def longest_s(hook: HookConfig) -> float:
 
 
 def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules | None:
-    """The health rules of ``process``, None when it has no check and does not say itself how it is."""
+    """The health rules of ``process``, None when it has no check and is not of type notify."""
     check = process.health_check
     announced = process.type is ProcessType.NOTIFY
     if check is None:
@@ -174,7 +174,7 @@ def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules |
 
 
 def _announced_only(global_: GlobalConfig) -> HealthRules:
-    """Those of an instance that nobody checks, since it says itself how it is."""
+    """The rules for a process of type notify without a check."""
     return HealthRules(
         liveness=True,
         readiness=True,
@@ -220,7 +220,7 @@ def rollout_rules(global_: GlobalConfig, process: ProcessConfig) -> RolloutRules
 
 
 def gets_ready(process: ProcessConfig) -> bool:
-    """Whether something tells when an instance is ready, so that running alone does not make it so."""
+    """Whether the readiness of an instance is reported or checked, so that running alone does not suffice."""
     check = process.health_check
     if process.type is ProcessType.NOTIFY:
         return True

@@ -181,7 +181,7 @@ def _write(target: str, data: bytes, before: os.stat_result) -> None:
             os.fsync(fd)
         now = os.stat(target)
         if (now.st_ino, now.st_mtime_ns, now.st_size) != (before.st_ino, before.st_mtime_ns, before.st_size):
-            raise OSError(0, "somebody else has changed it just now")
+            raise OSError(0, "it was changed by another program meanwhile")
         os.rename(temporary, target)
     except BaseException:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What the model's annotations say, in the form that the converter and the environment's overrides use."""
+"""The model's annotations in the form that the converter and the environment's overrides use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ValueType(Enum):
-    """What a value is made of, where no `Kind` says more."""
+    """The type of a value that has no `Kind`."""
 
     SECTION = "a mapping of keys"
     SECTION_LIST = "a list of mappings"

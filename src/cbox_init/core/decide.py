@@ -1,4 +1,4 @@
-"""What one process needs next: the difference between what is wanted and what is there.
+"""What one process needs next: the difference between the desired and the observed state.
 
 ``decide`` is called after every command, every exit and every deadline. It holds no state, so that two
 commands at one time cannot race: they change the desired state, and the next decision sees both.
@@ -29,43 +29,43 @@ class Spawn(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Tell the instance to end, with its stop signal or first a pre-stop hook; its grace period begins."""
+    """Stop the instance: begin its grace period, with its pre-stop hook or the stop signal."""
 
     index: int
 
 
 class Signal(Struct, frozen=True):
-    """The instance's pre-stop hook is over, or its time is: send the stop signal."""
+    """Send the stop signal: the pre-stop hook is over, or its time is."""
 
     index: int
 
 
 class Terminate(Struct, frozen=True):
-    """Tell the instance to end for its ``termination``; the restart policy says what follows."""
+    """Stop the instance for its ``termination``; the restart policy decides what follows."""
 
     index: int
 
 
 class NoteOverdue(Struct, frozen=True):
-    """The instance has not become healthy in the time that a start has."""
+    """Note that the instance has not become healthy within its time to start."""
 
     index: int
 
 
 class Kill(Struct, frozen=True):
-    """End what is left of the instance at once."""
+    """Kill what is left of the instance."""
 
     index: int
 
 
 class CancelRestart(Struct, frozen=True):
-    """Its restart is no longer wanted; the instance stays, stopped."""
+    """Cancel its restart; the instance stays, stopped."""
 
     index: int
 
 
 class Forget(Struct, frozen=True):
-    """The instance was scaled away and nothing of it is left."""
+    """Forget the instance: it was scaled away and nothing of it is left."""
 
     index: int
 
@@ -91,12 +91,12 @@ class Decision:
         self._may_spawn = may_spawn
 
     def holds(self, *, may_spawn: bool, now: float) -> bool:
-        """Whether there is anything left of it, and nothing else is due meanwhile."""
+        """Whether actions are left and nothing else has become due."""
         due = self.until is not None and self.until <= now
         return bool(self._actions) and may_spawn == self._may_spawn and not due
 
     def drop(self) -> None:
-        """Something has happened since: leave out the rest."""
+        """Discard the rest, since something has happened."""
         self._actions.clear()
 
     def __iter__(self) -> Iterator[Action]:
@@ -112,7 +112,7 @@ def decide(
     now: float,
     rules: RolloutRules = ONE_BY_ONE,
 ) -> list[Action]:
-    """The actions that bring what is there closer to what is wanted.
+    """The actions that bring the observed state closer to the desired one.
 
     Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
     while dependencies are not ready. Instances of an older generation are replaced as ``rules`` say: the next

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Gate(Struct, frozen=True, kw_only=True):
     """``waiting_for`` names what is not ready; ``since`` is the monotonic time when the wait began.
 
-    Once open it stays open until the process is started again: a dependency that goes down later stops
-    nobody, and does not keep an instance from coming back.
+    Once open it stays open until the process is started again: a dependency that goes down later neither
+    stops the process nor prevents its restarts.
     """
 
     waiting_for: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def new_gate(waiting_for: tuple[str, ...], *, now: float, timeout_s: float) -> G
 
 
 def updated_gate(gate: Gate, waiting_for: tuple[str, ...], *, now: float) -> Gate:
-    """The gate after another look at what is not ready. A dependency that comes late still opens it."""
+    """The gate after the readiness of dependencies has changed. A late dependency still opens it."""
     if gate.open or not waiting_for:
         return Gate(since=gate.since, timeout_s=gate.timeout_s)
     deadline = gate.deadline

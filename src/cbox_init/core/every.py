@@ -1,4 +1,4 @@
-"""Whether something holds of all of many, when that is asked again after each of their changes."""
+"""Whether a condition holds for all members of a group, evaluated again after each change."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class Every(Generic[T]):
-    """Remembers who was the last of whom it did not hold: as long as that is so, nobody else is asked.
+    """Remembers the last member for which the condition did not hold, and evaluates that one first.
 
-    A thousand that come up one after another are so asked a few times each, not a thousand times each.
+    When a thousand members change one after another, each is evaluated a few times, not a thousand times.
     """
 
     def __init__(self, holds: Callable[[T], bool], members: Iterable[T] = ()) -> None:
@@ -22,11 +22,11 @@ class Every(Generic[T]):
         self._members = deque(members)
 
     def reset(self, members: Iterable[T]) -> None:
-        """It is about others now."""
+        """Replace the members."""
         self._members = deque(members)
 
     def reached(self) -> bool:
-        """Whether it holds of all of them now."""
+        """Evaluate whether the condition holds for all members now."""
         members = self._members
         for _ in range(len(members)):
             if not self._holds(members[0]):

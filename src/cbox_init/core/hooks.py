@@ -1,4 +1,4 @@
-"""What follows a try of a hook."""
+"""What follows an attempt of a hook: another one, or its result."""
 
 from __future__ import annotations
 

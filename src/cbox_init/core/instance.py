@@ -60,9 +60,9 @@ class Phase(IntEnum):
 
     IDLE = 0  # nothing lives; it is spawned when it is wanted
     RUNNING = 1  # its main process lives
-    STOPPING = 2  # it was told to end, or its main process ended and left others behind
+    STOPPING = 2  # it is being stopped, or its main process ended and left others behind
     WAITING = 3  # it comes back at ``due_at``
-    ENDED = 4  # it ended by itself and stays so until somebody starts it
+    ENDED = 4  # it ended by itself and stays so until it is started
 
 
 class Instance(Struct, frozen=True, kw_only=True):
@@ -119,12 +119,12 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> bool:
-        """Whether something of it may be running."""
+        """Whether anything of it may be running."""
         return self.phase is Phase.RUNNING or self.phase is Phase.STOPPING
 
     @property
     def ready(self) -> bool:
-        """Whether it may get work: it runs, and its check and itself, where they are asked, say so."""
+        """Whether it may get work: it runs, and its checks and reports, if it has any, allow it."""
         return self.phase is Phase.RUNNING and (self.health is None or self.health.ready)
 
     @property
@@ -138,20 +138,20 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def stalled(self) -> bool:
-        """Whether it runs and is not ready, and nobody can say that it will be."""
+        """Whether it runs, is not ready, and its time to become ready is over."""
         if self.phase is not Phase.RUNNING or self.health is None:
             return False
         return not self.health.ready and not self.health.may_become_healthy
 
     @property
     def termination(self) -> Termination | None:
-        """Why it is to be ended although nobody has asked for it; None when it may run on."""
+        """Why it must be ended without a command; None when it may run on."""
         if self.health is not None and self.health.fatal:
             return Termination(Cause.HEALTH_CHECK, self.health.reason)
         return Termination(Cause.MEMORY_LIMIT, self.excess) if self.excess else None
 
     def is_outdated(self, revision: Revision) -> bool:
-        """Whether a start or a restart was asked for that it has not answered."""
+        """Whether a start or restart was requested since it was spawned."""
         return self.generation < revision.generation or self.starts < revision.starts
 
     @property
@@ -319,14 +319,14 @@ def unreachable(instance: Instance, reason: str, *, now: float) -> Instance:
 
 
 def memory_measured(instance: Instance, excess: str | None) -> Instance:
-    """Its memory was measured; ``excess`` says in what that is above its limit, when it is."""
+    """Its memory was measured; ``excess`` describes by what it is above its limit, if it is."""
     return replace(instance, excess=excess)
 
 
 def terminated(instance: Instance, *, now: float, revision: Revision, rules: StopRules) -> Instance:
     """It is ended as by a command, for its ``termination``; what follows is what follows a crash.
 
-    A start that was asked for until now is answered by its having run.
+    A start that was requested until now is done: it has run.
     """
     termination = instance.termination
     assert termination is not None
@@ -378,7 +378,7 @@ def went_into_background(instance: Instance, left: int) -> Ending | None:
 def left_behind(
     instance: Instance, ending: Ending | None = None, *, now: float, rules: StopRules
 ) -> Instance:
-    """Its main process has ended and left others, which are told to end as in a stop.
+    """Its main process has ended and left others, which are stopped as in a stop.
 
     ``ending`` replaces how it has ended, in other words.
     """
@@ -392,7 +392,7 @@ def left_behind(
 def gone(
     instance: Instance, *, now: float, revision: Revision, rules: RestartRules, oneshot: bool
 ) -> Instance:
-    """Nothing of it is left. What follows is decided by who wanted it to end.
+    """Nothing of it is left. What follows depends on whether a command ended it.
 
     A start that was asked for while it ran is answered by its having run, hence the new ``starts``. One that
     came while its descendants were ending is not: it must run again.
@@ -443,7 +443,7 @@ def _ended_by_itself(
 
 
 def _judged(instance: Instance, *, now: float) -> Instance:
-    """With what its checks, or that it has none, say of its readiness."""
+    """With its readiness by its checks, or by running where it has none."""
     if not instance.ready:
         return replace(instance, ready_at=None)
     return replace(instance, proven=True, ready_at=now if instance.ready_at is None else instance.ready_at)

@@ -1,11 +1,11 @@
-"""When the memory of an instance is looked at, and whether it is too much."""
+"""When the memory of an instance is measured, and whether it is above its limit."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-#: Seconds between two looks at the memory of one instance.
+#: Seconds between two measurements of one instance.
 PERIOD_S: Final = 5.0
 
 #: Memory is measured at multiples of this many seconds: instances are spread over the period in groups.

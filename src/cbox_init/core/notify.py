@@ -1,4 +1,4 @@
-"""What an instance says of itself (sd_notify(3)): one message, and what its messages add up to. Pure.
+"""What an instance reports of itself (sd_notify(3)): one message, and the state after several. Pure.
 
     STARTING ──READY=1──▶ READY ──RELOADING=1──▶ RELOADING ──READY=1──▶ READY ──STOPPING=1──▶ STOPPING
 
@@ -24,7 +24,7 @@ _LONGEST_S: Final = 86_400.0
 
 
 class NotifyState(StrEnum):
-    """What it has said last of its readiness."""
+    """The readiness that it has reported last."""
 
     STARTING = "starting"
     READY = "ready"
@@ -33,7 +33,7 @@ class NotifyState(StrEnum):
 
 
 class NotifyMessage(Struct, frozen=True, kw_only=True):
-    """What one datagram says. ``failure`` is why it is to be taken for one that hangs.
+    """The content of one datagram. ``failure`` is why it counts as hanging.
 
     ``alive`` is the sign of life that a watchdog wants; ``extend_s`` the time that it still needs to start.
     """
@@ -46,12 +46,12 @@ class NotifyMessage(Struct, frozen=True, kw_only=True):
 
     @property
     def has_news(self) -> bool:
-        """Whether there is more in it than a sign of life."""
+        """Whether it contains more than a sign of life."""
         return self != NotifyMessage(alive=self.alive)
 
 
 class NotifyStatus(Struct, frozen=True, kw_only=True):
-    """What one run of an instance has said until now; ``failure`` once its watchdog has run out."""
+    """What one run of an instance has reported so far; ``failure`` once its watchdog has expired."""
 
     state: NotifyState = NotifyState.STARTING
     status: str = ""
@@ -70,12 +70,12 @@ class NotifyStatus(Struct, frozen=True, kw_only=True):
     def reason(self) -> str | None:
         """Why it is not ready although it was; None when that is not so."""
         if self.state in (NotifyState.RELOADING, NotifyState.STOPPING):
-            return f"not ready: it says that it is {self.state}"
+            return f"not ready: it reports {self.state}"
         return None
 
 
 def read_message(datagram: bytes) -> NotifyMessage:
-    """The meaning of a datagram of any content: lines of ``NAME=value``; unknown ones say nothing."""
+    """The meaning of a datagram of any content: lines of ``NAME=value``; unknown ones are ignored."""
     message = NotifyMessage()
     for line in datagram.split(b"\n"):
         name, _, value = line.partition(b"=")
@@ -91,19 +91,19 @@ def read_message(datagram: bytes) -> NotifyMessage:
             case b"WATCHDOG", b"1":
                 message = replace(message, alive=True)
             case b"WATCHDOG", b"trigger":
-                message = replace(message, failure="it said WATCHDOG=trigger")
+                message = replace(message, failure="it sent WATCHDOG=trigger")
             case b"EXTEND_TIMEOUT_USEC", _ if value.isdigit() and len(value) <= 20:
                 message = replace(message, extend_s=min(int(value) / 1e6, _LONGEST_S))
     return message
 
 
 def silent_for(watchdog_s: float) -> NotifyMessage:
-    """What the watchdog says for one that has not given a sign of life in time."""
+    """The message of the watchdog for an instance that did not send WATCHDOG=1 in time."""
     return NotifyMessage(failure=f"no WATCHDOG=1 for {watchdog_s:g} s")
 
 
 def after(notify: NotifyStatus, message: NotifyMessage) -> NotifyStatus:
-    """What it has said, with one more message."""
+    """The status after one more message."""
     return replace(
         notify,
         state=_last(notify.state, message.states),
@@ -114,9 +114,9 @@ def after(notify: NotifyStatus, message: NotifyMessage) -> NotifyStatus:
 
 def _last(state: NotifyState, states: Iterable[NotifyState]) -> NotifyState:
     """Until it has been ready it can neither reload nor stop: it starts, or ends."""
-    for said in states:
-        if said is NotifyState.READY or state is not NotifyState.STARTING:
-            state = said
+    for reported in states:
+        if reported is NotifyState.READY or state is not NotifyState.STARTING:
+            state = reported
     return state
 
 

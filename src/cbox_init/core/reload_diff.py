@@ -1,4 +1,4 @@
-"""What a new configuration changes of the one in force: which processes come, go, roll, or go on.
+"""What a new configuration changes: which processes are added, removed, replaced or kept.
 
 Pure: two configurations in, a plan out. The supervisor carries it out, `--dry-run` shows it.
 """
@@ -73,7 +73,7 @@ class ReloadPlan(Struct, frozen=True, kw_only=True):
 
 
 def plan_of(old: Config, new: Config) -> ReloadPlan:
-    """How to come from ``old``, which is in force, to ``new``. A disabled process is as good as none."""
+    """How to get from ``old``, which is in force, to ``new``. A disabled process counts as absent."""
     global_, needs_restart = _global(old.global_, new.global_)
     config = replace(new, global_=global_)
     before, after = settings_of(old), settings_of(config)

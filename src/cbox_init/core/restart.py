@@ -1,4 +1,4 @@
-"""Whether an instance that ended by itself comes back, and when: policy, budget, backoff, stability."""
+"""Whether and when an instance that ended by itself is restarted: policy, budget, backoff, stability."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ class Ending(Struct, frozen=True):
 
 
 class RestartAfter(Struct, frozen=True):
-    """It comes back after ``delay_s``; ``attempts`` restarts of the budget are then used."""
+    """It is restarted after ``delay_s``; ``attempts`` restarts of the budget are then used."""
 
     delay_s: float
     attempts: int
 
 
 class NoRestart(Struct, frozen=True):
-    """It stays as it is, for the stated reason, until somebody starts it."""
+    """It stays as it is, for the stated reason, until it is started."""
 
     state: State
     reason: str

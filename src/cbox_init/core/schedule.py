@@ -1,4 +1,4 @@
-"""When a scheduled process runs, what its runs need, and what they add up to."""
+"""When a scheduled process runs, what its runs need next, and their totals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Times(Protocol):
 
 
 class DueDecision(Struct, frozen=True):
-    """What follows when a time has come: whether to run, and whether times were missed."""
+    """What to do when a time has come: whether to run, and whether times were missed."""
 
     run: bool
     missed: bool

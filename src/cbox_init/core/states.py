@@ -15,7 +15,7 @@ class Revision(Struct, frozen=True):
 
 
 class Desired(Struct, frozen=True, kw_only=True):
-    """What commands have asked of a process.
+    """The state that commands have requested for a process.
 
     ``generation`` is raised by a restart: instances of an older one are replaced. ``starts`` is raised by a
     start: instances that had ended or wait for a restart are started at once.

@@ -55,7 +55,7 @@ def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
 
     Then every wanted instance runs, waits for its next try or has ended, and no other is left. Instances
     that a rollout has still to replace, and its surge instances, do not count when one that waits, has failed
-    or does not get ready holds it up. For readiness alone nothing waits here: who wants to know reads it.
+    or does not get ready holds it up. Readiness alone is not waited for.
     """
     if not desired.run:
         return not any(instance.alive for instance in instances)
@@ -118,7 +118,7 @@ def first_given_up(desired: Desired, instances: Collection[Instance]) -> Instanc
 
 
 def _completed(instances: Collection[Instance], desired: Desired) -> bool:
-    """Whether all have done their work, and were not asked to do it again since."""
+    """Whether all have completed, and no start was requested since."""
     return bool(instances) and all(
         instance.phase is Phase.ENDED
         and instance.outcome is State.COMPLETED

@@ -175,7 +175,7 @@ class _Automaton:
 
 
 def _times(states: Counter[int], ways: int) -> Counter[int]:
-    """Two ways are as bad as many, and a number that grows without end helps nobody."""
+    """Limit the number to 2, which is enough to know, so that it does not grow."""
     return Counter({state: min(count * ways, 2) for state, count in states.items() if ways})
 
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 class BuiltinPattern(Struct, frozen=True):
-    """One expression of a ready pattern. ``replacement`` is for the mask as ``{mask}``; ``holds`` says of a
-    match whether it is one."""
+    """One expression of a built-in pattern. ``replacement`` is for the mask as ``{mask}``; ``holds`` says of
+    a match whether it is one.
+    """
 
     pattern: str
     replacement: str = "{mask}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Pattern:
-    """A pattern that is known to be good. What is made of it is made when it is first asked for.
+    """A valid pattern. Everything derived from it is made at first use.
 
     It is for text in which bytes that are not UTF-8 are lone surrogates.
     """

@@ -55,7 +55,7 @@ _ASSIGNED: Final = (range(0x32400), range(0xE0000, 0xE0200))
 def category(name: str) -> Ranges | None:
     """The characters of a category of Unicode such as ``L`` or ``Lu``, None where there is no such name.
 
-    Only who uses one pays for the search: some 50 ms.
+    The search takes some 50 ms, only for patterns that use one.
     """
     if name == "Any":
         return ANY

@@ -64,7 +64,7 @@ class Parsed(NamedTuple):
 
 
 def parse(pattern: str) -> Parsed:
-    """The tree of ``pattern``. Raises PatternError, which says what is wrong where."""
+    """The tree of ``pattern``. Raises PatternError with the reason and the place."""
     if len(pattern) > _LONGEST:
         raise PatternError(f"is longer than {_LONGEST} characters")
     parser = _Parser(_QUOTED.sub(_unquoted, pattern))

@@ -17,7 +17,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 class Where(Enum):
-    """What an anchor asks for."""
+    """What an anchor requires."""
 
     START = "the beginning of the record"
     END = "the end of the record"

@@ -26,12 +26,12 @@ LEAF: Final = "cbox-init"
 #: Microseconds of ``cpu.max`` in which a share of the CPUs is used up.
 PERIOD_US: Final = 100_000
 
-#: So often what is in our cgroup is moved: one that forks meanwhile leaves another one there.
+#: How often the processes in our cgroup are moved: one that forks meanwhile leaves another one there.
 _MOST_LOOKS: Final = 10
 
 
 class CgroupUnusable(Exception):
-    """Why there can be no cgroup; the message says it in words."""
+    """A cgroup cannot be used; the message has the reason."""
 
 
 class CgroupParent(Struct, frozen=True):
@@ -42,7 +42,7 @@ class CgroupParent(Struct, frozen=True):
 
 
 class Cgroup:
-    """The cgroup of one instance; who made it removes it."""
+    """The cgroup of one instance; removed by `Cgroups.remove`."""
 
     __slots__ = ("_kills_before", "path")
 
@@ -59,7 +59,7 @@ class Cgroup:
 class Cgroups:
     """The cgroups of instances, below our own. Nothing is touched before the first is made.
 
-    ``proc`` is where the kernel tells of this process.
+    ``proc`` is the directory of this process in /proc.
     """
 
     def __init__(self, proc: str = "/proc/self") -> None:
@@ -131,7 +131,7 @@ def find_parent(proc: str = "/proc/self") -> CgroupParent:
     if name == LEAF and _names(above, "cgroup.subtree_control"):
         path = above  # the leaf that a daemon before us has moved into, and us with it
     if not os.path.exists(os.path.join(path, "cgroup.controllers")):
-        raise CgroupUnusable(f"the cgroup {path} is not to be seen from here")
+        raise CgroupUnusable(f"the cgroup {path} is not visible from here")
     for file in ("", "cgroup.procs", "cgroup.subtree_control"):
         if not os.access(os.path.join(path, file), os.W_OK):
             raise CgroupUnusable(

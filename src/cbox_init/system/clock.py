@@ -1,4 +1,4 @@
-"""Being told when the clock of the wall is set, or the machine wakes from sleep, without looking at it."""
+"""Notices when the wall clock is set or the machine wakes from sleep, without polling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClockWatch:
     """
 
     def __init__(self) -> None:
-        import ctypes  # 1.5 ms, paid by who has a schedule; `os.timerfd_create` is there from Python 3.13 on
+        import ctypes  # 1.5 ms, only with a schedule; `os.timerfd_create` is there from Python 3.13 on
 
         libc = ctypes.CDLL(None, use_errno=True)
         try:

@@ -59,7 +59,7 @@ def _look_as_owner(pid: int) -> bytes | None:
     """Look as root at what its owner may see.
 
     Root in a container lacks CAP_SYS_PTRACE as a rule, and without it may not see the environment of
-    another user's process, while that user may. setfsuid(2) changes who this one thread is for files
+    another user's process, while that user may. setfsuid(2) changes the user of this one thread for files
     and nothing else. It makes the process undumpable, which would hide our own /proc from an equal root.
     """
     if os.geteuid() != 0:

@@ -1,4 +1,4 @@
-"""Why a child could not be started, in words that say what to do. Imported only when one could not."""
+"""Explains why a child could not be started, with a hint. Imported only when one could not."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _explain_exec(error: OSError, request: SpawnRequest, identity: Identity | No
     if path is None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return _not_found(request)
-        # The file is out of our sight, in a directory that only the kernel's answer tells of.
+        # The file is in a directory that we may not read: only the kernel's answer is known.
         return SpawnError(f"cannot start {command!r}{_as(identity)}: {error.strerror}", _NOT_EXECUTABLE)
 
     unusable = first_unusable(path, cwd)
@@ -126,7 +126,7 @@ def _not_found(request: SpawnRequest) -> SpawnError:
         where = f"looked in PATH={request.env['PATH']!r}"
     else:
         where = f"PATH is not set, looked in {os.defpath!r}"
-    hint = "; it holds blanks: give each argument as a word of its own" if " " in command.strip() else ""
+    hint = "; it contains blanks: write each argument as a word of its own" if " " in command.strip() else ""
     return SpawnError(f"command not found: {command!r} ({where}{hint})", _NOT_FOUND)
 
 

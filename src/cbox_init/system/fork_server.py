@@ -56,7 +56,8 @@ class ForkServerGone(Exception):
 
 
 class ForkServer:
-    """The process, and the socket to it. ``watch`` is told of it, so that nobody takes it for an orphan.
+    """The process, and the socket to it. It is registered with ``watch``, so that it is not taken for an
+    orphan.
 
     Raises SpawnError when it cannot be started.
     """
@@ -169,7 +170,7 @@ class ForkServer:
             raise self._stuck() from error
 
     def _received(self, descriptor: int) -> tuple[int | None, Failure | None]:
-        """All that was said until everybody has closed the pipe: the pid, and what has failed."""
+        """Read until all writers have closed the pipe: the pid, and what has failed."""
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         data = b""
@@ -183,11 +184,11 @@ class ForkServer:
         pid = failure = None
         stream = io.BytesIO(data)
         while stream.tell() < len(data):
-            said = marshal.load(stream)
-            if isinstance(said, int):
-                pid = said
+            answer = marshal.load(stream)
+            if isinstance(answer, int):
+                pid = answer
             else:
-                failure = said
+                failure = answer
         return pid, failure
 
     def _stuck(self) -> SpawnError:
@@ -226,7 +227,7 @@ def _as_raised(failure: Failure, request: SpawnRequest) -> Exception:
 
 
 def _check_ours(pid: int) -> None:
-    """Where the kernel gives orphans to somebody else, what was started is nobody's to stop."""
+    """Kill the child where the kernel gives orphans to another process: it could not be stopped later."""
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -77,9 +77,9 @@ def _receive(control: _socket.socket, size: int) -> bytes:
 
 
 def _obey(order: Order, descriptors: list[int]) -> None:
-    """Start a child of the daemon: its parent here ends at once, and the daemon is who adopts orphans.
+    """Start a child of the daemon: its parent here ends at once, and the daemon adopts orphans.
 
-    The pipe for the answer is held open until then, so that its end tells the daemon that it is the parent.
+    The pipe for the answer is held open until then: its end means that the daemon is the parent.
     """
     answer = descriptors[-1]
     try:

@@ -11,7 +11,7 @@ from cbox_init.system.procfs import read_bytes
 
 
 class OwnFigures(Struct, frozen=True):
-    """``cpu_s`` is the time that all threads have used. What the kernel does not tell is 0.
+    """``cpu_s`` is the time that all threads have used. What the kernel does not report is 0.
 
     ``most_descriptors`` is how many may be open, -1 for any number.
     """

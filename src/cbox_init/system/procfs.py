@@ -1,4 +1,4 @@
-"""What /proc says of a process, one read for each question."""
+"""Reads /proc, with one read for each question."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def has_capability(number: int) -> bool:
 def is_ours() -> bool:
     """Whether /proc is there and shows our own pid namespace.
 
-    In one of another namespace every number stands for somebody else, and nothing may be killed by it.
+    In one of another namespace a number is that of another process, and must not be used to kill.
     """
     try:
         return os.readlink("/proc/self") == str(os.getpid())

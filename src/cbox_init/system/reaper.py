@@ -45,12 +45,12 @@ class ExitStatus(Struct, frozen=True):
 
 
 class Reaper:
-    """Waits for every child of this process: those that somebody watches, and the orphans that we inherit.
+    """Waits for every child of this process: those that are watched, and inherited orphans.
 
     Nothing else in the process may wait for a child. Then a pid that was not reaped cannot have been
     given to another process, and a signal to it cannot hit a stranger.
 
-    ``on_stranger`` is called with the pid of each child that ended and that nobody watches.
+    ``on_stranger`` is called with the pid of each child that ended and is not watched.
     """
 
     def __init__(self, on_stranger: Callable[[int], None] | None = None) -> None:
@@ -78,14 +78,14 @@ class Reaper:
         ``suspended`` is called each time when a signal has stopped it, with that, and when it continues, with
         None. The kernel reports both as it reports an end, so that nothing is polled.
 
-        To be called before the next `reap` after the child was started, else its end goes to nobody.
+        Call it before the next `reap` after the child was started, else its end is missed.
         """
         self._watchers[pid] = callback
         if suspended is not None:
             self._suspended[pid] = suspended
 
     def reap(self, stop_at: float = math.inf) -> int:
-        """Reap the children that have ended, and tell those who watch them. Returns how many.
+        """Reap the children that have ended and call their callbacks. Returns how many.
 
         Never blocks, and begins with none after the monotonic time ``stop_at``, but for the first. Each is
         told of before the next is reaped: who watches it knows that the number is no longer its own, before

@@ -121,7 +121,7 @@ class SignalPipe:
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         current = signal.set_wakeup_fd(self._previous_wakeup_fd)
         if current not in (self._write_fd, -1):
-            signal.set_wakeup_fd(current)  # somebody else's by now, an event loop's
+            signal.set_wakeup_fd(current)  # another's by now, an event loop's
         os.close(self._read_fd)
         os.close(self._write_fd)
 

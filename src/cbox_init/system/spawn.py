@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Spawner:
     """Starts children; owns a descriptor of /dev/null for their input and unwanted output.
 
-    ``watch`` is told of a process that it starts for itself, as `Reaper.watch`: the `fork_server`, when a
+    ``watch`` (`Reaper.watch`) is called for a process that it starts for itself: the `fork_server`, when a
     child is to be held to limits. ``inherited`` is the context of each start, if there is one.
     """
 

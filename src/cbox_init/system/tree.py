@@ -6,12 +6,12 @@ program that made a session of its own (``setsid``), or that went into the backg
 Linux keeps the tree together for us. When a process ends, its children go to the nearest ancestor that
 is a subreaper, and that is us. So while a main process lives, what left its group is below it, or, when
 the parent in between has ended, directly below us; when a main process is dead, each rest of it hangs
-below a child of ours that nobody watches. A look at the list of our own children tells that there is
+below a child of ours that is not watched. A look at the list of our own children tells that there is
 none, however many processes run.
 
-Such an orphan tells whose it was by a variable in its environment; one that has overwritten that, by its
-process group, or by a descendant that did neither. One that changed its group, forked twice and has
-overwritten its environment as well belongs to nobody.
+The instance of such an orphan is found by a variable in its environment; one that has overwritten that, by
+its process group, or by a descendant that did neither. One that changed its group, forked twice and has
+overwritten its environment as well belongs to no instance.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Stray(Struct, frozen=True):
 
 
 def signal_group(pgid: int, signum: int) -> bool:
-    """Send a signal to all of a group; False when that reached nobody.
+    """Send a signal to a process group; False when it reached no process.
 
     For the group of a main process that has not been reaped: else its number can be another's by now.
     `find_strays` has what is left of a group when its leader is dead.
@@ -103,13 +103,13 @@ def find_strays(
 ) -> dict[str, list[Stray]]:
     """All living processes that have lost their parent to us, and all below them, by whose they are.
 
-    ``variable`` is the environment variable that tells whose; its values are the keys. What tells nothing
+    ``variable`` is the environment variable whose values are the keys. A process without it
     is under the empty key. ``watched`` are the children that we have started and not reaped
     (`Reaper.watched`). ``groups`` has a key for each process group of which a member is to be known even
     when it has overwritten its environment: the groups that main processes lead, or led.
 
     For an instance whose main process is dead and reaped, this is all that is left of it, members of its
-    group included: an absent key says that it is over.
+    group included: an absent key means that it is over.
 
     Costs a quarter of a millisecond with 1,000 children when there is nothing to find, and some 50 µs for
     each process found. Takes a descriptor at a time; a daemon that has none left finds nothing.
@@ -214,7 +214,7 @@ def _family(root: int, children: Callable[[int], list[int]], seen: set[int]) -> 
 
 
 def _whose(family: list[Stray], variable: str, groups: Mapping[int, str]) -> str:
-    """All of a family comes from one instance: the eldest that tells which speaks for the others."""
+    """The instance of a family: that of the eldest member for which it is known."""
     for process in family:
         marker = read_variable(process.pid, variable) or groups.get(process.pgid)
         if marker:

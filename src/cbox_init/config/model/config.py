@@ -49,7 +49,7 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
         return rollout_rules(self.global_, self.processes[name])
 
     def health_rules(self, name: str) -> HealthRules | None:
-        """When the instances of ``name`` are healthy; None when nothing tells but that they run."""
+        """When the instances of ``name`` are healthy; None where running is all that is known."""
         return health_rules(self.global_, self.processes[name])
 
     def scale_limit(self, name: str) -> int:

@@ -5,7 +5,7 @@ from typing import Self
 
 
 class ProcessType(StrEnum):
-    """``notify`` is a longrun that says itself when it is ready (sd_notify(3))."""
+    """``notify`` is a longrun that reports itself when it is ready (sd_notify(3))."""
 
     LONGRUN = "longrun"
     ONESHOT = "oneshot"

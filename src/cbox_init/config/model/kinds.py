@@ -11,7 +11,7 @@ from msgspec import Meta
 
 
 class Kind(StrEnum):
-    """A conversion that the Python type does not say."""
+    """A conversion that does not follow from the Python type."""
 
     DURATION = "duration"
     DURATION_MS = "duration in milliseconds"
@@ -51,15 +51,15 @@ Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra=DURATION)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=LONGEST_S, extra=DURATION)]
 #: Seconds that may be negative, where that has a meaning.
 SignedSeconds = Annotated[float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra=DURATION)]
-#: As `Seconds`, where 0 is as good as nothing.
+#: As `Seconds`, where 0 means not set.
 SecondsOrUnset = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET})]
-#: As `Seconds`, where 0 is as good as nothing, and a word says that there is no limit.
+#: As `Seconds`, where 0 means not set, and a word says that there is no limit.
 SecondsOrNever = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET_OR_WORD})]
-#: As `SignedSeconds`, where 0 is as good as nothing, and a word turns it off.
+#: As `SignedSeconds`, where 0 means not set, and a word turns it off.
 SignedSecondsOrOff = Annotated[
     float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET_OR_WORD})
 ]
-#: At most an hour; 0 is as good as nothing.
+#: At most an hour; 0 means not set.
 SecondsOfAnHourOrUnset = Annotated[float, Meta(ge=0, le=3600, extra={**DURATION, "zero": Zero.UNSET})]
 #: At most an hour.
 SecondsOfAnHour = Annotated[float, Meta(ge=0, le=3600, extra=DURATION)]
@@ -79,9 +79,9 @@ SizeRlimit = Annotated[int, Meta(ge=0, le=2**50, extra={"kind": Kind.SIZE_RLIMIT
 RingSize = Annotated[int, Meta(ge=0, le=2**30, extra={"kind": Kind.SIZE})]
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
-#: A number of which 0 is as good as nothing.
+#: A number; 0 means not set.
 CountOrUnset = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET})]
-#: How many instances: in a file 0 is as good as nothing.
+#: How many instances: in a file 0 means not set.
 Scale = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET_IN_FILE})]
 #: A number of attempts: 0, -1 and "unlimited" are no limit.
 Attempts = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.ATTEMPTS})]

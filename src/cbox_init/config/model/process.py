@@ -53,7 +53,7 @@ class HealthTlsConfig(Struct, frozen=True, kw_only=True):
 class HealthCheckConfig(Struct, frozen=True, kw_only=True):
     """``type`` and ``period`` are None only before loading: the type then follows from ``url``, ``command``
     or ``address``, the period is ``global.health_check_interval``. ``start_period`` of None is
-    ``global.process_start_timeout``. ``service`` is what ``grpc`` asks for.
+    ``global.process_start_timeout``. ``service`` is the name in a check of type ``grpc``.
     """
 
     type: HealthCheckType | None = None
@@ -107,7 +107,7 @@ class RolloutConfig(Struct, frozen=True, kw_only=True):
 
 
 class HeartbeatConfig(Struct, frozen=True, kw_only=True):
-    """Who is told of a scheduled job's runs. URLs and headers carry keys, hence secrets."""
+    """The URLs that are called for the runs of a schedule. URLs and headers contain keys, hence secrets."""
 
     enabled: bool = True
     url: Secret | None = None
