@@ -6,6 +6,7 @@
     ├── SpawnError             a child could not be started; has the reason and the exit code of a shell
     ├── CheckFailed            a health check: the instance is not well, or cannot be asked
     ├── ListenError            a port or socket cannot be opened
+    ├── TlsFileError           a certificate or key that cannot be used; names its setting
     ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
     │   ├── NotScheduled       it has no schedule
@@ -82,6 +83,20 @@ class CheckFailed(CboxError):
 
 class ListenError(CboxError):
     """A port or a socket cannot be opened; nothing has been started yet."""
+
+
+class TlsFileError(CboxError):
+    """A certificate, key or setting of TLS cannot be used.
+
+    ``key`` is its name within the section; ``gone`` when the file does not exist here.
+    """
+
+    def __init__(self, key: str, message: str, hint: str, *, gone: bool = False) -> None:
+        super().__init__(f"{key}: {message} ({hint})")
+        self.key = key
+        self.message = message
+        self.hint = hint
+        self.gone = gone
 
 
 class RequestRefused(CboxError):

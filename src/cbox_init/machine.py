@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.check import check_accounts
 from cbox_init.config.check_outputs import check_places
+from cbox_init.errors import TlsFileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.config.model import Config, LimitsConfig
+    from cbox_init.config.model import Config, GlobalConfig, LimitsConfig
     from cbox_init.config.problems import ProblemReport
 
 #: The keys that need a cgroup, and the hint if there is none.
@@ -27,6 +28,7 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     """
     check_accounts(config, report)
     check_places(config, report)
+    _check_tls(config.global_, report)
     limited = {
         name: process.limits
         for name, process in config.processes.items()
@@ -34,6 +36,28 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     }
     if limited:
         _check_limits(limited, report)
+
+
+def _check_tls(settings: GlobalConfig, report: ProblemReport) -> None:
+    """Certificates and keys, as the listeners would use them. A file that is not there may be elsewhere."""
+    for key, section, used in (
+        ("api_tls", settings.api_tls, settings.api_enabled),
+        ("metrics_tls", settings.metrics_tls, settings.metrics_enabled),
+    ):
+        if not used or section is None or not section.enabled:
+            continue
+        from cbox_init.config.tls_files import load_tls
+
+        path = ("global", key)
+        try:
+            remarks = load_tls(section).remarks
+        except TlsFileError as error:
+            name, _, index = error.key.rstrip("]").partition("[")
+            where = (*path, name, int(index)) if index else (*path, name)
+            (report.warning if error.gone else report.error)(where, error.message, error.hint)
+            continue
+        for name, message, hint, harmful in remarks:
+            (report.warning if harmful else report.suggestion)((*path, name), message, hint)
 
 
 def _check_limits(limited: Mapping[str, LimitsConfig], report: ProblemReport) -> None:

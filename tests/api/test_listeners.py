@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.api.unix_socket import UnixSocket, bind_unix
-from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
+from cbox_init.config.model import AclConfig, GlobalConfig
 from cbox_init.errors import ListenError
 from tests.api.service import free_port
 
@@ -154,7 +154,6 @@ def test_a_start_without_a_place_to_listen_is_one_line(path: str, settings: str,
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        (GlobalConfig(api_enabled=True, api_tls=TlsConfig(enabled=True)), "api_tls"),
         (
             GlobalConfig(
                 api_enabled=True, api_acl=AclConfig(enabled=True, allow_list=("10.0.0.0/8", "::1%lo"))

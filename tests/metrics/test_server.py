@@ -159,8 +159,8 @@ async def test_a_door_that_cannot_be_locked_stays_shut(scrape: Scrape) -> None:
     assert scraped.server.addresses() == ()
     with pytest.raises(ConnectionRefusedError):
         await scraped.get("/health")
-    told = "The metrics are not served: global.metrics_tls is not supported by this version"
-    assert told in scraped.house.messages()
+    told = "The metrics are not served until this is fixed: global.metrics_tls.cert_file: is not set"
+    await scraped.house.until(lambda: any(told in message for message in scraped.house.messages()))
 
 
 def test_a_list_that_cannot_be_read_opens_nothing() -> None:

@@ -13,7 +13,7 @@ from cbox_init.api.unix_socket import NoPlaceError, UnixSocket, bind_unix, shown
 from cbox_init.errors import ListenError
 
 if TYPE_CHECKING:
-    from cbox_init.config.model import AclConfig, GlobalConfig
+    from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
 
 #: Connections that the kernel accepts before we do: those that come while the HTTP stack is imported.
 BACKLOG: Final = 1024
@@ -22,6 +22,7 @@ BACKLOG: Final = 1024
 class Listeners:
     """The listening sockets of the API; connections wait in the backlog until they are accepted.
 
+    With ``tls`` the TCP port is bound, and refuses connections until the certificate is read: `open_tcp`.
     ``missing`` has one line for each socket that could not be opened, with the reason.
     """
 
@@ -30,10 +31,13 @@ class Listeners:
         unix: UnixSocket | None,
         tcp: tuple[socket.socket, ...] = (),
         missing: tuple[str, ...] = (),
+        tls: TlsConfig | None = None,
     ) -> None:
         self.unix = unix
         self.tcp = tcp
         self.missing = missing
+        self.tls = tls
+        self.tcp_open = tls is None
 
     @classmethod
     def bind(cls, settings: GlobalConfig) -> Listeners:
@@ -45,7 +49,8 @@ class Listeners:
         withheld = _why_withheld(settings)
         missing = [withheld] if withheld else []
         wanted = settings.api_enabled and not withheld
-        tcp = bind_tcp(settings.api_host, settings.api_port) if wanted else ()
+        tls = enabled(settings.api_tls) if wanted else None
+        tcp = bind_tcp(settings.api_host, settings.api_port, listen=tls is None) if wanted else ()
         unix = None
         try:
             unix = bind_unix(settings.api_socket, BACKLOG)
@@ -55,17 +60,36 @@ class Listeners:
             for listener in tcp:
                 listener.close()
             raise
-        return cls(unix, tcp, tuple(missing))
+        return cls(unix, tcp, tuple(missing), tls)
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """All listening sockets."""
         return (self.unix.listener, *self.tcp) if self.unix else self.tcp
 
+    @property
+    def serving(self) -> tuple[socket.socket, ...]:
+        """The sockets that accept connections."""
+        tcp = self.tcp if self.tcp_open else ()
+        return (self.unix.listener, *tcp) if self.unix else tcp
+
+    def open_tcp(self) -> None:
+        """Accept connections on the TCP port, whose certificate is there now. Raises OSError."""
+        for listener in self.tcp:
+            listener.listen(BACKLOG)
+        self.tcp_open = True
+
     def addresses(self) -> tuple[str, ...]:
-        """The addresses of the API for messages: ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``."""
+        """The addresses that accept connections, for messages.
+
+        ``unix:/var/run/cbox-init.sock``, ``http://[::]:9180``.
+        """
         unix = (f"unix:{self.unix.path}",) if self.unix else ()
-        return (*unix, *map(url, self.tcp))
+        return (*unix, *self.tcp_urls()) if self.tcp_open else unix
+
+    def tcp_urls(self) -> tuple[str, ...]:
+        """The URLs of the TCP port, for messages."""
+        return tuple(url(listener, tls=self.tls is not None) for listener in self.tcp)
 
     def hide(self) -> None:
         """Remove the path of the Unix socket, so that no client connects to a socket that does not answer."""
@@ -83,8 +107,6 @@ def _why_withheld(settings: GlobalConfig) -> str | None:
     """Why TCP is not opened although it is enabled: it could not be protected as configured."""
     if not settings.api_enabled:
         return None
-    if settings.api_tls is not None and settings.api_tls.enabled:
-        return "The API is not opened on TCP: global.api_tls is not supported by this version"
     problem = acl_problem(settings.api_acl, "global.api_acl")
     return f"The API is not opened on TCP: {problem}" if problem else None
 
@@ -99,18 +121,29 @@ def acl_problem(acl: AclConfig | None, key: str) -> str | None:
     return f"{key}.{error.key}[{error.index}]: {error} ({error.hint})" if error else None
 
 
+def enabled(tls: TlsConfig | None) -> TlsConfig | None:
+    """The section, None when it is off."""
+    return tls if tls is not None and tls.enabled else None
+
+
 def bind_tcp(
-    host: str, port: int, host_key: str = "global.api_host", port_key: str = "global.api_port"
+    host: str,
+    port: int,
+    host_key: str = "global.api_host",
+    port_key: str = "global.api_port",
+    *,
+    listen: bool = True,
 ) -> tuple[socket.socket, ...]:
     """Listen on every address that ``host`` stands for ("" is every address of the machine).
 
+    Without ``listen`` the address is taken, and connections are refused.
     Raises ListenError, which names the keys that ``host`` and ``port`` come from, with nothing left open.
     """
     where = f"{shown(host) or '*'}:{port}"
     listeners: list[socket.socket] = []
     try:
         for family, address in _addresses(host, port):
-            listeners.append(_listen(family, address))
+            listeners.append(_listen(family, address, listen=listen))
     except (OSError, ValueError) as error:  # a name such as "a..b" is a ValueError
         for listener in listeners:
             listener.close()
@@ -128,7 +161,7 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, tuple[o
     return list({(family, address): None for family, _, _, _, address in found})
 
 
-def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+def _listen(family: socket.AddressFamily, address: tuple[object, ...], *, listen: bool) -> socket.socket:
     # asyncio sets TCP_NODELAY only if the protocol is given; replies would wait for 40 ms without.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -136,7 +169,8 @@ def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address[0] != "::")
         listener.bind(address)
-        listener.listen(BACKLOG)
+        if listen:
+            listener.listen(BACKLOG)
         listener.setblocking(False)
     except BaseException:
         listener.close()
@@ -159,7 +193,8 @@ def _tcp_problem(error: OSError | ValueError, where: str, host_key: str, port_ke
     return f"{what}: {error.strerror}; see {host_key} and {port_key}"
 
 
-def url(listener: socket.socket) -> str:
+def url(listener: socket.socket, *, tls: bool = False) -> str:
     """The URL of a TCP socket, for messages."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

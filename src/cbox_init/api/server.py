@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.listeners import Listeners
     from cbox_init.api.stack import Stack
+    from cbox_init.api.tls import ListenerTls
     from cbox_init.build import DaemonParts
     from cbox_init.config.model import GlobalConfig
     from cbox_init.telemetry.vitals import Vitals
@@ -42,6 +43,7 @@ class ApiServer:
         self._again: TimerHandle | None = None
         self._starting: Task[None] | None = None
         self._stack: Stack | None = None
+        self._tls: ListenerTls | None = None
         again = f"The API cannot be served, and is tried again in {TRY_AGAIN_S:g} s"
         self._failed = RepeatedError(self._log, again)
 
@@ -50,6 +52,12 @@ class ApiServer:
         for reason in self._listeners.missing:
             self._log.error(reason)
         self._watch(loop)
+        if self._listeners.tls is not None:
+            from cbox_init.api.tls import ListenerTls
+
+            key, what = "global.api_tls", "The API is not opened on TCP"
+            self._tls = ListenerTls(self._listeners.tls, key, what, self._log, self._open_tcp)
+            self._tls.start(loop)
         if self._settings.api_preload:
             self._wake()
 
@@ -59,6 +67,8 @@ class ApiServer:
 
         self._stop_watching()
         self._listeners.hide()
+        if self._tls is not None:
+            await self._tls.close()
         if self._starting is not None:
             await gather(self._starting, return_exceptions=True)
             self._stop_watching()
@@ -66,9 +76,19 @@ class ApiServer:
             await self._stack.close(timeout_s)
         self._listeners.close()
 
+    def _open_tcp(self) -> None:
+        """The certificate is read: accept connections on TCP."""
+        self._listeners.open_tcp()
+        for address in self._listeners.tcp_urls():
+            self._log.info("Management API listening", address=address)
+        if self._stack is not None:
+            self._stack.serve_tcp(self._listeners)
+        elif self._watching is not None:
+            self._watch(self._watching)
+
     def _watch(self, loop: AbstractEventLoop) -> None:
         self._watching = loop
-        for listener in self._listeners.sockets:
+        for listener in self._listeners.serving:
             loop.add_reader(listener, self._wake)
 
     def _stop_watching(self) -> None:
@@ -90,7 +110,8 @@ class ApiServer:
     async def _start(self, loop: AbstractEventLoop) -> None:
         try:
             stack = await in_thread(_stack, name="api-import", timeout_s=_IMPORT_TAKES_S)
-            self._stack = stack(self._parts, self._settings, self._vitals)
+            tls = self._tls.context if self._tls is not None else None
+            self._stack = stack(self._parts, self._settings, self._vitals, tls)
         except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
             # Threads, memory or descriptors may be short for a while; clients wait meanwhile.
             self._failed.report(error)

@@ -19,6 +19,7 @@ from cbox_init.telemetry.figures import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLContext
 
     from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.listeners import Listeners
@@ -32,7 +33,13 @@ _LOGGERS: Final = ("asyncio",)
 class Stack:
     """One application on two servers: the Unix socket, and TCP with access list, rate limit and token."""
 
-    def __init__(self, parts: DaemonParts, settings: GlobalConfig, vitals: Vitals) -> None:
+    def __init__(
+        self,
+        parts: DaemonParts,
+        settings: GlobalConfig,
+        vitals: Vitals,
+        tls: Callable[[], SSLContext] | None = None,
+    ) -> None:
         self._figures = Figures(read_figures, memory_limit())
         self._streams = Streams()
         self._logging_handler = forward_logging(parts.logs.daemon, _LOGGERS)
@@ -41,15 +48,20 @@ class Stack:
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
         log = parts.logs.daemon
         self._handlers = AsgiHandler(app, log), AsgiHandler(guarded(app, settings), log)
-        unix, tcp = self._handlers
-        self._unix = HttpServer(get_running_loop(), unix, API_LIMITS, log)
-        self._tcp = HttpServer(get_running_loop(), _with_access(tcp, settings.api_acl), API_LIMITS, log)
+        loop, (unix, tcp) = get_running_loop(), self._handlers
+        self._unix = HttpServer(loop, unix, API_LIMITS, log)
+        self._tcp = HttpServer(loop, _with_access(tcp, settings.api_acl), API_LIMITS, log, tls)
         traffic.enter(self._unix)
         traffic.enter(self._tcp)
 
     def serve(self, listeners: Listeners) -> None:
         """Accept connections from now on."""
         self._unix.serve((listeners.unix.listener,) if listeners.unix else ())
+        if listeners.tcp_open:
+            self.serve_tcp(listeners)
+
+    def serve_tcp(self, listeners: Listeners) -> None:
+        """Accept connections on the TCP port."""
         self._tcp.serve(listeners.tcp)
 
     async def close(self, timeout_s: float) -> None:

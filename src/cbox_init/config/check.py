@@ -31,7 +31,6 @@ _SHORT_TOKEN: Final = 12
 _NOT_YET: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
-    *("api_tls", "metrics_tls"),
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
     "audit_enabled",
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),

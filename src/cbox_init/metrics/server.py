@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.listeners import acl_problem, bind_tcp, url
+from cbox_init.api.listeners import BACKLOG, acl_problem, bind_tcp, enabled, url
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.http.plain import PlainPaths, PlainReply
     from cbox_init.api.http.server import HttpServer
+    from cbox_init.api.tls import ListenerTls
     from cbox_init.build import DaemonParts
-    from cbox_init.config.model import AclConfig, GlobalConfig
+    from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
     from cbox_init.metrics.page import Page
     from cbox_init.telemetry.vitals import Vitals
 
@@ -36,11 +37,14 @@ class MetricsServer:
         *,
         missing: str | None = None,
         acl: AclConfig | None = None,
+        tls: TlsConfig | None = None,
     ) -> None:
         self.missing = missing
         self._path = path
         self._listeners = listeners
         self._acl = acl
+        self._tls_config = tls
+        self._tls: ListenerTls | None = None
         self._server: HttpServer | None = None
         self._page: Page | None = None
         self._making: Task[PlainReply] | None = None
@@ -48,19 +52,21 @@ class MetricsServer:
     @classmethod
     def bind(cls, settings: GlobalConfig) -> MetricsServer:
         """Open the port that ``settings`` ask for. Raises ListenError, with nothing left open."""
-        acl = settings.metrics_acl
-        problem = acl_problem(acl, "global.metrics_acl")
-        if settings.metrics_tls is not None and settings.metrics_tls.enabled:
-            problem = "global.metrics_tls is not supported by this version"
-        if problem:
+        acl, tls = settings.metrics_acl, enabled(settings.metrics_tls)
+        if problem := acl_problem(acl, "global.metrics_acl"):
             return cls(settings.metrics_path, missing=f"The metrics are not served: {problem}")
-        host, port = settings.metrics_host, settings.metrics_port
-        listeners = bind_tcp(host, port, "global.metrics_host", "global.metrics_port")
-        return cls(settings.metrics_path, listeners, acl=acl if acl is not None and acl.enabled else None)
+        keys = "global.metrics_host", "global.metrics_port"
+        listeners = bind_tcp(settings.metrics_host, settings.metrics_port, *keys, listen=tls is None)
+        used = acl if acl is not None and acl.enabled else None
+        return cls(settings.metrics_path, listeners, acl=used, tls=tls)
 
     def addresses(self) -> tuple[str, ...]:
-        """The URLs of the metrics, for messages."""
-        return tuple(f"{url(listener)}{self._path}" for listener in self._listeners)
+        """The URLs of the metrics, for messages; none while the certificate is not read."""
+        return self._urls() if self._tls_config is None else ()
+
+    def _urls(self) -> tuple[str, ...]:
+        tls = self._tls_config is not None
+        return tuple(f"{url(listener, tls=tls)}{self._path}" for listener in self._listeners)
 
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
@@ -100,11 +106,30 @@ class MetricsServer:
             from cbox_init.api.http.access import Access
 
             handler = Access(handler, self._acl)
-        self._server = HttpServer(loop, handler, PROBE_LIMITS, log)
-        self._server.serve(self._listeners)
+        if self._tls_config is None:
+            self._server = HttpServer(loop, handler, PROBE_LIMITS, log)
+            self._server.serve(self._listeners)
+            return
+        from cbox_init.api.tls import ListenerTls
+
+        def opened() -> None:
+            assert self._server
+            for listener in self._listeners:
+                listener.listen(BACKLOG)
+            self._server.serve(self._listeners)
+            for address in self._urls():
+                log.info("Metrics listening", address=address)
+
+        self._tls = ListenerTls(
+            self._tls_config, "global.metrics_tls", "The metrics are not served", log, opened
+        )
+        self._server = HttpServer(loop, handler, PROBE_LIMITS, log, self._tls.context)
+        self._tls.start(loop)
 
     async def close(self) -> None:
         """Stop answering; a scrape in progress is cancelled."""
+        if self._tls is not None:
+            await self._tls.close()
         self.release()
         if self._making is not None:
             from asyncio import gather

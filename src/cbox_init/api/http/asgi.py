@@ -77,7 +77,7 @@ def _scope(exchange: Exchange) -> Scope | None:
         "asgi": _ASGI,
         "http_version": head.version,
         "method": head.method,
-        "scheme": "http",
+        "scheme": exchange.scheme,
         "root_path": "",
         "path": unquote(path) if "%" in path else path,
         "raw_path": raw_path,

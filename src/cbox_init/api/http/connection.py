@@ -43,6 +43,9 @@ class Connections:
         self.buffer = memoryview(bytearray(limits.read_bytes))
         self.requests = 0
         """Requests that were answered."""
+        self.handshakes: dict[Transport, None] = {}
+        """Connections whose TLS handshake is not done, oldest first."""
+        self.handshake_failed: Callable[[str, tuple[str, int] | None], None] = lambda why, client: None
         self.drained: Future[None] | None = None
         self._second = 0
         self._date = b""
@@ -58,12 +61,28 @@ class Connections:
         return self._date
 
     def evict(self) -> bool:
-        """Close the connection that has waited for a request longest; False when there is none."""
+        """Close the connection that has waited for a request longest; False when there is none.
+
+        Where more wait for their handshake, the oldest of those.
+        """
+        if len(self.handshakes) > len(self.idle):
+            self._drop_handshake()
+            return True
         oldest = next(iter(self.idle), None)
         if oldest is None:
             return False
         oldest.close_now()
         return True
+
+    def make_room(self) -> None:
+        """One more handshake has begun: at the limit, something older ends for it."""
+        if len(self.all) + len(self.handshakes) > self.limits.connections and not self.evict():
+            self._drop_handshake()
+
+    def _drop_handshake(self) -> None:
+        oldest = next(iter(self.handshakes))
+        del self.handshakes[oldest]
+        oldest.abort()
 
     def remove(self, connection: Connection) -> None:
         """A connection has ended."""
@@ -103,8 +122,11 @@ class Connection(BufferedProtocol):
     ``deadline`` is the time of the loop at which `expire` is called.
     """
 
-    def __init__(self, connections: Connections, client: tuple[str, int] | None) -> None:
+    def __init__(
+        self, connections: Connections, client: tuple[str, int] | None, *, scheme: str = "http"
+    ) -> None:
         self.client = client
+        self.scheme = scheme
         self.deadline = inf
         self._of = connections
         self._limits = connections.limits

@@ -66,6 +66,8 @@ class ClientConnection(Protocol):
     def date_header(self) -> bytes: ...
     @property
     def client(self) -> tuple[str, int] | None: ...
+    @property
+    def scheme(self) -> str: ...
     def write(self, data: bytes) -> None: ...
     async def drained(self) -> None: ...
     def body_taken(self) -> None: ...
@@ -119,6 +121,11 @@ class Exchange:
     def path(self) -> bytes:
         """The path of the target as it was sent, without the query."""
         return self.head.target.partition(b"?")[0]
+
+    @property
+    def scheme(self) -> str:
+        """``https`` behind TLS, otherwise ``http``."""
+        return self._connection.scheme
 
     @property
     def streams(self) -> bool:

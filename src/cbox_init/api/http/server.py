@@ -14,6 +14,7 @@ from cbox_init.logs.daemon import RepeatedError
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
+    from ssl import SSLContext
 
     from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.http.limits import HttpLimits
@@ -35,7 +36,10 @@ _STREAM_ENDS_S: Final = 0.5
 
 
 class HttpServer:
-    """Gives each request to ``handler``, which raises nothing."""
+    """Gives each request to ``handler``, which raises nothing.
+
+    With ``tls``, each connection begins with a handshake by the context that it returns.
+    """
 
     def __init__(
         self,
@@ -43,13 +47,20 @@ class HttpServer:
         handler: Callable[[Exchange], None],
         limits: HttpLimits,
         log: DaemonLog,
+        tls: Callable[[], SSLContext] | None = None,
     ) -> None:
         self._loop = loop
+        self._tls = tls
         files = getrlimit(RLIMIT_NOFILE)[0]
         if files != RLIM_INFINITY:
             most = max(files // _SHARE_OF_FILES, _FEWEST_CONNECTIONS)
             limits = replace(limits, connections=min(limits.connections, most))
         self._connections = Connections(loop, limits, handler)
+        if tls is not None:
+            failed = RepeatedError(log, "TLS handshakes fail")
+            self._connections.handshake_failed = lambda why, client: failed.report(
+                why, client=client[0] if client else None
+            )
         self._listeners: list[socket.socket] = []
         self._accepting: dict[asyncio.Task[None], socket.socket] = {}
         self._paused: asyncio.TimerHandle | None = None
@@ -77,6 +88,8 @@ class HttpServer:
         self._pause()
         for task in tuple(self._accepting):
             task.cancel()
+        for handshake in tuple(self._connections.handshakes):
+            handshake.abort()
 
     def abort(self) -> None:
         """Accept no more, and end every connection at once."""
@@ -121,7 +134,14 @@ class HttpServer:
         task.add_done_callback(self._connected)
 
     async def _connect(self, connected: socket.socket, client: tuple[str, int] | None) -> None:
-        await self._loop.connect_accepted_socket(lambda: Connection(self._connections, client), connected)
+        of, tls = self._connections, self._tls
+        if tls is None:
+            await self._loop.connect_accepted_socket(lambda: Connection(of, client), connected)
+            return
+        from cbox_init.api.http.tls import TlsTransport
+
+        protocol = TlsTransport(of, Connection(of, client, scheme="https"), tls())
+        await self._loop.connect_accepted_socket(lambda: protocol, connected)
 
     def _connected(self, task: asyncio.Task[None]) -> None:
         connected = self._accepting.pop(task)

@@ -37,8 +37,11 @@ _MAX_TRIES: Final = 10
 Fingerprint = tuple[int, ...]
 
 
-async def watch(path: str, changed: Callable[[], None], log: DaemonLog) -> None:
-    """Call ``changed`` whenever ``path`` has other content than before, until cancelled."""
+async def watch(path: str, changed: Callable[[], None], log: DaemonLog, what: str = "configuration") -> None:
+    """Call ``changed`` whenever ``path`` has other content than before, until cancelled.
+
+    ``what`` names the file in messages.
+    """
     seen: Fingerprint | None = None
     pause_s = _FIRST_PAUSE_S
     while True:
@@ -47,14 +50,14 @@ async def watch(path: str, changed: Callable[[], None], log: DaemonLog) -> None:
                 while True:
                     found = await watcher.renew()
                     if seen is None:
-                        log.info("Watching the configuration", config=path)
+                        log.info(f"Watching the {what}", config=path)
                     elif found != seen:
                         changed()
                     seen, pause_s = found, _FIRST_PAUSE_S
                     await watcher.wait()
         except OSError as error:
             if pause_s == _FIRST_PAUSE_S:
-                log.warn("The configuration cannot be watched, it is tried again", error=str(error))
+                log.warn(f"The {what} cannot be watched, it is tried again", config=path, error=str(error))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 

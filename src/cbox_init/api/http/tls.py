@@ -1,0 +1,231 @@
+"""TLS between the socket of a connection and the HTTP on it.
+
+asyncio's own TLS needs ssl when asyncio is imported, which costs every daemon 4 MB, and 256 KiB for each
+connection. Imported only where TLS is enabled.
+"""
+
+from __future__ import annotations
+
+import ssl
+from asyncio import BufferedProtocol, Transport
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from asyncio import BaseTransport, TimerHandle
+
+    from cbox_init.api.http.connection import Connection, Connections
+
+#: How long a handshake may take, in seconds.
+HANDSHAKE_S: Final = 10.0
+#: How long a client may take to read why its handshake was refused, in seconds.
+_REFUSED_S: Final = 1.0
+
+_PLAIN_BODY: Final = b'{"error":"this port speaks HTTPS: use https:"}'
+_PLAIN_HTTP: Final = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_PLAIN_BODY), _PLAIN_BODY)
+)
+
+
+class TlsTransport(Transport, BufferedProtocol):
+    """The protocol of the socket's transport below, and the transport of the HTTP connection above.
+
+    The connection above begins when the handshake is done. Until then this is in ``of.handshakes``.
+    """
+
+    def __init__(self, of: Connections, above: Connection, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self._of = of
+        self._above = above
+        self._below: Transport = cast("Transport", None)
+        self._in = ssl.MemoryBIO()
+        self._out = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_side=True)
+        self._timer: TimerHandle | None = None
+        self._open = False  # the handshake is done, and the connection above has not closed
+        self._began = False  # the connection above has this as its transport
+        self._heard = False
+        self._eof = False
+        self._paused = False
+        self._congested = False
+
+    # -- of the socket's transport ---------------------------------------------------------------------
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._below = cast("Transport", transport)
+        self._of.handshakes[self] = None
+        self._of.make_room()
+        self._timer = self._of.loop.call_later(HANDSHAKE_S, self._too_slow)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._open = False
+        self._end_handshake()
+        if self._began:
+            self._above.connection_lost(error)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._of.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._open and (self._began or self._eof):
+            return  # closing, or refused: the rest is dropped
+        self._heard = True
+        self._in.write(self._of.buffer[:nbytes])
+        if self._began or self._shake_hands():
+            self._read()
+
+    def eof_received(self) -> bool:
+        if not self._began:
+            if not self._eof and self._heard:  # who tries whether the port is open sends nothing
+                self._of.handshake_failed("the client has closed the connection", self._above.client)
+            return False
+        if self._eof:
+            return self._open
+        self._eof = True
+        return self._above.eof_received()
+
+    def pause_writing(self) -> None:
+        self._congested = True
+        if self._began:
+            self._above.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._congested = False
+        if self._began:
+            self._above.resume_writing()
+
+    # -- of the connection above -----------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._open:
+            return
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._tls.write(rest) :]
+        except ssl.SSLError:
+            self.abort()
+            return
+        self._flush()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """Send nothing more. What still comes is dropped."""
+        self._say_goodbye()
+        self._below.write_eof()
+
+    def close(self) -> None:
+        self._say_goodbye()
+        self._below.close()
+
+    def abort(self) -> None:
+        self._open = False
+        self._below.abort()
+
+    def is_closing(self) -> bool:
+        return self._below.is_closing()
+
+    def get_write_buffer_size(self) -> int:
+        return self._below.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._below.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._below.resume_reading()
+            # What was received before the pause, and is not decrypted yet.
+            self._of.loop.call_soon(self._read)
+
+    # -- TLS -------------------------------------------------------------------------------------------
+
+    def _shake_hands(self) -> bool:
+        """Go on with the handshake; True when it is done."""
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return False
+        except (ssl.SSLError, ValueError) as error:
+            self._refuse(error)
+            return False
+        self._flush()
+        self._end_handshake()
+        self._open = self._began = True
+        self._above.connection_made(self)
+        if self._congested:
+            self._above.pause_writing()
+        return True
+
+    def _refuse(self, error: ssl.SSLError | ValueError) -> None:
+        """Let the client read the reason before the connection is closed: a reset could overtake it."""
+        self._of.handshake_failed(_reason(error), self._above.client)
+        self._eof = True
+        self._flush()
+        if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
+            self._below.write(_PLAIN_HTTP)
+        self._below.write_eof()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._of.loop.call_later(_REFUSED_S, self._below.abort)
+
+    def _too_slow(self) -> None:
+        self._of.handshake_failed(f"not done after {HANDSHAKE_S:g} s", self._above.client)
+        self._below.abort()
+
+    def _end_handshake(self) -> None:
+        self._of.handshakes.pop(self, None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _read(self) -> None:
+        """Decrypt what has come, and hand it on."""
+        buffer = self._of.buffer
+        try:
+            while self._open and not self._paused and not self._eof:
+                size = cast("int", self._tls.read(len(buffer), buffer))
+                if not size:
+                    raise ssl.SSLZeroReturnError
+                self._above.buffer_updated(size)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._eof = True
+            if not self._above.eof_received():
+                self.close()
+        except ssl.SSLError:
+            self.abort()
+            return
+        if self._open and self._out.pending:
+            # An answer of TLS itself, as to a change of keys. A client that asks for more than it takes has
+            # no other limit.
+            if self._congested:
+                self.abort()
+            else:
+                self._flush()
+
+    def _say_goodbye(self) -> None:
+        if self._open:
+            self._open = False
+            with suppress(ssl.SSLError, ValueError):  # it would wait for the client's
+                self._tls.unwrap()
+            self._flush()
+
+    def _flush(self) -> None:
+        if data := self._out.read():
+            self._below.write(data)
+
+
+def _reason(error: ssl.SSLError | ValueError) -> str:
+    """Why a handshake has failed, in words: "no shared cipher"."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the client's certificate is not trusted: {error.verify_message}"
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    return reason.lower().replace("_", " ") if reason else str(error)

@@ -1,0 +1,141 @@
+"""The certificate of a listener: read before the port opens, and again when the files change.
+
+asyncio and ssl are imported only where TLS is enabled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.errors import TlsFileError, is_shortage
+from cbox_init.supervisor.configuration.watch import fingerprint, watch
+from cbox_init.threads import in_thread
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from cbox_init.config.model import TlsConfig
+    from cbox_init.config.tls_files import LoadedTls, TlsRemark
+    from cbox_init.logs.daemon import DaemonLog
+
+#: How long the file system may take to give the files, in seconds.
+_LOAD_TAKES_S: Final = 30.0
+#: Time until files are read again that could not be read, in seconds.
+TRY_AGAIN_S: Final = 5.0
+
+_Seen = tuple[tuple[int, ...], ...]
+
+
+class ListenerTls:
+    """Keeps the TLS of one listener loaded. ``key`` is the path of its section, ``what`` names the listener.
+
+    ``opened`` is called once, when the files are read for the first time: until then the port stays shut.
+    Later files that cannot be used leave those before them in force.
+    """
+
+    def __init__(
+        self, config: TlsConfig, key: str, what: str, log: DaemonLog, opened: Callable[[], None]
+    ) -> None:
+        self._config = config
+        self._key = key
+        self._what = what
+        self._log = log
+        self._opened = opened
+        self._context: ssl.SSLContext | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+        self._told: str | None = None
+        self._remarked: tuple[TlsRemark, ...] = ()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read the files, and follow them when ``auto_reload`` is on."""
+        self._tasks.append(loop.create_task(self._run()))
+        if self._config.auto_reload:
+            for path in self._paths:
+                self._tasks.append(loop.create_task(watch(path, self._changed.set, self._log, "certificate")))
+
+    async def close(self) -> None:
+        """Follow the files no longer."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def context(self) -> ssl.SSLContext:
+        """What a new connection uses."""
+        assert self._context is not None
+        return self._context
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        config = self._config
+        return tuple(dict.fromkeys(filter(None, (config.cert_file, config.key_file, config.ca_file))))
+
+    async def _run(self) -> None:
+        seen: _Seen | None = None
+        while True:
+            self._changed.clear()
+            failed = False
+            try:
+                found, loaded = await in_thread(
+                    partial(self._load, seen), name="certificates", timeout_s=_LOAD_TAKES_S
+                )
+                if loaded is not None:
+                    self._use(loaded)
+                seen = found
+            except TlsFileError as error:
+                failed = True
+                self._report(error.key, error.message, error.hint)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the files are read again
+                failed = True
+                if not is_shortage(error) or self._told is None:
+                    self._report("", f"{type(error).__name__}: {error}", "")
+            if failed:
+                seen = None
+            elif not self._config.auto_reload:
+                return
+            pause_s = min(TRY_AGAIN_S, self._config.auto_reload_interval)
+            if not failed:
+                pause_s = self._config.auto_reload_interval
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._changed.wait()
+
+    def _load(self, seen: _Seen | None) -> tuple[_Seen, LoadedTls | None]:
+        """Read the files unless they are as before. Blocks."""
+        found = tuple(fingerprint(os.fspath(path)) for path in self._paths)
+        if found == seen:
+            return found, None
+        from cbox_init.config.tls_files import load_tls
+
+        return found, load_tls(self._config)
+
+    def _use(self, loaded: LoadedTls) -> None:
+        first = self._context is None
+        self._context = loaded.context
+        self._told = None
+        if loaded.remarks != self._remarked:
+            self._remarked = loaded.remarks
+            for key, message, hint, harmful in loaded.remarks:
+                if harmful:
+                    self._log.warn(f"{self._key}.{key}: {message} ({hint})")
+        if first:
+            self._opened()
+        else:
+            self._log.info("Certificate reloaded", section=self._key)
+
+    def _report(self, key: str, message: str, hint: str) -> None:
+        """Log a problem once, until it is another one."""
+        where = f"{self._key}.{key}" if key else self._key
+        text = f"{where}: {message}" + (f" ({hint})" if hint else "")
+        if text == self._told:
+            return
+        self._told = text
+        if self._context is None:
+            self._log.error(f"{self._what} until this is fixed: {text}")
+        else:
+            self._log.error(f"The certificate is not reloaded, the one before stays in use: {text}")

@@ -1,0 +1,279 @@
+"""Reads the files of ``api_tls`` and ``metrics_tls``: for the listeners, and for ``check-config``.
+
+Imported only where TLS is enabled, because of ssl. Everything here blocks: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import stat
+import time
+from base64 import b64decode
+from binascii import Error as Base64Error
+from calendar import timegm
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cbox_init.config.model import ClientAuth, TlsVersion
+from cbox_init.errors import TlsFileError
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import TlsConfig
+
+_MOST_BYTES: Final = 1024 * 1024
+_DAY_S: Final = 86400
+#: A certificate that expires within this time is reported, in days.
+EXPIRES_SOON_DAYS: Final = 30
+
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
+_CONVERT: Final = "openssl x509 -in FILE -inform DER -out FILE.pem"
+
+_VERSIONS: Final = {
+    TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
+    TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
+}
+#: The suites of TLS 1.3 have the same names everywhere. OpenSSL offers them whenever TLS 1.3 is spoken.
+_TLS_1_3_SUITES: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+#: The names of Go's crypto/tls, with OpenSSL's. RC4 and 3DES are left out: OpenSSL no longer has them.
+_GO_SUITES: Final = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_128_CBC_SHA256": "AES128-SHA256",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256": "ECDHE-ECDSA-AES128-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256": "ECDHE-RSA-AES128-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+
+
+class TlsRemark(NamedTuple):
+    """Something that does not prevent TLS; ``harmful`` is a warning, otherwise it is only worth knowing."""
+
+    key: str
+    message: str
+    hint: str
+    harmful: bool = True
+
+
+class LoadedTls(NamedTuple):
+    """What the listener uses from now on."""
+
+    context: ssl.SSLContext
+    remarks: tuple[TlsRemark, ...]
+
+
+def load_tls(config: TlsConfig) -> LoadedTls:
+    """Read the files of ``config`` and check that they fit. Raises TlsFileError."""
+    cert_file = _given(config.cert_file, "cert_file", "the path of the server's certificate, PEM")
+    key_file = _given(config.key_file, "key_file", "the path of the certificate's key, PEM")
+    remarks: list[TlsRemark] = []
+    cert, _ = _read(cert_file, "cert_file")
+    certificates = _certificates(cert, cert_file, "cert_file")
+    key, mode = _read(key_file, "key_file")
+    _check_key(key, key_file)
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        remarks.append(
+            TlsRemark("key_file", f"{key_file} can be read by every user", f"chmod 600 {key_file}")
+        )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.minimum_version = _VERSIONS[config.min_version]
+    context.set_alpn_protocols(["http/1.1"])
+    _set_suites(context, config.cipher_suites)
+    try:
+        # Without a password OpenSSL would ask the terminal.
+        context.load_cert_chain(cert_file, key_file, password=lambda: b"")
+    except ssl.SSLError as error:
+        raise _misfit(error, cert_file, key_file) from error
+    except OSError as error:
+        raise TlsFileError("cert_file", f"{cert_file}: {error.strerror}", "check both files") from error
+    remarks += _expiry(certificates[0], cert_file, "cert_file")
+    remarks += _set_client_auth(context, config)
+    return LoadedTls(context, tuple(remarks))
+
+
+def _given(path: str | None, key: str, what: str) -> str:
+    if not path:
+        raise TlsFileError(key, "is not set", f"set it to {what}")
+    return path
+
+
+def _read(path: str, key: str) -> tuple[bytes, int]:
+    """The content of a file and its mode."""
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise TlsFileError(key, f"{path} is not a file", "name a PEM file")
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise TlsFileError(
+            key, f"{path} does not exist", "mount it, or correct the path", gone=True
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        hint = "let the daemon's user read it, or correct the path"
+        raise TlsFileError(key, f"{path} cannot be read: {reason}", hint) from error
+    if len(data) > _MOST_BYTES:
+        raise TlsFileError(key, f"{path} is larger than 1 MiB", "name a PEM file")
+    return data, found.st_mode
+
+
+def _certificates(data: bytes, path: str, key: str) -> list[bytes]:
+    """The certificates in a PEM file, as DER; at least one."""
+    try:
+        found = [b64decode(b"".join(text.split()), validate=True) for text in _CERTIFICATE.findall(data)]
+    except Base64Error as error:
+        raise TlsFileError(key, f"{path} has a damaged certificate", "copy it again, whole") from error
+    if not found:
+        hint = "swap cert_file and key_file" if b"PRIVATE KEY-----" in data else f"convert it: {_CONVERT}"
+        raise TlsFileError(key, f"{path} has no certificate in PEM", hint)
+    return found
+
+
+def _check_key(data: bytes, path: str) -> None:
+    if b"BEGIN ENCRYPTED PRIVATE KEY-----" in data or b"Proc-Type: 4,ENCRYPTED" in data:
+        hint = f"decrypt it: openssl pkey -in {path} -out NEW.pem"
+        raise TlsFileError("key_file", f"{path} is encrypted, which is not supported", hint)
+    if b"PRIVATE KEY-----" not in data:
+        hint = "name the file that begins with -----BEGIN PRIVATE KEY-----"
+        raise TlsFileError("key_file", f"{path} has no private key in PEM", hint)
+
+
+def _misfit(error: ssl.SSLError, cert_file: str, key_file: str) -> TlsFileError:
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+        hint = "use the key of the server's certificate, which comes first in cert_file"
+        return TlsFileError("key_file", f"{key_file} does not fit the certificate in {cert_file}", hint)
+    reason = error.reason.lower().replace("_", " ") if error.reason else "damaged"
+    return TlsFileError(
+        "cert_file", f"{cert_file} and {key_file} cannot be used: {reason}", "copy both again, whole"
+    )
+
+
+def _set_suites(context: ssl.SSLContext, names: tuple[str, ...]) -> None:
+    if not names:
+        return
+    every = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    every.set_ciphers("ALL:!aNULL:!eNULL")
+    known = {suite["name"] for suite in every.get_ciphers()}
+    chosen = []
+    for index, name in enumerate(names):
+        if name in _TLS_1_3_SUITES:
+            continue
+        suite = _GO_SUITES.get(name, name)
+        if suite not in known:
+            hint = "write names such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 or ECDHE-RSA-AES128-GCM-SHA256"
+            raise TlsFileError(
+                f"cipher_suites[{index}]", f"{name!r} is not a cipher suite of this OpenSSL", hint
+            )
+        chosen.append(suite)
+    if chosen:
+        context.set_ciphers(":".join(chosen))
+    else:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+
+
+def _set_client_auth(context: ssl.SSLContext, config: TlsConfig) -> list[TlsRemark]:
+    """Ask clients for certificates as ``client_auth`` says; what is given is always verified."""
+    mode, ca_file = config.client_auth, config.ca_file
+    if mode is ClientAuth.NONE:
+        if not ca_file:
+            return []
+        hint = "set client_auth: verify to let only clients with a certificate in"
+        return [TlsRemark("ca_file", "has no effect: client_auth is none", hint)]
+    if not ca_file:
+        hint = "set it to the certificates of the authorities of your clients, PEM"
+        if mode is not ClientAuth.REQUEST:
+            raise TlsFileError("ca_file", f"is not set, and client_auth is {mode}", hint)
+        return [TlsRemark("ca_file", "is not set, so clients are not asked for certificates", hint)]
+    data, _ = _read(ca_file, "ca_file")
+    certificates = _certificates(data, ca_file, "ca_file")
+    try:
+        context.load_verify_locations(cadata=b"".join(certificates))
+    except ssl.SSLError as error:
+        raise TlsFileError(
+            "ca_file", f"{ca_file} has a damaged certificate", "copy it again, whole"
+        ) from error
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_mode = ssl.CERT_OPTIONAL if mode is ClientAuth.REQUEST else ssl.CERT_REQUIRED
+    remarks = [remark for one in certificates for remark in _expiry(one, ca_file, "ca_file")]
+    if len(certificates) > 1:
+        message = f"{ca_file} has {len(certificates)} certificates; clients of each of them are let in"
+        remarks.append(TlsRemark("ca_file", message, "remove those that are not meant", harmful=False))
+    return remarks
+
+
+def _expiry(der: bytes, path: str, key: str) -> list[TlsRemark]:
+    validity = _validity(der)
+    if validity is None:
+        return []
+    begins_unix, ends_unix = validity
+    now = time.time()
+    if begins_unix > now:
+        return [
+            TlsRemark(key, f"{path} is valid only from {_day(begins_unix)}", "check this machine's clock")
+        ]
+    if ends_unix <= now:
+        return [TlsRemark(key, f"{path} expired on {_day(ends_unix)}", "renew it")]
+    days = int((ends_unix - now) / _DAY_S)
+    if days < EXPIRES_SOON_DAYS:
+        return [TlsRemark(key, f"{path} expires on {_day(ends_unix)}, in {days} days", "renew it")]
+    return []
+
+
+def _day(unix: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(unix))
+
+
+def _validity(der: bytes) -> tuple[int, int] | None:
+    """The times between which a certificate is valid (RFC 5280 4.1); None when it cannot be read.
+
+    The ssl module tells this only for certificates of peers and authorities.
+    """
+    try:
+        at, _ = _element(der, 0)  # Certificate
+        at, _ = _element(der, at)  # TBSCertificate
+        if der[at] == 0xA0:  # the version, which may be absent
+            at = _element(der, at)[1]
+        for _ in range(3):  # serial number, algorithm, issuer
+            at = _element(der, at)[1]
+        first, _ = _element(der, at)
+        begin, second = _element(der, first)
+        end, after = _element(der, second)
+        return _time(der[first], der[begin:second]), _time(der[second], der[end:after])
+    except (IndexError, ValueError):
+        return None
+
+
+def _element(der: bytes, at: int) -> tuple[int, int]:
+    """Where the content of the DER element at ``at`` begins, and where it ends."""
+    length = der[at + 1]
+    at += 2
+    if length & 0x80:
+        size = length & 0x7F
+        length = int.from_bytes(der[at : at + size], "big")
+        at += size
+    if at + length > len(der):
+        raise ValueError("cut off")
+    return at, at + length
+
+
+def _time(tag: int, text: bytes) -> int:
+    """A UTCTime or GeneralizedTime."""
+    digits = text.decode("ascii").rstrip("Z")
+    if tag == 0x17:
+        digits = ("19" if digits >= "50" else "20") + digits
+    return timegm(time.strptime(digits, "%Y%m%d%H%M%S"))

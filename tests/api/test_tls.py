@@ -1,0 +1,299 @@
+"""The API and the metrics over TLS, as real clients see them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import ssl
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from msgspec.structs import replace
+
+from cbox_init.api import tls as module
+from cbox_init.api.http import tls as layer
+from cbox_init.api.http.limits import API_LIMITS
+from tests.api.service import WEB
+from tests.metrics.conftest import scrape
+from tests.supervisor.health.certificates import make_certificate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.api.service import Serve, Service
+    from tests.metrics.scraped import Scrape
+    from tests.supervisor.health.certificates import Certificate
+
+__all__ = ("scrape",)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return make_certificate(tmp_path, "localhost")
+
+
+def section(certificate: Certificate, **keys: object) -> str:
+    keys = {"enabled": "true", "cert_file": certificate.cert, "key_file": certificate.key, **keys}
+    return "{" + ", ".join(f"{key}: {value}" for key, value in keys.items()) + "}"
+
+
+async def opened(serve: Serve, certificate: Certificate, **keys: object) -> Service:
+    """A service whose port is open."""
+    service = await serve(WEB, api_tls=section(certificate, **keys))
+    await service.house.until(lambda: service.listeners.tcp_open)
+    return service
+
+
+class Ran(NamedTuple):
+    code: int
+    output: str
+
+
+async def run(*command: object) -> Ran:
+    """Run a client. The supervisor under test reaps it, so a shell writes its exit code."""
+    shell = ("sh", "-c", '"$@"; echo "exit $?"', "sh", *map(str, command))
+    done = await asyncio.to_thread(
+        subprocess.run,
+        shell,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=30,
+        check=False,
+    )
+    output = done.stdout.decode()
+    text, _, code = output.rpartition("exit ")
+    return Ran(int(code), text)
+
+
+async def curl(
+    service: Service, certificate: Certificate, *more: object, path: str = "/api/v1/health"
+) -> Ran:
+    url = f"https://localhost:{service.port}{path}"
+    return await run("curl", "-sS", "--cacert", certificate.cert, "--max-time", "20", *more, url)
+
+
+async def s_client(service: Service, *more: str) -> Ran:
+    return await run("openssl", "s_client", "-connect", f"localhost:{service.port}", *more)
+
+
+async def shown(service: Service) -> bytes:
+    """The certificate that a new connection gets."""
+    return (await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", service.port))).encode()
+
+
+async def test_curl(serve: Serve, certificate: Certificate) -> None:
+    service = await opened(serve, certificate)
+    done = await curl(service, certificate)
+    assert done == Ran(0, done.output)
+    assert '"status"' in done.output
+    twice = await curl(service, certificate, f"https://localhost:{service.port}/api/v1/processes", "-v")
+    assert "Re-using existing connection" in twice.output
+    assert f"https://127.0.0.1:{service.port}" in service.listeners.addresses()[1].replace(
+        "[::]", "127.0.0.1"
+    )
+    # What asks in plain text is refused in plain text.
+    plain = await run("curl", "-sS", f"http://localhost:{service.port}/")
+    assert plain == Ran(0, '{"error":"this port speaks HTTPS: use https:"}')
+
+
+async def test_bodies_of_any_size_go_both_ways(
+    serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    service = await opened(serve, certificate, min_version="TLS 1.3")
+    body = tmp_path / "body"
+    body.write_bytes(b'{"command": ["true"], "x": "' + b"x" * 4_000_000 + b'"}')
+    answer = await curl(
+        service,
+        certificate,
+        "-X",
+        "PUT",
+        "-T",
+        body,
+        "-w",
+        "%{http_code} %{size_upload}",
+        path="/api/v1/processes/web",
+    )
+    assert answer.code == 0
+    assert answer.output.endswith(f" {body.stat().st_size}")
+    document = await curl(service, certificate, path="/api/v1/openapi.json")
+    assert document.output.startswith("{")
+    assert document.output.rstrip().endswith("}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "without", "foreign"),
+    [
+        ("none", True, True),
+        ("request", True, False),
+        ("require", False, False),
+        ("verify", False, False),
+    ],
+)
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+async def test_certificates_of_clients(
+    serve: Serve,
+    certificate: Certificate,
+    tmp_path: Path,
+    mode: str,
+    without: bool,
+    foreign: bool,
+    version: str,
+) -> None:
+    client = make_certificate(tmp_path, "client")
+    other = make_certificate(tmp_path, "other")
+    second = make_certificate(tmp_path, "second")
+    authorities = tmp_path / "ca.pem"
+    authorities.write_bytes(second.cert.read_bytes() + client.cert.read_bytes())
+    service = await opened(serve, certificate, ca_file=authorities, client_auth=mode)
+    only = ("--tls-max", version)
+
+    async def gets_in(*more: object) -> bool:
+        return (await curl(service, certificate, *only, *more)).code == 0
+
+    assert await gets_in("--cert", client.cert, "--key", client.key)
+    assert await gets_in("--cert", second.cert, "--key", second.key)
+    assert await gets_in() == without
+    assert await gets_in("--cert", other.cert, "--key", other.key) == foreign
+    assert ("TLS handshakes fail" in service.house.messages()) != (without and foreign)
+    assert await gets_in("--cert", client.cert, "--key", client.key)
+
+
+async def test_versions_and_suites(serve: Serve, certificate: Certificate) -> None:
+    service = await opened(
+        serve,
+        certificate,
+        cipher_suites="[TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, ECDHE-RSA-AES256-GCM-SHA384]",
+    )
+    for old in ("-tls1", "-tls1_1"):
+        assert (await s_client(service, old, "-cipher", "ALL@SECLEVEL=0")).code != 0
+    for suite, accepted in (
+        ("ECDHE-RSA-AES128-GCM-SHA256", True),
+        ("ECDHE-RSA-AES256-GCM-SHA384", True),
+        ("ECDHE-RSA-CHACHA20-POLY1305", False),
+    ):
+        done = await s_client(service, "-tls1_2", "-cipher", suite)
+        assert (f"Cipher is {suite}" in done.output) == accepted
+    assert "TLSv1.3" in (await s_client(service, "-tls1_3")).output
+
+
+@pytest.mark.parametrize("keys", [{"min_version": "TLS 1.3"}, {"cipher_suites": "[TLS_AES_128_GCM_SHA256]"}])
+async def test_only_tls_1_3(serve: Serve, certificate: Certificate, keys: dict[str, str]) -> None:
+    service = await opened(serve, certificate, **keys)
+    assert (await s_client(service, "-tls1_2")).code != 0
+    assert (await s_client(service, "-tls1_3")).code == 0
+
+
+async def test_handshakes_that_never_end_are_cut(
+    serve: Serve, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layer, "HANDSHAKE_S", 0.3)
+    service = await opened(serve, certificate)
+    assert await service.raw(b"") == b""
+    assert await service.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03") == b""
+    assert (await curl(service, certificate)).code == 0
+
+
+async def test_bytes_that_are_no_tls(serve: Serve, certificate: Certificate) -> None:
+    service = await opened(serve, certificate)
+    await service.raw(os.urandom(2000))
+    await service.raw(b"\x16\x03\x01\x00\x05hello", eof=True)
+    assert (await curl(service, certificate)).code == 0
+
+
+async def test_new_files_are_used_and_no_connection_is_lost(
+    serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    """As Kubernetes replaces a secret: ``..data`` is a link to a directory, and is renamed over."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+
+    def publish(new: Certificate, name: str) -> None:
+        (secret / name).mkdir()
+        shutil.copy(new.cert, secret / name / "tls.crt")
+        shutil.copy(new.key, secret / name / "tls.key")
+        (secret / "..tmp").symlink_to(name)
+        (secret / "..tmp").rename(secret / "..data")
+
+    publish(certificate, "..1")
+    for name in ("tls.crt", "tls.key"):
+        (secret / name).symlink_to(f"..data/{name}")
+    files = type(certificate)(secret / "tls.crt", secret / "tls.key")
+    service = await opened(serve, files, auto_reload="true")
+    house = service.house
+    await house.until(lambda: house.messages().count("Watching the certificate") == 2)
+    context = ssl.create_default_context(cafile=str(certificate.cert))
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", service.port, ssl=context, server_hostname="localhost"
+    )
+    before = await shown(service)
+
+    other = make_certificate(tmp_path, "other")
+    publish(type(certificate)(other.cert, certificate.key), "..2")  # they do not fit
+    await house.until(lambda: any("stays in use" in message for message in house.messages()))
+    (problem,) = (message for message in house.messages() if "stays in use" in message)
+    assert "global.api_tls.key_file" in problem
+    assert "does not fit the certificate" in problem
+    assert await shown(service) == before
+
+    publish(other, "..3")
+    await house.until(lambda: "Certificate reloaded" in house.messages())
+    assert await shown(service) == other.cert.read_bytes()
+    writer.write(b"GET /api/v1/health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_the_interval_finds_what_inotify_does_not_see(
+    serve: Serve, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def blind(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "watch", blind)
+    service = await opened(serve, certificate, auto_reload="true", auto_reload_interval="0.1")
+    other = make_certificate(tmp_path, "other")
+    shutil.copy(other.key, certificate.key)
+    shutil.copy(other.cert, certificate.cert)
+    await service.house.until(lambda: "Certificate reloaded" in service.house.messages())
+    assert await shown(service) == other.cert.read_bytes()
+
+
+async def test_the_port_stays_shut_until_the_files_are_good(
+    serve: Serve, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRY_AGAIN_S", 0.05)
+    away = certificate.key.rename(tmp_path / "away")
+    service = await serve(WEB, api_tls=section(certificate))
+    house = service.house
+    await house.until(lambda: any("is not opened on TCP" in message for message in house.messages()))
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", service.port)
+    away.rename(certificate.key)
+    await house.until(lambda: service.listeners.tcp_open)
+    assert (await curl(service, certificate)).code == 0
+    assert sum("is not opened on TCP" in message for message in house.messages()) == 1
+
+
+async def test_metrics(scrape: Scrape, certificate: Certificate) -> None:
+    scraped = await scrape(WEB, metrics_tls=section(certificate))
+    await scraped.house.until(lambda: "Metrics listening" in scraped.house.messages())
+    url = f"https://localhost:{scraped.port}/metrics"
+    done = await run("curl", "-sS", "--cacert", certificate.cert, url)
+    assert done.code == 0
+    assert "cbox_init_" in done.output
+
+
+async def test_more_handshakes_than_places(
+    serve: Serve, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They do not keep others out: the oldest ends for the newest."""
+    monkeypatch.setattr("cbox_init.api.stack.API_LIMITS", replace(API_LIMITS, connections=8))
+    service = await opened(serve, certificate)
+    silent = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(20)]
+    assert (await curl(service, certificate)).code == 0
+    assert await asyncio.wait_for(silent[0][0].read(), 20) == b""
+    for _, writer in silent:
+        writer.close()
