@@ -69,6 +69,10 @@ OURS = AclConfig(enabled=True, allow_list=("198.51.100.0/24",), trusted_proxies=
         (PROXY, "10.0.0.1", ["10.0.0.3, 8.8.8.8"], None),  # what a client has made up is not reached
         (PROXY, "10.0.0.1", [], "10.0.0.1"),
         (PROXY, "10.0.0.1", ["", " , "], "10.0.0.1"),
+        (PROXY, "10.0.0.1", ["10.0.0.2" + "," * 60_000], None),
+        (PROXY, "10.0.0.1", ["10.0.0.2:x"], None),
+        (PROXY, "10.0.0.1", ["[10.0.0.2]x"], None),
+        (PROXY, "10.0.0.1", ["10.0.0.2:80, " + "," * 100], None),
         (PROXY, "10.0.0.1", ["unknown"], None),
         (PROXY, "10.0.0.1", ["10.0.0.2, \xff"], None),
         (PROXY, "10.0.0.1", ["10.0.0.2\0"], None),

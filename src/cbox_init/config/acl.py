@@ -51,6 +51,24 @@ class Network(NamedTuple):
         return f"{self.base}/{self.prefix}"
 
 
+class _Networks:
+    """Networks by the length of their prefixes, so that a long list takes as long as a short one."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        by_prefix: dict[tuple[int, int], set[int]] = {}
+        for base, prefix in map(parse_network, entries):
+            free = base.bits - prefix
+            by_prefix.setdefault((base.bits, free), set()).add(base.number >> free)
+        self._by_prefix = tuple(by_prefix.items())
+
+    def __bool__(self) -> bool:
+        return bool(self._by_prefix)
+
+    def __contains__(self, address: IpAddress) -> bool:
+        bits, number = address
+        return any(bits == of and number >> free in bases for (of, free), bases in self._by_prefix)
+
+
 class BadEntryError(ValueError):
     """An entry that is not an address or CIDR: the ``key`` of its list, its index, and how to fix it."""
 
@@ -75,9 +93,9 @@ class AccessList:
         for error in bad_entries(config):
             raise error
         self._only_allowed = config.mode is AclMode.ALLOW
-        self._allow = tuple(map(parse_network, config.allow_list))
-        self._deny = tuple(map(parse_network, config.deny_list))
-        self._proxies = tuple(map(parse_network, config.trusted_proxies))
+        self._allow = _Networks(config.allow_list)
+        self._deny = _Networks(config.deny_list)
+        self._proxies = _Networks(config.trusted_proxies)
         if config.trust_proxy and not self._proxies:
             self._proxies = self._allow
 
@@ -91,11 +109,11 @@ class AccessList:
         address = parse_address(peer)
         hops = _entries(forwarded)
         for _ in range(MOST_HOPS):
-            if address is None or _among(address, self._deny):
+            if address is None or address in self._deny:
                 return AccessDecision(False, address)
-            entry = next(hops, None) if _among(address, self._proxies) else None
+            entry = next(hops, None) if address in self._proxies else None
             if entry is None:
-                allowed = not self._only_allowed or _among(address, self._allow)
+                allowed = not self._only_allowed or address in self._allow
                 return AccessDecision(allowed, address)
             address = parse_address(_without_port(entry))
         return AccessDecision(False, address)
@@ -165,16 +183,13 @@ def _masked(base: IpAddress, prefix: int) -> int:
     return base.number >> free << free
 
 
-def _among(address: IpAddress, networks: tuple[Network, ...]) -> bool:
-    return any(address in network for network in networks)
-
-
 def _entries(forwarded: Sequence[str]) -> Iterator[str]:
-    """The entries of the headers, last one first; empty ones mean nothing (RFC 9110 5.6.1)."""
+    """The entries of the headers, last one first; empty ones mean nothing (RFC 9110 5.6.1).
+
+    Of a header with too many only the last ones are split; what is left is not an address.
+    """
     for value in reversed(forwarded):
-        rest = value
-        while rest:
-            rest, _, entry = rest.rpartition(",")
+        for entry in reversed(value.rsplit(",", 2 * MOST_HOPS)):
             if entry := entry.strip(" \t"):
                 yield entry
 
@@ -182,5 +197,7 @@ def _entries(forwarded: Sequence[str]) -> Iterator[str]:
 def _without_port(entry: str) -> str:
     """The address of ``1.2.3.4:5678``, ``[2001:db8::1]:5678`` or ``[2001:db8::1]``, as some proxies write."""
     if entry.startswith("["):
-        return entry[1:].partition("]")[0]
-    return entry.partition(":")[0] if entry.count(":") == 1 else entry
+        address, _, port = entry[1:].partition("]")
+        return address if not port or (port[0] == ":" and port[1:].isdecimal()) else ""
+    address, _, port = entry.partition(":")
+    return address if port.isdecimal() else entry
