@@ -112,7 +112,7 @@ class CheckedWorld(World):
             health = instance.health
             assert health
             rules, notice = health.rules, health.notify
-            too_late = rules.strict and health.late
+            too_late = rules.strict and health.overdue
             if not notice or not (notice.failure or (too_late and notice.starting)):
                 assert rules.liveness, "ended by a check that is for readiness"
                 assert health.failures >= rules.failure_threshold or too_late

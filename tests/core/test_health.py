@@ -149,7 +149,7 @@ def test_late_is_fatal_only_when_strict_and_never_for_readiness(mode: HealthChec
 
 def test_what_was_late_and_gets_healthy_is_well() -> None:
     now = after(health(bad(), late=True), good())
-    assert (now.state, now.late, now.was_healthy, now.reason) == (HEALTHY, False, True, None)
+    assert (now.state, now.overdue, now.was_healthy, now.reason) == (HEALTHY, False, True, None)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_no_word_in_time_is_fatal_when_strict(mode: HealthCheckMode, strict: boo
 
 def test_what_is_late_and_says_so_is_well() -> None:
     now = notified(overdue(begin(ALONE, now=NOW)), NotifyMessage(states=(READY,)), now=NOW)
-    assert (now.state, now.late, now.was_healthy, now.reason) == (HEALTHY, False, True, None)
+    assert (now.state, now.overdue, now.was_healthy, now.reason) == (HEALTHY, False, True, None)
 
 
 def test_time_to_start_can_be_asked_for_and_is_never_shortened() -> None:

@@ -188,7 +188,7 @@ def _health_entry(health: InstanceHealth) -> HealthEntry:
         status=health.state,
         ready=health.ready,
         consecutive_failures=health.failures,
-        overdue=True if health.late else UNSET,
+        overdue=True if health.overdue else UNSET,
         not_checked=health.not_checked or UNSET,
         notified=UNSET if notice is None else notice.state,
         status_text=(notice and notice.status) or UNSET,

@@ -59,7 +59,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 class InstanceHealth(Struct, frozen=True, kw_only=True):
     """The checks of one run of an instance, and what it reports itself. Counts are of results in a row.
 
-    ``healthy_by`` is the monotonic time by which it should have been healthy, None for no limit; ``late``
+    ``healthy_by`` is the monotonic time by which it should have been healthy, None for no limit; ``overdue``
     says that it was not. ``checks`` is the state by the checks alone, ``notify`` what it reports, if
     anything. ``not_checked`` says why the latest check could not be run, None when it was.
     """
@@ -69,7 +69,7 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
     checks: HealthState = HealthState.STARTING
     notify: NotifyStatus | None = None
     was_healthy: bool = False
-    late: bool = False
+    overdue: bool = False
     successes: int = 0
     failures: int = 0
     last: CheckResult | None = None
@@ -96,15 +96,15 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
     @property
     def may_become_healthy(self) -> bool:
         """Whether it was not healthy yet and its time to start is not over: failures do not end it."""
-        return not self.was_healthy and not self.late
+        return not self.was_healthy and not self.overdue
 
     @property
     def fatal(self) -> bool:
         """Whether the instance must be ended. A check in mode readiness never ends one."""
-        too_late = self.late and self.rules.strict
-        if self.notify is not None and (self.notify.failure or (too_late and self.notify.starting)):
+        overdue_is_fatal = self.overdue and self.rules.strict
+        if self.notify is not None and (self.notify.failure or (overdue_is_fatal and self.notify.starting)):
             return True
-        return self.rules.liveness and (self.checks is HealthState.UNHEALTHY or too_late)
+        return self.rules.liveness and (self.checks is HealthState.UNHEALTHY or overdue_is_fatal)
 
     @property
     def failure(self) -> str | None:
@@ -123,8 +123,8 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
         if self.notify is not None and self.notify.failure:
             return f"unhealthy: {self.notify.failure}"
         if self.notify is not None and self.notify.starting:
-            return _not_reported(self.rules, self.notify) if self.late else None
-        if self.late:
+            return _not_reported(self.rules, self.notify) if self.overdue else None
+        if self.overdue:
             return f"not healthy {start_limit_s(self.rules):g} s after its first check{why}"
         return self.notify.reason if self.notify else None
 
@@ -215,7 +215,7 @@ def overdue(health: InstanceHealth) -> InstanceHealth:
     on.
     """
     unhealthy = health.checks is HealthState.STARTING and health.failures >= health.rules.failure_threshold
-    return replace(health, late=True, checks=HealthState.UNHEALTHY if unhealthy else health.checks)
+    return replace(health, overdue=True, checks=HealthState.UNHEALTHY if unhealthy else health.checks)
 
 
 def shows_change(before: InstanceHealth, now: InstanceHealth) -> bool:
@@ -224,7 +224,7 @@ def shows_change(before: InstanceHealth, now: InstanceHealth) -> bool:
 
 
 def _shown(health: InstanceHealth) -> tuple[HealthState, bool, bool, str | None]:
-    return health.state, health.late, health.ready, health.not_checked
+    return health.state, health.overdue, health.ready, health.not_checked
 
 
 def spread(instance_id: str) -> float:
@@ -273,9 +273,9 @@ def next_check_at(
 
 def _with_healthy_noted(health: InstanceHealth) -> InstanceHealth:
     """``health`` with the note that it was healthy, if it is."""
-    if health.state is not HealthState.HEALTHY or (health.was_healthy and not health.late):
+    if health.state is not HealthState.HEALTHY or (health.was_healthy and not health.overdue):
         return health
-    return replace(health, was_healthy=True, late=False)
+    return replace(health, was_healthy=True, overdue=False)
 
 
 def _not_reported(rules: HealthRules, notify: NotifyStatus) -> str:

@@ -210,7 +210,7 @@ async def test_a_restart_stops_at_an_instance_that_does_not_get_ready(build: Bui
     await house.supervisor.settled("web")
     assert house.pids("web")[1:] == before[1:]
     health = house.instance("web").health
-    assert health and health.late
+    assert health and health.overdue
     await house.until(lambda: "gone" in str(house.status("web").reason))
     touch(house, "up", 0)  # it gets ready after all: the restart goes on
     await house.until(lambda: len(house.pids("web")) == 3 and not set(before) & set(house.pids("web")))
