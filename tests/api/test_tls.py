@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import ssl
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from cbox_init.api import tls as module
 from cbox_init.api.http import tls as layer
 from cbox_init.api.http.limits import API_LIMITS
+from cbox_init.api.listeners import Listeners
 from tests.api.service import WEB
 from tests.metrics.conftest import scrape
 from tests.supervisor.health.certificates import make_certificate
@@ -275,6 +277,23 @@ async def test_the_port_stays_shut_until_the_files_are_good(
     await house.until(lambda: service.listeners.tcp_open)
     assert (await curl(service, certificate)).code == 0
     assert sum("is not opened on TCP" in message for message in house.messages()) == 1
+
+
+async def test_a_port_that_cannot_be_opened_is_tried_again(
+    serve: Serve, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRY_AGAIN_S", 0.05)
+    open_tcp, failures = Listeners.open_tcp, [OSError(errno.EADDRINUSE, "in use")] * 2
+
+    def fail_at_first(listeners: Listeners) -> None:
+        if failures:
+            raise failures.pop()
+        open_tcp(listeners)
+
+    monkeypatch.setattr(Listeners, "open_tcp", fail_at_first)
+    service = await opened(serve, certificate)
+    assert (await curl(service, certificate)).code == 0
+    assert sum("in use" in message for message in service.house.messages()) == 1
 
 
 async def test_metrics(scrape: Scrape, certificate: Certificate) -> None:

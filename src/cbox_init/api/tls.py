@@ -34,8 +34,8 @@ _Seen = tuple[tuple[int, ...], ...]
 class ListenerTls:
     """Keeps the TLS of one listener loaded. ``key`` is the path of its section, ``what`` names the listener.
 
-    ``opened`` is called once, when the files are read for the first time: until then the port stays shut.
-    Later files that cannot be used leave those before them in force.
+    ``opened`` is called when the files are read for the first time, and again later if it raises: until then
+    the port stays shut. Later files that cannot be used leave those before them in force.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class ListenerTls:
         self._log = log
         self._opened = opened
         self._context: ssl.SSLContext | None = None
+        self._is_open = False
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._told: str | None = None
@@ -115,18 +116,18 @@ class ListenerTls:
         return found, load_tls(self._config)
 
     def _use(self, loaded: LoadedTls) -> None:
-        first = self._context is None
         self._context = loaded.context
-        self._told = None
         if loaded.remarks != self._remarked:
             self._remarked = loaded.remarks
             for key, message, hint, harmful in loaded.remarks:
                 if harmful:
                     self._log.warn(f"{self._key}.{key}: {message} ({hint})")
-        if first:
-            self._opened()
-        else:
+        if self._is_open:
             self._log.info("Certificate reloaded", section=self._key)
+        else:
+            self._opened()
+            self._is_open = True
+        self._told = None
 
     def _report(self, key: str, message: str, hint: str) -> None:
         """Log a problem once, until it is another one."""
@@ -135,7 +136,7 @@ class ListenerTls:
         if text == self._told:
             return
         self._told = text
-        if self._context is None:
+        if not self._is_open:
             self._log.error(f"{self._what} until this is fixed: {text}")
         else:
             self._log.error(f"The certificate is not reloaded, the one before stays in use: {text}")
