@@ -171,3 +171,25 @@ def test_the_steps_to_a_file(tmp_path: Path) -> None:
     assert found == [(top, "l"), (top, "x"), (inner, "m"), (top, "y")]
     (tmp_path / "loop").symlink_to("loop")
     assert len(list(steps_to(str(tmp_path / "loop")))) < 100
+
+
+async def test_included_files_and_those_that_a_pattern_matches_later(tmp_path: Path, said: Said) -> None:
+    path, folder = tmp_path / "c.yaml", tmp_path / "conf.d"
+    folder.mkdir()
+    path.write_text("include: [conf.d/*.yaml, more.yaml]\nprocesses: {}")
+    (folder / "a.yaml").write_text("one")
+    async with watching(path, said) as watched:
+        (folder / "a.yaml").write_text("two and more")
+        await watched.sees()
+        (folder / "b.yaml").write_text("new")
+        await watched.sees()
+        (folder / "b.yaml").write_text("new, and changed")
+        await watched.sees()
+        (tmp_path / "more.yaml").write_text("one")
+        await watched.sees()
+        (folder / "a.yaml").unlink()
+        await watched.sees()
+        (folder / "other.txt").write_text("not a part of it")
+        path.write_text("processes: {}")
+        await watched.sees()
+        assert watched.changes == 6

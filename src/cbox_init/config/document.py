@@ -73,7 +73,7 @@ class _UnreadableError(Exception):
         self.problem = problem
 
 
-class _Frame:
+class _OpenValue:
     """A mapping or list that is being filled."""
 
     __slots__ = ("anchor", "key", "key_line", "key_plain", "line", "merges", "size", "value")
@@ -92,7 +92,7 @@ class _Frame:
 class _Builder:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self._stack: list[_Frame] = []
+        self._stack: list[_OpenValue] = []
         self._anchors: dict[str, tuple[Raw, int]] = {}
         self._aliased = 0
         self._root: Raw = None
@@ -168,7 +168,7 @@ class _Builder:
             raise self._unreadable(line, "a key must be text, not a list or a mapping", "write KEY: VALUE")
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
-        self._stack.append(_Frame(value, event.anchor, line))
+        self._stack.append(_OpenValue(value, event.anchor, line))
 
     def _close(self) -> None:
         frame = self._stack.pop()
@@ -209,7 +209,7 @@ class _Builder:
             frame.value[key] = value
             frame.value.lines[key] = frame.key_line
 
-    def _merge(self, frame: _Frame, value: Raw) -> None:
+    def _merge(self, frame: _OpenValue, value: Raw) -> None:
         sources = value if isinstance(value, RawList) else [value]
         for source in sources:
             if not isinstance(source, RawMap):

@@ -6,12 +6,12 @@ import os
 from glob import glob, has_magic
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.config.problems import ProblemReport
 from cbox_init.config.raw import RawList, RawMap, copied, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path, Raw
 
     #: Reads and expands one file; None (with a problem) where that cannot be done.
@@ -71,6 +71,33 @@ def included_files(patterns: Raw, main: str, report: ProblemReport) -> list[str]
     if len(files) > _MOST_FILES:
         report.error(("include",), f"names more than {_MOST_FILES} files", "name fewer")
     return files[:_MOST_FILES]
+
+
+def included_by(main: str, environ: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The files that a configuration includes, and the directories in which a pattern may match another one.
+
+    None where the file cannot be read; problems are left to the next reading.
+    """
+    try:
+        with open(main, encoding="utf-8") as stream:
+            text = stream.read()
+    except (OSError, UnicodeDecodeError):
+        return (), ()
+    if "include" not in text:
+        return (), ()
+    from cbox_init.config.document import parse_document
+    from cbox_init.config.substitute import expand_values
+
+    report = ProblemReport()
+    root, _ = parse_document(text)
+    patterns = expand_values(root.get("include"), environ, report) if isinstance(root, RawMap) else None
+    if not isinstance(patterns, list):
+        return (), ()
+    places = [os.path.join(os.path.dirname(main), one) for one in patterns if isinstance(one, str)]
+    named = [place for place in places if not has_magic(place)]
+    folders = dict.fromkeys(os.path.dirname(place) or "." for place in places if has_magic(place))
+    files = dict.fromkeys((*named, *included_files(patterns, main, report)))
+    return tuple(files), tuple(folder for folder in folders if not has_magic(folder))
 
 
 def _copy_of(section: Raw) -> Raw:

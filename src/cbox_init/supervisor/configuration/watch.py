@@ -2,7 +2,8 @@
 
 Editors replace the file, a Kubernetes ConfigMap replaces a directory in its path, other programs write it in
 pieces. So the file and every directory in its path are watched, also those that symbolic links lead to, and a
-change counts when the path leads to other content than before. The reload checks whether that is valid.
+change counts when the path leads to other content than before. The reload checks whether that is valid. The
+files of its ``include`` are watched in the same way, and the directories of its patterns for new files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.config.include import included_by
 from cbox_init.system import inotify
 from cbox_init.system.inotify import Inotify, steps_to
 from cbox_init.threads import in_thread
@@ -33,6 +35,9 @@ _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 #: How often the path is resolved again when it changes meanwhile.
 _MAX_TRIES: Final = 10
+
+#: Stands for every name in a directory: a pattern of ``include`` may match it.
+_ANY: Final = "*"
 
 Fingerprint = tuple[int, ...]
 
@@ -103,7 +108,11 @@ class _Watcher:
         """Read events, when the event loop finds some."""
         names = self._names
         for event in self._events.read():
-            if names is None or event.mask & inotify.OVERFLOW or event.name in names.get(event.watch, ()):
+            if (
+                names is None
+                or event.mask & inotify.OVERFLOW
+                or not {event.name, _ANY}.isdisjoint(names.get(event.watch, ()))
+            ):
                 self._event.set()
 
 
@@ -129,15 +138,23 @@ def _watch_path(events: Inotify, path: str) -> tuple[dict[int, set[str]], Finger
     change is missed.
     """
     names: dict[int, set[str]] = {}
+    found: Fingerprint = ()
     for _ in range(_MAX_TRIES):
         names = {}
-        steps = tuple(steps_to(path))
-        for directory, name in steps:
-            _add(events, directory, inotify.OF_DIRECTORIES, name, names)
-        _add(events, path, inotify.OF_FILES, "", names)
-        if tuple(steps_to(path)) == steps:
+        files, folders = included_by(path, os.environ)
+        paths = (path, *files)
+        steps = {one: tuple(steps_to(one)) for one in paths}
+        for one in paths:
+            for directory, name in steps[one]:
+                _add(events, directory, inotify.OF_DIRECTORIES, name, names)
+            _add(events, one, inotify.OF_FILES, "", names)
+        for folder in folders:
+            _add(events, folder, inotify.OF_DIRECTORIES, _ANY, names)
+        found = tuple(number for one in paths for number in (*fingerprint(one), 0))
+        same = included_by(path, os.environ) == (files, folders)
+        if same and all(tuple(steps_to(one)) == steps[one] for one in paths):
             break
-    return names, fingerprint(path)
+    return names, found if any(found) else ()
 
 
 def _add(events: Inotify, path: str, mask: int, name: str, names: dict[int, set[str]]) -> None:
