@@ -11,6 +11,7 @@ import pytest
 from cbox_init.logs.follow.follower import FileFollower
 from cbox_init.logs.follow.growing_file import FollowedFile
 from cbox_init.logs.framing import Framer
+from cbox_init.threads import call_in_loop
 from tests.logs.conftest import until
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class Following:
 
     def attach(self) -> None:
         self.follower.attach(asyncio.get_running_loop())
+
+    async def begun(self) -> None:
+        """Until the files are watched: one that is renamed away before that is not found any more."""
+        loop = asyncio.get_running_loop()
+        watched = asyncio.Event()
+        self.follower._call(lambda: call_in_loop(loop, watched.set))
+        await asyncio.wait_for(watched.wait(), 20)
 
     async def finish(self) -> None:
         """Read all that there is, and end."""

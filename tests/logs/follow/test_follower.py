@@ -86,6 +86,7 @@ for turn in range(100):
             os.rename(f"{path}.{old}", f"{path}.{old + 1}")
     os.rename(path, f"{path}.1")
 """
+    await following.begun()
     child = subprocess.Popen([sys.executable, "-c", script, path])  # noqa: ASYNC220
     await until(lambda: child.poll() is not None, what="the end of the rotations")
     assert child.returncode == 0
