@@ -157,8 +157,10 @@ class Replacement:
         return [index for index, _ in zip(free, range(wanted), strict=False) if index <= self._highest]
 
     def needs(self, index: int) -> bool:
-        """Whether a surge instance that has ended is to be spawned again."""
-        return bool(self._old) and index not in self.surplus()
+        """Whether a surge instance that has ended is to be spawned again, as far as the rules now allow."""
+        alive = sum(1 for _, gone, _ in self._surge_ranked if not gone)
+        allowed = index <= self._highest and alive < self._rules.max_surge
+        return bool(self._old) and allowed and index not in self.surplus()
 
     def stops(self) -> list[int]:
         """The old instances that may be stopped now."""
