@@ -29,7 +29,7 @@ def certificate(tmp_path: Path) -> Certificate:
 
 
 def renew(certificate: Certificate, days: int) -> None:
-    """The same key with another time of validity; negative: expired so many days ago."""
+    """The same key with another time of validity; negative: expired that many days ago."""
     now = datetime.now(UTC)
     ends = now + timedelta(days=days, hours=1)
     begins = min(now, ends) - timedelta(days=1)
