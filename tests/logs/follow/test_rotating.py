@@ -6,8 +6,10 @@ import gzip
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
+from cbox_init.logs import rotation
 from cbox_init.logs.follow import tail
 from cbox_init.logs.rotation import Rotation
 from tests.logs.conftest import until
@@ -63,6 +65,31 @@ async def test_only_so_many_are_kept_and_older_ones_are_compressed(
     names = sorted(name for name in os.listdir(tmp_path) if name.startswith("app.log"))
     assert names == ["app.log", "app.log.1", "app.log.2.gz", "app.log.3.gz", "app.log.4.gz"]
     assert on_disk(path) == numbers(80, 160)
+
+
+async def test_a_rotation_that_waits_for_a_compression_needs_no_further_write(
+    following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compressing, may_end = threading.Event(), threading.Event()
+
+    def compress(path: str) -> None:
+        compressing.set()
+        assert may_end.wait(20)
+
+    monkeypatch.setattr(rotation, "compress", compress)
+    monkeypatch.setattr(tail, "QUIET_S", 0.0)
+    path = tmp_path / "app.log"
+    lines = following.follow(path, Rotation(max_size=100, max_files=9, compress=True))
+    for turn in range(2):
+        append(path, *numbers(20, turn * 20))
+        await lines.until(*numbers(turn * 20 + 20))
+        await until(lambda: path.exists() and path.stat().st_size == 0, what="the rotation")
+    await until(compressing.is_set, what="the compression")
+    append(path, *numbers(20, 40))
+    await lines.until(*numbers(60))
+    assert path.stat().st_size
+    may_end.set()
+    await until(lambda: path.stat().st_size == 0, what="the rotation")
 
 
 async def test_the_new_file_is_like_the_old(following: Following, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ class FileFollower:
         reads = tail.next_reads(now)
         if not reads:
             reads, at = tail.tend(now)
-            due = at if due is None or at is None else min(at, due)
+            due = _earlier(due, at)
         if not reads and tail.leaving:
             if not tail.parts:
                 self._end(lane)
@@ -261,7 +261,7 @@ class FileFollower:
             tail.leave()
             return now
         if tail.short:
-            due = now + _AGAIN_S if due is None else min(due, now + _AGAIN_S)
+            due = _earlier(due, now + _AGAIN_S)
         return due
 
     def _tell(self, call: Callable[[], None]) -> None:
@@ -402,6 +402,11 @@ class FileFollower:
         if lane.glob is not None:
             lane.glob.over(lane.followed.path, removed=lane.removed)
         self._tell(lane.followed.consumer.end)
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    """The earlier of two times, of which None means never."""
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
 def _milliseconds(due: Sequence[float | None], now: float, *, polls: bool) -> int | None:
