@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cbox_init.imports import without
+from tests.ports import free_port
 
 #: What only other commands, other configurations or the first request of the API need.
 NOT_AT_START = {
@@ -192,9 +192,7 @@ def test_what_is_loaded_for_the_first_children_is_listed(tmp_path: Path) -> None
 
 
 def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     loaded = loaded_at_the_loop(tmp_path, EVERYTHING.replace("PORT", str(port)))
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert "cbox_init.supervisor.lifecycle.readiness" in loaded
@@ -202,9 +200,7 @@ def test_neither_do_hooks_and_readiness_need_it(tmp_path: Path) -> None:
 
 
 def test_metrics_need_their_library_when_they_are_scraped(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     keys = f"metrics_enabled: true, metrics_host: 127.0.0.1, metrics_port: {port}"
     text = f"global: {{api_socket: SOCKET, {keys}}}\nprocesses: {{web: {{command: ['true']}}}}\n"
     loaded = loaded_at_the_loop(tmp_path, text)

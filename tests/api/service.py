@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -15,6 +14,7 @@ from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
 from cbox_init.telemetry.vitals import Vitals
 from tests.api.contract import Contract
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -118,10 +118,3 @@ def server_for(build: Build, services: list[Service]) -> Serve:
         return service
 
     return serve
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

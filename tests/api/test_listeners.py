@@ -16,7 +16,7 @@ from cbox_init.api.listeners import Listeners
 from cbox_init.api.unix_socket import UnixSocket, bind_unix
 from cbox_init.config.model import AclConfig, GlobalConfig
 from cbox_init.errors import ListenError
-from tests.api.service import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

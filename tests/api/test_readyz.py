@@ -16,7 +16,7 @@ from cbox_init.api.http.limits import PROBE_LIMITS
 from cbox_init.api.readyz import ReadyzServer
 from cbox_init.core.states import State
 from cbox_init.errors import ListenError
-from tests.api.service import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -20,7 +20,8 @@ from cbox_init.api.listeners import Listeners
 from cbox_init.api.server import ApiServer
 from cbox_init.core.states import State
 from cbox_init.telemetry.vitals import Vitals
-from tests.api.service import free_port, read_answer
+from tests.api.service import read_answer
+from tests.ports import free_port
 from tests.supervisor.conftest import adopted_orphans, build  # noqa: F401  # the fixtures
 
 if TYPE_CHECKING:

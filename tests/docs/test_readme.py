@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import sys
 import tomllib
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import pytest
 from dockerfile_parse import DockerfileParser
 
 from cbox_init import __version__
@@ -22,9 +19,7 @@ from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.schema import fields_of
 from tests.docs.markdown import ROOT, code, sections
 from tests.e2e.daemon import DaemonProcess, wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.ports import free_ports
 
 PAGE = ROOT / "README.md"
 IMAGE = ROOT / "examples/image"
@@ -111,23 +106,9 @@ def test_the_daemon_finds_the_file_where_the_image_has_it() -> None:
     assert json.loads(entrypoint) == ["cbox-init"]
 
 
-@pytest.fixture
-def ports() -> Iterator[int]:
-    """The first of two free ports."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port: int = first.getsockname()[1]
-            try:
-                with socket.create_server(("127.0.0.1", port + 1)):
-                    pass
-            except OSError:
-                continue
-        yield port
-        return
-
-
-def test_the_configuration_runs_with_python_alone(tmp_path: Path, ports: int) -> None:
+def test_the_configuration_runs_with_python_alone(tmp_path: Path) -> None:
     """As the image runs it, but for the ports; its programs are Python's."""
+    ports = free_ports(2)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python").symlink_to(sys.executable)
     text = block("yaml").replace("port_base: 8000", f"port_base: {ports}")
@@ -148,10 +129,11 @@ def test_the_configuration_runs_with_python_alone(tmp_path: Path, ports: int) ->
         daemon.end()
 
 
-def test_a_worker_that_fails_is_the_exit_code(tmp_path: Path, ports: int) -> None:
+def test_a_worker_that_fails_is_the_exit_code(tmp_path: Path) -> None:
     """The promise beside ``on_give_up`` in the file, with a worker that cannot work."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/python").symlink_to(sys.executable)
+    ports = free_ports(2)
     text = block("yaml").replace("port_base: 8000", f"port_base: {ports}")
     text = text.replace("import itertools, time", "raise SystemExit(7)")
     text = text.replace("restart_delay: 1s ", "max_restarts: 1\n    restart_delay: 10ms ")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.system.signals import ONE_STOP_S
-from tests.api.service import free_port
 from tests.e2e.daemon import wait_for
 from tests.metrics.scraped import Samples
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Serve

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cbox_init.metrics.server import MetricsServer
 from cbox_init.telemetry.vitals import Vitals
-from tests.api.service import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from cbox_init.errors import ListenError
 from cbox_init.metrics import families
 from cbox_init.metrics import server as servers
 from cbox_init.metrics.server import MetricsServer
-from tests.api.service import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from cbox_init.metrics.page import Page

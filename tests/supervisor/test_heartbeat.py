@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +13,7 @@ import pytest
 
 from cbox_init.supervisor.schedule import heartbeat
 from cbox_init.threads import NoThreadError
+from tests.ports import free_port
 from tests.supervisor.house import DEADLINE_S
 
 if TYPE_CHECKING:
@@ -193,8 +193,7 @@ async def test_what_cannot_be_delivered_is_said(
 
 
 async def test_nobody_listens(build: Build, monitor: Monitor) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     house = build(
         job(monitor, retry_count=0).replace('"timeout": 5', f'"url": "http://127.0.0.1:{port}/s3cret"')
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.health import HealthState
+from tests.ports import free_ports
 from tests.supervisor.health.test_checks import state
 
 if TYPE_CHECKING:
@@ -24,22 +23,6 @@ PORTS = 7
 REQUEST = b"GET / HTTP/1.1\r\nHost: web\r\n\r\n"
 
 pytestmark = pytest.mark.timeout(180)
-
-
-def free_ports(count: int) -> int:
-    """The first of ``count`` neighbouring ports that are free.
-
-    Below those that the kernel gives to connections: thousands of them come and go here.
-    """
-    for first in random.sample(range(10_000, 30_000, count), 100):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports")
 
 
 def configuration(folder: Path, front: int, first: int) -> str:

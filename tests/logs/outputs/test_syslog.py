@@ -21,6 +21,7 @@ from cbox_init.logs.record import Block, RecordSource
 from cbox_init.logs.writer import Writer
 from tests.logs.conftest import DEADLINE_S, end
 from tests.logs.outputs.conftest import wait_for
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,9 +169,7 @@ def test_over_udp_each_message_is_a_datagram(said: Said) -> None:
 
 
 def test_over_udp_nobody_holds_up_anybody(said: Said) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     sender = Sender(f"udp://127.0.0.1:{port}", said)
     for line in numbers(50):
         sender.send(line)

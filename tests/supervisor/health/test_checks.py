@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from cbox_init.core.health import HealthState
 from cbox_init.core.restart import Cause
 from cbox_init.core.states import State
+from tests.ports import free_port
 from tests.supervisor.health.servers import answering, serving, silent
 from tests.supervisor.house import alive
 
@@ -30,13 +30,6 @@ QUICK: dict[str, object] = {"initial_delay": 0, "period": "50ms", "timeout": "30
 def one(check: Mapping[str, object], **keys: object) -> str:
     process = {"command": SLEEP, "restart_delay": "1ms", "max_restarts": 0, **keys}
     return json.dumps({"processes": {"web": {**process, "health_check": {**QUICK, **check}}}})
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def state(house: House, name: str = "web", index: int = 0) -> HealthState:

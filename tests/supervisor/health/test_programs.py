@@ -14,8 +14,9 @@ from cbox_init.core.health import HealthState
 from cbox_init.core.notify import NotifyState
 from cbox_init.core.states import State
 from cbox_init.system.procfs import listed_children
+from tests.ports import free_port
 from tests.supervisor.health.programs import QUICK, as_user, folder_of, fpm, nginx, postgres
-from tests.supervisor.health.test_checks import free_port, state, until
+from tests.supervisor.health.test_checks import state, until
 from tests.supervisor.house import alive
 
 if TYPE_CHECKING:
