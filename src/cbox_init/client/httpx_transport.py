@@ -45,16 +45,8 @@ class HttpxTransport:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        transport = httpx.HTTPTransport(
-            verify=_verify(settings), uds=settings.address.socket, trust_env=False
-        )
-        self._http = httpx.Client(
-            transport=transport,
-            base_url=settings.address.url,
-            headers=settings.headers,
-            timeout=settings.timeout_s,
-            trust_env=False,
-        )
+        transport = httpx.HTTPTransport(**_transport_options(settings))
+        self._http = httpx.Client(transport=transport, **_client_options(settings))
 
     def send(self, call: Call[Any]) -> RawAnswer:
         with _translated(self.settings.address):
@@ -93,16 +85,8 @@ class AsyncHttpxTransport:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        transport = httpx.AsyncHTTPTransport(
-            verify=_verify(settings), uds=settings.address.socket, trust_env=False
-        )
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            base_url=settings.address.url,
-            headers=settings.headers,
-            timeout=settings.timeout_s,
-            trust_env=False,
-        )
+        transport = httpx.AsyncHTTPTransport(**_transport_options(settings))
+        self._http = httpx.AsyncClient(transport=transport, **_client_options(settings))
 
     async def send(self, call: Call[Any]) -> RawAnswer:
         with _translated(self.settings.address):
@@ -236,6 +220,15 @@ class _AsyncPieces(httpx.AsyncByteStream):
 
 def _event(found: ServerSentEvent) -> ServerEvent:
     return ServerEvent(found.event, found.data, found.id)
+
+
+def _transport_options(settings: ClientSettings) -> dict[str, Any]:
+    return {"verify": _verify(settings), "uds": settings.address.socket, "trust_env": False}
+
+
+def _client_options(settings: ClientSettings) -> dict[str, Any]:
+    address, headers, timeout_s = settings.address, settings.headers, settings.timeout_s
+    return {"base_url": address.url, "headers": headers, "timeout": timeout_s, "trust_env": False}
 
 
 def _verify(settings: ClientSettings) -> ssl.SSLContext | bool:
