@@ -38,6 +38,9 @@ HARMLESS = Limits(where="web.limits", core=(0, None))
 LIMITS = Limits(
     where="web.limits", nofile=(90, 100), nproc=(1000, 1000), core=(0, 0), nice=7, oom_score_adj=60
 )
+#: What this machine runs its tests with.
+NICE = os.getpriority(os.PRIO_PROCESS, 0)
+
 #: What a shell says of itself: soft and hard limits, nice, oom_score_adj.
 TELL = "ulimit -n; ulimit -Hn; ulimit -c; nice; cat /proc/self/oom_score_adj"
 
@@ -103,8 +106,8 @@ def test_the_daemon_keeps_its_own() -> None:
         with started() as spawner:
             output(spawner, held("true"))
             assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
-            assert os.getpriority(os.PRIO_PROCESS, 0) == 0
-            assert output(spawner, make_request("nice")) == "0\n"
+            assert os.getpriority(os.PRIO_PROCESS, 0) == NICE
+            assert output(spawner, make_request("nice")) == f"{NICE}\n"
 
     isolated(test)
 
@@ -211,8 +214,8 @@ REFUSED = [
         rf"nofile cannot be set: {ABOVE} is above the hard limit here",
     ),
     (
-        Limits(where="web.limits", nice=-1),
-        r"nice cannot be set: a nice of -1 is below the daemon's \(0\), and only CAP_",
+        Limits(where="web.limits", nice=NICE - 1),
+        rf"nice cannot be set: a nice of {NICE - 1} is below the daemon's \({NICE}\), and only CAP_",
     ),
     (
         Limits(where="web.limits", oom_score_adj=-900),
