@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from cbox_init.api.http.body import ChunkedBody, SizedBody
 from cbox_init.api.http.exchange import Exchange
 from cbox_init.api.http.head import CHUNKED, HeadParser, HttpError, RequestHead, bad_request
+from cbox_init.api.http.peer import Peer, peer_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, BaseTransport, Future, TimerHandle, Transport
@@ -146,6 +147,7 @@ class Connection(BufferedProtocol):
         self._ended_stream = False
         self._writable: Future[None] | None = None
         self._unsent = 0
+        self._peer: Peer | None = None
 
     # -- asyncio ---------------------------------------------------------------------------------------
 
@@ -318,6 +320,12 @@ class Connection(BufferedProtocol):
     @property
     def date_header(self) -> bytes:
         return self._of.date_header()
+
+    @property
+    def peer(self) -> Peer:
+        if self._peer is None:
+            self._peer = peer_of(self._transport)
+        return self._peer
 
     def write(self, data: bytes) -> None:
         if not self._closing:

@@ -97,6 +97,12 @@ class TlsTransport(Transport, BufferedProtocol):
 
     # -- of the connection above -----------------------------------------------------------------------
 
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """``peercert`` is the verified certificate of the client, as ssl.SSLObject.getpeercert() gives it."""
+        if name == "peercert":
+            return self._tls.getpeercert() or default
+        return self._below.get_extra_info(name, default)
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._open:
             return
