@@ -75,6 +75,7 @@ class ClientConnection(Protocol):
     async def drained(self) -> None: ...
     def body_taken(self) -> None: ...
     def answered(self, exchange: Exchange) -> None: ...
+    def stream_begins(self) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -239,6 +240,8 @@ class Exchange:
         self.response_started = True
         if body:
             self._connection.write(body)
+        if head and more and self._left is None:
+            self._connection.stream_begins()
         if not more:
             self.response_complete = True
             self._wake()
