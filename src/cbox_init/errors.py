@@ -7,6 +7,7 @@
     ├── CheckFailed            a health check: the instance is not well, or cannot be asked
     ├── ListenError            a port or socket cannot be opened
     ├── TlsFileError           a certificate or key that cannot be used; names its setting
+    ├── UnsafePathError        a path that another user could lead elsewhere; an OSError as well
     ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
     │   ├── NotScheduled       it has no schedule
@@ -97,6 +98,21 @@ class TlsFileError(CboxError):
         self.message = message
         self.hint = hint
         self.gone = gone
+
+
+class UnsafePathError(CboxError, PermissionError):
+    """A path is not used, for another user could lead it to a file that is not theirs.
+
+    ``why`` goes on with how to fix it; ``strerror`` has it with the path.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(1, f"refused, {path}: {why}")  # EPERM
+        self.path = path
+        self.why = why
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class RequestRefused(CboxError):

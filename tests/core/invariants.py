@@ -278,7 +278,7 @@ class CheckedWorld(World):
         assert not self._holds_spawns, "the old ones go first"
 
     def _check_end_of_surge(self, index: int) -> None:
-        """It ends when it stands in for nobody any more, or there may be fewer."""
+        """One that is ready ends when it stands in for nobody any more, or too many are ready."""
         wanted = [self.instances.get(other) for other in range(self.wanted)]
         rules = self.rules.rollout
         room = self.wanted + rules.max_surge if rules.highest_index is None else rules.highest_index + 1
@@ -288,7 +288,8 @@ class CheckedWorld(World):
             one and one.generation == self.desired.generation and (one.ready or is_done(one))
             for one in wanted
         )
-        assert over or len(lent) > permitted or not self.instances[index].ready
+        serving = [one.index for one in lent if one.ready and one.termination is None]
+        assert over or index not in serving or len(serving) > permitted, "others could have gone"
 
     def _check_summary(self) -> None:
         desired, instances = self.desired, self.instances.values()

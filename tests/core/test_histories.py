@@ -191,6 +191,30 @@ def test_a_stop_always_ends(world: CheckedWorld, history: History) -> None:
     world.check_quiet()
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("policy", RestartPolicyName)
+def test_a_reload_that_allows_one_surge_instance_in_place_of_two(
+    policy: RestartPolicyName, restarted: bool
+) -> None:
+    """Of the two one has ended well. The other, which is ready, stays and becomes available."""
+
+    def rules(max_surge: int, launch: int) -> Rules:
+        rollout = RolloutRules(max_surge=max_surge, max_unavailable=0, pause_s=3.0)
+        return Rules(restart_rules(policy), stop_rules(), None, rollout, launch)
+
+    world = CheckedWorld(rules(2, launch=0), scale=2)
+    world.start()
+    world.advance(LONG_S)
+    world.restart()
+    world.reconcile()
+    world.exit(2, 0)
+    world.reload(rules(1, launch=int(restarted)))
+    world.reconcile()
+    assert [one.index for one in world.instances.values() if one.ready] == [0, 1, 3]
+    world.advance(LONG_S)
+    world.check_quiet()
+
+
 def _without_health(instance: Instance) -> Instance:
     """Results go on coming while nothing else changes."""
     return replace(instance, health=None)

@@ -165,6 +165,40 @@ def test_of_several_that_stand_in_those_stay_that_serve() -> None:
     ]
 
 
+def test_of_several_that_stand_in_the_ready_one_stays_when_there_may_be_fewer() -> None:
+    """After a reload that allows one in place of two: here the other has ended well, and is to be spawned
+    again since a further restart was requested.
+    """
+    rules = replace(SURGE, pause_s=10.0)
+    there = [running(0), running(1), replace(ended(2, State.COMPLETED, generation=NEW), surge=True)]
+    ready = new(3, surge=True, ready_for_s=3.0)
+    assert decided(rules, want(2, generation=NEW + 1), *there, ready) == [Forget(2), Wait(LATER)]
+    assert decided(rules, want(2, generation=NEW), *there, ready) == [Forget(2), Wait(LATER)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(unready(2, surge=True), id="it is not ready yet"),
+        pytest.param(replace(new(2, surge=True), ready_at=NOW - 3.0), id="it has been ready for less long"),
+        pytest.param(replace(new(2, surge=True), excess="too much"), id="it is about to be ended itself"),
+    ],
+)
+def test_of_several_that_stand_in_this_one_goes_first(other: Instance) -> None:
+    rules = replace(SURGE, pause_s=4.0)
+    there = [running(0), running(1), other, new(3, surge=True)]
+    assert decided(rules, want(2, generation=NEW), *there)[0] == Stop(2)
+    assert Stop(3) not in decided(rules, want(2, generation=NEW), *there)
+
+
+def test_one_that_is_to_be_spawned_again_does_not_stand_in() -> None:
+    """It has ended well under an older restart, and the machine has no process left to start it with."""
+    deferred = replace(ended(2, State.COMPLETED), surge=True, deferred_until=LATER)
+    assert decided(SURGE, want(2, generation=NEW), running(0), running(1), deferred) == [Wait(LATER)]
+    done = replace(ended(2, State.COMPLETED, generation=NEW), surge=True)
+    assert decided(SURGE, want(2, generation=NEW), running(0), running(1), done) == [Stop(0)]
+
+
 def test_one_that_may_soon_serve_stays_as_well() -> None:
     left_over = replace(idle(1, generation=NEW), surge=True)
     coming = unready(2, surge=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from cbox_init.api.guards import LimitBody, RateLimit, RequireToken
+from cbox_init.api.guards import LimitBody, NameCaller, RateLimit, RequireToken
 from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.routes import (
     actions,
@@ -53,8 +53,9 @@ def guarded(app: ASGIApp, settings: GlobalConfig) -> ASGIApp:
     else:
         from cbox_init.api.browsers import RefuseOtherSites
 
-        names = ("localhost", settings.api_host) if is_loopback(settings.api_host) else None
-        app = RefuseOtherSites(app, origins, names)
+        loopback = is_loopback(settings.api_host)
+        names = ("localhost", settings.api_host) if loopback else None
+        app = RefuseOtherSites(NameCaller(app, loopback=loopback), origins, names)
     if origins:
         from cbox_init.api.browsers import AllowOrigins
 

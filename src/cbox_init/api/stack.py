@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.app import build_app, guarded
 from cbox_init.api.context import Context, Traffic
+from cbox_init.api.guards import NameCaller
 from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.server import HttpServer
@@ -47,7 +48,7 @@ class Stack:
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
         log = parts.logs.daemon
-        self._handlers = AsgiHandler(app, log), AsgiHandler(guarded(app, settings), log)
+        self._handlers = AsgiHandler(NameCaller(app), log), AsgiHandler(guarded(app, settings), log)
         loop, (unix, tcp) = get_running_loop(), self._handlers
         self._unix = HttpServer(loop, unix, API_LIMITS, log)
         self._tcp = HttpServer(loop, _with_access(tcp, settings.api_acl), API_LIMITS, log, tls)

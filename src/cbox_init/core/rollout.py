@@ -9,6 +9,7 @@ rollout is, for the API and for the rollback.
 
 from __future__ import annotations
 
+from bisect import insort
 from enum import StrEnum
 from math import inf
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
@@ -57,11 +58,24 @@ class Rollout(Struct, frozen=True, kw_only=True):
     deadline: float | None = None
 
 
+class _Surge(NamedTuple):
+    """A surge instance, as it compares to others: the one that is smaller stays when there may be fewer.
+
+    The ready ones stay first, of these the available ones, then those that have ended well, those that may
+    become ready, and last those of which nothing lives.
+    """
+
+    unready: bool
+    unavailable: bool
+    hopeless: bool
+    gone: bool
+    number: int
+
+
 class Replacement:
     """Counts the instances of one decision; tells which may be stopped and which surge ones are needed."""
 
     __slots__ = (
-        "_available_surge",
         "_desired",
         "_failing",
         "_in_flight",
@@ -80,10 +94,9 @@ class Replacement:
         self._now = now
         self._old: list[tuple[bool, int]] = []
         self._in_flight = 0
-        self._available_surge = 0
         self._failing = False
         self._older_alive = False
-        self._surge_ranked: list[tuple[bool, bool, int]] = []
+        self._surge_ranked: list[_Surge] = []
         self._unready_surge: list[int] = []
         self._pauses: list[float] = []
 
@@ -112,17 +125,25 @@ class Replacement:
 
     def add_surge(self, instance: Instance) -> None:
         """Count a surge instance."""
-        if instance.generation >= self._desired.generation:
+        current = instance.generation >= self._desired.generation
+        if current:
             self._failing |= _is_failing(instance, self._rules, self._now)
         elif instance.phase is Phase.RUNNING and not instance.ready:
             self._unready_surge.append(instance.index)
-        ended_well = instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
-        if instance.termination is None:
+        goes_on = instance.phase is Phase.RUNNING and instance.termination is None
+        ready = goes_on and instance.ready
+        if ready:
             self._note_pause(instance)
-        available = ended_well or (instance.termination is None and self._is_available(instance))
-        self._available_surge += available
-        # Available ones come first, then those that may become available.
-        self._surge_ranked.append((not available, not instance.alive, instance.index))
+        # One that has ended well is not missed, unless it is to be spawned again.
+        done = _has_ended_well(instance) and not instance.is_outdated(self._desired.revision)
+        one = _Surge(
+            unready=not ready,
+            unavailable=not (done or (ready and self._is_available(instance))),
+            hopeless=not (goes_on and current),
+            gone=not instance.alive,
+            number=instance.index,
+        )
+        insort(self._surge_ranked, one)
 
     # -- results --------------------------------------------------------------------------------------
 
@@ -143,8 +164,7 @@ class Replacement:
 
     def surplus(self) -> list[int]:
         """The surge instances that are no longer needed."""
-        lent = [index for _, _, index in sorted(self._surge_ranked)]
-        return lent if self.over else lent[self._surge :]
+        return [one.number for one in self._surge_ranked[0 if self.over else self._surge :]]
 
     def surge_spawns(self, taken: Collection[int]) -> list[int]:
         """The indexes of surge instances to be spawned; those in ``taken`` are not free."""
@@ -158,7 +178,7 @@ class Replacement:
 
     def needs(self, index: int) -> bool:
         """Whether a surge instance that has ended is to be spawned again, as far as the rules now allow."""
-        alive = sum(1 for _, gone, _ in self._surge_ranked if not gone)
+        alive = sum(1 for one in self._surge_ranked if not one.gone)
         allowed = index <= self._highest and alive < self._rules.max_surge
         return bool(self._old) and allowed and index not in self.surplus()
 
@@ -170,13 +190,14 @@ class Replacement:
         stops = self._unready_surge if outdated else []
         if self._failing:
             return stops
+        available = sum(1 for one in self._surge_ranked[: self._surge] if not one.unavailable)
         in_flight = self._in_flight
         unready = sum(1 for ready, _ in outdated if not ready)
         for ready, index in outdated:
             if in_flight >= self._surge + self._unavailable:
                 break
             # Beyond max_unavailable, each instance that is down needs an available surge instance.
-            if ready and in_flight + unready + 1 - self._available_surge > self._unavailable:
+            if ready and in_flight + unready + 1 - available > self._unavailable:
                 break
             stops.append(index)
             in_flight += 1
@@ -317,10 +338,12 @@ class Rolling(Generic[S]):
 
 
 def _serves(instance: Instance) -> bool:
-    """Whether it does its part: it is ready, or has completed."""
-    if instance.phase is Phase.ENDED:
-        return instance.outcome is not State.FAILED
-    return instance.ready
+    """Whether it does its part: it is ready, or has ended well."""
+    return instance.ready or _has_ended_well(instance)
+
+
+def _has_ended_well(instance: Instance) -> bool:
+    return instance.phase is Phase.ENDED and instance.outcome is not State.FAILED
 
 
 def _is_failing(instance: Instance, rules: RolloutRules, now: float) -> bool:

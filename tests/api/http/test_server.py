@@ -8,7 +8,8 @@ import errno
 import os
 import resource
 import socket
-from typing import TYPE_CHECKING, Any, Protocol
+import ssl
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +19,9 @@ from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.plain import PlainHandler, PlainReply
 from cbox_init.api.http.server import HttpServer
+from cbox_init.api.http.tls import TlsTransport
 from cbox_init.logs.daemon import DaemonLog
+from tests.supervisor.health.certificates import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,16 +47,22 @@ class Log(DaemonLog):
 class Running:
     """A server on a port of its own."""
 
-    def __init__(self, handler: Callable[[Exchange], None], log: Log, **limits: Any) -> None:
+    def __init__(
+        self,
+        handler: Callable[[Exchange], None],
+        log: Log,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+        **limits: Any,
+    ) -> None:
         self.log = log
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.listener.setblocking(False)
         loop = asyncio.get_running_loop()
-        self.server = HttpServer(loop, handler, replace(API_LIMITS, **limits), log)
+        self.server = HttpServer(loop, handler, replace(API_LIMITS, **limits), log, tls)
         self.server.serve((self.listener,))
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(*self.listener.getsockname())
+    async def connect(self, **more: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.listener.getsockname(), **more)
 
     async def raw(self, data: bytes, *, eof: bool = False) -> bytes:
         """What comes back until the server ends the connection."""
@@ -310,6 +319,187 @@ async def test_a_client_that_takes_nothing_is_cut(run: Run, app: ASGIApp) -> Non
     await running.until(lambda: running.server.connections == 0)
     writer.close()
     assert running.log.said == []
+
+
+async def test_a_client_that_asks_on_and_takes_nothing_is_cut(run: Run) -> None:
+    """What it has asked for meanwhile waits, and does not make the server wait longer."""
+    begun: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["raw_path"])
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x" * 20_000_000})
+
+    running = run(app, write_s=0.2, stream_write_s=0.2)
+    _, writer = await running.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(get("/first") + get("/second") * 50)
+    await running.until(lambda: begun)
+    await running.until(lambda: running.server.connections == 0)
+    assert begun == [b"/first"]
+    writer.close()
+
+
+async def test_small_responses_that_nobody_takes_do_not_heap_up(run: Run) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x" * 50_000})
+
+    running = run(app)
+    reader, writer = await running.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(get() * 1000 + closing(get()))
+    await running.until(lambda: running.server.connections and len(running.server._connections.all) == 1)
+    (connection,) = running.server._connections.all
+    await running.until(lambda: connection.congested)
+    assert connection._transport.get_write_buffer_size() < 200_000
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    size = 0
+    while chunk := await asyncio.wait_for(reader.read(1 << 20), DEADLINE_S):
+        size += len(chunk)
+    assert size > 1001 * 50_000
+    writer.close()
+
+
+async def test_a_reader_of_single_bytes_is_cut(run: Run) -> None:
+    running = run(streaming(1, 20_000_000), write_s=0.3, stream_write_s=0.3)
+    _, writer = await running.connect()
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(get())
+    await running.until(lambda: running.server.connections == 1)
+    (connection,) = running.server._connections.all
+    await running.until(lambda: connection.congested)
+    size = connection._transport.get_write_buffer_size
+    taken = iter(range(1, 1_000_000))
+    connection._transport.get_write_buffer_size = lambda: size() - next(taken)  # type: ignore[method-assign]
+    await running.until(lambda: running.server.connections == 0)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [get() * 10, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n" + b"x" * 300_000],
+    ids=["requests", "body"],
+)
+async def test_the_end_of_a_reader_of_a_stream_is_noticed_behind_what_it_has_asked_for(
+    run: Run, behind: bytes
+) -> None:
+    begun, gone = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    running = run(app)
+    _, writer = await running.connect()
+    writer.write(get("/stream") + behind)
+    await asyncio.wait_for(begun.wait(), DEADLINE_S)
+    writer.write(b"x" * 300_000)
+    await asyncio.wait_for(writer.drain(), DEADLINE_S)
+    writer.transport.abort()
+    await asyncio.wait_for(gone.wait(), DEADLINE_S)
+    await running.until(lambda: running.server.connections == 0)
+
+
+async def test_what_comes_behind_the_last_request_is_not_kept(run: Run) -> None:
+    go_on = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await echo(scope, receive, send)
+
+    running = run(waiting)
+    reader, writer = await running.connect()
+    writer.write(closing(get()))
+    for _ in range(100):
+        writer.write(b"x" * 100_000)
+        await asyncio.wait_for(writer.drain(), DEADLINE_S)
+    (connection,) = running.server._connections.all
+    assert len(connection._unparsed) <= API_LIMITS.read_bytes
+    go_on.set()
+    assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+# -- the same over TLS -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ssl.SSLContext]:
+    certificate = make_certificate(tmp_path_factory.mktemp("tls"), "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.cert, certificate.key)
+    return lambda: context
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def test_a_large_response_is_encrypted_in_many_turns(
+    run: Run, tls: Callable[[], ssl.SSLContext]
+) -> None:
+    size = 32 * 2**20
+    running = run(streaming(1, size), tls=tls)
+    reader, writer = await running.connect(ssl=trusting())
+    wrote: list[int] = []
+    encrypt = TlsTransport._encrypt
+
+    def counted(transport: TlsTransport) -> None:
+        before = transport._plain_bytes
+        encrypt(transport)
+        wrote.append(before - transport._plain_bytes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TlsTransport, "_encrypt", counted)
+        writer.write(closing(get()))
+        received = 0
+        while chunk := await asyncio.wait_for(reader.read(1 << 20), DEADLINE_S):
+            received += len(chunk)
+    assert received > size
+    assert sum(wrote) >= size
+    assert max(wrote) <= 64 * 1024
+    writer.close()
+
+
+async def test_tls_client_that_takes_nothing_is_cut(run: Run, tls: Callable[[], ssl.SSLContext]) -> None:
+    running = run(streaming(1, 32 * 2**20), tls=tls, write_s=0.2, stream_write_s=0.2)
+    _, writer = await running.connect(ssl=trusting())
+    writer.write(get() * 5)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await running.until(lambda: running.server.connections == 1)
+    (connection,) = running.server._connections.all
+    await running.until(lambda: connection.congested)
+    await running.until(lambda: running.server.connections == 0)
+    assert cast("TlsTransport", connection._transport)._plain_bytes == 0
+    writer.transport.abort()
+    assert running.log.said == []
+
+
+async def test_half_closed_tls_client_gets_all(run: Run, tls: Callable[[], ssl.SSLContext]) -> None:
+    """The end of TCP without that of TLS, while most of the response is not encrypted yet."""
+    size = 3_000_000
+    running = run(streaming(1, size), tls=tls)
+
+    def exchange() -> int:
+        with socket.create_connection(running.listener.getsockname(), timeout=DEADLINE_S) as raw:
+            client = trusting().wrap_socket(raw, suppress_ragged_eofs=True)
+            client.sendall(get())
+            socket.socket.shutdown(client, socket.SHUT_WR)
+            received = 0
+            with contextlib.suppress(ssl.SSLError):
+                while chunk := client.recv(1 << 16):
+                    received += len(chunk)
+            client.close()
+            return received
+
+    assert await asyncio.to_thread(exchange) > size
 
 
 async def test_a_client_that_takes_slowly_is_served_to_the_end(run: Run) -> None:

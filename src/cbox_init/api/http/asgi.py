@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: How long a request whose client has gone may take to notice, in seconds.
 _REQUEST_ENDS_S: Final = 1.0
 
+#: The key of the scope with the exchange, whose ``peer`` is found when it is needed.
+EXCHANGE: Final = "cbox_init.exchange"
+
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -85,4 +88,5 @@ def _scope(exchange: Exchange) -> Scope | None:
         "headers": head.headers,
         "client": exchange.client,
         "server": None,
+        EXCHANGE: exchange,
     }

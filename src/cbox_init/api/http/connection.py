@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 from cbox_init.api.http.body import ChunkedBody, SizedBody
 from cbox_init.api.http.exchange import Exchange
 from cbox_init.api.http.head import CHUNKED, HeadParser, HttpError, RequestHead, bad_request
+from cbox_init.api.http.peer import Peer, peer_of
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, BaseTransport, Future, TimerHandle, Transport
@@ -22,6 +23,9 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+#: Bytes that a client must take of a response within ``write_s``, so that none holds it by single bytes.
+_LEAST_TAKEN: Final = 4096
 
 #: Stands for a request whose head could not be read, so that its refusal goes the way of every response.
 _UNREADABLE: Final = RequestHead("", b"", "1.1", [], 0, False, False)
@@ -144,8 +148,11 @@ class Connection(BufferedProtocol):
         self._advancing = False
         self._reading_paused = False
         self._ended_stream = False
+        self._to_be_taken = False  # a response is written, and more of it than the buffers hold not taken
+        self._dropped = False  # something came that is not read
         self._writable: Future[None] | None = None
         self._unsent = 0
+        self._peer: Peer | None = None
 
     # -- asyncio ---------------------------------------------------------------------------------------
 
@@ -171,7 +178,9 @@ class Connection(BufferedProtocol):
         return self._of.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if not (self._lingering or self._closing):
+        if self._no_more and self._body is None:
+            self._dropped = True
+        elif not (self._lingering or self._closing):
             data = bytes(self._of.buffer[:nbytes])
             self._unparsed = self._unparsed + data if self._unparsed else data
             self._advance()
@@ -193,10 +202,16 @@ class Connection(BufferedProtocol):
 
     def resume_writing(self) -> None:
         waiting, self._writable = self._writable, None
-        if waiting is not None:
+        if waiting is None:
+            return
+        if not waiting.done():
             waiting.set_result(None)
-            if self._queue:
-                self.deadline = inf
+        if self._to_be_taken:
+            self._to_be_taken = False
+            if not self._closing:
+                self._go_on()
+        elif self._queue:
+            self.deadline = inf
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -216,6 +231,9 @@ class Connection(BufferedProtocol):
     def _take_head(self) -> bool:
         """Begin the next request; False when its head is not there, or its time has not come."""
         if self._no_more:
+            if self._unparsed:
+                self._dropped = True
+                self._unparsed = b""
             return False
         data = self._unparsed
         if data[:1] in (b"\r", b"\n"):  # line ends between requests mean nothing (RFC 9112 2.2)
@@ -223,7 +241,7 @@ class Connection(BufferedProtocol):
         if not data:
             return False
         if len(self._queue) > self._limits.requests_ahead:
-            self._pause_reading()
+            self._read_no_further()
             return False
         end = data.find(_END_OF_HEAD)
         if end < 0 and not self._limits.keep_alive_s and data.endswith(b"\n\n"):
@@ -236,7 +254,7 @@ class Connection(BufferedProtocol):
         if end < 0:
             if self._eof or not data[:1].isalpha():  # TLS to a port without, for one
                 raise bad_request()
-            if not self._in_head and not self._queue:
+            if not (self._in_head or self._queue or self._to_be_taken):
                 self._in_head = True
                 self._expire_in(self._limits.head_s)
             return False
@@ -254,7 +272,7 @@ class Connection(BufferedProtocol):
         if not head.keep_alive:
             self._no_more = True
         self._queue.append(exchange)
-        if len(self._queue) == 1:
+        if len(self._queue) == 1 and not self._to_be_taken:
             self._in_head = False
             self._of.idle.pop(self, None)
             self._answer(exchange)
@@ -283,7 +301,7 @@ class Connection(BufferedProtocol):
             exchange = self._queue[-1]
             exchange.body_came(part, complete=body.complete)
             if exchange.unread > self._limits.body_ahead_bytes and not body.complete:
-                self._pause_reading()
+                self._read_no_further()
         elif body.complete:
             self._be_idle()  # the rest of a body that nobody wanted
         return body.complete
@@ -319,6 +337,12 @@ class Connection(BufferedProtocol):
     def date_header(self) -> bytes:
         return self._of.date_header()
 
+    @property
+    def peer(self) -> Peer:
+        if self._peer is None:
+            self._peer = peer_of(self._transport)
+        return self._peer
+
     def write(self, data: bytes) -> None:
         if not self._closing:
             self._transport.write(data)
@@ -341,9 +365,22 @@ class Connection(BufferedProtocol):
         if not exchange.keep_alive or (self._eof and not queue and not self._unparsed):
             queue.clear()
             self._finish()
-            return
-        if queue:
-            self._answer(queue[0])
+        elif self.congested:
+            self._to_be_taken = True
+        else:
+            self._go_on()
+
+    def stream_begins(self) -> None:
+        """The response to the first request has no end of its own: its client's end must be noticed."""
+        if self._reading_paused and len(self._queue) > 1:
+            self._drop_rest()
+
+    def _go_on(self) -> None:
+        """Turn to what is behind a response, most of which the client has taken."""
+        if self._queue:
+            self._in_head = False
+            self._of.idle.pop(self, None)
+            self._answer(self._queue[0])
         elif self._refusal is not None:
             self._answer_unreadable(self._refusal)
             return
@@ -386,7 +423,7 @@ class Connection(BufferedProtocol):
         self.deadline = inf
         if self._closing or self.congested:
             unsent = self._transport.get_write_buffer_size()
-            if unsent and unsent < self._unsent:
+            if unsent and self._unsent - unsent >= min(self._unsent, _LEAST_TAKEN):
                 self._expect_progress()
             else:
                 self._transport.abort()
@@ -427,7 +464,8 @@ class Connection(BufferedProtocol):
         A client that is still sending would lose the response to a reset, so what it sends is taken for a
         while, and dropped.
         """
-        sends_more = self._body is not None or self._unparsed or self._refusal is not None
+        refused = self._refusal is not None
+        sends_more = self._body is not None or self._unparsed or self._dropped or refused
         self._unparsed = b""
         self._body = None
         if not sends_more or not self._transport.can_write_eof():
@@ -447,6 +485,23 @@ class Connection(BufferedProtocol):
     def _expire_in(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
         self._of.watch(self.deadline)
+
+    def _read_no_further(self) -> None:
+        """As much is read ahead as may be. Behind a stream it would wait for ever, and is dropped."""
+        if len(self._queue) > 1 and self._queue[0].streams:
+            self._drop_rest()
+        else:
+            self._pause_reading()
+
+    def _drop_rest(self) -> None:
+        """Answer the first request only, and close behind it; what comes is dropped until then."""
+        self._no_more = self._dropped = True
+        self._queue[0].keep_alive = False
+        while len(self._queue) > 1:
+            self._queue.pop()
+        self._body = None
+        self._unparsed = b""
+        self._resume_reading()
 
     def _pause_reading(self) -> None:
         if not (self._reading_paused or self._closing):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.types import Message
 
     from cbox_init.api.http.head import HttpError, RequestHead
+    from cbox_init.api.http.peer import Peer
     from cbox_init.logs.daemon import DaemonLog
 
 #: Up to this size a body goes out with its head in one system call.
@@ -68,10 +69,13 @@ class ClientConnection(Protocol):
     def client(self) -> tuple[str, int] | None: ...
     @property
     def scheme(self) -> str: ...
+    @property
+    def peer(self) -> Peer: ...
     def write(self, data: bytes) -> None: ...
     async def drained(self) -> None: ...
     def body_taken(self) -> None: ...
     def answered(self, exchange: Exchange) -> None: ...
+    def stream_begins(self) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -126,6 +130,11 @@ class Exchange:
     def scheme(self) -> str:
         """``https`` behind TLS, otherwise ``http``."""
         return self._connection.scheme
+
+    @property
+    def peer(self) -> Peer:
+        """What the kernel and TLS say about the other end of the connection."""
+        return self._connection.peer
 
     @property
     def streams(self) -> bool:
@@ -231,6 +240,8 @@ class Exchange:
         self.response_started = True
         if body:
             self._connection.write(body)
+        if head and more and self._left is None:
+            self._connection.stream_begins()
         if not more:
             self.response_complete = True
             self._wake()

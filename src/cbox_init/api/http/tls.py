@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ssl
 from asyncio import BufferedProtocol, Transport
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport, TimerHandle
+    from collections.abc import Callable
 
     from cbox_init.api.http.connection import Connection, Connections
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 HANDSHAKE_S: Final = 10.0
 #: How long a client may take to read why its handshake was refused, in seconds.
 _REFUSED_S: Final = 1.0
+
+#: Bytes of one connection that are encrypted in one turn of the event loop: 0.2 ms.
+_PIECE_BYTES: Final = 64 * 1024
+#: As the transport of a socket: above so much the client takes too slowly.
+_HIGH_WATER: Final = 64 * 1024
 
 _PLAIN_BODY: Final = b'{"error":"this port speaks HTTPS: use https:"}'
 _PLAIN_HTTP: Final = (
@@ -31,7 +38,8 @@ _PLAIN_HTTP: Final = (
 class TlsTransport(Transport, BufferedProtocol):
     """The protocol of the socket's transport below, and the transport of the HTTP connection above.
 
-    The connection above begins when the handshake is done. Until then this is in ``of.handshakes``.
+    The connection above begins when the handshake is done. Until then this is in ``of.handshakes``. What is
+    written is encrypted in pieces, as the client takes it.
     """
 
     def __init__(self, of: Connections, above: Connection, context: ssl.SSLContext) -> None:
@@ -48,7 +56,12 @@ class TlsTransport(Transport, BufferedProtocol):
         self._heard = False
         self._eof = False
         self._paused = False
-        self._congested = False
+        self._congested = False  # the client takes more slowly than is encrypted
+        self._plain: deque[memoryview] = deque()  # what is not encrypted yet
+        self._plain_bytes = 0
+        self._above_waits = False
+        self._scheduled = False
+        self._ending: Callable[[], None] | None = None  # what follows when all is encrypted
 
     # -- of the socket's transport ---------------------------------------------------------------------
 
@@ -59,7 +72,7 @@ class TlsTransport(Transport, BufferedProtocol):
         self._timer = self._of.loop.call_later(HANDSHAKE_S, self._too_slow)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._open = False
+        self._forget()
         self._end_handshake()
         if self._began:
             self._above.connection_lost(error)
@@ -83,53 +96,57 @@ class TlsTransport(Transport, BufferedProtocol):
         if self._eof:
             return self._open
         self._eof = True
-        return self._above.eof_received()
+        if not self._above.eof_received():
+            self.close()
+        return self._open
 
     def pause_writing(self) -> None:
         self._congested = True
         if self._began:
-            self._above.pause_writing()
+            self._tell_above()
 
     def resume_writing(self) -> None:
         self._congested = False
         if self._began:
-            self._above.resume_writing()
+            self._encrypt_soon()
+            self._tell_above()
 
     # -- of the connection above -----------------------------------------------------------------------
 
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """``peercert`` is the verified certificate of the client, as ssl.SSLObject.getpeercert() gives it."""
+        if name == "peercert":
+            return self._tls.getpeercert() or default
+        return self._below.get_extra_info(name, default)
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._open:
+        if not self._open or self._ending is not None or not data:
             return
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[self._tls.write(rest) :]
-        except ssl.SSLError:
-            self.abort()
-            return
-        self._flush()
+        self._plain.append(memoryview(data))
+        self._plain_bytes += len(data)
+        if not (self._scheduled or self._congested):
+            self._encrypt()
+        self._tell_above()
 
     def can_write_eof(self) -> bool:
         return True
 
     def write_eof(self) -> None:
         """Send nothing more. What still comes is dropped."""
-        self._say_goodbye()
-        self._below.write_eof()
+        self._end_by(self._below.write_eof)
 
     def close(self) -> None:
-        self._say_goodbye()
-        self._below.close()
+        self._end_by(self._below.close)
 
     def abort(self) -> None:
-        self._open = False
+        self._forget()
         self._below.abort()
 
     def is_closing(self) -> bool:
         return self._below.is_closing()
 
     def get_write_buffer_size(self) -> int:
-        return self._below.get_write_buffer_size()
+        return self._below.get_write_buffer_size() + self._plain_bytes
 
     def pause_reading(self) -> None:
         if not self._paused:
@@ -159,8 +176,7 @@ class TlsTransport(Transport, BufferedProtocol):
         self._end_handshake()
         self._open = self._began = True
         self._above.connection_made(self)
-        if self._congested:
-            self._above.pause_writing()
+        self._tell_above()
         return True
 
     def _refuse(self, error: ssl.SSLError | ValueError) -> None:
@@ -211,12 +227,72 @@ class TlsTransport(Transport, BufferedProtocol):
             else:
                 self._flush()
 
-    def _say_goodbye(self) -> None:
+    def _encrypt(self) -> None:
+        """Encrypt the next piece of what was written. A large response takes many turns of the event loop."""
+        self._scheduled = False
+        left = _PIECE_BYTES
+        try:
+            while self._plain and left > 0:
+                rest = self._plain[0]
+                done = self._tls.write(rest[:left])
+                left -= done
+                self._plain_bytes -= done
+                if done == len(rest):
+                    self._plain.popleft()
+                else:
+                    self._plain[0] = rest[done:]
+        except ssl.SSLError:
+            self.abort()
+            return
+        self._flush()
+        self._encrypt_soon()
+        if not self._plain and self._ending is not None:
+            self._end()
+
+    def _encrypt_soon(self) -> None:
+        if self._plain and not (self._congested or self._scheduled):
+            self._scheduled = True
+            self._of.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._congested or not self._plain:
+            self._scheduled = False
+        else:
+            self._encrypt()
+            self._tell_above()
+
+    def _tell_above(self) -> None:
+        """Let the connection above write more slowly, or again."""
+        if not self._open:
+            return
+        waits = self._congested or self._plain_bytes > _HIGH_WATER
+        if waits != self._above_waits:
+            self._above_waits = waits
+            if waits:
+                self._above.pause_writing()
+            else:
+                self._above.resume_writing()
+
+    def _forget(self) -> None:
+        self._open = False
+        self._plain.clear()
+        self._plain_bytes = 0
+
+    def _end_by(self, ending: Callable[[], None]) -> None:
+        """End the connection when all that was written is encrypted."""
+        self._ending = ending
+        if not self._plain:
+            self._end()
+
+    def _end(self) -> None:
+        ending, self._ending = self._ending, None
         if self._open:
             self._open = False
             with suppress(ssl.SSLError, ValueError):  # it would wait for the client's
                 self._tls.unwrap()
             self._flush()
+        if ending is not None:
+            ending()
 
     def _flush(self) -> None:
         if data := self._out.read():

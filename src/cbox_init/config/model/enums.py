@@ -175,3 +175,16 @@ class TracingExporter(StrEnum):
     STDOUT = "stdout"
     JAEGER = "jaeger"
     ZIPKIN = "zipkin"
+
+
+class Role(StrEnum):
+    """What a caller of the API may do: each role may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether it may do what ``other`` may."""
+        order = tuple(Role)
+        return order.index(self) >= order.index(other)

@@ -1,0 +1,62 @@
+"""Who sends a request and what this caller may do, for the routes and the audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import Any
+
+    from cbox_init.config.model.enums import Role
+
+CallerKind = Literal["token", "certificate", "socket", "loopback", "anonymous"]
+
+_KEY: Final = "cbox_init.caller"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPatterns:
+    """Names of processes, with ``*``, ``?`` and ``[…]`` as in a shell; none at all stands for every name."""
+
+    patterns: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is a limit."""
+        return bool(self.patterns)
+
+    def match(self, name: str) -> bool:
+        return not self.patterns or any(fnmatchcase(name, pattern) for pattern in self.patterns)
+
+    def __str__(self) -> str:
+        return ", ".join(self.patterns) or "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request.
+
+    ``name`` is the name of a token (``api_auth`` for that one), the subject of a certificate, the user of the
+    process at the other end of the Unix socket (``uid:1000``), else the kind. A caller without a ``role`` is
+    known and may do nothing. ``address`` is empty on the Unix socket, ``uid`` and ``pid`` are None elsewhere.
+    """
+
+    name: str
+    kind: CallerKind
+    role: Role | None
+    processes: ProcessPatterns
+    address: str
+    uid: int | None = None
+    pid: int | None = None
+
+
+def set_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:
+    """Note in the ASGI scope of a request who sends it."""
+    scope[_KEY] = caller
+
+
+def caller_of(scope: MutableMapping[str, Any]) -> Caller | None:
+    """Who sends the request of this ASGI scope; None before the authentication, and where it has failed."""
+    return cast("Caller | None", scope.get(_KEY))
