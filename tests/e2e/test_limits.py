@@ -28,12 +28,12 @@ processes:
     command: [sh, -c, "{script}"]
     user: nobody
     scale: 3
-    limits: {{nofile: {{soft: 64, hard: 128}}, nice: 3, nproc: 4000}}
+    limits: {{nofile: {{soft: 64, hard: 128}}, nice: 19, nproc: 4000}}
 """,
         pid_1=True,
         command=LIKE_DOCKER,
     )
-    wait_for(lambda: daemon.lines("web").count("65534 64 128 3") == 3, daemon.output() + daemon.errors())
+    wait_for(lambda: daemon.lines("web").count("65534 64 128 19") == 3, daemon.output() + daemon.errors())
     assert daemon.stop() == 0
 
 
