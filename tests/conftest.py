@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pytest
 
 from cbox_init.system.cgroup import Cgroups
+from cbox_init.system.sandbox_errors import refused_parts
+from cbox_init.system.spawn_request import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +56,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacking.append("capable")
     if any(item.get_closest_marker("traced") for item in items) and not _may_trace():
         lacking.append("traced")
+    if any(item.get_closest_marker("mounts") for item in items) and not _may_mount():
+        lacking.append("mounts")
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -78,6 +82,11 @@ def _may_trace() -> bool:
     except FileNotFoundError:
         return False
     return done.returncode == 0
+
+
+def _may_mount() -> bool:
+    """Whether a child can have mounts of its own."""
+    return not refused_parts(Sandbox(where="", private_tmp=True, read_only_paths=("/etc",)))
 
 
 def _has(*capabilities: int) -> bool:

@@ -11,7 +11,7 @@ from cbox_init.errors import TlsFileError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.config.model import Config, GlobalConfig, LimitsConfig
+    from cbox_init.config.model import Config, GlobalConfig, LimitsConfig, ProcessConfig
     from cbox_init.config.problems import ProblemReport
 
 #: The keys that need a cgroup, and the hint if there is none.
@@ -36,6 +36,9 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     }
     if limited:
         _check_limits(limited, report)
+    for name, process in config.processes.items():
+        if process.enabled:
+            _check_sandbox(name, process, report)
 
 
 def _check_tls(settings: GlobalConfig, report: ProblemReport) -> None:
@@ -58,6 +61,22 @@ def _check_tls(settings: GlobalConfig, report: ProblemReport) -> None:
             continue
         for name, message, hint, harmful in remarks:
             (report.warning if harmful else report.suggestion)((*path, name), message, hint)
+
+
+def _check_sandbox(name: str, process: ProcessConfig, report: ProblemReport) -> None:
+    from cbox_init.supervisor.instance.launch import sandbox_of
+
+    sandbox = sandbox_of(name, process)
+    if sandbox is None:
+        return
+    from cbox_init.system.sandbox_errors import refused_parts
+
+    for key, why in refused_parts(sandbox):
+        section, dot, rest = key.partition(".")
+        section, bracket, index = section.rstrip("]").partition("[")
+        step = (int(index),) if bracket else (rest,) if dot else ()
+        path = ("processes", name, section, *step)
+        report.warning(path, f"cannot be applied here: {why}", "an instance would not start here")
 
 
 def _check_limits(limited: Mapping[str, LimitsConfig], report: ProblemReport) -> None:

@@ -34,6 +34,7 @@ WEB = ProcessConfig(command=("web",), scale=2)
 NEEDS_NEW_INSTANCES = {
     *("type", "command", "working_dir", "user", "group", "env", "port_base", "stdout", "stderr"),
     *("limits", "watchdog", "umask", "stdin"),
+    *("no_new_privileges", "capabilities", "read_only_paths", "private_tmp"),
 }
 
 

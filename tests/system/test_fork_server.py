@@ -323,7 +323,7 @@ def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         spawner.watch = reaper.watch
         output(spawner, held("true"))
         os.kill(server_of(spawner).pid, signal.SIGSTOP)
-        with pytest.raises(SpawnError, match=r"limits cannot be set: .* took 0.2 s"):
+        with pytest.raises(SpawnError, match=r"limits and sandbox cannot be set: .* took 0.2 s"):
             spawner.spawn(held("true"))
         monkeypatch.setattr("cbox_init.system.fork_server._ANSWER_S", 20.0)
         output(spawner, held("true"))

@@ -67,6 +67,10 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
     _check_shutdown(process, config, path, report)
     if process.limits is not None:
         _check_limits(process.limits, process.max_memory_mb, (*path, "limits"), report)
+    if process.capabilities is not None or process.read_only_paths or process.private_tmp:
+        from cbox_init.config.check_sandbox import check_sandbox
+
+        check_sandbox(process, path, report)
     if process.schedule:
         _check_schedule(process, path, report)
     else:

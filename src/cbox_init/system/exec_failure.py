@@ -71,6 +71,8 @@ def _explain_preparation(error: OSError, request: SpawnRequest, identity: Identi
         return SpawnError(f"cannot become user {identity}: {reason}", _OTHER)
     if request.cwd is None:
         return SpawnError(f"cannot start {request.argv[0]!r}: {error.strerror}", _OTHER)
+    if error.errno == errno.ENOENT and (hidden := _hidden(request, request.cwd)):
+        return SpawnError(f"the working directory {request.cwd!r} does not exist: {hidden}", _OTHER)
     reason = {
         errno.ENOENT: "does not exist",
         errno.ENOTDIR: "is not a directory",
@@ -89,6 +91,8 @@ def _explain_exec(error: OSError, request: SpawnRequest, identity: Identity | No
         # The file is in a directory that we may not read: only the kernel's answer is known.
         return SpawnError(f"cannot start {command!r}{_as(identity)}: {error.strerror}", _NOT_EXECUTABLE)
 
+    if error.errno == errno.ENOENT and (hidden := _hidden(request, path)):
+        return SpawnError(f"command not found: {path!r} ({hidden})", _NOT_FOUND)
     unusable = first_unusable(path, cwd)
     if error.errno == errno.ENOENT:
         if unusable is None:
@@ -114,6 +118,20 @@ def _explain_exec(error: OSError, request: SpawnRequest, identity: Identity | No
     else:
         reason = str(error.strerror)
     return SpawnError(f"cannot start {path!r}{_as(identity)}: {reason}", _NOT_EXECUTABLE)
+
+
+def _hidden(request: SpawnRequest, path: str) -> str:
+    """Why the child does not see ``path``, which is there for the daemon; empty when it does."""
+    sandbox = request.sandbox
+    if sandbox is None or not sandbox.private_tmp:
+        return ""
+    from cbox_init.system.apply_sandbox import TEMPORARY
+
+    real = os.path.realpath(path)
+    for folder in TEMPORARY:
+        if real.startswith(f"{folder}/"):
+            return f"{sandbox.where}.private_tmp hides what is in {folder}; put it elsewhere"
+    return ""
 
 
 def _not_found(request: SpawnRequest) -> SpawnError:

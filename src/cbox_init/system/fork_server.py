@@ -1,7 +1,7 @@
-"""Starting children that are held to limits.
+"""Starting children that are held to limits, or have a sandbox.
 
-A limit has to be there before exec: programs read their limits when they start, and start others. The call
-that sets them is made by the child itself, between fork and exec, as for a child of another user the daemon
+Both have to be there before exec: programs read their limits when they start, and start others. The calls
+that set them are made by the child itself, between fork and exec, as for a child of another user the daemon
 may not make it (that takes CAP_SYS_RESOURCE, which containers lack as a rule). A child of vfork cannot, and
 a fork of the daemon must not: it has threads. Hence a process that has one thread and little memory forks
 for it. What it starts becomes the daemon's own child, as an orphan does.
@@ -27,10 +27,12 @@ from cbox_init.system.descriptors import out_of_descriptors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cbox_init.system.apply_limits import Step
+    from cbox_init.system.apply_sandbox import Mounts, SandboxOrder
     from cbox_init.system.fork_server_main import Failure, Ids, Order, SignalOrder
     from cbox_init.system.identity import Identity
     from cbox_init.system.reaper import ExitStatus
-    from cbox_init.system.spawn_request import SpawnRequest
+    from cbox_init.system.spawn_request import Sandbox, SpawnRequest
 
     Watch = Callable[[int, Callable[[ExitStatus], None]], None]
 
@@ -42,8 +44,8 @@ _PROGRAM: Final = (
 _ANSWER_S: Final = 10.0
 
 
-class LimitRefused(Exception):
-    """The child may not set one of its limits: the key, the error number, and its text."""
+class StepRefused(Exception):
+    """The child may not set a limit, or a part of its sandbox: the key, the error number, and its text."""
 
     def __init__(self, key: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -64,7 +66,9 @@ class ForkServer:
 
     def __init__(self, null_fd: int, watch: Watch | None) -> None:
         if not sys.executable:
-            raise SpawnError("limits cannot be set: Python does not know where its own program is")
+            raise SpawnError(
+                "limits and sandbox cannot be set: Python does not know where its own program is"
+            )
         root = os.path.dirname(os.path.dirname(cbox_init.__file__))
         try:
             self._control, theirs = socket.socketpair()
@@ -82,7 +86,7 @@ class ForkServer:
         except OSError as error:
             self._control.close()
             raise SpawnError(
-                f"limits cannot be set: cannot start {sys.executable}: {error.strerror}",
+                f"limits and sandbox cannot be set: cannot start {sys.executable}: {error.strerror}",
                 shortage=error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE),
             ) from error
         finally:
@@ -107,11 +111,10 @@ class ForkServer:
             os.waitpid(self.pid, 0)
 
     def spawn(self, request: SpawnRequest, identity: Identity | None, null_fd: int) -> int:
-        """Start a child that takes its limits, and give its pid; exec has succeeded then.
+        """Start a child that takes its limits and sandbox, and give its pid; exec has succeeded then.
 
-        Raises what subprocess.Popen raises, LimitRefused, SpawnError, or ForkServerGone; nothing runs then.
+        Raises what subprocess.Popen raises, StepRefused, SpawnError, or ForkServerGone; nothing runs then.
         """
-        assert request.limits is not None
         if self._control.fileno() < 0:
             raise ForkServerGone
         order: Order = (
@@ -121,7 +124,8 @@ class ForkServer:
             None if request.cwd is None else os.fsencode(request.cwd),
             _ids(identity),
             request.umask,
-            request.limits.steps(),
+            _steps(request),
+            None if request.sandbox is None else _sandbox_order(request.sandbox),
         )
         answer, theirs = os.pipe2(os.O_CLOEXEC)
         try:
@@ -195,7 +199,7 @@ class ForkServer:
         """Nobody knows what it is at: end it; the next child gets another one."""
         self.kill()
         return SpawnError(
-            f"limits cannot be set: the process that starts children for it took {_ANSWER_S:g} s",
+            f"limits and sandbox cannot be set: the process that starts children for it took {_ANSWER_S:g} s",
             shortage=True,
         )
 
@@ -211,19 +215,38 @@ def _paths(request: SpawnRequest) -> list[str]:
     return [os.path.join(folder, program) for folder in os.get_exec_path(request.env)]
 
 
+def _steps(request: SpawnRequest) -> list[Step]:
+    """Limits, and mounts between those that need the daemon's mounts and the one of descriptors."""
+    steps = [] if request.limits is None else request.limits.steps()
+    if request.sandbox is not None and request.sandbox.has_mounts:
+        last = bool(steps) and steps[-1][0] == "nofile"
+        steps.insert(len(steps) - last, ("mounts", ""))
+    return steps
+
+
+def _sandbox_order(sandbox: Sandbox) -> SandboxOrder:
+    mounts: Mounts | None = None
+    if sandbox.has_mounts:
+        paths = tuple(map(os.fsencode, sandbox.read_only_paths))
+        mounts = (paths, sandbox.private_tmp, sandbox.mounts_of)
+    return mounts, sandbox.capabilities, sandbox.no_new_privileges
+
+
 def _ids(identity: Identity | None) -> Ids | None:
     return None if identity is None else (identity.uid, identity.gid, tuple(identity.groups))
 
 
 def _as_raised(failure: Failure, request: SpawnRequest) -> Exception:
-    """What subprocess.Popen would have raised, or LimitRefused."""
+    """What subprocess.Popen would have raised, or StepRefused."""
     at, number, text = failure
+    if at == "sandbox":
+        return SpawnError(f"limits and sandbox cannot be set: {text}")
     if at in ("fork", "chdir", "user", "exec"):
         if not number:
             return ValueError(text)
         filename = {"chdir": request.cwd, "exec": request.argv[0]}.get(at)
         return OSError(number, text, filename)
-    return LimitRefused(at, number, text)
+    return StepRefused(at, number, text)
 
 
 def _check_ours(pid: int) -> None:
@@ -232,4 +255,6 @@ def _check_ours(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         os.kill(pid, signal.SIGKILL)
-        raise SpawnError("limits cannot be set: the kernel does not give orphans to this daemon") from None
+        raise SpawnError(
+            "limits and sandbox cannot be set: the kernel does not give orphans to this daemon"
+        ) from None

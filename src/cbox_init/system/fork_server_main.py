@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     from typing import Final, NoReturn, TypeAlias
 
     from cbox_init.system.apply_limits import Step
+    from cbox_init.system.apply_sandbox import SandboxOrder
 
 #: uid, gid and supplementary groups.
 Ids: TypeAlias = "tuple[int, int, tuple[int, ...]]"
 
-#: Paths to try as the program, argv, environment, working directory, ids, umask, limits.
+#: Paths to try as the program, argv, environment, working directory, ids, umask, limits, sandbox.
 Order: TypeAlias = (
     "tuple[tuple[bytes, ...], tuple[bytes, ...], dict[bytes, bytes], bytes | None, Ids | None, "
-    "int | None, list[Step]]"
+    "int | None, list[Step], SandboxOrder | None]"
 )
 
 #: To signal processes as another user: uid, gid, signal, and pids, or groups as negative numbers.
 SignalOrder: TypeAlias = "tuple[int, int, int, tuple[int, ...]]"
 
-#: What failed (a key of limits, "fork", "chdir", "user" or "exec"), the error number (0 for what Python
-#: refuses), and its text.
+#: What failed (a key of limits or of the sandbox, "fork", "chdir", "user" or "exec"), the error number (0 for
+#: what Python refuses), and its text.
 Failure: TypeAlias = "tuple[str, int, str]"
 
 #: Descriptors of an order: standard input, output and error, and the pipe for the answer.
@@ -83,12 +84,17 @@ def _obey(order: Order, descriptors: list[int]) -> None:
     """
     answer = descriptors[-1]
     try:
+        if order[-1] is not None:
+            from cbox_init.system import apply_sandbox  # noqa: F401  # here once, not in each child
+
         middle = os.fork()
         if middle == 0:
             _fork_again(order, descriptors)
         os.waitpid(middle, 0)
     except OSError as error:
         _answer(answer, ("fork", error.errno or 0, str(error.strerror)))
+    except ImportError as error:
+        _answer(answer, ("sandbox", 0, str(error)))
     for descriptor in descriptors:
         os.close(descriptor)
 
@@ -136,7 +142,11 @@ def _fork_again(order: Order, descriptors: list[int]) -> NoReturn:
 
 
 def _become(order: Order, descriptors: list[int]) -> NoReturn:
-    paths, argv, env, cwd, ids, umask, steps = order
+    paths, argv, env, cwd, ids, umask, steps, sandbox = order
+    mounts, capability_sets, no_new_privileges = sandbox or (None, None, False)
+    capabilities = None
+    if sandbox is not None:
+        from cbox_init.system import apply_sandbox
     at = "fork"
     try:
         os.setsid()
@@ -144,22 +154,37 @@ def _become(order: Order, descriptors: list[int]) -> NoReturn:
             os.dup2(descriptor, standard)
         if umask is not None:
             os.umask(umask)
+        for step in steps:
+            at = step[0]
+            if at == "mounts":
+                assert mounts is not None
+                apply_sandbox.apply_mounts(mounts)
+            else:
+                apply_limits.apply(step)
         at = "chdir"
         if cwd is not None:
             os.chdir(cwd)
-        for step in steps:
-            at = step[0]
-            apply_limits.apply(step)
+        if capability_sets is not None:
+            at = "capabilities"
+            switches = ids is not None and ids[0] != os.geteuid()
+            capabilities = apply_sandbox.Capabilities(
+                capability_sets, switches=switches, no_new_privileges=no_new_privileges
+            )
+            capabilities.prepare()
         at = "user"
         if ids is not None:
             uid, gid, groups = ids
             os.setgroups(groups)
             os.setregid(gid, gid)
             os.setreuid(uid, uid)
+        if capabilities is not None:
+            capabilities.complete()
+        if no_new_privileges:
+            apply_sandbox.forbid_new_privileges()
         at = "exec"
         _exec(paths, argv, env)
     except OSError as error:
-        _answer(descriptors[-1], (at, error.errno or 0, str(error.strerror)))
+        _answer(descriptors[-1], (getattr(error, "key", at), error.errno or 0, str(error.strerror)))
     except BaseException as error:  # noqa: BLE001  # nothing may come back from here
         _answer(descriptors[-1], (at, 0, str(error)))
     finally:

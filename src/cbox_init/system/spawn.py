@@ -13,6 +13,7 @@ from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
 from cbox_init.system import procfs
 from cbox_init.system.descriptors import out_of_descriptors
+from cbox_init.system.spawn_request import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,9 @@ class Spawner:
                 "start it as root, or leave out user and group"
             )
         try:
-            return self._start_held(request, identity) if request.limits else self._start(request, identity)
+            if request.limits is not None or request.sandbox is not None:
+                return self._start_held(request, identity)
+            return self._start(request, identity)
         except (OSError, ValueError, OverflowError, MemoryError, subprocess.SubprocessError) as error:
             if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
                 raise out_of_descriptors(error) from error  # without a descriptor nothing can be imported
@@ -123,21 +126,29 @@ class Spawner:
             self._fork_server = None
 
     def _start_held(self, request: SpawnRequest, identity: Identity | None) -> int:
-        from cbox_init.system.fork_server import ForkServerGone, LimitRefused
+        from cbox_init.system.fork_server import ForkServerGone, StepRefused
 
-        assert request.limits is not None
         try:
             for _ in range(2):  # it may have been killed
                 try:
                     return self._ready_fork_server().spawn(request, identity, self._null_fd)
                 except ForkServerGone:
                     self._drop_fork_server()
-            raise SpawnError("limits cannot be set: the process that starts children for it ends at once")
-        except LimitRefused as refused:
-            from cbox_init.system.limit_errors import reason
+            raise SpawnError(
+                "limits and sandbox cannot be set: the process that starts children for it ends at once"
+            )
+        except StepRefused as refused:
+            limits, sandbox = request.limits, request.sandbox
+            if limits is not None and refused.key in Limits.__struct_fields__:
+                from cbox_init.system.limit_errors import reason
 
-            why = reason(request.limits, refused.key, refused.number, str(refused))
-            raise SpawnError(f"{request.limits.where}.{refused.key} cannot be set: {why}") from refused
+                where, why = limits.where, reason(limits, refused.key, refused.number, str(refused))
+            else:
+                from cbox_init.system.sandbox_errors import reason_of
+
+                assert sandbox is not None
+                where, why = sandbox.where, reason_of(sandbox, refused.key, refused.number, str(refused))
+            raise SpawnError(f"{where}.{refused.key} cannot be set: {why}") from refused
 
     def _start(self, request: SpawnRequest, identity: Identity | None) -> int:
         # Without user and groups subprocess uses vfork, which takes half the time of fork.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cbox_init.system.apply_limits import Pair, Step
+    from cbox_init.system.apply_sandbox import CapabilitySets
     from cbox_init.system.identity import Identity
 
 
@@ -38,6 +39,30 @@ class Limits(Struct, frozen=True, kw_only=True):
                 yield key, value
 
 
+#: Stands for every capability in a set: a bit more than the kernel has numbers for.
+EVERY: Final = 1 << 64
+
+
+class Sandbox(Struct, frozen=True, kw_only=True):
+    """The rights that one child gives up. ``where`` is the path of its process, for messages.
+
+    ``capabilities`` are those to drop, to add and to have as ambient ones, as sets of bits. ``mounts_of`` is
+    the pid of a process whose mounts the child shares, if it can, in place of making its own.
+    """
+
+    where: str
+    no_new_privileges: bool = False
+    capabilities: CapabilitySets | None = None
+    read_only_paths: tuple[str, ...] = ()
+    private_tmp: bool = False
+    mounts_of: int | None = None
+
+    @property
+    def has_mounts(self) -> bool:
+        """Whether the child has mounts of its own."""
+        return bool(self.read_only_paths) or self.private_tmp
+
+
 class SpawnRequest(Struct, frozen=True):
     """All that a child gets. ``env`` is its whole environment; ``argv[0]`` is looked up in its PATH.
 
@@ -53,3 +78,4 @@ class SpawnRequest(Struct, frozen=True):
     limits: Limits | None = None
     umask: int | None = None
     stdin_fd: int | None = None
+    sandbox: Sandbox | None = None

@@ -132,7 +132,7 @@ async def test_one_that_could_not_be_checked_in_time_is_not_ended_for_that(
 ) -> None:
     tries = 0
 
-    def short(self: Probes, index: int) -> Probe:
+    def short(self: Probes, index: int, pid: int) -> Probe:
         nonlocal tries
         tries += 1
         raise SHORT
@@ -164,12 +164,12 @@ async def test_an_error_in_one_check_does_not_end_the_others(
         async def __call__(self) -> None:
             raise ZeroDivisionError("run")
 
-    def make(self: Probes, index: int) -> Probe:
+    def make(self: Probes, index: int, pid: int) -> Probe:
         if broken and self._launch.instance_id(index) == "web-0" and where in ("made", "run"):
             if where == "made":
                 raise ZeroDivisionError("made")
             return Broken()
-        return of(self, index)
+        return of(self, index, pid)
 
     def fail(method: str) -> None:
         original = getattr(HealthMonitor, method)

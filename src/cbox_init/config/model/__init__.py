@@ -32,7 +32,7 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.global_ import AclConfig, GlobalConfig, ReadinessConfig, TlsConfig
 from cbox_init.config.model.hooks import HookConfig, HooksConfig
-from cbox_init.config.model.limits import LimitsConfig, RlimitConfig, SizeRlimitConfig
+from cbox_init.config.model.limits import CapabilitiesConfig, LimitsConfig, RlimitConfig, SizeRlimitConfig
 from cbox_init.config.model.logging import (
     FilterConfig,
     JsonConfig,
@@ -59,6 +59,7 @@ from cbox_init.config.secret import Secret
 __all__ = [
     "AclConfig",
     "AclMode",
+    "CapabilitiesConfig",
     "ClientAuth",
     "Config",
     "FilterConfig",

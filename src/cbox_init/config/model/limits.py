@@ -1,4 +1,4 @@
-"""``processes.NAME.limits``: what an instance may use."""
+"""``processes.NAME.limits`` and ``capabilities``: what an instance may use, and may do."""
 
 from typing import Annotated, ClassVar
 
@@ -38,3 +38,14 @@ class LimitsConfig(Struct, frozen=True, kw_only=True):
     oom_score_adj: Annotated[int, Meta(ge=-1000, le=1000)] | None = None
     cpu: Annotated[float, Meta(ge=0.01, le=4096)] | None = None
     memory: Size | None = None
+
+
+class CapabilitiesConfig(Struct, frozen=True, kw_only=True):
+    """Names of capabilities, with or without CAP_ in front, and ALL.
+
+    ``add`` and ``ambient`` are exempt from ``drop``. A user other than root has those of ``ambient`` alone.
+    """
+
+    drop: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    ambient: tuple[str, ...] = ()

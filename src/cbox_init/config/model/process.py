@@ -34,7 +34,7 @@ from cbox_init.config.model.kinds import (
     Statuses,
     Umask,
 )
-from cbox_init.config.model.limits import LimitsConfig
+from cbox_init.config.model.limits import CapabilitiesConfig, LimitsConfig
 from cbox_init.config.model.logging import LoggingConfig
 from cbox_init.config.secret import Secret
 
@@ -138,6 +138,10 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     group: str | None = None
     env: dict[str, str] = field(default_factory=dict)
     umask: Umask | None = None
+    no_new_privileges: bool = False
+    capabilities: CapabilitiesConfig | None = None
+    read_only_paths: tuple[str, ...] = ()
+    private_tmp: bool = False
     stdin: Stdin = Stdin.NULL
     restart: RestartPolicyName | None = None
     restart_delay: Seconds | None = None

@@ -243,7 +243,7 @@ class HealthMonitor:
         try:
             async with limit:
                 if watch.probe is None:
-                    watch.probe = self._probes.of(watch.index)
+                    watch.probe = self._probes.of(watch.index, watch.pid)
                 await watch.probe()
         except (CheckFailed, SpawnError, OSError) as error:
             ran = not is_shortage(error)

@@ -44,17 +44,19 @@ class Probes:
         self._resolver = Resolver()
         self._tls: TlsClient | None = None
 
-    def of(self, index: int) -> Probe:
-        """The probe of an instance.
+    def of(self, index: int, pid: int) -> Probe:
+        """The probe of an instance whose main process is ``pid``.
 
         Raises CheckFailed when it cannot be made, and SpawnError and OSError for what this machine lacks.
         """
         try:
-            return self._make(self._check, index, self._launch.environment(index, self._launch.identity()))
+            return self._make(
+                self._check, index, pid, self._launch.environment(index, self._launch.identity())
+            )
         except ValueError as error:
             raise CheckFailed(str(error)) from error
 
-    def _make(self, check: HealthCheckConfig, index: int, variables: Mapping[str, str]) -> Probe:
+    def _make(self, check: HealthCheckConfig, index: int, pid: int, variables: Mapping[str, str]) -> Probe:
         match check.type:
             case HealthCheckType.HTTP:
                 return self._http(check, variables)
@@ -75,7 +77,8 @@ class Probes:
                 null = self._runtime.spawner.null_fd
                 request = self._launch.request(index, stdout_fd=null, stderr_fd=null)
                 command = tuple(expand_instance(word, variables) for word in check.command)
-                return CommandProbe(replace(request, argv=command), runtime=self._runtime)
+                request = replace(request, argv=command, sandbox=self._launch.sandbox(mounts_of=pid))
+                return CommandProbe(request, runtime=self._runtime)
             case _:
                 from cbox_init.supervisor.health.tcp import TcpProbe
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cbox_init.config.substitute import expand_instance
 from cbox_init.system.identity import Identity, resolve
-from cbox_init.system.spawn_request import SpawnRequest
+from cbox_init.system.spawn_request import Sandbox, SpawnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cbox_init.config.model import ProcessConfig
+    from cbox_init.system.apply_sandbox import CapabilitySets
 
 #: The variable that marks each process that an instance started, so that it can be found when orphaned.
 MARKER = "CBOX_INIT_INSTANCE_ID"
@@ -61,6 +64,7 @@ class Launch:
         self._environ = environ
         self._has_references = any("${" in word for word in (*config.command, *config.env.values()))
         self._identity: Identity | None = None
+        self._sandbox = sandbox_of(name, config)
 
     def instance_id(self, index: int) -> str:
         """The id of the instance ``index``."""
@@ -104,7 +108,17 @@ class Launch:
             stdout_fd=stdout_fd,
             stderr_fd=stderr_fd,
             umask=config.umask,
+            sandbox=self.sandbox(),
         )
+
+    def sandbox(self, mounts_of: int | None = None) -> Sandbox | None:
+        """The sandbox of the instances, None where they have none.
+
+        What belongs to an instance that runs shares its mounts, by the pid of its main process.
+        """
+        if self._sandbox is None or mounts_of is None or not self._sandbox.has_mounts:
+            return self._sandbox
+        return replace(self._sandbox, mounts_of=mounts_of)
 
 
 class RunLaunch(Launch):
@@ -142,6 +156,30 @@ class RunLaunch(Launch):
             "CBOX_INSTANCE": name,
             "CBOX_INIT_START_TIME": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
+
+
+def sandbox_of(name: str, config: ProcessConfig) -> Sandbox | None:
+    """The sandbox of a process's children, None where it has no key for one."""
+    capabilities: CapabilitySets | None = None
+    if config.capabilities is not None:
+        from cbox_init.capabilities import capability_set
+        from cbox_init.system.spawn_request import EVERY
+
+        sets = config.capabilities
+        capabilities = (
+            capability_set(sets.drop, EVERY),
+            capability_set(sets.add, EVERY),
+            capability_set(sets.ambient, EVERY),
+        )
+    elif not (config.no_new_privileges or config.read_only_paths or config.private_tmp):
+        return None
+    return Sandbox(
+        where=f"processes.{name}",
+        no_new_privileges=config.no_new_privileges,
+        capabilities=capabilities,
+        read_only_paths=config.read_only_paths,
+        private_tmp=config.private_tmp,
+    )
 
 
 def _of_user(identity: Identity | None) -> dict[str, str]:

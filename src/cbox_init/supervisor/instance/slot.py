@@ -342,7 +342,7 @@ class InstanceSlot:
             return
         rules, hooks = self._plan
         if rules.pre_stop and hooks is not None:
-            self._hook = hooks.start_pre_stop(self.state.index, self._pre_stop_over)
+            self._hook = hooks.start_pre_stop(self.state.index, tree.pid, self._pre_stop_over)
         else:
             self._send_stop_signal(tree)
 

@@ -36,11 +36,11 @@ class StopHooks:
         self._runtime = runtime
         self._log = log
 
-    def start_pre_stop(self, index: int, on_over: Callable[[], None]) -> HookRun:
-        """Run the pre-stop hook of the instance ``index``."""
+    def start_pre_stop(self, index: int, pid: int, on_over: Callable[[], None]) -> HookRun:
+        """Run the pre-stop hook of the instance ``index``, whose main process is ``pid``."""
         hook = self._config.shutdown.pre_stop_hook
         assert hook is not None
-        return self._start(hook, "pre_stop_hook", index, on_over)
+        return self._start(hook, "pre_stop_hook", index, on_over, mounts_of=pid)
 
     def start_post_stop(self, index: int, on_over: Callable[[], None]) -> HookRun:
         """Run the post-stop hook of the instance ``index``."""
@@ -48,7 +48,15 @@ class StopHooks:
         assert hook is not None
         return self._start(hook, "post_stop_hook", index, on_over)
 
-    def _start(self, hook: HookConfig, key: str, index: int, on_over: Callable[[], None]) -> HookRun:
+    def _start(
+        self,
+        hook: HookConfig,
+        key: str,
+        index: int,
+        on_over: Callable[[], None],
+        *,
+        mounts_of: int | None = None,
+    ) -> HookRun:
         name = hook.name or key
         return HookRun(
             hook,
@@ -60,5 +68,6 @@ class StopHooks:
             log=self._log,
             environ=self._launch.environment(index),
             working_dir=self._config.working_dir,
+            sandbox=self._launch.sandbox(mounts_of),
             on_over=lambda _: on_over(),
         )

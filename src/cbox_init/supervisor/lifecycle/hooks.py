@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.system.reaper import ExitStatus
+    from cbox_init.system.spawn_request import Sandbox
 
 _SIGKILL = 9
 
@@ -36,8 +37,8 @@ class HookRun:
 
     ``on_over`` is called once, but not after ``cancel``.
 
-    Its output goes to ``log`` under the instance id ``shown_as``. ``moment`` is one of ``pre_start``,
-    ``post_start``, ``pre_stop`` and ``post_stop``.
+    It runs in ``sandbox``, if there is one. Its output goes to ``log`` under the instance id ``shown_as``.
+    ``moment`` is one of ``pre_start``, ``post_start``, ``pre_stop`` and ``post_stop``.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class HookRun:
         log: ProcessLog,
         environ: Mapping[str, str],
         working_dir: str | None,
+        sandbox: Sandbox | None = None,
         on_over: Callable[[HookResult], None],
     ) -> None:
         self._hook = hook
@@ -63,6 +65,7 @@ class HookRun:
         self._log = log
         self._on_over = on_over
         self._working_dir = hook.working_dir or working_dir
+        self._sandbox = sandbox
         known = {**environ, "CBOX_INIT_HOOK_NAME": name}
         self._argv = tuple(expand_instance(word, known) for word in hook.command)
         own = {key: expand_instance(value, known) for key, value in hook.env.items()}
@@ -128,7 +131,9 @@ class HookRun:
             self._runtime.log.warn("Hook waits to start", **self._fields, error=str(error))
 
     def _request(self, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
-        return SpawnRequest(self._argv, self._env, self._working_dir, None, stdout_fd, stderr_fd)
+        return SpawnRequest(
+            self._argv, self._env, self._working_dir, None, stdout_fd, stderr_fd, sandbox=self._sandbox
+        )
 
     def _exited(self, pid: int, status: ExitStatus, capture: Capture) -> None:
         """Take in the end of a try, for the reaper. A hook that succeeds may leave processes behind."""

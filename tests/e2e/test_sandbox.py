@@ -1,0 +1,130 @@
+"""Sandboxes as in a container: PID 1 with what Docker gives, and a daemon that is not root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cbox_init.client import Client
+from tests.e2e.daemon import COMMAND, wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Serve
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace and another user need root")
+
+#: What Docker gives.
+OF_DOCKER = (
+    "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,"
+    "+sys_chroot,+mknod,+audit_write,+setfcap"
+)
+LIKE_DOCKER = ("setpriv", "--bounding-set", OF_DOCKER, *COMMAND)
+#: Not root; what it keeps is that Python may be in a directory that only root may enter.
+AS_NOBODY = (
+    *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"),
+    *("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search", *COMMAND),
+)
+STATUS = "echo $(grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs)' /proc/self/status | cut -f 2); exec sleep 1000"
+
+
+def test_capabilities_of_another_user_as_pid_1(serve: Serve) -> None:
+    daemon = serve(
+        f"""
+global: {{api_socket: SOCKET}}
+processes:
+  web:
+    command: [sh, -c, "{STATUS}"]
+    user: nobody
+    no_new_privileges: true
+    capabilities: {{drop: [ALL], ambient: [NET_BIND_SERVICE]}}
+""",
+        pid_1=True,
+        command=LIKE_DOCKER,
+    )
+    mine = f"{1 << 10:016x}"
+    wait_for(lambda: daemon.lines("web") == [f"65534 {mine} {mine} 1"], daemon.errors())
+    assert daemon.stop() == 0
+
+
+def test_what_is_refused_is_said_in_the_log_and_by_the_api(serve: Serve) -> None:
+    daemon = serve(
+        """
+global: {api_socket: SOCKET}
+processes:
+  ok: {command: [sleep, "1000"]}
+  mounts: {command: [sleep, "1000"], restart: never, user: nobody, private_tmp: true}
+  raw: {command: [sleep, "1000"], restart: never, capabilities: {drop: [ALL], add: [CAP_SYS_TIME]}}
+""",
+        command=LIKE_DOCKER,
+    )
+    expected = {
+        "mounts": "private_tmp cannot be set: mounts of its own need CAP_SYS_ADMIN, which this daemon lacks",
+        "raw": "capabilities.add cannot be set: the daemon lacks SYS_TIME: remove it, or give it to the ",
+    }
+    daemon.until_said("Process instance could not be started", 2)
+    errors = {
+        record["process"]: str(record["error"])
+        for record in daemon.records()
+        if record["msg"] == "Process instance could not be started"
+    }
+    with Client.connect(socket=str(daemon.socket)) as client:
+        for name, text in expected.items():
+            assert errors[name].startswith(f"processes.{name}.{text}")
+            assert "\n" not in errors[name]
+            (instance,) = client.status(name).instances
+            assert instance.reason and text in instance.reason
+    assert daemon.stop() == 0
+
+
+def test_a_daemon_that_is_not_root(serve: Serve, public_path: Path) -> None:
+    """Whatever needs no root works, also drop: [ALL]; another user is one clear line."""
+    os.chown(public_path, 65534, 65534)
+    daemon = serve(
+        f"""
+global: {{api_socket: {public_path}/api.sock}}
+processes:
+  web: {{command: [sh, -c, "{STATUS}"], no_new_privileges: true, capabilities: {{drop: [ALL]}}, umask: "077"}}
+  other: {{command: [sleep, "1000"], restart: never, user: daemon, no_new_privileges: true}}
+""",
+        command=AS_NOBODY,
+    )
+    daemon.until_said("Process instance could not be started")
+    wait_for(lambda: daemon.lines("web"), daemon.errors())
+    (line,) = daemon.lines("web")
+    uid, effective, _, no_new_privileges = str(line).split()
+    assert (uid, int(effective, 16), no_new_privileges) == ("65534", 0, "1")
+    (error,) = (
+        str(record["error"])
+        for record in daemon.records()
+        if record["msg"] == "Process instance could not be started"
+    )
+    assert error.startswith("cannot become user daemon (uid 1, gid 1): this daemon runs as uid 65534, and")
+    assert daemon.stop() == 0
+
+
+def test_check_config_says_what_cannot_be_applied_here(tmp_path: Path) -> None:
+    file = tmp_path / "cbox-init.yaml"
+    file.write_text(
+        """
+processes:
+  web:
+    command: [sleep, "1000"]
+    user: nobody
+    private_tmp: true
+    capabilities: {drop: [ALL], ambient: [SYS_TIME]}
+  other: {command: [sleep, "1000"], user: nobody, read_only_paths: [/etc], enabled: false}
+"""
+    )
+    done = subprocess.run(
+        [*LIKE_DOCKER, "check-config", "-c", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "web.private_tmp cannot be applied here: mounts of its own need CAP_SYS_ADMIN, which this" in said
+    assert "web.capabilities.ambient cannot be applied here: the daemon lacks SYS_TIME: remove it" in said
+    assert "read_only_paths" not in said
