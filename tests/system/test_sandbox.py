@@ -273,9 +273,16 @@ done
         for sandbox in (replace(PLAIN, read_only_paths=paths), replace(PLAIN, read_only_paths=paths[:2])):
             assert output(spawner, shell(script, sandbox)) == "free/a\n"
         assert output(spawner, shell(script, PLAIN)).count("\n") == 5
-        # A relative path is no way around: the working directory is entered afterwards.
-        written = output(spawner, shell("echo x > b", replace(PLAIN, read_only_paths=paths), cwd=paths[2]))
-        assert "Read-only file system" in written
+        spawner.close()
+        # A relative path is no way around, whether the working directory is its own or the daemon's.
+        os.chdir(public_path / "tree")
+        spawner = Spawner()
+        for cwd in (paths[2], None):
+            written = output(
+                spawner, shell("pwd; echo x > b", replace(PLAIN, read_only_paths=paths), cwd=cwd)
+            )
+            assert written.startswith(f"{paths[2]}\n")
+            assert "Read-only file system" in written
         spawner.close()
 
     isolated(test)
@@ -350,6 +357,13 @@ def test_what_private_tmp_hides_is_said(public_path: Path) -> None:
             SpawnError, match=f"^the working directory '{public_path}' does not exist: {hidden}"
         ):
             spawner.spawn(shell("true", sandbox, cwd=str(public_path)))
+        spawner.close()
+        os.chdir(public_path)
+        spawner = Spawner()
+        with pytest.raises(
+            SpawnError, match=f"^the working directory '{public_path}' does not exist: {hidden}"
+        ):
+            spawner.spawn(shell("true", sandbox))
         spawner.close()
 
     isolated(test)

@@ -105,6 +105,16 @@ _KEYS: Final[dict[type[Struct], dict[str, str]]] = {
         "gid": "group",
         "port": "port_base",
         "signal": "shutdown.signal",
+        "capadd": "capabilities.add",
+        "capdrop": "capabilities.drop",
+        "capabilityboundingset": "capabilities",
+        "ambientcapabilities": "capabilities.ambient",
+        "securityopt": "no_new_privileges",
+        "nonewprivileges": "no_new_privileges",
+        "readonly": "read_only_paths",
+        "readonlypaths": "read_only_paths",
+        "protectsystem": "read_only_paths",
+        "privatetmp": "private_tmp",
     },
     HealthCheckConfig: {
         "test": "command",
@@ -144,8 +154,6 @@ _OF_CONTAINERS: Final = frozenset(
         *(
             "hostname",
             "privileged",
-            "capadd",
-            "capdrop",
             "tmpfs",
             "dns",
             "extrahosts",
@@ -153,7 +161,7 @@ _OF_CONTAINERS: Final = frozenset(
             "configs",
             "init",
         ),
-        *("tty", "readonly", "securityopt", "sysctls", "platform", "pullpolicy", "shmsize"),
+        *("tty", "sysctls", "platform", "pullpolicy", "shmsize"),
     )
 )
 #: What other programs call the values of a key, and what to write here.

@@ -69,10 +69,11 @@ def _explain_preparation(error: OSError, request: SpawnRequest, identity: Identi
     if identity is not None and error.errno == errno.EINVAL:
         reason = "the user namespace does not have that uid or gid"
         return SpawnError(f"cannot become user {identity}: {reason}", _OTHER)
+    cwd = request.cwd or os.getcwd()
+    if error.errno == errno.ENOENT and (hidden := _hidden(request, cwd)):
+        return SpawnError(f"the working directory {cwd!r} does not exist: {hidden}", _OTHER)
     if request.cwd is None:
         return SpawnError(f"cannot start {request.argv[0]!r}: {error.strerror}", _OTHER)
-    if error.errno == errno.ENOENT and (hidden := _hidden(request, request.cwd)):
-        return SpawnError(f"the working directory {request.cwd!r} does not exist: {hidden}", _OTHER)
     reason = {
         errno.ENOENT: "does not exist",
         errno.ENOTDIR: "is not a directory",

@@ -154,6 +154,9 @@ def _become(order: Order, descriptors: list[int]) -> NoReturn:
             os.dup2(descriptor, standard)
         if umask is not None:
             os.umask(umask)
+        if mounts is not None and cwd is None:
+            at = "chdir"
+            cwd = os.getcwdb()  # entered again below: the directory there now is that of the daemon's mounts
         for step in steps:
             at = step[0]
             if at == "mounts":
