@@ -19,7 +19,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check bench docs clean
+.PHONY: help run test coverage check bench docs audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site; a brok
 	@ln -s ../../../bench/README.md build/docs/bench
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
 
+audit: $(VENV)/.installed-audit ## write a bill of materials into build/audit, and look for known vulnerabilities
+	@$(VENV)/bin/python .ci/audit.py $(ARGS)
+
 clean: ## remove what the targets above have made
 	rm -rf .venv .venv-* build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 
@@ -73,7 +76,8 @@ $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-check: EXTRAS := [check,test]
 $(VENV)/.installed-coverage: EXTRAS := [coverage,test]
 $(VENV)/.installed-docs: EXTRAS := [docs]
+$(VENV)/.installed-audit: EXTRAS := [audit]
 $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-coverage \
-$(VENV)/.installed-docs: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed-docs $(VENV)/.installed-audit: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.$(EXTRAS)'
 	@touch $@
