@@ -57,6 +57,8 @@ class DaemonParts:
         self.logs.attach(loop)
         self.runtime.run_queue.attach(loop)
         self.supervisor.attach(loop)
+        if self.runtime.audit is not None:
+            self.runtime.audit.attach(loop)
 
     async def abandon_changes(self) -> None:
         """Cancel changes of the configuration that have not been made: the daemon ends."""
@@ -100,6 +102,11 @@ def build_daemon(
         outputs=settings.log_outputs,
     )
     spawner = Spawner()
+    audit = None
+    if settings.audit_enabled:
+        from cbox_init.audit.trail import AuditTrail
+
+        audit = AuditTrail(settings, logs.daemon)
     runtime = runtime_class(
         run_queue=RunQueue(stdout),
         spawner=spawner,
@@ -107,6 +114,7 @@ def build_daemon(
         log=logs.daemon,
         environ=environ,
         counters=counters,
+        audit=audit,
     )
     runtime.run_queue.on_error = lambda reconciler, error: runtime.defects.report(
         f"{type(reconciler).__name__} failed and is tried again", error

@@ -143,6 +143,8 @@ class Daemon:
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
         self._log_start(loaded, options)
+        if runtime.audit is not None:
+            runtime.audit.started(loaded.path)
 
     def run(self) -> int:
         """Start what is configured, supervise it, and end: the exit code."""
@@ -212,6 +214,9 @@ class Daemon:
             await self._metrics.close()
         await self._supervisor.close(_HEARTBEATS_S)
         await self._parts.logs.drain(_CLOSING_S)
+        if (audit := self._parts.runtime.audit) is not None:
+            audit.ended(self._exit_code)
+            await audit.close(_CLOSING_S)
         self._log.info("Cbox Init shutdown complete", exit_code=self._exit_code)
         await self._parts.logs.close(_CLOSING_S)
         assert self._loop
@@ -309,6 +314,9 @@ class Daemon:
             self._readyz.close()
         if self._metrics:
             self._metrics.release()
+        if (audit := self._parts.runtime.audit) is not None:
+            audit.ended(1)
+            audit.close_sync(_CLOSING_S)
         self._parts.logs.flush_sync(_CLOSING_S)
 
     def _log_start(self, loaded: Loaded, options: ServeOptions) -> None:

@@ -14,6 +14,7 @@
     │   ├── Conflict           not in this state
     │   │   ├── NotApplied     a configuration cannot be put in force now
     │   │   └── NotSaved       the configuration file cannot be written
+    │   ├── NotAudited         audit_required, and the audit record cannot be written
     │   └── InvalidScale       a number of instances outside the limits
     └── ClientError            the daemon cannot be reached, or refuses
         ├── DaemonUnreachable
@@ -144,6 +145,10 @@ class NotSaved(Conflict):
 
 class NotApplied(Conflict):
     """A configuration cannot be put in force: the system refuses a resource. Nothing has changed."""
+
+
+class NotAudited(RequestRefused):
+    """A change is refused, because its audit record cannot be written (``audit_required``)."""
 
 
 class InvalidScale(RequestRefused):

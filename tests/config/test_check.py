@@ -301,7 +301,7 @@ def test_a_list_that_refuses_everyone_is_a_warning(read: Read) -> None:
 
 def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     text = """
-        global: {audit_enabled: true, tracing_enabled: true, readiness: {enabled: false}}
+        global: {process_stop_timeout: 5, tracing_enabled: true, readiness: {enabled: false}}
         processes:
           web: {command: a, health_check: {address: "a:1"}, priority: 3, max_memory_mb: 0}
           job:
@@ -310,7 +310,10 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
             logging: {json: {enabled: false}}
     """
     last = read(text).problems[-1]
-    assert last.message == "not implemented yet, without effect: global.audit_enabled, global.tracing_enabled"
+    assert (
+        last.message
+        == "not implemented yet, without effect: global.process_stop_timeout, global.tracing_enabled"
+    )
     assert last.severity is Severity.WARNING
 
 

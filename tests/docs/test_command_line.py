@@ -23,7 +23,9 @@ _FLAG = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 
 
 def flags(command: click.Command) -> set[str]:
-    """Every spelling of the command's options."""
+    """Every spelling of the command's options, and of its subcommands'."""
+    if isinstance(command, click.Group) and command is not commands:
+        return set().union(*(flags(inner) for inner in command.commands.values()))
     return {
         flag
         for parameter in command.params

@@ -49,7 +49,7 @@ def test_the_reference_sees_what_is_built_and_what_is_not() -> None:
     assert known["global", "shutdown_timeout"] == Key(
         "global", "shutdown_timeout", "duration", "`30s`", "0 to 1h", "yes"
     )
-    assert known["global", "audit_enabled"].built == "not yet"
+    assert known["global", "tracing_enabled"].built == "not yet"
     assert known["processes.NAME.shutdown.pre_stop_hook", "timeout"].built == "yes"
     assert known["processes.NAME.shutdown", "timeout"].built == "yes"
     assert {f"{key.section}.{key.name}" for key in known.values() if key.built == "unused"} == UNUSED

@@ -38,7 +38,7 @@ _ERRORS: Final = {
 
 _CONNECTION_ERRORS: Final = (
     "What is refused before there is an operation: 400 (not HTTP), 408, 431 (headers too large), "
-    "503 (too many connections)."
+    "503 (too many connections; a change whose audit record cannot be written, with audit_required)."
 )
 
 

@@ -16,6 +16,7 @@ from cbox_init.errors import (
     ConfigError,
     Conflict,
     InvalidScale,
+    NotAudited,
     NotScheduled,
     RequestRefused,
     UnknownProcess,
@@ -139,6 +140,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     """A command that the supervisor refuses."""
     if isinstance(error, InvalidScale):
         return await _request_error(request, InvalidBodyError(str(error)))
+    if isinstance(error, NotAudited):
+        return error_response(503, "the change is refused: audit_required is set", (str(error),))
     if isinstance(error, UnknownProcess | NotScheduled):
         return error_response(404, str(error))
     return error_response(409 if isinstance(error, Conflict) else 422, str(error))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.listeners import Listeners
+    from cbox_init.audit.trail import AuditTrail
     from cbox_init.build import DaemonParts
     from cbox_init.config.model import AclConfig, GlobalConfig
     from cbox_init.telemetry.vitals import Vitals
@@ -48,10 +49,25 @@ class Stack:
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
         log = parts.logs.daemon
-        self._handlers = AsgiHandler(NameCaller(app), log), AsgiHandler(guarded(app, settings), log)
+        audit = parts.runtime.audit
+        if audit is None:
+            self._handlers = AsgiHandler(NameCaller(app), log), AsgiHandler(guarded(app, settings), log)
+        else:
+            from cbox_init.api.auditing import RecordRefusals, RecordRequests
+
+            app = RecordRequests(app, audit)
+            unix_app, tcp_app = NameCaller(app), guarded(app, settings)
+            self._handlers = (
+                AsgiHandler(RecordRefusals(unix_app, audit), log),
+                AsgiHandler(RecordRefusals(tcp_app, audit), log),
+            )
         loop, (unix, tcp) = get_running_loop(), self._handlers
         self._unix = HttpServer(loop, unix, API_LIMITS, log)
-        self._tcp = HttpServer(loop, _with_access(tcp, settings.api_acl), API_LIMITS, log, tls)
+        self._tcp = HttpServer(loop, _with_access(tcp, settings.api_acl, audit), API_LIMITS, log, tls)
+        if audit is not None:
+            from cbox_init.api.auditing import failed_handshake
+
+            self._tcp.on_handshake_failed = failed_handshake(audit, "api")
         traffic.enter(self._unix)
         traffic.enter(self._tcp)
 
@@ -75,9 +91,15 @@ class Stack:
             logging.getLogger(name).removeHandler(self._logging_handler)
 
 
-def _with_access(handler: AsgiHandler, acl: AclConfig | None) -> Callable[[Exchange], None]:
+def _with_access(
+    handler: AsgiHandler, acl: AclConfig | None, audit: AuditTrail | None
+) -> Callable[[Exchange], None]:
     if acl is None or not acl.enabled:
         return handler
     from cbox_init.api.http.access import Access
 
-    return Access(handler, acl)
+    if audit is None:
+        return Access(handler, acl)
+    from cbox_init.api.auditing import denied_by_acl
+
+    return Access(handler, acl, denied_by_acl(audit, "api"))

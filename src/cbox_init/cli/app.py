@@ -11,6 +11,7 @@ import click
 from cbox_init import __version__
 from cbox_init.cli import COMPLETION_VARIABLE, PROGRAM, complain
 from cbox_init.cli.actions import restart, scale, start, stop
+from cbox_init.cli.audit import audit
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.logs import logs
@@ -75,7 +76,7 @@ def version(short: bool) -> None:
 
 _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
-for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, reload_config, version):
+for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, reload_config, audit, version):
     commands.add_command(_command)
 
 

@@ -32,7 +32,6 @@ _NOT_YET: Final = (
     "process_stop_timeout",
     "autotune_memory_threshold",
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
-    "audit_enabled",
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
 )
@@ -129,6 +128,8 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
             "is above 1.0, so that more memory is planned than there is",
             "use at most 1.0",
         )
+    if global_.audit_enabled:
+        _check_audit(global_, report)
     _check_metrics_path(global_.metrics_path, report)
     for index, origin in enumerate(global_.api_cors_origins):
         if not _is_origin(origin):
@@ -167,6 +168,23 @@ def _check_logging(config: Config, report: ProblemReport) -> None:
 
 def _open_to_all(global_: GlobalConfig) -> bool:
     return not is_loopback(global_.api_host) and global_.api_auth is None
+
+
+def _check_audit(global_: GlobalConfig, report: ProblemReport) -> None:
+    output = global_.audit_output
+    if output == "log":
+        if global_.audit_required:
+            report.error(
+                ("global", "audit_required"),
+                "needs a file: what the log has taken may still be lost",
+                "set audit_output: /FILE",
+            )
+    elif not output.startswith("/") or output.endswith("/"):
+        hint = "write log, or the path of a file that begins with /"
+        report.error(("global", "audit_output"), f"{output!r} is neither log nor an absolute path", hint)
+    elif any(output == other.path for other in global_.log_outputs.values()):
+        hint = "name another file: each record of the audit file holds the hash of the one before"
+        report.error(("global", "audit_output"), "an output of log_outputs writes to the same file", hint)
 
 
 def _check_metrics_path(given: str, report: ProblemReport) -> None:

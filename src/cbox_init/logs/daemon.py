@@ -52,17 +52,26 @@ class DaemonLog:
     def error(self, message: str, **fields: Field) -> None:
         self.log(LogLevel.ERROR, message, **fields)
 
+    def always(self, message: str, **fields: Field) -> None:
+        """Write a message of level INFO, to standard output whatever the level there is."""
+        self._write(LogLevel.INFO, message, fields, always=True)
+
     def log(self, level: LogLevel, message: str, **fields: Field) -> None:
         """Write one message. Never raises: whoever logs something is in the middle of something else."""
+        self._write(level, message, fields)
+
+    def _write(
+        self, level: LogLevel, message: str, fields: Mapping[str, Field], *, always: bool = False
+    ) -> None:
         try:
-            self._log(level, message, fields)
+            self._log(level, message, fields, always)
         except Exception:  # noqa: BLE001  # there is nowhere to say it
             self.failed += 1
 
-    def _log(self, level: LogLevel, message: str, fields: Mapping[str, Field]) -> None:
+    def _log(self, level: LogLevel, message: str, fields: Mapping[str, Field], always: bool) -> None:
         now = time.time_ns()
         routes = self._used
-        if routes.plain and level.rank >= self._level.rank:
+        if routes.plain and (always or level.rank >= self._level.rank):
             if self._drops and self._stdout.backed_up:
                 self._stdout.refuse(1)
             else:

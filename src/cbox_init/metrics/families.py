@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from cbox_init.audit.trail import AuditTrail
     from cbox_init.metrics.snapshot import Process, Snapshot
     from cbox_init.supervisor.status import InstanceStatus, ScheduleStatus
     from cbox_init.telemetry.counters import Histogram, Outcomes
@@ -238,6 +239,10 @@ def _outputs(field: str) -> Samples[float]:
     return samples
 
 
+def _audit(value: Callable[[AuditTrail], int]) -> Samples[float]:
+    return lambda snapshot: () if snapshot.audit is None else (((), value(snapshot.audit)),)
+
+
 FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     _Gauge(
         "process_up",
@@ -364,5 +369,21 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         "Records that logging.rate_limit has suppressed",
         ("process",),
         lambda snapshot: (((name,), count) for name, count in snapshot.rate_limited.items()),
+    ),
+    _Counter("audit_records_written", "Audit records written", (), _audit(lambda audit: audit.written)),
+    _Counter(
+        "audit_records_lost",
+        "Audit records lost: they could not be written, and too many waited",
+        (),
+        _audit(lambda audit: audit.lost),
+    ),
+    _Counter(
+        "audit_events_left_out",
+        "Events that anyone can cause and that were not recorded, as there were too many",
+        (),
+        _audit(lambda audit: audit.suppressed),
+    ),
+    _Gauge(
+        "audit_records_queued", "Audit records waiting to be written", (), _audit(lambda audit: audit.queued)
     ),
 )

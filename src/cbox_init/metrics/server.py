@@ -105,7 +105,12 @@ class MetricsServer:
         if self._acl is not None:
             from cbox_init.api.http.access import Access
 
-            handler = Access(handler, self._acl)
+            denied = None
+            if parts.runtime.audit is not None:
+                from cbox_init.api.auditing import denied_by_acl
+
+                denied = denied_by_acl(parts.runtime.audit, "metrics")
+            handler = Access(handler, self._acl, denied)
         if self._tls_config is None:
             self._server = HttpServer(loop, handler, PROBE_LIMITS, log)
             self._server.serve(self._listeners)
@@ -124,6 +129,10 @@ class MetricsServer:
             self._tls_config, "global.metrics_tls", "The metrics are not served", log, opened
         )
         self._server = HttpServer(loop, handler, PROBE_LIMITS, log, self._tls.context)
+        if parts.runtime.audit is not None:
+            from cbox_init.api.auditing import failed_handshake
+
+            self._server.on_handshake_failed = failed_handshake(parts.runtime.audit, "metrics")
         self._tls.start(loop)
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.api.waiting import Slices
+    from cbox_init.audit.trail import AuditTrail
     from cbox_init.build import DaemonParts
     from cbox_init.logs.outputs.destinations import OutputStatus
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
@@ -44,6 +45,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     counters: Counters
     outputs: tuple[OutputStatus, ...]
     rate_limited: Mapping[str, int]
+    audit: AuditTrail | None
 
     @property
     def steady(self) -> tuple[Process, ...]:
@@ -73,4 +75,5 @@ async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
         counters=counters,
         outputs=tuple(parts.logs.outputs()),
         rate_limited=parts.logs.rate_limited(),
+        audit=parts.runtime.audit,
     )

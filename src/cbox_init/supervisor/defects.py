@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from cbox_init.logs.daemon import DaemonLog
@@ -19,10 +20,13 @@ _MAX_PLACES: Final = 200
 
 
 class Defects:
-    """Reports unexpected errors; one for each daemon. ``count`` is their number, ``last`` the latest."""
+    """Reports unexpected errors; one for each daemon. ``count`` is their number, ``last`` the latest.
+    ``record`` is called for each, and raises nothing.
+    """
 
-    def __init__(self, log: DaemonLog) -> None:
+    def __init__(self, log: DaemonLog, record: Callable[[str, BaseException], object] | None = None) -> None:
         self._log = log
+        self._record = record
         self._places: dict[tuple[str, str], RepeatedError] = {}
         self.count = 0
         self.last: BaseException | None = None
@@ -35,6 +39,8 @@ class Defects:
         """Count an error, and log it unless that was done within the last minute."""
         self.count += 1
         self.last = error
+        if self._record is not None:
+            self._record(where, error)
         place = (where, type(error).__name__)
         if place not in self._places and len(self._places) >= _MAX_PLACES:
             place = ("an error at one of many places", "")

@@ -14,6 +14,7 @@ from cbox_init.system.tree import Stray, find_strays, left_group, resident_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from cbox_init.audit.trail import AuditTrail
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.run_queue import RunQueue
     from cbox_init.system.cgroup import Cgroups
@@ -29,7 +30,8 @@ _CAP_KILL = 5
 
 
 class Runtime:
-    """Gives processes access to the system, the log and the clocks. ``counters`` are there if metrics are."""
+    """Gives processes access to the system, the log and the clocks. ``counters`` are there if metrics are,
+    ``audit`` if ``audit_enabled`` is set."""
 
     def __init__(
         self,
@@ -40,6 +42,7 @@ class Runtime:
         log: DaemonLog,
         environ: Mapping[str, str],
         counters: Counters | None = None,
+        audit: AuditTrail | None = None,
     ) -> None:
         self.run_queue = run_queue
         self.spawner = spawner
@@ -47,7 +50,8 @@ class Runtime:
         self.log = log
         self.environ = environ
         self.counters = counters
-        self.defects = Defects(log)
+        self.audit = audit
+        self.defects = Defects(log, None if audit is None else audit.defect)
         self.set_deadline: Callable[[float], object] = lambda seconds: None
         """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
         self.unreachable: set[str] = set()

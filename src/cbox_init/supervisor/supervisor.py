@@ -178,6 +178,8 @@ class Supervisor:
         if problem:
             raise InvalidScale(problem)
         self._runtime.log.info("Process scale requested", process=name, scale=count)
+        if self._runtime.audit is not None:
+            self._runtime.audit.command("scale", name, scale=count, before=process.desired.scale)
         process.scale(count)
 
     def scale_by(self, name: str, delta: int) -> int:
@@ -221,6 +223,8 @@ class Supervisor:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks are still running")
         self._refuse_leaving(name, command)
         self._runtime.log.info(f"Process {command} requested", process=name)
+        if self._runtime.audit is not None:
+            self._runtime.audit.command(command, name)
         return process
 
     def _accept_schedule_command(self, name: str, command: str) -> Schedule:

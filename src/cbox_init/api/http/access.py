@@ -22,12 +22,19 @@ _HEADERS: Final = ((b"content-type", b"application/json"), (b"connection", b"clo
 class Access:
     """Gives requests of allowed clients to ``handler``, and answers 403 to others, whatever the path.
 
-    The client of an exchange becomes the one that the list has found behind trusted proxies. Raises
+    ``denied`` is called with the address and the path of a request that is refused. The client of an exchange
+    becomes the one that the list has found behind trusted proxies. Raises
     BadEntryError for a list that cannot be read.
     """
 
-    def __init__(self, handler: Callable[[Exchange], None], acl: AclConfig) -> None:
+    def __init__(
+        self,
+        handler: Callable[[Exchange], None],
+        acl: AclConfig,
+        denied: Callable[[str, str], object] | None = None,
+    ) -> None:
         self._handler = handler
+        self._denied = denied
         self._list = AccessList(acl)
 
     def __call__(self, exchange: Exchange) -> None:
@@ -40,4 +47,7 @@ class Access:
             exchange.client = (str(decision.client), port)
             self._handler(exchange)
         else:
+            if self._denied is not None:
+                address = host if decision.client is None else str(decision.client)
+                self._denied(address, exchange.path.decode(errors="replace"))
             exchange.respond(403, _HEADERS, _FORBIDDEN)

@@ -49,6 +49,8 @@ class HttpServer:
         log: DaemonLog,
         tls: Callable[[], SSLContext] | None = None,
     ) -> None:
+        self.on_handshake_failed: Callable[[str, str], object] = lambda why, address: None
+        """Called with the reason and the address of the client for each TLS handshake that fails."""
         self._loop = loop
         self._tls = tls
         files = getrlimit(RLIMIT_NOFILE)[0]
@@ -58,9 +60,12 @@ class HttpServer:
         self._connections = Connections(loop, limits, handler)
         if tls is not None:
             failed = RepeatedError(log, "TLS handshakes fail")
-            self._connections.handshake_failed = lambda why, client: failed.report(
-                why, client=client[0] if client else None
-            )
+
+            def handshake_failed(why: str, client: tuple[str, int] | None) -> None:
+                failed.report(why, client=client[0] if client else None)
+                self.on_handshake_failed(why, client[0] if client else "")
+
+            self._connections.handshake_failed = handshake_failed
         self._listeners: list[socket.socket] = []
         self._accepting: dict[asyncio.Task[None], socket.socket] = {}
         self._paused: asyncio.TimerHandle | None = None

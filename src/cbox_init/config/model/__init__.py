@@ -30,7 +30,13 @@ from cbox_init.config.model.enums import (
     TlsVersion,
     TracingExporter,
 )
-from cbox_init.config.model.global_ import AclConfig, GlobalConfig, ReadinessConfig, TlsConfig
+from cbox_init.config.model.global_ import (
+    AclConfig,
+    AuditRotateConfig,
+    GlobalConfig,
+    ReadinessConfig,
+    TlsConfig,
+)
 from cbox_init.config.model.hooks import HookConfig, HooksConfig
 from cbox_init.config.model.limits import CapabilitiesConfig, LimitsConfig, RlimitConfig, SizeRlimitConfig
 from cbox_init.config.model.logging import (
@@ -59,6 +65,7 @@ from cbox_init.config.secret import Secret
 __all__ = [
     "AclConfig",
     "AclMode",
+    "AuditRotateConfig",
     "CapabilitiesConfig",
     "ClientAuth",
     "Config",

@@ -1,6 +1,6 @@
 """The section ``global``."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct, field
 
@@ -34,6 +34,7 @@ from cbox_init.config.model.kinds import (
     SecondsOrNever,
     SecondsOrUnset,
     SignedSecondsOrOff,
+    Size,
     TextOrEmpty,
 )
 from cbox_init.config.model.logging import OutputConfig
@@ -76,6 +77,15 @@ class ReadinessConfig(Struct, frozen=True, kw_only=True):
     processes: tuple[str, ...] = ()
     http_port: OptionalPort = 0
     http_host: Host = "0.0.0.0"
+
+
+class AuditRotateConfig(Struct, frozen=True, kw_only=True):
+    """In the file an empty section is one with its defaults, as is none at all."""
+
+    empty_counts: ClassVar[bool] = True
+
+    max_size: Size = 50_000_000
+    max_files: PositiveCount = 10
 
 
 class GlobalConfig(Struct, frozen=True, kw_only=True):
@@ -144,6 +154,10 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     resource_metrics_max_samples: Annotated[int, Meta(ge=0, le=100_000)] = 720
 
     audit_enabled: bool = False
+    audit_output: str = "log"
+    audit_rotate: AuditRotateConfig | None = None
+    audit_required: bool = False
+    audit_reads: bool = False
     tracing_enabled: bool = False
     tracing_exporter: TracingExporter = TracingExporter.STDOUT
     tracing_endpoint: str | None = None

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.config.edit import Edits
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
-from cbox_init.errors import ConfigError, Conflict, NotSaved, UnknownProcess
+from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved, UnknownProcess
 from cbox_init.supervisor.configuration.apply import ConfigurationApplier
 from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cbox_init.config.load import ConfigSource, Loaded
     from cbox_init.config.model import ProcessConfig
@@ -54,6 +54,7 @@ class Configuration:
         self._environment = runtime.environ
         self._edits = Edits(supervisor.config)
         self._log = logs.daemon
+        self._audit = runtime.audit
         self._lock = asyncio.Lock()
         self._queued: asyncio.Task[Reloaded] | None = None
         self._tasks: set[asyncio.Task[Reloaded]] = set()
@@ -64,6 +65,8 @@ class Configuration:
     def request_reload(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
         """Reload in the background (SIGHUP, a file that has changed); the log says how it went."""
         self._log.info("Configuration reload requested", reason=why)
+        if self._audit is not None:
+            self._audit.reload("attempt", why)
         if self._supervisor.shutting_down:
             self._log.warn("Configuration is not reloaded: the daemon is shutting down")
         else:
@@ -96,6 +99,8 @@ class Configuration:
         if task.cancelled():
             return
         error = task.exception()  # fetched, as there may be no task that waits for it
+        if error is not None and self._audit is not None:
+            self._audit.reload("failure", str(error))
         if isinstance(error, ConfigError):
             self._log_refused(error)
         elif error is not None:
@@ -105,6 +110,9 @@ class Configuration:
         async with self._lock:
             self._queued = None
             loaded = await self._load()
+            if self._audit is not None:
+                now = self._applier.plan(loaded.config).config
+                await self._audit.change("reload", self._supervisor.config, now)
             plan = self._applier.apply(loaded.config)
             self._edits = Edits(plan.config)
         self._log_reloaded(plan, loaded)
@@ -125,6 +133,8 @@ class Configuration:
     def _rolled_back(self, name: str, process: ProcessConfig) -> None:
         """Undo the edits of a process whose former configuration is in force again."""
         self._edits = self._edits.taken_back(name, process)
+        if self._audit is not None:
+            self._audit.rolled_back(name)
 
     def check_known(self, name: str) -> None:
         """Raises UnknownProcess when no process of that name is configured."""
@@ -134,17 +144,17 @@ class Configuration:
     async def add(self, name: str, raw: Mapping[str, Raw]) -> None:
         """Add a process. Raises Conflict when there is one of that name, and ConfigError."""
         async with self._lock:
-            self._change(self._edits.added(name, raw, self._environ()), "added", name)
+            await self._change(lambda: self._edits.added(name, raw, self._environ()), "added", name)
 
     async def update(self, name: str, raw: Mapping[str, Raw]) -> None:
         """Change the configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
         async with self._lock:
-            self._change(self._edits.updated(name, raw, self._environ()), "updated", name)
+            await self._change(lambda: self._edits.updated(name, raw, self._environ()), "updated", name)
 
     async def remove(self, name: str) -> None:
         """Remove a process; returns when it has ended. Raises UnknownProcess and Conflict."""
         async with self._lock:
-            self._change(self._edits.removed(name), "removed", name)
+            await self._change(lambda: self._edits.removed(name), "removed", name)
         await self._applier.gone(name)
 
     async def save(self) -> str:
@@ -164,11 +174,23 @@ class Configuration:
                 ) from None
             self._edits = Edits(self._supervisor.config)
         self._log.info("Configuration saved", config=path)
+        if self._audit is not None:
+            self._audit.changed("save", file=path)
         return path
 
-    def _change(self, edits: Edits, verb: str, process: str) -> None:
-        """Apply edits, and keep them only if that succeeds."""
-        self._applier.apply(edits.config)
+    async def _change(self, edited: Callable[[], Edits], verb: str, process: str) -> None:
+        """Apply edits, and keep them only if that succeeds. Raises what ``edited`` does."""
+        before, edits = self._edits, edited()
+        if self._audit is not None:
+            await self._audit.change(verb, before.config, edits.config, process)
+            if self._edits is not before:  # a rollback meanwhile
+                edits = edited()
+        try:
+            self._applier.apply(edits.config)
+        except NotApplied as error:
+            if self._audit is not None:
+                self._audit.changed(verb, status="failure", message=str(error), process=process)
+            raise
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
 
@@ -202,6 +224,8 @@ class Configuration:
             )
         }
         self._log.info("Configuration reloaded", **lists, kept=len(plan.kept))
+        if self._audit is not None:
+            self._audit.reload("success", "", {**lists, "needs_restart": list(plan.needs_restart) or None})
         if plan.needs_restart:
             self._log.warn(
                 "These keys take effect when the daemon is restarted", keys=", ".join(plan.needs_restart)

@@ -10,6 +10,7 @@ from cbox_init.core.health import HealthState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cbox_init.audit.trail import AuditTrail
     from cbox_init.core.health import InstanceHealth
     from cbox_init.core.instance import Instance
     from cbox_init.core.restart import Ending
@@ -23,14 +24,15 @@ LONGEST_LINE = 500
 
 
 class InstanceMessages:
-    """Writes the messages about the instances of one process.
+    """Writes the messages about the instances of one process, and the records of the audit.
 
     ``instance_id`` names the instance in each message, ``pid`` its main process.
     """
 
-    def __init__(self, process: str, log: DaemonLog) -> None:
+    def __init__(self, process: str, log: DaemonLog, audit: AuditTrail | None = None) -> None:
         self._process = process
         self._log = log
+        self._audit = audit
 
     def started(self, instance_id: str, instance: Instance) -> None:
         self._log.info(
@@ -40,6 +42,15 @@ class InstanceMessages:
             pid=instance.pid,
             restart_count=instance.restart_count or None,
         )
+        if self._audit is not None:
+            self._audit.instance(
+                "process.start",
+                "start",
+                self._process,
+                instance_id,
+                pid=instance.pid,
+                restart_count=instance.restart_count,
+            )
 
     def not_started(self, instance_id: str, error: SpawnError) -> None:
         self._log.error(
@@ -49,6 +60,16 @@ class InstanceMessages:
             exit_code=error.exit_code,
             error=str(error),
         )
+        if self._audit is not None:
+            self._audit.instance(
+                "process.start",
+                "start",
+                self._process,
+                instance_id,
+                status="failure",
+                message=str(error),
+                exit_code=error.exit_code,
+            )
 
     def deferred(self, instance_id: str, error: SpawnError) -> None:
         """Its start waits for a resource of which the machine has none left."""
@@ -78,6 +99,18 @@ class InstanceMessages:
                 exit_code=ending.exit_code,
                 error=ending.reason,
             )
+        if self._audit is not None:
+            crashed = not (requested or ending.success)
+            self._audit.instance(
+                "process.crash" if crashed else "process.stop",
+                "stop" if requested else "exit",
+                self._process,
+                instance_id,
+                status="failure" if crashed else "success",
+                message=ending.reason if crashed else None,
+                pid=pid,
+                exit_code=ending.exit_code,
+            )
 
     def restarting(self, instance_id: str, instance: Instance, *, in_s: float) -> None:
         self._log.info(
@@ -87,6 +120,11 @@ class InstanceMessages:
             restart_count=instance.restart_count + 1,
             delay=round(max(0.0, in_s), 3),
         )
+        if self._audit is not None:
+            count = instance.restart_count + 1
+            self._audit.instance(
+                "process.restart", "restart", self._process, instance_id, restart_count=count
+            )
 
     def given_up(self, instance_id: str, instance: Instance, last_output: Sequence[str]) -> None:
         self._log.error(
@@ -96,6 +134,15 @@ class InstanceMessages:
             error=instance.reason,
             last_output="\n".join(last_output) or None,
         )
+        if self._audit is not None:
+            self._audit.instance(
+                "process.crash",
+                "give up",
+                self._process,
+                instance_id,
+                status="failure",
+                message=instance.reason,
+            )
 
     def health_changed(self, instance_id: str, pid: int, before: InstanceHealth, now: InstanceHealth) -> None:
         """Log a change of the health state or of readiness; a change of mere figures is not logged."""
@@ -133,6 +180,8 @@ class InstanceMessages:
 
     def killed(self, instance_id: str, pid: int) -> None:
         self._warn("Process instance did not stop in time and is killed", instance_id, pid, None)
+        if self._audit is not None:
+            self._audit.instance("process.stop", "kill", self._process, instance_id, pid=pid)
 
     def suspended(self, instance_id: str, pid: int, reason: str | None) -> None:
         if reason is None:

@@ -117,6 +117,8 @@ class Lifecycle:
         if self._shutdown:
             return
         self._runtime.log.info("Shutting down", reason=reason)
+        if self._runtime.audit is not None:
+            self._runtime.audit.shutting_down(reason, exit_code)
         contain = self._runtime.defects.contain
         for process in self._table:
             with contain("a process could not begin its shutdown", process=process.name):

@@ -1,0 +1,201 @@
+"""Records requests in the audit trail: who asks for a change, what comes of it, and who is refused.
+
+Imported only where ``audit_enabled`` is set.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.caller import caller_of
+from cbox_init.api.guards import address_of
+from cbox_init.api.replies import encode, send_body
+from cbox_init.api.schemas import ErrorReply
+from cbox_init.audit.record import Actor, Target
+from cbox_init.audit.trail import Acting, acting
+from cbox_init.errors import NotAudited
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from cbox_init.audit.record import Status
+    from cbox_init.audit.trail import AuditTrail
+
+_READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+_REQUEST_ID: Final = b"x-request-id"
+_PROCESSES: Final = "/api/v1/processes"
+_CONFIG: Final = "/api/v1/config/"
+
+#: Who has authenticated is recorded once an hour for each address; so many are remembered.
+_KNOWN_FOR_S: Final = 3600.0
+_MOST_KNOWN: Final = 1024
+
+
+class RecordRequests:
+    """Records each change that an authenticated client asks for, before and after it is made.
+
+    With ``audit_required`` a change whose record cannot be written is refused with 503. Reads are recorded
+    with ``audit_reads`` only, after the answer.
+    """
+
+    def __init__(self, app: ASGIApp, audit: AuditTrail) -> None:
+        self._app = app
+        self._audit = audit
+        self._known: dict[tuple[str, str, str], float] = {}
+        self._start = os.urandom(4).hex()
+        self._numbers = count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        actor = actor_of(scope)
+        request_id = f"{self._start}-{next(self._numbers)}"
+        self._note_success(actor)
+        begun = time.monotonic()
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, request_id.encode())]
+            await send(message)
+
+        action, target = f"{scope['method']} {scope['path']}", _target_of(scope["path"])
+        if scope["method"] in _READS:
+            await self._app(scope, receive, noting)
+            if self._audit.reads:
+                self._note_response(action, target, actor, request_id, status, begun)
+            return
+        given, agent = _header(scope, _REQUEST_ID), _header(scope, b"user-agent")
+        token = acting.set(Acting(actor, request_id))
+        try:
+            await self._audit.require(
+                "api.request",
+                action,
+                target,
+                query=scope["query_string"].decode("latin-1") or None,
+                client_request_id=given,
+                user_agent=agent,
+            )
+        except NotAudited as error:
+            await _refuse(noting, error)
+        else:
+            await self._app(scope, receive, noting)
+        finally:
+            acting.reset(token)
+            self._note_response(action, target, actor, request_id, status, begun)
+
+    def _note_response(
+        self, action: str, target: Target, actor: Actor, request_id: str, status: int, begun: float
+    ) -> None:
+        self._audit.note(
+            "api.response",
+            action,
+            target,
+            actor=actor,
+            status=_outcome(status),
+            request_id=request_id,
+            http_status=status or None,
+            duration_ms=round((time.monotonic() - begun) * 1000, 1),
+        )
+
+    def _note_success(self, actor: Actor) -> None:
+        """Record that a token or a certificate was accepted, now and then."""
+        if actor.type not in ("token", "certificate"):
+            return
+        key, now = (actor.type, actor.id, actor.ip), time.monotonic()
+        known_at = self._known.pop(key, None)
+        if known_at is None or now - known_at > _KNOWN_FOR_S:
+            known_at = now
+            self._audit.note("auth.success", "authenticate", Target("api", "api", "api"), actor=actor)
+        self._known[key] = known_at
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+
+
+class RecordRefusals:
+    """Records requests that are answered with 401, 403 or 429, as many as `audit.limits` allows."""
+
+    def __init__(self, app: ASGIApp, audit: AuditTrail) -> None:
+        self._app = app
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (401, 403, 429):
+                self._note(scope, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, noting)
+
+    def _note(self, scope: Scope, status: int) -> None:
+        event_type = "rate_limit.exceed" if status == 429 else "auth.failure"
+        self._audit.note(
+            event_type,
+            f"{scope['method']} {scope['path']}",
+            _target_of(scope["path"]),
+            actor=actor_of(scope),
+            status="denied",
+            message={401: "token missing or wrong", 403: "not permitted", 429: "too many requests"}[status],
+            http_status=status,
+        )
+
+
+def denied_by_acl(audit: AuditTrail, listener: str) -> Callable[[str, str], None]:
+    """What records a client that the access list of ``listener`` has refused: its address, and the path."""
+
+    def note(address: str, path: str) -> None:
+        target = Target("api", listener, listener)
+        audit.note("acl.deny", path, target, actor=Actor("anonymous", "anonymous", address), status="denied")
+
+    return note
+
+
+def failed_handshake(audit: AuditTrail, listener: str) -> Callable[[str, str], None]:
+    """What records a TLS handshake of ``listener`` that failed: why, and the address of the client."""
+
+    def note(reason: str, address: str) -> None:
+        actor, target = Actor("anonymous", "anonymous", address), Target("api", listener, listener)
+        audit.note("tls.handshake", "handshake", target, actor=actor, status="failure", message=reason)
+
+    return note
+
+
+def actor_of(scope: Scope) -> Actor:
+    """Who sends a request, as records show it."""
+    caller = caller_of(scope)
+    if caller is None:
+        return Actor("anonymous", "anonymous", address_of(scope))
+    role = None if caller.role is None else str(caller.role)
+    return Actor(caller.kind, caller.name, caller.address, caller.uid, caller.pid, role)
+
+
+def _target_of(path: str) -> Target:
+    if path.startswith(_PROCESSES):
+        name = path.removeprefix(_PROCESSES).strip("/").partition("/")[0]
+        return Target("process", name, name)
+    if path.startswith(_CONFIG):
+        return Target("config", "configuration", "configuration")
+    return Target("api", path, path)
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return bytes(value[:1024]).decode("latin-1")
+    return None
+
+
+def _outcome(status: int) -> Status:
+    if status in (401, 403):
+        return "denied"
+    return "success" if 200 <= status < 400 else "failure"
+
+
+async def _refuse(send: Send, error: NotAudited) -> None:
+    reply = ErrorReply("the change is refused: audit_required is set", (str(error),))
+    await send_body(send, encode(reply), 503)
