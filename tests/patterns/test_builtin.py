@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cbox_init.patterns.builtin import BUILTIN_PATTERNS, builtin_patterns
-from cbox_init.patterns.compile import check
+from cbox_init.patterns.compile import compiled
 from tests.logs.stages.helpers import run
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -66,6 +66,6 @@ def test_no_line_takes_long(name: str) -> None:
     """Each ends on what is worst for it: many beginnings of a match that never comes."""
     texts = ["4 1" * 8000, "a" * 64_000, "a.b@" * 16_000, "://a:" * 12_000, "Bearer " * 9000]
     for one in BUILTIN_PATTERNS[name]:
-        pattern = check(one.pattern)
+        pattern = compiled(one.pattern)
         for text in texts:
             pattern.lines.sub("", text)

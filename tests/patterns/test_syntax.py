@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cbox_init.errors import PatternError
-from cbox_init.patterns.compile import Pattern, check
+from cbox_init.patterns.compile import Pattern, compiled
 
 
 def first(pattern: str, text: str) -> str | None:
     """What it matches first in a record."""
-    found = check(pattern).record.search(text)
+    found = compiled(pattern).record.search(text)
     return found[0] if found else None
 
 
@@ -118,7 +118,7 @@ def test_what_it_matches(pattern: str, text: str, match: str | None) -> None:
 )
 def test_what_is_refused_says_why(pattern: str, message: str) -> None:
     with pytest.raises(PatternError) as refused:
-        check(pattern)
+        compiled(pattern)
     assert str(refused.value) == message
 
 
@@ -133,7 +133,7 @@ def test_any_text_is_a_pattern_or_says_why_not(text: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            pattern = check(text)
+            pattern = compiled(text)
         except PatternError as error:
             assert "\n" not in str(error).replace(text, "")
         else:
@@ -168,7 +168,7 @@ _LINES = st.lists(st.text(alphabet="abAB 1é_", max_size=8), min_size=1, max_siz
 @given(_PIECES, _LINES)
 def test_over_many_lines_it_matches_what_it_matches_in_each(source: str, lines: list[str]) -> None:
     try:
-        pattern = check(source)
+        pattern = compiled(source)
     except PatternError:
         return
     apart = [[match.span() for match in pattern.record.finditer(line)] for line in lines]
@@ -186,7 +186,7 @@ def test_over_many_lines_it_matches_what_it_matches_in_each(source: str, lines: 
 @given(_PIECES, st.text(alphabet="abAB 1é_\n", max_size=20))
 def test_a_match_has_a_needle_in_it(source: str, text: str) -> None:
     try:
-        pattern = check(source)
+        pattern = compiled(source)
     except PatternError:
         return
     if pattern.needles is not None and not pattern.needles.may_match(text):

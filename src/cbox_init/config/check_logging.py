@@ -29,6 +29,9 @@ _HINT: Final = "write it in Go's RE2 syntax (https://github.com/google/re2/wiki/
 _HINT_SLOW: Final = (
     "let every turn of the repeat begin with something that its inside cannot hold, as in (?:,[^,]*)*"
 )
+_HINT_COMPLEX: Final = "shorten it, or divide it into several patterns"
+#: The work of checking all patterns of one configuration: some 5 s. A pattern is seldom more than 1,000.
+MOST_PATTERN_STEPS: Final = 6_000_000
 _HIGH: Final = (LogLevel.WARN, LogLevel.ERROR)
 
 
@@ -130,11 +133,11 @@ def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Proble
             otherwise = f"use one of {', '.join(BUILTIN_PATTERNS)}, or give a pattern"
             report.error(where, fault, report.did_you_mean(given.name, BUILTIN_PATTERNS, otherwise))
         return
-    from cbox_init.patterns.compile import Pattern
+    from cbox_init.patterns.compile import compiled
 
     if not _check_pattern(given.pattern, (*path, "pattern"), report):
         return
-    _, unknown = Pattern(given.pattern).template(given.replacement)
+    _, unknown = compiled(given.pattern).template(given.replacement)
     if unknown:
         report.warning(
             (*path, "replacement"),
@@ -189,12 +192,24 @@ def _check_pattern(pattern: str, path: Path, report: ProblemReport) -> bool:
     """Whether it can be used."""
     if not pattern:
         return True
-    from cbox_init.patterns.compile import check
+    from cbox_init.patterns.compile import compiled
+    from cbox_init.patterns.tree import MOST_STEPS
 
+    if report.pattern_steps > MOST_PATTERN_STEPS:
+        return False
     try:
-        check(pattern)
+        report.pattern_steps += compiled(pattern).steps
     except PatternError as error:
-        slow = "exponential" in str(error)
-        report.error(path, f"the pattern {error}", _HINT_SLOW if slow else _HINT)
+        report.pattern_steps += MOST_STEPS
+        if report.pattern_steps > MOST_PATTERN_STEPS:
+            hint = "the patterns behind it are not checked: all together are too complex"
+            report.error(path, f"the pattern {error}", hint)
+            return False
+        why = str(error)
+        hint = _HINT_SLOW if "exponential" in why else _HINT_COMPLEX if "complex" in why else _HINT
+        report.error(path, f"the pattern {error}", hint)
+        return False
+    if report.pattern_steps > MOST_PATTERN_STEPS:
+        report.error(path, "all patterns up to here are too complex together", "use fewer or shorter ones")
         return False
     return True

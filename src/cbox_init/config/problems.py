@@ -68,6 +68,8 @@ class ProblemReport:
         self._wrong: set[Path] = set()
         self._above_wrong: set[Path] = set()
         self._comparisons_left = _MOST_COMPARISONS
+        self.pattern_steps = 0
+        """The work that checking the patterns has taken."""
 
     @property
     def failed(self) -> bool:

@@ -20,7 +20,9 @@ from msgspec import Struct
 from cbox_init.patterns.tree import Alt, Anchor, Cat, Group, Repeat, Set
 
 if TYPE_CHECKING:
-    from cbox_init.patterns.tree import Node, Ranges
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cbox_init.patterns.tree import Node, Ranges, WorkBudget
 
 _A_LOOP: Final = 10
 """A repeat of a changing number that may happen so often has ways enough to take for ever."""
@@ -48,9 +50,12 @@ class _Loop(Struct):
     text: str
 
 
-def exponential_part(tree: Node) -> str | None:
-    """The part of a pattern that makes it take exponential time, None when it does not."""
-    automaton = _Automaton()
+def exponential_part(tree: Node, budget: WorkBudget) -> str | None:
+    """The part of a pattern that makes it take exponential time, None when it does not.
+
+    Raises PatternError when the work to find that out is more than ``budget`` has left.
+    """
+    automaton = _Automaton(budget)
     whole = automaton.add(tree)
     for state in automaton.ambiguous():
         if not automaton.component(state) <= whole.ends:
@@ -59,10 +64,12 @@ def exponential_part(tree: Node) -> str | None:
 
 
 class _Automaton:
-    def __init__(self) -> None:
+    def __init__(self, budget: WorkBudget) -> None:
+        self._budget = budget
         self._sets: list[Ranges] = []
         self._next: list[Counter[int]] = []
         self._loops: list[_Loop] = []
+        self._components: list[int] = []
 
     def add(self, node: Node) -> _Segment:
         match node:
@@ -78,29 +85,40 @@ class _Automaton:
             case Cat():
                 return self._cat(node)
             case Alt():
-                parts = [self.add(branch) for branch in node.branches]
-                return _Segment(
-                    sum((part.first for part in parts), Counter()),
-                    sum((part.last for part in parts), Counter()),
-                    empty=sum(part.empty for part in parts),
-                    free=any(part.free for part in parts),
-                    ends=set().union(*(part.ends for part in parts)),
-                )
+                return self._alt(node)
             case Repeat():
                 return self._repeat(node)
 
+    def _alt(self, node: Alt) -> _Segment:
+        whole = _Segment(Counter(), Counter(), empty=0, free=False, ends=set())
+        for branch in node.branches:
+            part = self.add(branch)
+            self._budget.spend(len(part.first) + len(part.last) + len(part.ends))
+            whole.first.update(part.first)
+            whole.last.update(part.last)
+            whole.ends.update(part.ends)
+            whole.empty = min(whole.empty + part.empty, 2)
+            whole.free = whole.free or part.free
+        return whole
+
     def _cat(self, node: Cat) -> _Segment:
+        """One part after another; only what changes is copied, so that a long text takes linear time."""
         whole = _Segment(Counter(), Counter(), empty=1, free=True, ends=set())
         for item in node.items:
             part = self.add(item)
             self._join(whole.last, part.first)
-            whole = _Segment(
-                whole.first + _times(part.first, whole.empty),
-                part.last + _times(whole.last, part.empty),
-                empty=whole.empty * part.empty,
-                free=whole.free and part.free,
-                ends=part.ends | whole.ends if part.free else part.ends,
-            )
+            self._budget.spend(1 + len(part.first) + len(part.last) + len(part.ends))
+            if whole.empty:
+                whole.first.update(_times(part.first, whole.empty))
+            if part.empty:
+                self._budget.spend(len(whole.last))
+                part.last.update(_times(whole.last, part.empty))
+            if part.free:
+                self._budget.spend(len(whole.ends))
+                part.ends |= whole.ends
+            whole.last, whole.ends = part.last, part.ends
+            whole.empty = min(whole.empty * part.empty, 2)
+            whole.free = whole.free and part.free
         return whole
 
     def _repeat(self, node: Repeat) -> _Segment:
@@ -116,62 +134,105 @@ class _Automaton:
 
     def _join(self, last: Counter[int], first: Counter[int]) -> None:
         for state, ways in last.items():
-            self._next[state] += _times(first, ways)
+            self._budget.spend(len(first))
+            following = self._next[state]
+            for other, more in first.items():
+                following[other] = min(following[other] + more * ways, 2)
 
-    def ambiguous(self) -> list[int]:
+    def ambiguous(self) -> Iterator[int]:
         """States that come back to themselves in two ways over the same text."""
-        found = [
-            state
-            for state, following in enumerate(self._next)
-            for other, ways in following.items()
-            if ways > 1 and state in self._reach(other)
-        ]
-        if found or len(self._sets) > _MOST_STATES:
-            return found
-        return [state for state in self._in_loops() if self._comes_back_by_another(state)]
+        self._components = _components(range(len(self._sets)), self._following, len(self._sets))
+        found = False
+        for state, following in enumerate(self._next):
+            for other, ways in following.items():
+                if ways > 1 and self._components[state] == self._components[other]:
+                    found = True
+                    yield state
+        if not found and len(self._sets) <= _MOST_STATES:
+            yield from self._by_two_ways()
 
     def component(self, state: int) -> set[int]:
         """The states on ways from ``state`` to itself."""
-        return {other for other in self._reach(state) if state in self._reach(other)}
+        inside = self._components[state]
+        return {other for other, component in enumerate(self._components) if component == inside}
 
     def loop_of(self, state: int) -> str:
         """The largest repeat around a state, as the pattern has it."""
         loops = [loop for loop in self._loops if loop.start <= state < loop.end]
         return max(loops, key=lambda loop: loop.end - loop.start + len(loop.text) / 1e6).text
 
-    def _in_loops(self) -> list[int]:
-        return sorted({state for loop in self._loops for state in range(loop.start, loop.end)})
+    def _following(self, state: int) -> Iterable[int]:
+        self._budget.spend(1 + len(self._next[state]))
+        return self._next[state]
 
-    def _reach(self, start: int) -> set[int]:
-        """The states that follow ``start``, itself among them when there is a way back."""
-        seen: set[int] = set()
-        waiting = [start]
-        while waiting:
-            for other in self._next[waiting.pop()]:
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-        return seen
+    def _by_two_ways(self) -> Iterator[int]:
+        """States from which two ways over the same text part, and that both lead back to.
 
-    def _comes_back_by_another(self, state: int) -> bool:
-        """Whether two ways from ``state`` to itself are over the same text and part between."""
-        inside = self.component(state)
-        if len(inside) < 2:
-            return False
-        seen: set[tuple[int, int, bool]] = set()
-        waiting = [(state, state, False)]
-        while waiting:
-            left, right, parted = waiting.pop()
-            for one in self._next[left].keys() & inside:
-                for other in self._next[right].keys() & inside:
-                    now = (min(one, other), max(one, other), parted or one != other)
-                    if now in seen or not _meet(self._sets[one], self._sets[other]):
-                        continue
-                    if now == (state, state, True):
-                        return True
-                    seen.add(now)
-                    waiting.append(now)
-        return False
+        The two ways are followed at once: as pairs of states. A way from a state back to itself that leaves
+        the pairs of equal states is a component of the graph of pairs that has both kinds.
+        """
+        count = len(self._sets)
+        inside = sorted({state for loop in self._loops for state in range(loop.start, loop.end)})
+        equal = [state * count + state for state in inside]
+        components = _components(equal, self._pairs_after, count * count)
+        parted = {
+            component
+            for pair, component in enumerate(components)
+            if component >= 0 and pair // count != pair % count
+        }
+        yield from (state for state in inside if components[state * count + state] in parted)
+
+    def _pairs_after(self, pair: int) -> Iterable[int]:
+        """The pairs that follow a pair over one character, within the component of both states."""
+        count = len(self._sets)
+        left, right = divmod(pair, count)
+        component = self._components[left]
+        lefts = [one for one in self._next[left] if self._components[one] == component]
+        rights = [other for other in self._next[right] if self._components[other] == component]
+        found: list[int] = []
+        for place, one in enumerate(lefts):
+            others = rights[place:] if left == right else rights
+            self._budget.spend(1 + len(others))
+            for other in others:
+                if _meet(self._sets[one], self._sets[other]):
+                    found.append(min(one, other) * count + max(one, other))
+        return found
+
+
+def _components(starts: Iterable[int], following: Callable[[int], Iterable[int]], count: int) -> list[int]:
+    """The strongly connected component of each node that is reached from ``starts``; -1 for others.
+
+    Tarjan's algorithm, without recursion. Nodes are numbers below ``count``.
+    """
+    component = [-1] * count
+    order: dict[int, int] = {}
+    lowest: dict[int, int] = {}
+    open_: list[int] = []
+    for start in starts:
+        if start in order:
+            continue
+        order[start] = lowest[start] = len(order)
+        open_.append(start)
+        path = [(start, iter(following(start)))]
+        while path:
+            node, rest = path[-1]
+            for other in rest:
+                if other not in order:
+                    order[other] = lowest[other] = len(order)
+                    open_.append(other)
+                    path.append((other, iter(following(other))))
+                    break
+                if component[other] < 0:
+                    lowest[node] = min(lowest[node], order[other])
+            else:
+                path.pop()
+                if path:
+                    above = path[-1][0]
+                    lowest[above] = min(lowest[above], lowest[node])
+                if lowest[node] == order[node]:
+                    while component[node] < 0:
+                        component[open_.pop()] = order[node]
+    return component
 
 
 def _times(states: Counter[int], ways: int) -> Counter[int]:
@@ -181,4 +242,6 @@ def _times(states: Counter[int], ways: int) -> Counter[int]:
 
 def _meet(left: Ranges, right: Ranges) -> bool:
     """Whether a character is in both sets."""
+    if left is right or left == right:
+        return bool(left)
     return any(low <= top and bottom <= high for low, high in left for bottom, top in right)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.errors import PatternError
 from cbox_init.patterns.ambiguity import exponential_part
@@ -12,9 +12,12 @@ from cbox_init.patterns.needles import needles_of
 from cbox_init.patterns.render import rendered
 from cbox_init.patterns.replacement import template
 from cbox_init.patterns.syntax import parse
+from cbox_init.patterns.tree import WorkBudget
 
 if TYPE_CHECKING:
     from cbox_init.patterns.needles import Needles
+
+_MOST_KEPT: Final = 1024
 
 
 class Pattern:
@@ -26,10 +29,12 @@ class Pattern:
     def __init__(self, source: str) -> None:
         """Raises PatternError."""
         self.source = source
-        self._parsed = parse(source)
-        part = exponential_part(self._parsed.tree)
+        budget = WorkBudget()
+        self._parsed = parse(source, budget)
+        part = exponential_part(self._parsed.tree, budget)
         if part is not None:
             raise PatternError(f"can take exponential time: {part} can divide the same text in many ways")
+        self.steps = budget.spent
 
     @cached_property
     def lines(self) -> re.Pattern[str]:
@@ -57,8 +62,13 @@ class Pattern:
             raise PatternError(f"cannot be compiled: {error}") from None
 
 
-def check(source: str) -> Pattern:
-    """The pattern, known to compile as well. Raises PatternError."""
+@lru_cache(_MOST_KEPT)
+def compiled(source: str) -> Pattern:
+    """The pattern with all that is derived from it. Raises PatternError.
+
+    The last ones are kept: what a thread has checked is not compiled again in the event loop.
+    """
     pattern = Pattern(source)
     assert pattern.lines and pattern.record
+    _ = pattern.needles
     return pattern

@@ -21,6 +21,9 @@ _RARE: Final = "@#$%^&*~`|<>\\!?;"
 _MOST: Final = 4
 """To look for more than these takes as long as the expression."""
 
+_MOST_COMPARED: Final = 64
+"""Among more alternatives than these, none is looked for that others contain."""
+
 
 class Needles(Struct, frozen=True):
     """``texts`` of which one must be there; with ``folded`` they are lower case, and either case counts."""
@@ -76,7 +79,8 @@ def _needles(node: Node) -> list[tuple[str, bool]]:
             return _needles(node.item) if node.least else []
         case Alt():
             branches = [_needles(branch) for branch in node.branches]
-            return [one for branch in branches for one in branch] if all(branches) else []
+            found = [one for branch in branches for one in branch] if all(branches) else []
+            return found if len(found) <= _MOST_COMPARED else []
         case Cat():
             return _of_run(node)
     return []

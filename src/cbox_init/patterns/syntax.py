@@ -23,10 +23,12 @@ from cbox_init.patterns.tree import (
     Repeat,
     Set,
     Where,
+    WorkBudget,
     complement,
     folded,
     union,
     without,
+    work_of_folding,
 )
 
 _MOST_REPEATS: Final = 1000
@@ -63,11 +65,11 @@ class Parsed(NamedTuple):
     names: dict[str, int]
 
 
-def parse(pattern: str) -> Parsed:
+def parse(pattern: str, budget: WorkBudget) -> Parsed:
     """The tree of ``pattern``. Raises PatternError with the reason and the place."""
     if len(pattern) > _LONGEST:
         raise PatternError(f"is longer than {_LONGEST} characters")
-    parser = _Parser(_QUOTED.sub(_unquoted, pattern))
+    parser = _Parser(_QUOTED.sub(_unquoted, pattern), budget)
     tree = parser.alternatives(Flags(), 0)
     if not parser.at_end:
         raise PatternError("has a ) without a (")
@@ -75,8 +77,9 @@ def parse(pattern: str) -> Parsed:
 
 
 class _Parser:
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, budget: WorkBudget) -> None:
         self._text = pattern
+        self._budget = budget
         self._at = 0
         self.groups = 0
         self.names: dict[str, int] = {}
@@ -100,6 +103,7 @@ class _Parser:
                 flags = changed
                 continue
             items.append(self._repeated(flags, depth))
+            self._budget.spend(1)
         if not branches:
             return _cat(items)
         return Alt((*branches, _cat(items)))
@@ -132,6 +136,8 @@ class _Parser:
     def _repeated(self, flags: Flags, depth: int) -> Node:
         start = self._at
         node = self._atom(flags, depth)
+        if isinstance(node, Set):
+            self._budget.add_set(node.ranges)
         limits = self._limits()
         if limits is None:
             return node
@@ -298,7 +304,11 @@ class _Parser:
             if parts and self._took("]"):
                 break
             parts.append(self._set_item(start))
-        ranges = folded(union(*parts)) if flags.i else union(*parts)
+            self._budget.spend(1 + len(parts[-1]))
+        ranges = union(*parts)
+        if flags.i:
+            self._budget.spend(work_of_folding(ranges))
+            ranges = folded(ranges)
         return complement(ranges) if negated else ranges
 
     def _set_item(self, start: int) -> Ranges:

@@ -3,14 +3,56 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+
+from cbox_init.errors import PatternError
 
 #: The last code point. Bytes that are not UTF-8 are code points too: lone surrogates (``surrogateescape``).
 LAST: Final = 0x10FFFF
 
 _FOLDED: Final = 512
+
+#: Steps that reading and examining one pattern may take: some 0.2 s.
+MOST_STEPS: Final = 400_000
+#: Characters and ranges of characters that one pattern may have, those of its sets included.
+MOST_RANGES: Final = 25_000
+#: Code points that count as one more range: compiling a set takes time for each.
+CODES_A_RANGE: Final = 32
+#: Steps that compiling takes for each range.
+_STEPS_A_RANGE: Final = 10
+
+
+class WorkBudget:
+    """Limits the work that one pattern may cause before it is used."""
+
+    __slots__ = ("_ranges", "_steps")
+
+    def __init__(self) -> None:
+        self._steps = MOST_STEPS
+        self._ranges = MOST_RANGES
+
+    @property
+    def spent(self) -> int:
+        """Steps up to now, with those that compiling will take."""
+        return MOST_STEPS - self._steps + (MOST_RANGES - self._ranges) * _STEPS_A_RANGE
+
+    def spend(self, steps: int) -> None:
+        """Count ``steps``. Raises PatternError when they are more than are left."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise PatternError("is too complex: it has too many optional or repeated parts and alternatives")
+
+    def add_set(self, ranges: Ranges) -> None:
+        """Count a set of characters, as large as it is when compiled. Raises PatternError."""
+        shown = complement(ranges) if ranges and ranges[-1][1] == LAST else ranges
+        codes = sum(min(high, 0xFFFF) - low + 1 for low, high in shown if low <= 0xFFFF)
+        self._ranges -= len(shown) + codes // CODES_A_RANGE
+        if self._ranges < 0:
+            raise PatternError("is too complex: it has too many sets of characters, or too large ones")
+
 
 Ranges = tuple[tuple[int, int], ...]
 """A set of code points: ranges in rising order, both ends included."""
@@ -94,16 +136,26 @@ def complement(ranges: Ranges) -> Ranges:
     return tuple(found)
 
 
+@lru_cache(256)
 def folded(ranges: Ranges) -> Ranges:
     """``ranges`` with each letter in both cases; large ranges beyond ASCII are left as they are."""
     pairs = [
         (ord(other), ord(other))
         for low, high in ranges
-        for code in range(low, min(high, max(0x7F, low + _FOLDED)) + 1)
+        for code in range(low, _last_folded(low, high) + 1)
         for other in (chr(code).lower(), chr(code).upper())
         if len(other) == 1
     ]
     return union(ranges, tuple(pairs))
+
+
+def work_of_folding(ranges: Ranges) -> int:
+    """The steps of `folded`."""
+    return sum(_last_folded(low, high) - low + 1 for low, high in ranges)
+
+
+def _last_folded(low: int, high: int) -> int:
+    return min(high, max(0x7F, low + _FOLDED))
 
 
 def without(ranges: Ranges, code: int) -> Ranges:

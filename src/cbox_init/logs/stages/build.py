@@ -102,17 +102,17 @@ def _redaction(config: RedactionConfig | None, guards: Callable[[str, str], Sear
     from cbox_init.logs.stages.batch import MASK
     from cbox_init.logs.stages.redaction import Redaction, RedactionRule
     from cbox_init.patterns.builtin import builtin_patterns
-    from cbox_init.patterns.compile import Pattern
+    from cbox_init.patterns.compile import compiled
 
     rules: list[RedactionRule] = []
     for given in config.patterns:
         mask = given.replacement or MASK
         if given.pattern:
-            pattern = Pattern(given.pattern)
+            pattern = compiled(given.pattern)
             rules.append(RedactionRule(pattern, pattern.template(mask)[0]))
             continue
         for one in builtin_patterns(given.name) or ():
-            pattern = Pattern(one.pattern)
+            pattern = compiled(one.pattern)
             rules.append(RedactionRule(pattern, pattern.template(one.with_mask(mask))[0], one.holds))
     return Redaction(rules, guards("redaction", "were masked as a whole")) if rules else None
 
@@ -176,6 +176,6 @@ def _rate(process: str, config: LoggingConfig, shared: StageContext) -> RecordRa
 
 def _finders(patterns: Iterable[str], guard: SearchGuard, *, if_slow: bool = False) -> Sequence[Finder]:
     from cbox_init.logs.stages.finder import Finder
-    from cbox_init.patterns.compile import Pattern
+    from cbox_init.patterns.compile import compiled
 
-    return [Finder(Pattern(pattern), guard, if_slow=if_slow) for pattern in patterns]
+    return [Finder(compiled(pattern), guard, if_slow=if_slow) for pattern in patterns]
