@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
+import subprocess
+import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOBODY: Final = 65534
-_LONGEST_S: Final = 60.0
+LONGEST_S: Final = 60.0
+
+_SWAP: Final = """
+import mmap, os, sys
+from contextlib import suppress
+
+path, target, uid, counter, kind = sys.argv[1:]
+counter = mmap.mmap(int(counter), 8)
+os.setgroups([])
+os.setresgid(*3 * (int(uid),))
+os.setresuid(*3 * (int(uid),))
+link, own, away = (f"{path}.{name}" for name in ("link", "own", "away"))
+turns = 0
+while True:
+    with suppress(OSError):
+        os.symlink(target, link)
+    with suppress(OSError):
+        if kind == "directory":
+            os.mkdir(own)
+        else:
+            os.close(os.open(own, os.O_CREAT | os.O_WRONLY, 0o644))
+    for name in (own, link):
+        with suppress(OSError):
+            if kind == "directory":
+                os.rename(path, f"{away}.{turns}")
+            os.rename(name, path)
+    turns += 1
+    counter[:8] = turns.to_bytes(8, "little")
+"""
 
 
 def owned_by(folder: Path, uid: int, mode: int = 0o755) -> Path:
@@ -29,31 +57,29 @@ class Swapper:
     """A process of another user that makes ``path`` a link to ``target``, and a file or directory of its
     own, in turns, as fast as it can."""
 
-    def __init__(self, path: Path, target: Path, uid: int, *, directory: bool = False) -> None:
-        self._path = path
-        self._target = target
-        self._uid = uid
-        self._directory = directory
-        self._counter = mmap.mmap(-1, 8)
-        self._pid = 0
-        self._until = 0.0
+    def __init__(self, path: Path, target: Path, *, directory: bool = False, uid: int = NOBODY) -> None:
+        shared = os.memfd_create("turns")
+        try:
+            os.truncate(shared, 8)
+            self._counter = mmap.mmap(shared, 8)
+            self._child = subprocess.Popen(
+                [
+                    *(sys.executable, "-S", "-c", _SWAP, path, target, str(uid), str(shared)),
+                    "directory" if directory else "file",
+                ],
+                pass_fds=(shared,),
+            )
+        finally:
+            os.close(shared)
+        self._until = time.monotonic() + LONGEST_S
 
     def __enter__(self) -> Self:
-        self._until = time.monotonic() + _LONGEST_S
-        self._pid = os.fork()
-        if not self._pid:
-            try:
-                os.setgroups([])
-                os.setresgid(self._uid, self._uid, self._uid)
-                os.setresuid(self._uid, self._uid, self._uid)
-                self._swap()
-            finally:
-                os._exit(1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        self._child.kill()
+        self._child.wait()
+        self._counter.close()
 
     @property
     def turns(self) -> int:
@@ -62,25 +88,5 @@ class Swapper:
 
     def check(self) -> None:
         """Fail when it has ended, or when the test takes too long."""
-        assert os.waitpid(self._pid, os.WNOHANG) == (0, 0), "the attacker has ended"
+        assert self._child.poll() is None, "the attacker has ended"
         assert time.monotonic() < self._until, f"not enough after {self.turns} turns"
-
-    def _swap(self) -> None:
-        link, own, away = (f"{self._path}.{name}" for name in ("link", "own", "away"))
-        turns = 0
-        while True:
-            with suppress(OSError):
-                os.symlink(self._target, link)
-            if self._directory:
-                with suppress(OSError):
-                    os.mkdir(own)
-            else:
-                with suppress(OSError):
-                    os.close(os.open(own, os.O_CREAT | os.O_WRONLY, 0o644))
-            for name in (own, link):
-                with suppress(OSError):
-                    if self._directory:
-                        os.rename(self._path, f"{away}.{turns}")
-                    os.rename(name, self._path)
-            turns += 1
-            self._counter[:8] = turns.to_bytes(8, "little")

@@ -14,6 +14,7 @@ import pytest
 from cbox_init.system.cgroup import Cgroups
 from cbox_init.system.sandbox_errors import refused_parts
 from cbox_init.system.spawn_request import Sandbox
+from tests.attacker import NOBODY, owned_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,21 @@ def public_path() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="cbox-init-test-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.fixture
+def secret(public_path: Path) -> Path:
+    """A file that only root may read, with the text "root's"."""
+    file = public_path / "secret"
+    file.write_text("root's\n")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture
+def theirs(public_path: Path) -> Path:
+    """A directory of another user, when we are root."""
+    return owned_by(public_path / "theirs", NOBODY)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

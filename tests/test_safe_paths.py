@@ -43,21 +43,6 @@ USERS: Final = (
 )
 
 
-@pytest.fixture
-def secret(public_path: Path) -> Path:
-    """A file that only root may read."""
-    file = public_path / "secret"
-    file.write_text("root's\n")
-    file.chmod(0o600)
-    return file
-
-
-@pytest.fixture
-def theirs(public_path: Path) -> Path:
-    """A directory of another user."""
-    return owned_by(public_path / "theirs", NOBODY)
-
-
 def _append(path: Path, text: bytes = b"x\n") -> None:
     fd = open_to_append(str(path))
     try:
@@ -340,7 +325,7 @@ def test_a_name_that_is_swapped_all_the_time_never_leads_elsewhere(
     else:
         swapped, target = path.parent, elsewhere
     written = refused = 0
-    with Swapper(swapped, target, NOBODY, directory=what == "folder") as swapper:
+    with Swapper(swapped, target, directory=what == "folder") as swapper:
         while swapper.turns < 300 or not written or not refused:
             swapper.check()
             try:

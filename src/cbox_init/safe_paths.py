@@ -109,6 +109,10 @@ class Place:
         finally:
             os.close(fd)
 
+    def path_of(self, name: str) -> str:
+        """The path of a name in the directory, for messages."""
+        return os.path.join(os.path.dirname(self.path), name)
+
     def through_descriptor(self, name: str | None = None) -> str:
         """A path to a name for a call that takes no directory, such as bind: it needs /proc when the
         directory can be replaced."""
@@ -143,6 +147,25 @@ class Place:
             if nofollow and error.errno == errno.ELOOP:
                 raise self._refused("it became a link while it was opened", name) from None
             raise
+
+    def open_regular(self, name: str | None = None, *, reader: Reader | None = None) -> int:
+        """Open a regular file for reading. Raises UnsafePathError, also when ``reader`` may not read it, and
+        OSError."""
+        found = self.status(name)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        _check_regular(found)  # to open a device may do something
+        fd = self.open(os.O_RDONLY, name=name)
+        try:
+            found = os.fstat(fd)
+            _check_regular(found)
+            self.check(found, writes=False, reader=reader)
+            if reader is not None:
+                self.check_readable(fd, reader)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def create(self, mode: int = 0o600, name: str | None = None) -> int:
         """Create a file of this name and open it for writing. Raises FileExistsError, and OSError."""
@@ -203,8 +226,7 @@ class Place:
             )
 
     def _refused(self, why: str, name: str | None = None) -> UnsafePathError:
-        path = self.path if name is None else os.path.join(os.path.dirname(self.path), name)
-        return UnsafePathError(path, why)
+        return UnsafePathError(self.path if name is None else self.path_of(name), why)
 
 
 def locate(
@@ -229,21 +251,7 @@ def open_to_read(path: str, reader: Reader | None = None) -> int:
     Raises UnsafePathError, also when ``reader`` may not read it, and OSError.
     """
     with locate(path, reader=reader) as place:
-        found = place.status()
-        if found is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        _check_regular(found)
-        fd = place.open(os.O_RDONLY)
-        try:
-            found = os.fstat(fd)
-            _check_regular(found)
-            place.check(found, writes=False, reader=reader)
-            if reader is not None:
-                place.check_readable(fd, reader)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        return place.open_regular(reader=reader)
 
 
 def open_to_append(path: str, mode: int = 0o644) -> int:
@@ -292,12 +300,14 @@ def identity_at(path: str) -> tuple[int, int] | None:
 
 
 def real_path(path: str) -> str:
-    """``path`` without the links that may be followed; as it is where it leads nowhere, or is refused."""
+    """``path`` without the links in it; as it is where one of them may not be followed."""
     try:
         with locate(path) as place:
             return place.path
-    except OSError:
+    except UnsafePathError:
         return os.path.abspath(path)
+    except OSError:
+        return os.path.realpath(path)  # a directory that will be made later
 
 
 class _Walk:

@@ -62,7 +62,7 @@ class Output:
 
     def __init__(self) -> None:
         self.read_end, self.fd = os.pipe()
-        self._chunks: list[bytes] = []
+        self.chunks: list[bytes] = []
         self._thread = threading.Thread(target=self._read)
 
     def start(self) -> None:
@@ -74,7 +74,7 @@ class Output:
         if self._thread.ident is None:
             self._thread.start()
         self._thread.join(DEADLINE_S)
-        return b"".join(self._chunks)
+        return b"".join(self.chunks)
 
     def close_write(self) -> None:
         if self.fd >= 0:
@@ -88,7 +88,7 @@ class Output:
 
     def _read(self) -> None:
         while chunk := os.read(self.read_end, 1 << 20):
-            self._chunks.append(chunk)
+            self.chunks.append(chunk)
 
 
 @pytest.fixture

@@ -114,10 +114,19 @@ class LogHub:
             unread_bytes=self.unread,
         )
 
-    def open(self, process: str, logging: LoggingConfig, *, ring_size: int = RING_BYTES) -> ProcessLog:
+    def open(
+        self,
+        process: str,
+        logging: LoggingConfig,
+        *,
+        ring_size: int = RING_BYTES,
+        user: str | None = None,
+        group: str | None = None,
+    ) -> ProcessLog:
         """The log of ``process``, created or updated with these settings.
 
-        ``ring_size`` is the memory for its last lines, in bytes.
+        ``ring_size`` is the memory for its last lines, in bytes. ``user`` and ``group`` are those that the
+        process runs as: it must be able to read the files that are followed.
         """
         log = self._processes.get(process)
         if log is not None:
@@ -137,7 +146,7 @@ class LogHub:
             )
         self._note_usual(process, usual=log.usual)
         if logging.files or process in self._files:
-            self._follow(process, log, logging)
+            self._follow(process, log, logging, user, group)
         return log
 
     def _note_usual(self, process: str, *, usual: bool) -> None:
@@ -148,7 +157,9 @@ class LogHub:
             self._unusual.add(process)
         self._reader.singly = bool(self._unusual)
 
-    def _follow(self, process: str, log: ProcessLog, logging: LoggingConfig) -> None:
+    def _follow(
+        self, process: str, log: ProcessLog, logging: LoggingConfig, user: str | None, group: str | None
+    ) -> None:
         """Follow the files that the configuration of ``process`` names."""
         from cbox_init.logs.follow.follower import FileFollower
         from cbox_init.logs.follow.streams import FileStreams
@@ -160,7 +171,7 @@ class LogHub:
         if process not in self._files:
             stages = partial(self._stages, process)
             self._files[process] = FileStreams(process, log, self._follower, stages)
-        self._files[process].use(logging)
+        self._files[process].use(logging, user, group)
 
     def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
         """The stages of a process; None, and nothing imported, when it uses none."""

@@ -34,7 +34,10 @@ class ProcessFactory:
 
     def open_log(self, name: str, settings: ProcessSettings) -> ProcessLog:
         """Open the log of a process, or have an open one follow ``settings`` from now on."""
-        return self._logs.open(name, settings.process.logging, ring_size=settings.ring_size)
+        process = settings.process
+        return self._logs.open(
+            name, process.logging, ring_size=settings.ring_size, user=process.user, group=process.group
+        )
 
     def release(self, process: Managed) -> None:
         """Release the resources of a process that is no longer supervised; its log stays open."""

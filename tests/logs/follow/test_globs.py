@@ -10,13 +10,15 @@ import pytest
 
 from cbox_init.config.model import LogFileConfig, LoggingConfig, MultilineConfig, RotateConfig
 from cbox_init.logs.follow import follower, globs, tail, watches
-from cbox_init.logs.follow.globs import is_glob, matches_now
+from cbox_init.logs.follow.globs import FollowedGlob, is_glob, matches_now
 from cbox_init.system.inotify import Inotify
 from tests.logs.conftest import Bench, Output, until
 from tests.logs.follow.conftest import append, numbers, open_files
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cbox_init.logs.follow.growing_file import FileConsumer
 
 
 def ring(bench: Bench) -> list[str]:
@@ -104,6 +106,10 @@ async def test_a_file_that_was_removed_is_let_go_of(
         await asyncio.sleep(turn * 0.003)  # before, while and after it is let go of
 
 
+def _no_consumer(path: str) -> FileConsumer:
+    raise AssertionError(path)
+
+
 async def test_too_many_are_let_go_of_the_oldest_first(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +118,7 @@ async def test_too_many_are_let_go_of_the_oldest_first(
     for number in range(10):
         append(tmp_path / f"{number}.log", "before")
         os.utime(tmp_path / f"{number}.log", (number, number))
-    matches, others = matches_now(str(tmp_path / "*.log"))
+    matches, others = matches_now(FollowedGlob(str(tmp_path / "*.log"), _no_consumer))
     assert [os.path.basename(match.path) for match in matches] == [f"{n}.log" for n in range(9, 4, -1)]
     assert len(others) == 5
     for match in matches:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from cbox_init.safe_paths import Place
     from tests.logs.follow.conftest import Following
 
 
@@ -72,7 +73,7 @@ async def test_a_rotation_that_waits_for_a_compression_needs_no_further_write(
 ) -> None:
     compressing, may_end = threading.Event(), threading.Event()
 
-    def compress(path: str) -> None:
+    def compress(place: Place, name: str) -> None:
         compressing.set()
         assert may_end.wait(20)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.follow.globs import MOST_FILES, GlobFiles, matches_now
-from cbox_init.logs.follow.growing_file import FLAGS, FollowedFile
 from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
 from cbox_init.logs.follow.watches import PathWatches
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.globs import FollowedGlob, Match
-    from cbox_init.logs.follow.growing_file import FileRead
+    from cbox_init.logs.follow.growing_file import FileRead, FollowedFile
     from cbox_init.logs.follow.watches import Watched
     from cbox_init.logs.rotation import Rotation
 
@@ -95,15 +93,14 @@ class FileFollower:
         """Follow a file from its end, if it exists now; one that is created later from its beginning."""
         found = None
         with suppress(OSError):
-            if stat.S_ISREG(os.stat(followed.path).st_mode):
-                fd = os.open(followed.path, FLAGS)
-                found = (fd, os.fstat(fd).st_size)
+            fd = followed.open(followed.path)
+            found = (fd, os.fstat(fd).st_size)
         self._call(partial(self._begin, followed, rotation, found))
 
     def follow_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
         """Follow the files that match a pattern: each from its end, later ones from their beginning."""
-        matches, others = matches_now(glob.path)
-        found = [(FollowedFile(match.path, glob.make(match.path)), match) for match in matches]
+        matches, others = matches_now(glob)
+        found = [(glob.file(match.path), match) for match in matches]
         self._call(partial(self._begin_glob, glob, rotation, found, others))
 
     def change_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
@@ -170,7 +167,7 @@ class FileFollower:
     def _found(self, glob: FollowedGlob, rotation: Rotation | None, path: str) -> None:
         """A file has come that matches a pattern."""
         try:
-            followed = FollowedFile(path, glob.make(path))
+            followed = glob.file(path)
         except Exception as error:  # noqa: BLE001  # contained at the file
             self._failures.report(error)
             self._call(self._not_adopted)
@@ -278,10 +275,12 @@ class FileFollower:
         tail = Tail(
             followed.path,
             self._log,
+            open_file=followed.open,
             opened=self._watches.add_file,
             closed=self._watches.drop_file,
             written=self._written,
             keeps_last=glob is None,
+            failed=glob.failed if glob is not None else None,
         )
         self._lanes[followed] = _Lane(followed, tail, FollowedRotation(tail, rotation, self._log), glob)
         if found is not None:
@@ -295,7 +294,8 @@ class FileFollower:
         found: Sequence[tuple[FollowedFile, Match]],
         others: Mapping[str, tuple[int, int]],
     ) -> None:
-        files = GlobFiles(glob, rotation, [match.path for _, match in found], others)
+        failed = RepeatedError(self._log, "Log file cannot be followed", pattern=glob.path)
+        files = GlobFiles(glob, rotation, [match.path for _, match in found], others, failed)
         self._globs[glob] = files
         for followed, match in found:
             files.files[match.path] = followed

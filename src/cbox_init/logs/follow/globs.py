@@ -9,14 +9,17 @@ from contextlib import suppress
 from fnmatch import translate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cbox_init.logs.follow.growing_file import FLAGS
+from cbox_init.logs.follow.growing_file import FollowedFile, as_ourselves
+from cbox_init.safe_paths import open_to_read
 from cbox_init.system.inotify import CREATE, DELETE, MOVED_TO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from cbox_init.logs.follow.growing_file import FileConsumer, FollowedFile
+    from cbox_init.logs.daemon import RepeatedError
+    from cbox_init.logs.follow.growing_file import FileConsumer
     from cbox_init.logs.rotation import Rotation
+    from cbox_init.safe_paths import Reader
     from cbox_init.system.inotify import InotifyEvent
 
 MOST_FILES: Final = 256
@@ -38,24 +41,42 @@ class Match(NamedTuple):
 class FollowedGlob:
     """A pattern that is followed, as the event loop's thread uses it.
 
-    ``make`` makes the consumer of a file; it is called in the event loop's thread.
+    ``make`` makes the consumer of a file; it is called in the event loop's thread. ``read_as`` is that of
+    its files.
     """
 
-    def __init__(self, path: str, make: Callable[[str], FileConsumer]) -> None:
+    def __init__(
+        self,
+        path: str,
+        make: Callable[[str], FileConsumer],
+        read_as: Callable[[], Reader | None] = as_ourselves,
+    ) -> None:
         self.path = path
         self.make = make
+        self.read_as = read_as
+
+    def file(self, path: str) -> FollowedFile:
+        """One of the files that match."""
+        return FollowedFile(path, self.make(path), lambda: self.read_as())
 
 
 class GlobFiles:
     """The files of one pattern, as the follower's thread uses it. It gets events like a tail.
 
-    ``others`` are files that match and are not followed.
+    ``others`` are files that match and are not followed. ``failed`` logs for all of them: their names are for
+    others to choose, and there may be many.
     """
 
     def __init__(
-        self, glob: FollowedGlob, rotation: Rotation | None, found: Iterable[str], others: Mapping[str, Inode]
+        self,
+        glob: FollowedGlob,
+        rotation: Rotation | None,
+        found: Iterable[str],
+        others: Mapping[str, Inode],
+        failed: RepeatedError,
     ) -> None:
         self.glob = glob
+        self.failed = failed
         self.rotation = rotation
         self.path = os.path.abspath(glob.path)
         self.files: dict[str, FollowedFile | None] = dict.fromkeys(found)
@@ -119,12 +140,13 @@ def is_glob(path: str) -> bool:
     return any(mark in os.path.basename(path) for mark in "*?[")
 
 
-def matches_now(path: str) -> tuple[list[Match], dict[str, Inode]]:
-    """The files that match a pattern now, open; and those that are too many, or could not be opened.
+def matches_now(glob: FollowedGlob) -> tuple[list[Match], dict[str, Inode]]:
+    """The files that match a pattern now, open; and those that are too many.
 
-    Of too many those that were written last are opened.
+    Of too many those that were written last are opened. One that cannot be opened is in neither: it is
+    tried again like one that comes later.
     """
-    directory, pattern = os.path.split(os.path.abspath(path))
+    directory, pattern = os.path.split(os.path.abspath(glob.path))
     matches = _matcher(pattern)
     found: list[tuple[int, str, Inode]] = []
     for name in _listed(directory):
@@ -143,11 +165,11 @@ def matches_now(path: str) -> tuple[list[Match], dict[str, Inode]]:
         if len(opened) >= MOST_FILES:
             break
         if inode in inodes:
+            inodes.remove(inode)
+            del others[place]
             with suppress(OSError):
-                fd = os.open(place, FLAGS)
+                fd = open_to_read(place, glob.read_as())
                 opened.append(Match(place, fd, os.fstat(fd).st_size))
-                inodes.remove(inode)
-                del others[place]
     return opened, others
 
 

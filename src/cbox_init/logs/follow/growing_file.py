@@ -7,12 +7,15 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from cbox_init.safe_paths import open_to_read
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from cbox_init.safe_paths import Reader
 
 READ_BYTES: Final = 24 * 1024
 _MARK_BYTES: Final = 64
-FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 _serials = count()
@@ -43,12 +46,28 @@ class FileConsumer(Protocol):
         """Nothing more will come."""
 
 
-class FollowedFile:
-    """A followed file, as the event loop's thread uses it."""
+def as_ourselves() -> Reader | None:
+    """Files are read with our own permissions."""
+    return None
 
-    def __init__(self, path: str, consumer: FileConsumer) -> None:
+
+class FollowedFile:
+    """A followed file, as the event loop's thread uses it.
+
+    ``read_as`` gives the user whose permissions decide what may be read, None for our own. It raises OSError
+    when there is no such user, and may be called in any thread.
+    """
+
+    def __init__(
+        self, path: str, consumer: FileConsumer, read_as: Callable[[], Reader | None] = as_ourselves
+    ) -> None:
         self.path = path
         self.consumer = consumer
+        self.read_as = read_as
+
+    def open(self, path: str) -> int:
+        """Open the file at its path, or at another one in the same directory. Raises OSError."""
+        return open_to_read(path, self.read_as())
 
 
 class GrowingFile:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs import rotation as files
+from cbox_init.safe_paths import locate
 from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.tail import Tail, TailedFile
     from cbox_init.logs.rotation import Rotation
+    from cbox_init.safe_paths import Place
 
 _LATER_S: Final = 0.05
 
@@ -60,18 +62,22 @@ class FollowedRotation:
         return None
 
     def _rotate(self, rotation: Rotation, part: TailedFile, inode: tuple[int, int], now: float) -> None:
-        path = os.path.realpath(self._tail.path)
-        found = _status(path)
-        if found is None or (found.st_dev, found.st_ino) != inode:
-            return  # it was renamed; an event will tell
         try:
-            files.rotate(path, rotation.max_files)
-            _create_like(path, found)
+            # As root, and not as the process's user: it is renamed where only root's links lead.
+            place = locate(self._tail.path)
         except OSError as error:
-            # It is tried, and logged, again when the file has grown by as much again.
-            self._above = found.st_size + rotation.max_size
-            self._log.error("Log file was not rotated", path=path, error=error.strerror)
+            self._not_rotated(rotation, part, error)
             return
+        with place:
+            found = place.status()
+            if found is None or (found.st_dev, found.st_ino) != inode:
+                return  # it was renamed; an event will tell
+            try:
+                files.rotate(place, rotation.max_files)
+                _create_like(place, found)
+            except OSError as error:
+                self._not_rotated(rotation, part, error)
+                return
         self._above = rotation.max_size
         self._old, self._old_limit = part, found.st_size + rotation.max_size
         for older in self._tail.parts[: self._tail.parts.index(part)]:
@@ -79,9 +85,15 @@ class FollowedRotation:
                 self._tail.close_file(older)
         if rotation.compress:
             open_files = {one.file.inode for one in self._tail.parts if one.file}
-            work = partial(self._compress, path, rotation, open_files)
+            work = partial(self._compress, rotation, open_files)
             with suppress(NoThreadError):  # the next rotation compresses these as well
                 self._compressing = start_thread(work, name="log-compressor", failed=self._not_compressed)
+
+    def _not_rotated(self, rotation: Rotation, part: TailedFile, error: OSError) -> None:
+        """Try again, and log it again, when the file has grown by as much again."""
+        assert part.file
+        self._above = part.file.size + rotation.max_size
+        self._log.error("Log file was not rotated", path=self._tail.path, error=error.strerror)
 
     def _look_at_old(self, part: TailedFile) -> None:
         """The new file is empty: warn when the application goes on with the old one."""
@@ -97,33 +109,27 @@ class FollowedRotation:
     def _not_compressed(self, error: Exception) -> None:
         self._log.error("Log file was not compressed", path=self._tail.path, error=repr(error))
 
-    def _compress(self, path: str, rotation: Rotation, spared: set[tuple[int, int]]) -> None:
+    def _compress(self, rotation: Rotation, spared: set[tuple[int, int]]) -> None:
         """Compress files that are not written any more: not PATH.1, nor files that are still followed."""
-        for name in files.uncompressed(path, rotation.max_files, first=2):
-            try:
-                found = os.stat(name)
-                if (found.st_dev, found.st_ino) not in spared:
-                    files.compress(name)
-            except OSError as error:
-                self._log.error("Log file was not compressed", path=name, error=error.strerror)
+        with locate(self._tail.path) as place:
+            for name in files.uncompressed(place, rotation.max_files, first=2):
+                try:
+                    found = place.status(name)
+                    if found is not None and (found.st_dev, found.st_ino) not in spared:
+                        files.compress(place, name)
+                except OSError as error:
+                    self._log.error(
+                        "Log file was not compressed", path=place.path_of(name), error=error.strerror
+                    )
 
 
-def _status(path: str) -> os.stat_result | None:
+def _create_like(place: Place, former: os.stat_result) -> None:
+    """Create an empty file with the owner and permissions of the former one."""
     try:
-        return os.stat(path)
-    except OSError:
-        return None
-
-
-def _create_like(path: str, former: os.stat_result) -> None:
-    """Create an empty file with the owner and mode of the former one."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = place.create()
     except FileExistsError:
         return  # the application has created it
     try:
-        with suppress(PermissionError):
-            os.fchown(fd, former.st_uid, former.st_gid)
-        os.fchmod(fd, former.st_mode & 0o7777)
+        files.give(fd, former)
     finally:
         os.close(fd)

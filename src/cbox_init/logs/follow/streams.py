@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cbox_init.errors import SpawnError
 from cbox_init.logs.follow.globs import FollowedGlob, is_glob
 from cbox_init.logs.follow.growing_file import FollowedFile
 from cbox_init.logs.framing import Framer
 from cbox_init.logs.lines import LineHandler
 from cbox_init.logs.record import RecordSource
 from cbox_init.logs.rotation import Rotation
+from cbox_init.system.identity import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block
     from cbox_init.logs.routes import Routes
     from cbox_init.logs.stages.pipeline import Stages
+    from cbox_init.safe_paths import Reader
+    from cbox_init.system.identity import Identity
 
 _STREAM = "file"
 
@@ -103,6 +108,25 @@ class GlobStreams:
             stream.use(routes, stages())
 
 
+class ProcessUser:
+    """The user of a process, whose permissions decide which of its files are followed. For any thread."""
+
+    def __init__(self, user: str | None, group: str | None) -> None:
+        self._user = user
+        self._group = group
+        self._found: Identity | None = None
+
+    def reader(self) -> Reader | None:
+        """The user, looked up when first needed; None when it is the daemon's. Raises OSError for one that
+        does not exist."""
+        if self._user is not None and self._found is None:
+            try:
+                self._found = resolve(self._user, self._group)
+            except SpawnError as error:
+                raise PermissionError(errno.EPERM, str(error)) from None
+        return self._found
+
+
 class FileStreams:
     """Follows the files that ``use`` is given. ``stages`` makes the stages of a file."""
 
@@ -120,8 +144,10 @@ class FileStreams:
         self._files: dict[str, tuple[FollowedFile, FileStream]] = {}
         self._globs: dict[str, tuple[FollowedGlob, GlobStreams]] = {}
 
-    def use(self, logging: LoggingConfig) -> None:
-        """Follow these files and no others. A file that stays is followed from where it is."""
+    def use(self, logging: LoggingConfig, user: str | None = None, group: str | None = None) -> None:
+        """Follow these files and no others, as far as this user may read them. A file that stays is followed
+        from where it is."""
+        read_as = ProcessUser(user, group).reader
         wanted = {name: file for name, file in logging.files.items() if file.path}
         for name, (followed, _) in tuple(self._files.items()):
             if name not in wanted or wanted[name].path != followed.path:
@@ -137,20 +163,27 @@ class FileStreams:
             rotate = file.rotate
             rotation = Rotation(rotate.max_size, rotate.max_files, rotate.compress) if rotate else None
             if is_glob(file.path):
-                self._use_glob(name, file.path, routes, partial(self._stages, own), rotation)
+                self._use_glob(name, file.path, routes, partial(self._stages, own), rotation, read_as)
             else:
-                self._use_file(name, file.path, routes, self._stages(own), rotation)
+                self._use_file(name, file.path, routes, self._stages(own), rotation, read_as)
 
     def _use_file(
-        self, name: str, path: str, routes: Routes, stages: Stages | None, rotation: Rotation | None
+        self,
+        name: str,
+        path: str,
+        routes: Routes,
+        stages: Stages | None,
+        rotation: Rotation | None,
+        read_as: Callable[[], Reader | None],
     ) -> None:
         if name in self._files:
             followed, stream = self._files[name]
+            followed.read_as = read_as
             stream.use(routes, stages)
             self._follower.change(followed, rotation)
         else:
             stream = FileStream(self._log, self._source(name), routes, stages)
-            followed = FollowedFile(path, stream)
+            followed = FollowedFile(path, stream, read_as)
             self._files[name] = followed, stream
             self._follower.follow(followed, rotation)
 
@@ -161,14 +194,16 @@ class FileStreams:
         routes: Routes,
         stages: Callable[[], Stages | None],
         rotation: Rotation | None,
+        read_as: Callable[[], Reader | None],
     ) -> None:
         if name in self._globs:
             glob, streams = self._globs[name]
+            glob.read_as = read_as
             streams.use(routes, stages)
             self._follower.change_glob(glob, rotation)
         else:
             streams = GlobStreams(self._log, self._source(name), routes, stages)
-            glob = FollowedGlob(path, streams.make)
+            glob = FollowedGlob(path, streams.make, read_as)
             self._globs[name] = glob, streams
             self._follower.follow_glob(glob, rotation)
 

@@ -9,15 +9,18 @@ import errno
 import os
 import stat
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.logs.follow.growing_file import FLAGS, GrowingFile
+from cbox_init.errors import UnsafePathError
+from cbox_init.logs.follow.growing_file import GrowingFile
 from cbox_init.logs.follow.names import FileNames
+from cbox_init.safe_paths import open_to_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.daemon import DaemonLog, RepeatedError
     from cbox_init.logs.follow.growing_file import FileRead
     from cbox_init.logs.follow.names import FileGeneration
     from cbox_init.system.inotify import InotifyEvent
@@ -32,6 +35,10 @@ _PATIENCE_S: Final = 1.0
 """How many seconds later files wait for an earlier one to be opened, so that its lines come first."""
 
 _MOST_OPEN: Final = 8
+
+_INTERVAL_S: Final = 10.0
+_MOST_MESSAGES: Final = 5
+"""What is logged about one path in ten seconds."""
 
 _SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -57,6 +64,9 @@ class TailedFile:
 
 class Tail:
     """Follows ``path``. ``opened`` and ``closed`` are called for each file, so that it can be watched.
+    ``open_file`` opens a path for reading.
+
+    ``failed`` logs what cannot be followed, together with that of other tails.
 
     ``written`` gives the device and inode of files that outputs write to: following one would never end. With
     ``keeps_last`` the last file stays open when it was removed, until another is at the path.
@@ -67,17 +77,22 @@ class Tail:
         path: str,
         log: DaemonLog,
         *,
+        open_file: Callable[[str], int] = open_to_read,
         opened: Callable[[Tail, TailedFile], None],
         closed: Callable[[Tail, TailedFile], None],
         written: Callable[[], Container[tuple[int, int]]] = frozenset,
         keeps_last: bool = True,
+        failed: RepeatedError | None = None,
     ) -> None:
         self.path = os.path.abspath(path)
         self.parts: list[TailedFile] = []
         self.leaving = False
         self.short = False
-        """Whether a file could not be opened for want of descriptors or memory: try again soon."""
+        """Whether a file could not be opened for want of descriptors or memory, or was refused: try again
+        soon."""
         self._log = log
+        self._failed = failed
+        self._open = open_file
         self._opened = opened
         self._closed = closed
         self._written = written
@@ -85,6 +100,9 @@ class Tail:
         self._names = FileNames(os.path.basename(self.path))
         self._trying: dict[TailedFile, tuple[str, int]] = {}
         self._said: set[str] = set()
+        self._said_since = 0.0
+        self._said_lately = 0
+        self._suppressed = 0
         self._over: list[FileRead] = []
 
     @property
@@ -146,12 +164,12 @@ class Tail:
                 continue
             path = os.path.join(os.path.dirname(self.path), name)
             try:
-                self._trying[part] = (name, os.open(path, FLAGS))
+                self._trying[part] = (name, self._open(path))
             except FileNotFoundError:
                 continue  # it was renamed; an event will tell
             except OSError as error:
                 part.awaited_until = 0.0
-                self.short |= error.errno in _SHORT
+                self.short |= error.errno in _SHORT or isinstance(error, UnsafePathError)
                 self._say(f"Log file cannot be followed: {error.strerror}")
         return bool(self._trying)
 
@@ -290,8 +308,20 @@ class Tail:
             part.file = None
 
     def _say(self, message: str) -> None:
-        """Log a message once, until a file was opened."""
-        if message not in self._said:
-            self._said.add(message)
-            head, _, error = message.partition(": ")
-            self._log.error(head, path=self.path, error=error)
+        """Log a message once, until a file was opened. Another user may make it come and go all the time."""
+        if message in self._said:
+            return
+        now = monotonic()
+        if now >= self._said_since + _INTERVAL_S:
+            self._said_since, self._said_lately = now, 0
+        if self._said_lately >= _MOST_MESSAGES:
+            self._suppressed += 1
+            return
+        self._said_lately += 1
+        self._said.add(message)
+        suppressed, self._suppressed = self._suppressed, 0
+        head, _, error = message.partition(": ")
+        if self._failed is not None:
+            self._failed.report(error, path=self.path)
+        else:
+            self._log.error(head, path=self.path, error=error, suppressed=suppressed or None)

@@ -22,11 +22,12 @@ from cbox_init.config.substitute import expand_instance, references
 from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode import output_format
-from cbox_init.logs.outputs.file import FileBackend, Identity, identity_of
+from cbox_init.logs.outputs.file import FileBackend, Identity
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
 from cbox_init.logs.routes import Destination
 from cbox_init.logs.writer import Writer
+from cbox_init.safe_paths import identity_at, real_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -197,7 +198,7 @@ class OutputFiles:
 
     def file(self, path: str, rotation: Rotation | None) -> SingleDestination:
         """The file at ``path``; the one that is there already when another name leads to it."""
-        real = os.path.realpath(path)
+        real = real_path(path)
         with self._lock:
             if found := self._files.get(real) or self._same(real):
                 return found[0]
@@ -222,11 +223,11 @@ class OutputFiles:
 
     def _same(self, real: str) -> tuple[SingleDestination, FileBackend] | None:
         """The file that has another name: a hard link, or mounted in two places."""
-        wanted = identity_of(real)
+        wanted = identity_at(real)
         if wanted is None:
             return None
         for other, found in self._files.items():
-            if (found[1].identity or identity_of(other)) == wanted:
+            if (found[1].identity or identity_at(other)) == wanted:
                 return found
         return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cbox_init.logs import rotation
 from cbox_init.logs.descriptor_writer import NO_ROOM
 from cbox_init.logs.outputs.retry import BRIEFLY_S
-from cbox_init.system.inotify import steps_to
+from cbox_init.safe_paths import append_to, locate
 from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cbox_init.logs.outputs.retry import Retry
     from cbox_init.logs.rotation import Rotation
     from cbox_init.logs.writer import Chunk
-
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 
 _SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ENXIO)
 """What may be there again soon; ENXIO is a FIFO without a reader. Records wait for it, but not for long."""
@@ -45,7 +43,6 @@ class FileBackend:
         self._rotation = rotation
         self._retry = retry
         self._log = log
-        self._real_path = path
         self._fd = -1
         self.identity: Identity | None = None
         """Device and inode of the file, while it is open."""
@@ -124,22 +121,20 @@ class FileBackend:
         """Open the file; waits a while and returns False when that fails."""
         self._stale = False
         try:
-            if directory := os.path.dirname(self._path):
-                with suppress(FileExistsError):  # it is none; to open the file will say so
-                    os.makedirs(directory, exist_ok=True)
-            self._fd = os.open(self._path, _FLAGS, 0o644)  # a FIFO without a reader is an error
-            os.set_blocking(self._fd, True)
-            found = os.fstat(self._fd)
+            with locate(self._path, make_directories=True) as place:
+                self._fd = append_to(place)  # a FIFO without a reader is an error
+                os.set_blocking(self._fd, True)
+                found = os.fstat(self._fd)
+                self._rotates = self._rotation is not None and _is_rotatable(place.path, found.st_mode)
+                if self._rotates and self._rotation is not None:
+                    with suppress(OSError):  # the next rotation says so
+                        rotation.remove_beyond(place, self._rotation.max_files)
         except OSError as error:
             self.close()
             self._wait(error)
             return False
         self.identity = (found.st_dev, found.st_ino)
         self._size = found.st_size
-        self._rotates = self._rotation is not None and _is_rotatable(self._path, found.st_mode)
-        if self._rotates and self._rotation is not None:
-            with suppress(OSError):  # the next rotation says so
-                rotation.remove_beyond(os.path.realpath(self._path), self._rotation.max_files)
         return True
 
     def _moved(self) -> bool:
@@ -170,9 +165,13 @@ class FileBackend:
         assert self._rotation
         if self._compressing is not None:
             self._compressing.join()  # so that no file is renamed while it is compressed
-        path = self._real_path = os.path.realpath(self._path)  # a link stays, and its file is rotated
         try:
-            rotation.rotate(path, self._rotation.max_files)
+            with locate(self._path) as place:  # a link stays, and its file is rotated
+                found = place.status()
+                if found is None or (found.st_dev, found.st_ino) != self.identity:
+                    self.close()  # another program has moved it: what is there now is another file
+                    return
+                rotation.rotate(place, self._rotation.max_files)
         except OSError as error:
             # It is tried, and logged, again when the file has grown by as much again.
             self._rotate_above = self._size + self._rotation.max_size
@@ -191,28 +190,22 @@ class FileBackend:
 
     def _compress(self) -> None:
         assert self._rotation
-        for path in rotation.uncompressed(self._real_path, self._rotation.max_files):
-            try:
-                rotation.compress(path)
-            except OSError as error:
-                self._log.error("Log file was not compressed", path=path, error=error.strerror)
-
-
-def identity_of(path: str) -> Identity | None:
-    """The identity of the file that ``path`` leads to, None when there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        with locate(self._path) as place:
+            for name in rotation.uncompressed(place, self._rotation.max_files):
+                try:
+                    rotation.compress(place, name)
+                except OSError as error:
+                    self._log.error(
+                        "Log file was not compressed", path=place.path_of(name), error=error.strerror
+                    )
 
 
 def _is_rotatable(path: str, mode: int) -> bool:
-    """Whether a file may be renamed: not a device, and not another process's, such as /dev/stdout."""
-    return stat.S_ISREG(mode) and not any(
-        directory.startswith(("/dev/", "/proc/")) or directory in ("/dev", "/proc")
-        for directory, _ in steps_to(path)
-    )
+    """Whether a file may be renamed: not a device, and not another process's, such as /dev/stdout.
+
+    ``path`` has no links that lead elsewhere.
+    """
+    return stat.S_ISREG(mode) and not path.startswith(("/dev/", "/proc/"))
 
 
 def fitting(data: bytes, start: int, room: int, *, empty: bool) -> int:
