@@ -289,6 +289,39 @@ done
 
 
 @pytest.mark.mounts
+@pytest.mark.parametrize("identity", [None, OTHER], ids=["root without capabilities", "another user"])
+def test_there_is_no_way_out_of_read_only_paths(public_path: Path, identity: Identity | None) -> None:
+    tree = public_path / "tree"
+    tree.mkdir()
+    tree.chmod(0o777)
+    script = f"""
+echo x > {tree}/a
+echo x > /proc/$DAEMON/root{tree}/b
+echo x > /proc/$PPID/root{tree}/c
+mount -o remount,bind,rw {tree} && echo x > {tree}/d
+umount {tree} && echo x > {tree}/e
+nsenter -m -t $DAEMON touch {tree}/f
+unshare -Urm sh -c 'mount -o remount,bind,rw {tree}; umount {tree}; echo x > {tree}/g'
+chroot /proc/$DAEMON/root touch {tree}/h
+echo done
+"""
+
+    def test() -> None:
+        assert become_subreaper()
+        spawner = Spawner()
+        sandbox = replace(PLAIN, read_only_paths=(str(tree),), capabilities=sets(drop="ALL"))
+        request = shell(script, sandbox, identity=identity)
+        text = output(spawner, replace(request, env={**request.env, "DAEMON": str(os.getpid())}))
+        assert text.endswith("done\n")
+        assert list(tree.iterdir()) == [], text
+        output(spawner, shell(f"echo x > {tree}/a", PLAIN, identity=identity))
+        assert [file.name for file in tree.iterdir()] == ["a"]
+        spawner.close()
+
+    isolated(test)
+
+
+@pytest.mark.mounts
 def test_a_kernel_without_mount_setattr(public_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (public_path / "tree/a b\\").mkdir(parents=True)
     monkeypatch.setattr(apply_sandbox, "_SYS_MOUNT_SETATTR", 1_000_000)
