@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cbox_init.api.readyz import ReadyzServer
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
-    from cbox_init.config.model import Config, GlobalConfig, ReadinessConfig
+    from cbox_init.config.model import Config, GlobalConfig
     from cbox_init.config.problems import ProblemReport
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
@@ -117,7 +117,7 @@ class Daemon:
         self._exit_code: int | None = None
         self._loop: AbstractEventLoop | None = None
         self._listeners = Listeners.bind(settings)
-        self._readyz = self._bind_readyz(settings.readiness)
+        self._readyz = self._bind_readyz(settings)
         self._metrics = self._bind_metrics(settings)
         self._parts = build_daemon(
             config,
@@ -224,8 +224,8 @@ class Daemon:
         self._signals.close(ignore=ENDING)  # the exit code is decided
         self._parts.close()
 
-    def _bind_readyz(self, settings: ReadinessConfig | None) -> ReadyzServer | None:
-        if settings is None or not settings.enabled:
+    def _bind_readyz(self, settings: GlobalConfig) -> ReadyzServer | None:
+        if settings.readiness is None or not settings.readiness.enabled:
             return None
         from cbox_init.api.readyz import ReadyzServer
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from cbox_init.api.http import limits
+from cbox_init.api.http import limits, places
 from cbox_init.api.http.limits import PROBE_LIMITS
 from cbox_init.api.readyz import ReadyzServer
 from cbox_init.core.states import State
@@ -57,7 +57,7 @@ async def serve(build: Build, processes: str = WEB) -> AsyncIterator[Served]:
     port = free_port()
     keys = f"enabled: true, path: '', http_host: 127.0.0.1, http_port: {port}"
     house = build(f"global: {{readiness: {{{keys}}}}}\nprocesses: {processes}")
-    server = ReadyzServer.bind(house.supervisor.config.global_.readiness)
+    server = ReadyzServer.bind(house.supervisor.config.global_)
     assert server
     assert server.addresses() == (f"http://127.0.0.1:{port}",)
     assert house.supervisor.lifecycle.readiness
@@ -140,11 +140,11 @@ async def test_clients_that_say_nothing_hold_nothing(build: Build, monkeypatch: 
 async def test_clients_that_say_nothing_keep_no_probe_out(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PROBE_LIMITS", replace(PROBE_LIMITS, connections=2))
+    monkeypatch.setattr(places, "_SHARE_OF_FILES", 1 << 30)  # as with a low limit of open files
     async with serve(build) as served:
-        silent = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(2)]
+        silent = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(4)]
         assert await served.status("/livez") == 200
-        oldest, youngest = silent
+        oldest, *_, youngest = silent
         assert await asyncio.wait_for(oldest[0].read(), 20) == b"", "it made room"
         youngest[1].write(b"GET /livez HTTP/1.1\r\n\r\n")
         assert (await asyncio.wait_for(youngest[0].read(), 20)).startswith(b"HTTP/1.1 200 ")
@@ -156,20 +156,20 @@ async def test_a_port_that_is_taken_names_the_key(build: Build) -> None:
     house = build(f"processes: {WEB}", start=False)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        from cbox_init.config.model import ReadinessConfig
+        from cbox_init.config.model import GlobalConfig, ReadinessConfig
 
         settings = ReadinessConfig(enabled=True, http_host="127.0.0.1", http_port=port)
         with pytest.raises(ListenError, match=r"another global\.readiness\.http_port"):
-            ReadyzServer.bind(settings)
+            ReadyzServer.bind(GlobalConfig(readiness=settings))
     assert house.supervisor.lifecycle.readiness is None
 
 
 def test_nothing_is_bound_when_nothing_is_asked_for() -> None:
-    from cbox_init.config.model import ReadinessConfig
+    from cbox_init.config.model import GlobalConfig, ReadinessConfig
 
     for settings in (
         None,
         ReadinessConfig(enabled=True),
         ReadinessConfig(enabled=False, http_port=1),
     ):
-        assert ReadyzServer.bind(settings) is None
+        assert ReadyzServer.bind(GlobalConfig(readiness=settings)) is None

@@ -283,7 +283,14 @@ async def test_declared_length_is_enough_to_refuse(service: Service) -> None:
         assert (await read_answer(reader)).status == 413
 
 
-async def test_large_body_within_the_limit(service: Service) -> None:
+async def test_the_default_limit(service: Service) -> None:
+    for size, status in ((2**20, 202), (2**20 + 1, 413)):
+        reply = await service.unix.post(SCALE, content=b'{"scale":1}'.ljust(size))
+        assert reply.status_code == status
+
+
+async def test_large_body_within_the_limit(serve: Serve) -> None:
+    service = await serve(api_max_request_body="8MiB")
     for content in (b'{"scale":1}'.ljust(4_000_000), b'{"x":[' + b"{}," * 1_000_000 + b'{}],"scale":1}'):
         reply = await service.unix.post(SCALE, content=content)
         assert reply.status_code == 202

@@ -11,11 +11,9 @@ import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from msgspec.structs import replace
 
 from cbox_init.api import tls as module
 from cbox_init.api.http import tls as layer
-from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.listeners import Listeners
 from tests.api.service import WEB
 from tests.metrics.conftest import scrape
@@ -104,7 +102,9 @@ async def test_curl(serve: Serve, certificate: Certificate) -> None:
 async def test_bodies_of_any_size_go_both_ways(
     serve: Serve, certificate: Certificate, tmp_path: Path
 ) -> None:
-    service = await opened(serve, certificate, min_version="TLS 1.3")
+    tls = section(certificate, min_version="TLS 1.3")
+    service = await serve(WEB, api_tls=tls, api_max_request_body="8MiB")
+    await service.house.until(lambda: service.listeners.tcp_open)
     body = tmp_path / "body"
     body.write_bytes(b'{"command": ["true"], "x": "' + b"x" * 4_000_000 + b'"}')
     answer = await curl(
@@ -305,12 +305,10 @@ async def test_metrics(scrape: Scrape, certificate: Certificate) -> None:
     assert "cbox_init_" in done.output
 
 
-async def test_more_handshakes_than_places(
-    serve: Serve, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_handshakes_than_places(serve: Serve, certificate: Certificate) -> None:
     """They do not keep others out: the oldest ends for the newest."""
-    monkeypatch.setattr("cbox_init.api.stack.API_LIMITS", replace(API_LIMITS, connections=8))
-    service = await opened(serve, certificate)
+    service = await serve(WEB, api_tls=section(certificate), api_max_connections=16)
+    await service.house.until(lambda: service.listeners.tcp_open)
     silent = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(20)]
     assert (await curl(service, certificate)).code == 0
     assert await asyncio.wait_for(silent[0][0].read(), 20) == b""

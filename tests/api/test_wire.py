@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -174,44 +175,56 @@ async def _ends_within(reader: asyncio.StreamReader, seconds: float) -> bool:
     return True
 
 
-async def test_one_connection_too_many_takes_the_place_of_the_oldest_that_is_idle(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, connections=2)
-    service = await serve()
-    async with service.connection() as first, service.connection() as second:
+#: Of so many connections the TCP port has these.
+FEW = 16
+OF_TCP = 10
+
+
+async def fill(service: Service, count: int, stack: contextlib.AsyncExitStack, data: bytes = b"") -> None:
+    for _ in range(count):
+        _, writer = await stack.enter_async_context(service.connection())
+        writer.write(data)
+
+
+async def test_idle_connections_make_room_in_the_order_of_their_last_request(serve: Serve) -> None:
+    service = await serve(api_max_connections=FEW)
+    async with (
+        service.connection() as first,
+        service.connection() as second,
+        contextlib.AsyncExitStack() as rest,
+    ):
+        await fill(service, OF_TCP - 2, rest)
         for reader, writer in (first, second, first):  # the second is idle for longer now
             writer.write(HEALTH)
             assert (await read_answer(reader)).status == 200
-        async with service.connection() as (reader, writer):
-            writer.write(HEALTH)
-            assert (await read_answer(reader)).status == 200
-            assert await asyncio.wait_for(second[0].read(), 20) == b""
-            first[1].write(HEALTH)
-            assert (await read_answer(first[0])).status == 200
+        for _ in range(OF_TCP - 1):  # those that have not asked are older
+            await rest.enter_async_context(service.connection())
+        assert await asyncio.wait_for(second[0].read(), 20) == b""
+        first[1].write(HEALTH)
+        assert (await read_answer(first[0])).status == 200
 
 
-async def test_half_a_request_makes_room_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit(monkeypatch, connections=2)
-    service = await serve()
-    async with service.connection() as slow, service.connection() as other:
+async def test_half_a_request_makes_room_too(serve: Serve) -> None:
+    service = await serve(api_max_connections=FEW)
+    async with service.connection() as slow, contextlib.AsyncExitStack() as rest:
         slow[1].write(b"GET / HTTP/1.1\r\nx")
-        other[1].write(b"GET")
+        await fill(service, OF_TCP - 1, rest, b"GET")
         assert (await service.raw(HEALTH.replace(b"host", b"connection: close\r\nhost"))).endswith(HEALTHY)
         assert await asyncio.wait_for(slow[0].read(), 20) == b""
 
 
-async def test_with_all_connections_busy_one_more_is_refused(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit(monkeypatch, connections=1)
-    service = await serve()
-    async with service.connection() as (reader, writer):
-        writer.write(b"GET /api/v1/logs/stream HTTP/1.1\r\nhost: x\r\n\r\n")
-        await asyncio.wait_for(reader.readuntil(b"retry"), 20)
-        answer = await service.raw(b"")
+async def test_with_all_connections_busy_one_more_is_refused(serve: Serve) -> None:
+    service = await serve(api_max_connections=FEW)
+    async with contextlib.AsyncExitStack() as busy:
+        for _ in range(OF_TCP):
+            reader, writer = await busy.enter_async_context(service.connection())
+            writer.write(b"GET /api/v1/logs/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"retry"), 20)
+        answer = await service.raw(b"GET /api/v1/processes HTTP/1.1\r\nhost: x\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in answer
         assert answer.endswith(b'{"error":"too many connections"}')
+        assert (await service.raw(HEALTH)).endswith(HEALTHY), "for probes there is a place"
         assert (await service.unix.get("/api/v1/health")).status_code == 200
 
 

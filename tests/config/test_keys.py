@@ -226,7 +226,7 @@ def test_the_values_of_that_file() -> None:
     assert settings.log_level is LogLevel.WARN
     assert settings.log_timestamps is False
     assert settings.log_multiline_timeout == 0.5
-    assert settings.api_max_request_body == 2**20
+    assert settings.api_max_request_body == 2 * 2**20
     assert settings.api_auth == Secret("a-token-of-some-length")
     assert settings.api_tls is not None
     assert settings.api_tls.min_version is TlsVersion.TLS_1_3

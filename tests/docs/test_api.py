@@ -109,6 +109,7 @@ def test_limits() -> None:
     cells = " ".join(cell for row in section.tables[0] for cell in row)
     assert f"{API_LIMITS.head_bytes // 1024} KiB" in cells
     assert f"{API_LIMITS.head_s:g} s" in cells
-    assert f"{API_LIMITS.connections} on TCP" in cells
+    assert f"`api_max_connections` ({API_LIMITS.connections}) are open" in PAGE.read_text()
+    assert f"`api_max_connections_per_address` ({API_LIMITS.per_address})" in PAGE.read_text()
     assert f"| headers | {API_LIMITS.headers} |" in PAGE.read_text()
     assert f"{API_LIMITS.write_s:g} s, a stream {API_LIMITS.stream_write_s / 60:g} minutes" in cells

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from cbox_init.api.http.server import HttpServer
-    from cbox_init.config.model import ReadinessConfig
+    from cbox_init.config.model import GlobalConfig
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.lifecycle.readiness import Readiness
 
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 class ReadyzServer:
     """Owns its sockets, which are bound at the start; answers after ``serve``."""
 
-    def __init__(self, listeners: tuple[socket.socket, ...]) -> None:
+    def __init__(self, settings: GlobalConfig, listeners: tuple[socket.socket, ...]) -> None:
+        self._settings = settings
         self._listeners = listeners
         self._server: HttpServer | None = None
 
     @classmethod
-    def bind(cls, settings: ReadinessConfig | None) -> ReadyzServer | None:
+    def bind(cls, settings: GlobalConfig) -> ReadyzServer | None:
         """Open the port that ``settings`` ask for, if any. Raises ListenError."""
-        if settings is None or not settings.enabled or not settings.http_port:
+        readiness = settings.readiness
+        if readiness is None or not readiness.enabled or not readiness.http_port:
             return None
-        setting = "global.readiness.http"
-        return cls(bind_tcp(settings.http_host, settings.http_port, f"{setting}_host", f"{setting}_port"))
+        keys = "global.readiness.http_host", "global.readiness.http_port"
+        return cls(settings, bind_tcp(readiness.http_host, readiness.http_port, *keys))
 
     def addresses(self) -> tuple[str, ...]:
         """The URLs of the port, for messages."""
@@ -42,7 +44,7 @@ class ReadyzServer:
         """Answer from now on, in ``loop``."""
         from msgspec.json import encode
 
-        from cbox_init.api.http.limits import PROBE_LIMITS
+        from cbox_init.api.http.limits import PROBE_LIMITS, configured
         from cbox_init.api.http.plain import PlainHandler, PlainReply
         from cbox_init.api.http.server import HttpServer
 
@@ -51,7 +53,8 @@ class ReadyzServer:
             return PlainReply(200 if report.ready else 503, encode(report))
 
         paths = {b"/readyz": readyz, b"/livez": lambda: PlainReply(200, b'{"status":"alive"}')}
-        self._server = HttpServer(loop, PlainHandler(paths, log), PROBE_LIMITS, log)
+        limits = configured(PROBE_LIMITS, self._settings)
+        self._server = HttpServer(loop, PlainHandler(paths, log), limits, log)
         self._server.serve(self._listeners)
 
     def close(self) -> None:

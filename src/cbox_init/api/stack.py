@@ -10,7 +10,8 @@ from cbox_init.api.app import build_app, guarded
 from cbox_init.api.context import Context, Traffic
 from cbox_init.api.guards import NameCaller
 from cbox_init.api.http.asgi import AsgiHandler
-from cbox_init.api.http.limits import API_LIMITS
+from cbox_init.api.http.limits import API_LIMITS, SOCKET_LIMITS, configured
+from cbox_init.api.http.places import is_this_machine
 from cbox_init.api.http.server import HttpServer
 from cbox_init.api.waiting import Streams
 from cbox_init.logs.stdlib import forward_logging
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ssl import SSLContext
 
-    from cbox_init.api.http.exchange import Exchange
+    from cbox_init.api.http.access import Access
     from cbox_init.api.listeners import Listeners
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.build import DaemonParts
@@ -62,8 +63,16 @@ class Stack:
                 AsgiHandler(RecordRefusals(tcp_app, audit), log),
             )
         loop, (unix, tcp) = get_running_loop(), self._handlers
-        self._unix = HttpServer(loop, unix, API_LIMITS, log)
-        self._tcp = HttpServer(loop, _with_access(tcp, settings.api_acl, audit), API_LIMITS, log, tls)
+        access = _access(tcp, settings.api_acl, audit)
+        self._unix = HttpServer(loop, unix, configured(SOCKET_LIMITS, settings), log)
+        self._tcp = HttpServer(
+            loop,
+            access or tcp,
+            configured(API_LIMITS, settings),
+            log,
+            tls,
+            access.trusts if access else is_this_machine,
+        )
         if audit is not None:
             from cbox_init.api.auditing import failed_handshake
 
@@ -91,11 +100,9 @@ class Stack:
             logging.getLogger(name).removeHandler(self._logging_handler)
 
 
-def _with_access(
-    handler: AsgiHandler, acl: AclConfig | None, audit: AuditTrail | None
-) -> Callable[[Exchange], None]:
+def _access(handler: AsgiHandler, acl: AclConfig | None, audit: AuditTrail | None) -> Access | None:
     if acl is None or not acl.enabled:
-        return handler
+        return None
     from cbox_init.api.http.access import Access
 
     if audit is None:

@@ -99,6 +99,11 @@ class AccessList:
         if config.trust_proxy and not self._proxies:
             self._proxies = self._allow
 
+    def trusts(self, peer: str) -> bool:
+        """Whether ``peer`` is a proxy whose X-Forwarded-For counts."""
+        address = parse_address(peer)
+        return address is not None and address in self._proxies
+
     def decide(self, peer: str, forwarded: Sequence[str] = ()) -> AccessDecision:
         """Whether the client of a connection from ``peer`` is allowed.
 

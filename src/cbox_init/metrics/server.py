@@ -32,7 +32,7 @@ class MetricsServer:
 
     def __init__(
         self,
-        path: str,
+        settings: GlobalConfig,
         listeners: tuple[socket.socket, ...] = (),
         *,
         missing: str | None = None,
@@ -40,7 +40,8 @@ class MetricsServer:
         tls: TlsConfig | None = None,
     ) -> None:
         self.missing = missing
-        self._path = path
+        self._settings = settings
+        self._path = settings.metrics_path
         self._listeners = listeners
         self._acl = acl
         self._tls_config = tls
@@ -54,11 +55,11 @@ class MetricsServer:
         """Open the port that ``settings`` ask for. Raises ListenError, with nothing left open."""
         acl, tls = settings.metrics_acl, enabled(settings.metrics_tls)
         if problem := acl_problem(acl, "global.metrics_acl"):
-            return cls(settings.metrics_path, missing=f"The metrics are not served: {problem}")
+            return cls(settings, missing=f"The metrics are not served: {problem}")
         keys = "global.metrics_host", "global.metrics_port"
         listeners = bind_tcp(settings.metrics_host, settings.metrics_port, *keys, listen=tls is None)
         used = acl if acl is not None and acl.enabled else None
-        return cls(settings.metrics_path, listeners, acl=used, tls=tls)
+        return cls(settings, listeners, acl=used, tls=tls)
 
     def addresses(self) -> tuple[str, ...]:
         """The URLs of the metrics, for messages; none while the certificate is not read."""
@@ -70,7 +71,8 @@ class MetricsServer:
 
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
-        from cbox_init.api.http.limits import PROBE_LIMITS
+        from cbox_init.api.http.limits import PROBE_LIMITS, configured
+        from cbox_init.api.http.places import is_this_machine
         from cbox_init.api.http.plain import PlainHandler, PlainReply
         from cbox_init.api.http.server import HttpServer
 
@@ -102,6 +104,7 @@ class MetricsServer:
             self._path.encode(): metrics,
         }
         handler: Callable[[Exchange], None] = PlainHandler(paths, log)
+        exempt, limits = is_this_machine, configured(PROBE_LIMITS, self._settings)
         if self._acl is not None:
             from cbox_init.api.http.access import Access
 
@@ -110,9 +113,10 @@ class MetricsServer:
                 from cbox_init.api.auditing import denied_by_acl
 
                 denied = denied_by_acl(parts.runtime.audit, "metrics")
-            handler = Access(handler, self._acl, denied)
+            handler = access = Access(handler, self._acl, denied)
+            exempt = access.trusts
         if self._tls_config is None:
-            self._server = HttpServer(loop, handler, PROBE_LIMITS, log)
+            self._server = HttpServer(loop, handler, limits, log, exempt=exempt)
             self._server.serve(self._listeners)
             return
         from cbox_init.api.tls import ListenerTls
@@ -128,7 +132,7 @@ class MetricsServer:
         self._tls = ListenerTls(
             self._tls_config, "global.metrics_tls", "The metrics are not served", log, opened
         )
-        self._server = HttpServer(loop, handler, PROBE_LIMITS, log, self._tls.context)
+        self._server = HttpServer(loop, handler, limits, log, self._tls.context, exempt)
         if parts.runtime.audit is not None:
             from cbox_init.api.auditing import failed_handshake
 

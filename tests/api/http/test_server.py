@@ -9,137 +9,23 @@ import os
 import resource
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from msgspec.structs import replace
 
 from cbox_init.api.http import server
-from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.plain import PlainHandler, PlainReply
 from cbox_init.api.http.server import HttpServer
 from cbox_init.api.http.tls import TlsTransport
-from cbox_init.logs.daemon import DaemonLog
-from tests.supervisor.health.certificates import make_certificate
+from tests.api.http.running import DEADLINE_S, Log, Run, Running, closing, echo, get, streaming, trusting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.http.plain import PlainPaths
-
-DEADLINE_S = 20
-
-
-class Log(DaemonLog):
-    """What was logged: the message with its fields."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, dict[str, Any]]] = []
-
-    def error(self, message: str, **fields: Any) -> None:
-        self.said.append((message, fields))
-
-
-class Running:
-    """A server on a port of its own."""
-
-    def __init__(
-        self,
-        handler: Callable[[Exchange], None],
-        log: Log,
-        tls: Callable[[], ssl.SSLContext] | None = None,
-        **limits: Any,
-    ) -> None:
-        self.log = log
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.listener.setblocking(False)
-        loop = asyncio.get_running_loop()
-        self.server = HttpServer(loop, handler, replace(API_LIMITS, **limits), log, tls)
-        self.server.serve((self.listener,))
-
-    async def connect(self, **more: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(*self.listener.getsockname(), **more)
-
-    async def raw(self, data: bytes, *, eof: bool = False) -> bytes:
-        """What comes back until the server ends the connection."""
-        reader, writer = await self.connect()
-        try:
-            writer.write(data)
-            if eof:
-                writer.write_eof()
-            return await asyncio.wait_for(reader.read(), DEADLINE_S)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                if condition():
-                    return
-                await asyncio.sleep(0.005)
-
-
-class Run(Protocol):
-    def __call__(self, app: ASGIApp, **limits: Any) -> Running: ...
-
-
-@pytest.fixture
-async def run() -> AsyncIterator[Run]:
-    """Makes servers of ASGI applications; closed after the test."""
-    made: list[tuple[Running, AsgiHandler]] = []
-
-    def make(app: ASGIApp, **limits: Any) -> Running:
-        log = Log()
-        handler = AsgiHandler(app, log)
-        made.append((Running(handler, log, **limits), handler))
-        return made[-1][0]
-
-    yield make
-    for running, handler in made:
-        await running.server.close(1)
-        await handler.close()
-        running.listener.close()
-
-
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the body of the request."""
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        body += message["body"]
-        if not message["more_body"]:
-            break
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-path", scope["raw_path"])]})
-    await send({"type": "http.response.body", "body": body})
-
-
-def streaming(pieces: int, size: int = 10) -> ASGIApp:
-    """Answers with a body of unknown length."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200})
-        for _ in range(pieces):
-            await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
-        await send({"type": "http.response.body"})
-
-    return app
-
-
-def closing(data: bytes) -> bytes:
-    return data.replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
-
-
-def get(path: str = "/") -> bytes:
-    return f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
-
 
 # -- what HTTP allows --------------------------------------------------------------------------------------
 
@@ -428,20 +314,6 @@ async def test_what_comes_behind_the_last_request_is_not_kept(run: Run) -> None:
 # -- the same over TLS -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ssl.SSLContext]:
-    certificate = make_certificate(tmp_path_factory.mktemp("tls"), "localhost")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate.cert, certificate.key)
-    return lambda: context
-
-
-def trusting() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
 async def test_a_large_response_is_encrypted_in_many_turns(
     run: Run, tls: Callable[[], ssl.SSLContext]
 ) -> None:
@@ -555,6 +427,9 @@ class Exhausted:
     def fileno(self) -> int:
         return self.listener.fileno()
 
+    def setsockopt(self, *option: Any) -> None:
+        self.listener.setsockopt(*option)
+
     def accept(self) -> tuple[socket.socket, object]:
         self.asked += 1
         if self.lacking:
@@ -619,18 +494,6 @@ async def test_silent_connections_make_room_where_descriptors_are_short(
     assert fields["error"] == "OSError: [Errno 24] Too many open files"
     for _, one in (*silent, (reader, writer)):
         one.close()
-
-
-async def test_connections_leave_descriptors_to_the_children(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "getrlimit", lambda _: (40, 40))
-    running = run(echo)
-    silent = [await running.connect() for _ in range(30)]
-    assert (await running.raw(closing(get()))).startswith(b"HTTP/1.1 200 ")
-    assert running.server.connections <= 11
-    for _, writer in silent:
-        writer.close()
 
 
 async def test_a_connection_that_cannot_be_set_up_harms_no_other(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.api.http.places import is_this_machine
 from cbox_init.config.acl import AccessList
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Access:
         self._handler = handler
         self._denied = denied
         self._list = AccessList(acl)
+
+    def trusts(self, host: str) -> bool:
+        """Whether an address is this machine's or a trusted proxy's: any number of connections."""
+        return is_this_machine(host) or self._list.trusts(host)
 
     def __call__(self, exchange: Exchange) -> None:
         host, port = exchange.client or ("", 0)

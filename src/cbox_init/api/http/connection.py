@@ -12,12 +12,14 @@ from cbox_init.api.http.body import ChunkedBody, SizedBody
 from cbox_init.api.http.exchange import Exchange
 from cbox_init.api.http.head import CHUNKED, HeadParser, HttpError, RequestHead, bad_request
 from cbox_init.api.http.peer import Peer, peer_of
+from cbox_init.api.http.places import Places
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, BaseTransport, Future, TimerHandle, Transport
     from collections.abc import Callable
 
     from cbox_init.api.http.limits import HttpLimits
+    from cbox_init.api.http.places import ConnectionPlace
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -35,19 +37,24 @@ class Connections:
     """All connections of one server, with what they share: limits, the handler of requests, one timer."""
 
     def __init__(
-        self, loop: AbstractEventLoop, limits: HttpLimits, handler: Callable[[Exchange], None]
+        self,
+        loop: AbstractEventLoop,
+        limits: HttpLimits,
+        handler: Callable[[Exchange], None],
+        exempt: Callable[[str], bool],
     ) -> None:
         self.loop = loop
         self.limits = limits
         self.handler = handler
         self.parser = HeadParser(limits.headers)
+        self.places = Places(limits, self.evict, exempt)
         self.all: set[Connection] = set()
         self.idle: dict[Connection, None] = {}
-        """Those that wait for a request, in the order in which they began to."""
+        """Those that wait for a request, or send what is not read, in the order in which they began to."""
         self.buffer = memoryview(bytearray(limits.read_bytes))
         self.requests = 0
         """Requests that were answered."""
-        self.handshakes: dict[Transport, None] = {}
+        self.handshakes: dict[Transport, ConnectionPlace] = {}
         """Connections whose TLS handshake is not done, oldest first."""
         self.handshake_failed: Callable[[str, tuple[str, int] | None], None] = lambda why, client: None
         self.drained: Future[None] | None = None
@@ -64,29 +71,38 @@ class Connections:
             self._date = b"date: %b\r\n" % http_date(second).encode()
         return self._date
 
-    def evict(self) -> bool:
-        """Close the connection that has waited for a request longest; False when there is none.
+    def evict(self, address: str | bytes | None = None) -> bool:
+        """End a connection for which nothing is done, of one address or of any; False when there is none.
 
-        Where more wait for their handshake, the oldest of those.
+        That is the one that has waited for a request longest, or for its handshake. Then one whose client
+        has not taken anything of a response for a while.
         """
-        if len(self.handshakes) > len(self.idle):
-            self._drop_handshake()
+        if len(self.handshakes) > len(self.idle) and self._drop_handshake(address):
             return True
-        oldest = next(iter(self.idle), None)
-        if oldest is None:
-            return False
-        oldest.close_now()
-        return True
+        for connection in self.idle:
+            if connection.place.counts_for(address) and not connection.unsent:
+                connection.place.release()
+                connection.close_now()
+                return True
+        return self._drop_handshake(address) or self._cut_stalled(address)
 
-    def make_room(self) -> None:
-        """One more handshake has begun: at the limit, something older ends for it."""
-        if len(self.all) + len(self.handshakes) > self.limits.connections and not self.evict():
-            self._drop_handshake()
+    def _drop_handshake(self, address: str | bytes | None) -> bool:
+        for handshake, place in self.handshakes.items():
+            if place.counts_for(address):
+                del self.handshakes[handshake]
+                place.release()
+                handshake.abort()
+                return True
+        return False
 
-    def _drop_handshake(self) -> None:
-        oldest = next(iter(self.handshakes))
-        del self.handshakes[oldest]
-        oldest.abort()
+    def _cut_stalled(self, address: str | bytes | None) -> bool:
+        now = self.loop.time()
+        for connection in self.all:
+            if connection.place.counts_for(address) and connection.is_stalled(now):
+                connection.place.release()
+                connection.abort()
+                return True
+        return False
 
     def remove(self, connection: Connection) -> None:
         """A connection has ended."""
@@ -127,9 +143,15 @@ class Connection(BufferedProtocol):
     """
 
     def __init__(
-        self, connections: Connections, client: tuple[str, int] | None, *, scheme: str = "http"
+        self,
+        connections: Connections,
+        client: tuple[str, int] | None,
+        place: ConnectionPlace,
+        *,
+        scheme: str = "http",
     ) -> None:
         self.client = client
+        self.place = place
         self.scheme = scheme
         self.deadline = inf
         self._of = connections
@@ -152,23 +174,21 @@ class Connection(BufferedProtocol):
         self._dropped = False  # something came that is not read
         self._writable: Future[None] | None = None
         self._unsent = 0
+        self._unsent_since = 0.0
         self._peer: Peer | None = None
 
     # -- asyncio ---------------------------------------------------------------------------------------
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._transport = cast("Transport", transport)
-        of = self._of
-        of.all.add(self)
-        if len(of.all) > self._limits.connections and not of.evict():
-            self._no_more = True
-            self._answer_unreadable(HttpError(503, "too many connections"))
-        else:
-            of.idle[self] = None
-            self._expire_in(self._limits.head_s)
+        self.place.holder = self
+        self._of.all.add(self)
+        self._of.idle[self] = None
+        self._expire_in(self._limits.probe_head_s if self.place.probe else self._limits.head_s)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
+        self.place.release()
         self._of.remove(self)
         for exchange in self._queue:
             exchange.disconnect()
@@ -271,6 +291,12 @@ class Connection(BufferedProtocol):
             self._body = ChunkedBody() if head.length == CHUNKED else SizedBody(head.length)
         if not head.keep_alive:
             self._no_more = True
+        if self.place.probe:
+            exchange.keep_alive = False
+            self._no_more = True
+            if head.length or exchange.path not in self._limits.probe_paths:
+                self._body = None
+                raise HttpError(503, "too many connections")
         self._queue.append(exchange)
         if len(self._queue) == 1 and not self._to_be_taken:
             self._in_head = False
@@ -307,6 +333,7 @@ class Connection(BufferedProtocol):
         return body.complete
 
     def _be_idle(self) -> None:
+        self._of.idle.pop(self, None)
         self._of.idle[self] = None
         self._in_head = False
         self._expire_in(self._limits.keep_alive_s)
@@ -385,6 +412,7 @@ class Connection(BufferedProtocol):
             self._answer_unreadable(self._refusal)
             return
         elif self._body is not None:
+            self._of.idle[self] = None
             self._expire_in(self._limits.discard_s)
         else:
             self._be_idle()
@@ -402,6 +430,23 @@ class Connection(BufferedProtocol):
         """Whether a response without a length, or the end of one, is being sent."""
         return self._queue[0].streams if self._queue else self._ended_stream
 
+    @property
+    def unsent(self) -> int:
+        """Bytes of responses that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    def is_stalled(self, now: float) -> bool:
+        """Whether the client has taken nothing of a response for a while, at a time of the loop.
+
+        From the first call on where something was taken: the next deadline counts from then.
+        """
+        if not (self._closing or self.congested):
+            return False
+        if self._has_taken():
+            self._expect_progress()
+            return False
+        return now - self._unsent_since >= self._limits.stalled_s
+
     def shut_down(self) -> None:
         """Close when what is being answered is answered; at once when nothing is."""
         self._no_more = True
@@ -415,15 +460,14 @@ class Connection(BufferedProtocol):
         self._of.idle.pop(self, None)
         self._closing = True
         self._transport.close()
-        if self._transport.get_write_buffer_size():
+        if self.unsent:
             self._expect_progress()
 
     def expire(self) -> None:
         """The deadline has passed."""
         self.deadline = inf
         if self._closing or self.congested:
-            unsent = self._transport.get_write_buffer_size()
-            if unsent and self._unsent - unsent >= min(self._unsent, _LEAST_TAKEN):
+            if self._has_taken():
                 self._expect_progress()
             else:
                 self._transport.abort()
@@ -479,8 +523,13 @@ class Connection(BufferedProtocol):
 
     def _expect_progress(self) -> None:
         """Abort later, unless the client takes something of what was written."""
-        self._unsent = self._transport.get_write_buffer_size()
+        self._unsent = self.unsent
+        self._unsent_since = self._loop.time()
         self._expire_in(self._limits.stream_write_s if self.streams else self._limits.write_s)
+
+    def _has_taken(self) -> bool:
+        unsent = self.unsent
+        return bool(unsent) and self._unsent - unsent >= min(self._unsent, _LEAST_TAKEN)
 
     def _expire_in(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds

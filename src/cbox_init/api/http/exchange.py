@@ -49,6 +49,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"connection: close\r\n"
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
 _WITHOUT_BODY: Final = frozenset((204, 304))
+_RETRY_AFTER: Final = (b"retry-after", b"1")
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -207,7 +208,8 @@ class Exchange:
     def refuse(self, error: HttpError) -> None:
         """Answer a request that cannot be read; the connection ends with it."""
         self.keep_alive = False
-        self.respond(error.status, (_JSON,), encode({"error": str(error)}))
+        headers = (_JSON, _RETRY_AFTER) if error.status == 503 else (_JSON,)
+        self.respond(error.status, headers, encode({"error": str(error)}))
 
     def fail(self) -> None:
         """End a response that its application did not end: 500 when nothing was sent, else a broken one."""

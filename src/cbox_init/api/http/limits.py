@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from cbox_init.config.model import GlobalConfig
 
 
 class HttpLimits(Struct, frozen=True, kw_only=True):
@@ -14,18 +18,32 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
     closed after one response.
     """
 
-    connections: int = 512
-    """Open at the same time. One more takes the place of the oldest that waits for a request."""
+    connections: int = 1024
+    """Open at the same time, of all servers of the daemon together."""
+
+    eighths: int = 8
+    """The eighths of them that this server has for itself, so that no port keeps others out."""
+
+    per_address: int = 64
+    """Of one client address; 0 is no limit. One more takes the place of the oldest idle one."""
+
+    probe_places: int = 16
+    """Further connections, of which only those are answered that ask for one of ``probe_paths``."""
+
+    probe_paths: frozenset[bytes] = frozenset()
+
+    probe_head_s: float = 2.0
+    """How long a connection in one of those places may take to send its request."""
 
     head_bytes: int = 64 * 1024
     """The request line with all headers."""
 
     headers: int = 100
 
-    head_s: float = 15.0
+    head_s: float = 10.0
     """From the connection, or the first byte of a later request, to the end of the headers."""
 
-    keep_alive_s: float = 30.0
+    keep_alive_s: float = 75.0
 
     answer_s: float | None = None
     """How long an answer may take until it is written; None where the application decides."""
@@ -51,12 +69,20 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
     stream_write_s: float = 600.0
     """The same for a response without a length: a terminal may be paused for minutes."""
 
+    stalled_s: float = 10.0
+    """The same where its place or its memory is needed for another."""
 
-API_LIMITS: Final = HttpLimits()
+
+#: For the TCP port of the API.
+API_LIMITS: Final = HttpLimits(eighths=5, probe_paths=frozenset((b"/api/v1/health",)))
+
+#: For its Unix socket.
+SOCKET_LIMITS: Final = replace(API_LIMITS, eighths=1)
 
 #: For a port that is probed or scraped: one request a connection, so that none is held.
 PROBE_LIMITS: Final = HttpLimits(
-    connections=256,
+    eighths=1,
+    probe_paths=frozenset((b"/readyz", b"/livez", b"/health")),
     head_bytes=8 * 1024,
     head_s=5.0,
     keep_alive_s=0.0,
@@ -64,3 +90,12 @@ PROBE_LIMITS: Final = HttpLimits(
     requests_ahead=0,
     answer_s=30.0,
 )
+
+
+def configured(limits: HttpLimits, settings: GlobalConfig) -> HttpLimits:
+    """``limits`` with the numbers of connections that are configured."""
+    return replace(
+        limits,
+        connections=settings.api_max_connections,
+        per_address=settings.api_max_connections_per_address,
+    )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import replace
-
 from cbox_init.api.http.connection import Connection, Connections
+from cbox_init.api.http.places import is_this_machine
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.http.limits import HttpLimits
+    from cbox_init.api.http.places import ConnectionPlace
     from cbox_init.logs.daemon import DaemonLog
 
 #: How long nothing is accepted after accept(2) has failed, as for want of descriptors, in seconds.
@@ -27,9 +27,8 @@ ACCEPT_AGAIN_S: Final = 1.0
 _EVICTED_AT_ONCE: Final = 16
 MADE_ROOM_S: Final = 0.02
 
-#: The share of the limit of open files that the connections of one server may take, and the least.
-_SHARE_OF_FILES: Final = 4
-_FEWEST_CONNECTIONS: Final = 8
+#: What the kernel buffers of a response. By itself it would buffer megabytes for a client that reads slowly.
+_SEND_BUFFER: Final = 128 * 1024
 
 #: How long a stream may take to send what it has when the server closes, in seconds.
 _STREAM_ENDS_S: Final = 0.5
@@ -38,7 +37,8 @@ _STREAM_ENDS_S: Final = 0.5
 class HttpServer:
     """Gives each request to ``handler``, which raises nothing.
 
-    With ``tls``, each connection begins with a handshake by the context that it returns.
+    With ``tls``, each connection begins with a handshake by the context that it returns. ``exempt`` says of
+    which addresses there may be more connections than ``limits.per_address``.
     """
 
     def __init__(
@@ -48,16 +48,13 @@ class HttpServer:
         limits: HttpLimits,
         log: DaemonLog,
         tls: Callable[[], SSLContext] | None = None,
+        exempt: Callable[[str], bool] = is_this_machine,
     ) -> None:
         self.on_handshake_failed: Callable[[str, str], object] = lambda why, address: None
         """Called with the reason and the address of the client for each TLS handshake that fails."""
         self._loop = loop
         self._tls = tls
-        files = getrlimit(RLIMIT_NOFILE)[0]
-        if files != RLIM_INFINITY:
-            most = max(files // _SHARE_OF_FILES, _FEWEST_CONNECTIONS)
-            limits = replace(limits, connections=min(limits.connections, most))
-        self._connections = Connections(loop, limits, handler)
+        self._connections = Connections(loop, limits, handler, exempt)
         if tls is not None:
             failed = RepeatedError(log, "TLS handshakes fail")
 
@@ -67,7 +64,7 @@ class HttpServer:
 
             self._connections.handshake_failed = handshake_failed
         self._listeners: list[socket.socket] = []
-        self._accepting: dict[asyncio.Task[None], socket.socket] = {}
+        self._accepting: dict[asyncio.Task[None], tuple[socket.socket, ConnectionPlace]] = {}
         self._paused: asyncio.TimerHandle | None = None
         self._closed = False
         self._accept_failed = RepeatedError(log, "Connections cannot be accepted, tried again at intervals")
@@ -84,7 +81,9 @@ class HttpServer:
 
     def serve(self, listeners: Iterable[socket.socket]) -> None:
         """Accept connections from now on."""
-        self._listeners += listeners
+        for listener in listeners:
+            listener.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)  # what it accepts has the same
+            self._listeners.append(listener)
         self._resume()
 
     def stop_accepting(self) -> None:
@@ -134,26 +133,31 @@ class HttpServer:
             return
         connected.setblocking(False)
         client = address[:2] if isinstance(address, tuple) else None
-        task = self._loop.create_task(self._connect(connected, client))
-        self._accepting[task] = connected
+        place = self._connections.places.admit(client, connected.fileno())
+        task = self._loop.create_task(self._connect(connected, client, place))
+        self._accepting[task] = connected, place
         task.add_done_callback(self._connected)
 
-    async def _connect(self, connected: socket.socket, client: tuple[str, int] | None) -> None:
+    async def _connect(
+        self, connected: socket.socket, client: tuple[str, int] | None, place: ConnectionPlace
+    ) -> None:
         of, tls = self._connections, self._tls
         if tls is None:
-            await self._loop.connect_accepted_socket(lambda: Connection(of, client), connected)
+            await self._loop.connect_accepted_socket(lambda: Connection(of, client, place), connected)
             return
         from cbox_init.api.http.tls import TlsTransport
 
-        protocol = TlsTransport(of, Connection(of, client, scheme="https"), tls())
+        protocol = TlsTransport(of, Connection(of, client, place, scheme="https"), tls())
         await self._loop.connect_accepted_socket(lambda: protocol, connected)
 
     def _connected(self, task: asyncio.Task[None]) -> None:
-        connected = self._accepting.pop(task)
+        connected, place = self._accepting.pop(task)
         if task.cancelled():
             connected.close()
+            place.release()
         elif (error := task.exception()) is not None:  # of one connection: the others go on
             connected.close()
+            place.release()
             self._accept_failed.report(error)
 
     def _pause(self) -> None:

@@ -67,13 +67,14 @@ class TlsTransport(Transport, BufferedProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         self._below = cast("Transport", transport)
-        self._of.handshakes[self] = None
-        self._of.make_room()
+        self._above.place.holder = self
+        self._of.handshakes[self] = self._above.place
         self._timer = self._of.loop.call_later(HANDSHAKE_S, self._too_slow)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._forget()
         self._end_handshake()
+        self._above.place.release()
         if self._began:
             self._above.connection_lost(error)
 

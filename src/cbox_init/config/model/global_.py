@@ -135,7 +135,9 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     api_port: Port = 9180
     api_socket: str | None = None
     api_auth: Secret | None = None
-    api_max_request_body: Annotated[int, Meta(ge=1, le=100 * 2**20, extra={"kind": Kind.SIZE})] = 8 * 2**20
+    api_max_request_body: Annotated[int, Meta(ge=1, le=100 * 2**20, extra={"kind": Kind.SIZE})] = 2**20
+    api_max_connections: Annotated[int, Meta(ge=16, le=65_536)] = 1024
+    api_max_connections_per_address: Annotated[int, Meta(ge=0, le=65_536)] = 64
     api_rate_limit: Annotated[float, Meta(ge=0, le=1e9)] = 100.0
     api_rate_burst: CountOrUnset = 200
     api_preload: bool = False
