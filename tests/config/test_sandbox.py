@@ -100,6 +100,12 @@ def test_root_that_can_undo_its_mounts_is_a_warning(read: Read, keys: str, warne
     )
 
 
+@pytest.mark.parametrize(("user", "suggested"), [("www-data", True), ("root", False)])
+def test_a_capability_that_another_user_would_not_have(read: Read, user: str, suggested: bool) -> None:
+    found = read(f"processes: {{web: {{command: a, user: {user}, capabilities: {{add: [NET_RAW]}}}}}}")
+    assert fields(found, Severity.SUGGESTION) == (["processes.web.capabilities.add"] if suggested else [])
+
+
 def test_what_private_tmp_hides_is_a_warning(read: Read) -> None:
     found = read(
         "processes: {web: {command: a, user: a, private_tmp: true, "

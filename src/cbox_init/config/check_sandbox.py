@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_PATHS: Final = 100
 _TEMPORARY: Final = ("/tmp", "/var/tmp")
+#: A process without a user is root too where it can have mounts, since the daemon is.
+_ROOT: Final = (None, "root", "0")
 #: With one of these a process of root leaves its mounts, or undoes them.
 _UNDOING: Final = frozenset(("SYS_ADMIN", "SYS_PTRACE"))
 
@@ -22,8 +24,15 @@ _UNDOING: Final = frozenset(("SYS_ADMIN", "SYS_PTRACE"))
 def check_sandbox(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
     """Report names that are no capabilities, paths that cannot be read-only, and what undoes the rest."""
     dropped: set[str] = set()
+    as_root = process.user in _ROOT
     if process.capabilities is not None:
         dropped = _check_capabilities(process.capabilities, (*path, "capabilities"), report)
+        if process.capabilities.add and not as_root:
+            report.suggestion(
+                (*path, "capabilities", "add"),
+                "gives nothing to a user other than root, but to programs with file capabilities",
+                "write it in ambient",
+            )
     _check_paths(process, path, report)
     if process.private_tmp:
         for name, file in process.logging.files.items():
@@ -34,8 +43,7 @@ def check_sandbox(process: ProcessConfig, path: Path, report: ProblemReport) -> 
                     "have the file written elsewhere",
                 )
     key = "read_only_paths" if process.read_only_paths else "private_tmp"
-    # Mounts take a daemon that is root, and so is a process without a user.
-    if getattr(process, key) and process.user in (None, "root", "0") and _UNDOING - dropped:
+    if getattr(process, key) and as_root and _UNDOING - dropped:
         report.warning(
             (*path, key),
             "the process runs as root with capabilities that can undo this",
