@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.build import build_daemon
+from cbox_init.config.child_variables import for_children
 from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
@@ -25,6 +26,7 @@ from cbox_init.imports import without
 from cbox_init.system import procfs
 from cbox_init.system.deadline import Deadline
 from cbox_init.system.descriptors import inherit_nothing
+from cbox_init.system.environ import forbid_dumps
 from cbox_init.system.inherited import Inherited
 from cbox_init.system.reaper import become_subreaper
 from cbox_init.system.signals import (
@@ -67,9 +69,9 @@ _BEGIN_S = 10.0
 #: How long all steps of `Daemon._close` may take together, in seconds: each has a limit of its own.
 _CLOSE_S = 30.0
 
-#: Variables that children do not get. The API's token: a child must not command the other processes with it.
-#: Those of sd_notify(3): the service manager would take a child's notifications for ours.
-_WITHHELD = frozenset(("CBOX_INIT_GLOBAL_API_AUTH", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
+#: Variables of sd_notify(3), which children do not get: the service manager would take a child's
+#: notifications for ours.
+_OF_THE_SERVICE_MANAGER = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
 
 #: How long the end waits for heartbeats of the last runs, in seconds.
 _HEARTBEATS_S = 2.0
@@ -109,6 +111,7 @@ class Daemon:
         config = loaded.config
         settings = config.global_
         inherit_nothing()
+        undumpable = None if settings.dumpable else forbid_dumps()
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._deadline: Deadline | None = None
         self._ignored: set[int] = set()
@@ -122,7 +125,7 @@ class Daemon:
         self._parts = build_daemon(
             config,
             ConfigSource(loaded.path or options.config, environ),
-            environ={name: value for name, value in environ.items() if name not in _WITHHELD},
+            environ=for_children(environ, loaded.withheld | _OF_THE_SERVICE_MANAGER),
             on_finished=self._finished,
             colours=_colours(settings.log_format, environ),
             counters=_counters() if self._metrics and self._metrics.missing is None else None,
@@ -134,6 +137,8 @@ class Daemon:
         self._parts.runtime.set_deadline = deadline.set
         self._supervisor = self._parts.supervisor
         runtime = self._parts.runtime
+        if undumpable is not None:
+            self._log.warn("Core dumps cannot be forbidden", error=undumpable)
         runtime.unseen = procfs.blind_spot()
         if runtime.unseen:
             self._log.warn("Processes that instances leave behind cannot be found", error=runtime.unseen)

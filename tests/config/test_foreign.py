@@ -29,9 +29,10 @@ if TYPE_CHECKING:
         ("health_check: {command: a, test: b}", "health_check.test", "write command"),
         ("shutdown: {grace_period: 5s}", "shutdown.grace_period", "write timeout"),
         ("image: nginx", "image", "remove it: it is a setting of the container"),
-        ("env_file: a", "env_file", "write env, or load the file in a script: command with several lines"),
         ("cap_drop: [ALL]", "cap_drop", "write capabilities.drop"),
         ("NoNewPrivileges: true", "NoNewPrivileges", "write no_new_privileges"),
+        ("environment: [A=b]", "environment", "write env"),
+        ("EnvironmentFile: a", "EnvironmentFile", "write env_file"),
         ("skale: 2", "skale", "did you mean scale?"),
     ],
 )

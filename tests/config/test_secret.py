@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from cbox_init.config.load import examine
-from cbox_init.config.masking import masked, sounds_secret, without_url_password
+from cbox_init.config.masking import masked
 from cbox_init.config.model import Config, HeartbeatConfig, ProcessConfig, Secret
+from cbox_init.sensitive import sounds_secret, without_url_password
 from tests.config.helpers import config_of
 
 if TYPE_CHECKING:

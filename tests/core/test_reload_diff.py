@@ -23,6 +23,7 @@ from cbox_init.core.reload_diff import (
     IN_PLACE,
     ReloadPlan,
     desired_after,
+    fields_of_process,
     plan_of,
     replaces,
 )
@@ -48,7 +49,7 @@ def lists(plan: ReloadPlan) -> dict[str, tuple[str, ...]]:
 
 
 def test_every_key_of_a_process_has_its_place() -> None:
-    assert set(ProcessConfig.__struct_fields__) == IN_PLACE | NEEDS_NEW_INSTANCES
+    assert set(fields_of_process()) == IN_PLACE | NEEDS_NEW_INSTANCES
     assert not IN_PLACE & NEEDS_NEW_INSTANCES
 
 

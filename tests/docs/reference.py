@@ -40,6 +40,7 @@ _TYPES = {
     Kind.HOST: "host",
     Kind.STATUSES: "status, range, or list of these",
     Kind.UMASK: "octal number",
+    Kind.ENVIRONMENT: "`inherit`, `clean` or list of names",
     Kind.ATTEMPTS: "integer or `unlimited`",
 }
 _DURATIONS = (Kind.DURATION, Kind.DURATION_MS)

@@ -73,16 +73,22 @@ def check_accounts(config: Config, report: ProblemReport) -> None:
     from grp import getgrnam
     from pwd import getpwnam
 
-    lookups: tuple[tuple[str, Callable[[str], object]], ...] = (("user", getpwnam), ("group", getgrnam))
+    lookups: tuple[tuple[str, Callable[[str], object]], ...] = (
+        ("user", getpwnam),
+        ("group", getgrnam),
+        ("hook_user", getpwnam),
+    )
     for name, process in config.processes.items():
-        for (key, look_up), account in zip(lookups, (process.user, process.group), strict=True):
+        accounts = (process.user, process.group, process.hook_user)
+        for (key, look_up), account in zip(lookups, accounts, strict=True):
             if not account or account.isdigit():
                 continue
             try:
                 look_up(account)
             except KeyError:
                 hint = "create it in the image, or correct the name"
-                report.warning(("processes", name, key), f"no {key} {account!r} on this machine", hint)
+                what = key.removeprefix("hook_")
+                report.warning(("processes", name, key), f"no {what} {account!r} on this machine", hint)
 
 
 def not_acted_on(config: Config) -> list[str]:

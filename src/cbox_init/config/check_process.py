@@ -36,6 +36,7 @@ _OF_HEADER_NAMES: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 )
 _LAST_PORT: Final = 65535
+_MOST_ENV_FILES: Final = 100
 #: The types of checks for which a key has a meaning, where that is not all of them.
 _ONLY_FOR_CHECKS: Final = {
     "method": (HealthCheckType.HTTP,),
@@ -57,9 +58,11 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
     if process.enabled:
         _check_command(process.command, (*path, "command"), report)
     _check_env(process.env, (*path, "env"), report)
-    for key, text in (("user", process.user), ("group", process.group), ("working_dir", process.working_dir)):
-        if text == "":
+    for key in ("user", "group", "working_dir", "hook_user"):
+        if getattr(process, key) == "":
             report.error((*path, key), "is empty", "set it, or remove the key")
+    _check_files_of_variables(process, path, report)
+    _check_hook_user(process, path, report)
     _check_type(process, path, report)
     _check_notify(process, path, report)
     _check_scale(name, process, config, report)
@@ -119,6 +122,31 @@ def _check_env(env: dict[str, str], path: Path, report: ProblemReport) -> None:
     for name in env:
         if not name or "=" in name or "\0" in name:
             report.error((*path, name), "is not a valid name of a variable", "use letters, digits and _")
+
+
+def _check_files_of_variables(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
+    if len(process.env_file) > _MOST_ENV_FILES:
+        report.error((*path, "env_file"), f"names more than {_MOST_ENV_FILES} files", "name fewer")
+    for index, entry in enumerate(process.env_file):
+        if not entry.path:
+            report.missing((*path, "env_file", index, "path"), "is empty", "write the path of a file")
+
+
+def _check_hook_user(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
+    """Hooks of a process ran as the daemon's user once: whose run as another user now is said."""
+    if not process.enabled or process.hook_user is not None or not (process.user or process.group):
+        return
+    who = f"user {process.user}" if process.user else f"group {process.group}"
+    for key, hook in (
+        ("pre_stop_hook", process.shutdown.pre_stop_hook),
+        ("post_stop_hook", process.shutdown.post_stop_hook),
+    ):
+        if hook is not None:
+            report.warning(
+                (*path, "shutdown", key),
+                f"runs as {who} of the process, and no longer as the user of the daemon",
+                f"set hook_user: root to run it as before, or hook_user: {process.user or 'NAME'} to agree",
+            )
 
 
 def _check_type(process: ProcessConfig, path: Path, report: ProblemReport) -> None:

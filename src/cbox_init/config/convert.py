@@ -11,7 +11,7 @@ from cbox_init.config.command import operators_in, parse_command, runs_shell, sh
 from cbox_init.config.legacy import RENAMED, with_current_keys
 from cbox_init.config.model.config import Config
 from cbox_init.config.model.enums import LogLevel, TlsVersion
-from cbox_init.config.model.kinds import UNLIMITED, Kind, Zero
+from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind, Zero
 from cbox_init.config.model.logging import OutputConfig, RedactionPattern
 from cbox_init.config.model.process import HealthCheckConfig
 from cbox_init.config.raw import FlowText, kind_of, quoted, scalar_text
@@ -52,6 +52,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.RLIMIT: "write digits only, such as 65536, or unlimited",
     Kind.SIZE_RLIMIT: "write 50MB, 8MiB, a number of bytes, or unlimited",
     Kind.SIGNAL: "use a name such as SIGTERM, SIGQUIT or SIGUSR1",
+    Kind.ENVIRONMENT: "write inherit, clean, or a list such as [LANG, DB_*]; variables are set with env",
     Kind.COMMAND: 'write a list such as ["php", "artisan", "queue:work"], or a string',
 }
 #: Keys in which each instance replaces its own names, and sections of which every key is one.
@@ -66,6 +67,7 @@ _ZERO_WORDS: Final = (Zero.UNSET_OR_WORD, Zero.UNSET_IN_FILE)
 #: Without one of these there is nothing in a command that a shell would act on.
 _SHELL_SIGNS: Final = "&|;<>$`="
 _MOST_SIGNS: Final = 4
+_OF_VARIABLES: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _NUMBERS: Final = (
     *(ValueType.INT, ValueType.FLOAT),
     *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE),
@@ -118,6 +120,7 @@ class Converter:
             ValueType.SECRET_MAP: self._secret_map,
             Kind.COMMAND: self._command,
             Kind.STATUSES: self._statuses,
+            Kind.ENVIRONMENT: self._inheritance,
         }
 
     def section(self, section: type[S], raw: Raw, path: Path) -> S:
@@ -179,9 +182,19 @@ class Converter:
         return _INVALID if value is _INVALID else section(**dict.fromkeys(single.attributes, value))
 
     def _section_list(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        single = single_value(_struct(spec)) is not None
+        if single and (not isinstance(raw, list) and raw is not None):
+            raw = [raw]
         if not isinstance(raw, list):
             return self._wrong(spec, raw, path, "begin each entry with a dash")
-        return tuple(self.section(_struct(spec), item, (*path, index)) for index, item in enumerate(raw))
+        items = [
+            (self._section if single else self._section_of)(spec, item, (*path, index))
+            for index, item in enumerate(raw)
+        ]
+        return _INVALID if _INVALID in items else tuple(items)
+
+    def _section_of(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        return self.section(_struct(spec), raw, path)
 
     def _section_map(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if not isinstance(raw, dict):
@@ -247,6 +260,36 @@ class Converter:
                 f"no shell runs this, so it has no use for {', '.join(found[:_MOST_SIGNS])}",
                 'write ["sh", "-c", "…"], or several lines, which are run as a script',
             )
+
+    def _inheritance(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        """The names that children inherit. Variables, as Compose has them here, are no value of it."""
+        if isinstance(raw, dict) or (
+            isinstance(raw, list) and any(isinstance(one, dict) or "=" in str(one) for one in raw)
+        ):
+            self._report.unknown_key(path, (), "write env")
+            return _INVALID
+        if isinstance(raw, list):
+            names = self._text_list(spec, raw, path)
+            if isinstance(names, tuple):
+                self._check_inherited(names, path)
+            return names
+        text = self._text(raw, path, spec.value_type)
+        if text is None:
+            return _INVALID
+        word = text.strip().lower()
+        if word not in ("inherit", "clean"):
+            self._report.error(
+                path, f"expected {spec.value_type}, got {quoted(text)}", _hint(spec.value_type)
+            )
+            return _INVALID
+        return INHERITS_ALL if word == "inherit" else ()
+
+    def _check_inherited(self, names: tuple[str, ...], path: Path) -> None:
+        for index, name in enumerate(names):
+            plain = name.removesuffix("*")
+            if not (plain or "*" in name) or not set(plain) <= _OF_VARIABLES:
+                hint = "write names such as DB_HOST, or the beginning of names as DB_*"
+                self._report.error((*path, index), f"{quoted(name)} is not a name of a variable", hint)
 
     def _statuses(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         """One status or range, or a list of them."""

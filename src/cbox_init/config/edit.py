@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from cbox_init.config.check import check
+from cbox_init.config.child_variables import with_variables
 from cbox_init.config.convert import Converter
 from cbox_init.config.effective import effective
 from cbox_init.config.masking import masked
@@ -28,17 +29,21 @@ class Edits:
     """What has been edited since the file was read or saved last; a value, every edit gives the next one.
 
     ``base`` is the configuration without the edits, ``config`` the one with them. ``raws`` holds what was
-    given for each process that was edited, None for one that was removed.
+    given for each process that was edited, None for one that was removed. ``path`` is the file, from whose
+    directory paths count.
     """
 
-    __slots__ = ("base", "config", "raws")
+    __slots__ = ("base", "config", "path", "raws")
 
     def __init__(
         self,
         base: Config,
         config: Config | None = None,
         raws: Mapping[str, Mapping[str, Raw] | None] | None = None,
+        *,
+        path: str | None = None,
     ) -> None:
+        self.path = path
         self.base = base
         self.config = base if config is None else config
         self.raws = raws or {}
@@ -75,12 +80,15 @@ class Edits:
             raise Conflict(f"cannot remove {name}: it is listed in global.readiness.processes")
         if not left:
             raise Conflict(f"cannot remove {name}: it is the last process, and at least one is required")
-        return Edits(self.base, replace(self.config, processes=left), {**self.raws, name: None})
+        return self._next(replace(self.config, processes=left), {**self.raws, name: None})
 
     def taken_back(self, name: str, process: ProcessConfig) -> Edits:
         """With ``process`` as it was before it was edited, or before the file was read again."""
         config = replace(self.config, processes={**self.config.processes, name: process})
-        return Edits(self.base, config, {key: raw for key, raw in self.raws.items() if key != name})
+        return self._next(config, {key: raw for key, raw in self.raws.items() if key != name})
+
+    def _next(self, config: Config, raws: Mapping[str, Mapping[str, Raw] | None]) -> Edits:
+        return Edits(self.base, config, raws, path=self.path)
 
     def _process(self, name: str) -> ProcessConfig:
         try:
@@ -97,12 +105,18 @@ class Edits:
         alone = Config(global_=self.config.global_, processes={name: process})
         process = effective(alone, ProblemReport()).processes[name]
         config = replace(self.config, processes={**self.config.processes, name: process})
+        config = with_variables(config, environ, frozenset(), (), report, self.path, only=name)
+        before = self.config.processes.get(name)
+        if before is not None and before.variables.kept:  # ``environ`` is without them
+            process = config.processes[name]
+            kept = replace(process.variables, kept=before.variables.kept)
+            config.processes[name] = replace(process, variables=kept)
         check(config, report)
         if report.failed:
             problems = report.problems()
             first = next(problem for problem in problems if problem.severity is Severity.ERROR)
             raise ConfigError(str(first), problems)
-        return Edits(self.base, config, {**self.raws, name: dict(raw)})
+        return self._next(config, {**self.raws, name: dict(raw)})
 
 
 def _unmasked(raw: object, shown: object, actual: object) -> Raw:

@@ -13,10 +13,11 @@ from cbox_init.config.legacy import RENAMED
 from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.model.kinds import Kind
 from cbox_init.config.raw import copied
-from cbox_init.config.schema import ValueSpec, ValueType, fields_of, section_type
+from cbox_init.config.schema import ValueSpec, ValueType, fields_of, may_hold_secret, section_type
+from cbox_init.sensitive import sounds_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from msgspec import Struct
 
@@ -33,6 +34,8 @@ _ENV: Final = "ENV_"
 
 _TEXTS: Final = (ValueType.TEXT, ValueType.SECRET, Kind.HOST)
 _SCALARS: Final = (*_TEXTS, ValueType.BOOL, ValueType.INT, ValueType.FLOAT, ValueType.WORD, Kind.COMMAND)
+#: Kinds of which a value is a list or a single text.
+_LISTS_TOO: Final = (Kind.COMMAND, Kind.ENVIRONMENT)
 
 
 class _Override(NamedTuple):
@@ -76,6 +79,32 @@ def override(root: dict[str, Raw], environ: Mapping[str, str], report: ProblemRe
     return result
 
 
+def secret_settings(environ: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    """The overrides in ``environ`` that are secrets or may hold some; ``names`` are those of processes."""
+    found: set[str] = set()
+    known = {_upper(name): name for name in names}
+    for variable in environ:
+        if variable.startswith(_GLOBAL):
+            target = _overrides(GlobalConfig).get(variable.removeprefix(_GLOBAL))
+        elif variable.startswith(_PROCESS) and variable not in _RESERVED:
+            target = _process_target(variable.removeprefix(_PROCESS), known)[1]
+        else:
+            continue
+        if target is None:
+            is_secret = sounds_secret(variable.removeprefix(_GLOBAL).removeprefix(_PROCESS))
+        else:
+            is_secret = may_hold_secret(target.spec) and target.steps[0] != "health_check"
+        if is_secret:
+            found.add(variable)
+    return found
+
+
+def owner_of(variable: str, names: Iterable[str]) -> str | None:
+    """The process whose setting a ``CBOX_INIT_PROCESS_…`` is; None when it is no setting of any."""
+    prefix, _ = _process_target(variable.removeprefix(_PROCESS), {_upper(name): name for name in names})
+    return prefix[1] if prefix is not None else None
+
+
 @cache
 def _overrides(section: type[Struct]) -> dict[str, _Override]:
     """The keys of a section and of those within it, as the environment writes them."""
@@ -113,9 +142,10 @@ def _process_target(rest: str, names: dict[str, str]) -> tuple[Steps | None, _Ov
 
 
 def _process_key(key: str) -> _Override | None:
-    if key.startswith(_ENV) and key != _ENV:
+    target = _overrides(ProcessConfig).get(key)  # ENV_FILE is a key before it is the variable FILE
+    if target is None and key.startswith(_ENV) and key != _ENV:
         return _Override(("env", key.removeprefix(_ENV)), ValueSpec(ValueType.TEXT), ProcessConfig)
-    return _overrides(ProcessConfig).get(key)
+    return target
 
 
 def _known_names(processes: Raw) -> dict[str, str]:
@@ -141,7 +171,7 @@ def _unknown(variable: str, names: dict[str, str], report: ProblemReport) -> Non
 def _value(text: str, spec: ValueSpec) -> Raw:
     """The text as the file would hold it: lists and mappings are JSON, a command may be either."""
     if (spec.value_type in _SCALARS or isinstance(spec.value_type, Kind)) and not (
-        spec.value_type is Kind.COMMAND and text.lstrip().startswith("[")
+        spec.value_type in _LISTS_TOO and text.lstrip().startswith("[")
     ):
         return text
     import json

@@ -28,6 +28,9 @@ _KEYS: Final[dict[type[Struct], dict[str, str]]] = {
     ProcessConfig: {
         "environment": "env",
         "envs": "env",
+        "envfile": "env_file",
+        "envfiles": "env_file",
+        "environmentfile": "env_file",
         "replicas": "scale",
         "numprocs": "scale",
         "instances": "scale",
@@ -184,8 +187,6 @@ def hint_for_key(section: type[Struct], key: str) -> str | None:
     plain = key.lower().replace("-", "").replace("_", "")
     if (right := _KEYS.get(section, {}).get(plain)) is not None:
         return f"write {right}"
-    if section is ProcessConfig and plain in ("envfile", "environmentfile"):
-        return "write env, or load the file in a script: command with several lines"
     if section is ProcessConfig and plain in _OF_CONTAINERS:
         return _SET_BY_THE_CONTAINER
     return None

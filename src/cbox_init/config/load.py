@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import Struct
 
 from cbox_init.config.check import check
+from cbox_init.config.child_variables import daemon_secrets, with_variables
 from cbox_init.config.convert import Converter
 from cbox_init.config.document import parse_document
 from cbox_init.config.effective import effective
@@ -39,24 +40,29 @@ class ConfigSource(NamedTuple):
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """A configuration that can be used. ``problems`` are warnings and suggestions; no path: no file."""
+    """A configuration that can be used. ``problems`` are warnings and suggestions; no path: no file.
+
+    ``withheld`` are the variables that children do not get, as the daemon has its own secrets from them.
+    """
 
     config: Config
     path: str | None
     problems: tuple[Problem, ...] = ()
+    withheld: frozenset[str] = frozenset()
 
 
 class Examined(Struct, frozen=True, kw_only=True):
     """What was read, whether it can be used or not; ``config`` is None when there was nothing to convert.
 
     Where a key is wrong, ``config`` holds its default. ``included`` has the file of each process that is not
-    from the main file.
+    from the main file. ``withheld`` is that of `Loaded`.
     """
 
     config: Config | None
     path: str | None
     problems: tuple[Problem, ...] = ()
     included: dict[str, str] = {}
+    withheld: frozenset[str] = frozenset()
 
     def of(self, severity: Severity) -> tuple[Problem, ...]:
         """The problems of one severity."""
@@ -83,7 +89,7 @@ def load(
     found = examine(path, environ, strict=strict, machine=machine)
     if found.config is None or not found.valid:
         raise ConfigError(_summary(found), found.problems)
-    return Loaded(config=found.config, path=found.path, problems=found.problems)
+    return Loaded(config=found.config, path=found.path, problems=found.problems, withheld=found.withheld)
 
 
 def examine(
@@ -104,7 +110,7 @@ def examine(
         check(config, report)
         if machine is not None:
             machine(config, report)
-    return Examined(config=config, path=file, problems=report.problems(), included=_origins(report))
+    return _examined(config, file, report)
 
 
 def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
@@ -113,7 +119,17 @@ def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
     config = _converted(text, path, environ, report)
     if config is not None:
         check(config, report)
-    return Examined(config=config, path=path, problems=report.problems(), included=_origins(report))
+    return _examined(config, path, report)
+
+
+def _examined(config: Config | None, file: str | None, report: ProblemReport) -> Examined:
+    return Examined(
+        config=config,
+        path=file,
+        problems=report.problems(),
+        included=_origins(report),
+        withheld=report.withheld,
+    )
 
 
 def _origins(report: ProblemReport) -> dict[str, str]:
@@ -169,7 +185,9 @@ def _converted(
     if not content:
         _report_nothing(file, environ, report)
         return None
-    return effective(Converter(report, environ).section(Config, content, ()), report)
+    config = effective(Converter(report, environ).section(Config, content, ()), report)
+    report.withheld = daemon_secrets(config, report.written, environ)
+    return with_variables(config, environ, report.withheld, report.written, report, file)
 
 
 def _content(text: str, environ: Mapping[str, str], report: ProblemReport) -> Raw:
@@ -178,6 +196,7 @@ def _content(text: str, environ: Mapping[str, str], report: ProblemReport) -> Ra
     for problem in problems:
         report.add(problem)
     report.root = root
+    report.written.append(root)
     if "${" not in text:
         return root
     content = expand_values(root, environ, report)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.config.model.kinds import UNLIMITED, Kind
+from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind
 from cbox_init.config.schema import fields_of
 from cbox_init.config.secret import MASK, Secret
+from cbox_init.sensitive import command_without_secrets, sounds_secret, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.schema import Field
-
-_SECRET_PARTS: Final = ("PASSW", "SECRET", "TOKEN", "KEY", "CRED", "DSN", "AUTH", "PRIVATE", "SIGNATURE")
-_SECRET_WORDS: Final = frozenset(("PASS", "PWD", "PW", "PIN", "JWT", "SALT", "COOKIE"))
-# Up to the last @ of the word: a password that is not percent-encoded may contain / and @.
-_URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)\S*@")
 
 
 def masked(section: Struct) -> dict[str, object]:
@@ -41,20 +36,11 @@ def _worded(field: Field, section: Struct) -> object:
         ranges: tuple[tuple[int, int], ...] = getattr(section, field.attribute)
         statuses = [first if first == last else f"{first}-{last}" for first, last in ranges]
         return statuses[0] if len(statuses) == 1 else statuses
+    if field.spec.value_type is Kind.ENVIRONMENT:
+        return "inherit" if value == INHERITS_ALL else "clean" if value == () else value
     if field.spec.value_type is Kind.UMASK and value is not None:
         return f"{value:03o}"
     return value
-
-
-def sounds_secret(name: str) -> bool:
-    """Whether a variable of this name is likely to hold a secret."""
-    upper = name.upper()
-    return any(part in upper for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(upper.split("_"))
-
-
-def without_url_password(text: str) -> str:
-    """``text`` with the passwords of URLs such as postgres://user:password@host masked."""
-    return _URL_PASSWORD.sub(rf"\1{MASK}@", text) if "://" in text else text
 
 
 def _shown(key: str, value: object) -> object:
@@ -63,7 +49,7 @@ def _shown(key: str, value: object) -> object:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str):
-        return without_url_password(value)
+        return without_secrets(value)
     if isinstance(value, Struct):
         return masked(value)
     if isinstance(value, dict):
@@ -72,6 +58,8 @@ def _shown(key: str, value: object) -> object:
             if key == "env"
             else {name: _shown(name, item) for name, item in value.items()}
         )
+    if key == "command" and isinstance(value, tuple):
+        return command_without_secrets(value)
     if isinstance(value, tuple):
         return [_shown(key, item) for item in value]
     return value
@@ -79,6 +67,5 @@ def _shown(key: str, value: object) -> object:
 
 def _environment(env: Mapping[str, str]) -> dict[str, object]:
     return {
-        name: MASK if value and sounds_secret(name) else without_url_password(value)
-        for name, value in env.items()
+        name: MASK if value and sounds_secret(name) else without_secrets(value) for name, value in env.items()
     }

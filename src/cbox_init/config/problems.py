@@ -55,13 +55,16 @@ class ProblemReport:
 
     ``root`` is the content of the file, from which a problem's line is taken; ``origins`` names the
     environment variable that a path's value came from instead, ``files`` the included file that it came from.
-    With ``strict`` an unknown key is an error.
+    With ``strict`` an unknown key is an error. ``written`` are the files as they were written, ``withheld``
+    the variables that are secrets of the daemon.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.root: Raw = None
         self.origins: dict[Path, str] = {}
         self.files: dict[Path, str] = {}
+        self.written: list[Raw] = []
+        self.withheld: frozenset[str] = frozenset()
         self._file: str | None = None
         self._strict = strict
         self._problems: list[Problem] = []

@@ -76,7 +76,12 @@ def fields_of(section: type[Struct]) -> dict[str, Field]:
     """The keys of a section, in the order of the model."""
     names = zip(section.__struct_encode_fields__, section.__struct_fields__, strict=True)
     annotations = section.__annotations__
-    return {key: Field(attribute, _shape(annotations[attribute])) for key, attribute in names}
+    others: frozenset[str] = getattr(section, "not_keys", frozenset())
+    return {
+        key: Field(attribute, _shape(annotations[attribute]))
+        for key, attribute in names
+        if attribute not in others
+    }
 
 
 def section_type(spec: ValueSpec) -> type[Struct] | None:
@@ -84,6 +89,16 @@ def section_type(spec: ValueSpec) -> type[Struct] | None:
     if spec.value_type is ValueType.SECTION and spec.type is not None and issubclass(spec.type, Struct):
         return spec.type
     return None
+
+
+@cache
+def may_hold_secret(spec: ValueSpec) -> bool:
+    """Whether a value of this kind is a secret, or holds one."""
+    if spec.value_type in (ValueType.SECRET, ValueType.SECRET_MAP):
+        return True
+    if spec.type is None or not issubclass(spec.type, Struct):
+        return False
+    return any(may_hold_secret(field.spec) for field in fields_of(spec.type).values())
 
 
 def single_value(section: type[Struct]) -> SingleValue | None:

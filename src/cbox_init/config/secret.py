@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from typing import NoReturn
 
-MASK: Final = "***"
+from cbox_init.sensitive import MASK
+
+__all__ = ["MASK", "Secret"]
 
 
 class Secret:

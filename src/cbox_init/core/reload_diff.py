@@ -34,6 +34,8 @@ IN_PLACE: Final = frozenset(
         *("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold"),
         *("on_give_up", "on_exit"),
         *("rollout", "shutdown", "logging", "health_check", "heartbeat", "max_memory_mb", "priority"),
+        # What these give to instances is compared instead (`_variables`).
+        *("env_file", "env_files_from_secrets", "environment", "hook_user"),
         *("schedule", "schedule_timezone", "schedule_timeout"),
         *("schedule_max_concurrent", "schedule_misfire"),
     )
@@ -46,7 +48,7 @@ GLOBAL_IN_PLACE: Final = frozenset(
         *("restart_policy", "max_restart_attempts", "restart_stability_window"),
         *("restart_backoff", "restart_backoff_initial", "restart_backoff_max"),
         *("health_check_interval", "health_check_strict", "process_start_timeout"),
-        *("zombie_reap_interval", "log_ring_size"),
+        *("zombie_reap_interval", "log_ring_size", "environment"),
         *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout"),
         *("log_multiline_max_lines", "log_json_parsing", "log_level_detection"),
         *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
@@ -97,7 +99,20 @@ def replaces(old: ProcessConfig, new: ProcessConfig) -> bool:
         return True  # their outputs were opened, or not, when they were started
     if bool(old.schedule) is not bool(new.schedule):
         return True
-    return any(getattr(old, key) != getattr(new, key) for key in old.__struct_fields__ if key not in IN_PLACE)
+    if _variables(old) != _variables(new):
+        return True
+    return any(getattr(old, key) != getattr(new, key) for key in fields_of_process() if key not in IN_PLACE)
+
+
+def fields_of_process() -> tuple[str, ...]:
+    """The keys of a process, without what follows from others."""
+    return tuple(key for key in ProcessConfig.__struct_fields__ if key not in ProcessConfig.not_keys)
+
+
+def _variables(process: ProcessConfig) -> tuple[object, ...]:
+    """What of its `ChildVariables` its instances see: files whose content is the same make no difference."""
+    variables = process.variables
+    return variables.inherits, variables.kept, variables.given
 
 
 def desired_after(desired: Desired, old: ProcessConfig, new: ProcessSettings) -> Desired:

@@ -9,6 +9,7 @@ from typing import Final
 from cbox_init.system.procfs import read_bytes
 
 _EXEC_TAKES_S: Final = 0.02
+_PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
 
 
@@ -30,6 +31,22 @@ def read_variable(pid: int, name: str) -> str | None:
         return None
     end = environment.find(b"\0", start)
     return os.fsdecode(environment[start + len(prefix) : end if end >= 0 else len(environment)])
+
+
+def forbid_dumps() -> str | None:
+    """Make this process undumpable: its memory and environment reach no core dump and no other process.
+
+    Only root with CAP_SYS_PTRACE may look at them from then on. Gives what is wrong, None when nothing is.
+    """
+    import ctypes
+
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0:
+            return None
+        return os.strerror(ctypes.get_errno())
+    except (OSError, AttributeError) as error:
+        return str(error)
 
 
 def _environment(pid: int) -> bytes | None:
@@ -60,7 +77,8 @@ def _look_as_owner(pid: int) -> bytes | None:
 
     Root in a container lacks CAP_SYS_PTRACE as a rule, and without it may not see the environment of
     another user's process, while that user may. setfsuid(2) changes the user of this one thread for files
-    and nothing else. It makes the process undumpable, which would hide our own /proc from an equal root.
+    and nothing else. It makes the process undumpable, which would hide our own /proc from an equal root; so
+    that is set back to what it was.
     """
     if os.geteuid() != 0:
         return b""
@@ -69,6 +87,7 @@ def _look_as_owner(pid: int) -> bytes | None:
     try:
         owner = os.stat(f"/proc/{pid}")
         libc = ctypes.CDLL(None)
+        dumpable = libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0)
         libc.setfsgid(owner.st_gid)
         libc.setfsuid(owner.st_uid)
         try:
@@ -76,6 +95,6 @@ def _look_as_owner(pid: int) -> bytes | None:
         finally:
             libc.setfsuid(0)
             libc.setfsgid(os.getegid())
-            libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+            libc.prctl(_PR_SET_DUMPABLE, dumpable, 0, 0, 0)
     except (OSError, AttributeError):
         return b""

@@ -40,6 +40,9 @@ _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); from cbox_init.system.fork_server_main import main; main()"
 )
 
+#: What it needs of the daemon's environment, which holds secrets.
+_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
+
 #: How long an answer may take: a start takes 2 ms, and a machine may be busy. In seconds.
 _ANSWER_S: Final = 10.0
 
@@ -80,6 +83,7 @@ class ForkServer:
                 stdin=theirs.fileno(),
                 stdout=null_fd,
                 stderr=null_fd,
+                env={name: os.environ[name] for name in _VARIABLES if name in os.environ},
                 process_group=0,
                 close_fds=False,
             )

@@ -53,6 +53,8 @@ from cbox_init.config.model.logging import (
     RotateConfig,
 )
 from cbox_init.config.model.process import (
+    ChildVariables,
+    EnvFileConfig,
     HealthCheckConfig,
     HealthTlsConfig,
     HeartbeatConfig,
@@ -67,8 +69,10 @@ __all__ = [
     "AclMode",
     "AuditRotateConfig",
     "CapabilitiesConfig",
+    "ChildVariables",
     "ClientAuth",
     "Config",
+    "EnvFileConfig",
     "FilterConfig",
     "GlobalConfig",
     "HealthCheckConfig",

@@ -21,6 +21,7 @@ from cbox_init.config.model.kinds import (
     Attempts,
     CountOrUnset,
     Host,
+    Inheritance,
     Kind,
     Milliseconds,
     OptionalPort,
@@ -110,6 +111,9 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     max_process_scale: Annotated[int, Meta(ge=1, le=5000)] = 100
     zombie_reap_interval: Seconds = 1.0
     autotune_memory_threshold: Annotated[float, Meta(ge=0, le=10)] = 0.0
+
+    environment: Inheritance | None = None
+    dumpable: bool = True
 
     log_format: LogFormat = LogFormat.JSON
     log_level: LogLevel = LogLevel.INFO

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     ATTEMPTS = "number of attempts"
     STATUSES = "status or range of statuses"
     UMASK = "octal number"
+    ENVIRONMENT = "inherit, clean or a list of names"
 
 
 class Zero(StrEnum):
@@ -89,6 +90,10 @@ Attempts = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.ATTEM
 Statuses = Annotated[tuple[tuple[int, int], ...], Meta(extra={"kind": Kind.STATUSES})]
 #: A file mode creation mask, in octal digits.
 Umask = Annotated[int, Meta(ge=0, le=0o777, extra={"kind": Kind.UMASK})]
+#: The names of variables that a child inherits, some with ``*`` at their end. In the file also ``inherit``,
+#: which is `INHERITS_ALL`, and ``clean``, which is no name.
+Inheritance = Annotated[tuple[str, ...], Meta(extra={"kind": Kind.ENVIRONMENT})]
+INHERITS_ALL: Final = ("*",)
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 #: A port, or 0 for none.

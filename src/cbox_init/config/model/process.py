@@ -1,5 +1,7 @@
 """One entry of ``processes``."""
 
+from typing import ClassVar
+
 from msgspec import Struct, field
 
 from cbox_init.config.model.enums import (
@@ -18,9 +20,11 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.hooks import HookConfig
 from cbox_init.config.model.kinds import (
+    INHERITS_ALL,
     Attempts,
     Command,
     Count,
+    Inheritance,
     OptionalPort,
     PositiveCount,
     PositiveSeconds,
@@ -123,11 +127,40 @@ class HeartbeatConfig(Struct, frozen=True, kw_only=True):
     headers: dict[str, Secret] = field(default_factory=dict)
 
 
+class EnvFileConfig(Struct, frozen=True, kw_only=True):
+    """A file of variables, ``NAME=value`` in each line."""
+
+    one_value_gives: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str = ""
+    required: bool = True
+
+
+class ChildVariables(Struct, frozen=True, kw_only=True):
+    """What follows for a process from its ``environment`` and the files of variables; no key of the file.
+
+    ``inherits`` are the names that it inherits (`Inheritance`), apart from ``withheld``, which it does not
+    get at all: ``NAME_FILE`` where ``NAME`` came from the file. ``settings`` are the ``CBOX_INIT_PROCESS_…``
+    that are its own. ``kept`` are variables of the daemon's secrets that it names itself, ``given`` came from
+    files: ``env`` counts before both. ``files`` have been read.
+    """
+
+    inherits: tuple[str, ...] = INHERITS_ALL
+    withheld: frozenset[str] = frozenset()
+    settings: frozenset[str] = frozenset()
+    kept: dict[str, Secret] = field(default_factory=dict)
+    given: dict[str, Secret] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
 class ProcessConfig(Struct, frozen=True, kw_only=True):
     """One process. After loading, ``restart`` and ``shutdown.timeout`` are never None.
 
-    ``env`` values are plain texts: show them through `cbox_init.config.masking.masked`.
+    ``env`` values are plain texts: show them through `cbox_init.config.masking.masked`. ``variables`` is no
+    key (`not_keys`): loading makes it.
     """
+
+    not_keys: ClassVar[frozenset[str]] = frozenset(("variables",))
 
     enabled: bool = True
     type: ProcessType = ProcessType.LONGRUN
@@ -137,6 +170,10 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     user: str | None = None
     group: str | None = None
     env: dict[str, str] = field(default_factory=dict)
+    env_file: tuple[EnvFileConfig, ...] = ()
+    env_files_from_secrets: bool = False
+    environment: Inheritance | None = None
+    hook_user: str | None = None
     umask: Umask | None = None
     no_new_privileges: bool = False
     capabilities: CapabilitiesConfig | None = None
@@ -172,6 +209,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     max_memory_mb: Count = 0
     limits: LimitsConfig | None = None
     priority: int = 0
+    variables: ChildVariables = field(default_factory=ChildVariables)
 
     @property
     def starts_by_itself(self) -> bool:

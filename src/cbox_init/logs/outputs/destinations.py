@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
-from cbox_init.config.masking import without_url_password
 from cbox_init.config.model import OutputType
 from cbox_init.config.outputs import (
     DEFAULT_SYSLOG,
@@ -28,6 +27,7 @@ from cbox_init.logs.rotation import Rotation
 from cbox_init.logs.routes import Destination
 from cbox_init.logs.writer import Writer
 from cbox_init.safe_paths import identity_at, real_path
+from cbox_init.sensitive import without_url_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

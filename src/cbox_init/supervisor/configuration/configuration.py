@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from cbox_init.config.load import ConfigSource, Loaded
-    from cbox_init.config.model import ProcessConfig
+    from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
@@ -52,7 +52,7 @@ class Configuration:
         self._applier = ConfigurationApplier(supervisor, logs=logs, runtime=runtime)
         self._source = source
         self._environment = runtime.environ
-        self._edits = Edits(supervisor.config)
+        self._edits = self._no_edits(supervisor.config)
         self._log = logs.daemon
         self._audit = runtime.audit
         self._lock = asyncio.Lock()
@@ -114,7 +114,7 @@ class Configuration:
                 now = self._applier.plan(loaded.config).config
                 await self._audit.change("reload", self._supervisor.config, now)
             plan = self._applier.apply(loaded.config)
-            self._edits = Edits(plan.config)
+            self._edits = self._no_edits(plan.config)
         self._log_reloaded(plan, loaded)
         return Reloaded(plan, loaded.problems)
 
@@ -172,7 +172,7 @@ class Configuration:
                 raise NotSaved(
                     f"cannot save {path}: no answer within {_FILE_TIMEOUT_S:.0f} s; check its file system"
                 ) from None
-            self._edits = Edits(self._supervisor.config)
+            self._edits = self._no_edits(self._supervisor.config)
         self._log.info("Configuration saved", config=path)
         if self._audit is not None:
             self._audit.changed("save", file=path)
@@ -193,6 +193,9 @@ class Configuration:
             raise
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
+
+    def _no_edits(self, config: Config) -> Edits:
+        return Edits(config, path=self._source.path if self._source is not None else None)
 
     # -- internals -------------------------------------------------------------------------------------
 

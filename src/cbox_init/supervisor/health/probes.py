@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from msgspec.structs import replace
-
 from cbox_init.config.endpoints import parse_address, parse_url
 from cbox_init.config.model import HealthCheckType, HealthTlsConfig
 from cbox_init.config.secret import Secret
 from cbox_init.config.substitute import expand_instance
 from cbox_init.errors import CheckFailed
 from cbox_init.supervisor.health.resolve import Resolver
-from cbox_init.supervisor.instance.launch import Launch
+from cbox_init.supervisor.instance.launch import Launch, helper_identity
+from cbox_init.system.spawn_request import SpawnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import HealthCheckConfig, ProcessConfig
     from cbox_init.supervisor.health.tls import TlsClient
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.identity import Identity
 
 
 class Probe(Protocol):
@@ -39,6 +39,8 @@ class Probes:
     def __init__(self, name: str, config: ProcessConfig, runtime: Runtime) -> None:
         assert config.health_check is not None
         self._check = config.health_check
+        self._config = config
+        self._identity: Identity | None = None
         self._launch = Launch(name, config, runtime.environ)
         self._runtime = runtime
         self._resolver = Resolver()
@@ -50,9 +52,9 @@ class Probes:
         Raises CheckFailed when it cannot be made, and SpawnError and OSError for what this machine lacks.
         """
         try:
-            return self._make(
-                self._check, index, pid, self._launch.environment(index, self._launch.identity())
-            )
+            if self._identity is None:
+                self._identity = helper_identity(self._config)
+            return self._make(self._check, index, pid, self._launch.environment(index, self._identity))
         except ValueError as error:
             raise CheckFailed(str(error)) from error
 
@@ -75,9 +77,16 @@ class Probes:
                 from cbox_init.supervisor.health.command import CommandProbe
 
                 null = self._runtime.spawner.null_fd
-                request = self._launch.request(index, stdout_fd=null, stderr_fd=null)
-                command = tuple(expand_instance(word, variables) for word in check.command)
-                request = replace(request, argv=command, sandbox=self._launch.sandbox(mounts_of=pid))
+                request = SpawnRequest(
+                    argv=tuple(expand_instance(word, variables) for word in check.command),
+                    env=variables,
+                    cwd=self._config.working_dir,
+                    identity=self._identity,
+                    stdout_fd=null,
+                    stderr_fd=null,
+                    umask=self._config.umask,
+                    sandbox=self._launch.sandbox(mounts_of=pid),
+                )
                 return CommandProbe(request, runtime=self._runtime)
             case _:
                 from cbox_init.supervisor.health.tcp import TcpProbe

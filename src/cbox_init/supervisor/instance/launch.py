@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from cbox_init.config.child_variables import inherited
 from cbox_init.config.substitute import expand_instance
 from cbox_init.system.identity import Identity, resolve
 from cbox_init.system.spawn_request import Sandbox, SpawnRequest
@@ -50,6 +51,16 @@ def instance_variables(process: str, index: int, port_base: int) -> dict[str, st
     return variables
 
 
+def helper_identity(config: ProcessConfig) -> Identity | None:
+    """Who the hooks and the check commands of a process run as: ``hook_user``, else the user of the process.
+
+    None is the daemon's own user. Raises SpawnError for a user or group that does not exist.
+    """
+    if config.hook_user is not None:
+        return resolve(config.hook_user, None)
+    return resolve(config.user or None, config.group or None)
+
+
 class Launch:
     """Makes the spawn requests of the instances of one process.
 
@@ -85,11 +96,16 @@ class Launch:
 
     def environment(self, index: int, identity: Identity | None = None) -> dict[str, str]:
         """The complete environment of an instance that runs as ``identity``, or of one of its hooks."""
-        variables, own = self.variables(index), self._config.env
+        variables, own, from_files = self.variables(index), self._config.env, self._config.variables
         if self._has_references:
             known = {**self._environ, **variables}
             own = {key: expand_instance(value, known) for key, value in own.items()}
-        return {**self._environ, **_of_user(identity), **own, **variables}
+        if from_files.withheld:
+            own = {key: value for key, value in own.items() if key not in from_files.withheld}
+        given = {
+            key: value.reveal() for part in (from_files.kept, from_files.given) for key, value in part.items()
+        }
+        return {**inherited(self._environ, from_files), **of_user(identity), **given, **own, **variables}
 
     def request(self, index: int, *, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
         """The spawn request of the instance ``index``. Raises SpawnError when its user does not exist."""
@@ -182,7 +198,7 @@ def sandbox_of(name: str, config: ProcessConfig) -> Sandbox | None:
     )
 
 
-def _of_user(identity: Identity | None) -> dict[str, str]:
+def of_user(identity: Identity | None) -> dict[str, str]:
     """HOME, USER and LOGNAME of another user, so that a child does not use the daemon's home."""
     if identity is None:
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.supervisor.instance.launch import helper_identity
 from cbox_init.supervisor.lifecycle.hooks import HookRun
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StopHooks:
-    """Starts the stop hooks of one process's instances.
+    """Starts the stop hooks of one process's instances, as `helper_identity` says.
 
     ``on_over`` is called once, but not for a hook that is cancelled.
     """
@@ -66,7 +67,8 @@ class StopHooks:
             process=self._name,
             runtime=self._runtime,
             log=self._log,
-            environ=self._launch.environment(index),
+            environ=lambda identity: self._launch.environment(index, identity),
+            identity=lambda: helper_identity(self._config),
             working_dir=self._config.working_dir,
             sandbox=self._launch.sandbox(mounts_of),
             on_over=lambda _: on_over(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.config.child_variables import without_settings
 from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.config.substitute import expand_instance
 from cbox_init.core.hooks import HookRetry, after_try
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.runtime import Runtime
+    from cbox_init.system.identity import Identity
     from cbox_init.system.reaper import ExitStatus
     from cbox_init.system.spawn_request import Sandbox
 
@@ -38,7 +40,9 @@ class HookRun:
     ``on_over`` is called once, but not after ``cancel``.
 
     It runs in ``sandbox``, if there is one. Its output goes to ``log`` under the instance id ``shown_as``.
-    ``moment`` is one of ``pre_start``, ``post_start``, ``pre_stop`` and ``post_stop``.
+    ``moment`` is one of ``pre_start``, ``post_start``, ``pre_stop`` and ``post_stop``. ``identity`` gives the
+    user that it runs as, None for the daemon's, or raises SpawnError; ``environ`` gives the environment for
+    that user.
     """
 
     def __init__(
@@ -51,7 +55,8 @@ class HookRun:
         process: str | None,
         runtime: Runtime,
         log: ProcessLog,
-        environ: Mapping[str, str],
+        environ: Callable[[Identity | None], Mapping[str, str]],
+        identity: Callable[[], Identity | None],
         working_dir: str | None,
         sandbox: Sandbox | None = None,
         on_over: Callable[[HookResult], None],
@@ -66,10 +71,8 @@ class HookRun:
         self._on_over = on_over
         self._working_dir = hook.working_dir or working_dir
         self._sandbox = sandbox
-        known = {**environ, "CBOX_INIT_HOOK_NAME": name}
-        self._argv = tuple(expand_instance(word, known) for word in hook.command)
-        own = {key: expand_instance(value, known) for key, value in hook.env.items()}
-        self._env = {**environ, **own, "CBOX_INIT_HOOK_NAME": name}
+        self._environ = environ
+        self._identity = identity
         self._tries = 0
         self._pid: int | None = None
         self._began_at = self._next_at = runtime.now()
@@ -109,7 +112,11 @@ class HookRun:
         self._tries += 1
         self._timed_out = False
         try:
-            pid, capture = spawn_captured(self._runtime, self._log, self._shown_as, self._request)
+            identity = self._identity()
+            request = self._request(identity)
+            pid, capture = spawn_captured(
+                self._runtime, self._log, self._shown_as, request, identity=identity
+            )
         except SpawnError as error:
             if error.shortage and self._runtime.now() < self._began_at + self._hook.timeout:
                 self._defer(error)
@@ -130,9 +137,14 @@ class HookRun:
             self._deferred = True
             self._runtime.log.warn("Hook waits to start", **self._fields, error=str(error))
 
-    def _request(self, stdout_fd: int, stderr_fd: int) -> SpawnRequest:
-        return SpawnRequest(
-            self._argv, self._env, self._working_dir, None, stdout_fd, stderr_fd, sandbox=self._sandbox
+    def _request(self, identity: Identity | None) -> Callable[[int, int], SpawnRequest]:
+        environ = self._environ(identity)
+        known = {**environ, "CBOX_INIT_HOOK_NAME": self._name}
+        argv = tuple(expand_instance(word, known) for word in self._hook.command)
+        own = {key: expand_instance(value, known) for key, value in self._hook.env.items()}
+        env = {**environ, **own, "CBOX_INIT_HOOK_NAME": self._name}
+        return lambda stdout_fd, stderr_fd: SpawnRequest(
+            argv, env, self._working_dir, identity, stdout_fd, stderr_fd, sandbox=self._sandbox
         )
 
     def _exited(self, pid: int, status: ExitStatus, capture: Capture) -> None:
@@ -223,7 +235,8 @@ class HookChain:
             process=None,
             runtime=self._runtime,
             log=self._log,
-            environ=self._runtime.environ,
+            environ=lambda identity: without_settings(self._runtime.environ),
+            identity=lambda: None,
             working_dir=None,
             on_over=lambda over: self._ended(name, over),
         )
