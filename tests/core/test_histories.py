@@ -215,6 +215,27 @@ def test_a_reload_that_allows_one_surge_instance_in_place_of_two(
     world.check_quiet()
 
 
+def test_a_rollback_starts_what_ends_meanwhile() -> None:
+    """One of the old instances is being ended for its memory when the new ones turn out not to start."""
+
+    def rules(launch: int) -> Rules:
+        rollout = RolloutRules(max_surge=1, max_unavailable=0, rollback=True)
+        return Rules(restart_rules(RestartPolicyName.NEVER), stop_rules(), None, rollout, launch)
+
+    world = CheckedWorld(rules(launch=0), scale=2)
+    world.start()
+    world.reconcile()
+    world.breeds(Breed(spawns=False))
+    world.fatten(0)
+    world.reload(rules(launch=1))
+    world.reconcile()
+    assert world.rules.launch == 0, "it went back"
+    world.breeds(Breed())
+    world.advance(LONG_S)
+    world.check_quiet()
+    assert all(one.ready for one in world.instances.values())
+
+
 def _without_health(instance: Instance) -> Instance:
     """Results go on coming while nothing else changes."""
     return replace(instance, health=None)

@@ -298,8 +298,11 @@ def rechecked(instance: Instance, rules: HealthRules | None, *, now: float) -> I
 
 
 def counted_as(instance: Instance, *, generation: int) -> Instance:
-    """It counts as one of ``generation``: that is what it was started from, after all (a rollback)."""
-    return replace(instance, generation=generation)
+    """A rollback: one that runs counts as one of ``generation``, since it was started from its configuration.
+
+    Any other stays of an older generation, so that it is started again when nothing of it lives.
+    """
+    return replace(instance, generation=generation) if instance.phase is Phase.RUNNING else instance
 
 
 def overdue_noted(instance: Instance) -> Instance:

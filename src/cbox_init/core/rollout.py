@@ -260,8 +260,8 @@ def progress(
 
 
 class Back(NamedTuple, Generic[S]):
-    """A rollout has failed and is to be taken back: instances of the generation ``stable`` count as of
-    ``generation`` from now on, and ``settings`` are in force again.
+    """A rollout has failed and is to be taken back: instances of the generation ``stable`` that run count as
+    of ``generation`` from now on, all others are started again, and ``settings`` are in force again.
     """
 
     generation: int

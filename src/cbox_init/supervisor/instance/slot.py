@@ -214,7 +214,7 @@ class InstanceSlot:
             self.record.state = transitions.rechecked(self.state, rules, now=self._now)
 
     def count_as(self, generation: int) -> None:
-        """Treat it as an instance of ``generation`` (see `core.rollout.Back`)."""
+        """Treat it as an instance of ``generation``, if it runs (see `core.rollout.Back`)."""
         self.record.state = transitions.counted_as(self.state, generation=generation)
 
     # -- events ----------------------------------------------------------------------------------------
