@@ -28,6 +28,8 @@ DEADLINE_S = 20.0
 
 #: Keeps a child until it is told to end; says when its TERM handler has run.
 OBEDIENT = "trap 'echo bye; exit 0' TERM; (echo ready; exec sleep 1000) & wait"
+#: Goes on when the test says so (``House.let_go``).
+WAITS = "until [ -e $DIR/go ]; do sleep 0.02; done"
 #: Cannot be told to end.
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -152,6 +154,10 @@ class House:
 
     def lines(self, name: str) -> list[str]:
         return [r.message for r in self.logs.records(name, limit=10_000, newest_first=False)]
+
+    def let_go(self) -> None:
+        """Let what ``WAITS`` go on."""
+        (self.file.parent / "go").touch()
 
     def kill(self, name: str, index: int = 0) -> None:
         """Let an instance crash."""

@@ -90,7 +90,7 @@ async def test_an_input_that_stays_open(build: Build) -> None:
         f"""
 processes:
   closed: {{command: {ends_with_its_input}}}
-  open: {{command: {ends_with_its_input}, stdin: pipe}}
+  open: {{command: {ends_with_its_input}, stdin: pipe, restart_delay: 1ms}}
 """
     )
     await house.until_said("closed", "input ended")
@@ -165,7 +165,7 @@ async def test_one_that_runs_again_has_no_last_output(build: Build) -> None:
 async def test_who_was_killed_is_said_in_one_line(build: Build) -> None:
     house = build(
         f"""
-global: {{shutdown_timeout: 500ms}}
+global: {{shutdown_timeout: 2s}}
 processes:
   good: {{command: {sh(OBEDIENT)}}}
   bad: {{command: {sh(STUBBORN)}, scale: 2}}

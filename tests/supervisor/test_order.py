@@ -176,7 +176,7 @@ processes:
 
 
 async def test_the_daemon_stays_while_a_process_waits_for_its_restart(build: Build) -> None:
-    house = build("processes: {web: {command: ['false'], restart_delay: 300ms, max_restarts: 1}}")
+    house = build("processes: {web: {command: ['false'], restart_delay: 1s, max_restarts: 1}}")
     await house.until(lambda: house.instance("web").next_restart_at)
     assert house.exit_code is None
     assert await house.ended() == 1

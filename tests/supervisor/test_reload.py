@@ -11,7 +11,7 @@ import pytest
 
 from cbox_init.core.states import State
 from cbox_init.errors import ConfigError, Conflict, NotApplied, UnknownProcess
-from tests.supervisor.house import OBEDIENT, STUBBORN, alive
+from tests.supervisor.house import OBEDIENT, STUBBORN, WAITS, alive
 
 if TYPE_CHECKING:
     from cbox_init.config.model import LoggingConfig
@@ -158,11 +158,12 @@ async def test_disabled_is_removed(build: Build) -> None:
 async def test_added_ones_wait_for_their_dependencies(build: Build) -> None:
     house = build(WEB + "}")
     await up(house, web=2)
-    added = """,
-  migrate: {type: oneshot, command: [sh, -c, "sleep 0.3; echo migrated"]},
-  app: {command: [sh, -c, "echo app; sleep 1000"], depends_on: [migrate, web]}}"""
+    added = f""",
+  migrate: {{type: oneshot, command: [sh, -c, "{WAITS}; echo migrated"]}},
+  app: {{command: [sh, -c, "echo app; sleep 1000"], depends_on: [migrate, web]}}}}"""
     assert await reload(house, WEB + added) == {"added": ("migrate", "app"), "kept": ("web",)}
     assert house.status("app").waiting_for == ("migrate",)
+    house.let_go()
     await house.until_said("app", "app")
     assert house.lines("migrate") == ["migrated"]
 
@@ -235,7 +236,7 @@ async def test_one_that_was_given_up_gets_another_chance_when_it_has_changed(bui
 
 
 async def test_back_before_it_has_gone(build: Build) -> None:
-    slow = "trap 'sleep 0.3; exit 0' TERM; (echo on; exec sleep 1000) & wait"
+    slow = f"trap '{WAITS}; exit 0' TERM; (echo on; exec sleep 1000) & wait"
     web = f'{WEB}, slow: {{command: [sh, -c, "{slow}"]}}}}'
     house = build(web)
     await house.until_said("slow", "on")
@@ -244,6 +245,7 @@ async def test_back_before_it_has_gone(build: Build) -> None:
     await house.until_state("slow", State.STOPPING)
     changes = await reload(house, web.replace("echo on", "echo back"))
     assert changes == {"added": ("slow",), "kept": ("web",)}
+    house.let_go()
     await house.until_said("slow", "back")
     assert house.instance("slow").pid != first
     assert not alive(first or 0)

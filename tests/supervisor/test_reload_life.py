@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cbox_init.core.states import State
+from tests.supervisor.house import WAITS
 from tests.supervisor.test_reload import WEB, born, reload, up
 
 if TYPE_CHECKING:
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
 
 async def test_before_the_pre_start_hooks_are_done(build: Build) -> None:
-    hooks = "hooks: {pre-start: [{name: h, command: [sleep, '0.4']}]}\n"
+    hooks = f"hooks: {{pre-start: [{{name: h, command: [sh, -c, '{WAITS}']}}]}}\n"
     house = build(hooks + WEB + ", b: {command: [sleep, '1000']}}")
     changed = hooks + WEB.replace("scale: 2", "scale: 1") + ", c: {command: [sleep, '1000']}}"
     assert await reload(house, changed) == {"added": ("c",), "adjusted": ("web",), "removed": ("b",)}
     assert [status.name for status in house.supervisor.statuses()] == ["web", "c"]
     assert not house.pids("web")
+    house.let_go()
     await up(house, web=1, c=1)
     assert house.instance("web").restart_count == 0
 
@@ -86,9 +88,10 @@ async def test_the_readiness_counts_who_is_configured(build: Build, tmp_path: Pa
     house = build(settings + WEB + "}")
     await house.until(ready.exists)
     late = settings + WEB + ", late: {command: [sleep, '1000'], depends_on: [gate]}, "
-    late += "gate: {type: oneshot, command: [sh, -c, 'sleep 0.5']}}"
+    late += f"gate: {{type: oneshot, command: [sh, -c, '{WAITS}']}}}}"
     await reload(house, late)
     await house.until(lambda: not ready.exists())
+    house.let_go()
     await house.until(ready.exists)
     await reload(house, settings + WEB + "}")
     await house.until(lambda: len(house.supervisor.statuses()) == 1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.core.states import State
 from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
+from tests.supervisor.house import WAITS
 from tests.supervisor.test_reload import born, reload, up
 
 if TYPE_CHECKING:
@@ -101,22 +102,24 @@ async def test_from_a_longrun_to_a_schedule_and_back(build: Build) -> None:
 
 
 async def test_kind_and_mind_changed_at_once(build: Build) -> None:
-    slow = 'trap "sleep 0.3; exit 0" TERM; (echo up; exec sleep 1000) & wait'
+    slow = f'trap "{WAITS}; exit 0" TERM; (echo up; exec sleep 1000) & wait'
     longrun = f"processes: {{keep: {{command: [sleep, '1000']}}, job: {{command: [sh, -c, '{slow}']}}}}"
     house = await started(build, longrun)
     await house.until_said("job", "up")
     await reload(house, job("echo run"))
     await house.until_state("job", State.STOPPING)
     await reload(house, longrun)
+    house.let_go()
     await house.until_said("job", "up", times=2)
     await up(house, job=1)
 
 
 async def test_shutdown_while_one_kind_makes_room_for_the_other(build: Build) -> None:
-    slow = 'trap "sleep 0.3; exit 0" TERM; (echo up; exec sleep 1000) & wait'
+    slow = f'trap "{WAITS}; exit 0" TERM; (echo up; exec sleep 1000) & wait'
     longrun = f"processes: {{keep: {{command: [sleep, '1000']}}, job: {{command: [sh, -c, '{slow}']}}}}"
     house = await started(build, longrun)
     await house.until_said("job", "up")
     await reload(house, job("echo run"))
     house.supervisor.shutdown("test")
+    house.let_go()
     assert await house.ended() == 0

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def serving(talk: Talk) -> AsyncIterator[int]:
-    """A server on a port of its own, which is given."""
+async def serving(talk: Talk, port: int = 0) -> AsyncIterator[int]:
+    """A server on ``port``, or on one of its own, which is given."""
     open_: set[asyncio.Task[None]] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -26,7 +26,7 @@ async def serving(talk: Talk) -> AsyncIterator[int]:
             await talk(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import resource
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,11 +20,11 @@ from cbox_init.supervisor.health.probes import Probes
 from cbox_init.supervisor.health.resolve import Resolver
 from cbox_init.threads import NoThreadError
 from tests.supervisor.health.servers import answering, serving
-from tests.supervisor.health.test_checks import OK, SLEEP, one, state, until
+from tests.supervisor.health.test_checks import OK, PATIENT, SLEEP, one, state, until
 from tests.supervisor.house import alive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cbox_init.supervisor.health.probes import Probe
     from cbox_init.system.spawn_request import SpawnRequest
@@ -46,19 +46,21 @@ def failures(house: House) -> int:
 
 
 @contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """Every number below the limit is taken."""
+def no_descriptor_left() -> Iterator[Callable[[], None]]:
+    """Every number below the limit is taken; the function that is given takes those that are free again."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     taken: list[int] = []
     highest = max(map(int, os.listdir("/proc/self/fd")))
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
-    try:
-        while True:
-            try:
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
                 taken.append(os.dup(0))
-            except OSError:
-                break
-        yield
+
+    try:
+        take()
+        yield take
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         for descriptor in taken:
@@ -67,11 +69,12 @@ def no_descriptor_left() -> Iterator[None]:
 
 async def test_without_descriptors_a_check_is_neither_success_nor_failure_and_heals(build: Build) -> None:
     async with serving(answering(OK)) as port:
-        house = build(one({"url": f"http://127.0.0.1:{port}/", "failure_threshold": 1}))
+        house = build(one({**PATIENT, "url": f"http://127.0.0.1:{port}/", "failure_threshold": 1}))
         await until(house, HealthState.HEALTHY)
         (pid,) = house.pids("web")
-        with no_descriptor_left():
-            await house.until(lambda: not_checked(house))
+        with no_descriptor_left() as take:
+            # A check that was under way gives its own back.
+            await house.until(lambda: take() or not_checked(house))
             reason = not_checked(house)
             health = house.instance("web").health
         assert reason == f"http://127.0.0.1:{port}/: Too many open files"
@@ -85,7 +88,7 @@ async def test_without_descriptors_a_check_is_neither_success_nor_failure_and_he
 async def test_a_command_that_cannot_be_started_for_want_of_processes(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = build(one({"command": ["true"], "failure_threshold": 1}))
+    house = build(one({**PATIENT, "command": ["true"], "failure_threshold": 1}))
     await until(house, HealthState.HEALTHY)
     spawner, spawn = house.runtime.spawner, house.runtime.spawner.spawn
     tries = 0
@@ -138,7 +141,7 @@ async def test_one_that_could_not_be_checked_in_time_is_not_ended_for_that(
         raise SHORT
 
     monkeypatch.setattr(Probes, "of", short)
-    text = json.loads(one({"command": ["true"], "timeout": "50ms", "start_period": None}))
+    text = json.loads(one({"command": ["true"], "timeout": "1s", "start_period": None}))
     text["global"] = {"process_start_timeout": "1ms", "health_check_strict": True}
     house = build(json.dumps(text))
     await house.until(lambda: not_checked(house))
@@ -203,7 +206,7 @@ async def test_an_error_in_one_check_does_not_end_the_others(
 async def test_an_error_while_a_check_begins_is_contained(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = build(one({"command": ["true"]}, scale=2), start=False)
+    house = build(one({**PATIENT, "command": ["true"]}, scale=2), start=False)
     house.expects_defects = True
     loop = asyncio.get_running_loop()
     create, refused = loop.create_task, 0

@@ -57,7 +57,7 @@ def killed(house: House) -> bool:
 async def test_nginx_in_front_waits_for_redis(build: Build, tmp_path: Path) -> None:
     redis, web = free_port(), free_port()
     location = "location /health { return 200 'all is well'; }"
-    check = {**QUICK, "timeout": "300ms"}
+    check = {**QUICK, "timeout": "1s"}
     house = build(
         config(
             nginx={
