@@ -85,3 +85,16 @@ def test_at_the_end_nothing_is_waited_for(tail: Tail) -> None:
     opened(tail)
     tail.leave()
     assert read(tail, now=0.0) == b"second\n"
+
+
+def test_what_was_written_to_the_old_file_last_comes_before_the_new_one(tail: Tail, tmp_path: Path) -> None:
+    """A program that had the old file open at the rename; only the event of the new file has come yet."""
+    (tmp_path / "app.log.1").write_text("first\n")
+    rotated(tail)
+    opened(tail)
+    assert read(tail, now=0.0) == b"first\nsecond\n"
+    for name, text in (("app.log.1", "third\n"), ("app.log", "fourth\n")):
+        with (tmp_path / name).open("a") as file:
+            file.write(text)
+    tail.parts[-1].dirty = True
+    assert read(tail, now=0.0) == b"third\nfourth\n"

@@ -105,13 +105,17 @@ class GrowingFile:
         """Whether the file was removed (it has no name any more)."""
         return os.fstat(self.fd).st_nlink == 0
 
-    def read(self) -> list[FileRead]:
-        """The next block; ``at_end`` tells whether there was none. Raises OSError."""
+    def read(self, limit: int | None = None) -> list[FileRead]:
+        """The next block, no further than ``limit``; ``at_end`` tells whether there was none.
+
+        Raises OSError.
+        """
         reads: list[FileRead] = []
         if not self._intact():
             reads.append(self.end())
             self._rewind()
-        data = os.pread(self.fd, READ_BYTES, self.position)
+        most = READ_BYTES if limit is None else max(0, min(READ_BYTES, limit - self.position))
+        data = os.pread(self.fd, most, self.position)
         self.at_end = not data
         if not data:
             return reads

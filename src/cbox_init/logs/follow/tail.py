@@ -211,6 +211,7 @@ class Tail:
     def next_reads(self, now: float) -> list[FileRead]:
         """What to send next, at most one block; empty when everything was read."""
         reads, self._over = self._over, []
+        limits = self._limits()
         for part in tuple(self.parts):
             if self._awaited(part, now):
                 break
@@ -220,7 +221,7 @@ class Tail:
                     self._close(part)
                     break
                 try:
-                    reads = part.file.read()
+                    reads = part.file.read(limits.get(part))
                 except OSError as error:
                     self._say(f"Log file cannot be read: {error.strerror}")
                     self._close(part)
@@ -229,6 +230,21 @@ class Tail:
                     part.dirty = not part.file.at_end and not enough
                     part.quiet_since = now
         return reads
+
+    def _limits(self) -> dict[TailedFile, int]:
+        """How far each of several files may be read for its lines to come in the order in which they were
+        written.
+
+        A program that opens its log for each line may write to the old file a moment before it writes to the
+        new one, and after the old one was read. So the sizes are taken of the newest file first.
+        """
+        limits: dict[TailedFile, int] = {}
+        if len(self.parts) > 1:
+            for part in reversed(self.parts):
+                if part.file is not None:
+                    limits[part] = part.file.size
+                    part.dirty |= part.end_at is None and limits[part] > part.file.position
+        return limits
 
     def tend(self, now: float) -> tuple[list[FileRead], float | None]:
         """Close files that are done; gives what was left in one, and when to come again."""
