@@ -146,7 +146,8 @@ async def test_commands_wait_for_the_pre_start_hooks(build: Build) -> None:
         house.supervisor.start("web")
     house.supervisor.shutdown("test")
     assert await house.ended() == 0
-    assert not alive(int(house.lines("hooks/pre-start")[0]))
+    hook = int(house.lines("hooks/pre-start")[0])
+    await house.until(lambda: not alive(hook))  # the end does not wait for what it has killed
     assert house.status("web").instances == ()
 
 

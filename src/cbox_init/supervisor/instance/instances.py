@@ -140,7 +140,7 @@ class Instances:
         return bool(ended)
 
     def count_as(self, stable: int, generation: int) -> None:
-        """Treat those of the generation ``stable`` that run as of ``generation`` (see `core.rollout.Back`)."""
+        """Treat those of ``stable`` that run as instances of ``generation`` (see `core.rollout.Back`)."""
         for slot in self._slots.values():
             if slot.state.generation == stable:
                 slot.count_as(generation)
