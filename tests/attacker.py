@@ -53,6 +53,12 @@ def owned_by(folder: Path, uid: int, mode: int = 0o755) -> Path:
     return folder
 
 
+def untouched(secret: Path) -> bool:
+    """Whether the file of the fixture ``secret`` is as it was."""
+    found = secret.stat()
+    return (found.st_uid, found.st_mode & 0o777, secret.read_text()) == (0, 0o600, "root's\n")
+
+
 class Swapper:
     """A process of another user that makes ``path`` a link to ``target``, and a file or directory of its
     own, in turns, as fast as it can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,9 @@ from cbox_init.config.masking import masked
 from cbox_init.config.patch import drop, put
 from cbox_init.config.save import saved
 from cbox_init.errors import NotSaved
+from tests.attacker import NOBODY, Swapper, untouched
 from tests.config.helpers import config_of
+from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -257,6 +260,59 @@ def test_the_file_may_have_been_edited_meanwhile(tmp_path: Path) -> None:
     assert "# By hand." in file.read_text()
 
 
+@as_root
+@pytest.mark.parametrize("what", ["file", "folder", "hard"])
+def test_a_link_of_another_user_is_not_written_to(
+    theirs: Path, public_path: Path, tmp_path: Path, what: str
+) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    real = ours / "c.yaml"
+    real.write_text(FILE)
+    real.chmod(0o600)
+    edits = Edits(config_of(examine(str(real), ENVIRON))).removed("flow")
+    path = theirs / "ours" / "c.yaml" if what == "folder" else theirs / "c.yaml"
+    if what == "hard":
+        os.link(real, path)
+    else:
+        link = theirs / "ours" if what == "folder" else path
+        link.symlink_to(ours if what == "folder" else real)
+        os.lchown(link, NOBODY, NOBODY)
+    with pytest.raises(NotSaved, match=r"cannot save [^:]+: refused, [^:]+: (it is a file|uid 65534 made)"):
+        saved(str(path), edits, ENVIRON)
+    assert real.read_text() == FILE
+    assert os.listdir(ours) == ["c.yaml"]
+
+
+@as_root
+def test_links_at_the_name_that_is_written_first_are_not_followed(theirs: Path, secret: Path) -> None:
+    file = theirs / "c.yaml"
+    file.write_text(FILE)
+    os.chown(file, NOBODY, NOBODY)
+    (theirs / f"c.yaml.{os.getpid()}.tmp").symlink_to(secret)
+    saved(str(file), Edits(config_of(examine(str(file), ENVIRON))).removed("flow"), ENVIRON)
+    assert "flow" not in file.read_text()
+    assert file.stat().st_uid == NOBODY
+    assert os.listdir(theirs) == ["c.yaml"]
+    assert untouched(secret)
+
+
+@as_root
+def test_the_folder_is_swapped_while_it_is_saved(theirs: Path, public_path: Path) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    (ours / "c.yaml").write_text(FILE)
+    edits = Edits(config_of(examine(str(ours / "c.yaml"), ENVIRON))).removed("flow")
+    path = theirs / "conf" / "c.yaml"
+    with Swapper(theirs / "conf", ours, directory=True) as swapper:
+        while swapper.turns < 1000:
+            swapper.check()
+            with suppress(NotSaved):
+                saved(str(path), edits, ENVIRON)
+    assert (ours / "c.yaml").read_text() == FILE
+    assert os.listdir(ours) == ["c.yaml"]
+
+
 @pytest.mark.parametrize("what", ["gone", "directory", "broken", "read-only"])
 def test_where_it_cannot_be_saved(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "c.yaml"
@@ -264,7 +320,7 @@ def test_where_it_cannot_be_saved(tmp_path: Path, what: str, monkeypatch: pytest
     edits = Edits(config_of(examine(str(file), ENVIRON))).removed("flow")
     if what == "read-only":
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise OSError(30, "Read-only file system")
 
         monkeypatch.setattr("os.rename", refuse)

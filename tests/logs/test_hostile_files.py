@@ -15,7 +15,7 @@ from cbox_init.logs.outputs.file import FileBackend
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
 from cbox_init.logs.writer import Writer
-from tests.attacker import LONGEST_S, NOBODY, Swapper
+from tests.attacker import LONGEST_S, NOBODY, Swapper, untouched
 from tests.logs.conftest import Bench, end, until
 from tests.logs.follow.conftest import append
 from tests.logs.outputs.conftest import wait_for
@@ -61,11 +61,6 @@ def _link(path: Path, target: Path, *, hard: bool = False) -> None:
     else:
         path.symlink_to(target)
         os.lchown(path, NOBODY, NOBODY)
-
-
-def untouched(secret: Path) -> bool:
-    found = secret.stat()
-    return (found.st_uid, found.st_mode & 0o777, secret.read_text()) == (0, 0o600, "root's\n")
 
 
 # -- outputs -------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.states import State
+from tests.attacker import NOBODY, Swapper, untouched
+from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +119,57 @@ async def test_a_file_that_could_not_be_written_is_written_when_that_is_possible
     assert house.messages().count(said) == 1
     house.supervisor.shutdown("test")
     assert os.listdir(folder) == []
+
+
+@as_root
+async def test_a_folder_that_is_a_link_of_another_user_is_refused_until_it_is_one(
+    build: Build, theirs: Path, public_path: Path
+) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    (ours / "ready").write_text("root's\n")
+    (theirs / "run").symlink_to(ours)
+    os.lchown(theirs / "run", NOBODY, NOBODY)
+    house = build(config(WEB).replace("${DIR}/ready", f"{theirs}/run/ready"))
+    said = "The readiness file cannot be removed"  # as an earlier daemon may have left it
+    await house.until(lambda: said in house.messages())
+    assert "uid 65534 made this link" in house.log_file.read_text()
+    await house.until(lambda: house.state("web") is State.RUNNING)
+    assert (ours / "ready").read_text() == "root's\n"
+    (theirs / "run").unlink()
+    (theirs / "run").mkdir()
+    await house.until((theirs / "run" / "ready").exists)
+    house.supervisor.shutdown("test")
+    assert os.listdir(ours) == ["ready"]
+
+
+@as_root
+async def test_links_beside_the_file_are_not_followed(build: Build, theirs: Path, secret: Path) -> None:
+    for name in ("ready", f"ready.{os.getpid()}"):
+        (theirs / name).symlink_to(secret)
+        os.lchown(theirs / name, NOBODY, NOBODY)
+    house = build(config(WEB).replace("${DIR}/ready", f"{theirs}/ready"))
+    await house.until(lambda: os.listdir(theirs) == ["ready"] and not (theirs / "ready").is_symlink())
+    assert (theirs / "ready").read_text().startswith("ready\n")
+    assert untouched(secret)
+
+
+@as_root
+async def test_its_folder_is_swapped_all_the_time(build: Build, theirs: Path, public_path: Path) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    (ours / "ready").write_text("root's\n")
+    house = build(config(WEB).replace("${DIR}/ready", f"{theirs}/run/ready"))
+    readiness = house.supervisor.lifecycle.readiness
+    assert readiness
+    await house.until(lambda: report(house).ready)
+    with Swapper(theirs / "run", ours, directory=True) as swapper:
+        while swapper.turns < 1000:
+            swapper.check()
+            for ready in (True, False):
+                readiness._keep_file(ready=ready)
+    assert (ours / "ready").read_text() == "root's\n"
+    assert os.listdir(ours) == ["ready"]
 
 
 async def test_what_counts(build: Build) -> None:

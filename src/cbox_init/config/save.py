@@ -13,7 +13,8 @@ from cbox_init.config.load import Examined, examine_text
 from cbox_init.config.patch import PatchError, SourceText, drop, put, source_of_items
 from cbox_init.config.problems import ProblemReport
 from cbox_init.config.schema import ValueType, fields_of, section_type, single_value
-from cbox_init.errors import NotSaved
+from cbox_init.errors import NotSaved, UnsafePathError
+from cbox_init.safe_paths import locate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.config.schema import ValueSpec
+    from cbox_init.safe_paths import Place
 
 _OVERRIDES: Final = "CBOX_INIT_PROCESS_"
 _BOM: Final = "\ufeff"
@@ -34,13 +36,17 @@ def saved(path: str, edits: Edits, environ: Mapping[str, str]) -> None:
     Mode and owner stay, and a symbolic link goes on leading to the file. Raises NotSaved with the file as it
     was. Blocks: not for the event loop.
     """
-    target = os.path.realpath(path)
     try:
-        before = os.stat(target)
-        with open(target, encoding="utf-8", newline="") as file:
-            text = file.read()
+        with locate(path) as place:
+            _save(path, place, edits, environ)
     except (OSError, UnicodeDecodeError) as error:
         raise _not_saved(path, error) from None
+
+
+def _save(path: str, place: Place, edits: Edits, environ: Mapping[str, str]) -> None:
+    with open(place.open_regular(), encoding="utf-8", newline="") as file:
+        before = os.fstat(file.fileno())
+        text = file.read()
     bom = _BOM if text.startswith(_BOM) else ""
     text = text.removeprefix(_BOM)
     _refuse_included(path, text, edits, environ)
@@ -49,12 +55,8 @@ def saved(path: str, edits: Edits, environ: Mapping[str, str]) -> None:
         _verify(path, text, changed, edits, environ)
     except PatchError as error:
         raise NotSaved(f"cannot save {path}: {error}; edit the file by hand") from None
-    if changed == text:
-        return
-    try:
-        _write(target, (bom + changed).encode(), before)
-    except OSError as error:
-        raise _not_saved(path, error) from None
+    if changed != text:
+        _write(place, (bom + changed).encode(), before)
 
 
 def _refuse_included(path: str, text: str, edits: Edits, environ: Mapping[str, str]) -> None:
@@ -166,11 +168,10 @@ def _processes(found: Examined) -> Mapping[str, ProcessConfig]:
     return found.config.processes if found.config is not None else {}
 
 
-def _write(target: str, data: bytes, before: os.stat_result) -> None:
+def _write(place: Place, data: bytes, before: os.stat_result) -> None:
     """Replace the file by one with the same owner and mode. Raises OSError with the old one in place."""
-    folder = os.path.dirname(target)
-    temporary = f"{target}.{os.getpid()}.tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    temporary = f"{place.name}.{os.getpid()}.tmp"
+    fd = place.create_again(0o600, temporary)
     try:
         with open(fd, "wb") as file:
             file.write(data)
@@ -179,22 +180,27 @@ def _write(target: str, data: bytes, before: os.stat_result) -> None:
             os.fchmod(fd, before.st_mode & 0o7777)
             file.flush()
             os.fsync(fd)
-        now = os.stat(target)
-        if (now.st_ino, now.st_mtime_ns, now.st_size) != (before.st_ino, before.st_mtime_ns, before.st_size):
+        if _version(place.status()) != _version(before):
             raise OSError(0, "it was changed by another program meanwhile")
-        os.rename(temporary, target)
+        place.rename(temporary, place.name)
     except BaseException:
         with suppress(OSError):
-            os.unlink(temporary)
+            place.remove(temporary)
         raise
-    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder_fd = place.directory()
     try:
         os.fsync(folder_fd)
     finally:
         os.close(folder_fd)
 
 
+def _version(found: os.stat_result | None) -> tuple[int, int, int] | None:
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found is not None else None
+
+
 def _not_saved(path: str, error: OSError | UnicodeDecodeError) -> NotSaved:
+    if isinstance(error, UnsafePathError):
+        return NotSaved(f"cannot save {path}: {error}")
     reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8"
     return NotSaved(
         f"cannot save {path}: {reason}; the file and its directory must be writable, "

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from cbox_init.config.model import ProcessType, ReadinessMode
 from cbox_init.core.states import State
+from cbox_init.safe_paths import locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,21 +140,20 @@ class Readiness:
         content = self._settings.content
         if content is None:
             content = f"ready\ntimestamp={int(self._runtime.unix())}\n"
-        beside = f"{path}.{os.getpid()}"
-        _remove(beside)
-        # O_EXCL: never through a link that another user has made.
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
+        with locate(path, last_link=False) as place:
+            beside = f"{place.name}.{os.getpid()}"
+            fd = place.create_again(0o644, beside)
             try:
-                os.fchmod(fd, 0o644)
-                os.write(fd, content.encode())
-            finally:
-                os.close(fd)
-            os.replace(beside, path)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(beside)
-            raise
+                try:
+                    os.fchmod(fd, 0o644)
+                    os.write(fd, content.encode())
+                finally:
+                    os.close(fd)
+                place.rename(beside, place.name)
+            except OSError:
+                with suppress(OSError):
+                    place.remove(beside)
+                raise
 
 
 def _counted(settings: ReadinessConfig, processes: Iterable[Managed]) -> Iterable[Managed]:
@@ -183,7 +183,5 @@ def runs(status: ProcessStatus) -> bool:
 
 
 def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
+    with suppress(FileNotFoundError), locate(path, last_link=False) as place:
+        place.remove()
