@@ -56,7 +56,7 @@ bench: $(VENV)/.installed ## measure cbox-init beside its peers (see bench/READM
 docs: $(VENV)/.installed-docs ## build the documentation into build/site; a broken link or anchor fails
 	@rm -rf build/docs
 	@mkdir -p build/docs/bench
-	@ln -s ../../README.md ../../CHANGELOG.md ../../CONTRIBUTING.md ../../LICENSE ../../docs ../../examples ../../src ../../tests build/docs
+	@ln -s ../../README.md ../../CHANGELOG.md ../../CONTRIBUTING.md ../../SECURITY.md ../../LICENSE ../../docs ../../examples ../../src ../../tests build/docs
 	@ln -s ../../../bench/README.md build/docs/bench
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
 
