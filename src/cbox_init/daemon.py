@@ -100,6 +100,10 @@ def _check_places(config: Config, report: ProblemReport) -> None:
         from cbox_init.config.check_outputs import check_places
 
         check_places(config, report)
+    if config.global_.api_tokens:
+        from cbox_init.config.api_roles import check_token_files
+
+        check_token_files(config.global_, report)
 
 
 class Daemon:

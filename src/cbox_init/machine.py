@@ -29,6 +29,10 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     check_accounts(config, report)
     check_places(config, report)
     _check_tls(config.global_, report)
+    if config.global_.api_tokens:
+        from cbox_init.config.api_roles import check_token_files
+
+        check_token_files(config.global_, report)
     limited = {
         name: process.limits
         for name, process in config.processes.items()

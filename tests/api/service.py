@@ -109,6 +109,7 @@ def server_for(build: Build, services: list[Service]) -> Serve:
             "api_port": free_port(),
             "api_socket": path,
             "api_rate_limit": 0,
+            "api_insecure": "true",
             **settings,
         }
         keys = "".join(f"  {key}: {value}\n" for key, value in chosen.items())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.api.guards import carries_token
+from cbox_init.api.authentication import bearer, is_token
 from cbox_init.config.secret import Secret
 
 if TYPE_CHECKING:
@@ -92,10 +92,12 @@ _tokens = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1
 @given(_tokens, st.binary() | _tokens.map(str.encode))
 def test_only_the_token_itself_is_taken(token: str, given_: bytes) -> None:
     for candidate in (given_, token.encode()):
-        taken = carries_token([(b"authorization", b"Bearer " + candidate)], Secret(token))
+        sent = bearer(b"Bearer " + candidate)
+        taken = sent is not None and is_token(sent, Secret(token))
         assert taken == (candidate.strip() == token.encode())
 
 
 @pytest.mark.parametrize("value", [b"Bearer ", b" ", b"Bearer \0", b"Bearer\n"])
 def test_values_that_no_client_library_sends(value: bytes) -> None:
-    assert not carries_token([(b"authorization", value)], Secret(TOKEN))
+    sent = bearer(value)
+    assert sent is None or not is_token(sent, Secret(TOKEN))

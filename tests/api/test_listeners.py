@@ -182,7 +182,7 @@ def test_import_is_cheap() -> None:
 def test_a_machine_without_a_place_for_the_unix_socket_is_served_over_tcp(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def nowhere(path: str | None, backlog: int) -> UnixSocket:
+    def nowhere(path: str | None, backlog: int, **_: object) -> UnixSocket:
         return bind_unix(path, backlog, ("/proc/s", "/sys/s"))
 
     monkeypatch.setattr("cbox_init.api.listeners.bind_unix", nowhere)

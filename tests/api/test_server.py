@@ -52,11 +52,11 @@ from cbox_init.telemetry.vitals import Vitals
 
 HEAVY = {"uvicorn", "starlette", "httptools", "anyio"}
 supervisor = Names(version=0, statuses=tuple)
-parts = Names(supervisor=supervisor, logs=Names(daemon=Names(error=print)))
+parts = Names(supervisor=supervisor, runtime=Names(audit=None), logs=Names(daemon=Names(error=print)))
 supervisor.start = supervisor.stop = supervisor.restart = supervisor.pause = supervisor.resume = None
 
 async def main(path, preload):
-    config = Config(global_=GlobalConfig(api_socket=path, api_preload=preload))
+    config = supervisor.config = Config(global_=GlobalConfig(api_socket=path, api_preload=preload))
     server = ApiServer(Listeners.bind(config.global_), parts, config.global_, Vitals())
     server.attach(asyncio.get_running_loop())
     print(HEAVY & (set(sys.modules) - BEFORE) or "nothing heavy")

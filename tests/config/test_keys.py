@@ -5,6 +5,7 @@ keys come from the model itself.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _REFUSED = ("must be ", "expected ")
 FULL = Path(__file__).with_name("full.yaml")
+ENVIRON = {"API_TOKEN": "a-token-in-a-variable"}
 
 
 class Key(NamedTuple):
@@ -206,11 +208,12 @@ def test_a_file_with_every_key() -> None:
         if key.path not in inner
     }
     names = {name for name in names if not name.endswith((".web", ".app"))}
+    written = [re.sub(r"\[\d+\]", "[0]", path) for path in written]  # no token has every key
     assert [name for name in names if not any(path.startswith(name) for path in written)] == []
 
 
 def test_each_of_its_values_is_another_than_the_default() -> None:
-    shown = dict(leaves(masked(load(str(FULL), {}).config)))
+    shown = dict(leaves(masked(load(str(FULL), ENVIRON).config)))
     default = dict(leaves(masked(Config(processes={"web": ProcessConfig()}))))
     assert [path for path, value in shown.items() if path in default and default[path] == value] == []
 
@@ -227,7 +230,7 @@ def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def test_the_values_of_that_file() -> None:
-    config = load(str(FULL), {}).config
+    config = load(str(FULL), ENVIRON).config
     settings, web = config.global_, config.processes["web"]
     assert settings.shutdown_timeout == 45.0
     assert settings.restart_policy is RestartPolicyName.ON_FAILURE
@@ -257,7 +260,7 @@ def test_the_values_of_that_file() -> None:
 
 
 def test_a_file_with_every_key_is_also_good_when_strict() -> None:
-    assert [problem.message.split(":")[0] for problem in load(str(FULL), {}, strict=True).problems] == [
+    assert [problem.message.split(":")[0] for problem in load(str(FULL), ENVIRON, strict=True).problems] == [
         *(8 * ["has no effect on an output of type syslog"]),
         "has no effect on a process with a schedule",
         "has no effect without type",  # its watchdog, with type: oneshot

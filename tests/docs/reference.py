@@ -111,6 +111,8 @@ def _default(field: object, spec: ValueSpec) -> str:
         return f"`{_duration(cast('float', default))}`"
     if spec.value_type is Kind.SIZE:
         return f"`{_size(cast('int', default))}`"
+    if spec.value_type is Kind.UMASK:
+        return f"`{default:o}`"
     if spec.value_type is Kind.STATUSES:
         return f"`{format_statuses(cast('tuple[tuple[int, int], ...]', default))}`"
     if isinstance(default, float):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from cbox_init.api.guards import LimitBody, NameCaller, RateLimit, RequireToken
+from cbox_init.api.authentication import AuthenticateTcp
+from cbox_init.api.browsers import RefuseOtherSites
+from cbox_init.api.guards import LimitBody, RateLimit
 from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.routes import (
     actions,
@@ -28,34 +30,29 @@ from cbox_init.config.rules import is_loopback
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from cbox_init.api.authentication import Credentials
     from cbox_init.api.context import Context
     from cbox_init.api.resource import Resource
     from cbox_init.config.model import GlobalConfig
 
 
 def build_app(context: Context, most_body_bytes: int) -> ASGIApp:
-    """The application for the Unix socket, which is protected by its file permissions."""
+    """The application, behind what finds out who sends a request."""
     routes = [Route(resource.path, resource) for resource in all_resources(context)]
     app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False
     return LimitBody(app, most_body_bytes)
 
 
-def guarded(app: ASGIApp, settings: GlobalConfig) -> ASGIApp:
-    """The application for TCP, with the configured rate limit and token.
+def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials) -> ASGIApp:
+    """The application for TCP, with the configured rate limit and authentication.
 
     The rate limit comes first, so that it also slows down attempts to guess the token. Without a token, web
     pages of other sites are refused.
     """
     origins = settings.api_cors_origins
-    if settings.api_auth:
-        app = RequireToken(app, settings.api_auth)
-    else:
-        from cbox_init.api.browsers import RefuseOtherSites
-
-        loopback = is_loopback(settings.api_host)
-        names = ("localhost", settings.api_host) if loopback else None
-        app = RefuseOtherSites(NameCaller(app, loopback=loopback), origins, names)
+    names = ("localhost", settings.api_host) if is_loopback(settings.api_host) else None
+    app = AuthenticateTcp(app, RefuseOtherSites(app, origins, names), credentials)
     if origins:
         from cbox_init.api.browsers import AllowOrigins
 

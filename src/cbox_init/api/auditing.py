@@ -10,8 +10,7 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.caller import caller_of
-from cbox_init.api.guards import address_of
+from cbox_init.api.caller import address_of, caller_of
 from cbox_init.api.replies import encode, send_body
 from cbox_init.api.schemas import ErrorReply
 from cbox_init.audit.record import Actor, Target

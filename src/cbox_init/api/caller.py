@@ -27,7 +27,11 @@ class ProcessPatterns:
         """Whether there is a limit."""
         return bool(self.patterns)
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.match(name)
+
     def match(self, name: str) -> bool:
+        """Whether one of the patterns matches ``name``, or there is none."""
         return not self.patterns or any(fnmatchcase(name, pattern) for pattern in self.patterns)
 
     def __str__(self) -> str:
@@ -51,6 +55,25 @@ class Caller:
     uid: int | None = None
     pid: int | None = None
 
+    def __str__(self) -> str:
+        """In words, for messages: ``the token deploy``."""
+        match self.kind:
+            case "token":
+                return f"the token {self.name}"
+            case "certificate":
+                return f"the certificate of {self.name}"
+            case "socket":
+                return f"user {self.uid} on the Unix socket"
+            case "loopback":
+                return "a client of this machine"
+        return "a client without a token"
+
+
+def processes_shown_to(scope: MutableMapping[str, Any]) -> ProcessPatterns:
+    """The processes that the caller of this request may see."""
+    caller = caller_of(scope)
+    return caller.processes if caller is not None else ProcessPatterns()
+
 
 def set_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:
     """Note in the ASGI scope of a request who sends it."""
@@ -60,3 +83,12 @@ def set_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:
 def caller_of(scope: MutableMapping[str, Any]) -> Caller | None:
     """Who sends the request of this ASGI scope; None before the authentication, and where it has failed."""
     return cast("Caller | None", scope.get(_KEY))
+
+
+def address_of(scope: MutableMapping[str, Any]) -> str:
+    """The address of the client, of IPv4 where it is mapped into IPv6; empty on the Unix socket."""
+    client = scope["client"]
+    if not client:
+        return ""
+    address: str = client[0]
+    return address.removeprefix("::ffff:") if "." in address else address

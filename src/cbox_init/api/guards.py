@@ -1,86 +1,32 @@
-"""Checks in front of the application: the bearer token, the rate of requests, the size of a body."""
+"""Checks in front of the application: the rate of requests, the size of a body."""
 
 from __future__ import annotations
 
 import math
 import time
-from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.caller import Caller, ProcessPatterns, set_caller
-from cbox_init.api.http.asgi import EXCHANGE
 from cbox_init.api.replies import BodyTooLargeError, send_error
-from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-    from cbox_init.api.caller import CallerKind
-    from cbox_init.config.secret import Secret
-
-OPEN_PATH = "/api/v1/health"
-"""The one path that needs no token, so that a container's health check holds no secret."""
-
-_CHALLENGE = ((b"www-authenticate", b"Bearer"),)
 
 MOST_ADDRESSES: Final = 4096
 """Client addresses that are tracked; beyond that the least recently seen one is dropped."""
 
 
-class RequireToken:
-    """Passes requests with ``Authorization: Bearer TOKEN`` on, and answers 401 to others."""
+class NotVerifiedError(Exception):
+    """A token could not be compared with the hashes; ``wait_s`` seconds until it is worth another try.
 
-    def __init__(self, app: ASGIApp, token: Secret) -> None:
-        self._app = app
-        self._token = token
+    ``status`` is 429 after too many unknown tokens, 503 when this machine cannot compute the hash now.
+    """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if carries_token(scope["headers"], self._token):
-            set_caller(scope, Caller("api_auth", "token", Role.ADMIN, ProcessPatterns(), address_of(scope)))
-        elif scope["path"] != OPEN_PATH:
-            await send_error(send, 401, "unauthorized", _CHALLENGE)
-            return
-        await self._app(scope, receive, send)
-
-
-class NameCaller:
-    """Notes who sends requests that need no token: a process on the Unix socket, or anyone on TCP."""
-
-    def __init__(self, app: ASGIApp, *, loopback: bool = False) -> None:
-        self._app = app
-        self._loopback = loopback
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        peer = scope[EXCHANGE].peer
-        if scope["client"] is None:
-            name = f"uid:{peer.uid}"
-            caller = Caller(name, "socket", Role.ADMIN, ProcessPatterns(), "", peer.uid, peer.pid)
-        else:
-            kind: CallerKind = "loopback" if self._loopback else "anonymous"
-            caller = Caller(kind, kind, Role.ADMIN, ProcessPatterns(), address_of(scope))
-        set_caller(scope, caller)
-        await self._app(scope, receive, send)
-
-
-def address_of(scope: Scope) -> str:
-    """The address of the client, of IPv4 where it is mapped into IPv6; empty on the Unix socket."""
-    client = scope["client"]
-    if not client:
-        return ""
-    address: str = client[0]
-    return address.removeprefix("::ffff:") if "." in address else address
-
-
-def carries_token(headers: Iterable[tuple[bytes, bytes]], token: Secret) -> bool:
-    """Whether the first Authorization header holds the token; compared in constant time."""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, given = value.strip().partition(b" ")
-            wanted = token.reveal().encode()
-            return scheme.lower() == b"bearer" and compare_digest(given.lstrip(b" "), wanted)
-    return False
+    def __init__(self, status: int, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.status = status
+        self.wait_s = wait_s
 
 
 class TokenBuckets:

@@ -53,7 +53,12 @@ class Listeners:
         tcp = bind_tcp(settings.api_host, settings.api_port, listen=tls is None) if wanted else ()
         unix = None
         try:
-            unix = bind_unix(settings.api_socket, BACKLOG)
+            unix = bind_unix(
+                settings.api_socket,
+                BACKLOG,
+                mode=settings.api_socket_mode,
+                group=settings.api_socket_group,
+            )
         except NoPlaceError as error:
             missing.append(f"The API has no Unix socket: {error}")
         except BaseException:

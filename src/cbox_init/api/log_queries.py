@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api import queries
+from cbox_init.api.caller import caller_of, processes_shown_to
 from cbox_init.api.replies import BadRequestError
-from cbox_init.api.resource import Parameter
+from cbox_init.api.resource import Parameter, check_process
 from cbox_init.config.scalars import parse_duration
 from cbox_init.logs.filter import LogFilter, TextSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Container
 
     from starlette.datastructures import QueryParams
+    from starlette.requests import Request
 
 _STREAMS: Final = ("stdout", "stderr", "file")
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
@@ -47,13 +49,28 @@ FILTERS = (
 )
 
 
-def filter_of(query: QueryParams, processes: Iterable[str] | None) -> LogFilter:
+def processes_of(request: Request, check_known: Callable[[str], None]) -> Container[str] | None:
+    """The processes whose lines are meant: those that are named, or all that the caller may see.
+
+    None is all of them. Raises ForbiddenError, and what ``check_known`` raises for an unknown name.
+    """
+    caller = caller_of(request.scope)
+    names = request.query_params.getlist("process")
+    for name in names:
+        check_process(caller, name)
+        check_known(name)
+    if names:
+        return frozenset(names)
+    return processes_shown_to(request.scope) or None
+
+
+def filter_of(query: QueryParams, processes: Container[str] | None) -> LogFilter:
     """The filter for lines of ``processes`` (None: all) that ``query`` selects; raises BadRequestError."""
     now_ns = time.time_ns()
     text = query.get("grep")
     ignore_case = queries.flag_of(query, "ignore_case")
     return LogFilter(
-        processes=None if processes is None else frozenset(processes),
+        processes=processes,
         instances=frozenset(query.getlist("instance")),
         streams=_streams_of(query),
         min_level=queries.level_of(query),

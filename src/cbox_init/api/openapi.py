@@ -9,7 +9,6 @@ from msgspec.json import schema_components
 
 from cbox_init import __version__
 from cbox_init.api import schemas
-from cbox_init.api.guards import OPEN_PATH
 from cbox_init.api.replies import encode
 
 if TYPE_CHECKING:
@@ -26,14 +25,15 @@ _COMMON_ERRORS: Final = (401, 403, 413, 429)
 
 _ERRORS: Final = {
     400: "The request or its body is malformed or invalid; details say how to fix it.",
-    401: "The token is missing or wrong.",
-    403: "The client is refused by api_acl, or is a page of another site (see details).",
+    401: "The token is missing or wrong, or has expired.",
+    403: "The client is refused by api_acl, is a page of another site, or its role or its processes do not "
+    "allow this (see details).",
     404: "No such process.",
     408: "The body did not come in time.",
     409: "Not in this state, or not with these settings.",
     413: "The body is larger than api_max_request_body.",
     422: "Well formed, but no valid configuration; details name every problem. Nothing has changed.",
-    429: "Too many requests from this address.",
+    429: "Too many requests from this address, or too many unknown tokens.",
 }
 
 _CONNECTION_ERRORS: Final = (
@@ -50,7 +50,7 @@ def document(resources: Iterable[Resource]) -> bytes:
     schema_of = {id(kind): reference for kind, reference in zip(types, references, strict=True)}
     paths = {
         resource.path: {
-            method.lower(): _operation(resource, operation, schema_of)
+            method.lower(): _operation(operation, schema_of)
             for method, operation in resource.operations.items()
         }
         for resource in resources
@@ -65,7 +65,7 @@ def document(resources: Iterable[Resource]) -> bytes:
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
             "servers": [{"url": "/"}],
-            "security": [{"token": []}, {}],
+            "security": [{"token": []}, {"certificate": []}, {}],
             "paths": paths,
             "components": {
                 "schemas": components,
@@ -73,8 +73,14 @@ def document(resources: Iterable[Resource]) -> bytes:
                     "token": {
                         "type": "http",
                         "scheme": "bearer",
-                        "description": "api_auth, where it is set; never on the Unix socket.",
-                    }
+                        "description": "api_auth or one of api_tokens, where they are set; "
+                        "never needed on the Unix socket.",
+                    },
+                    "certificate": {
+                        "type": "mutualTLS",
+                        "description": "A client certificate, where api_tls asks for one; "
+                        "its role is that of api_certificate_roles.",
+                    },
                 },
             },
         }
@@ -94,9 +100,8 @@ def _types(resources: Iterable[Resource]) -> list[object]:
     return list(types.values())
 
 
-def _operation(resource: Resource, operation: Operation, schema_of: Mapping[int, Json]) -> Json:
-    open_to_all = resource.path == OPEN_PATH
-    errors = sorted({*operation.errors, *_COMMON_ERRORS} - ({401} if open_to_all else set()))
+def _operation(operation: Operation, schema_of: Mapping[int, Json]) -> Json:
+    errors = sorted({*operation.errors, *_COMMON_ERRORS} - ({401} if operation.role is None else set()))
     error_schema = schema_of[id(schemas.ErrorReply)]
     described: Json = {
         "operationId": operation.name,
@@ -112,8 +117,15 @@ def _operation(resource: Resource, operation: Operation, schema_of: Mapping[int,
     if operation.body is not None:
         # Any Content-Type is taken: existing clients leave it out.
         described["requestBody"] = {"required": True, "content": _json(schema_of[id(operation.body)])}
-    if open_to_all:
+    if operation.role is None:
         described["security"] = []
+        return described
+    # Of 3.1 on, the list of a scheme that has no scopes names the roles that are needed.
+    needed = [operation.role.value]
+    described["security"] = [{"token": needed}, {"certificate": needed}, {}]
+    described["x-required-role"] = operation.role.value
+    if operation.limited or any(one.where == "path" for one in operation.parameters):
+        described["x-limited-to-processes"] = True
     return described
 
 

@@ -11,7 +11,9 @@ from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
     from asyncio import Lock
+    from collections.abc import Iterable
 
+    from cbox_init.api.caller import ProcessPatterns
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.status import ProcessStatus
     from cbox_init.supervisor.supervisor import Supervisor
@@ -34,10 +36,19 @@ class ProcessListBody:
         self._versions = (-1, -1)
         self._parts: dict[str, tuple[ProcessStatus, int, bytes]] = {}
         self._body = b""
+        self._of_body: dict[str, tuple[ProcessStatus, int, bytes]] = {}
         self._making: Lock | None = None
 
-    async def current(self) -> bytes:
-        """The present list; takes new figures when the present ones are too old."""
+    async def current(self, shown: ProcessPatterns | None = None) -> bytes:
+        """The present list, of the processes that ``shown`` matches; takes new figures when the present ones
+        are too old.
+        """
+        body = await self._whole()
+        if not shown:
+            return body
+        return _list(part for name, (_, _, part) in self._of_body.items() if name in shown)
+
+    async def _whole(self) -> bytes:
         asked = (self._supervisor.version, self._figures.version)
         if asked != self._versions or self._figures.due():
             if self._making is None:
@@ -71,5 +82,10 @@ class ProcessListBody:
                     continue
                 await slices.breathe()
             self._parts[status.name] = known
-        self._body = b'{"processes":[' + b",".join([part for _, _, part in self._parts.values()]) + b"]}"
+        self._body = _list(part for _, _, part in self._parts.values())
+        self._of_body = self._parts
         self._versions = (version, of)
+
+
+def _list(parts: Iterable[bytes]) -> bytes:
+    return b'{"processes":[' + b",".join(parts) + b"]}"

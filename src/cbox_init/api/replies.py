@@ -93,6 +93,15 @@ class BodyTooLargeError(RequestError):
         super().__init__(f"request body is larger than api_max_request_body ({most_bytes} bytes)")
 
 
+class ForbiddenError(RequestError):
+    """The caller may not do this; ``details`` say what is missing."""
+
+    status = 403
+
+    def __init__(self, *details: str) -> None:
+        super().__init__("forbidden", *details)
+
+
 class BodyTooSlowError(RequestError):
     """A body that did not arrive in time. The connection is closed: the rest would be read as a request."""
 

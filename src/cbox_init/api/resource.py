@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
 
-from cbox_init.api.replies import error_response
+from cbox_init.api.caller import caller_of
+from cbox_init.api.replies import ForbiddenError, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from cbox_init.api.caller import Caller
+    from cbox_init.config.model.enums import Role
+
 JSON = "application/json"
+
+OPEN_PATH: Final = "/api/v1/health"
+"""The one path that needs no token, so that a container's health check holds no secret."""
+
+_NO_ROLE: Final = {
+    "certificate": "see api_certificate_roles",
+    "socket": "see api_socket_roles",
+}
 
 
 class Parameter(NamedTuple):
@@ -37,17 +49,22 @@ class Reply(NamedTuple):
 class Operation(NamedTuple):
     """One method of a path.
 
-    ``app`` serves it. ``name`` is its operationId. ``errors`` are the statuses of its own errors, in addition
-    to those that all operations share.
+    ``app`` serves it. ``role`` is the least that its caller needs, None for anyone; where the path names a
+    process, the caller's ``processes`` have to match it. ``limited``: the reply shows only the processes that
+    match. ``configuration``: it shows configuration. ``name`` is its operationId. ``errors`` are the statuses
+    of its own errors, in addition to those that all operations share.
     """
 
     app: ASGIApp
+    role: Role | None
     name: str
     summary: str
     replies: Mapping[int, Reply]
     errors: tuple[int, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     body: object = None
+    limited: bool = False
+    configuration: bool = False
 
 
 class Resource:
@@ -56,18 +73,45 @@ class Resource:
     def __init__(self, path: str, operations: Mapping[str, Operation]) -> None:
         self.path = path
         self.operations = operations
-        self._apps = {method: operation.app for method, operation in operations.items()}
-        if "GET" in self._apps:
-            self._apps["HEAD"] = self._apps["GET"]
-        self._allow = {"allow": ", ".join(sorted(self._apps))}
+        self._by_method = dict(operations)
+        if "GET" in operations:
+            self._by_method["HEAD"] = operations["GET"]
+        self._allow = {"allow": ", ".join(sorted(self._by_method))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._apps.get(scope["method"])
-        if app is None:
+        operation = self._by_method.get(scope["method"])
+        if operation is None:
             response = error_response(405, "method not allowed", headers=self._allow)
             await response(scope, receive, send)
-        else:
-            await app(scope, receive, send)
+            return
+        if operation.role is not None:
+            authorize(caller_of(scope), operation, scope["path_params"].get("name"))
+        await operation.app(scope, receive, send)
+
+
+def authorize(caller: Caller | None, operation: Operation, process: str | None) -> None:
+    """Raise ForbiddenError when ``caller`` may not do this, with ``process`` where the path names one."""
+    needed = operation.role
+    assert needed is not None
+    if caller is None:
+        raise ForbiddenError("this needs a token")
+    if caller.role is None:
+        raise ForbiddenError(f"{caller} has no role: {_NO_ROLE.get(caller.kind, 'this needs a token')}")
+    if not caller.role.includes(needed) and not (operation.configuration and caller.kind == "anonymous"):
+        if caller.kind == "anonymous":
+            raise ForbiddenError(
+                f"this needs the role {needed}: set api_auth or api_tokens and send a token, "
+                "or use the Unix socket"
+            )
+        raise ForbiddenError(f"this needs the role {needed}: {caller} has the role {caller.role}")
+    if process is not None:
+        check_process(caller, process)
+
+
+def check_process(caller: Caller | None, process: str) -> None:
+    """Raise ForbiddenError when the patterns of ``caller`` do not match ``process``."""
+    if caller is not None and not caller.processes.match(process):
+        raise ForbiddenError(f"{caller} is limited to the processes {caller.processes}: not {process}")
 
 
 def answering(handler: Callable[[Request], Awaitable[Response]]) -> ASGIApp:

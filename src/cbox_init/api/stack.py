@@ -7,8 +7,8 @@ from asyncio import gather, get_running_loop
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.app import build_app, guarded
+from cbox_init.api.authentication import AuthenticateSocket, Credentials
 from cbox_init.api.context import Context, Traffic
-from cbox_init.api.guards import NameCaller
 from cbox_init.api.http.asgi import AsgiHandler
 from cbox_init.api.http.limits import API_LIMITS, SOCKET_LIMITS, configured
 from cbox_init.api.http.places import is_this_machine
@@ -22,6 +22,8 @@ from cbox_init.telemetry.figures import Figures
 if TYPE_CHECKING:
     from collections.abc import Callable
     from ssl import SSLContext
+
+    from starlette.types import ASGIApp
 
     from cbox_init.api.http.access import Access
     from cbox_init.api.listeners import Listeners
@@ -50,18 +52,20 @@ class Stack:
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
         log = parts.logs.daemon
+        supervisor = parts.supervisor
+        self._credentials = Credentials(lambda: supervisor.config.global_, log)
         audit = parts.runtime.audit
-        if audit is None:
-            self._handlers = AsgiHandler(NameCaller(app), log), AsgiHandler(guarded(app, settings), log)
-        else:
-            from cbox_init.api.auditing import RecordRefusals, RecordRequests
+        if audit is not None:
+            from cbox_init.api.auditing import RecordRequests
 
             app = RecordRequests(app, audit)
-            unix_app, tcp_app = NameCaller(app), guarded(app, settings)
-            self._handlers = (
-                AsgiHandler(RecordRefusals(unix_app, audit), log),
-                AsgiHandler(RecordRefusals(tcp_app, audit), log),
-            )
+        unix_app: ASGIApp = AuthenticateSocket(app, self._credentials)
+        tcp_app = guarded(app, settings, self._credentials)
+        if audit is not None:
+            from cbox_init.api.auditing import RecordRefusals
+
+            unix_app, tcp_app = RecordRefusals(unix_app, audit), RecordRefusals(tcp_app, audit)
+        self._handlers = AsgiHandler(unix_app, log), AsgiHandler(tcp_app, log)
         loop, (unix, tcp) = get_running_loop(), self._handlers
         access = _access(tcp, settings.api_acl, audit)
         self._unix = HttpServer(loop, unix, configured(SOCKET_LIMITS, settings), log)
@@ -95,6 +99,7 @@ class Stack:
         self._streams.end()
         await gather(self._unix.close(timeout_s), self._tcp.close(timeout_s))
         await gather(*(handler.close() for handler in self._handlers))
+        await self._credentials.close()
         self._figures.close()
         for name in _LOGGERS:
             logging.getLogger(name).removeHandler(self._logging_handler)

@@ -23,7 +23,8 @@ LOCK_TAKES_S: Final = 1.0
 #: Tried in this order when no ``api_socket`` is set.
 USUAL_PATHS: Final = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock")
 
-_MODE: Final = 0o660
+#: The mode of the socket by default.
+USUAL_MODE: Final = 0o660
 _LONGEST_PATH: Final = 107
 """Bytes that fit into the kernel's sockaddr_un with its final NUL."""
 
@@ -56,27 +57,53 @@ class UnixSocket:
         self.listener.close()
 
 
-def bind_unix(path: str | None, backlog: int, usual: tuple[str, ...] = USUAL_PATHS) -> UnixSocket:
+def bind_unix(
+    path: str | None,
+    backlog: int,
+    usual: tuple[str, ...] = USUAL_PATHS,
+    *,
+    mode: int = USUAL_MODE,
+    group: str | None = None,
+) -> UnixSocket:
     """Listen on ``path``, or on the first of ``usual`` whose directory is writable.
 
-    Raises NoPlaceError when there is no such directory. Raises ListenError in all other cases, also
-    when a running daemon uses the path.
+    The socket gets ``mode``, and belongs to ``group`` (a name or a number) where one is given. Raises
+    NoPlaceError when there is no such directory. Raises ListenError in all other cases, also when a running
+    daemon uses the path.
     """
+    gid = None if group is None else _gid_of(group)
+
+    def bind(candidate: str) -> UnixSocket:
+        return _bind(candidate, backlog, mode, gid)
+
     if path is not None:
         try:
-            return _bind(path, backlog)
+            return bind(path)
         except OSError as error:
             raise ListenError(f"cannot listen on {shown(path)}: {error.strerror}; {_ANOTHER}") from error
     problems = []
     for candidate in usual:
         try:
-            return _bind(candidate, backlog)
+            return bind(candidate)
         except OSError as error:
             problems.append(f"{candidate}: {error.strerror}")
     raise NoPlaceError(f"cannot listen on any usual socket ({'; '.join(problems)}); {_ANOTHER}")
 
 
-def _bind(path: str, backlog: int) -> UnixSocket:
+def _gid_of(group: str) -> int:
+    if group.isascii() and group.isdigit() and len(group) <= 10:
+        return int(group)
+    from grp import getgrnam
+
+    try:
+        return getgrnam(group).gr_gid
+    except (KeyError, ValueError):
+        raise ListenError(
+            f"cannot open the API's socket: no group {group!r}; create it, or correct global.api_socket_group"
+        ) from None
+
+
+def _bind(path: str, backlog: int, mode: int, gid: int | None) -> UnixSocket:
     try:
         size = len(os.fsencode(path))
     except ValueError:  # half of a surrogate pair, as YAML can write it
@@ -87,16 +114,18 @@ def _bind(path: str, backlog: int) -> UnixSocket:
         raise ListenError(f"cannot listen on {shown(path)}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
     with _locked_directory(os.path.dirname(path) or "."):
         _remove_dead(path)
-        return UnixSocket(_listen(path, backlog), path)
+        return UnixSocket(_listen(path, backlog, mode, gid), path)
 
 
-def _listen(path: str, backlog: int) -> socket.socket:
+def _listen(path: str, backlog: int, mode: int, gid: int | None) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Created with its mode, so that it is never open to others. No other thread runs yet that could create
     # a file meanwhile.
-    umask = os.umask(0o777 & ~_MODE)
+    umask = os.umask(0o777 & ~mode)
     try:
         listener.bind(path)
+        if gid is not None:
+            _give_to_group(path, gid)
         listener.listen(backlog)
         listener.setblocking(False)
         return listener
@@ -105,6 +134,18 @@ def _listen(path: str, backlog: int) -> socket.socket:
         raise
     finally:
         os.umask(umask)
+
+
+def _give_to_group(path: str, gid: int) -> None:
+    try:
+        os.chown(path, -1, gid, follow_symlinks=False)
+    except (OSError, OverflowError) as error:
+        os.unlink(path)
+        why = error.strerror if isinstance(error, OSError) else "no such group"
+        raise ListenError(
+            f"cannot give {shown(path)} to group {gid}: {why}; "
+            "correct global.api_socket_group, or run the daemon as root or as a member of that group"
+        ) from error
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reload import reload_config
 from cbox_init.cli.schedules import pause, resume, trigger
+from cbox_init.cli.token import token
 from cbox_init.errors import CboxError
 from cbox_init.options import serve_arguments
 
@@ -76,7 +77,9 @@ def version(short: bool) -> None:
 
 _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
-for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, reload_config, audit, version):
+_CONFIGURING = (reload_config, audit, token, version)
+
+for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, *_CONFIGURING):
     commands.add_command(_command)
 
 

@@ -16,7 +16,7 @@ from cbox_init.config.model import (
     ProcessConfig,
     TracingExporter,
 )
-from cbox_init.config.rules import is_loopback
+from cbox_init.config.rules import identified, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,11 @@ _NOT_YET: Final = (
 def check(config: Config, report: ProblemReport) -> None:
     """Report every problem that does not depend on this machine. ``config`` holds effective values."""
     _check_global(config.global_, report)
+    global_ = config.global_
+    if global_.api_tokens or global_.api_certificate_roles or global_.api_socket_roles:
+        from cbox_init.config.api_roles import check_api_roles
+
+        check_api_roles(config, report)
     _check_logging(config, report)
     _check_hooks(config.hooks, report)
     if not config.processes:
@@ -78,6 +83,16 @@ def check_accounts(config: Config, report: ProblemReport) -> None:
         ("group", getgrnam),
         ("hook_user", getpwnam),
     )
+    socket_group = config.global_.api_socket_group
+    if socket_group is not None and not socket_group.isdigit():
+        try:
+            getgrnam(socket_group)
+        except KeyError:
+            report.warning(
+                ("global", "api_socket_group"),
+                f"no group {socket_group!r} on this machine",
+                "create it in the image, or correct the name",
+            )
     for name, process in config.processes.items():
         accounts = (process.user, process.group, process.hook_user)
         for (key, look_up), account in zip(lookups, accounts, strict=True):
@@ -102,11 +117,25 @@ def not_acted_on(config: Config) -> list[str]:
 
 def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
     path = ("global",)
-    if global_.api_enabled and _open_to_all(global_):
+    if global_.api_enabled and open_to_all(global_):
+        if global_.api_insecure:
+            report.warning(
+                (*path, "api_insecure"),
+                "anyone who reaches this port could run any command: api_auth is not set",
+                "set api_auth or api_tokens, or api_host: 127.0.0.1",
+            )
+        else:
+            report.warning(
+                (*path, "api_enabled"),
+                "anyone who reaches the port can start and stop processes: api_auth is not set; "
+                "requests that change the configuration get 403",
+                "set api_auth or api_tokens, or api_host: 127.0.0.1",
+            )
+    if global_.api_socket_mode & 0o002 and not global_.api_socket_roles:
         report.warning(
-            (*path, "api_enabled"),
-            "anyone who reaches the port can start and stop processes: api_auth is not set",
-            "set api_auth, or api_host: 127.0.0.1",
+            (*path, "api_socket_mode"),
+            "every user can open the socket, and could run any command",
+            "write 0660 and set api_socket_group, or set api_socket_roles",
         )
     if 0 < global_.shutdown_timeout <= global_.shutdown_drain:
         report.warning(
@@ -172,8 +201,11 @@ def _check_logging(config: Config, report: ProblemReport) -> None:
             check_logging(logging, global_, ("processes", name, "logging"), report)
 
 
-def _open_to_all(global_: GlobalConfig) -> bool:
-    return not is_loopback(global_.api_host) and global_.api_auth is None
+def open_to_all(global_: GlobalConfig) -> bool:
+    """Whether others than this machine can use the API on TCP, if it is enabled, and need not say who they
+    are. Without `api_insecure` they may read, start and stop, and not change the configuration.
+    """
+    return not is_loopback(global_.api_host) and not identified(global_)
 
 
 def _check_audit(global_: GlobalConfig, report: ProblemReport) -> None:

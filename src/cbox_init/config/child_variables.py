@@ -83,6 +83,7 @@ def daemon_secrets(config: Config, roots: Iterable[Raw], environ: Mapping[str, s
     ``roots`` are the files as they were written, with their references.
     """
     found = set(secret_settings(environ, config.processes))
+    found.update(one.token_env for one in config.global_.api_tokens if one.token_env is not None)
     for root in roots:
         if isinstance(root, dict):
             found.update(_referred(ValueSpec(ValueType.SECTION, GlobalConfig), root.get("global")))

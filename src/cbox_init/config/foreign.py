@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.model import Config, HealthCheckConfig, ProcessConfig, ShutdownConfig
+from cbox_init.config.model import ApiSocketRole, Config, HealthCheckConfig, ProcessConfig, ShutdownConfig
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -25,6 +25,7 @@ _KEYS: Final[dict[type[Struct], dict[str, str]]] = {
         "supervisord": "global",
         "includes": "include",
     },
+    ApiSocketRole: {"uid": "user", "gid": "group", "name": "user"},
     ProcessConfig: {
         "environment": "env",
         "envs": "env",

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cbox_init.config.check import check
 from cbox_init.config.child_variables import daemon_secrets, with_variables
@@ -186,6 +187,11 @@ def _converted(
         _report_nothing(file, environ, report)
         return None
     config = effective(Converter(report, environ).section(Config, content, ()), report)
+    if config.global_.api_tokens:
+        from cbox_init.config.api_roles import resolved
+
+        tokens = resolved(config.global_.api_tokens, environ, report)
+        config = replace(config, global_=replace(config.global_, api_tokens=tokens))
     report.withheld = daemon_secrets(config, report.written, environ)
     return with_variables(config, environ, report.withheld, report.written, report, file)
 

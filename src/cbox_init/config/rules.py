@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from msgspec import Struct
 
 from cbox_init.config.model.enums import (
+    ClientAuth,
     HealthCheckMode,
     OnExit,
     ProcessType,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T", int, float)
 
 _STOP_TIMEOUT_S: Final = 30.0
+_CERTIFIED: Final = (ClientAuth.REQUIRE, ClientAuth.VERIFY)
 _BACKOFF_GROWTH: Final = 12
 _LAST_PORT: Final = 65535
 
@@ -254,6 +256,14 @@ def signal_name(number: int) -> str:
 
 def _first(given: T | None, default: T) -> T:
     return default if given is None else given
+
+
+def identified(global_: GlobalConfig) -> bool:
+    """Whether a client on TCP has to say who it is, by a token or a certificate."""
+    tls = global_.api_tls
+    certificates = tls is not None and tls.enabled and tls.client_auth in _CERTIFIED
+    tokens = global_.api_auth is not None or bool(global_.api_tokens)
+    return tokens or certificates or bool(global_.api_certificate_roles)
 
 
 def is_loopback(host: str) -> bool:

@@ -52,6 +52,7 @@ GLOBAL_IN_PLACE: Final = frozenset(
         *("log_multiline_enabled", "log_multiline_pattern", "log_multiline_timeout"),
         *("log_multiline_max_lines", "log_json_parsing", "log_level_detection"),
         *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
+        *("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles", "api_insecure"),
         *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
     )
 )

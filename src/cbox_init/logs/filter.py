@@ -10,7 +10,7 @@ from msgspec import Struct
 from cbox_init.config.model.enums import LogLevel  # noqa: TC001  # fields of a Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from cbox_init.logs.record import Block, Record
 
@@ -64,12 +64,12 @@ class TextSearch(Struct, frozen=True):
 
 
 class LogFilter(Struct, frozen=True, kw_only=True):
-    """Conditions on a line; None and empty sets are no condition.
+    """Conditions on a line; None and empty sets are no condition. ``processes`` can be hashed.
 
     ``since_ns`` and ``until_ns`` are Unix times in nanoseconds, both inclusive.
     """
 
-    processes: frozenset[str] | None = None
+    processes: Container[str] | None = None
     instances: frozenset[str] = frozenset()
     streams: frozenset[str] = frozenset()
     min_level: LogLevel | None = None

@@ -20,7 +20,7 @@ from cbox_init.logs.ring import RING_BYTES, NumberedBlock
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from cbox_init.config.model import FilterConfig, OutputConfig
     from cbox_init.config.model.enums import LogLevel
@@ -233,7 +233,7 @@ class LogHub:
 
         return Position(self._number + 1)
 
-    def past(self, processes: Collection[str] | None = None) -> Past:
+    def past(self, processes: Container[str] | None = None) -> Past:
         """The kept lines of ``processes``, or of all with None, as they are now. A process without a log
         has none.
         """
@@ -242,7 +242,7 @@ class LogHub:
         if processes is None:
             rings, gone = [log.ring for log in self._processes.values()], self._gone
         else:
-            rings = [self._processes[name].ring for name in processes if name in self._processes]
+            rings = [log.ring for name, log in self._processes.items() if name in processes]
             gone = 0
         return Past(
             tuple(ring.entries() for ring in rings),

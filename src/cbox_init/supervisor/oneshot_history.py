@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from cbox_init.core.restart import Trigger
 
@@ -70,11 +70,18 @@ class OneshotHistory:
         )
         self._forget_old()
 
-    def latest(self, limit: int, process: str | None = None) -> list[Execution]:
-        """The ``limit`` executions that began last, of all or of one process, newest first."""
+    def latest(
+        self, limit: int, process: str | None = None, among: Container[str] | None = None
+    ) -> list[Execution]:
+        """The ``limit`` executions that began last, of all (``among`` these) or of one, newest first."""
         self._forget_old()
         newest_first = reversed(self._executions.values())
-        return list(islice((one for one in newest_first if process in (None, one.process)), limit))
+        found = (
+            one
+            for one in newest_first
+            if process in (None, one.process) and (among is None or one.process in among)
+        )
+        return list(islice(found, limit))
 
     def _forget_old(self) -> None:
         """Drop old executions, but none under way."""

@@ -24,7 +24,7 @@ from cbox_init.supervisor.waiters import Waiters
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import ProcessSettings
@@ -125,12 +125,14 @@ class Supervisor:
             raise NotScheduled(name)
         return schedule
 
-    def executions(self, limit: int, name: str | None = None) -> list[Execution]:
-        """The last executions of oneshots, of all or of one process, newest first.
+    def executions(
+        self, limit: int, name: str | None = None, among: Container[str] | None = None
+    ) -> list[Execution]:
+        """The last executions of oneshots, of all (``among`` these) or of one process, newest first.
 
         Raises UnknownProcess for a name that has neither a process nor an execution.
         """
-        found = self.oneshots.latest(limit, name)
+        found = self.oneshots.latest(limit, name, among)
         if name is not None and not found:
             self.check_known(name)
         return found

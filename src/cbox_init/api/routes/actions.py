@@ -8,6 +8,7 @@ from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import ActionReply
+from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ def _action(verb: str, command: Callable[[str], None], summary: str) -> Resource
 
     post = Operation(
         answering(act),
+        role=Role.OPERATOR,
         name=f"{verb}Process",
         summary=summary,
         replies={202: Reply("The command was taken.", ActionReply)},

@@ -8,6 +8,7 @@ from cbox_init.api import queries
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering
 from cbox_init.api.schemas import ReloadReply, SavedReply
+from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,6 +40,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             {
                 "POST": Operation(
                     answering(reload),
+                    role=Role.ADMIN,
                     name="reloadConfig",
                     summary="Read the file again, and apply the differences",
                     replies={200: Reply("It is in force; the work continues after the reply.", ReloadReply)},
@@ -52,6 +54,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             {
                 "POST": Operation(
                     answering(save),
+                    role=Role.ADMIN,
                     name="saveConfig",
                     summary="Write the changes made through the API to the file",
                     replies={200: Reply("The file was written.", SavedReply)},

@@ -8,6 +8,7 @@ from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.schemas import DaemonEntry
 from cbox_init.api.views import daemon_entry
+from cbox_init.config.model.enums import Role
 from cbox_init.system.own_figures import read_own_figures
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     get = Operation(
         answering(show),
+        role=Role.VIEWER,
         name="getDaemon",
         summary="The daemon itself: version, age, resource usage, event loop latency",
         replies={200: Reply("The present state.", DaemonEntry)},

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.guards import OPEN_PATH
 from cbox_init.api.replies import encode, send_body
-from cbox_init.api.resource import Operation, Reply, Resource
+from cbox_init.api.resource import OPEN_PATH, Operation, Reply, Resource
 from cbox_init.api.schemas import Health
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ def resources() -> tuple[Resource, ...]:
     """``/health``."""
     get = Operation(
         _health,
+        role=None,
         name="getHealth",
         summary="Whether the API answers; needs no token",
         replies={200: Reply("It answers.", Health)},

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.schemas import LogOutput, LogOutputs
+from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,6 +38,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     get = Operation(
         answering(outputs),
+        role=Role.VIEWER,
         name="getLogOutputs",
         summary="The outputs of log records, with the numbers written and dropped",
         replies={200: Reply("Standard output first.", LogOutputs)},

@@ -15,6 +15,7 @@ from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
 from cbox_init.api.waiting import Slices
+from cbox_init.config.model.enums import Role
 from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
@@ -80,11 +81,9 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        names = request.query_params.getlist("process")
-        for name in names:
-            supervisor.check_known(name)
+        processes = log_queries.processes_of(request, supervisor.check_known)
         beginning = _beginning_of(request, logs.run)
-        chosen = log_queries.filter_of(request.query_params, names or None)
+        chosen = log_queries.filter_of(request.query_params, processes)
         if beginning.after is not None:
             chosen = replace(chosen, since_ns=None)
         room = max(BACKLOG_BYTES, _PAST_BYTES - logs.unread)
@@ -101,6 +100,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     get = Operation(
         stream,
+        role=Role.VIEWER,
         name="streamLogs",
         summary="Lines as they are written, as server-sent events",
         replies={
@@ -113,6 +113,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         },
         errors=(400, 404),
         parameters=_PARAMETERS,
+        limited=True,
     )
     return (Resource("/api/v1/logs/stream", {"GET": get}),)
 

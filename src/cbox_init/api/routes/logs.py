@@ -12,9 +12,10 @@ from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import LogList
 from cbox_init.api.views import log_entries
 from cbox_init.api.waiting import Slices
+from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -34,17 +35,15 @@ def resources(context: Context) -> tuple[Resource, ...]:
     async def of_process(request: Request) -> Response:
         name = request.path_params["name"]
         supervisor.check_known(name)
-        limit, logs = await lines(request, (name,))
+        limit, logs = await lines(request, frozenset((name,)))
         return json_response(LogList(process=name, limit=limit, count=len(logs), logs=logs))
 
     async def of_all(request: Request) -> Response:
-        names = request.query_params.getlist("process")
-        for name in names:
-            supervisor.check_known(name)
-        limit, logs = await lines(request, names or None)
+        processes = log_queries.processes_of(request, supervisor.check_known)
+        limit, logs = await lines(request, processes)
         return json_response(LogList(scope="stack", limit=limit, count=len(logs), logs=logs))
 
-    async def lines(request: Request, names: Sequence[str] | None) -> tuple[int, tuple[LogEntry, ...]]:
+    async def lines(request: Request, names: Container[str] | None) -> tuple[int, tuple[LogEntry, ...]]:
         query = request.query_params
         limit, newest_first = queries.limit_of(query), queries.newest_first(query)
         chosen = log_queries.filter_of(query, names)
@@ -54,6 +53,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     reply = {200: Reply("Newest first by default.", LogList)}
     one = Operation(
         answering(of_process),
+        role=Role.VIEWER,
         name="getProcessLogs",
         summary="The last lines of a process",
         replies=reply,
@@ -62,11 +62,13 @@ def resources(context: Context) -> tuple[Resource, ...]:
     )
     stack = Operation(
         answering(of_all),
+        role=Role.VIEWER,
         name="getLogs",
         summary="The last lines of several processes, or of all, together",
         replies=reply,
         errors=(400, 404),
         parameters=(log_queries.PROCESSES, *_PARAMETERS),
+        limited=True,
     )
     return (
         Resource(f"{PATH}/{{name}}/logs", {"GET": one}),

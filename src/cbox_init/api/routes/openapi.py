@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.api.openapi import document
 from cbox_init.api.replies import send_body
 from cbox_init.api.resource import Operation, Reply, Resource
+from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,7 @@ def resources(others: Iterable[Resource]) -> tuple[Resource, ...]:
 
     operation = Operation(
         get,
+        role=Role.VIEWER,
         name="getOpenApi",
         summary="This document",
         replies={200: Reply("OpenAPI 3.1.")},

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from cbox_init.api.bodies import read_body
+from cbox_init.api.caller import processes_shown_to
 from cbox_init.api.process_list import ProcessListBody
 from cbox_init.api.replies import json_response, send_body
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering
 from cbox_init.api.schemas import ChangedProcess, EditReply, NewProcess, ProcessDetail, ProcessList
 from cbox_init.config.masking import masked
+from cbox_init.config.model.enums import Role
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,7 +31,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     body = ProcessListBody(supervisor, context.figures, context.logs.daemon)
 
     async def list_all(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_body(send, await body.current())
+        await send_body(send, await body.current(processes_shown_to(scope)))
 
     async def get_one(request: Request) -> Response:
         name = request.path_params["name"]
@@ -58,6 +60,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             {
                 "POST": Operation(
                     answering(add),
+                    role=Role.ADMIN,
                     name="addProcess",
                     summary="Add a process, and start it unless initial_state says otherwise",
                     replies={201: Reply("It was added.", EditReply)},
@@ -66,9 +69,11 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 ),
                 "GET": Operation(
                     list_all,
+                    role=Role.VIEWER,
                     name="listProcesses",
                     summary="All processes with their instances, in the order of the file",
                     replies={200: Reply("The present state.", ProcessList)},
+                    limited=True,
                 ),
             },
         ),
@@ -77,14 +82,17 @@ def resources(context: Context) -> tuple[Resource, ...]:
             {
                 "GET": Operation(
                     answering(get_one),
+                    role=Role.ADMIN,
                     name="getProcess",
                     summary="The configuration of a process, secrets masked",
                     replies={200: Reply("The configuration in force.", ProcessDetail)},
+                    configuration=True,
                     errors=(404,),
                     parameters=(NAME,),
                 ),
                 "PUT": Operation(
                     answering(update),
+                    role=Role.ADMIN,
                     name="updateProcess",
                     summary="Replace the configuration of a process, and restart it alone if necessary",
                     replies={200: Reply("It is in force.", EditReply)},
@@ -94,6 +102,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 ),
                 "DELETE": Operation(
                     answering(remove),
+                    role=Role.ADMIN,
                     name="removeProcess",
                     summary="Stop and remove a process",
                     replies={200: Reply("It was removed.", EditReply)},

@@ -12,6 +12,7 @@ from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import ScaledReply, ScaleReply, ScaleRequest
 from cbox_init.api.waiting import while_connected
+from cbox_init.config.model.enums import Role
 from cbox_init.errors import Conflict
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     post = Operation(
         answering(scale),
+        role=Role.OPERATOR,
         name="scaleProcess",
         summary="Change the number of instances",
         replies={

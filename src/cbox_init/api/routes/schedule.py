@@ -11,6 +11,7 @@ from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import ScheduleDetail, ScheduleHistory, ScheduleReply, TriggerReply
 from cbox_init.api.views import run_entries, schedule_entry
 from cbox_init.api.waiting import while_connected
+from cbox_init.config.model.enums import Role
 from cbox_init.errors import Conflict
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _look(context: Context) -> Resource:
 
     get = Operation(
         answering(look),
+        role=Role.VIEWER,
         name="getSchedule",
         summary="A schedule with its figures",
         replies={200: Reply("The present state.", ScheduleDetail)},
@@ -65,6 +67,7 @@ def _history(context: Context) -> Resource:
 
     get = Operation(
         answering(history),
+        role=Role.VIEWER,
         name="getScheduleHistory",
         summary="The last finished runs, newest first",
         replies={200: Reply("At most schedule_history_size are kept.", ScheduleHistory)},
@@ -82,6 +85,7 @@ def _command(verb: str, status: str, command: Callable[[str], None], summary: st
 
     post = Operation(
         answering(act),
+        role=Role.OPERATOR,
         name=f"{verb}Schedule",
         summary=summary,
         replies={200: Reply("The command was taken.", ScheduleReply)},
@@ -109,6 +113,7 @@ def _trigger(context: Context) -> Resource:
 
     post = Operation(
         answering(trigger),
+        role=Role.OPERATOR,
         name="triggerSchedule",
         summary="Run now",
         replies={

@@ -22,6 +22,7 @@ from cbox_init.config.model.enums import (
     ProcessType,
     ReadinessMode,
     RestartPolicyName,
+    Role,
     RolloutFailure,
     RolloutStrategy,
     ShutdownMode,
@@ -32,6 +33,9 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.global_ import (
     AclConfig,
+    ApiCertificateRole,
+    ApiSocketRole,
+    ApiTokenConfig,
     AuditRotateConfig,
     GlobalConfig,
     ReadinessConfig,
@@ -67,6 +71,9 @@ from cbox_init.config.secret import Secret
 __all__ = [
     "AclConfig",
     "AclMode",
+    "ApiCertificateRole",
+    "ApiSocketRole",
+    "ApiTokenConfig",
     "AuditRotateConfig",
     "CapabilitiesConfig",
     "ChildVariables",
@@ -106,6 +113,7 @@ __all__ = [
     "RedactionPattern",
     "RestartPolicyName",
     "RlimitConfig",
+    "Role",
     "RolloutConfig",
     "RolloutFailure",
     "RolloutStrategy",

@@ -12,6 +12,7 @@ from cbox_init.config.model.enums import (
     LogOverflow,
     ReadinessMode,
     RestartPolicyName,
+    Role,
     TlsVersion,
     TracingExporter,
 )
@@ -20,6 +21,7 @@ from cbox_init.config.model.kinds import (
     UNSET,
     Attempts,
     CountOrUnset,
+    FileMode,
     Host,
     Inheritance,
     Kind,
@@ -66,6 +68,40 @@ class AclConfig(Struct, frozen=True, kw_only=True):
     deny_list: tuple[str, ...] = ()
     trust_proxy: bool = False
     trusted_proxies: tuple[str, ...] = ()
+
+
+class ApiTokenConfig(Struct, frozen=True, kw_only=True):
+    """A token of the API, with its role. One of ``token``, ``token_file``, ``token_env`` and ``hash`` is set.
+
+    No ``processes`` is every process. ``expires`` is a date, or a time with its zone.
+    """
+
+    name: str = ""
+    role: Role | None = None
+    processes: tuple[str, ...] = ()
+    token: Secret | None = None
+    token_file: str | None = None
+    token_env: str | None = None
+    hash: Secret | None = None
+    expires: str | None = None
+
+
+class ApiCertificateRole(Struct, frozen=True, kw_only=True):
+    """The role of clients whose verified certificate has this subject and this subjectAltName."""
+
+    subject: str | None = None
+    san: str | None = None
+    role: Role | None = None
+    processes: tuple[str, ...] = ()
+
+
+class ApiSocketRole(Struct, frozen=True, kw_only=True):
+    """The role of processes of this user and this group (names or numbers) on the Unix socket."""
+
+    user: str | None = None
+    group: str | None = None
+    role: Role | None = None
+    processes: tuple[str, ...] = ()
 
 
 class ReadinessConfig(Struct, frozen=True, kw_only=True):
@@ -138,7 +174,13 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     api_host: Host = ""
     api_port: Port = 9180
     api_socket: str | None = None
+    api_socket_mode: FileMode = 0o660
+    api_socket_group: str | None = None
+    api_socket_roles: tuple[ApiSocketRole, ...] = ()
     api_auth: Secret | None = None
+    api_tokens: tuple[ApiTokenConfig, ...] = ()
+    api_certificate_roles: tuple[ApiCertificateRole, ...] = ()
+    api_insecure: bool = False
     api_max_request_body: Annotated[int, Meta(ge=1, le=100 * 2**20, extra={"kind": Kind.SIZE})] = 2**20
     api_max_connections: Annotated[int, Meta(ge=16, le=65_536)] = 1024
     api_max_connections_per_address: Annotated[int, Meta(ge=0, le=65_536)] = 64

@@ -94,6 +94,8 @@ Umask = Annotated[int, Meta(ge=0, le=0o777, extra={"kind": Kind.UMASK})]
 #: which is `INHERITS_ALL`, and ``clean``, which is no name.
 Inheritance = Annotated[tuple[str, ...], Meta(extra={"kind": Kind.ENVIRONMENT})]
 INHERITS_ALL: Final = ("*",)
+#: The mode of a file, in octal digits.
+FileMode = Annotated[int, Meta(ge=0, le=0o777, extra={"kind": Kind.UMASK})]
 PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 #: A port, or 0 for none.

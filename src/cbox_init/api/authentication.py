@@ -1,0 +1,290 @@
+"""Finds out who sends a request: by its token, its certificate, or the process on the Unix socket.
+
+What the caller may do is decided by the resource (`cbox_init.api.resource`). The keys of ``global`` that
+count here change with a reload, so they are read from the configuration in force.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Final
+
+from cbox_init.api.caller import Caller, ProcessPatterns, address_of, set_caller
+from cbox_init.api.guards import NotVerifiedError
+from cbox_init.api.http.asgi import EXCHANGE
+from cbox_init.api.replies import send_error
+from cbox_init.api.resource import OPEN_PATH
+from cbox_init.config.model.enums import Role
+from cbox_init.config.rules import identified, is_loopback
+
+if TYPE_CHECKING:
+    from asyncio import Task
+    from collections.abc import Callable, Iterable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from cbox_init.api.http.peer import Peer
+    from cbox_init.api.tokens import Tokens
+    from cbox_init.config.model import ApiCertificateRole, ApiSocketRole, GlobalConfig, Secret
+    from cbox_init.logs.daemon import DaemonLog
+
+_CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
+
+#: Keys of ``global`` that decide who a caller is.
+KEYS: Final = (
+    *("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles", "api_insecure"),
+    *("api_host", "api_tls"),
+)
+
+TRUSTED_UID: Final = 0
+
+_ALL: Final = ProcessPatterns()
+
+
+class Credentials:
+    """What callers are recognised by, as the configuration in force says. Owns the followed token files.
+
+    For the event loop's thread.
+    """
+
+    def __init__(self, settings: Callable[[], GlobalConfig], log: DaemonLog) -> None:
+        self._settings = settings
+        self._log = log
+        self._seen: GlobalConfig | None = None
+        self._closing: set[Task[None]] = set()
+        self.tokens: Tokens | None = None
+        self.identified = True
+        """Whether a client on TCP has to say who it is."""
+        self.certificates: tuple[CertificateRule, ...] = ()
+        self.sockets: tuple[SocketRule, ...] = ()
+
+    def current(self) -> GlobalConfig:
+        """The settings in force; the rest of this object is brought up to date with them."""
+        settings = self._settings()
+        if settings is not self._seen:
+            before, self._seen = self._seen, settings
+            if before is None or any(getattr(before, key) != getattr(settings, key) for key in KEYS):
+                self._renew(before, settings)
+        return settings
+
+    def _renew(self, before: GlobalConfig | None, settings: GlobalConfig) -> None:
+        self.identified = identified(settings)
+        self.certificates = tuple(map(CertificateRule, settings.api_certificate_roles))
+        self.sockets = tuple(map(SocketRule, settings.api_socket_roles))
+        if before is not None and before.api_tokens == settings.api_tokens:
+            return
+        self._drop_tokens()
+        if settings.api_tokens:
+            from asyncio import get_running_loop
+
+            from cbox_init.api.tokens import Tokens
+
+            self.tokens = Tokens(settings.api_tokens, self._log)
+            self.tokens.start(get_running_loop())
+
+    def _drop_tokens(self) -> None:
+        tokens, self.tokens = self.tokens, None
+        if tokens is not None:
+            from asyncio import get_running_loop
+
+            task = get_running_loop().create_task(tokens.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Follow no token files any more."""
+        from asyncio import gather
+
+        self._drop_tokens()
+        await gather(*self._closing)
+
+
+class AuthenticateTcp:
+    """Notes who sends each request, answers 401 where that is not said, and gives the request on.
+
+    What a browser could send without the will of its user, as it has a certificate or needs nothing, goes
+    through ``sites`` first; a token it would not send.
+    """
+
+    def __init__(self, app: ASGIApp, sites: ASGIApp, credentials: Credentials) -> None:
+        self._app = app
+        self._sites = sites
+        self._credentials = credentials
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        credentials = self._credentials
+        settings = credentials.current()
+        is_open = scope["path"] == OPEN_PATH
+        caller: Caller | None = None
+        if credentials.identified:
+            header = _authorization(scope["headers"])
+            try:
+                if header is not None and (settings.api_auth is not None or settings.api_tokens):
+                    caller = await self._of_token(header, settings, scope, at_once=is_open)
+                else:
+                    caller = self._of_certificate(settings, scope)
+            except NotVerifiedError as error:
+                wait = (b"retry-after", str(math.ceil(error.wait_s)).encode())
+                await send_error(send, error.status, str(error), (wait,))
+                return
+            if caller is None and not is_open:
+                await send_error(send, 401, "unauthorized", _CHALLENGE)
+                return
+        else:
+            caller = _anyone(settings, scope)
+        if caller is not None:
+            set_caller(scope, caller)
+        by_itself = not credentials.identified or (caller is not None and caller.kind != "token")
+        await (self._sites if by_itself else self._app)(scope, receive, send)
+
+    async def _of_token(
+        self, header: bytes, settings: GlobalConfig, scope: Scope, *, at_once: bool
+    ) -> Caller | None:
+        given = bearer(header)
+        if given is None:
+            return None
+        address = address_of(scope)
+        if settings.api_auth and is_token(given, settings.api_auth):
+            return Caller("api_auth", "token", Role.ADMIN, _ALL, address)
+        known = self._credentials.tokens
+        if known is None:
+            return None
+        grant = known.find_at_once(given) if at_once else await known.find(given, address)
+        if grant is None:
+            return None
+        return Caller(grant.name, "token", grant.role, grant.processes, address)
+
+    def _of_certificate(self, settings: GlobalConfig, scope: Scope) -> Caller | None:
+        """The caller by its verified certificate.
+
+        Where no token and no role is configured, whoever has one may do everything.
+        """
+        peer: Peer = scope[EXCHANGE].peer
+        if not peer.subject and not peer.names:
+            return None
+        name, address = shown_subject(peer), address_of(scope)
+        rules = self._credentials.certificates
+        for rule in rules:
+            if rule.matches(peer):
+                return Caller(name, "certificate", rule.role, rule.processes, address)
+        if settings.api_auth is not None or settings.api_tokens:
+            return None
+        return Caller(name, "certificate", None if rules else Role.ADMIN, _ALL, address)
+
+
+class AuthenticateSocket:
+    """Notes which process on the Unix socket sends each request, and gives the request on."""
+
+    def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
+        self._app = app
+        self._credentials = credentials
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._credentials.current()
+        set_caller(scope, self._caller(scope[EXCHANGE].peer))
+        await self._app(scope, receive, send)
+
+    def _caller(self, peer: Peer) -> Caller:
+        name = f"uid:{peer.uid}"
+        rules = self._credentials.sockets
+        for rule in rules:
+            if rule.matches(peer):
+                return Caller(name, "socket", rule.role, rule.processes, "", peer.uid, peer.pid)
+        # Root and the daemon's own user could take over the daemon anyhow.
+        trusted = not rules or peer.uid in (TRUSTED_UID, os.geteuid())
+        return Caller(name, "socket", Role.ADMIN if trusted else None, _ALL, "", peer.uid, peer.pid)
+
+
+class CertificateRule:
+    """One entry of ``api_certificate_roles``."""
+
+    def __init__(self, config: ApiCertificateRole) -> None:
+        from cbox_init.config.api_roles import subject_parts
+
+        self.role = config.role
+        self.processes = ProcessPatterns(config.processes)
+        self._subject = subject_parts(config.subject) if config.subject is not None else frozenset()
+        self._san = config.san
+
+    def matches(self, peer: Peer) -> bool:
+        """Whether all that the entry names is in the certificate."""
+        if not self._subject.issubset(peer.subject):
+            return False
+        return self._san is None or any(self._san in (name, name.partition(":")[2]) for name in peer.names)
+
+
+class SocketRule:
+    """One entry of ``api_socket_roles``; a name that this machine does not have matches nobody."""
+
+    def __init__(self, config: ApiSocketRole) -> None:
+        self.role = config.role
+        self.processes = ProcessPatterns(config.processes)
+        self._user = config.user
+        self._group = config.group
+        self._uid = None if config.user is None else _number(config.user, _uid_of)
+        self._gid = None if config.group is None else _number(config.group, _gid_of)
+
+    def matches(self, peer: Peer) -> bool:
+        """Whether the process has the user and the group that the entry names."""
+        if self._user is not None and (self._uid is None or peer.uid != self._uid):
+            return False
+        return self._group is None or (self._gid is not None and self._gid in peer.groups)
+
+
+def shown_subject(peer: Peer) -> str:
+    """The subject of a certificate as text, such as ``CN=deploy,O=Example``; its first name without one."""
+    if not peer.subject:
+        return peer.names[0]
+    return ",".join(part.replace("\\", "\\\\").replace(",", "\\,") for part in peer.subject)
+
+
+def is_token(given: bytes, token: Secret) -> bool:
+    """Whether ``given`` is the token; compared in constant time."""
+    return compare_digest(given, token.reveal().encode())
+
+
+def _anyone(settings: GlobalConfig, scope: Scope) -> Caller:
+    """The caller where nobody has to say who it is.
+
+    Who reaches the port from another machine may do what clients of existing files do, but give the daemon no
+    commands to run.
+    """
+    address = address_of(scope)
+    if is_loopback(settings.api_host):
+        return Caller("loopback", "loopback", Role.ADMIN, _ALL, address)
+    role = Role.ADMIN if settings.api_insecure else Role.OPERATOR
+    return Caller("anonymous", "anonymous", role, _ALL, address)
+
+
+def _authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The first Authorization header."""
+    return next((value for name, value in headers if name == b"authorization"), None)
+
+
+def bearer(header: bytes) -> bytes | None:
+    """The token of an Authorization header; None when it has another scheme."""
+    scheme, _, given = header.strip().partition(b" ")
+    return given.lstrip(b" ") if scheme.lower() == b"bearer" else None
+
+
+def _number(text: str, look_up: Callable[[str], int]) -> int | None:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        return look_up(text)
+    except (KeyError, ValueError):
+        return None
+
+
+def _uid_of(name: str) -> int:
+    from pwd import getpwnam
+
+    return getpwnam(name).pw_uid
+
+
+def _gid_of(name: str) -> int:
+    from grp import getgrnam
+
+    return getgrnam(name).gr_gid
