@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -83,6 +84,41 @@ processes:
             (instance,) = client.status(name).instances
             assert instance.reason and text in instance.reason
     assert daemon.stop() == 0
+
+
+@pytest.mark.mounts
+def test_nginx_in_a_file_system_that_is_read_only(serve: Serve) -> None:
+    """A real server: as another user, with one capability, its socket and pid file in a /tmp of its own."""
+    temporary = "".join(
+        f"{name}_temp_path /tmp/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    conf = (
+        "daemon off; pid /tmp/nginx.pid; error_log stderr; events {} "
+        f"http {{ access_log off; {temporary} server {{ listen unix:/tmp/nginx.sock; }} }}"
+    )
+    command = ["sh", "-c", f"cd /; echo '{conf}' > /tmp/conf; exec nginx -c /tmp/conf"]
+    daemon = serve(
+        f"""
+global: {{api_socket: SOCKET}}
+processes:
+  web:
+    command: {json.dumps(command)}
+    working_dir: /
+    user: nobody
+    no_new_privileges: true
+    capabilities: {{drop: [ALL], ambient: [NET_BIND_SERVICE]}}
+    read_only_paths: [/]
+    private_tmp: true
+    health_check:
+      command: [sh, -c, "test -S /tmp/nginx.sock && kill -0 $(cat /tmp/nginx.pid)"]
+      initial_delay: 0
+      period: 100ms
+"""
+    )
+    daemon.until_said("Process marked as healthy")
+    assert not os.path.exists("/tmp/nginx.sock")
+    assert daemon.stop() == 0
+    assert "Process instance exited with error" not in daemon.messages()
 
 
 def test_a_daemon_that_is_not_root(serve: Serve, public_path: Path) -> None:

@@ -71,7 +71,8 @@ def _explain_preparation(error: OSError, request: SpawnRequest, identity: Identi
         return SpawnError(f"cannot become user {identity}: {reason}", _OTHER)
     cwd = request.cwd or os.getcwd()
     if error.errno == errno.ENOENT and (hidden := _hidden(request, cwd)):
-        return SpawnError(f"the working directory {cwd!r} does not exist: {hidden}", _OTHER)
+        where, hint = ("the", "choose another") if request.cwd else ("the daemon's", "set working_dir")
+        return SpawnError(f"{where} working directory {cwd!r} is not there: {hidden}; {hint}", _OTHER)
     if request.cwd is None:
         return SpawnError(f"cannot start {request.argv[0]!r}: {error.strerror}", _OTHER)
     reason = {
@@ -93,7 +94,7 @@ def _explain_exec(error: OSError, request: SpawnRequest, identity: Identity | No
         return SpawnError(f"cannot start {command!r}{_as(identity)}: {error.strerror}", _NOT_EXECUTABLE)
 
     if error.errno == errno.ENOENT and (hidden := _hidden(request, path)):
-        return SpawnError(f"command not found: {path!r} ({hidden})", _NOT_FOUND)
+        return SpawnError(f"command not found: {path!r} ({hidden}; put it elsewhere)", _NOT_FOUND)
     unusable = first_unusable(path, cwd)
     if error.errno == errno.ENOENT:
         if unusable is None:
@@ -131,7 +132,7 @@ def _hidden(request: SpawnRequest, path: str) -> str:
     real = os.path.realpath(path)
     for folder in TEMPORARY:
         if real.startswith(f"{folder}/"):
-            return f"{sandbox.where}.private_tmp hides what is in {folder}; put it elsewhere"
+            return f"{sandbox.where}.private_tmp hides what is in {folder}"
     return ""
 
 
