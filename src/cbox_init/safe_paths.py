@@ -221,8 +221,8 @@ class Place:
         """Check that this user may read an open file. Raises UnsafePathError."""
         if _decides(reader) and not _allows(fd, os.fstat(fd), reader, 4):
             raise self._refused(
-                f"the user of its process (uid {reader.uid}) may not read it: give it read permission, "
-                "or follow the file from a process that may read it"
+                f"the user of its process (uid {reader.uid}) may not read it: "
+                "if this is the right file, let that user read it"
             )
 
     def _refused(self, why: str, name: str | None = None) -> UnsafePathError:
@@ -299,15 +299,57 @@ def identity_at(path: str) -> tuple[int, int] | None:
         return None
 
 
+def why_refused(path: str) -> str | None:
+    """Why an output at ``path`` would be refused now; None when it would not, or fail for another reason."""
+    try:
+        with locate(path) as place:
+            found = place.status()
+            if found is not None and not stat.S_ISDIR(found.st_mode):
+                place.check(found, writes=True)
+    except UnsafePathError as error:
+        return str(error)
+    except OSError:
+        return None
+    return None
+
+
+def others_can_change(path: str) -> bool:
+    """Whether others than root and ourselves can change what is at ``path``, or at what exists of it."""
+    path = os.path.abspath(path)
+    while True:
+        try:
+            with locate(path) as place:
+                return place.shared
+        except UnsafePathError:
+            return True
+        except OSError:
+            if path == "/":
+                return False
+            path = os.path.dirname(path)
+
+
 def real_path(path: str) -> str:
     """``path`` without the links in it; as it is where one of them may not be followed."""
     try:
         with locate(path) as place:
-            return place.path
+            return os.path.normpath(place.path)
     except UnsafePathError:
         return os.path.abspath(path)
     except OSError:
         return os.path.realpath(path)  # a directory that will be made later
+
+
+def regular_only(path: str, flags: int) -> int:
+    """An opener for open(): it follows all links, but opens nothing that may wait, such as a FIFO, or have an
+    effect. Raises OSError."""
+    _check_regular(os.stat(path))
+    fd = os.open(path, flags | _ALWAYS)
+    try:
+        _check_regular(os.fstat(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 class _Walk:

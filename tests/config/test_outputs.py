@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,9 @@ from cbox_init.config.outputs import (
     syslog_address,
 )
 from cbox_init.config.problems import ProblemReport, Severity
+from tests.attacker import NOBODY
 from tests.config.helpers import config_of, fields
+from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,3 +227,25 @@ def test_places_that_cannot_be_written(read: Read, tmp_path: Path, path: str, me
     assert problem.field == "processes.web.logging.outputs.x.path"
     assert problem.severity is Severity.ERROR
     assert message.format(folder=tmp_path) in problem.message
+
+
+@as_root
+def test_what_another_user_makes_of_its_logs_does_not_prevent_a_start(
+    read: Read, theirs: Path, public_path: Path
+) -> None:
+    (theirs / "folder").mkdir()
+    for name, target in (("link", public_path / "secret"), ("followed", public_path / "all.log")):
+        (theirs / name).symlink_to(target)
+        os.lchown(theirs / name, NOBODY, NOBODY)
+    outputs = f"a: {{path: {theirs}/folder}}, b: {{path: {theirs}/link}}, c: {{path: {theirs}/new/x.log}}"
+    files = f"x: {{path: {theirs}/followed}}"
+    found = read(f"""
+        global: {{log_outputs: {{all: {{path: {public_path}/all.log}}}}}}
+        processes: {{web: {{command: a, logging: {{outputs: {{{outputs}}}, files: {{{files}}}}}}}}}
+    """)
+    report = ProblemReport()
+    check_places(config_of(found), report)
+    said = [(problem.severity, problem.field) for problem in report.problems()]
+    fields = [f"processes.web.logging.outputs.{name}.path" for name in "ab"]
+    assert said == [(Severity.WARNING, field) for field in fields]
+    assert "uid 65534 made this link" in report.problems()[1].message

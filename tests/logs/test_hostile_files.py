@@ -246,7 +246,7 @@ async def test_a_file_that_the_process_may_not_read_is_followed_once_it_may(
     append(path, "root's")
     path.chmod(0o600)
     follow(bench, path, "65534")
-    await until(lambda: _said(bench, "may not read it: give it read permission"))
+    await until(lambda: _said(bench, "may not read it: if this is the right file, let that user read it"))
     path.chmod(0o644)
     await until(lambda: ring(bench) == ["root's"])
 

@@ -175,6 +175,17 @@ def test_a_directory_of_the_path_that_is_closed_to_us(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
+@pytest.mark.timeout(60)
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    """Its owner could stop the daemon for ever: nothing ever writes to it."""
+    fifo = tmp_path / "run"
+    os.mkfifo(fifo)
+    fifo.chmod(0o755)
+    text, code = failure(str(fifo))
+    assert text.startswith(f"cannot start {str(fifo)!r}: permission denied")
+    assert code == 126
+
+
 def test_a_chain_of_links(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("run")
     text, code = failure(str(tmp_path / "run"))

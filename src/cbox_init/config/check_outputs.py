@@ -20,6 +20,7 @@ from cbox_init.config.outputs import (
 from cbox_init.config.raw import path_text
 from cbox_init.config.substitute import INSTANCE_NAMES as ALL_NAMES
 from cbox_init.config.substitute import references
+from cbox_init.safe_paths import identity_at, others_can_change, real_path, why_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,9 +70,11 @@ def check_places(config: Config, report: ProblemReport) -> None:
             place = output.path if start is None else os.path.dirname(output.path[:start]) or "."
             why = _why_not_writable(os.path.abspath(place), is_directory=start is not None)
             if why is not None:
-                report.error(
-                    (*path, "path"), f"cannot be written: {why}", "name a file that the daemon can write"
-                )
+                # A user who can change the place must not be able to prevent the start of the daemon.
+                problem = report.warning if others_can_change(place) else report.error
+                problem((*path, "path"), f"cannot be written: {why}", "name a file that the daemon can write")
+            elif (refused := why_refused(place)) is not None:
+                report.warning((*path, "path"), f"will not be written now: {refused}")
 
 
 def _why_not_writable(path: str, *, is_directory: bool) -> str | None:
@@ -197,14 +200,15 @@ def _check_files(
 
 
 def _leads_to(followed: str, written: str) -> bool:
-    """Whether a followed path or pattern is, or matches, the file of an output, as far as can be seen now."""
-    if followed == written or os.path.realpath(followed) == os.path.realpath(written):
+    """Whether a followed path or pattern is, or matches, the file of an output, as far as can be seen now.
+
+    Links that will be refused do not count: their owners could prevent the start of the daemon by them.
+    """
+    if followed == written or real_path(followed) == real_path(written):
         return True
     directory, pattern = os.path.split(followed)
     place, name = os.path.split(written)
-    if os.path.realpath(directory) == os.path.realpath(place) and fnmatchcase(name, pattern):
+    if real_path(directory) == real_path(place) and fnmatchcase(name, pattern):
         return True
-    try:
-        return os.path.samefile(followed, written)
-    except OSError:  # one of them is not there
-        return False
+    identity = identity_at(followed)
+    return identity is not None and identity == identity_at(written)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.errors import SpawnError
+from cbox_init.safe_paths import regular_only
 from cbox_init.system.interpreter import first_unusable
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _locate(request: SpawnRequest, cwd: str) -> str | None:
 
 def _wrong_format(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular_only) as file:
             head = file.read(4)
     except OSError:
         head = b"?"

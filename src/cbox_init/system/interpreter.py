@@ -7,6 +7,8 @@ import struct
 
 from msgspec import Struct
 
+from cbox_init.safe_paths import regular_only
+
 _HEAD_BYTES = 4096
 _MAX_CHAIN = 5
 """As many interpreters of interpreters as Linux follows."""
@@ -23,7 +25,7 @@ class Interpreter(Struct, frozen=True):
 def interpreter_of(path: str) -> Interpreter | None:
     """The interpreter that ``path`` names in its #! line, or the loader in its ELF header, if any."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=regular_only) as file:
             head = file.read(_HEAD_BYTES)
             if head.startswith(b"#!"):
                 # Blanks end the name, a carriage return does not: Linux looks for "/bin/sh\r".
