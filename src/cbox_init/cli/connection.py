@@ -31,6 +31,9 @@ _OPTIONS = (
         metavar="TOKEN",
         help="The API's token over TCP; CBOX_INIT_API_AUTH keeps it out of the list of processes.",
     ),
+    click.option("--cacert", metavar="FILE", help="The authorities for an https URL, or CBOX_INIT_API_CA."),
+    click.option("--cert", metavar="FILE", help="The client's certificate, or CBOX_INIT_API_CERT."),
+    click.option("--key", metavar="FILE", help="The key of the certificate, or CBOX_INIT_API_KEY."),
 )
 
 
@@ -40,12 +43,15 @@ class DaemonOptions(NamedTuple):
     url: str | None = None
     socket: str | None = None
     token: str | None = None
+    cacert: str | None = None
+    cert: str | None = None
+    key: str | None = None
 
 
 def daemon_options(
     function: Callable[Concatenate[DaemonOptions, _Parameters], _Result],
 ) -> Callable[_Parameters, _Result]:
-    """Give a command ``--url``, ``--socket`` and ``--token``, as DaemonOptions in its first argument.
+    """Give a command ``--url``, ``--token`` and the like, as DaemonOptions in its first argument.
 
     Options behind the command override those before it.
     """
@@ -54,9 +60,10 @@ def daemon_options(
     def command(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
         own = DaemonOptions(*(_text(kwargs.pop(field)) for field in DaemonOptions._fields))
         before = click.get_current_context().find_object(DaemonOptions) or DaemonOptions()
-        if own.url is None and own.socket is None:
-            own = own._replace(url=before.url, socket=before.socket)
-        return function(own._replace(token=own.token or before.token), *args, **kwargs)
+        merged = DaemonOptions(*(mine or other for mine, other in zip(own, before, strict=True)))
+        if own.url is not None or own.socket is not None:
+            merged = merged._replace(url=own.url, socket=own.socket)
+        return function(merged, *args, **kwargs)
 
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -69,9 +76,10 @@ def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
         import msgspec  # noqa: F401
 
     from cbox_init.client import Client
-    from cbox_init.client.address import ClientSettings
+    from cbox_init.client.address import ClientSettings, ClientTls
 
-    return Client(transport_for(ClientSettings.of(*options, timeout_s)))
+    url, socket, token, *files = options
+    return Client(transport_for(ClientSettings.of(url, socket, token, timeout_s, ClientTls(*files))))
 
 
 def transport_for(settings: ClientSettings) -> Transport:

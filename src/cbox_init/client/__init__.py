@@ -38,6 +38,7 @@ from cbox_init.api.schemas import (
     ScheduleReply,
     TriggerReply,
 )
+from cbox_init.client.address import ClientTls
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
 from cbox_init.client.stream import AsyncLogStream, LogRecord, LogStream, run_of
@@ -52,6 +53,7 @@ __all__ = [
     "AsyncLogStream",
     "Client",
     "ClientError",
+    "ClientTls",
     "DaemonEntry",
     "DaemonUnreachable",
     "EditReply",

@@ -19,6 +19,9 @@ SOCKET_VARIABLES = ("CBOX_INIT_API_SOCKET", "CBOX_INIT_GLOBAL_API_SOCKET")
 """Variables with the path of the socket: for clients, and the override of the daemon's configuration."""
 
 TOKEN_VARIABLE = "CBOX_INIT_API_AUTH"
+CA_VARIABLE = "CBOX_INIT_API_CA"
+CERTIFICATE_VARIABLE = "CBOX_INIT_API_CERT"
+KEY_VARIABLE = "CBOX_INIT_API_KEY"
 
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 
@@ -39,15 +42,35 @@ class DaemonAddress(NamedTuple):
         return self.socket or self.url
 
 
+class ClientTls(NamedTuple):
+    """PEM files for an https URL.
+
+    ``ca`` has the authorities that may have signed the daemon's certificate, by default the public ones,
+    ``certificate`` that of the client, and its ``key`` if that is in another file.
+    """
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
 class ClientSettings(NamedTuple):
-    """The address, the headers of every request, and the time limit of each wait for the daemon."""
+    """The address, the headers of every request, the time limit of each wait, and the files for https."""
 
     address: DaemonAddress
     headers: dict[str, str]
     timeout_s: float
+    tls: ClientTls = ClientTls()
 
     @classmethod
-    def of(cls, url: str | None, socket: str | None, token: str | None, timeout_s: float) -> Self:
+    def of(
+        cls,
+        url: str | None,
+        socket: str | None,
+        token: str | None,
+        timeout_s: float,
+        tls: ClientTls = ClientTls(),  # noqa: B008
+    ) -> Self:
         """Settings as given by the caller, completed from the environment. Raises ClientError."""
         address = find_address(url, socket, os.environ)
         headers = {
@@ -60,7 +83,13 @@ class ClientSettings(NamedTuple):
         # A Unix socket has permissions; an unknown server at one of the usual paths must not get the token.
         if token and address.socket is None:
             headers["Authorization"] = f"Bearer {_checked_token(token)}"
-        return cls(address, headers, timeout_s)
+        given = zip(tls, (CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE), strict=True)
+        return cls(
+            address,
+            headers,
+            timeout_s,
+            ClientTls(*(path or os.environ.get(variable) or None for path, variable in given)),
+        )
 
 
 def find_address(

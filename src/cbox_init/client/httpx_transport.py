@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from httpx_sse import EventSource as SseSource
 
+from cbox_init.client.address import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from cbox_init.client.answers import (
     broken,
     check_event_stream,
@@ -232,13 +233,41 @@ def _client_options(settings: ClientSettings) -> dict[str, Any]:
 
 
 def _verify(settings: ClientSettings) -> ssl.SSLContext | bool:
-    """How https is verified: against SSL_CERT_FILE, SSL_CERT_DIR, or the public authorities."""
+    """How https is verified: against the given file, SSL_CERT_FILE, SSL_CERT_DIR, or the public authorities.
+
+    Raises ClientError for a file that cannot be used.
+    """
     if not settings.address.url.startswith("https:"):
         return False  # nothing to verify, and loading the authorities takes 20 ms
+    import ssl
+
+    ca, certificate, key = settings.tls
     try:
-        return httpx.create_ssl_context()
+        context = httpx.create_ssl_context() if ca is None else ssl.create_default_context(cafile=ca)
     except OSError as error:
-        raise ClientError(f"cannot read the certificates that SSL_CERT_FILE names: {error}") from None
+        named = "SSL_CERT_FILE names" if ca is None else f"--cacert or {CA_VARIABLE} names, {ca}"
+        raise ClientError(f"cannot read the certificates that {named}: {_file_problem(error)}") from None
+    if certificate is not None:
+        try:
+            context.load_cert_chain(certificate, key, password=_no_passphrase)
+        except OSError as error:
+            files = f"{certificate} and {key}" if key else f"{certificate}, which must have the key as well,"
+            raise ClientError(
+                f"cannot use the client certificate in {files}: {_file_problem(error)}"
+            ) from None
+    elif key is not None:
+        raise ClientError(
+            f"the key {key} has no certificate; give it with --cert or in {CERTIFICATE_VARIABLE}"
+        )
+    return context
+
+
+def _file_problem(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _no_passphrase() -> str:
+    raise ClientError("the key of the client certificate is encrypted; decrypt it with `openssl pkey`")
 
 
 def _timeout(settings: ClientSettings, read_s: float | None) -> httpx.Timeout:
@@ -260,6 +289,8 @@ def _translated(address: DaemonAddress) -> Iterator[None]:
 
 def unreachable(error: httpx.HTTPError | httpx.InvalidURL, address: DaemonAddress) -> DaemonUnreachable:
     """The error of the client for an error of httpx."""
+    if (problem := _certificate_problem(str(error), address)) is not None:
+        return DaemonUnreachable(problem)
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
         timed_out = isinstance(error, httpx.ConnectTimeout)
         return not_connected(address, _system_error(error), reason_of(error), timed_out=timed_out)
@@ -272,6 +303,25 @@ def unreachable(error: httpx.HTTPError | httpx.InvalidURL, address: DaemonAddres
     if isinstance(error, httpx.NetworkError):
         return broken(address, error)
     return DaemonUnreachable(f"the request to {address} failed: {reason_of(error)}")
+
+
+def _certificate_problem(text: str, address: DaemonAddress) -> str | None:
+    """What is wrong with a certificate, and how to fix it; None when OpenSSL says nothing of that."""
+    if "ALERT_CERTIFICATE_REQUIRED" in text:
+        return (
+            f"{address} asks for a client certificate; give it with --cert and --key, "
+            f"or in {CERTIFICATE_VARIABLE} and {KEY_VARIABLE}"
+        )
+    if "ALERT_UNKNOWN_CA" in text or "ALERT_BAD_CERTIFICATE" in text:
+        return f"{address} does not accept the client certificate; it must be signed by the daemon's ca_file"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        _, _, reason = text.partition("certificate verify failed: ")
+        reason = reason.partition(" (_ssl.c")[0] or text
+        return (
+            f"the certificate of {address} is not trusted: {reason}; "
+            f"give its authorities with --cacert or in {CA_VARIABLE}"
+        )
+    return None
 
 
 def _is_cut_off(error: httpx.RemoteProtocolError) -> bool:

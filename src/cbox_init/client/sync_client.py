@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from cbox_init.client import calls
-from cbox_init.client.address import ClientSettings
+from cbox_init.client.address import ClientSettings, ClientTls
 from cbox_init.client.answers import read_answer
 from cbox_init.client.stream import LogStream
 
@@ -56,18 +56,21 @@ class Client:
         token: str | None = None,
         *,
         timeout_s: float = 10.0,
+        tls: ClientTls = ClientTls(),  # noqa: B008
     ) -> Self:
         """A client for the daemon at ``url`` or on the Unix socket ``socket``; by default it is searched for.
 
         The places are CBOX_INIT_API_SOCKET, /var/run/cbox-init.sock, /tmp/cbox-init.sock,
         /run/cbox-init.sock and http://localhost:9180. The token, from the argument or from
         CBOX_INIT_API_AUTH, is sent only over TCP. ``timeout_s`` limits each wait for the daemon, in
-        seconds. Proxies of the environment are not used. Raises ClientError for an invalid URL or token,
-        and DaemonUnreachable when nothing listens on ``socket``.
+        seconds. ``tls`` has the files for an https URL; CBOX_INIT_API_CA, CBOX_INIT_API_CERT and
+        CBOX_INIT_API_KEY name those that it does not. Proxies of the environment are not used. Raises
+        ClientError for an invalid URL, token or file, and DaemonUnreachable when nothing listens on
+        ``socket``.
         """
         from cbox_init.client.httpx_transport import HttpxTransport
 
-        return cls(HttpxTransport(ClientSettings.of(url, socket, token, timeout_s)))
+        return cls(HttpxTransport(ClientSettings.of(url, socket, token, timeout_s, tls)))
 
     @property
     def address(self) -> str:
