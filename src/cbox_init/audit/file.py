@@ -61,12 +61,13 @@ class AuditFile:
         self.close()
         with self._locate() as place:
             self._open(place)
-            found = _found_end(self._fd, self._size)
-            if not self._size:
+            link, rest = _found_end(self._fd, self._size)
+            self._torn = bool(rest) and not rest.endswith(b"\n")
+            if link is None and self._size <= _TAIL_BYTES:  # a crash right after a rotation
                 with suppress(OSError):
-                    found = _end_of_rotated(place)
-        self._torn = found.torn is not None and os.pread(self._fd, 1, self._size - 1) != b"\n"
-        return found
+                    link, before = _end_of_rotated(place)
+                    rest = before + rest
+        return FoundChain(link or START, TornEnd(len(rest), sha256(rest).hexdigest()) if rest else None)
 
     def append(self, data: bytes, *, sync: bool) -> None:
         """Write whole lines, all of them or none; with ``sync`` they are on the disk then.
@@ -204,7 +205,7 @@ def _numbered_beyond(place: Place, number: int) -> Iterator[str]:
         yield f"{place.name}.{number}"
 
 
-def _end_of_rotated(place: Place) -> FoundChain:
+def _end_of_rotated(place: Place) -> tuple[ChainLink | None, bytes]:
     fd = _open_own(place, os.O_RDONLY, f"{place.name}.1")
     try:
         return _found_end(fd, os.fstat(fd).st_size)
@@ -212,10 +213,9 @@ def _end_of_rotated(place: Place) -> FoundChain:
         os.close(fd)
 
 
-def _found_end(fd: int, size: int) -> FoundChain:
+def _found_end(fd: int, size: int) -> tuple[ChainLink | None, bytes]:
+    """The last complete record, and what stands behind it."""
     start = max(0, size - _TAIL_BYTES)
     tail = os.pread(fd, size - start, start)
     link, end = find_end(tail)
-    rest = tail[end:]
-    torn = TornEnd(len(rest), sha256(rest).hexdigest()) if rest else None
-    return FoundChain(link or START, torn)
+    return link, tail[end:]
