@@ -169,9 +169,9 @@ def test_texts_stay_as_they_are_written() -> None:
 def test_a_bomb_of_aliases(read: Read, where: str) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    began = time.monotonic()
+    began = time.thread_time()
     error = the_error(read("\n".join([*lines, f"{where}: *a8", ""])))
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 5
     assert "aliases expand to more than 100000 values" in error.message
     assert error.line is not None
 
@@ -184,9 +184,9 @@ def test_a_bomb_of_merges(read: Read) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "- " * 200_000, "{a: " * 200_000, "? " * 200_000])
 def test_very_deep_nesting(read: Read, text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     error = the_error(read("processes: " + text if text[0] in "[{" else text))
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 10
     # the third is libyaml's own word, of the versions that have a limit
     told = ("nested more than 64 levels deep", "a key must be text", "exceeded maximum nesting depth")
     assert any(words in error.message for words in told)
