@@ -58,6 +58,29 @@ def test_mode_is_0660_whatever_the_umask(folder: str, umask: int) -> None:
     assert os.listdir(folder) == []
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+def test_mode_and_group_as_configured(folder: str, mode: int) -> None:
+    gid = os.getgid()
+    made = bind_unix(f"{folder}/s", 5, mode=mode, group=str(gid))
+    found = os.stat(made.path)
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (mode, gid)
+    made.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to any group")
+def test_another_group(folder: str) -> None:
+    made = bind_unix(f"{folder}/s", 5, group="54321")
+    assert os.stat(made.path).st_gid == 54321
+    made.close()
+
+
+@pytest.mark.parametrize("group", ["no-such-group", "99999999999", "4294967295000"])
+def test_a_group_that_does_not_exist_is_one_line(folder: str, group: str) -> None:
+    with pytest.raises(ListenError, match=r"no group .*; create it, or correct global.api_socket_group"):
+        bind_unix(f"{folder}/s", 5, group=group)
+    assert os.listdir(folder) == []
+
+
 def test_it_is_never_open_to_others(folder: str) -> None:
     """Not even for a moment: what is created has its mode at once."""
     trace = subprocess.run(
