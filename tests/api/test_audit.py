@@ -213,7 +213,9 @@ async def test_without_a_record_there_is_no_change(serve: Serve, path: Path) -> 
     reply = await service.unix.post(f"{PROCESSES}/web/stop")
     assert reply.status_code == 503
     assert reply.json()["error"] == "the change is refused: audit_required is set"
-    assert reply.json()["details"] == ["the audit record cannot be written: Is a directory"]
+    assert reply.json()["details"] == [
+        f"the audit record cannot be written: refused, {path}: it is no regular file"
+    ]
     added = await service.unix.post(PROCESSES, json={"name": "b", "process": {"command": ["true"]}})
     assert added.status_code == 503
     assert (await service.unix.get(PROCESSES)).json()["processes"][0]["scale"] == 2
@@ -270,3 +272,37 @@ def test_limits_are_for_what_anyone_can_cause() -> None:
     assert limit.take_left_out() == {"auth.failure": 1980, "acl.deny": 4940}
     assert limit.take_left_out() == {}
     assert limit.suppressed == 6920
+
+
+async def test_roles_and_names_of_tokens(serve: Serve, path: Path) -> None:
+    tokens = "[{name: ci, role: operator, processes: [other], token: the-token-of-the-ci-job}]"
+    service = await audited(serve, path, api_tokens=tokens)
+    ci = {"authorization": "Bearer the-token-of-the-ci-job"}
+    assert (await service.tcp.post(f"{PROCESSES}/web/stop", headers=ci)).status_code == 403
+    found = await written(service, path)
+    (failure,) = of(found, "auth.failure")
+    (response,) = of(found, "api.response")
+    for record in (failure, response):
+        assert record["status"] == "denied"
+        assert actor(record) == {"type": "token", "id": "ci", "ip": "127.0.0.1", "role": "operator"}
+    assert cast("Record", failure["resource"])["name"] == "web"
+    assert "the-token-of" not in str(found)
+
+
+async def test_the_name_of_a_client_certificate(serve: Serve, path: Path, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "localhost")
+    mine = tmp_path / "client"
+    mine.mkdir()
+    client = make_certificate(mine, "deploy")
+    tls = section(certificate, client_auth="verify", ca_file=client.cert)
+    roles = "[{subject: CN=deploy, role: operator}]"
+    service = await audited(serve, path, api_tls=tls, api_certificate_roles=roles)
+    await service.house.until(lambda: service.listeners.tcp_open)
+    given = ("--cert", client.cert, "--key", client.key, "-X", "POST")
+    done = await curl(service, certificate, *given, path=f"{PROCESSES}/web/restart")
+    assert "restart initiated" in done.output
+    (request,) = of(await written(service, path), "api.request")
+    who = actor(request)
+    assert (who["type"], who["id"], who["role"]) == ("certificate", "CN=deploy", "operator")
+    (success,) = of(await written(service, path), "auth.success")
+    assert actor(success) == who

@@ -13,6 +13,7 @@ from cbox_init.audit.chain import LONGEST_BODY, START, read_sealed, seal
 from cbox_init.audit.diff import MOST_CHANGES, differences
 from cbox_init.audit.record import Actor, AuditEvent, Target, clean
 from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
+from cbox_init.config.model.global_ import ApiTokenConfig
 from cbox_init.config.secret import Secret
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ def test_secrets_of_the_daemon_are_masked_in_a_diff() -> None:
     before = config()
     after = replace(before, global_=replace(before.global_, api_auth=Secret("a-secret")))
     assert differences(before, after) == [{"path": "global.api_auth", "after": "***"}]
+    tokens = (ApiTokenConfig(name="ci", token=Secret("a-secret")),)
+    after = replace(before, global_=replace(before.global_, api_tokens=tokens, api_port=9181))
+    shown = differences(before, after)
+    assert "a-secret" not in str(shown)
+    assert {"path": "global.api_port", "before": 9180, "after": 9181, "needs_restart": True} in shown
 
 
 def test_a_large_diff_is_cut() -> None:

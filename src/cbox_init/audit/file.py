@@ -176,20 +176,42 @@ def _check_directory(place: Place) -> None:
         raise UnsafePathError(place.path, "others can write in its directory: use a directory of its own")
 
 
+def _check_file(place: Place, found: os.stat_result) -> None:
+    """Refuse what is no file of ours or root's alone. Raises UnsafePathError."""
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafePathError(place.path, "it is a link: name the file itself")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafePathError(place.path, "it is no regular file")
+    if found.st_uid not in (0, os.geteuid()):
+        raise UnsafePathError(place.path, f"it belongs to another user (uid {found.st_uid})")
+    if found.st_nlink > 1:
+        raise UnsafePathError(place.path, "it has another name as well (a hard link)")
+
+
+def place_problem(path: str) -> str | None:
+    """Why the audit file cannot be at ``path``, as far as can be seen without making it."""
+    try:
+        with locate(path, last_link=False) as place:
+            _check_directory(place)
+            found = place.status()
+            if found is not None:
+                _check_file(place, found)
+    except FileNotFoundError:
+        return None  # directories are made
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def _open_own(place: Place, flags: int, name: str | None = None) -> int:
     """Open a regular file that is ours or root's alone. Raises OSError."""
     named = place.status(name)
-    if named is not None and stat.S_ISLNK(named.st_mode):
-        raise UnsafePathError(place.path, "it is a link: the audit file must be none")
+    if named is not None:
+        _check_file(place, named)
     fd = place.open(flags, _MODE, name)
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise UnsafePathError(place.path, "it is no regular file")
-        if found.st_uid not in (0, os.geteuid()):
-            raise UnsafePathError(place.path, f"it belongs to another user (uid {found.st_uid})")
-        if found.st_nlink > 1:
-            raise UnsafePathError(place.path, "it has another name as well (a hard link)")
+        _check_file(place, found)
         if found.st_mode & _OF_OTHERS:
             os.fchmod(fd, _MODE)
     except BaseException:

@@ -114,8 +114,7 @@ class Configuration:
             self._queued = None
             loaded = await self._load()
             if self._audit is not None:
-                now = self._applier.plan(loaded.config).config
-                await self._audit.change("reload", self._supervisor.config, now)
+                await self._audit.change("reload", self._supervisor.config, loaded.config)
             plan = self._applier.apply(loaded.config)
             self._edits = self._no_edits(plan.config)
         self._log_reloaded(plan, loaded)
