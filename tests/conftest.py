@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cbox_init.system.cgroup import Cgroups
 from cbox_init.system.sandbox_errors import refused_parts
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 _CAP_SYS_NICE: Final = 23
 _CAP_SYS_RESOURCE: Final = 24
+
+
+# How long an example takes depends on the machine. Where CI is set, the examples are the same in each run.
+settings.register_profile(
+    "cbox-init", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("cbox-init")
 
 
 class Worker(Protocol):

@@ -42,8 +42,9 @@ NOT_AT_START = {
 
 #: What only those configurations need that have hooks, a readiness, limits, stages between a line and its
 #: record, outputs, files that are followed, a process that says itself when it is ready, or somebody who
-#: wants to be told; and what only those need who ask for lines.
+#: wants to be told, or an audit trail; and what only those need who ask for lines.
 NOT_CONFIGURED = {
+    "cbox_init.audit",
     "cbox_init.api.readyz",
     "cbox_init.config.check_logging",
     "cbox_init.config.check_outputs",
@@ -207,6 +208,17 @@ def test_metrics_need_their_library_when_they_are_scraped(tmp_path: Path) -> Non
     assert sorted(packages(loaded) & NOT_AT_START) == []
     assert sorted(loaded & NOT_CONFIGURED) == ["cbox_init.metrics", "cbox_init.telemetry.counters"]
     assert "cbox_init.metrics.page" not in loaded
+
+
+def test_the_audit_needs_no_event_loop_and_no_http(tmp_path: Path) -> None:
+    text = f"""
+global: {{api_socket: SOCKET, audit_enabled: true, audit_output: {tmp_path}/audit.log}}
+processes: {{web: {{command: ['true']}}}}
+"""
+    loaded = loaded_at_the_loop(tmp_path, text)
+    assert sorted(packages(loaded) & NOT_AT_START) == []
+    assert sorted(loaded & NOT_CONFIGURED) == ["cbox_init.audit"]
+    assert not any(name.startswith("cbox_init.api.auditing") for name in loaded)
 
 
 def test_outputs_to_files_and_syslog_need_little(tmp_path: Path) -> None:

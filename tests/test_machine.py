@@ -34,6 +34,18 @@ def test_a_limit_that_cannot_be_set_here(tmp_path: Path) -> None:
     assert found.recommendation == "an instance would not start here"
 
 
+def test_a_place_in_which_the_audit_file_cannot_be(tmp_path: Path) -> None:
+    path, config = tmp_path / "audit.log", tmp_path / "cbox-init.yaml"
+    keys = {"audit_enabled": True, "audit_output": str(path)}
+    config.write_text(json.dumps({"global": keys, "processes": {"web": {"command": ["true"]}}}))
+    assert not examine(str(config), {}, machine=check_machine).problems
+    assert not path.exists()
+    path.symlink_to("/etc/passwd")
+    (found,) = examine(str(config), {}, machine=check_machine).problems
+    assert (found.field, found.severity) == ("global.audit_output", Severity.WARNING)
+    assert found.message == f"cannot be written: refused, {path}: it is a link: name the file itself"
+
+
 def test_what_can_be_had_is_no_warning(tmp_path: Path) -> None:
     assert warnings(tmp_path, limits={"nofile": 64, "nproc": 5, "core": 0, "nice": 19}) == []
     assert warnings(tmp_path, limits={}) == []

@@ -11,7 +11,7 @@ import pytest
 
 from cbox_init.threads import NoThreadError, call_in_loop, in_thread, start_thread
 
-DEADLINE_S = 10.0
+DEADLINE_S = 20.0
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     check_accounts(config, report)
     check_places(config, report)
     _check_tls(config.global_, report)
+    _check_audit(config.global_, report)
     if config.global_.api_tokens:
         from cbox_init.config.api_roles import check_token_files
 
@@ -43,6 +44,17 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     for name, process in config.processes.items():
         if process.enabled:
             _check_sandbox(name, process, report)
+
+
+def _check_audit(settings: GlobalConfig, report: ProblemReport) -> None:
+    """Where the audit file would be. A warning, as it may be written when the cause is gone."""
+    if settings.audit_enabled and settings.audit_output != "log":
+        from cbox_init.audit.file import place_problem
+
+        problem = place_problem(settings.audit_output)
+        if problem is not None:
+            hint = "name a file in a directory that only root or the daemon's user can write to"
+            report.warning(("global", "audit_output"), f"cannot be written: {problem}", hint)
 
 
 def _check_tls(settings: GlobalConfig, report: ProblemReport) -> None:

@@ -113,11 +113,14 @@ class Place:
         """The path of a name in the directory, for messages."""
         return os.path.join(os.path.dirname(self.path), name)
 
-    def through_descriptor(self, name: str | None = None) -> str:
-        """A path to a name for a call that takes no directory, such as bind: it needs /proc when the
-        directory can be replaced."""
-        name = self.name if name is None else name
-        return os.path.join(os.path.dirname(self.path) if self.fixed else f"/proc/self/fd/{self._fd}", name)
+    def address(self, longest: int) -> str:
+        """The path for a call that takes no directory, such as bind, of at most that many bytes.
+
+        It leads through /proc when others can replace the directory, or the path is too long.
+        """
+        if self.fixed and len(os.fsencode(self.path)) <= longest:
+            return self.path
+        return f"/proc/self/fd/{self._fd}/{self.name}"
 
     # -- its files -------------------------------------------------------------------------------------
 
@@ -185,10 +188,19 @@ class Place:
         with suppress(FileNotFoundError):
             os.unlink(self.name if name is None else name, dir_fd=self._fd)
 
-    def change_owner(self, uid: int, gid: int, name: str | None = None) -> None:
-        """Change the owner of a name, of a link itself where it is one; -1 leaves a number as it is."""
-        name = self.name if name is None else name
-        os.chown(name, uid, gid, dir_fd=self._fd, follow_symlinks=False)
+    def change_group(self, gid: int) -> None:
+        """Change the group of what we have made here. Raises UnsafePathError and OSError."""
+        if not self.shared:
+            os.chown(self.name, -1, gid, dir_fd=self._fd, follow_symlinks=False)
+            return
+        fd = os.open(self.name, _STEP, dir_fd=self._fd)
+        try:
+            found = os.fstat(fd)
+            if found.st_uid != os.geteuid() or found.st_nlink > 1 or stat.S_ISLNK(found.st_mode):
+                raise self._refused("it was replaced while it was made")
+            os.chown(f"/proc/self/fd/{fd}", -1, gid)  # of this file, whatever the name leads to by now
+        finally:
+            os.close(fd)
 
     # -- checks ----------------------------------------------------------------------------------------
 

@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from tests.api.service import Serve
 
 QUICK = "initial_delay: 0, period: 100ms, timeout: 300ms, start_period: 1ms"
+PATIENT = QUICK.replace("timeout: 300ms", "timeout: 20s")
 
 
 async def test_health_of_an_instance(serve: Serve) -> None:
     service = await serve(
-        f"\n  well: {{command: [sleep, '1000'], health_check: {{command: ['true'], {QUICK}}}}}"
+        f"\n  well: {{command: [sleep, '1000'], health_check: {{command: ['true'], {PATIENT}}}}}"
         f"\n  ill: {{command: [sleep, '1000'], health_check: {{command: [sh, -c, 'echo no; exit 1'], {QUICK},"
         " mode: readiness}}"
         "\n  none: {command: [sleep, '1000']}"

@@ -158,11 +158,24 @@ WRONG = [
     b"\xff\xfe",
     b'{"scale": "\xff"}',
     b"\0" * 100,
-    b"[" * 200_000,
-    b'{"a":' * 100_000,
-    b'{"scale": 2, "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    b"[" * 90_000,
+    b'{"a":' * 90_000,
+    b'{"scale": 2, "x": ' + b"[" * 90_000 + b"]" * 90_000 + b"}",
     b"scale=2",
     b"<scale>2</scale>",
+]
+
+
+TOO_MUCH = [
+    (b"[" * 200_000, "more than 100000 values, counted by the signs , [ and {"),
+    (
+        b'{"scale": 2, "x": [' + b"[]," * 60_000 + b"1]}",
+        "more than 100000 values, counted by the signs , [ and {",
+    ),
+    (
+        b'{"scale": 2, "x": ' + b"[" * 65 + b"]" * 65 + b"}",
+        "lists and objects are nested deeper than 64 levels",
+    ),
 ]
 
 
@@ -170,6 +183,10 @@ async def test_wrong_body(service: Service) -> None:
     for body in WRONG:
         reply = await service.unix.post(SCALE, content=body)
         assert (reply.status_code, reply.content) == (400, INVALID), body[:50]
+    for body, detail in TOO_MUCH:
+        reply = await service.unix.post(SCALE, content=body)
+        assert reply.status_code == 400
+        assert reply.json() == {"error": "invalid request body", "details": [detail]}
     assert service.house.status("web").desired_scale == 2
 
 
@@ -291,7 +308,7 @@ async def test_the_default_limit(service: Service) -> None:
 
 async def test_large_body_within_the_limit(serve: Serve) -> None:
     service = await serve(api_max_request_body="8MiB")
-    for content in (b'{"scale":1}'.ljust(4_000_000), b'{"x":[' + b"{}," * 1_000_000 + b'{}],"scale":1}'):
+    for content in (b'{"scale":1}'.ljust(900_000), b'{"x":[' + b"{}," * 40_000 + b'{}],"scale":1}'):
         reply = await service.unix.post(SCALE, content=content)
         assert reply.status_code == 202
 

@@ -23,6 +23,7 @@ from cbox_init.telemetry.vitals import Vitals
 from tests.api.service import read_answer
 from tests.ports import free_port
 from tests.supervisor.conftest import adopted_orphans, build  # noqa: F401  # the fixtures
+from tests.supervisor.house import WAITS
 
 if TYPE_CHECKING:
     from cbox_init.api.stack import Stack
@@ -37,8 +38,8 @@ STUBBORN = """
 
 SLOW = """
   web:
-    command: [sh, -c, "trap 'sleep 0.2; exit 0' TERM; (echo on; exec sleep 99) & wait"]
-"""
+    command: [sh, -c, "trap '%s; exit 0' TERM; (echo on; exec sleep 99) & wait"]
+""".replace("%s", WAITS)
 
 LAZY = """
 import asyncio, socket, sys
@@ -152,7 +153,10 @@ async def test_closing_lets_a_request_end_that_is_being_answered(serve: Serve) -
     await service.house.until_said("web", "on")
     reply = asyncio.create_task(service.tcp.post("/api/v1/processes/web/scale", json={"desired": 0}))
     await service.house.until_state("web", State.STOPPING)
-    await service.server.close(10)
+    closing = asyncio.create_task(service.server.close(20))
+    await asyncio.sleep(0)
+    service.house.let_go()
+    await closing
     assert (await reply).status_code == 200
 
 
@@ -161,7 +165,7 @@ async def test_closing_does_not_wait_for_ever(serve: Serve) -> None:
     await service.house.until_said("web", "on")
     reply = asyncio.create_task(service.tcp.post("/api/v1/processes/web/scale", json={"desired": 0}))
     await service.house.until_state("web", State.STOPPING)
-    await asyncio.wait_for(service.server.close(0.1), 3)
+    await asyncio.wait_for(service.server.close(0.1), 20)
     with pytest.raises(httpx.RemoteProtocolError):
         await reply
     assert not [message for message in service.house.messages() if "Unexpected" in message]
@@ -171,7 +175,7 @@ async def test_closing_ends_idle_connections_at_once(service: Service) -> None:
     async with service.connection() as (reader, writer):
         writer.write(HEALTH)
         await read_answer(reader)
-        await asyncio.wait_for(service.server.close(60), 3)
+        await asyncio.wait_for(service.server.close(60), 20)
         assert await reader.read() == b""
 
 

@@ -314,3 +314,76 @@ async def test_more_handshakes_than_places(serve: Serve, certificate: Certificat
     assert await asyncio.wait_for(silent[0][0].read(), 20) == b""
     for _, writer in silent:
         writer.close()
+
+
+async def test_roles_of_certificates(serve: Serve, certificate: Certificate, tmp_path: Path) -> None:
+    names = ("deploy", "monitor", "stranger")
+    clients = {name: make_certificate(tmp_path, name) for name in names}
+    authorities = tmp_path / "clients.pem"
+    authorities.write_bytes(b"".join(one.cert.read_bytes() for one in clients.values()))
+    roles = "[{subject: CN=deploy, role: operator, processes: [web]}, {san: DNS:monitor, role: viewer}]"
+    tls = section(certificate, client_auth="request", ca_file=authorities)
+    service = await serve(WEB, api_tls=tls, api_certificate_roles=roles)
+    await service.house.until(lambda: service.listeners.tcp_open)
+
+    async def answer(name: str | None, method: str, path: str, *more: str) -> tuple[str, str]:
+        shown = () if name is None else ("--cert", clients[name].cert, "--key", clients[name].key)
+        more = ("-X", method, "-w", "\n%{http_code}", *more)
+        done = await curl(service, certificate, *shown, *more, path=f"/api/v1/processes{path}")
+        body, _, status = done.output.rpartition("\n")
+        return status, body
+
+    for name, allowed in (
+        ("deploy", {"list": True, "act": True, "configure": False}),
+        ("monitor", {"list": True, "act": False, "configure": False}),
+    ):
+        assert ((await answer(name, "GET", ""))[0] == "200") is allowed["list"]
+        assert ((await answer(name, "POST", "/web/restart"))[0] == "202") is allowed["act"]
+        assert ((await answer(name, "DELETE", "/web"))[0] == "409") is allowed["configure"]
+    assert await answer("monitor", "POST", "/web/restart") == (
+        "403",
+        '{"error":"forbidden","details":["this needs the role operator: '
+        'the certificate of CN=monitor has the role viewer"]}',
+    )
+    assert await answer("stranger", "GET", "") == (
+        "403",
+        '{"error":"forbidden","details":'
+        '["the certificate of CN=stranger has no role: see api_certificate_roles"]}',
+    )
+    assert await answer(None, "GET", "") == ("401", '{"error":"unauthorized"}')
+    # A browser shows its certificate to any page.
+    origin = ("-H", "Origin: https://evil.example")
+    assert (await answer("deploy", "POST", "/web/restart", *origin))[0] == "403"
+
+
+async def test_a_token_counts_before_a_certificate(
+    serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    client = make_certificate(tmp_path, "client")
+    tls = section(certificate, client_auth="verify", ca_file=client.cert)
+    tokens = "[{name: reader, role: viewer, token: the-token-of-the-reader}]"
+    service = await serve(WEB, api_tls=tls, api_tokens=tokens)
+    await service.house.until(lambda: service.listeners.tcp_open)
+
+    async def status(*more: str) -> str:
+        shown = ("--cert", client.cert, "--key", client.key)
+        path = "/api/v1/processes/web"
+        return (
+            await curl(service, certificate, *shown, "-o/dev/null", "-w%{http_code}", *more, path=path)
+        ).output
+
+    assert await status() == "401"  # the certificate alone has no role
+    assert await status("-H", "Authorization: Bearer the-token-of-the-reader") == "403"
+    assert await status("-H", "Authorization: Bearer another") == "401"
+
+
+async def test_a_certificate_alone_is_an_admin_as_before(
+    serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    client = make_certificate(tmp_path, "client")
+    tls = section(certificate, client_auth="verify", ca_file=client.cert)
+    service = await serve(WEB, api_tls=tls, api_insecure="false")
+    await service.house.until(lambda: service.listeners.tcp_open)
+    shown = ("--cert", client.cert, "--key", client.key, "-H", "Authorization: Bearer whatever")
+    done = await curl(service, certificate, *shown, path="/api/v1/processes/web")
+    assert '"config"' in done.output

@@ -10,15 +10,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.api.unix_socket import bind_unix
 from cbox_init.errors import ListenError
+from tests.attacker import NOBODY, Swapper, untouched
+from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ANOTHER = "stop it, or set global.api_socket to another path"
 
@@ -54,6 +58,29 @@ def test_mode_is_0660_whatever_the_umask(folder: str, umask: int) -> None:
     assert os.listdir(folder) == []
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
+def test_mode_and_group_as_configured(folder: str, mode: int) -> None:
+    gid = os.getgid()
+    made = bind_unix(f"{folder}/s", 5, mode=mode, group=str(gid))
+    found = os.stat(made.path)
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (mode, gid)
+    made.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to any group")
+def test_another_group(folder: str) -> None:
+    made = bind_unix(f"{folder}/s", 5, group="54321")
+    assert os.stat(made.path).st_gid == 54321
+    made.close()
+
+
+@pytest.mark.parametrize("group", ["no-such-group", "99999999999", "4294967295000"])
+def test_a_group_that_does_not_exist_is_one_line(folder: str, group: str) -> None:
+    with pytest.raises(ListenError, match=r"no group .*; create it, or correct global.api_socket_group"):
+        bind_unix(f"{folder}/s", 5, group=group)
+    assert os.listdir(folder) == []
+
+
 def test_it_is_never_open_to_others(folder: str) -> None:
     """Not even for a moment: what is created has its mode at once."""
     trace = subprocess.run(
@@ -75,6 +102,78 @@ made = bind_unix(sys.argv[1], 5)
 os.listdir("/")
 print(*modes)
 """
+
+
+@as_root
+def test_a_folder_that_is_a_link_of_another_user_is_refused(theirs: Path, public_path: Path) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    (theirs / "run").symlink_to(ours)
+    os.lchown(theirs / "run", NOBODY, NOBODY)
+    with pytest.raises(ListenError, match="uid 65534 made this link: "):
+        bind_unix(f"{theirs}/run/s", 5)
+    assert os.listdir(ours) == []
+
+
+@as_root
+def test_a_link_at_its_path_is_left_alone(theirs: Path, secret: Path) -> None:
+    (theirs / "s").symlink_to(secret)
+    os.lchown(theirs / "s", NOBODY, NOBODY)
+    with pytest.raises(ListenError, match="this is not a socket"):
+        bind_unix(f"{theirs}/s", 5)
+    assert untouched(secret)
+
+
+def test_links_of_ours_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    bound = bind_unix(f"{tmp_path}/link/s", 5)
+    assert answers(f"{tmp_path}/real/s")
+    bound.close()
+    assert os.listdir(tmp_path / "real") == []
+
+
+@as_root
+@pytest.mark.parametrize("folder_is_swapped", [True, False])
+def test_what_is_swapped_while_a_socket_is_opened_and_closed_leads_nowhere_else(
+    theirs: Path, public_path: Path, secret: Path, *, folder_is_swapped: bool
+) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    (theirs / "run").mkdir()
+    os.chown(theirs / "run", NOBODY, NOBODY)
+    path = theirs / "run" / "s"
+    bound = 0
+    swapped, target = (theirs / "run", ours) if folder_is_swapped else (path, secret)
+    with Swapper(swapped, target, directory=folder_is_swapped) as swapper:
+        while swapper.turns < 1000 or (folder_is_swapped and not bound):
+            swapper.check()
+            with suppress(ListenError):
+                bind_unix(str(path), 5, group=str(NOBODY)).close()
+                bound += 1
+    assert os.listdir(ours) == []
+    assert untouched(secret)
+
+
+@as_root
+@pytest.mark.parametrize("hard", [True, False])
+def test_what_took_the_place_of_a_socket_is_not_given_to_the_group(
+    theirs: Path, secret: Path, monkeypatch: pytest.MonkeyPatch, *, hard: bool
+) -> None:
+    listen = socket.socket.bind
+
+    def bind_and_swap(self: socket.socket, address: str) -> None:
+        listen(self, address)
+        (theirs / "s").unlink()
+        if hard:
+            (theirs / "s").hardlink_to(secret)
+        else:
+            (theirs / "s").symlink_to(secret)
+
+    monkeypatch.setattr(socket.socket, "bind", bind_and_swap)
+    with pytest.raises(ListenError, match="it was replaced while it was made"):
+        bind_unix(f"{theirs}/s", 5, group=str(NOBODY))
+    assert (secret.stat().st_gid, untouched(secret)) == (0, True)
 
 
 def test_dead_socket_is_replaced(folder: str) -> None:

@@ -130,6 +130,25 @@ def test_a_crash_right_after_a_rotation_loses_no_link(tmp_path: Path) -> None:
     assert file_at(path).resume().link == link  # an empty file is there now
 
 
+@pytest.mark.parametrize("rotated_end", [b"", b'{"seq":4,"ti', b"half\n"])
+@pytest.mark.parametrize("end", [b'{"seq":4', b"half a line\n"])
+def test_a_crash_in_the_first_write_after_a_rotation_is_described(
+    tmp_path: Path, rotated_end: bytes, end: bytes
+) -> None:
+    path = tmp_path / "audit.log"
+    lines, link = sealed(3)
+    (tmp_path / "audit.log.1").write_bytes(b"".join(lines) + rotated_end)
+    path.write_bytes(end)
+    file = file_at(path)
+    found = file.resume()
+    assert found.link == link and found.torn is not None
+    figures = {"torn_bytes": found.torn.bytes, "torn_sha256": found.torn.sha256}
+    file.append(seal(body(4, figures), link)[0], sync=False)
+    file.close()
+    report = verify_files([str(path), f"{path}.1"])
+    assert (report.verdict, report.records) == (Verdict.INTACT, 4), report
+
+
 def test_fewer_files_are_kept_after_the_limit_was_lowered(tmp_path: Path) -> None:
     for number in range(1, 6):
         (tmp_path / f"audit.log.{number}").write_text(f"{number}\n")

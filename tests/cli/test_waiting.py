@@ -114,8 +114,8 @@ def test_wait_for_polls_until_it_is_so(tmp_path: Path) -> None:
     path = str(tmp_path / "api.sock")
     with fake_daemon(path) as daemon, Client.connect(socket=path) as client:
         daemon.answers["GET /api/v1/processes"] = [listed(DOWN), listed(STARTING), listed(UP)]
-        assert wait_for(client, Goal("stop", UP), 5) == DOWN
-        assert wait_for(client, Goal("start", DOWN), 5) == UP
+        assert wait_for(client, Goal("stop", UP), 20) == DOWN
+        assert wait_for(client, Goal("start", DOWN), 20) == UP
         assert len(daemon.sent) == 3
 
 
@@ -127,4 +127,4 @@ def test_wait_for_ends_in_time_and_says_what_it_saw(tmp_path: Path) -> None:
             wait_for(client, Goal("start", DOWN), 0.1)
         daemon.answers["GET /api/v1/processes"] = listed(FAILED)
         with pytest.raises(ClientError, match="web: start failed: web-0: no such file"):
-            wait_for(client, Goal("start", DOWN), 5)
+            wait_for(client, Goal("start", DOWN), 20)

@@ -537,7 +537,7 @@ def test_leaving_early_closes_the_connection(path: str) -> None:
         if not connection.recv(65536):
             return  # only seen whether anyone listens
         connection.sendall(head + b"%x\r\n%s\r\n" % (len(data), data))
-        connection.settimeout(10)
+        connection.settimeout(20)
         ended.put(connection.recv(1))
 
     async def one() -> object:
@@ -547,6 +547,6 @@ def test_leaving_early_closes_the_connection(path: str) -> None:
     with raw_server(path, behave):
         with Client.connect(socket=path) as client, client.follow() as records:
             assert next(records) == line("one")
-        assert ended.get(timeout=10) == b""
+        assert ended.get(timeout=20) == b""
         assert asyncio.run(one()) == line("one")
-        assert ended.get(timeout=10) == b""
+        assert ended.get(timeout=20) == b""

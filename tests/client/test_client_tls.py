@@ -84,7 +84,8 @@ def test_the_command_line_with_a_client_certificate(
     assert "--cacert" in unknown.stderr
     other = command(url, *ca, "--cert", daemon_certificate.cert, "--key", daemon_certificate.key)
     assert other.stderr == (
-        f"cbox-init: {url} does not accept the client certificate; it must be signed by the daemon's ca_file\n"
+        f"cbox-init: {url} does not accept the client certificate; "
+        "it must be signed by the daemon's ca_file\n"
     )
 
 

@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> str:
 
 
 def settings(url: str | None = None, path: str | None = None) -> ClientSettings:
-    return ClientSettings.of(url, path, None, 5.0)
+    return ClientSettings.of(url, path, None, 20.0)
 
 
 def answer_to(path: str, *parts: bytes, largest_body: int = 1000) -> RawAnswer:

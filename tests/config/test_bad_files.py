@@ -104,7 +104,7 @@ def as_somebody_else() -> Iterator[None]:
 
 
 def test_an_endless_file() -> None:
-    assert "larger than 64 MiB" in the_error(examine("/dev/zero", {})).message
+    assert "larger than 8 MiB" in the_error(examine("/dev/zero", {})).message
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_texts_stay_as_they_are_written() -> None:
 def test_a_bomb_of_aliases(read: Read, where: str) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    began = time.monotonic()
+    began = time.thread_time()
     error = the_error(read("\n".join([*lines, f"{where}: *a8", ""])))
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 5
     assert "aliases expand to more than 100000 values" in error.message
     assert error.line is not None
 
@@ -184,9 +184,9 @@ def test_a_bomb_of_merges(read: Read) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "- " * 200_000, "{a: " * 200_000, "? " * 200_000])
 def test_very_deep_nesting(read: Read, text: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     error = the_error(read("processes: " + text if text[0] in "[{" else text))
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 10
     # the third is libyaml's own word, of the versions that have a limit
     told = ("nested more than 64 levels deep", "a key must be text", "exceeded maximum nesting depth")
     assert any(words in error.message for words in told)
@@ -207,7 +207,9 @@ def test_a_hundred_thousand_wrong_lines(read: Read) -> None:
     began = time.process_time()
     found = read(text)
     assert time.process_time() - began < 20
-    assert len(found.of(Severity.ERROR)) == 80_000
+    errors = found.of(Severity.ERROR)
+    assert len(errors) == 1_001
+    assert errors[-1].message == "79000 more errors are not shown"
 
 
 def test_all_problems_at_once_in_the_order_of_the_file(read: Read) -> None:

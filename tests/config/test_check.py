@@ -26,6 +26,22 @@ def process(keys: str, more: str = "") -> str:
             "always is not possible for a oneshot",
         ),
         (process("type: oneshot, scale: 2"), "processes.web.scale", "a oneshot has one instance"),
+        (
+            "{global: {audit_enabled: true, audit_output: audit.log}, processes: {a: {command: a}}}",
+            "global.audit_output",
+            "'audit.log' is neither log nor an absolute path",
+        ),
+        (
+            "{global: {audit_enabled: true, audit_required: true}, processes: {a: {command: a}}}",
+            "global.audit_required",
+            "needs a file: what the log has taken may still be lost",
+        ),
+        (
+            "{global: {audit_enabled: true, audit_output: /l, log_outputs: {a: {path: /l}}},"
+            " processes: {a: {command: a}}}",
+            "global.audit_output",
+            "an output of log_outputs writes to the same file",
+        ),
         (process("scale: 101"), "processes.web.scale", "101 is above global.max_process_scale (100)"),
         (process("scale: 3, max_scale: 2"), "processes.web.scale", "3 is above max_scale (2)"),
         (process("port_base: 65535, scale: 2"), "processes.web.port_base", "would have port 65536"),

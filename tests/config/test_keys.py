@@ -266,6 +266,8 @@ def test_a_file_with_every_key_is_also_good_when_strict() -> None:
         "has no effect without type",  # its watchdog, with type: oneshot
         "has no effect with a schedule",
         "has no effect on a check of type http",  # its service
+        # its capabilities.add, with a user
+        "gives nothing to a user other than root, but to programs with file capabilities",
         "is not run, since graceful is false",  # its pre_stop_hook, with graceful: false
         "not implemented yet, without effect",
     ]

@@ -121,7 +121,7 @@ def test_the_configuration_runs_with_python_alone(tmp_path: Path) -> None:
         wait_for(lambda: daemon.lines("worker"), "a line of worker")
         assert daemon.lines("migrate") == ["schema is up to date"]
         for port in (ports, ports + 1):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:
                 assert answer.status == 200
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0

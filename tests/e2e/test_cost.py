@@ -78,7 +78,7 @@ _MORE = 1_600
 def _after(daemon: DaemonProcess, restarts: int) -> DaemonEntry:
     """The vitals once there have been ``restarts`` restarts."""
     with Client.connect(socket=str(daemon.socket)) as client:
-        wait_for(lambda: client.daemon().counts.restarts >= restarts, f"{restarts} restarts", 50.0)
+        wait_for(lambda: client.daemon().counts.restarts >= restarts, f"{restarts} restarts", 150.0)
         return client.daemon()
 
 

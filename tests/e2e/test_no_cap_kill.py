@@ -83,7 +83,7 @@ processes:
         assert "CAP_KILL" in daemon.output()
         began_at = time.monotonic()
         assert daemon.stop() == 1
-        assert time.monotonic() - began_at < 20
+        assert time.monotonic() - began_at < 100
         assert "Shutdown ends although processes are left" in daemon.messages()
         assert not [message for message in daemon.messages() if str(message).startswith("Unexpected")]
     finally:

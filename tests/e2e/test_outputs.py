@@ -147,7 +147,7 @@ assert "No space left on device: lines wait until there is room" in notes[0], no
 records = [json.loads(line) for line in (disk / "out").read_text().splitlines()]
 assert [r["msg"] for r in records if "stream" in r] == [str(n) for n in range(1, 3001)]
 """
-    subprocess.run(["unshare", "-m", *COMMAND[:1], "-c", script], check=True, timeout=60, cwd=os.getcwd())
+    subprocess.run(["unshare", "-m", *COMMAND[:1], "-c", script], check=True, timeout=150, cwd=os.getcwd())
 
 
 def test_a_file_of_an_application_is_followed_and_rotated(serve: Serve) -> None:

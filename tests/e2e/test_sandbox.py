@@ -147,6 +147,46 @@ processes:
     assert daemon.stop() == 0
 
 
+def test_what_needs_no_root_works_without(serve: Serve, public_path: Path) -> None:
+    """Limits that are lowered, hooks, checks, its own user, outputs, runs, a reload, and the API."""
+    os.chown(public_path, 65534, 65534)
+    script = "trap 'exit 0' TERM; echo $(ulimit -n) $(nice) $(umask); sleep 1000 & wait"
+    daemon = serve(
+        f"""
+global: {{api_socket: {public_path}/api.sock, audit_enabled: true, audit_output: {public_path}/audit}}
+hooks: {{post-start: [{{command: [touch, {public_path}/started]}}]}}
+processes:
+  web:
+    command: [sh, -c, "{script}"]
+    user: nobody
+    hook_user: nobody
+    umask: "027"
+    limits: {{nofile: 64, nice: 19, oom_score_adj: 900}}
+    no_new_privileges: true
+    capabilities: {{drop: [ALL]}}
+    health_check: {{command: ["true"], initial_delay: 0, period: 100ms}}
+    shutdown: {{post_stop_hook: {{command: [touch, {public_path}/stopped]}}}}
+    logging: {{outputs: {{file: {{path: {public_path}/web.log}}}}}}
+  job: {{command: [echo, ran], schedule: "0 3 1 1 *"}}
+""",
+        command=AS_NOBODY,
+    )
+    daemon.until_said("Process marked as healthy")
+    wait_for(lambda: daemon.lines("web") == ["64 19 0027"], daemon.output())
+    wait_for((public_path / "started").exists, daemon.output())
+    with Client.connect(socket=str(public_path / "api.sock")) as client:
+        client.trigger("job")
+        wait_for(lambda: daemon.lines("job") == ["ran"], "the run of the schedule")
+        daemon.config.write_text(daemon.config.read_text().replace("027", "077"))
+        assert client.reload_config().changed == ("web",)
+        wait_for(lambda: daemon.lines("web")[1:] == ["64 19 0077"], "the instance after the reload")
+    assert daemon.stop() == 0
+    assert (public_path / "stopped").exists()
+    assert "64 19 0077" in (public_path / "web.log").read_text()
+    assert (public_path / "audit").stat().st_size > 0
+    assert not [record for record in daemon.records() if record.get("level") in ("WARN", "ERROR")]
+
+
 def test_check_config_says_what_cannot_be_applied_here(tmp_path: Path) -> None:
     file = tmp_path / "cbox-init.yaml"
     file.write_text(

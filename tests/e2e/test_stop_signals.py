@@ -165,7 +165,7 @@ def test_a_shutdown_ends_in_time_whatever_fails_in_it(serve: Serve, how: str, pi
     assert daemon.wait() == 1
     assert "everything is killed" in daemon.errors()
     if not pid_1:
-        assert not alive(child)
+        wait_for(lambda: not alive(child), "the end of what was killed")
 
 
 def test_an_error_that_comes_again_and_again_is_said_at_intervals(serve: Serve) -> None:
@@ -195,4 +195,4 @@ def test_a_second_sigterm_works_whatever_fails(serve: Serve, how: str) -> None:
         daemon.signal(signal.SIGTERM)
         time.sleep(0.05)
     assert daemon.wait(1) == 128 + signal.SIGTERM
-    assert not alive(child)
+    wait_for(lambda: not alive(child), "the end of what was killed")

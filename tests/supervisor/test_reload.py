@@ -322,10 +322,10 @@ async def test_a_reload_that_fails_half_way_changes_nothing(
     text = f"processes: {{first: {sleep % 2}, old: {sleep % 2}, new: {sleep % 2}}}"
     opened = house.logs.open
 
-    def refuse(process: str, logging: LoggingConfig, *, ring_size: int) -> ProcessLog:
+    def refuse(process: str, logging: LoggingConfig, *, ring_size: int, **more: str | None) -> ProcessLog:
         if process == refused and logging.labels == {"of": "2"}:
             raise OSError(errno.EMFILE, "Too many open files")
-        return opened(process, logging, ring_size=ring_size)
+        return opened(process, logging, ring_size=ring_size, **more)
 
     with monkeypatch.context() as patched:
         patched.setattr(house.logs, "open", refuse)

@@ -113,7 +113,7 @@ async def test_a_look_that_fails_is_taken_again_and_does_not_stop_the_others(
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.001)

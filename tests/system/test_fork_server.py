@@ -315,14 +315,13 @@ def test_one_that_was_killed_is_replaced() -> None:
 
 
 def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cbox_init.system.fork_server._ANSWER_S", 0.2)
-
     def test() -> None:
         assert become_subreaper()
         spawner, reaper = Spawner(), Reaper()
         spawner.watch = reaper.watch
         output(spawner, held("true"))
         os.kill(server_of(spawner).pid, signal.SIGSTOP)
+        monkeypatch.setattr("cbox_init.system.fork_server._ANSWER_S", 0.2)
         with pytest.raises(SpawnError, match=r"limits and sandbox cannot be set: .* took 0.2 s"):
             spawner.spawn(held("true"))
         monkeypatch.setattr("cbox_init.system.fork_server._ANSWER_S", 20.0)

@@ -15,7 +15,9 @@ from cbox_init.api.replies import encode, send_body
 from cbox_init.api.schemas import ErrorReply
 from cbox_init.audit.record import Actor, Target
 from cbox_init.audit.trail import Acting, acting
+from cbox_init.config.secret import MASK
 from cbox_init.errors import NotAudited
+from cbox_init.sensitive import sounds_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +35,9 @@ _CONFIG: Final = "/api/v1/config/"
 #: Who has authenticated is recorded once an hour for each address; so many are remembered.
 _KNOWN_FOR_S: Final = 3600.0
 _MOST_KNOWN: Final = 1024
+
+#: How many bytes of a query or a header are shown.
+_LONGEST: Final = 1000
 
 
 class RecordRequests:
@@ -76,7 +81,7 @@ class RecordRequests:
                 "api.request",
                 action,
                 target,
-                query=scope["query_string"].decode("latin-1") or None,
+                query=_query_of(scope),
                 client_request_id=given,
                 user_agent=agent,
             )
@@ -158,7 +163,9 @@ def failed_handshake(audit: AuditTrail, listener: str) -> Callable[[str, str], N
     """What records a TLS handshake of ``listener`` that failed: why, and the address of the client."""
 
     def note(reason: str, address: str) -> None:
-        actor, target = Actor("anonymous", "anonymous", address), Target("api", listener, listener)
+        # IPv4 is mapped into IPv6 on a socket for both.
+        plain = address.removeprefix("::ffff:") if "." in address else address
+        actor, target = Actor("anonymous", "anonymous", plain), Target("api", listener, listener)
         audit.note("tls.handshake", "handshake", target, actor=actor, status="failure", message=reason)
 
     return note
@@ -182,10 +189,18 @@ def _target_of(path: str) -> Target:
     return Target("api", path, path)
 
 
+def _query_of(scope: Scope) -> str | None:
+    """The query, with the values of parameters that sound secret masked."""
+    query: str = scope["query_string"][:_LONGEST].decode("latin-1")
+    parts = (part.partition("=") for part in query.split("&"))
+    shown = (f"{name}{sign}{MASK if sign and sounds_secret(name) else value}" for name, sign, value in parts)
+    return "&".join(shown) or None
+
+
 def _header(scope: Scope, wanted: bytes) -> str | None:
     for name, value in scope["headers"]:
         if name == wanted:
-            return bytes(value[:1024]).decode("latin-1")
+            return bytes(value[:_LONGEST]).decode("latin-1")
     return None
 
 

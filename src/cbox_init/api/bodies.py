@@ -24,7 +24,10 @@ BODY_TAKES_S: Final = 30.0
 
 
 #: Bodies up to this size are parsed in the event loop, larger ones in a thread: that may take a second.
-_QUICK: Final = 64 * 1024
+_QUICK: Final = 16 * 1024
+#: Values that a body may have, and levels of lists and objects: parsing holds up everything else.
+_MOST_VALUES: Final = 100_000
+_DEEPEST: Final = 64
 #: How long after no thread could be started for a larger one the next try is made, in seconds.
 _AGAIN_S: Final = 0.1
 
@@ -56,13 +59,27 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
 
 def parse_body(body: bytes, kind: type[_Body]) -> _Body:
     """The JSON in ``body`` as a value of ``kind``; raises InvalidBodyError."""
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # at least as many as there are values
+        raise InvalidBodyError(f"more than {_MOST_VALUES} values, counted by the signs , [ and {{")
     try:
         value = msgspec.json.decode(body, type=kind)
         # A member that occurs twice is ambiguous.
-        json.loads(body, object_pairs_hook=_without_duplicates)
+        if _is_deeper(json.loads(body, object_pairs_hook=_without_duplicates), _DEEPEST):
+            raise InvalidBodyError(f"lists and objects are nested deeper than {_DEEPEST} levels")
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
         raise InvalidBodyError from None
     return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects in ``value`` are nested in more than ``levels`` levels."""
+    inner = [value]
+    for _ in range(levels + 1):
+        holders = [one for one in inner if isinstance(one, list | dict)]
+        if not holders:
+            return False
+        inner = [item for one in holders for item in (one.values() if isinstance(one, dict) else one)]
+    return True
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from cbox_init.api.app import build_app, guarded
 from cbox_init.api.authentication import AuthenticateSocket, Credentials
 from cbox_init.api.context import Context, Traffic
 from cbox_init.api.http.asgi import AsgiHandler
+from cbox_init.api.http.budget import MemoryBudget
 from cbox_init.api.http.limits import API_LIMITS, SOCKET_LIMITS, configured
 from cbox_init.api.http.places import is_this_machine
 from cbox_init.api.http.server import HttpServer
@@ -67,8 +68,9 @@ class Stack:
             unix_app, tcp_app = RecordRefusals(unix_app, audit), RecordRefusals(tcp_app, audit)
         self._handlers = AsgiHandler(unix_app, log), AsgiHandler(tcp_app, log)
         loop, (unix, tcp) = get_running_loop(), self._handlers
+        memory = MemoryBudget(settings.api_memory_budget)
         access = _access(tcp, settings.api_acl, audit)
-        self._unix = HttpServer(loop, unix, configured(SOCKET_LIMITS, settings), log)
+        self._unix = HttpServer(loop, unix, configured(SOCKET_LIMITS, settings), log, memory=memory)
         self._tcp = HttpServer(
             loop,
             access or tcp,
@@ -76,6 +78,7 @@ class Stack:
             log,
             tls,
             access.trusts if access else is_this_machine,
+            memory,
         )
         if audit is not None:
             from cbox_init.api.auditing import failed_handshake

@@ -222,7 +222,8 @@ class _FollowedFile:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._tasks.append(loop.create_task(self._run()))
-        self._tasks.append(loop.create_task(watch(self._path, self._changed.set, self._log, "token file")))
+        follow = watch(self._path, self._changed.set, self._log, "token file", begun=self._changed.set)
+        self._tasks.append(loop.create_task(follow))
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -9,13 +9,16 @@ import socket
 import stat
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.errors import ListenError
+from cbox_init.safe_paths import locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cbox_init.safe_paths import Place
 
 #: How long another daemon is waited for that opens a socket in the same folder, in seconds.
 LOCK_TAKES_S: Final = 1.0
@@ -38,18 +41,17 @@ class NoPlaceError(ListenError):
 class UnixSocket:
     """A listening socket and its path, which is removed on closing if it is still this socket's."""
 
-    def __init__(self, listener: socket.socket, path: str) -> None:
+    def __init__(self, listener: socket.socket, path: str, place: Place) -> None:
         self.listener = listener
         self.path = path
-        self._identity = _identity(path)
+        self._identity = _identity(place)
 
     def unlink(self) -> None:
         """Remove the path, so that no client connects to a socket that does not answer."""
-        try:
-            if _identity(self.path) == self._identity:
-                os.unlink(self.path)
-        except OSError:
-            pass  # it was removed already, or the directory is no longer writable
+        # It may be removed already, or the directory no longer writable.
+        with suppress(OSError), locate(self.path, last_link=False) as place:
+            if _identity(place) == self._identity:
+                place.remove()
 
     def close(self) -> None:
         """Remove the path and stop listening."""
@@ -112,20 +114,20 @@ def _bind(path: str, backlog: int, mode: int, gid: int | None) -> UnixSocket:
         raise ListenError(f"cannot listen on {path!r}: this is not a path; {_ANOTHER}")
     if size > _LONGEST_PATH:
         raise ListenError(f"cannot listen on {shown(path)}: longer than {_LONGEST_PATH} bytes; {_ANOTHER}")
-    with _locked_directory(os.path.dirname(path) or "."):
-        _remove_dead(path)
-        return UnixSocket(_listen(path, backlog, mode, gid), path)
+    with locate(path, last_link=False) as place, _locked_directory(place):
+        _remove_dead(path, place)
+        return UnixSocket(_listen(path, place, backlog, mode, gid), path, place)
 
 
-def _listen(path: str, backlog: int, mode: int, gid: int | None) -> socket.socket:
+def _listen(path: str, place: Place, backlog: int, mode: int, gid: int | None) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Created with its mode, so that it is never open to others. No other thread runs yet that could create
     # a file meanwhile.
     umask = os.umask(0o777 & ~mode)
     try:
-        listener.bind(path)
+        listener.bind(place.address(_LONGEST_PATH))
         if gid is not None:
-            _give_to_group(path, gid)
+            _give_to_group(path, place, gid)
         listener.listen(backlog)
         listener.setblocking(False)
         return listener
@@ -136,11 +138,11 @@ def _listen(path: str, backlog: int, mode: int, gid: int | None) -> socket.socke
         os.umask(umask)
 
 
-def _give_to_group(path: str, gid: int) -> None:
+def _give_to_group(path: str, place: Place, gid: int) -> None:
     try:
-        os.chown(path, -1, gid, follow_symlinks=False)
+        place.change_group(gid)
     except (OSError, OverflowError) as error:
-        os.unlink(path)
+        place.remove()
         why = error.strerror if isinstance(error, OSError) else "no such group"
         raise ListenError(
             f"cannot give {shown(path)} to group {gid}: {why}; "
@@ -149,13 +151,13 @@ def _give_to_group(path: str, gid: int) -> None:
 
 
 @contextmanager
-def _locked_directory(folder: str) -> Iterator[None]:
+def _locked_directory(place: Place) -> Iterator[None]:
     """Lock a directory, so that two daemons do not replace the same stale socket, or each other's.
 
     Continues without the lock when the directory cannot be locked, or not in time.
     """
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = place.directory()
     except OSError:  # not readable; a problem with the path is reported when it is used
         yield
         return
@@ -178,19 +180,18 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _remove_dead(path: str) -> None:
+def _remove_dead(path: str, place: Place) -> None:
     """Remove a stale socket at ``path``. Raises ListenError when something else is there."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    found = place.status()
+    if found is None:
         return
-    if not stat.S_ISSOCK(mode):
+    if not stat.S_ISSOCK(found.st_mode):
         raise ListenError(f"cannot listen on {shown(path)}: this is not a socket; remove it, or {_ANOTHER}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        code = probe.connect_ex(path)
+        code = probe.connect_ex(place.address(_LONGEST_PATH))
         if code == errno.ECONNREFUSED:
-            os.unlink(path)
+            place.remove()
         elif code != errno.ENOENT:
             raise ListenError(
                 f"cannot listen on {shown(path)}: {_owner(probe, code)}; stop it, or {_ANOTHER}"
@@ -211,6 +212,6 @@ def shown(text: str) -> str:
     return text if text.isprintable() and text == text.strip() else repr(text)
 
 
-def _identity(path: str) -> tuple[int, int]:
-    found = os.lstat(path)
-    return found.st_dev, found.st_ino
+def _identity(place: Place) -> tuple[int, int] | None:
+    found = place.status()
+    return (found.st_dev, found.st_ino) if found is not None else None

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from cbox_init.config.masking import masked
+from cbox_init.config.masking import masked_value
 from cbox_init.config.model import ProcessConfig
 from cbox_init.config.schema import fields_of
+from cbox_init.core.reload_diff import GLOBAL_IN_PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,8 @@ MOST_CHANGES: Final = 60
 def differences(before: Config, after: Config) -> list[ContextValue]:
     """Each key that differs, as ``{path, before, after}``; a process that is new or gone, by what it sets.
 
-    A secret that has changed has ``***`` on both sides. At most `MOST_CHANGES`, and then how many processes
+    ``needs_restart`` marks keys of ``global`` that count only when the daemon is started again. A secret that
+    has changed has ``***`` on both sides. At most `MOST_CHANGES`, and then how many processes
     are left.
     """
     shown: list[ContextValue] = []
@@ -35,7 +37,10 @@ def differences(before: Config, after: Config) -> list[ContextValue]:
         if before.processes.get(name) != after.processes.get(name)
     ]
     for path, old, new in _of_sections("global", before.global_, after.global_):
-        shown.append(_entry(path, old, new))
+        entry = _entry(path, old, new)
+        if path.split(".")[1] not in GLOBAL_IN_PLACE:
+            entry["needs_restart"] = True
+        shown.append(entry)
     for path, old, new in _of_sections("hooks", before.hooks, after.hooks):
         shown.append(_entry(path, old, new))
     for index, name in enumerate(names):
@@ -51,7 +56,7 @@ def differences(before: Config, after: Config) -> list[ContextValue]:
     return shown[: MOST_CHANGES + 1]
 
 
-def _entry(path: str, before: object, after: object) -> ContextValue:
+def _entry(path: str, before: object, after: object) -> dict[str, ContextValue]:
     entry: dict[str, ContextValue] = {"path": path}
     if before is not None:
         entry["before"] = before  # type: ignore[assignment]  # what JSON has: see `masked`
@@ -64,11 +69,11 @@ def _of_sections(path: str, before: Struct, after: Struct) -> Iterator[Change]:
     """The keys that differ in two sections of one type, those of inner sections by themselves."""
     if before == after:
         return
-    old_shown, new_shown = masked(before), masked(after)
     for key, field in fields_of(type(before)).items():
         old, new = getattr(before, field.attribute), getattr(after, field.attribute)
         if old != new:
-            yield from _of_values(f"{path}.{key}", old, new, old_shown[key], new_shown[key])
+            old_shown, new_shown = masked_value(before, key, field), masked_value(after, key, field)
+            yield from _of_values(f"{path}.{key}", old, new, old_shown, new_shown)
 
 
 def _of_values(path: str, old: object, new: object, old_shown: object, new_shown: object) -> Iterator[Change]:

@@ -61,12 +61,13 @@ class AuditFile:
         self.close()
         with self._locate() as place:
             self._open(place)
-            found = _found_end(self._fd, self._size)
-            if not self._size:
+            link, rest = _found_end(self._fd, self._size)
+            self._torn = bool(rest) and not rest.endswith(b"\n")
+            if link is None and self._size <= _TAIL_BYTES:  # a crash right after a rotation
                 with suppress(OSError):
-                    found = _end_of_rotated(place)
-        self._torn = found.torn is not None and os.pread(self._fd, 1, self._size - 1) != b"\n"
-        return found
+                    link, before = _end_of_rotated(place)
+                    rest = before + rest
+        return FoundChain(link or START, TornEnd(len(rest), sha256(rest).hexdigest()) if rest else None)
 
     def append(self, data: bytes, *, sync: bool) -> None:
         """Write whole lines, all of them or none; with ``sync`` they are on the disk then.
@@ -175,20 +176,42 @@ def _check_directory(place: Place) -> None:
         raise UnsafePathError(place.path, "others can write in its directory: use a directory of its own")
 
 
+def _check_file(place: Place, found: os.stat_result) -> None:
+    """Refuse what is no file of ours or root's alone. Raises UnsafePathError."""
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafePathError(place.path, "it is a link: name the file itself")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafePathError(place.path, "it is no regular file")
+    if found.st_uid not in (0, os.geteuid()):
+        raise UnsafePathError(place.path, f"it belongs to another user (uid {found.st_uid})")
+    if found.st_nlink > 1:
+        raise UnsafePathError(place.path, "it has another name as well (a hard link)")
+
+
+def place_problem(path: str) -> str | None:
+    """Why the audit file cannot be at ``path``, as far as can be seen without making it."""
+    try:
+        with locate(path, last_link=False) as place:
+            _check_directory(place)
+            found = place.status()
+            if found is not None:
+                _check_file(place, found)
+    except FileNotFoundError:
+        return None  # directories are made
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def _open_own(place: Place, flags: int, name: str | None = None) -> int:
     """Open a regular file that is ours or root's alone. Raises OSError."""
     named = place.status(name)
-    if named is not None and stat.S_ISLNK(named.st_mode):
-        raise UnsafePathError(place.path, "it is a link: the audit file must be none")
+    if named is not None:
+        _check_file(place, named)
     fd = place.open(flags, _MODE, name)
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise UnsafePathError(place.path, "it is no regular file")
-        if found.st_uid not in (0, os.geteuid()):
-            raise UnsafePathError(place.path, f"it belongs to another user (uid {found.st_uid})")
-        if found.st_nlink > 1:
-            raise UnsafePathError(place.path, "it has another name as well (a hard link)")
+        _check_file(place, found)
         if found.st_mode & _OF_OTHERS:
             os.fchmod(fd, _MODE)
     except BaseException:
@@ -204,7 +227,7 @@ def _numbered_beyond(place: Place, number: int) -> Iterator[str]:
         yield f"{place.name}.{number}"
 
 
-def _end_of_rotated(place: Place) -> FoundChain:
+def _end_of_rotated(place: Place) -> tuple[ChainLink | None, bytes]:
     fd = _open_own(place, os.O_RDONLY, f"{place.name}.1")
     try:
         return _found_end(fd, os.fstat(fd).st_size)
@@ -212,10 +235,9 @@ def _end_of_rotated(place: Place) -> FoundChain:
         os.close(fd)
 
 
-def _found_end(fd: int, size: int) -> FoundChain:
+def _found_end(fd: int, size: int) -> tuple[ChainLink | None, bytes]:
+    """The last complete record, and what stands behind it."""
     start = max(0, size - _TAIL_BYTES)
     tail = os.pread(fd, size - start, start)
     link, end = find_end(tail)
-    rest = tail[end:]
-    torn = TornEnd(len(rest), sha256(rest).hexdigest()) if rest else None
-    return FoundChain(link or START, torn)
+    return link, tail[end:]

@@ -82,7 +82,8 @@ class AuditEvent(NamedTuple):
 def clean(text: str, longest: int = _LONGEST_TEXT) -> str:
     """``text`` with at most ``longest`` characters; a cut text ends with how long it was."""
     if len(text) > longest:
-        text = f"{text[: longest - 24]}... ({len(text)} characters)"
+        end = f"... ({len(text)} characters)"
+        text = text[: longest - len(end)] + end
     return encodable(text)
 
 

@@ -51,6 +51,9 @@ _EVENTS: Final = {
     "scale": "process.scale",
 }
 
+#: How long comparing two configurations may take, in seconds.
+_DIFF_TIMEOUT_S: Final = 10.0
+
 
 class Acting(NamedTuple):
     """The request that is being carried out: who sent it, and its id."""
@@ -298,7 +301,9 @@ class AuditTrail:
     async def change(self, action: str, before: Config, after: Config, process: str | None = None) -> None:
         """Record a change of the configuration that is about to be made. Raises NotAudited."""
         try:
-            diff = differences(before, after)
+            diff = await in_thread(
+                lambda: differences(before, after), name="audit-diff", timeout_s=_DIFF_TIMEOUT_S
+            )
         except Exception as error:  # noqa: BLE001  # the change is recorded without it
             self._broken.report(error)
             diff = []

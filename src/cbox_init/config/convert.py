@@ -67,6 +67,11 @@ _ZERO_WORDS: Final = (Zero.UNSET_OR_WORD, Zero.UNSET_IN_FILE)
 #: Without one of these there is nothing in a command that a shell would act on.
 _SHELL_SIGNS: Final = "&|;<>$`="
 _MOST_SIGNS: Final = 4
+#: Linux takes no longer argument or variable.
+LONGEST_TEXT: Final = 128 * 1024
+_HINT_LONG: Final = "put it into a file: Linux takes no longer argument or variable"
+#: Entries of one list or mapping.
+MOST_ENTRIES: Final = 20_000
 _OF_VARIABLES: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _NUMBERS: Final = (
     *(ValueType.INT, ValueType.FLOAT),
@@ -135,6 +140,9 @@ class Converter:
                 path, f"expected {ValueType.SECTION.value}, got {kind_of(raw)}", "write key: value"
             )
             return section()
+        if len(raw) > MOST_ENTRIES:
+            self._report.error(path, f"has {len(raw)} keys, expected {MOST_ENTRIES} at most", "use fewer")
+            return section()
         known = fields_of(section)
         values: dict[str, Value] = {}
         outer = self._for_instance
@@ -161,6 +169,10 @@ class Converter:
         return section(**values)
 
     def _value(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        if isinstance(raw, list | dict) and len(raw) > MOST_ENTRIES:
+            message = f"has {len(raw)} entries, expected {MOST_ENTRIES} at most"
+            self._report.error(path, message, "use fewer")
+            return _INVALID
         convert = self._convert.get(spec.value_type)
         if convert is not None and isinstance(raw, FlowText):
             raw = self._parsed_flow(raw)
@@ -324,6 +336,9 @@ class Converter:
             self._report.error(path, f"expected {expected}, got {kind_of(raw)}", _hint(value_type))
             return None
         text = str(scalar_text(raw))
+        if len(text) > LONGEST_TEXT:
+            self._report.error(path, f"is longer than {LONGEST_TEXT} characters", _HINT_LONG)
+            return None
         if "\0" in text:
             self._report.error(path, "contains a NUL character", "remove it")
             return None

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _DEEPEST: Final = 64
 #: Values that aliases may add to what the file spells out.
 _MOST_ALIASED: Final = 100_000
+#: Values that a file may have: 10,000 processes with 20 keys each, and as much again.
+_MOST_VALUES: Final = 400_000
 
 # The C parser is there in every wheel of PyYAML; without it the same events come from the slow one.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -95,10 +97,15 @@ class _Builder:
         self._stack: list[_OpenValue] = []
         self._anchors: dict[str, tuple[Raw, int]] = {}
         self._aliased = 0
+        self._values = 0
         self._root: Raw = None
 
     def build(self, events: Iterator[Event]) -> Raw:
         for event in events:
+            self._values += 1
+            if self._values > _MOST_VALUES:
+                hint = "divide it: one daemon runs fewer processes"
+                raise self._unreadable(_line(event), f"more than {_MOST_VALUES} keys and values", hint)
             if isinstance(event, ScalarEvent):
                 self._scalar(event)
             elif isinstance(event, MappingStartEvent):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.raw import Raw
 
-_LARGEST_FILE: Final = 64 * 2**20
+_LARGEST_FILE: Final = 8 * 2**20
 _EXTENSIONS: Final = (".yaml", ".yml")
 
 

@@ -24,7 +24,12 @@ def masked(section: Struct) -> dict[str, object]:
     Masked are secrets, values of ``env`` whose name sounds secret, and passwords in URLs anywhere.
     """
     fields = fields_of(type(section))
-    return {key: _shown(key, _worded(field, section)) for key, field in fields.items()}
+    return {key: masked_value(section, key, field) for key, field in fields.items()}
+
+
+def masked_value(section: Struct, key: str, field: Field) -> object:
+    """The value of one key as ``masked`` has it."""
+    return _shown(key, _worded(field, section))
 
 
 def _worded(field: Field, section: Struct) -> object:

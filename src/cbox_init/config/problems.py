@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from cbox_init.config.raw import Path, Raw
 
 _MOST_COMPARISONS: Final = 20_000
+#: Problems of each severity that are kept; of more, only the number.
+MOST_PROBLEMS: Final = 1_000
 
 
 class Severity(StrEnum):
@@ -68,6 +71,7 @@ class ProblemReport:
         self._file: str | None = None
         self._strict = strict
         self._problems: list[Problem] = []
+        self._counts: Counter[Severity] = Counter()
         self._wrong: set[Path] = set()
         self._above_wrong: set[Path] = set()
         self._comparisons_left = _MOST_COMPARISONS
@@ -77,16 +81,24 @@ class ProblemReport:
     @property
     def failed(self) -> bool:
         """Whether an error is among the problems."""
-        return any(problem.severity is Severity.ERROR for problem in self._problems)
+        return self._counts[Severity.ERROR] > 0
 
     def problems(self) -> tuple[Problem, ...]:
         """All problems, file by file, in the order of the lines; those without a line come last."""
-        return tuple(
-            sorted(self._problems, key=lambda one: (one.file or "", one.line is None, one.line or 0)),
-        )
+        found = sorted(self._problems, key=lambda one: (one.file or "", one.line is None, one.line or 0))
+        for severity, count in self._counts.items():
+            if count > MOST_PROBLEMS:
+                more = f"{count - MOST_PROBLEMS} more {severity}s are not shown"
+                found.append(
+                    Problem(field="", message=more, recommendation="correct these first", severity=severity)
+                )
+        return tuple(found)
 
     def error(self, path: Path, message: str, hint: str = "") -> None:
         """Add an error: a wrong value at ``path``."""
+        if self._counts[Severity.ERROR] >= MOST_PROBLEMS:
+            self._counts[Severity.ERROR] += 1
+            return
         self._wrong.add(path)
         self._above_wrong.update(path[:length] for length in range(len(path)))
         self._add(path, message, hint, Severity.ERROR)
@@ -123,7 +135,9 @@ class ProblemReport:
 
     def add(self, problem: Problem) -> None:
         """Add a problem that has its line already."""
-        self._problems.append(replace(problem, file=self._file) if self._file else problem)
+        self._counts[problem.severity] += 1
+        if self._counts[problem.severity] <= MOST_PROBLEMS:
+            self._problems.append(replace(problem, file=self._file) if self._file else problem)
 
     @contextmanager
     def reading(self, file: str) -> Iterator[None]:
@@ -136,6 +150,9 @@ class ProblemReport:
             self.root, self._file = root, None
 
     def _add(self, path: Path, message: str, hint: str, severity: Severity) -> None:
+        self._counts[severity] += 1
+        if self._counts[severity] > MOST_PROBLEMS:
+            return
         origin = self._origin(path)
         self._problems.append(
             Problem(

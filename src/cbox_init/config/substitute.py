@@ -41,6 +41,10 @@ _HIDDEN_BRACE: Final = chr(_HIDE[ord("{")])
 _DEEPEST: Final = 64
 _DEEPEST_REFERENCE: Final = 32
 _LONGEST_SHOWN: Final = 40
+#: Characters that one text may have when its references are replaced, and those of a configuration together.
+LONGEST_TEXT: Final = 2**18
+MOST_TEXT: Final = 2**24
+_MOST_ERRORS: Final = 10
 
 #: Names that the supervisor sets for each instance, run or hook.
 INSTANCE_NAMES: Final = frozenset(
@@ -80,25 +84,27 @@ def expand(text: str, variables: Mapping[str, str], keep: Collection[str] = froz
     def resolve(name: str, operator: str, word: str, found: _Found) -> tuple[str, bool]:
         if name in keep:
             if operator.endswith("?"):
-                found.errors.append(
-                    (
-                        f"${{{name}}} is set for each instance and cannot be checked here",
-                        f"write ${{{name}}} or ${{{name}:-default}}",
-                    )
+                found.add_error(
+                    f"${{{name}}} is set for each instance and cannot be checked here",
+                    f"write ${{{name}}} or ${{{name}:-default}}",
                 )
             return f"${{{name}{operator}{word}}}", True
         value = variables.get(name)
         if value is None and not operator:
-            found.unset.append(name)
+            found.unset[name] = None
         if operator.endswith("?") and not _counts(value, operator):
             reason = word or ("is not set" if value is None else "is empty")
-            found.errors.append((f"{name}: {reason}", f"set the environment variable {name}"))
+            found.add_error(f"{name}: {reason}", f"set the environment variable {name}")
         if _takes_word(value, operator):
             return word, True
         return _value(value, operator).replace("${", "$${"), False
 
     found = _Found()
-    result = _walk(text, resolve, found, literal=lambda token: token) if "${" in text else text
+    try:
+        result = _walk(text, resolve, found, literal=lambda token: token) if "${" in text else text
+    except _TooLongError:
+        error = (f"becomes longer than {LONGEST_TEXT} characters", "refer to fewer or shorter variables")
+        return Expanded("", (), (error,))
     return Expanded(result, tuple(found.unset), tuple(found.errors))
 
 
@@ -116,7 +122,10 @@ def expand_instance(text: str, variables: Mapping[str, str]) -> str:
         value = variables.get(name)
         return (word, True) if _takes_word(value, operator) else (_value(value, operator), False)
 
-    return _walk(text, resolve, _Found(), literal=lambda token: token[1:])
+    try:
+        return _walk(text, resolve, _Found(), literal=lambda token: token[1:])
+    except _TooLongError:
+        return text
 
 
 def references(text: str) -> list[tuple[str, bool]]:
@@ -138,6 +147,7 @@ class _TreeExpansion:
         self._variables = variables
         self._report = report
         self._unset: set[str] = set()
+        self._size = 0
         self._done: dict[int, tuple[Raw, Raw]] = {}  # aliases share a mapping or a list
 
     def expanded(self, raw: Raw, path: Path) -> Raw:
@@ -200,6 +210,12 @@ class _TreeExpansion:
 
     def _text(self, text: str, path: Path) -> str:
         result, unset, errors = expand(text, self._variables, INSTANCE_NAMES)
+        within, self._size = self._size <= MOST_TEXT, self._size + len(result)
+        if self._size > MOST_TEXT:
+            if within:
+                message = f"all texts become longer than {MOST_TEXT} characters together"
+                self._report.error(path, message, "refer to fewer or shorter variables")
+            return ""
         for message, hint in errors:
             self._report.error(path, message, hint)
         for name in unset:
@@ -251,14 +267,27 @@ def hidden_sign(text: str) -> int:
 # -- reading references ----------------------------------------------------------------------------------
 
 
+class _TooLongError(Exception):
+    """The text becomes longer than `LONGEST_TEXT`."""
+
+
 class _Found:
     """What was found in a text, or in the word of a reference that may not be used."""
 
     __slots__ = ("errors", "unset")
 
     def __init__(self) -> None:
-        self.unset: list[str] = []
+        self.unset: dict[str, None] = {}
         self.errors: list[tuple[str, str]] = []
+
+    def add_error(self, message: str, hint: str) -> None:
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append((message, hint))
+
+    def add(self, other: _Found) -> None:
+        self.unset.update(other.unset)
+        for error in other.errors:
+            self.add_error(*error)
 
 
 class _Open(NamedTuple):
@@ -274,7 +303,7 @@ def _walk(text: str, resolve: Resolve, found: _Found, *, literal: Callable[[str]
     """One pass over ``text``; ``resolve`` gives what stands in place of each reference."""
     parts: list[str] = []
     stack: list[_Open] = []
-    position = 0
+    position, size = 0, len(text)
     outermost = found
     for token in _TOKEN.finditer(text):
         parts.append(text[position : token.start()])
@@ -287,26 +316,30 @@ def _walk(text: str, resolve: Resolve, found: _Found, *, literal: Callable[[str]
             word = "".join(parts)
             result, with_word = resolve(top.name, top.operator, word, top.found)
             if with_word:
-                top.found.unset += found.unset
-                top.found.errors += found.errors
+                top.found.add(found)
             parts, found = top.before, top.found
             parts.append(result)
+            size += len(result) - len(word) * with_word
         elif sign == "}":
             parts.append(sign)
         elif operator == "}":
-            parts.append(resolve(name, "", "", found)[0])
+            value = resolve(name, "", "", found)[0]
+            parts.append(value)
+            size += len(value)
         elif operator and len(stack) < _DEEPEST_REFERENCE:
             stack.append(_Open(name, operator, parts, found))
             parts, found = [], _Found()
         else:
-            outermost.errors.append(_malformed(text, token.start(), name))
+            outermost.add_error(*_malformed(text, token.start(), name))
             parts.append(sign)
+        if size > LONGEST_TEXT:
+            raise _TooLongError
     parts.append(text[position:])
     if not stack:
         return "".join(parts)
     first = stack[0]
-    outermost.errors.append(
-        (f"${{{first.name}{first.operator} is not closed", "add the closing }, or write $${ for a literal ${")
+    outermost.add_error(
+        f"${{{first.name}{first.operator} is not closed", "add the closing }, or write $${ for a literal ${"
     )
     before = [part for opened in stack for part in (*opened.before, f"${{{opened.name}{opened.operator}")]
     return "".join(before + parts)

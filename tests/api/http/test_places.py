@@ -181,7 +181,7 @@ async def test_a_client_that_takes_nothing_makes_room_when_it_is_needed(run: Run
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b"x" * size})
 
-    running = run(large, connections=16, stalled_s=0.2)
+    running = run(large, connections=16, stalled_s=0.2, memory_bytes=1 << 30)
     held = []
     for _ in range(10):
         _, writer = await running.connect()

@@ -199,9 +199,9 @@ async def test_a_body_is_read_no_faster_than_it_is_taken(run: Run) -> None:
 async def test_a_client_that_takes_nothing_is_cut(run: Run, app: ASGIApp) -> None:
     running = run(app, write_s=0.2, stream_write_s=0.2)
     _, writer = await running.connect()
+    await running.until(lambda: running.server.connections == 1)
     writer.write(get())
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await running.until(lambda: running.server.connections == 1)
     await running.until(lambda: running.server.connections == 0)
     writer.close()
     assert running.log.said == []
@@ -375,13 +375,13 @@ async def test_half_closed_tls_client_gets_all(run: Run, tls: Callable[[], ssl.S
 
 
 async def test_a_client_that_takes_slowly_is_served_to_the_end(run: Run) -> None:
-    running = run(streaming(1, 3_000_000), write_s=0.25)
+    running = run(streaming(1, 3_000_000), write_s=2.0)
     reader, writer = await running.connect()
     writer.write(closing(get()))
     size = 0
     while chunk := await asyncio.wait_for(reader.read(150_000), DEADLINE_S):
         size += len(chunk)
-        await asyncio.sleep(0.02)  # in all longer than write_s
+        await asyncio.sleep(0.12)  # in all longer than write_s
     assert size > 3_000_000
     writer.close()
 
@@ -409,7 +409,7 @@ async def test_closing_does_not_wait_for_a_reader_that_does_not_take_the_end_of_
     connection._queue[0].disconnect()  # as `Streams.end` at the end of the daemon
     await running.until(lambda: not connection._queue)
     assert running.server.connections == 1, "the end waits in the buffer"
-    await asyncio.wait_for(running.server.close(60), 10)
+    await asyncio.wait_for(running.server.close(60), DEADLINE_S)
     writer.close()
 
 

@@ -72,7 +72,7 @@ async def ask(
         tls=None if tls is None else lambda: TlsClient(tls, protocols=("h2",)),
         server_name=None if tls is None else tls.server_name,
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await probe()
 
 

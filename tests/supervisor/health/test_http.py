@@ -17,6 +17,7 @@ from cbox_init.supervisor.health import resolve
 from cbox_init.supervisor.health.http import Expected, HttpProbe
 from cbox_init.supervisor.health.resolve import Resolver
 from cbox_init.supervisor.health.tls import TlsClient
+from tests.ports import free_port
 from tests.supervisor.health.servers import answering, dripping, endless, endless_head, serving, silent
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def probe_of(
 
 
 async def ask(url: str, *, status: int = 200, body: str | None = None) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await probe_of(url, status=status, body=body)()
 
 
@@ -148,8 +149,7 @@ async def test_a_redirect_is_followed_and_the_login_goes_to_the_same_host_alone(
 
 
 async def test_nobody_listens() -> None:
-    async with serving(silent) as port:
-        pass
+    port = free_port()
     with pytest.raises(CheckFailed, match=r"^Connection refused$"):
         await ask(f"http://127.0.0.1:{port}/")
     with pytest.raises(CheckFailed, match=rf"^127\.0\.0\.1:{port}: Connection refused; \[::1\]:{port}: "):
@@ -226,7 +226,7 @@ async def test_an_answer_to_head_has_no_body_to_wait_for() -> None:
         await reader.read()  # it does not close
 
     async with serving(talk) as port:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await probe_of(f"http://127.0.0.1:{port}/", method="HEAD")()
             with pytest.raises(CheckFailed, match="not in the body"):
                 await probe_of(f"http://127.0.0.1:{port}/", method="HEAD", body="hello")()
@@ -242,8 +242,7 @@ def test_a_header_that_cannot_be_sent(value: str) -> None:
 
 
 async def test_a_failure_after_a_redirect_names_where_it_was_and_the_next_check_starts_again() -> None:
-    async with serving(silent) as gone:
-        pass
+    gone = free_port()
     asked: list[list[str]] = []
     away = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{gone}/up?key=k\r\n\r\n".encode()
     async with serving(recording(asked, away, OK)) as port:
@@ -256,8 +255,7 @@ async def test_a_failure_after_a_redirect_names_where_it_was_and_the_next_check_
 
 
 async def test_a_name_of_many_addresses_that_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with serving(silent) as port:
-        pass
+    port = free_port()
     found = [resolve.Address(socket.AF_INET, (f"127.0.0.{last}", 0)) for last in range(1, 7)]
     monkeypatch.setattr(resolve, "_system_lookup", lambda host: found)
     with pytest.raises(CheckFailed) as failure:

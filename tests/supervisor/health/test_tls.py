@@ -17,8 +17,9 @@ from cbox_init.errors import CheckFailed
 from cbox_init.supervisor.health.http import Expected, HttpProbe
 from cbox_init.supervisor.health.resolve import Resolver
 from cbox_init.supervisor.health.tls import TlsClient
+from tests.ports import free_port
 from tests.supervisor.health.certificates import make_certificate
-from tests.supervisor.health.servers import answering, serving, silent
+from tests.supervisor.health.servers import answering, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -73,7 +74,7 @@ def probe_of(url: str, config: HealthTlsConfig) -> HttpProbe:
 
 
 async def ask(url: str, **keys: bool | str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         await probe_of(url, HealthTlsConfig(**keys))()  # type: ignore[arg-type]
 
 
@@ -194,8 +195,7 @@ async def test_certificates_that_cannot_be_read_in_time_have_one_thread(
 
 
 async def test_a_check_of_http_alone_does_not_load_certificates() -> None:
-    async with serving(silent) as port:
-        pass
+    port = free_port()
 
     def made() -> TlsClient:
         raise AssertionError("not for http")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, BaseTransport, Future, TimerHandle, Transport
     from collections.abc import Callable
 
+    from cbox_init.api.http.budget import MemoryBudget
     from cbox_init.api.http.limits import HttpLimits
     from cbox_init.api.http.places import ConnectionPlace
 
@@ -28,6 +29,12 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 #: Bytes that a client must take of a response within ``write_s``, so that none holds it by single bytes.
 _LEAST_TAKEN: Final = 4096
+
+#: What a connection may hold without being counted: most requests, and most responses are taken at once.
+_UNCOUNTED: Final = 4096
+#: What a header takes besides its bytes.
+_HEADER_BYTES: Final = 150
+_NO_MEMORY: Final = "too much memory is taken by requests and responses; see api_memory_budget"
 
 #: Stands for a request whose head could not be read, so that its refusal goes the way of every response.
 _UNREADABLE: Final = RequestHead("", b"", "1.1", [], 0, False, False)
@@ -42,12 +49,15 @@ class Connections:
         limits: HttpLimits,
         handler: Callable[[Exchange], None],
         exempt: Callable[[str], bool],
+        memory: MemoryBudget,
     ) -> None:
         self.loop = loop
         self.limits = limits
         self.handler = handler
         self.parser = HeadParser(limits.headers)
         self.places = Places(limits, self.evict, exempt)
+        self.memory = memory
+        memory.serve(self)
         self.all: set[Connection] = set()
         self.idle: dict[Connection, None] = {}
         """Those that wait for a request, or send what is not read, in the order in which they began to."""
@@ -152,6 +162,8 @@ class Connection(BufferedProtocol):
     ) -> None:
         self.client = client
         self.place = place
+        self.held = 0
+        """Bytes that are counted in the memory of requests and responses."""
         self.scheme = scheme
         self.deadline = inf
         self._of = connections
@@ -192,6 +204,9 @@ class Connection(BufferedProtocol):
         self._of.remove(self)
         for exchange in self._queue:
             exchange.disconnect()
+        self._unparsed = b""
+        if self.held:
+            self.count()
         self.resume_writing()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -204,6 +219,10 @@ class Connection(BufferedProtocol):
             data = bytes(self._of.buffer[:nbytes])
             self._unparsed = self._unparsed + data if self._unparsed else data
             self._advance()
+            if self._unparsed or self._queue or self.held:
+                self.count()
+                if self._unparsed and self.held and not self._of.memory.admits(self, 0):
+                    self._refuse(HttpError(503, _NO_MEMORY))
 
     def eof_received(self) -> bool:
         """The client sends nothing more. It may still take what it has asked for."""
@@ -226,6 +245,8 @@ class Connection(BufferedProtocol):
             return
         if not waiting.done():
             waiting.set_result(None)
+        if self.held:
+            self.count()
         if self._to_be_taken:
             self._to_be_taken = False
             if not self._closing:
@@ -281,7 +302,9 @@ class Connection(BufferedProtocol):
         end += len(_END_OF_HEAD)
         head = self._of.parser.parse(data if end == len(data) else data[:end])
         self._unparsed = data[end:]
-        self._begin(Exchange(self, head))
+        exchange = Exchange(self, head)
+        exchange.held = end + _HEADER_BYTES * len(head.headers)
+        self._begin(exchange)
         return True
 
     def _begin(self, exchange: Exchange) -> None:
@@ -297,6 +320,9 @@ class Connection(BufferedProtocol):
             if head.length or exchange.path not in self._limits.probe_paths:
                 self._body = None
                 raise HttpError(503, "too many connections")
+        elif exchange.held > _UNCOUNTED and not self._of.memory.admits(self, exchange.held):
+            self._body = None
+            raise HttpError(503, _NO_MEMORY)
         self._queue.append(exchange)
         if len(self._queue) == 1 and not self._to_be_taken:
             self._in_head = False
@@ -325,6 +351,9 @@ class Connection(BufferedProtocol):
             self._body = None
         if self._queue:
             exchange = self._queue[-1]
+            if len(part) > _UNCOUNTED and not self._of.memory.admits(self, len(part)):
+                self._body = body
+                raise HttpError(503, _NO_MEMORY)
             exchange.body_came(part, complete=body.complete)
             if exchange.unread > self._limits.body_ahead_bytes and not body.complete:
                 self._read_no_further()
@@ -373,6 +402,22 @@ class Connection(BufferedProtocol):
     def write(self, data: bytes) -> None:
         if not self._closing:
             self._transport.write(data)
+            if self.held or self.congested:
+                self.count()
+
+    def may_hold(self, size: int) -> bool:
+        return self._of.memory.admits(self, size)
+
+    def count(self) -> None:
+        """Say how much is held now."""
+        held = len(self._unparsed) + self.unsent
+        for exchange in self._queue:
+            held += exchange.held
+        if held <= _UNCOUNTED:
+            held = 0
+        if held != self.held:
+            before, self.held = self.held, held
+            self._of.memory.change(self, before, held)
 
     async def drained(self) -> None:
         if self._writable is not None:
@@ -388,6 +433,8 @@ class Connection(BufferedProtocol):
             return
         queue = self._queue
         queue.popleft()
+        if self.held:
+            self.count()
         self._ended_stream = exchange.streams
         if not exchange.keep_alive or (self._eof and not queue and not self._unparsed):
             queue.clear()
@@ -422,6 +469,8 @@ class Connection(BufferedProtocol):
     def abort(self) -> None:
         """End the connection at once."""
         self._transport.abort()
+        if self.held:
+            self.count()
 
     # -- the end ---------------------------------------------------------------------------------------
 
@@ -459,9 +508,12 @@ class Connection(BufferedProtocol):
         """Close a connection on which nothing is being answered; what was written still goes out."""
         self._of.idle.pop(self, None)
         self._closing = True
+        self._unparsed = b""
         self._transport.close()
         if self.unsent:
             self._expect_progress()
+        if self.held:
+            self.count()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -489,10 +541,12 @@ class Connection(BufferedProtocol):
                 return
             broken = self._queue[-1]
             broken.disconnect()
+            broken.held = 0
             if len(self._queue) == 1 and broken.response_started:
                 broken.keep_alive = False  # it is answered already, whatever its body is
                 return
             self._queue.pop()
+            broken.response_complete = True  # what its application answers later is dropped
         self._refusal = error
         if not self._queue:
             self._answer_unreadable(error)

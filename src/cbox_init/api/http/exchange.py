@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.json import encode
 
+from cbox_init.api.http.head import HttpError
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Message
 
-    from cbox_init.api.http.head import HttpError, RequestHead
+    from cbox_init.api.http.head import RequestHead
     from cbox_init.api.http.peer import Peer
     from cbox_init.logs.daemon import DaemonLog
 
@@ -45,6 +46,9 @@ _PHRASES: Final = {
 _STATUS_LINES: Final = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in _PHRASES.items()
 }
+#: A response that needs no memory to be had: the kernel takes it.
+_SMALL: Final = 16 * 1024
+_NO_MEMORY: Final = "too much memory is taken by responses that are not read yet; see api_memory_budget"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"connection: close\r\n"
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
@@ -77,6 +81,9 @@ class ClientConnection(Protocol):
     def body_taken(self) -> None: ...
     def answered(self, exchange: Exchange) -> None: ...
     def stream_begins(self) -> None: ...
+    def may_hold(self, size: int) -> bool:
+        """Whether there is memory for a response of this size."""
+
     def abort(self) -> None: ...
 
 
@@ -100,6 +107,7 @@ class Exchange:
         "_waiter",
         "client",
         "head",
+        "held",
         "keep_alive",
         "response_complete",
         "response_started",
@@ -109,6 +117,8 @@ class Exchange:
         self.head = head
         self.client = connection.client
         self.keep_alive = head.keep_alive
+        self.held = 0
+        """Bytes of the head and of what has come of the body, for the memory of requests."""
         self.response_started = False
         self.response_complete = False
         self._connection = connection
@@ -153,6 +163,7 @@ class Exchange:
         """Add a part of the body; it is dropped when the response is over already."""
         if not self.response_complete:
             self._body += data
+            self.held += len(data)
         self._body_complete = complete
         self._wake()
 
@@ -226,6 +237,9 @@ class Exchange:
             return
         if not self._status:
             raise RuntimeError("a response has a body before its status")
+        if len(body) > _SMALL and not (self.response_started or more or self._connection.may_hold(len(body))):
+            self.refuse(HttpError(503, _NO_MEMORY))
+            return
         head = b"" if self.response_started else self._begin(len(body), more)
         if self.head.method == "HEAD" or self._status in _WITHOUT_BODY:
             body = b""

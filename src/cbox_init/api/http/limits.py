@@ -57,6 +57,9 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
     body_ahead_bytes: int = 64 * 1024
     """Bytes of a body that are read before the application asks for them."""
 
+    memory_bytes: int = 4 * 2**20
+    """What requests and responses may take, unless the server shares the budget of another."""
+
     discard_bytes: int = 64 * 1024
     """A body that nobody read is skipped up to this size, so that the connection can be used again."""
 

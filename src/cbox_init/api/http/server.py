@@ -6,6 +6,7 @@ import asyncio
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.api.http.budget import MemoryBudget
 from cbox_init.api.http.connection import Connection, Connections
 from cbox_init.api.http.places import is_this_machine
 from cbox_init.logs.daemon import RepeatedError
@@ -38,7 +39,7 @@ class HttpServer:
     """Gives each request to ``handler``, which raises nothing.
 
     With ``tls``, each connection begins with a handshake by the context that it returns. ``exempt`` says of
-    which addresses there may be more connections than ``limits.per_address``.
+    which addresses there may be more connections than ``limits.per_address``; ``memory`` can be shared.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class HttpServer:
         log: DaemonLog,
         tls: Callable[[], SSLContext] | None = None,
         exempt: Callable[[str], bool] = is_this_machine,
+        memory: MemoryBudget | None = None,
     ) -> None:
         self.on_handshake_failed: Callable[[str, str], object] = lambda why, address: None
         """Called with the reason and the address of the client for each TLS handshake that fails."""
         self._loop = loop
         self._tls = tls
-        self._connections = Connections(loop, limits, handler, exempt)
+        memory = memory or MemoryBudget(limits.memory_bytes)
+        self._connections = Connections(loop, limits, handler, exempt, memory)
         if tls is not None:
             failed = RepeatedError(log, "TLS handshakes fail")
 

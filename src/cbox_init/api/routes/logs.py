@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from asyncio import Semaphore
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.api import log_queries, queries
 from cbox_init.api.replies import json_response
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.past import Past
 
+#: Replies that are made at the same time: each may be as large as all lines that are kept.
+_MADE_AT_ONCE: Final = 2
+
 _PARAMETERS = (queries.LIMIT, queries.ORDER, *log_queries.FILTERS, log_queries.UNTIL)
 
 
@@ -32,16 +36,20 @@ def resources(context: Context) -> tuple[Resource, ...]:
     """``/processes/{name}/logs`` and ``/logs``."""
     supervisor = context.supervisor
 
+    making = Semaphore(_MADE_AT_ONCE)
+
     async def of_process(request: Request) -> Response:
         name = request.path_params["name"]
         supervisor.check_known(name)
-        limit, logs = await lines(request, frozenset((name,)))
-        return json_response(LogList(process=name, limit=limit, count=len(logs), logs=logs))
+        async with making:
+            limit, logs = await lines(request, frozenset((name,)))
+            return json_response(LogList(process=name, limit=limit, count=len(logs), logs=logs))
 
     async def of_all(request: Request) -> Response:
         processes = log_queries.processes_of(request, supervisor.check_known)
-        limit, logs = await lines(request, processes)
-        return json_response(LogList(scope="stack", limit=limit, count=len(logs), logs=logs))
+        async with making:
+            limit, logs = await lines(request, processes)
+            return json_response(LogList(scope="stack", limit=limit, count=len(logs), logs=logs))
 
     async def lines(request: Request, names: Container[str] | None) -> tuple[int, tuple[LogEntry, ...]]:
         query = request.query_params

@@ -182,6 +182,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     api_certificate_roles: tuple[ApiCertificateRole, ...] = ()
     api_insecure: bool = False
     api_max_request_body: Annotated[int, Meta(ge=1, le=100 * 2**20, extra={"kind": Kind.SIZE})] = 2**20
+    api_memory_budget: Annotated[int, Meta(ge=2**20, le=2**36, extra={"kind": Kind.SIZE})] = 32 * 2**20
     api_max_connections: Annotated[int, Meta(ge=16, le=65_536)] = 1024
     api_max_connections_per_address: Annotated[int, Meta(ge=0, le=65_536)] = 64
     api_rate_limit: Annotated[float, Meta(ge=0, le=1e9)] = 100.0

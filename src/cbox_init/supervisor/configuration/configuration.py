@@ -13,7 +13,7 @@ from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
 from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved, UnknownProcess
 from cbox_init.supervisor.configuration.apply import ConfigurationApplier
-from cbox_init.threads import in_thread
+from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 #: How long the file may take to be read or written, in seconds: a network file system may never answer.
 _FILE_TIMEOUT_S: Final = 30.0
+
+#: How long checking an edit may take, in seconds. Its work is limited, but the machine may be busy.
+_CHECK_TIMEOUT_S: Final = 30.0
 
 _NO_FILE: Final = "the configuration comes from the environment alone; there is no file"
 
@@ -111,8 +114,7 @@ class Configuration:
             self._queued = None
             loaded = await self._load()
             if self._audit is not None:
-                now = self._applier.plan(loaded.config).config
-                await self._audit.change("reload", self._supervisor.config, now)
+                await self._audit.change("reload", self._supervisor.config, loaded.config)
             plan = self._applier.apply(loaded.config)
             self._edits = self._no_edits(plan.config)
         self._log_reloaded(plan, loaded)
@@ -144,17 +146,19 @@ class Configuration:
     async def add(self, name: str, raw: Mapping[str, Raw]) -> None:
         """Add a process. Raises Conflict when there is one of that name, and ConfigError."""
         async with self._lock:
-            await self._change(lambda: self._edits.added(name, raw, self._environ()), "added", name)
+            environ = self._environ()
+            await self._change(lambda now: now.added(name, raw, environ), "added", name)
 
     async def update(self, name: str, raw: Mapping[str, Raw]) -> None:
         """Change the configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
         async with self._lock:
-            await self._change(lambda: self._edits.updated(name, raw, self._environ()), "updated", name)
+            environ = self._environ()
+            await self._change(lambda now: now.updated(name, raw, environ), "updated", name)
 
     async def remove(self, name: str) -> None:
         """Remove a process; returns when it has ended. Raises UnknownProcess and Conflict."""
         async with self._lock:
-            await self._change(lambda: self._edits.removed(name), "removed", name)
+            await self._change(lambda now: now.removed(name), "removed", name)
         await self._applier.gone(name)
 
     async def save(self) -> str:
@@ -178,13 +182,16 @@ class Configuration:
             self._audit.changed("save", file=path)
         return path
 
-    async def _change(self, edited: Callable[[], Edits], verb: str, process: str) -> None:
-        """Apply edits, and keep them only if that succeeds. Raises what ``edited`` does."""
-        before, edits = self._edits, edited()
-        if self._audit is not None:
-            await self._audit.change(verb, before.config, edits.config, process)
+    async def _change(self, edit: Callable[[Edits], Edits], verb: str, process: str) -> None:
+        """Apply edits, and keep them only if that succeeds. Raises what ``edit`` does."""
+        edits: Edits | None = None
+        while edits is None:
+            before = self._edits
+            edits = await self._checked(edit, before)
+            if self._audit is not None:
+                await self._audit.change(verb, before.config, edits.config, process)
             if self._edits is not before:  # a rollback meanwhile
-                edits = edited()
+                edits = None
         try:
             self._applier.apply(edits.config)
         except NotApplied as error:
@@ -196,6 +203,16 @@ class Configuration:
 
     def _no_edits(self, config: Config) -> Edits:
         return Edits(config, path=self._source.path if self._source is not None else None)
+
+    async def _checked(self, edit: Callable[[Edits], Edits], before: Edits) -> Edits:
+        """The edits after one more. That is checked in a thread, since it may take seconds."""
+        try:
+            return await in_thread(lambda: edit(before), name="config-edit", timeout_s=_CHECK_TIMEOUT_S)
+        except TimeoutError:
+            message = f"the change could not be checked within {_CHECK_TIMEOUT_S:.0f} s, nothing is changed"
+            raise NotApplied(message) from None
+        except NoThreadError as error:
+            raise NotApplied(f"{error}, nothing is changed; try again later") from None
 
     # -- internals -------------------------------------------------------------------------------------
 

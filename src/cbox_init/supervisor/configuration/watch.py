@@ -42,10 +42,16 @@ _ANY: Final = "*"
 Fingerprint = tuple[int, ...]
 
 
-async def watch(path: str, changed: Callable[[], None], log: DaemonLog, what: str = "configuration") -> None:
+async def watch(
+    path: str,
+    changed: Callable[[], None],
+    log: DaemonLog,
+    what: str = "configuration",
+    begun: Callable[[], None] | None = None,
+) -> None:
     """Call ``changed`` whenever ``path`` has other content than before, until cancelled.
 
-    ``what`` names the file in messages.
+    ``what`` names the file in messages. ``begun`` is called once, when no further change can be missed.
     """
     seen: Fingerprint | None = None
     pause_s = _FIRST_PAUSE_S
@@ -56,6 +62,8 @@ async def watch(path: str, changed: Callable[[], None], log: DaemonLog, what: st
                     found = await watcher.renew()
                     if seen is None:
                         log.info(f"Watching the {what}", config=path)
+                        if begun is not None:
+                            begun()
                     elif found != seen:
                         changed()
                     seen, pause_s = found, _FIRST_PAUSE_S
