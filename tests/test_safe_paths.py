@@ -15,12 +15,11 @@ from cbox_init.errors import UnsafePathError
 from cbox_init.safe_paths import (
     identity_at,
     locate,
-    open_to_append,
     open_to_read,
     real_path,
 )
 from tests.attacker import NOBODY, Swapper, owned_by
-from tests.system.helpers import as_root
+from tests.system.helpers import as_root, become_nobody, isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +43,12 @@ USERS: Final = (
 
 
 def _append(path: Path, text: bytes = b"x\n") -> None:
-    fd = open_to_append(str(path))
-    try:
-        os.write(fd, text)
-    finally:
-        os.close(fd)
+    with locate(str(path), make_directories=True) as place:
+        fd = place.open_to_append()
+        try:
+            os.write(fd, text)
+        finally:
+            os.close(fd)
 
 
 def _read(path: Path, user: User | None = None) -> bytes:
@@ -88,13 +88,14 @@ def test_links_that_lead_to_each_other_are_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/null"])
 def test_descriptors_and_devices_are_opened_by_their_names(name: str) -> None:
-    fd = open_to_append(name)
-    try:
-        expected = os.stat(name)
-        found = os.fstat(fd)
-        assert (found.st_dev, found.st_ino) == (expected.st_dev, expected.st_ino)
-    finally:
-        os.close(fd)
+    with locate(name) as place:
+        fd = place.open_to_append()
+        try:
+            expected = os.stat(name)
+            found = os.fstat(fd)
+            assert (found.st_dev, found.st_ino) == (expected.st_dev, expected.st_ino)
+        finally:
+            os.close(fd)
 
 
 def test_a_missing_directory_is_reported_as_the_system_does(tmp_path: Path) -> None:
@@ -121,6 +122,55 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
             _read(path)
     _append(tmp_path / "file")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@as_root
+def test_a_daemon_that_is_not_root_follows_links_as_the_system_does(
+    theirs: Path, public_path: Path, secret: Path
+) -> None:
+    """But in a directory for everyone those of others are refused."""
+    shared = public_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    own = owned_by(theirs / "own", NOBODY, 0o775)
+    for link, target, uid in (
+        (theirs / "link", own, 1234),
+        (shared / "ours", own, NOBODY),
+        (shared / "of-root", own, 0),
+        (shared / "of-another", own, 1234),
+        (theirs / "to-secret", secret, NOBODY),
+    ):
+        link.symlink_to(target)
+        os.lchown(link, uid, uid)
+
+    def test() -> None:
+        become_nobody()
+        for name in (theirs / "link", shared / "ours", shared / "of-root", own):
+            _append(name / "app.log")
+        assert (own / "app.log").read_text() == 4 * "x\n"
+        os.link(own / "app.log", own / "second.log")
+        _append(own / "second.log")
+        with pytest.raises(UnsafePathError, match="uid 1234 made this link"):
+            _append(shared / "of-another" / "app.log")
+        with pytest.raises(PermissionError):
+            _append(theirs / "to-secret")
+        _append(shared / "new.log")
+        _append(shared / "new.log")
+
+    isolated(test)
+
+
+@as_root
+def test_the_links_of_a_configmap_are_followed(public_path: Path) -> None:
+    """Kubernetes mounts it read-only, with the mode 0777, and replaces ..data."""
+    volume = public_path / "config"
+    (volume / "..2026").mkdir(parents=True)
+    (volume / "..2026" / "c.yaml").write_text("x\n")
+    (volume / "..data").symlink_to("..2026")
+    (volume / "c.yaml").symlink_to("..data/c.yaml")
+    volume.chmod(0o777)
+    assert _read(volume / "c.yaml") == b"x\n"
+    assert real_path(str(volume / "c.yaml")) == str(volume / "..2026" / "c.yaml")
 
 
 @as_root

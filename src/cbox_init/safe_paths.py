@@ -101,14 +101,6 @@ class Place:
         """The directory, opened for calls such as fsync and flock; the caller closes it."""
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
 
-    def names(self) -> list[str]:
-        """The names in the directory."""
-        fd = self.directory()
-        try:
-            return os.listdir(fd)
-        finally:
-            os.close(fd)
-
     def path_of(self, name: str) -> str:
         """The path of a name in the directory, for messages."""
         return os.path.join(os.path.dirname(self.path), name)
@@ -169,6 +161,31 @@ class Place:
             os.close(fd)
             raise
         return fd
+
+    def open_to_append(self, mode: int = 0o644) -> int:
+        """Open the file for appending, created if it does not exist; also a FIFO or a device.
+
+        Raises UnsafePathError, and OSError: a FIFO without a reader is one. The descriptor does not block.
+        """
+        flags = os.O_WRONLY | os.O_APPEND
+        for _ in range(_TRIES):
+            found = self.status()
+            if found is None:
+                with suppress(FileExistsError):
+                    return self.open(flags | os.O_CREAT | os.O_EXCL, mode)
+                continue
+            self.check(found, writes=True)
+            try:
+                fd = self.open(flags)
+            except FileNotFoundError:
+                continue
+            try:
+                self.check(os.fstat(fd), writes=True)
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
+        raise OSError(errno.EAGAIN, "another program creates and removes it again and again")
 
     def create(self, mode: int = 0o600, name: str | None = None) -> int:
         """Create a file of this name and open it for writing. Raises FileExistsError, and OSError."""
@@ -264,38 +281,6 @@ def open_to_read(path: str, reader: Reader | None = None) -> int:
     """
     with locate(path, reader=reader) as place:
         return place.open_regular(reader=reader)
-
-
-def open_to_append(path: str, mode: int = 0o644) -> int:
-    """Open a file for appending, created with its directories if it does not exist; also a FIFO or a device.
-
-    Raises UnsafePathError, and OSError: a FIFO without a reader is one. The descriptor does not block.
-    """
-    with locate(path, make_directories=True) as place:
-        return append_to(place, mode)
-
-
-def append_to(place: Place, mode: int = 0o644) -> int:
-    """`open_to_append` for a place that is found already."""
-    flags = os.O_WRONLY | os.O_APPEND
-    for _ in range(_TRIES):
-        found = place.status()
-        if found is None:
-            with suppress(FileExistsError):
-                return place.open(flags | os.O_CREAT | os.O_EXCL, mode)
-            continue
-        place.check(found, writes=True)
-        try:
-            fd = place.open(flags)
-        except FileNotFoundError:
-            continue
-        try:
-            place.check(os.fstat(fd), writes=True)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
-    raise OSError(errno.EAGAIN, "another program creates and removes it again and again")
 
 
 def identity_at(path: str) -> tuple[int, int] | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from cbox_init.config.model import LogFileConfig, LoggingConfig, OutputConfig, RotateConfig
+from cbox_init.logs import rotation
+from cbox_init.logs.outputs import file
 from cbox_init.logs.outputs.file import FileBackend
 from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
@@ -164,6 +167,22 @@ def test_a_compressed_file_is_not_made_through_a_link(theirs: Path, secret: Path
     end(output.writer)
     assert untouched(secret)
     assert "Log file was not compressed" not in said.messages()
+
+
+def test_a_compression_that_takes_for_ever_holds_nothing_up(
+    theirs: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file of a terabyte that somebody has put there."""
+    may_end = threading.Event()
+    monkeypatch.setattr(rotation, "compress", lambda *_: may_end.wait(LONGEST_S))
+    monkeypatch.setattr(file, "_COMPRESSION_TAKES_S", 0.05)
+    path = theirs / "app.log"
+    output = Output(path, said, KEEPS)
+    output.write_until(lambda: path.exists() and path.stat().st_size > 500)
+    may_end.set()
+    output.write_until(lambda: path.exists() and path.stat().st_size < 200)
+    end(output.writer)
+    assert "an older file is still being compressed" in str(said.records())
 
 
 @pytest.mark.parametrize("name", ["app.log", "app.log.1", "app.log.1.gz.tmp", "app.log.2.gz"])

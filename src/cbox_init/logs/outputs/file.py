@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cbox_init.logs import rotation
 from cbox_init.logs.descriptor_writer import NO_ROOM
 from cbox_init.logs.outputs.retry import BRIEFLY_S
-from cbox_init.safe_paths import append_to, locate
+from cbox_init.safe_paths import locate
 from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _SHORT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ENXIO)
 """What may be there again soon; ENXIO is a FIFO without a reader. Records wait for it, but not for long."""
 
+
+_COMPRESSION_TAKES_S = 5.0
+"""How long a rotation waits for the compression that the one before began, in seconds: another user may have
+put a file of any size there."""
 
 Identity = tuple[int, int]
 """The device and inode of a file, which all its names share."""
@@ -122,7 +126,7 @@ class FileBackend:
         self._stale = False
         try:
             with locate(self._path, make_directories=True) as place:
-                self._fd = append_to(place)  # a FIFO without a reader is an error
+                self._fd = place.open_to_append()  # a FIFO without a reader is an error
                 os.set_blocking(self._fd, True)
                 found = os.fstat(self._fd)
                 self._rotates = self._rotation is not None and _is_rotatable(place.path, found.st_mode)
@@ -164,7 +168,10 @@ class FileBackend:
     def _rotate(self) -> None:
         assert self._rotation
         if self._compressing is not None:
-            self._compressing.join()  # so that no file is renamed while it is compressed
+            self._compressing.join(_COMPRESSION_TAKES_S)  # no file is renamed while it is compressed
+            if self._compressing.is_alive():
+                self._put_off("an older file is still being compressed")
+                return
         try:
             with locate(self._path) as place:  # a link stays, and its file is rotated
                 found = place.status()
@@ -173,9 +180,7 @@ class FileBackend:
                     return
                 rotation.rotate(place, self._rotation.max_files)
         except OSError as error:
-            # It is tried, and logged, again when the file has grown by as much again.
-            self._rotate_above = self._size + self._rotation.max_size
-            self._log.error("Log file was not rotated", path=self._path, error=error.strerror)
+            self._put_off(error.strerror or str(error))
             return
         self._rotate_above = self._rotation.max_size
         self.close()
@@ -184,6 +189,12 @@ class FileBackend:
                 self._compressing = start_thread(
                     self._compress, name="log-compressor", failed=self._not_compressed
                 )
+
+    def _put_off(self, why: str) -> None:
+        """Rotate it, and log it again, when the file has grown by as much again."""
+        assert self._rotation
+        self._rotate_above = self._size + self._rotation.max_size
+        self._log.error("Log file was not rotated", path=self._path, error=why)
 
     def _not_compressed(self, error: Exception) -> None:
         self._log.error("Log file was not compressed", path=self._path, error=repr(error))
