@@ -81,6 +81,19 @@ def test_the_same_hash_twice(read: Read) -> None:
     assert the_error(read(with_tokens(one, two))).field == "global.api_tokens[1].hash"
 
 
+def test_too_many_hashes(read: Read) -> None:
+    def entries(count: int) -> list[str]:
+        return [token(name=f"t{one}", token=None, hash=repr(_hash(one))) for one in range(count)]
+
+    assert read(with_tokens(*entries(32))).valid
+    error = the_error(read(with_tokens(*entries(33))))
+    assert (error.field, error.message[:23]) == ("global.api_tokens", "has more than 32 hashes")
+
+
+def _hash(number: int) -> str:
+    return HASH.replace("c2Fsd", f"c2F{number:02}")
+
+
 @pytest.mark.parametrize(
     ("keys", "field", "severity"),
     [

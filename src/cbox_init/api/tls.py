@@ -58,7 +58,10 @@ class ListenerTls:
         self._tasks.append(loop.create_task(self._run()))
         if self._config.auto_reload:
             for path in self._paths:
-                self._tasks.append(loop.create_task(watch(path, self._changed.set, self._log, "certificate")))
+                self._tasks.append(loop.create_task(self._follow(path)))
+
+    async def _follow(self, path: str) -> None:
+        await watch(path, self._changed.set, self._log, "certificate", begun=self._changed.set)
 
     async def close(self) -> None:
         """Follow the files no longer."""

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: How long the file system may take to give a file, in seconds.
 _READ_TAKES_S: Final = 10.0
-#: How long one hash may take to be verified, in seconds: 0.04 on an idle machine.
-_VERIFY_TAKES_S: Final = 10.0
+#: How long a token may take to be compared with all hashes, in seconds: 0.04 for each on an idle machine.
+_VERIFY_TAKES_S: Final = 30.0
 #: Time until a file is read again that could not be read, and how often one is read whose directory does not
 #: report changes, in seconds.
 TRY_AGAIN_S: Final = 5.0

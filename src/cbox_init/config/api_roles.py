@@ -35,6 +35,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LONGEST_PATTERN: Final = 128
 _MOST_ENTRIES: Final = 1000
+#: An unknown token is compared with each of them, at 40 ms.
+_MOST_HASHES: Final = 32
 _SHORT_TOKEN: Final = 12
 _SOON_S: Final = 30 * 86400
 _MAKE: Final = "make one with `cbox-init token new`"
@@ -103,6 +105,12 @@ def expiry_of(text: str) -> float:
 
 def _check_tokens(config: Config, report: ProblemReport) -> None:
     global_ = config.global_
+    if sum(one.hash is not None for one in global_.api_tokens) > _MOST_HASHES:
+        report.error(
+            ("global", "api_tokens"),
+            f"has more than {_MOST_HASHES} hashes, and an unknown token is compared with each",
+            "use token_file for the others",
+        )
     names: dict[str, int] = {}
     texts = {global_.api_auth.reveal(): "api_auth"} if global_.api_auth else {}
     for index, one in enumerate(global_.api_tokens):
