@@ -12,7 +12,7 @@ from cbox_init.patterns.needles import needles_of
 from cbox_init.patterns.render import rendered
 from cbox_init.patterns.replacement import template
 from cbox_init.patterns.syntax import parse
-from cbox_init.patterns.tree import WorkBudget
+from cbox_init.patterns.tree import WorkBudget, may_backtrack
 
 if TYPE_CHECKING:
     from cbox_init.patterns.needles import Needles
@@ -51,6 +51,11 @@ class Pattern:
         """What a text must hold for a match, None when nothing is known."""
         return needles_of(self._parsed.tree)
 
+    @cached_property
+    def probe(self) -> re.Pattern[str] | None:
+        """``record`` when a search may take more time than the length of the text, otherwise None."""
+        return self.record if may_backtrack(self._parsed.tree) else None
+
     def template(self, replacement: str) -> tuple[str, list[str]]:
         """See `replacement.template`."""
         return template(replacement, self._parsed.groups, self._parsed.names)
@@ -70,5 +75,5 @@ def compiled(source: str) -> Pattern:
     """
     pattern = Pattern(source)
     assert pattern.lines and pattern.record
-    _ = pattern.needles
+    _ = pattern.needles, pattern.probe
     return pattern

@@ -14,6 +14,7 @@ from cbox_init.errors import PatternError
 LAST: Final = 0x10FFFF
 
 _FOLDED: Final = 512
+_FEW: Final = 16
 
 #: Steps that reading and examining one pattern may take: some 0.2 s.
 MOST_STEPS: Final = 400_000
@@ -110,6 +111,21 @@ class Group(Struct, frozen=True):
 
 
 Node = Set | Anchor | Cat | Alt | Repeat | Group
+
+
+def may_backtrack(node: Node) -> bool:
+    """Whether ``node`` repeats something so often that a search may take more than linear time."""
+    match node:
+        case Repeat():
+            return node.most is None or node.most > _FEW or may_backtrack(node.item)
+        case Group():
+            return may_backtrack(node.item)
+        case Cat():
+            return any(map(may_backtrack, node.items))
+        case Alt():
+            return any(map(may_backtrack, node.branches))
+        case _:
+            return False
 
 
 def union(*sets: Ranges) -> Ranges:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Finder:
     """Searches with one pattern. ``if_slow`` is the result for a record that cannot be searched in time."""
 
-    __slots__ = ("_guard", "_if_slow", "_lines", "_needles", "_record")
+    __slots__ = ("_guard", "_if_slow", "_lines", "_needles", "_probe", "_record")
 
     def __init__(self, pattern: Pattern, guard: SearchGuard, *, if_slow: bool = False) -> None:
         self._guard = guard
@@ -22,19 +22,24 @@ class Finder:
         self._lines = pattern.lines
         self._record = pattern.record
         self._needles = pattern.needles
+        self._probe = pattern.probe
 
     def lines(self, text: str) -> list[int]:
         """The start of each matching line, in order."""
         if self._needles is not None and not self._needles.may_match(text):
             return []
         try:
-            return self._guard.block(self._starts, text)
+            return self._guard.block(self._starts, text, self._probe)
         except TooSlow:
             return self._one_by_one(text)
 
     def matches(self, record: str) -> bool:
         """Whether one record matches."""
-        return self._guard.record(lambda text: self._record.search(text) is not None, record, self._if_slow)
+        if self._needles is not None and not self._needles.may_match(record):
+            return False
+        return self._guard.record(
+            lambda text: self._record.search(text) is not None, record, self._if_slow, self._probe
+        )
 
     def _starts(self, text: str) -> list[int]:
         search = self._lines.search

@@ -9,25 +9,36 @@ from __future__ import annotations
 
 import signal
 import threading
-from time import monotonic
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from cbox_init.logs.framing import LINE_LIMIT
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable
     from types import FrameType
 
 T = TypeVar("T")
 
-LIMIT_S: Final = 0.1
-"""CPU time for one stage and one block, in seconds. A block of usual lines takes a hundredth of it."""
+LIMIT_S: Final = 0.012
+"""CPU time for one stage and one block or record, in seconds. A block of usual lines takes a tenth of it."""
 
 LONGEST: Final = 2 * LINE_LIMIT
 """The longest record that is searched, in characters, while none was too slow: the longest there is."""
 
 _RECOVERY_S: Final = 60.0
 _FIRST_AGAIN: Final = 64
+_COOLING_S: Final = 0.1
+
+_USUAL_S: Final = 0.25e-6
+"""CPU time of a search for each character that is usual at most; a simple pattern takes a tenth of it."""
+
+_MOST_EXCESS_S: Final = 0.02
+"""How much longer than usual the searches of a stage may take, one after another."""
+
+_WINDOWS: Final = (512, 2048, 8192, 32768)
+_WINDOW_S: Final = 0.001
 
 
 class TooSlow(Exception):
@@ -65,13 +76,16 @@ class SearchTimer:
 class SearchGuard:
     """Runs searches of one stage of one process with a time limit.
 
-    Python handles signals only between attempts at a match, so a long record in which each character
-    begins an attempt is stopped late. Hence a record that was too slow halves the length of records that
-    are searched, so that all of them together cost little more than the first; each minute without a slow
-    one doubles it.
+    Python handles signals only now and then within one attempt at a match. A repeat of single characters
+    takes the square of the record's length without any: ten seconds for 64 KiB. So a long record is searched
+    in windows first, each size four times that of the one before, until a window takes too long.
+
+    A record that was too slow lowers the length of records that are searched to a sixteenth, and for a tenth
+    of a second no other is searched but the shortest, so that all of them together cost little more than the
+    first; each minute without a slow one quadruples the length.
     """
 
-    __slots__ = ("_alarm", "_longest", "_on_slow", "_slow_at")
+    __slots__ = ("_alarm", "_excess_s", "_longest", "_on_slow", "_slow_at")
 
     def __init__(self, alarm: SearchTimer, on_slow: Callable[[], None]) -> None:
         """``on_slow`` is called each time a record was not searched completely."""
@@ -79,28 +93,67 @@ class SearchGuard:
         self._on_slow = on_slow
         self._longest = LONGEST
         self._slow_at = 0.0
+        self._excess_s = 0.0
 
-    def block(self, search: Callable[[str], T], text: str) -> T:
+    def block(self, search: Callable[[str], T], text: str, probe: re.Pattern[str] | None = None) -> T:
         """``search`` in many records. Raises TooSlow; then search each by itself."""
-        if len(text) > self._longest and max(map(len, text.split("\n"))) > self._longest:
+        most = self._longest if probe is None else min(self._longest, _WINDOWS[0])
+        if len(text) > most and max(map(len, text.split("\n"))) > most:
             raise TooSlow
-        return self._alarm.limited(search, text)
+        return self._timed(search, text)
 
-    def record(self, search: Callable[[str], T], text: str, otherwise: T) -> T:
-        """``search`` in one record; ``otherwise`` when it takes too long."""
-        if self._longest < LONGEST:
-            self._recover()
-        if len(text) <= self._longest:
+    def record(
+        self, search: Callable[[str], T], text: str, otherwise: T, probe: re.Pattern[str] | None = None
+    ) -> T:
+        """``search`` in one record; ``otherwise`` when it takes too long.
+
+        ``probe`` is the expression that ``search`` looks for, None when its time is that of the length.
+        """
+        longest = self._longest if self._longest == LONGEST else self._recover()
+        if len(text) <= longest:
             try:
-                return self._alarm.limited(search, text)
+                if probe is not None and len(text) > _WINDOWS[0]:
+                    return self._timed(lambda text: _by_windows(search, text, probe), text)
+                return self._timed(search, text)
             except TooSlow:
-                self._longest = min(self._longest, len(text)) // 2
+                self._longest = min(self._longest, len(text)) // 16
                 self._slow_at = monotonic()
+                self._excess_s = 0.0
         self._on_slow()
         return otherwise
 
-    def _recover(self) -> None:
-        now = monotonic()
-        if now - self._slow_at >= _RECOVERY_S:
-            self._longest = max(2 * self._longest, _FIRST_AGAIN)
-            self._slow_at = now
+    def _timed(self, search: Callable[[str], T], text: str) -> T:
+        """``search`` within the time limit, and within what all of them may take. Raises TooSlow."""
+        if self._excess_s > _MOST_EXCESS_S:
+            raise TooSlow
+        began = thread_time()
+        try:
+            return self._alarm.limited(search, text)
+        finally:
+            excess_s = thread_time() - began - len(text) * _USUAL_S - _USUAL_S * _WINDOWS[0]
+            self._excess_s = max(0.0, self._excess_s + excess_s)
+
+    def _recover(self) -> int:
+        """The longest record that is searched now."""
+        since_s = monotonic() - self._slow_at
+        if since_s < _COOLING_S:
+            return min(self._longest, _FIRST_AGAIN)
+        if since_s >= _RECOVERY_S:
+            self._longest = min(max(4 * self._longest, _FIRST_AGAIN), LONGEST)
+            self._slow_at += since_s
+        return self._longest
+
+
+def _by_windows(search: Callable[[str], T], text: str, probe: re.Pattern[str]) -> T:
+    """``search(text)``, after it has been found out that this does not take long. Raises TooSlow."""
+    for size in _WINDOWS:
+        if size >= len(text):
+            break
+        most_s = max(_WINDOW_S, size * _USUAL_S)
+        for start in range(0, len(text), size):
+            began = thread_time()
+            for _ in probe.finditer(text, start, start + size):
+                pass
+            if thread_time() - began > most_s:
+                raise TooSlow
+    return search(text)

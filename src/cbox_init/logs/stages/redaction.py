@@ -32,13 +32,14 @@ class RedactionRule:
     With ``holds``, only matches for which it is true are replaced.
     """
 
-    __slots__ = ("_holds", "_needles", "_replacement", "lines", "record")
+    __slots__ = ("_holds", "_needles", "_replacement", "lines", "probe", "record")
 
     def __init__(
         self, pattern: Pattern, replacement: str, holds: Callable[[re.Match[str]], bool] | None = None
     ) -> None:
         self.lines = pattern.lines
         self.record = pattern.record
+        self.probe = pattern.probe
         self._needles = pattern.needles
         self._holds = holds
         self._replacement: str | Callable[[re.Match[str]], str] = replacement
@@ -77,7 +78,7 @@ class Redaction:
         """One record without its secrets."""
         for rule in self._rules:
             if rule.may_match(text):
-                text = self._guard.record(rule.over_record, text, MASK)
+                text = self._guard.record(rule.over_record, text, MASK, rule.probe)
         return text
 
     def cut(self, line: bytes, limit: int) -> int:
@@ -90,7 +91,7 @@ class Redaction:
         for _ in self._rules:  # a secret may begin where another one is cut
             before = at
             for rule in self._rules:
-                at = self._guard.record(partial(_before, rule, at), text, at)
+                at = self._guard.record(partial(_before, rule, at), text, at, rule.probe)
             if at == before:
                 break
         place = len(text[:at].encode("utf-8", "surrogateescape"))
@@ -100,7 +101,7 @@ class Redaction:
         for rule in self._rules:
             if rule.may_match(text):
                 try:
-                    text = self._guard.block(rule.over_lines, text)
+                    text = self._guard.block(rule.over_lines, text, rule.probe)
                 except TooSlow:
                     return "\n".join([self.record(line) for line in text.split("\n")])
         return text
