@@ -325,6 +325,18 @@ def others_can_change(path: str) -> bool:
             path = os.path.dirname(path)
 
 
+def others_can_write(path: str) -> bool:
+    """Whether another user can change what is in the file at ``path``, when we are root."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        with locate(path) as place:
+            found = place.status()
+            return place.shared or found is None or bool(found.st_uid or found.st_mode & 0o022)
+    except OSError:
+        return True
+
+
 def real_path(path: str) -> str:
     """``path`` without the links in it; as it is where one of them may not be followed."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from cbox_init.config.load import Examined, examine
 from cbox_init.config.masking import masked
 from cbox_init.config.problems import Severity
 from tests.config.helpers import config_of
+from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,6 +281,22 @@ def test_name_file_becomes_name(tmp_path: Path) -> None:
         "AWS_WEB_IDENTITY_TOKEN_FILE": "/none",
     }
     assert "DB_PASSWORD" not in of(tmp_path, "processes: {web: {command: a}}", {"DB_PASSWORD_FILE": "/none"})
+
+
+@as_root
+@pytest.mark.parametrize("whose", ["file", "directory"])
+def test_a_file_of_another_user_names_no_secret_file(tmp_path: Path, whose: str) -> None:
+    """It could name any file of root, and read it in the environment of the process."""
+    (tmp_path / "secret").write_text("root's")
+    folder = tmp_path / "app"
+    folder.mkdir()
+    (folder / ".env").write_text("A_FILE=secret\nB_FILE=none\nC=c\n")
+    os.chown(folder / ".env" if whose == "file" else folder, 65534, 65534)
+    text = "{command: a, env_files_from_secrets: true, env_file: app/.env, env: {B_FILE: secret}}"
+    given = of(tmp_path, f"processes: {{web: {text}}}", {})
+    assert given["A_FILE"] == "secret"
+    assert "A" not in given
+    assert (given["B"], given["C"]) == ("root's", "c")
 
 
 def test_secret_files_that_are_wrong(tmp_path: Path) -> None:

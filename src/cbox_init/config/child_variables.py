@@ -19,6 +19,7 @@ from cbox_init.config.model.kinds import INHERITS_ALL
 from cbox_init.config.schema import ValueSpec, ValueType, fields_of, may_hold_secret
 from cbox_init.config.secret import Secret
 from cbox_init.config.substitute import references
+from cbox_init.safe_paths import others_can_write
 from cbox_init.sensitive import names_a_place, sounds_secret
 
 if TYPE_CHECKING:
@@ -266,6 +267,7 @@ def _with_files(
     where: Path = ("processes", name)
     outside = {**inherited(environ, variables), **{key: one.reveal() for key, one in variables.kept.items()}}
     of_files: dict[str, str] = {}
+    of_others: dict[str, str] = {}
     read: list[str] = []
     for index, entry in enumerate(process.env_file):
         if not entry.path:
@@ -277,7 +279,12 @@ def _with_files(
             return outside.get(key, process.env.get(key, of_files.get(key)))
 
         try:
-            of_files.update(parse_env_file(reader.text(file, LARGEST_ENV_FILE), look_up))
+            found = parse_env_file(reader.text(file, LARGEST_ENV_FILE), look_up)
+            of_files.update(found)
+            for key in found:
+                of_others.pop(key, None)
+            if process.env_files_from_secrets and others_can_write(file):
+                of_others.update(dict.fromkeys(found, file))
         except FileFault as fault:
             if not fault.missing or entry.required:
                 message = f"{file}: {fault}" if file not in str(fault) else str(fault)
@@ -292,6 +299,14 @@ def _with_files(
             path = (
                 (*where, "env", variable) if variable in process.env else (*where, "env_files_from_secrets")
             )
+            if variable in of_others and variable not in process.env:
+                # Whoever writes that file would read any file of root by way of the environment.
+                report.warning(
+                    path,
+                    f"{variable} stays as it is: another user can change {of_others[variable]}, which sets it",
+                    f"set {variable} in env, or let only root write to that file and its directory",
+                )
+                continue
             target = variable.removesuffix(_FILE)
             file = os.path.join(folder, value)
             read.append(file)
