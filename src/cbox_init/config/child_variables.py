@@ -303,7 +303,7 @@ def _with_files(
                 # Whoever writes that file would read any file of root by way of the environment.
                 report.warning(
                     path,
-                    f"{variable} stays as it is: another user can change {of_others[variable]}, which sets it",
+                    f"{variable} stays as it is: another user can change {of_others[variable]}",
                     f"set {variable} in env, or let only root write to that file and its directory",
                 )
                 continue
