@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -27,6 +28,13 @@ def test_a_record_has_the_hash_of_the_one_before() -> None:
     assert [one["seq"] for one in shown] == [1, 2]
     assert [one["prev"] for one in shown] == [NO_HASH, shown[0]["hash"]]
     assert list(shown[0])[-2:] == ["prev", "hash"]
+
+
+def test_the_hash_is_that_of_sha256sum() -> None:
+    """What is documented: all bytes of the line before ``,"hash":``."""
+    line, link = seal(body(), START)
+    sealed_part = line.partition(b',"hash":')[0]
+    assert hashlib.sha256(sealed_part).hexdigest() == link.hash
 
 
 def test_a_whole_chain_is_intact() -> None:

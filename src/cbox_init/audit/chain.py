@@ -7,8 +7,19 @@ SHA-256 of all bytes of the line in front of ``,"hash":``.
 from __future__ import annotations
 
 import re
-from hashlib import sha256
-from typing import Final, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from hashlib import sha256
+else:
+    # Not by hashlib where it can be avoided: that loads OpenSSL's libcrypto, which takes 4 MB.
+    for _name in ("_sha2", "_sha256", "hashlib"):  # the first since Python 3.12
+        try:
+            sha256 = import_module(_name).sha256
+            break
+        except ImportError:
+            continue
 
 #: ``prev`` of the first record.
 NO_HASH: Final = "0" * 64
@@ -52,11 +63,16 @@ class BrokenLineError(ValueError):
 START: Final = ChainLink(0, NO_HASH)
 
 
+def digest_of(data: bytes) -> str:
+    """The SHA-256 of ``data`` in hexadecimal digits."""
+    return sha256(data).hexdigest()
+
+
 def seal(body: bytes, last: ChainLink) -> tuple[bytes, ChainLink]:
     """The line of the record that follows ``last``, and its link. ``body`` is a JSON object with members."""
     seq = last.seq + 1
     sealed = b'{"seq":%d,%b,"prev":"%b"' % (seq, body[1:-1], last.hash.encode())
-    digest = sha256(sealed).hexdigest()
+    digest = digest_of(sealed)
     return b'%b,"hash":"%b"}\n' % (sealed, digest.encode()), ChainLink(seq, digest)
 
 
@@ -68,7 +84,7 @@ def read_sealed(line: bytes) -> SealedRecord:
     if found is None:
         raise BrokenLineError("is empty" if line == b"\n" else "is no audit record")
     digest = found["hash"].decode()
-    if sha256(found["sealed"]).hexdigest() != digest:
+    if digest_of(found["sealed"]) != digest:
         raise BrokenLineError("was changed: its hash does not fit")
     return SealedRecord(int(found["seq"]), found["prev"].decode(), digest)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cbox_init.audit.chain import LONGEST_LINE, START, ChainLink, find_end
+from cbox_init.audit.chain import LONGEST_LINE, START, ChainLink, digest_of, find_end
 from cbox_init.errors import UnsafePathError
 from cbox_init.safe_paths import locate
 
@@ -67,7 +66,7 @@ class AuditFile:
                 with suppress(OSError):
                     link, before = _end_of_rotated(place)
                     rest = before + rest
-        return FoundChain(link or START, TornEnd(len(rest), sha256(rest).hexdigest()) if rest else None)
+        return FoundChain(link or START, TornEnd(len(rest), digest_of(rest)) if rest else None)
 
     def append(self, data: bytes, *, sync: bool) -> None:
         """Write whole lines, all of them or none; with ``sync`` they are on the disk then.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from enum import IntEnum
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
-from cbox_init.audit.chain import LONGEST_LINE, NO_HASH, BrokenLineError, ChainLink, read_sealed
+from cbox_init.audit.chain import LONGEST_LINE, NO_HASH, BrokenLineError, ChainLink, digest_of, read_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,9 +152,7 @@ class ChainReader:
         torn = b"".join(line.data for line in self._unread)
         context = _context(data)
         for found in (torn, torn.removesuffix(b"\n")):
-            if context.get("torn_bytes") == len(found) and (
-                context.get("torn_sha256") == sha256(found).hexdigest()
-            ):
+            if context.get("torn_bytes") == len(found) and (context.get("torn_sha256") == digest_of(found)):
                 place = self._unread[0].place
                 self._note(f"{place}: a write was cut short, as by a crash; the next record says so")
                 self._unread.clear()

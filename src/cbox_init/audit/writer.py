@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cbox_init.audit.file import FoundChain, TornEnd
 
 #: What may wait to be written; further records are lost and counted.
-MOST_QUEUED: Final = 4096
-MOST_QUEUED_BYTES: Final = 4 * 1024 * 1024
+MOST_QUEUED: Final = 10_000
+MOST_QUEUED_BYTES: Final = 8 * 1024 * 1024
 
 #: How long after a failure it is tried again, in seconds; at once when somebody waits for a new record.
 TRY_AGAIN_S: Final = 1.0
