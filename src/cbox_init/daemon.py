@@ -184,7 +184,8 @@ class Daemon:
         api = ApiServer(self._listeners, self._parts, self._supervisor.config.global_, vitals)
         api.attach(loop)
         if self._readyz and self._supervisor.lifecycle.readiness:
-            loop.run_until_complete(self._readyz.serve(loop, self._supervisor.lifecycle.readiness, self._log))
+            readiness = self._supervisor.lifecycle.readiness
+            loop.run_until_complete(self._readyz.serve(loop, readiness, self._log, vitals))
         if self._metrics:
             loop.run_until_complete(self._metrics.serve(loop, self._parts, vitals))
         with self._parts.runtime.defects.contain("signals could not be read"):
@@ -217,7 +218,7 @@ class Daemon:
             await wait((self._watching,))
         await self._parts.abandon_changes()
         if self._readyz:
-            self._readyz.close()
+            await self._readyz.close()
         await api.close(_CLOSING_S)
         if self._metrics:
             await self._metrics.close()
@@ -254,7 +255,7 @@ class Daemon:
         except ListenError:
             self._listeners.close()
             if self._readyz:
-                self._readyz.close()
+                self._readyz.release()
             raise
 
     def _finished(self, exit_code: int) -> None:
@@ -320,7 +321,7 @@ class Daemon:
         self._supervisor.kill(1)
         self._listeners.close()
         if self._readyz:
-            self._readyz.close()
+            self._readyz.release()
         if self._metrics:
             self._metrics.release()
         if (audit := self._parts.runtime.audit) is not None:

@@ -59,15 +59,18 @@ def _check_audit(settings: GlobalConfig, report: ProblemReport) -> None:
 
 def _check_tls(settings: GlobalConfig, report: ProblemReport) -> None:
     """Certificates and keys, as the listeners would use them. A file that is not there may be elsewhere."""
-    for key, section, used in (
-        ("api_tls", settings.api_tls, settings.api_enabled),
-        ("metrics_tls", settings.metrics_tls, settings.metrics_enabled),
+    readiness = settings.readiness
+    probed = readiness is not None and readiness.enabled and readiness.http_port
+    for keys, section, used in (
+        (("api_tls",), settings.api_tls, settings.api_enabled),
+        (("metrics_tls",), settings.metrics_tls, settings.metrics_enabled),
+        (("readiness", "http_tls"), readiness.http_tls if readiness else None, probed),
     ):
         if not used or section is None or not section.enabled:
             continue
         from cbox_init.config.tls_files import load_tls
 
-        path = ("global", key)
+        path = ("global", *keys)
         try:
             remarks = load_tls(section).remarks
         except TlsFileError as error:

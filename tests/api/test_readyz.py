@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,13 @@ from cbox_init.api.http.limits import PROBE_LIMITS
 from cbox_init.api.readyz import ReadyzServer
 from cbox_init.core.states import State
 from cbox_init.errors import ListenError
+from cbox_init.telemetry.vitals import Vitals
 from tests.ports import free_port
+from tests.supervisor.health.certificates import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.supervisor.house import Build, House
 
@@ -53,19 +57,20 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serve(build: Build, processes: str = WEB) -> AsyncIterator[Served]:
+async def serve(build: Build, processes: str = WEB, more: str = "") -> AsyncIterator[Served]:
     port = free_port()
-    keys = f"enabled: true, path: '', http_host: 127.0.0.1, http_port: {port}"
+    keys = f"enabled: true, path: '', http_host: 127.0.0.1, http_port: {port}{more}"
     house = build(f"global: {{readiness: {{{keys}}}}}\nprocesses: {processes}")
     server = ReadyzServer.bind(house.supervisor.config.global_)
     assert server
-    assert server.addresses() == (f"http://127.0.0.1:{port}",)
-    assert house.supervisor.lifecycle.readiness
-    await server.serve(asyncio.get_running_loop(), house.supervisor.lifecycle.readiness, house.logs.daemon)
+    assert server.addresses() == (() if "http_tls" in more else (f"http://127.0.0.1:{port}",))
+    readiness = house.supervisor.lifecycle.readiness
+    assert readiness
+    await server.serve(asyncio.get_running_loop(), readiness, house.logs.daemon, Vitals())
     try:
         yield Served(house, port)
     finally:
-        server.close()
+        await server.close()
 
 
 async def test_ready_and_not_ready(build: Build) -> None:
@@ -150,6 +155,36 @@ async def test_clients_that_say_nothing_keep_no_probe_out(
         assert (await asyncio.wait_for(youngest[0].read(), 20)).startswith(b"HTTP/1.1 200 ")
         for _, writer in silent:
             writer.close()
+
+
+async def test_tls(build: Build, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "localhost")
+    more = f", http_tls: {{enabled: true, cert_file: {certificate.cert}, key_file: {certificate.key}}}"
+    async with serve(build, more=more) as served:
+        await served.house.until(lambda: "Readiness listening" in served.house.messages())
+        context = ssl.create_default_context(cafile=str(certificate.cert))
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", served.port, ssl=context, server_hostname="localhost"
+        )
+        writer.write(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert (await asyncio.wait_for(reader.read(), 20)).endswith(b'{"status":"alive"}')
+        writer.close()
+        plain = await asyncio.open_connection("127.0.0.1", served.port)
+        plain[1].write(b"GET /livez HTTP/1.1\r\n\r\n")
+        assert (await asyncio.wait_for(plain[0].read(), 20)).startswith(b"HTTP/1.1 400 ")
+        plain[1].close()
+
+
+async def test_the_port_stays_shut_without_a_certificate(build: Build) -> None:
+    async with serve(
+        build, more=", http_tls: {enabled: true, cert_file: /nowhere.pem, key_file: /nowhere}"
+    ) as served:
+        said = (
+            "The readiness port is not opened until this is fixed: global.readiness.http_tls.cert_file: /no"
+        )
+        await served.house.until(lambda: any(one.startswith(said) for one in served.house.messages()))
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", served.port)
 
 
 async def test_a_port_that_is_taken_names_the_key(build: Build) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
 import ssl
 import subprocess
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -296,6 +298,79 @@ async def test_a_port_that_cannot_be_opened_is_tried_again(
     assert sum("in use" in message for message in service.house.messages()) == 1
 
 
+async def test_a_certificate_that_expires_soon_is_a_warning_each_day(
+    serve: Serve, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DAY_S", 0.1)
+    service = await opened(serve, certificate)  # it is valid for two days
+    text = f"global.api_tls.cert_file: {certificate.cert} expires on "
+    await service.house.until(lambda: sum(one.startswith(text) for one in service.house.messages()) >= 3)
+
+
+async def test_access_list_and_tls_together(serve: Serve, certificate: Certificate) -> None:
+    """What a proxy says of its client counts behind TLS as without."""
+    acl = "{enabled: true, allow_list: [127.0.0.1], deny_list: [192.0.2.0/24], trust_proxy: true}"
+    service = await serve(WEB, api_tls=section(certificate), api_acl=acl)
+    await service.house.until(lambda: service.listeners.tcp_open)
+    status = "-o", "/dev/null", "-w", "%{http_code}"
+    for forwarded, expected in (("127.0.0.1", "200"), ("192.0.2.7", "403"), ("198.51.100.1", "403")):
+        done = await curl(service, certificate, *status, "-H", f"X-Forwarded-For: {forwarded}")
+        assert (done.code, done.output) == (0, expected)
+
+
+async def test_floods_within_tls(serve: Serve, certificate: Certificate) -> None:
+    """Changes of keys without end and renegotiation end or are refused, and harm no other client."""
+    service = await opened(serve, certificate)
+    url = f"localhost:{service.port}"
+
+    def flood(version: str, command: str, times: int) -> bytes:
+        # s_client takes a command at the beginning of each thing that it reads.
+        client = subprocess.Popen(
+            ("openssl", "s_client", "-connect", url, version, "-quiet" if command == "-" else "-brief"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert client.stdin
+        with contextlib.suppress(BrokenPipeError):
+            for _ in range(times):
+                client.stdin.write(f"{command}\n".encode())
+                client.stdin.flush()
+                time.sleep(0.002)
+            client.stdin.close()
+        assert client.stdout
+        output = client.stdout.read()
+        client.stdout.close()
+        with contextlib.suppress(ChildProcessError):
+            client.wait(20)
+        return output
+
+    updates = asyncio.create_task(asyncio.to_thread(flood, "-tls1_3", "K", 300))
+    again = asyncio.create_task(asyncio.to_thread(flood, "-tls1_2", "R", 1))
+    while not (updates.done() and again.done()):
+        assert (await curl(service, certificate)).code == 0
+    assert b"KEYUPDATE" in await updates
+    assert b"no renegotiation" in (await again).lower()
+    await service.house.until(lambda: not service.server._stack or not service.server._stack._tcp.connections)
+
+
+async def test_what_is_offered(serve: Serve, certificate: Certificate) -> None:
+    """As testssl lists it: old versions and weak suites are refused, also where OpenSSL would allow them."""
+    service = await opened(serve, certificate)
+    offered = {}
+    for version in ("ssl3", "tls1", "tls1_1", "tls1_2", "tls1_3"):
+        done = await s_client(service, f"-{version}", "-cipher", "ALL:@SECLEVEL=0")
+        offered[version] = done.code == 0 and "Cipher is (NONE)" not in done.output
+    assert offered == {"ssl3": False, "tls1": False, "tls1_1": False, "tls1_2": True, "tls1_3": True}
+    weak = "NULL", "aNULL", "EXPORT", "LOW", "3DES", "RC4", "MD5", "PSK", "CAMELLIA", "ARIA", "SEED", "IDEA"
+    for suite in weak:
+        done = await s_client(service, "-tls1_2", "-cipher", f"{suite}:@SECLEVEL=0")
+        assert done.code != 0, suite
+    compressed = await s_client(service, "-tls1_2", "-comp")
+    assert "Compression: NONE" in compressed.output
+    assert "Secure Renegotiation IS supported" in compressed.output
+
+
 async def test_metrics(scrape: Scrape, certificate: Certificate) -> None:
     scraped = await scrape(WEB, metrics_tls=section(certificate))
     await scraped.house.until(lambda: "Metrics listening" in scraped.house.messages())
@@ -303,6 +378,8 @@ async def test_metrics(scrape: Scrape, certificate: Certificate) -> None:
     done = await run("curl", "-sS", "--cacert", certificate.cert, url)
     assert done.code == 0
     assert "cbox_init_" in done.output
+    (line,) = (one for one in done.output.splitlines() if 'not_after_seconds{listener="metrics"}' in one)
+    assert 1 * 86_400 < float(line.split()[1]) - time.time() < 3 * 86_400
 
 
 async def test_more_handshakes_than_places(serve: Serve, certificate: Certificate) -> None:

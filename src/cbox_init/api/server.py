@@ -6,6 +6,7 @@ the event loop goes on, and the waiting connections are served.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.daemon import RepeatedError
@@ -56,7 +57,8 @@ class ApiServer:
             from cbox_init.api.tls import ListenerTls
 
             key, what = "global.api_tls", "The API is not opened on TCP"
-            self._tls = ListenerTls(self._listeners.tls, key, what, self._log, self._open_tcp)
+            expires = partial(self._vitals.expires, "api")
+            self._tls = ListenerTls(self._listeners.tls, key, what, self._log, self._open_tcp, expires)
             self._tls.start(loop)
         if self._settings.api_preload:
             self._wake()

@@ -17,7 +17,7 @@ from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from cbox_init.config.model import TlsConfig
     from cbox_init.config.tls_files import LoadedTls, TlsRemark
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _LOAD_TAKES_S: Final = 30.0
 #: Time until files are read again that could not be read, in seconds.
 TRY_AGAIN_S: Final = 5.0
+#: Time between two warnings of a certificate that expires soon, in seconds.
+DAY_S: Final = 86_400.0
 
 _Seen = tuple[tuple[int, ...], ...]
 
@@ -34,19 +36,29 @@ _Seen = tuple[tuple[int, ...], ...]
 class ListenerTls:
     """Keeps the TLS of one listener loaded. ``key`` is the path of its section, ``what`` names the listener.
 
+    ``expires`` gets the time at which the server's certificate expires, in Unix seconds. A certificate that
+    expires soon is a warning each day.
+
     ``opened`` is called when the files are read for the first time, and again later if it raises: until then
     the port stays shut. Later files that cannot be used leave those before them in force.
     """
 
     def __init__(
-        self, config: TlsConfig, key: str, what: str, log: DaemonLog, opened: Callable[[], None]
+        self,
+        config: TlsConfig,
+        key: str,
+        what: str,
+        log: DaemonLog,
+        opened: Callable[[], None],
+        expires: Callable[[int | None], None],
     ) -> None:
         self._config = config
         self._key = key
         self._what = what
         self._log = log
         self._opened = opened
-        self._context: ssl.SSLContext | None = None
+        self._expires = expires
+        self._loaded: LoadedTls | None = None
         self._is_open = False
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
@@ -56,6 +68,7 @@ class ListenerTls:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the files, and follow them when ``auto_reload`` is on."""
         self._tasks.append(loop.create_task(self._run()))
+        self._tasks.append(loop.create_task(self._warn_daily()))
         if self._config.auto_reload:
             for path in self._paths:
                 self._tasks.append(loop.create_task(self._follow(path)))
@@ -71,8 +84,8 @@ class ListenerTls:
 
     def context(self) -> ssl.SSLContext:
         """What a new connection uses."""
-        assert self._context is not None
-        return self._context
+        assert self._loaded is not None
+        return self._loaded.context
 
     @property
     def _paths(self) -> tuple[str, ...]:
@@ -119,18 +132,30 @@ class ListenerTls:
         return found, load_tls(self._config)
 
     def _use(self, loaded: LoadedTls) -> None:
-        self._context = loaded.context
-        if loaded.remarks != self._remarked:
-            self._remarked = loaded.remarks
-            for key, message, hint, harmful in loaded.remarks:
-                if harmful:
-                    self._log.warn(f"{self._key}.{key}: {message} ({hint})")
+        self._loaded = loaded
+        self._expires(loaded.not_after_unix)
+        remarks = loaded.remarks
+        if remarks != self._remarked:
+            self._remarked = remarks
+            self._warn(remarks)
         if self._is_open:
             self._log.info("Certificate reloaded", section=self._key)
         else:
             self._opened()
             self._is_open = True
         self._told = None
+
+    async def _warn_daily(self) -> None:
+        while True:
+            await asyncio.sleep(DAY_S)
+            if self._loaded is not None:
+                for certificate in self._loaded.certificates:
+                    self._warn(certificate.remarks())
+
+    def _warn(self, remarks: Iterable[TlsRemark]) -> None:
+        for key, message, hint, harmful in remarks:
+            if harmful:
+                self._log.warn(f"{self._key}.{key}: {message} ({hint})")
 
     def _report(self, key: str, message: str, hint: str) -> None:
         """Log a problem once, until it is another one."""

@@ -1,4 +1,6 @@
-"""Reads the files of ``api_tls`` and ``metrics_tls``: for the listeners, and for ``check-config``.
+"""Reads the files of ``api_tls``, ``metrics_tls`` and ``readiness.http_tls``.
+
+For the listeners, and for ``check-config``.
 
 Imported only where TLS is enabled, because of ssl. Everything here blocks: call it in a thread.
 """
@@ -68,11 +70,45 @@ class TlsRemark(NamedTuple):
     harmful: bool = True
 
 
+class ExpiringCertificate(NamedTuple):
+    """A certificate of a section: its key, the file that it is in, and its validity in Unix seconds."""
+
+    key: str
+    path: str
+    begins_unix: int
+    ends_unix: int
+
+    def remarks(self) -> list[TlsRemark]:
+        """Whether it is not valid now, or soon will not be."""
+        now = time.time()
+        key, path, ends = self.key, self.path, _day(self.ends_unix)
+        if self.begins_unix > now:
+            message = f"{path} is valid only from {_day(self.begins_unix)}"
+            return [TlsRemark(key, message, "check this machine's clock")]
+        if self.ends_unix <= now:
+            return [TlsRemark(key, f"{path} expired on {ends}", "renew it")]
+        days = int((self.ends_unix - now) / _DAY_S)
+        if days < EXPIRES_SOON_DAYS:
+            return [TlsRemark(key, f"{path} expires on {ends}, in {days} days", "renew it")]
+        return []
+
+
 class LoadedTls(NamedTuple):
-    """What the listener uses from now on."""
+    """What the listener uses from now on; ``lasting`` are the remarks that hold at any time."""
 
     context: ssl.SSLContext
-    remarks: tuple[TlsRemark, ...]
+    lasting: tuple[TlsRemark, ...]
+    certificates: tuple[ExpiringCertificate, ...]
+
+    @property
+    def remarks(self) -> tuple[TlsRemark, ...]:
+        """All that is worth knowing now."""
+        return *self.lasting, *(remark for one in self.certificates for remark in one.remarks())
+
+    @property
+    def not_after_unix(self) -> int | None:
+        """When the server's certificate expires; None when it does not say."""
+        return next((one.ends_unix for one in self.certificates if one.key == "cert_file"), None)
 
 
 def load_tls(config: TlsConfig) -> LoadedTls:
@@ -100,9 +136,9 @@ def load_tls(config: TlsConfig) -> LoadedTls:
         raise _misfit(error, cert_file, key_file) from error
     except OSError as error:
         raise TlsFileError("cert_file", f"{cert_file}: {error.strerror}", "check both files") from error
-    remarks += _expiry(certificates[0], cert_file, "cert_file")
-    remarks += _set_client_auth(context, config)
-    return LoadedTls(context, tuple(remarks))
+    used = _expiring(certificates[:1], cert_file, "cert_file")
+    authorities = _set_client_auth(context, config, remarks)
+    return LoadedTls(context, tuple(remarks), (*used, *authorities))
 
 
 def _given(path: str | None, key: str, what: str) -> str:
@@ -186,19 +222,25 @@ def _set_suites(context: ssl.SSLContext, names: tuple[str, ...]) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
 
 
-def _set_client_auth(context: ssl.SSLContext, config: TlsConfig) -> list[TlsRemark]:
-    """Ask clients for certificates as ``client_auth`` says; what is given is always verified."""
+def _set_client_auth(
+    context: ssl.SSLContext, config: TlsConfig, remarks: list[TlsRemark]
+) -> tuple[ExpiringCertificate, ...]:
+    """Ask clients for certificates as ``client_auth`` says; what is given is always verified.
+
+    Adds to ``remarks``. The authorities that are used.
+    """
     mode, ca_file = config.client_auth, config.ca_file
     if mode is ClientAuth.NONE:
-        if not ca_file:
-            return []
-        hint = "set client_auth: verify to let only clients with a certificate in"
-        return [TlsRemark("ca_file", "has no effect: client_auth is none", hint)]
+        if ca_file:
+            hint = "set client_auth: verify to let only clients with a certificate in"
+            remarks.append(TlsRemark("ca_file", "has no effect: client_auth is none", hint))
+        return ()
     if not ca_file:
         hint = "set it to the certificates of the authorities of your clients, PEM"
         if mode is not ClientAuth.REQUEST:
             raise TlsFileError("ca_file", f"is not set, and client_auth is {mode}", hint)
-        return [TlsRemark("ca_file", "is not set, so clients are not asked for certificates", hint)]
+        remarks.append(TlsRemark("ca_file", "is not set, so clients are not asked for certificates", hint))
+        return ()
     data, _ = _read(ca_file, "ca_file")
     certificates = _certificates(data, ca_file, "ca_file")
     try:
@@ -209,29 +251,15 @@ def _set_client_auth(context: ssl.SSLContext, config: TlsConfig) -> list[TlsRema
         ) from error
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = ssl.CERT_OPTIONAL if mode is ClientAuth.REQUEST else ssl.CERT_REQUIRED
-    remarks = [remark for one in certificates for remark in _expiry(one, ca_file, "ca_file")]
     if len(certificates) > 1:
         message = f"{ca_file} has {len(certificates)} certificates; clients of each of them are let in"
         remarks.append(TlsRemark("ca_file", message, "remove those that are not meant", harmful=False))
-    return remarks
+    return _expiring(certificates, ca_file, "ca_file")
 
 
-def _expiry(der: bytes, path: str, key: str) -> list[TlsRemark]:
-    validity = _validity(der)
-    if validity is None:
-        return []
-    begins_unix, ends_unix = validity
-    now = time.time()
-    if begins_unix > now:
-        return [
-            TlsRemark(key, f"{path} is valid only from {_day(begins_unix)}", "check this machine's clock")
-        ]
-    if ends_unix <= now:
-        return [TlsRemark(key, f"{path} expired on {_day(ends_unix)}", "renew it")]
-    days = int((ends_unix - now) / _DAY_S)
-    if days < EXPIRES_SOON_DAYS:
-        return [TlsRemark(key, f"{path} expires on {_day(ends_unix)}, in {days} days", "renew it")]
-    return []
+def _expiring(certificates: list[bytes], path: str, key: str) -> tuple[ExpiringCertificate, ...]:
+    found = map(_validity, certificates)
+    return tuple(ExpiringCertificate(key, path, *one) for one in found if one is not None)
 
 
 def _day(unix: float) -> str:

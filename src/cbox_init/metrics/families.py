@@ -351,6 +351,12 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge("shutdown_duration_seconds", "Time since the shutdown began", (), _shutdown),
     _Gauge(
+        "tls_certificate_not_after_seconds",
+        "When the certificate of a listener expires, in Unix seconds",
+        ("listener",),
+        lambda snapshot: (((name,), unix) for name, unix in snapshot.certificates.items()),
+    ),
+    _Gauge(
         "build_info",
         "Versions of the daemon and of its Python; always 1",
         ("version", "python_version"),

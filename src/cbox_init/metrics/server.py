@@ -130,7 +130,12 @@ class MetricsServer:
                 log.info("Metrics listening", address=address)
 
         self._tls = ListenerTls(
-            self._tls_config, "global.metrics_tls", "The metrics are not served", log, opened
+            self._tls_config,
+            "global.metrics_tls",
+            "The metrics are not served",
+            log,
+            opened,
+            lambda unix: vitals.expires("metrics", unix),
         )
         self._server = HttpServer(loop, handler, limits, log, self._tls.context, exempt)
         if parts.runtime.audit is not None:

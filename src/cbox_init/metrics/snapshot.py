@@ -46,6 +46,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     outputs: tuple[OutputStatus, ...]
     rate_limited: Mapping[str, int]
     audit: AuditTrail | None
+    certificates: Mapping[str, float]
 
     @property
     def steady(self) -> tuple[Process, ...]:
@@ -76,4 +77,5 @@ async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
         outputs=tuple(parts.logs.outputs()),
         rate_limited=parts.logs.rate_limited(),
         audit=parts.runtime.audit,
+        certificates=dict(vitals.certificates),
     )

@@ -18,6 +18,15 @@ class Vitals:
         self._started_at = time.monotonic() if started_at is None else started_at
         self.started_unix = time.time() - self.uptime_s
         self.lag = LoopLag()
+        self.certificates: dict[str, float] = {}
+        """When the certificate of a listener ("api", "metrics", "readiness") expires, in Unix seconds."""
+
+    def expires(self, listener: str, unix: float | None) -> None:
+        """The certificate of a listener expires then; None when it does not say."""
+        if unix is None:
+            self.certificates.pop(listener, None)
+        else:
+            self.certificates[listener] = unix
 
     @property
     def uptime_s(self) -> float:

@@ -114,6 +114,7 @@ class ReadinessConfig(Struct, frozen=True, kw_only=True):
     processes: tuple[str, ...] = ()
     http_port: OptionalPort = 0
     http_host: Host = "0.0.0.0"
+    http_tls: TlsConfig | None = None
 
 
 class AuditRotateConfig(Struct, frozen=True, kw_only=True):
