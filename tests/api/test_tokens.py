@@ -218,6 +218,78 @@ async def test_a_reload_with_a_bad_token_changes_nothing(serve: Serve) -> None:
     assert await status(service, TOKEN) == 200
 
 
+async def reloaded(service: Service, old: str, new: str) -> None:
+    file = service.house.file
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    assert (await service.unix.post("/api/v1/config/reload")).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["file", "reload", "role", "api_auth"])
+async def test_a_stream_ends_when_its_token_is_taken_away(serve: Serve, tmp_path: Path, how: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    source = {"token_file": file} if how == "file" else {"token": TOKEN}
+    if how == "api_auth":
+        service = await serve(api_auth=TOKEN)
+    else:
+        service = await serve(api_tokens=f"[{entry(**source)}]")
+    header = {"Authorization": f"Bearer {TOKEN}"}
+    async with (
+        asyncio.timeout(20),
+        service.tcp.stream("GET", "/api/v1/logs/stream", headers=header) as reply,
+    ):
+        lines = reply.aiter_lines()
+        assert (await anext(lines)).startswith("retry:")
+        if how == "file":
+            file.write_text("another-token\n")
+        elif how == "role":
+            await reloaded(service, "role: viewer", "role: admin")
+        else:
+            await reloaded(service, TOKEN, "another-token")
+
+        async def refused() -> bool:
+            return how == "role" or await status(service, TOKEN) == 401
+
+        await until(refused)
+        assert (await service.unix.post(f"{PROCESSES}/web/restart")).status_code == 202  # lines are written
+        async for line in lines:
+            assert "ready" not in line
+
+
+async def test_a_stream_goes_on_when_another_token_changes(serve: Serve) -> None:
+    tokens = f"[{entry(hash=repr(quick_hash(TOKEN)))}, {entry('other', token='the-other-token')}]"
+    service = await serve(api_tokens=tokens)
+    async with (
+        asyncio.timeout(20),
+        service.tcp.stream(
+            "GET", "/api/v1/logs/stream", headers={"Authorization": f"Bearer {TOKEN}"}
+        ) as reply,
+    ):
+        lines = reply.aiter_lines()
+        assert (await anext(lines)).startswith("retry:")
+        await reloaded(service, "the-other-token", "a-third-token")
+        assert await status(service, "a-third-token") == 200
+        assert (await service.unix.post(f"{PROCESSES}/web/restart")).status_code == 202
+        async for line in lines:
+            if "ready" in line:
+                break
+
+
+async def test_a_reload_computes_no_hash_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = f"[{entry(hash=repr(quick_hash(TOKEN)))}, {entry('other', token='the-other-token')}]"
+    service = await serve(api_tokens=tokens)
+    assert await status(service, TOKEN) == 200
+    await reloaded(service, "the-other-token", "a-third-token")
+
+    def forbidden(self: TokenHash, token: bytes) -> bool:
+        raise AssertionError(token)
+
+    monkeypatch.setattr(TokenHash, "verify", forbidden)
+    assert await status(service, TOKEN) == 200
+
+
 # -- the end of a token -------------------------------------------------------------------------------------
 
 

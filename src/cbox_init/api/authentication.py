@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from cbox_init.api.http.peer import Peer
-    from cbox_init.api.tokens import Tokens
+    from cbox_init.api.tokens import TokenGrant, Tokens
     from cbox_init.config.model import ApiCertificateRole, ApiSocketRole, GlobalConfig, Secret
     from cbox_init.logs.daemon import DaemonLog
 
@@ -75,13 +75,14 @@ class Credentials:
         self.sockets = tuple(map(SocketRule, settings.api_socket_roles))
         if before is not None and before.api_tokens == settings.api_tokens:
             return
+        before_them = self.tokens
         self._drop_tokens()
         if settings.api_tokens:
             from asyncio import get_running_loop
 
             from cbox_init.api.tokens import Tokens
 
-            self.tokens = Tokens(settings.api_tokens, self._log)
+            self.tokens = Tokens(settings.api_tokens, self._log, before=before_them)
             self.tokens.start(get_running_loop())
 
     def _drop_tokens(self) -> None:
@@ -135,9 +136,25 @@ class AuthenticateTcp:
         else:
             caller = _anyone(settings, scope)
         if caller is not None:
-            set_caller(scope, caller)
+            set_caller(scope, caller, lambda: self._again(scope, caller))
         by_itself = not credentials.identified or (caller is not None and caller.kind != "token")
         await (self._sites if by_itself else self._app)(scope, receive, send)
+
+    def _again(self, scope: Scope, before: Caller) -> Caller | None:
+        """The caller of a request as it is recognised now; ``before`` where a file is yet to be read."""
+        credentials = self._credentials
+        settings = credentials.current()
+        if not credentials.identified:
+            return _anyone(settings, scope)
+        if before.kind == "certificate":
+            return self._of_certificate(settings, scope)
+        header = _authorization(scope["headers"])
+        given = None if header is None else bearer(header)
+        if given is None:
+            return None
+        tokens = credentials.tokens
+        caller = self._at_once(given, settings, address_of(scope))
+        return before if caller is None and tokens is not None and not tokens.are_read else caller
 
     async def _of_token(
         self, header: bytes, settings: GlobalConfig, scope: Scope, *, at_once: bool
@@ -146,15 +163,19 @@ class AuthenticateTcp:
         if given is None:
             return None
         address = address_of(scope)
+        tokens = self._credentials.tokens
+        caller = self._at_once(given, settings, address)
+        if caller is not None or tokens is None or at_once:
+            return caller
+        grant = await tokens.find(given, address)
+        return None if grant is None else _of_grant(grant, address)
+
+    def _at_once(self, given: bytes, settings: GlobalConfig, address: str) -> Caller | None:
         if settings.api_auth and is_token(given, settings.api_auth):
             return Caller("api_auth", "token", Role.ADMIN, _ALL, address)
-        known = self._credentials.tokens
-        if known is None:
-            return None
-        grant = known.find_at_once(given) if at_once else await known.find(given, address)
-        if grant is None:
-            return None
-        return Caller(grant.name, "token", grant.role, grant.processes, address)
+        tokens = self._credentials.tokens
+        grant = None if tokens is None else tokens.find_at_once(given)
+        return None if grant is None else _of_grant(grant, address)
 
     def _of_certificate(self, settings: GlobalConfig, scope: Scope) -> Caller | None:
         """The caller by its verified certificate.
@@ -182,11 +203,12 @@ class AuthenticateSocket:
         self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._credentials.current()
-        set_caller(scope, self._caller(scope[EXCHANGE].peer))
+        peer: Peer = scope[EXCHANGE].peer
+        set_caller(scope, self._caller(peer), lambda: self._caller(peer))
         await self._app(scope, receive, send)
 
     def _caller(self, peer: Peer) -> Caller:
+        self._credentials.current()
         name = f"uid:{peer.uid}"
         rules = self._credentials.sockets
         for rule in rules:
@@ -243,6 +265,10 @@ def shown_subject(peer: Peer) -> str:
 def is_token(given: bytes, token: Secret) -> bool:
     """Whether ``given`` is the token; compared in constant time."""
     return compare_digest(given, token.reveal().encode())
+
+
+def _of_grant(grant: TokenGrant, address: str) -> Caller:
+    return Caller(grant.name, "token", grant.role, grant.processes, address)
 
 
 def _anyone(settings: GlobalConfig, scope: Scope) -> Caller:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
     from typing import Any
 
     from cbox_init.config.model.enums import Role
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CallerKind = Literal["token", "certificate", "socket", "loopback", "anonymous"]
 
 _KEY: Final = "cbox_init.caller"
+_RECOGNISE: Final = "cbox_init.recognise"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,21 @@ def processes_shown_to(scope: MutableMapping[str, Any]) -> ProcessPatterns:
     return caller.processes if caller is not None else ProcessPatterns()
 
 
-def set_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:
-    """Note in the ASGI scope of a request who sends it."""
+def set_caller(
+    scope: MutableMapping[str, Any], caller: Caller, recognise: Callable[[], Caller | None]
+) -> None:
+    """Note in the ASGI scope of a request who sends it. ``recognise`` finds that out again, at once."""
     scope[_KEY] = caller
+    scope[_RECOGNISE] = recognise
+
+
+def is_still_allowed(scope: MutableMapping[str, Any]) -> bool:
+    """Whether the caller of a request that goes on is still who it was, with the same role.
+
+    Not when its token was taken out of the configuration or its file, has expired, or got another role.
+    """
+    caller = caller_of(scope)
+    return caller is None or scope[_RECOGNISE]() == caller
 
 
 def caller_of(scope: MutableMapping[str, Any]) -> Caller | None:

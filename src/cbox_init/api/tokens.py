@@ -66,19 +66,24 @@ class Tokens:
     """Finds the grant of a token among those of ``api_tokens``.
 
     Tokens are compared by a digest under a key that exists in this process alone, so that the time that takes
-    says nothing about them.
+    says nothing about them. What ``before``, whose place this takes, has found to match a hash that is still
+    there is not computed again.
     """
 
     def __init__(
-        self, configs: Iterable[ApiTokenConfig], log: DaemonLog, clock: Callable[[], float] = time.time
+        self,
+        configs: Iterable[ApiTokenConfig],
+        log: DaemonLog,
+        clock: Callable[[], float] = time.time,
+        before: Tokens | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
-        self._key = os.urandom(32)
+        self._key: bytes = os.urandom(32) if before is None else before._key
         self._fixed: dict[bytes, TokenGrant] = {}
         self._of_files: dict[int, dict[bytes, TokenGrant]] = {}
-        self._hashes: list[tuple[TokenHash, TokenGrant]] = []
-        self._verified: OrderedDict[bytes, TokenGrant] = OrderedDict()
+        self._hashes: dict[TokenHash, TokenGrant] = {}
+        self._verified: OrderedDict[bytes, TokenHash] = OrderedDict()
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._by_address = TokenBuckets(ADDRESS_RATE, ADDRESS_BURST)
         self._one_at_a_time = asyncio.Lock()
@@ -89,6 +94,9 @@ class Tokens:
             expires = math.inf if config.expires is None else expiry_of(config.expires)
             grant = TokenGrant(config.name, config.role, ProcessPatterns(config.processes), expires)
             self._add(index, config, grant)
+        if before is not None:
+            kept = ((digest, one) for digest, one in before._verified.items() if one in self._hashes)
+            self._verified.update(kept)
         each = max(len(self._hashes), 1)
         self._by_all = TokenBuckets(HASH_RATE / each, max(HASH_BURST // each, 4))
 
@@ -96,7 +104,7 @@ class Tokens:
         if config.token is not None:
             self._fixed[self._digest_of(config.token)] = grant
         elif config.hash is not None:
-            self._hashes.append((TokenHash.parse(config.hash.reveal()), grant))
+            self._hashes[TokenHash.parse(config.hash.reveal())] = grant
         elif config.token_file is not None:
 
             def use(tokens: tuple[str, ...]) -> None:
@@ -115,6 +123,11 @@ class Tokens:
         for file in self._files:
             await file.close()
 
+    @property
+    def are_read(self) -> bool:
+        """Whether each file was read once, or could not be."""
+        return all(file.was_read.is_set() for file in self._files)
+
     # -- finding ---------------------------------------------------------------------------------------
 
     async def find(self, token: bytes, address: str) -> TokenGrant | None:
@@ -127,7 +140,7 @@ class Tokens:
             return None
         digest = self._digest(token)
         grant = self._known(digest)
-        if grant is None and not all(file.was_read.is_set() for file in self._files):
+        if grant is None and not self.are_read:
             await self._files_are_read()
             grant = self._known(digest)
         if grant is None and self._hashes and digest not in self._refused:
@@ -148,7 +161,8 @@ class Tokens:
         for tokens in self._of_files.values():
             if digest in tokens:
                 return tokens[digest]
-        return self._verified.get(digest)
+        verified = self._verified.get(digest)
+        return None if verified is None else self._hashes[verified]
 
     def _counts(self, grant: TokenGrant) -> bool:
         if self._clock() < grant.expires:
@@ -170,12 +184,12 @@ class Tokens:
         self._take(address)
         async with self._one_at_a_time:
             if digest in self._verified:  # by another request meanwhile
-                return self._verified[digest]
+                return self._known(digest)
             if digest in self._refused:
                 return None
             try:
                 found = await in_thread(
-                    lambda: next((grant for one, grant in self._hashes if one.verify(token)), None),
+                    lambda: next((one for one in self._hashes if one.verify(token)), None),
                     name="token-hash",
                     timeout_s=_VERIFY_TAKES_S,
                 )
@@ -185,9 +199,9 @@ class Tokens:
                 raise
         if found is None:
             _keep(self._refused, digest, None, _MOST_REFUSED)
-        else:
-            _keep(self._verified, digest, found, _MOST_VERIFIED)
-        return found
+            return None
+        _keep(self._verified, digest, found, _MOST_VERIFIED)
+        return self._hashes[found]
 
     def _take(self, address: str) -> None:
         """Take the work from the budgets. Raises NotVerifiedError."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 
 from cbox_init.api import log_queries, queries
+from cbox_init.api.caller import is_still_allowed
 from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
@@ -20,6 +21,8 @@ from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import Receive, Scope, Send
 
     from cbox_init.api.context import Context
@@ -93,7 +96,8 @@ def resources(context: Context) -> tuple[Resource, ...]:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             if scope["method"] != "HEAD":
                 await _begin(lines, past, beginning, room)
-                await _Relay(logs, streams, lines, writer, send).run(receive)
+                relay = _Relay(logs, streams, lines, writer, send, lambda: is_still_allowed(scope))
+                await relay.run(receive)
         if not streams:
             writer.forget()
         await send({"type": "http.response.body", "body": b""})
@@ -147,16 +151,23 @@ async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: i
 
 
 class _Relay:
-    """Sends one reader its lines, until the subscription ends or the client disconnects."""
+    """Sends one reader its lines, until the subscription ends, the client disconnects, or may not read on."""
 
     def __init__(
-        self, logs: LogHub, streams: Streams, lines: Subscription, writer: EventWriter, send: Send
+        self,
+        logs: LogHub,
+        streams: Streams,
+        lines: Subscription,
+        writer: EventWriter,
+        send: Send,
+        allowed: Callable[[], bool],
     ) -> None:
         self._logs = logs
         self._streams = streams
         self._lines = lines
         self._feed = Feed(lines, writer)
         self._send = send
+        self._allowed = allowed
 
     async def run(self, receive: Receive) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -167,7 +178,7 @@ class _Relay:
     async def _relay(self) -> None:
         chunk = b"retry: %d\n%b" % (_RETRY_MS, self._feed.mark(self._logs.position) or b"\n")
         due = monotonic() + KEEPALIVE_S
-        while True:
+        while self._allowed():
             if self._feed.pending:
                 async with self._streams.turn():
                     chunk += self._feed.chunk()
