@@ -25,6 +25,12 @@ NOTHING = {"no_new_privileges": True, "capabilities": {"drop": ["ALL"]}}
 TOLD = "CapEff: 0000000000000000 NoNewPrivs: 1"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may be run from a folder below /tmp, which a private /tmp hides."""
+    monkeypatch.chdir("/")
+
+
 def web(script: str, sandbox: Mapping[str, object], **keys: object) -> str:
     process = {"command": ["sh", "-c", script], "restart_delay": 0.05, **sandbox, **keys}
     return json.dumps({"processes": {"web": process}})

@@ -34,6 +34,12 @@ OTHER = Identity(NOBODY, NOBODY, (NOBODY,), "nobody", None)
 STATUS = ("grep", "-E", "^(Cap|NoNewPrivs)", "/proc/self/status")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may be run from a folder below /tmp, which a private /tmp hides."""
+    monkeypatch.chdir("/")
+
+
 def output(spawner: Spawner, request: SpawnRequest) -> str:
     read_fd, write_fd = output_pipe(request.identity)
     try:
