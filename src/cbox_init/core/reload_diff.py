@@ -5,13 +5,14 @@ Pure: two configurations in, a plan out. The supervisor carries it out, `--dry-r
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from cbox_init.config.model import Config, GlobalConfig, ProcessConfig, ProcessType
-from cbox_init.config.settings import settings_of
+from cbox_init.config.settings import settings_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,17 +80,30 @@ def plan_of(old: Config, new: Config) -> ReloadPlan:
     """How to get from ``old``, which is in force, to ``new``. A disabled process counts as absent."""
     global_, needs_restart = _global(old.global_, new.global_)
     config = replace(new, global_=global_)
-    before, after = settings_of(old), settings_of(config)
-    both = [name for name in after if name in before]
-    changed = [name for name in both if replaces(before[name].process, after[name].process)]
-    differing = [name for name in both if before[name] != after[name]]
+    before, after = old.enabled_processes(), config.enabled_processes()
+    same_global = global_ == old.global_
+    changed: list[str] = []
+    adjusted: list[str] = []
+    kept: list[str] = []
+    for name, process in after.items():
+        if name not in before:
+            continue
+        # Most processes are the same. The settings of one follow from its keys and global.
+        if same_global and process == before[name]:
+            kept.append(name)
+        elif replaces(before[name], process):
+            changed.append(name)
+        elif settings_for(name, before[name], old) != settings_for(name, process, config):
+            adjusted.append(name)
+        else:
+            kept.append(name)
     return ReloadPlan(
         config=config,
         added=_names(after, without=before),
         changed=tuple(changed),
-        adjusted=tuple(name for name in differing if name not in changed),
+        adjusted=tuple(adjusted),
         removed=_names(before, without=after),
-        kept=tuple(name for name in both if before[name] == after[name]),
+        kept=tuple(kept),
         needs_restart=needs_restart,
     )
 
@@ -105,6 +119,7 @@ def replaces(old: ProcessConfig, new: ProcessConfig) -> bool:
     return any(getattr(old, key) != getattr(new, key) for key in fields_of_process() if key not in IN_PLACE)
 
 
+@cache
 def fields_of_process() -> tuple[str, ...]:
     """The keys of a process, without what follows from others."""
     return tuple(key for key in ProcessConfig.__struct_fields__ if key not in ProcessConfig.not_keys)

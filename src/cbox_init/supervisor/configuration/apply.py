@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import default_logging
-from cbox_init.config.settings import settings_of
+from cbox_init.config.settings import settings_for, settings_of
 from cbox_init.core import dependencies
 from cbox_init.core.reload_diff import plan_of
 from cbox_init.core.restart import Trigger
@@ -57,7 +57,7 @@ class ConfigurationApplier:
             raise Conflict("cannot change the configuration: the daemon is shutting down")
         gc.unfreeze()  # objects from the start (see `daemon`) may now be garbage
         plan = self.plan(config)
-        settings = settings_of(plan.config)
+        settings = self._settings_after(plan)
         if self._supervisor.lifecycle.started:
             made = self._prepare(plan, settings)
             self._put_in_force(plan.config)
@@ -67,6 +67,14 @@ class ConfigurationApplier:
             self._change_before_start(settings)
         self._supervisor.recount()
         return plan
+
+    def _settings_after(self, plan: ReloadPlan) -> dict[str, ProcessSettings]:
+        """The settings of each process; those of one that is kept are not worked out again."""
+        kept = {name for name in plan.kept if name in self._table and not self._table.is_leaving(name)}
+        return {
+            name: self._table[name].settings if name in kept else settings_for(name, process, plan.config)
+            for name, process in plan.config.enabled_processes().items()
+        }
 
     async def gone(self, name: str) -> None:
         """Wait until a process that was removed has ended."""
