@@ -19,7 +19,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage check bench docs audit clean
+.PHONY: help run test coverage hostile check bench docs audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ coverage: $(VENV)/.installed-coverage ## which lines and branches of core, super
 	  --deselect tests/logs/test_block_cost.py \
 	  tests/api tests/config tests/core tests/logs tests/metrics tests/supervisor tests/system tests/telemetry; \
 	status=$$?; $(VENV)/bin/python .ci/coverage_table.py && exit $$status
+
+hostile: $(VENV)/.installed-hostile ## attack daemons on this machine, which should be idle; ARGS="--seconds 600"
+	@exec $(VENV)/bin/python -m tests.hostile $(ARGS)
 
 check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imports, and that none go in a circle
 	$(VENV)/bin/ruff check
@@ -76,8 +79,9 @@ $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-check: EXTRAS := [check,test]
 $(VENV)/.installed-coverage: EXTRAS := [coverage,test]
 $(VENV)/.installed-docs: EXTRAS := [docs]
+$(VENV)/.installed-hostile: EXTRAS := [hostile,test]
 $(VENV)/.installed-audit: EXTRAS := [audit]
 $(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-coverage \
-$(VENV)/.installed-docs $(VENV)/.installed-audit: pyproject.toml | $(VENV)/.made
+$(VENV)/.installed-docs $(VENV)/.installed-hostile $(VENV)/.installed-audit: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.$(EXTRAS)'
 	@touch $@

@@ -1,0 +1,138 @@
+"""The long form of the hostile tests: ``make hostile``.
+
+Runs the corpus with the limits of the promise, and schemathesis with every check as each role, against
+daemons of this machine, which should be idle. ``--seconds`` is for the random requests of one role.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.hostile.corpus import BYTES, REQUESTS
+from tests.hostile.target import Target, token_of
+
+LONGEST_TURN_MS: Final = 50.0
+P99_MS: Final = 100.0
+#: What a daemon may hold more than before, a minute after the attack.
+MOST_KEPT: Final = 32 * 2**20
+
+#: Methods that the document does not have for a path get 405 after the role was checked, so 403 is right too.
+_LEFT_OUT: Final = ("unsupported_method",)
+
+
+class GoodClient(threading.Thread):
+    """Asks for the list of processes ten times a second, and notes how long the answers took."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(daemon=True)
+        self.times_ms: list[float] = []
+        self.failures: list[str] = []
+        self._target = target
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.1):
+            began = time.monotonic()
+            try:
+                self._target.json("/api/v1/processes")
+            except (OSError, AssertionError) as error:
+                self.failures.append(str(error))
+            self.times_ms.append((time.monotonic() - began) * 1000)
+
+    def end(self) -> float:
+        """The 99th percentile of what it waited, in milliseconds."""
+        self._ended.set()
+        self.join()
+        return sorted(self.times_ms)[int(len(self.times_ms) * 0.99)]
+
+
+class Report:
+    """Prints figures beside their limits, and remembers whether one was exceeded."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def figure(self, what: str, value: float, most: float, unit: str) -> None:
+        self.line(what, f"{value:.1f} {unit} (at most {most:g})", value <= most)
+
+    def line(self, what: str, found: str, good: bool) -> None:
+        self.failed = self.failed or not good
+        print(f"{'ok  ' if good else 'FAIL'}  {what}: {found}", flush=True)
+
+
+def attack_by_corpus(target: Target, report: Report, rounds: int) -> None:
+    """Each request of the corpus, in random order, several times."""
+    requests = list(REQUESTS.items()) * rounds
+    random.shuffle(requests)
+    for name, (method, path, body) in requests:
+        began = time.monotonic()
+        status, _ = target.request(method, path, body)
+        if not 400 <= status < 500:
+            report.line(name, f"{status} after {time.monotonic() - began:.1f} s", good=False)
+    for name, data in BYTES.items():
+        if not target.send(data).startswith(b"HTTP/1.1 400 "):
+            report.line(name, "not refused", good=False)
+
+
+def attack_by_schema(target: Target, report: Report, role: str | None, seconds: int) -> None:
+    """Schemathesis over the OpenAPI document, as ``role``, None for nobody."""
+    url = f"http://127.0.0.1:{target.port}"
+    document = target.daemon.folder / "openapi.json"
+    document.write_bytes(target.request("GET", "/api/v1/openapi.json")[1])
+    command = [
+        *(str(Path(sys.executable).with_name("schemathesis")), "run", str(document), "--url", url),
+        *("--checks", "all", "--exclude-checks", ",".join(_LEFT_OUT), "--max-time", str(seconds)),
+        *("--seed", str(random.randrange(2**32)), "--request-timeout", "10", "--no-color"),
+        *("--exclude-path", "/api/v1/logs/stream", "--exclude-path", "/api/v1/processes/{name}/logs/stream"),
+    ]
+    if role is not None:
+        command += ["-H", f"Authorization: Bearer {token_of(role)}"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    print(done.stdout[-6000:], done.stderr[-2000:])
+    server_errors = done.stdout.count("Server error")
+    report.line(f"schemathesis as {role or 'nobody'}", f"exit code {done.returncode}", done.returncode == 0)
+    report.line(f"5xx as {role or 'nobody'}", str(server_errors), server_errors == 0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make hostile")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--corpus-only", action="store_true")
+    options = parser.parse_args()
+    report = Report()
+    roles: list[str | None] = [] if options.corpus_only else [None, "viewer", "operator", "admin"]
+    for attack in ("corpus", *roles):
+        with tempfile.TemporaryDirectory() as folder:
+            target = Target(Path(folder))
+            client = GoodClient(target)
+            before = target.resident_bytes()
+            client.start()
+            try:
+                if attack == "corpus":
+                    attack_by_corpus(target, report, options.rounds)
+                    target.check_children()
+                else:
+                    attack_by_schema(target, report, attack, options.seconds)
+                what = attack or "nobody"
+                report.figure(f"longest turn, {what}", target.longest_turn_ms(), LONGEST_TURN_MS, "ms")
+                report.figure(f"p99 of a good client, {what}", client.end(), P99_MS, "ms")
+                report.line(f"good client, {what}", f"{len(client.failures)} failures", not client.failures)
+                kept = target.resident_bytes() - before
+                report.figure(f"memory kept, {what}", kept / 2**20, MOST_KEPT / 2**20, "MiB")
+            finally:
+                target.daemon.end()
+    return report.failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
