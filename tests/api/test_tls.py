@@ -454,13 +454,19 @@ async def test_a_token_counts_before_a_certificate(
     assert await status("-H", "Authorization: Bearer another") == "401"
 
 
+@pytest.mark.parametrize("mode", ["request", "verify"])
 async def test_a_certificate_alone_is_an_admin_as_before(
-    serve: Serve, certificate: Certificate, tmp_path: Path
+    serve: Serve, certificate: Certificate, tmp_path: Path, mode: str
 ) -> None:
     client = make_certificate(tmp_path, "client")
-    tls = section(certificate, client_auth="verify", ca_file=client.cert)
+    tls = section(certificate, client_auth=mode, ca_file=client.cert)
     service = await serve(WEB, api_tls=tls, api_insecure="false")
     await service.house.until(lambda: service.listeners.tcp_open)
     shown = ("--cert", client.cert, "--key", client.key, "-H", "Authorization: Bearer whatever")
-    done = await curl(service, certificate, *shown, path="/api/v1/processes/web")
-    assert '"config"' in done.output
+    change = ("-o/dev/null", "-w%{http_code}", "-X", "POST")
+    done = await curl(service, certificate, *shown, *change, path="/api/v1/config/reload")
+    assert done.output == "200"
+    # Without one the port is as open as without TLS, or shut.
+    done = await curl(service, certificate, *change, path="/api/v1/config/reload")
+    assert done.output == ("403" if mode == "request" else done.output)
+    assert (done.code == 0) is (mode == "request")

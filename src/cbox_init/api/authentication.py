@@ -134,7 +134,7 @@ class AuthenticateTcp:
                 await send_error(send, 401, "unauthorized", _CHALLENGE)
                 return
         else:
-            caller = _anyone(settings, scope)
+            caller = self._of_certificate(settings, scope) or _anyone(settings, scope)
         if caller is not None:
             set_caller(scope, caller, lambda: self._again(scope, caller))
         by_itself = not credentials.identified or (caller is not None and caller.kind != "token")
@@ -145,7 +145,7 @@ class AuthenticateTcp:
         credentials = self._credentials
         settings = credentials.current()
         if not credentials.identified:
-            return _anyone(settings, scope)
+            return self._of_certificate(settings, scope) or _anyone(settings, scope)
         if before.kind == "certificate":
             return self._of_certificate(settings, scope)
         header = _authorization(scope["headers"])

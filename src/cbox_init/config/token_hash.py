@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from hmac import compare_digest
 from typing import Final, NamedTuple, Self
 
 _SCHEME: Final = "scrypt"
@@ -72,6 +71,8 @@ class TokenHash(NamedTuple):
         """Whether this is the hash of ``token``. Takes 40 ms with the numbers of a new hash: not on the
         event loop.
         """
+        from hmac import compare_digest  # not before: it loads OpenSSL, as hashlib does
+
         return compare_digest(
             _scrypt(token, self.salt, self.n, self.r, self.p, len(self.digest)), self.digest
         )
@@ -89,7 +90,7 @@ def new_token() -> str:
 
 
 def _scrypt(token: bytes, salt: bytes, n: int, r: int, p: int, size: int) -> bytes:
-    from hashlib import scrypt  # not before: it loads OpenSSL
+    from hashlib import scrypt
 
     return scrypt(token, salt=salt, n=n, r=r, p=p, dklen=size, maxmem=2 * _MOST_BYTES)
 
