@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from cbox_init.audit.chain import START, seal
 from cbox_init.audit.file import AuditFile
 from cbox_init.audit.verify import Verdict, verify_files
+from tests.attacker import Swapper
 from tests.audit.trails import body, sealed
+from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,3 +238,20 @@ def test_compressed_files_are_verified(tmp_path: Path) -> None:
     (tmp_path / "audit.log.1.gz").write_bytes(gzip.compress(b"".join(lines[:2])))
     report = verify_files([str(tmp_path / "audit.log"), str(tmp_path / "audit.log.1.gz")])
     assert (report.verdict, report.records) == (Verdict.INTACT, 4)
+
+
+@as_root
+def test_its_directory_is_swapped_all_the_time(theirs: Path, public_path: Path) -> None:
+    ours = public_path / "ours"
+    ours.mkdir()
+    (ours / "audit.log").write_text("root's\n")
+    (ours / "audit.log").chmod(0o600)
+    file = file_at(theirs / "run" / "audit.log", max_size=100)
+    with Swapper(theirs / "run", ours, directory=True) as swapper:
+        while swapper.turns < 1000:
+            swapper.check()
+            with suppress(OSError):
+                file.append(b"x" * 60 + b"\n", sync=False)
+    file.close()
+    assert (ours / "audit.log").read_text() == "root's\n"
+    assert os.listdir(ours) == ["audit.log"]
