@@ -109,6 +109,30 @@ def test_it_is_undone_by_an_error() -> None:
     assert "no_such_module_at_all" not in sys.modules
 
 
+def test_a_thread_that_imports_the_whole_waits_meanwhile() -> None:
+    """Else an output that imports httpx while the event loop is imported has it without ssl, for ever."""
+    script = """
+import threading
+from cbox_init.imports import whole, without
+began, found = threading.Event(), []
+def work():
+    began.set()
+    with whole():
+        import decimal
+        found.append(decimal.Decimal)
+thread = threading.Thread(target=work)
+with without("decimal"):
+    thread.start()
+    began.wait()
+    thread.join(0.1)
+    print(found)
+thread.join()
+print(len(found))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n1\n"
+
+
 def test_the_api_loads_no_command_line_and_no_process_manager() -> None:
     script = """
 import sys

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.hub import LogHub
+from cbox_init.sensitive import KnownSecrets
 from cbox_init.supervisor.run_queue import RunQueue
 from cbox_init.supervisor.runtime import Runtime
 from cbox_init.supervisor.supervisor import Supervisor
@@ -14,7 +15,7 @@ from cbox_init.system.spawn import Spawner
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cbox_init.config.load import ConfigSource
     from cbox_init.config.model import Config, LogLevel
@@ -101,12 +102,20 @@ def build_daemon(
         overflow=settings.log_overflow,
         outputs=settings.log_outputs,
     )
+
+    def secret() -> Iterator[str]:
+        from cbox_init.config.masking import secret_values
+
+        return secret_values(config, source.environ if source is not None else environ)
+
+    secrets = KnownSecrets(secret)
+    logs.daemon.mask = secrets.masked
     spawner = Spawner()
     audit = None
     if settings.audit_enabled:
         from cbox_init.audit.trail import AuditTrail
 
-        audit = AuditTrail(settings, logs.daemon)
+        audit = AuditTrail(settings, logs.daemon, secrets)
     runtime = runtime_class(
         run_queue=RunQueue(stdout),
         spawner=spawner,
@@ -115,6 +124,7 @@ def build_daemon(
         environ=environ,
         counters=counters,
         audit=audit,
+        secrets=secrets,
     )
     runtime.run_queue.on_error = lambda reconciler, error: runtime.defects.report(
         f"{type(reconciler).__name__} failed and is tried again", error

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
 from cbox_init.build import build_daemon
-from cbox_init.config.child_variables import for_children
+from cbox_init.config.child_variables import files_of_variables, for_children
 from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
+    from cbox_init.supervisor.configuration.configuration import Reloaded
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.telemetry.counters import Counters
@@ -115,7 +116,6 @@ class Daemon:
         config = loaded.config
         settings = config.global_
         inherit_nothing()
-        undumpable = None if settings.dumpable else forbid_dumps()
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._deadline: Deadline | None = None
         self._ignored: set[int] = set()
@@ -141,14 +141,15 @@ class Daemon:
         self._parts.runtime.set_deadline = deadline.set
         self._supervisor = self._parts.supervisor
         runtime = self._parts.runtime
-        if undumpable is not None:
-            self._log.warn("Core dumps cannot be forbidden", error=undumpable)
         runtime.unseen = procfs.blind_spot()
         if runtime.unseen:
             self._log.warn("Processes that instances leave behind cannot be found", error=runtime.unseen)
         inherited = self._parts.runtime.spawner.inherited = Inherited()
         for problem in inherited.problems:
             self._log.warn("A default of children cannot be set", error=problem)
+        # Only now: /proc/self/oom_score_adj, which is open, belongs to root from then on.
+        if not settings.dumpable and (error := forbid_dumps()) is not None:
+            self._log.warn("Core dumps cannot be forbidden", error=error)
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
         self._log_start(loaded, options)
@@ -204,11 +205,16 @@ class Daemon:
     async def _watch(self, path: str) -> None:
         from cbox_init.supervisor.configuration.watch import watch
 
-        await watch(path, lambda: self._reload("the file has changed"), self._log)
+        await watch(
+            path,
+            lambda: self._reload("the file has changed"),
+            self._log,
+            more=lambda: files_of_variables(self._supervisor.config),
+        )
 
-    def _reload(self, why: str) -> None:
+    def _reload(self, why: str) -> Task[Reloaded] | None:
         assert self._loop
-        self._parts.configuration.request_reload(self._loop, why)
+        return self._parts.configuration.request_reload(self._loop, why)
 
     async def _close(self, api: ApiServer) -> None:
         if self._watching is not None:

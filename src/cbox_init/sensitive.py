@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 MASK: Final = "***"
 
@@ -28,6 +28,7 @@ _PARTS_IN_TEXTS: Final = (
 )
 #: Names that end so hold a place rather than what is there.
 _PLACES: Final = ("FILE", "PATH", "DIR", "SOCK", "SOCKET", "STDIN")
+_DIRECTORIES: Final = ("PWD", "OLDPWD")
 _NOT_A_LETTER: Final = r"[^A-Z0-9]+"
 
 # Up to the last @ of the word: a password that is not percent-encoded may contain / and @.
@@ -68,12 +69,13 @@ _SHORTEST_LINE: Final = 16
 def sounds_secret(name: str) -> bool:
     """Whether a variable of this name is likely to hold a secret."""
     upper = name.upper()
-    return any(part in upper for part in _PARTS) or _has_secret_word(upper)
+    return upper not in _DIRECTORIES and (any(part in upper for part in _PARTS) or _has_secret_word(upper))
 
 
 def names_a_place(name: str) -> bool:
-    """Whether a variable of this name holds a path rather than a value: ``DB_PASSWORD_FILE``."""
-    return name.upper().endswith(_PLACES)
+    """Whether a variable of this name holds a path rather than a value: ``DB_PASSWORD_FILE``, ``PWD``."""
+    upper = name.upper()
+    return upper.endswith(_PLACES) or upper in _DIRECTORIES
 
 
 def without_url_password(text: str) -> str:
@@ -126,36 +128,58 @@ def command_without_secrets(command: Sequence[str]) -> list[str]:
 
 
 class KnownSecrets:
-    """The secrets whose values are known: they are masked wherever they stand.
+    """The secrets whose values are known: they are masked wherever they stand. For any thread.
 
-    A value counts when it is long and not a plain word, since a short one may be part of any text.
+    A value counts when it is long and not a plain word, since a short one may be part of any text. ``values``
+    is called when the first text is to be masked, which a start that goes well never needs.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_find", "_values")
 
-    def __init__(self, values: Iterable[str] = ()) -> None:
-        found: set[str] = set()
-        for value in values:
-            text = value.strip()
-            if _is_unmistakable(text):
-                found.add(text)
-            if "\n" in text:  # such as a private key: a message may hold one of its lines
-                found.update(line.strip() for line in text.split("\n") if len(line) >= _SHORTEST_LINE)
-        self._values = tuple(sorted(found, key=len, reverse=True))
+    def __init__(self, values: Callable[[], Iterable[str]] = tuple) -> None:
+        self._find: Callable[[], Iterable[str]] = values
+        self._values: tuple[str, ...] | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self._values)
+    def use(self, values: Callable[[], Iterable[str]]) -> None:
+        """Mask these from now on, as the configuration has changed."""
+        self._find, self._values = values, None
 
     def masked(self, text: str) -> str:
         """``text`` without the values."""
-        for value in self._values:
+        values = self._values
+        if values is None:
+            values = self._values = _unmistakable(self._find())
+            self._find = tuple
+        for value in values:
             if value in text:
                 text = text.replace(value, MASK)
         return text
 
 
-def _is_unmistakable(value: str) -> bool:
-    return len(value) >= _SHORTEST_VALUE and not (value.isalpha() and value.islower())
+def looks_random(value: str) -> bool:
+    """Whether a value whose name says nothing is likely to be a key."""
+    return (
+        len(value) >= _SHORTEST_LINE
+        and any(letter.isdigit() for letter in value)
+        and any(letter.isalpha() for letter in value)
+        and not any(letter in value for letter in "/.: ")
+    )
+
+
+def passwords_in_urls(text: str) -> list[str]:
+    """The passwords of the URLs in ``text``."""
+    return re.findall(r"://[^/\s:@]*:([^\s@/]{1,1000})@", text) if "://" in text else []
+
+
+def _unmistakable(values: Iterable[str]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for value in values:
+        text = value.strip()
+        if len(text) >= _SHORTEST_VALUE and not (text.isalpha() and text.islower()):
+            found.add(text)
+        if "\n" in text:  # such as a private key: a message may hold one of its lines
+            found.update(line.strip() for line in text.split("\n") if len(line) >= _SHORTEST_LINE)
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def _has_secret_word(upper: str) -> bool:

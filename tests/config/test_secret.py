@@ -4,15 +4,24 @@ import copy
 import json
 import pickle
 import traceback
+from time import process_time
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cbox_init.config.load import examine
 from cbox_init.config.masking import masked
 from cbox_init.config.model import Config, HeartbeatConfig, ProcessConfig, Secret
-from cbox_init.sensitive import sounds_secret, without_url_password
+from cbox_init.sensitive import (
+    KnownSecrets,
+    command_without_secrets,
+    sounds_secret,
+    without_secrets,
+    without_url_password,
+)
 from tests.config.helpers import config_of
 
 if TYPE_CHECKING:
@@ -149,3 +158,83 @@ def test_a_token_is_never_kept_as_text_in_the_environment_report() -> None:
         {"CBOX_INIT_GLOBAL_API_AUTH": TEXT, "CBOX_INIT_PROCESS_A_COMMAND": "x", "CBOX_INIT_GLOBAL_X": TEXT},
     )
     assert TEXT not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["PGPASS", "MYSQLPASS", "TLS_PASSPHRASE", "X_BEARER", "PGPASSWORD"])
+def test_more_names_that_sound_secret(name: str) -> None:
+    assert sounds_secret(name)
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "BYPASS"])
+def test_names_that_only_look_so(name: str) -> None:
+    assert not sounds_secret(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://h/x?token=s3cr3t&y=1", "https://h/x?token=***&y=1"),
+        ("curl -H 'Authorization: Bearer s3cr3t.s3cr3t'", "curl -H 'Authorization: Bearer ***'"),
+        ("Authorization: Basic czNjcjN0", "Authorization: Basic ***"),
+        ("a bearer s3cr3t-s3cr3t b", "a bearer *** b"),
+        ("X-Api-Key: s3cr3t", "X-Api-Key: ***"),
+        ("mysql --password=s3cr3t -u root", "mysql --password=*** -u root"),
+        ("mysql -uroot -ps3cr3t db", "mysql -uroot -p*** db"),
+        ("mysqldump -p db", "mysqldump -p db"),
+        ("app --db-password s3cr3t --fast", "app --db-password *** --fast"),
+        ("PGPASSWORD=s3cr3t psql", "PGPASSWORD=*** psql"),
+        ("PGPASSWORD='s3 cr3t' psql", "PGPASSWORD='***' psql"),
+        ("sshpass -p s3cr3t ssh", "sshpass -p *** ssh"),
+        ("redis-cli -h db -a s3cr3t ping", "redis-cli -h db -a *** ping"),
+        ("curl -u me:s3cr3t http://h", "curl -u me:*** http://h"),
+        ("openssl rsa -passin pass:s3cr3t", "openssl rsa -passin pass:***"),
+        ('{"password": "s3cr3t", "a": 1}', '{"password": "***", "a": 1}'),
+        ('{"pass\\u0077ord": "s3cr3t"}', '{"pass\\u0077ord": "***"}'),
+        ("postgres://u:s3cr3t@h/db", "postgres://u:***@h/db"),
+        # Not secrets, and what puts one in later.
+        ("--password=$DB_PASSWORD", "--password=$DB_PASSWORD"),
+        ("--token-file=/run/token --sort-key=name", "--token-file=/run/token --sort-key=name"),
+        ("expected a duration, got 'x'", "expected a duration, got 'x'"),
+        ("mkdir -p /srv/data", "mkdir -p /srv/data"),
+        ("a = b: c", "a = b: c"),
+    ],
+)
+def test_secrets_by_their_form(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+
+
+def test_the_words_of_a_command() -> None:
+    assert command_without_secrets(["/usr/bin/mysql", "-ps3cr3t", "--password", "s3cr3t", "-u", "me"]) == [
+        *("/usr/bin/mysql", "-p***", "--password", "***", "-u", "me")
+    ]
+    assert command_without_secrets(["curl", "-u", "me:s3cr3t"]) == ["curl", "-u", "me:***"]
+    assert command_without_secrets(["app", "--token", "${PORT}"]) == ["app", "--token", "${PORT}"]
+    assert command_without_secrets([]) == []
+
+
+@given(st.text(alphabet="a=:\"'\\ -/@pP{}&?$u0074", max_size=2000))
+def test_masking_takes_no_long_time(text: str) -> None:
+    begin = process_time()
+    without_secrets(text)
+    assert process_time() - begin < 0.5
+
+
+def test_known_values_are_masked_where_they_are_unmistakable() -> None:
+    known = KnownSecrets(
+        lambda: ["abc-12345", "postgres", "short1", "line one 123456789\nline two 123456789"]
+    )
+    text = "abc-12345 postgres short1, and line two 123456789"
+    assert known.masked(text) == "*** postgres short1, and ***"
+    known.use(list)
+    assert known.masked(text) == text
+
+
+def test_a_value_from_a_variable_is_in_no_problem() -> None:
+    environ = {
+        "CBOX_INIT_PROCESS_A_COMMAND": "x",
+        "CBOX_INIT_PROCESS_A_SCALE": "a-Secret-1",
+        "DB_PASSWORD": "a-Secret-1",
+    }
+    found = examine(None, environ)
+    assert "***" in str(found.problems[0])
+    assert "a-Secret-1" not in "".join(map(str, found.problems))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from cbox_init.supervisor.configuration import watch as module
-from cbox_init.supervisor.configuration.watch import watch
+from cbox_init.supervisor.configuration.watch import _Seen, watch
 from cbox_init.system.inotify import Inotify, steps_to
 from tests.logs.conftest import Said, said, until
 
@@ -123,10 +123,10 @@ async def test_other_files_in_the_directory_wake_nobody(
     looks = 0
     look = module._watch_path
 
-    def counted(events: Inotify, path: str) -> tuple[dict[int, set[str]], tuple[int, ...]]:
+    def counted(events: Inotify, path: str, more: tuple[str, ...]) -> tuple[dict[int, set[str]], _Seen]:
         nonlocal looks
         looks += 1
-        return look(events, path)
+        return look(events, path, more)
 
     monkeypatch.setattr(module, "_watch_path", counted)
     path = tmp_path / "c.yaml"
@@ -193,3 +193,40 @@ async def test_included_files_and_those_that_a_pattern_matches_later(tmp_path: P
         path.write_text("processes: {}")
         await watched.sees()
         assert watched.changes == 6
+
+
+async def test_further_files_are_watched_also_those_that_come_with_a_change(
+    tmp_path: Path, said: Said
+) -> None:
+    path, first, second = tmp_path / "c.yaml", tmp_path / "a.env", tmp_path / "b.env"
+    for file in (path, first, second):
+        file.write_text("one")
+    watched = Watched()
+    more = [str(first)]
+
+    def changed() -> asyncio.Future[None]:
+        watched.changed()
+        more.append(str(second))
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    task = asyncio.create_task(watch(str(path), changed, said.log, more=lambda: tuple(dict.fromkeys(more))))
+    await until(lambda: "Watching the configuration" in said.messages())
+    second.write_text("not yet")
+    first.write_text("two and more")
+    await watched.sees()
+    await until(lambda: str(second) in more)
+    assert watched.changes == 1, "a file that has just been read is no change"
+    written = 0
+
+    def seen() -> bool:
+        """Whether a change of the second file is seen; it may be written before it is watched."""
+        nonlocal written
+        written += 1
+        second.write_text("x" * written)
+        return watched.changes > 1
+
+    await until(seen)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from cbox_init.api.waiting import Streams
     from cbox_init.build import DaemonParts
     from cbox_init.logs.hub import LogHub
+    from cbox_init.sensitive import KnownSecrets
     from cbox_init.supervisor.configuration.configuration import Configuration
     from cbox_init.supervisor.supervisor import Supervisor
     from cbox_init.telemetry.figures import Figures
@@ -49,6 +50,11 @@ class Context(NamedTuple):
     def supervisor(self) -> Supervisor:
         """The processes, and every command about them."""
         return self.parts.supervisor
+
+    @property
+    def secrets(self) -> KnownSecrets:
+        """The values that no reply may show."""
+        return self.parts.runtime.secrets
 
     @property
     def logs(self) -> LogHub:

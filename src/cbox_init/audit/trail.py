@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cbox_init.audit.writer import AuditTarget
     from cbox_init.config.model import Config, GlobalConfig
     from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.sensitive import KnownSecrets
 
 #: How long a change waits for its record to be written, in seconds.
 WRITTEN_WITHIN_S: Final = 5.0
@@ -89,7 +90,8 @@ class AuditTrail:
     when ``audit_required`` is set.
     """
 
-    def __init__(self, settings: GlobalConfig, log: DaemonLog) -> None:
+    def __init__(self, settings: GlobalConfig, log: DaemonLog, secrets: KnownSecrets) -> None:
+        self._secrets = secrets
         self.required = settings.audit_required
         self.reads = settings.audit_reads
         self._log = log
@@ -165,6 +167,7 @@ class AuditTrail:
         context: Mapping[str, ContextValue],
     ) -> None:
         try:
+            message = self._secrets.masked(message)
             body = self._body(event_type, action, resource, actor, status, message, context)
             if body is not None:
                 self._writer.put(body)
@@ -302,7 +305,9 @@ class AuditTrail:
         """Record a change of the configuration that is about to be made. Raises NotAudited."""
         try:
             diff = await in_thread(
-                lambda: differences(before, after), name="audit-diff", timeout_s=_DIFF_TIMEOUT_S
+                lambda: differences(before, after, self._secrets),
+                name="audit-diff",
+                timeout_s=_DIFF_TIMEOUT_S,
             )
         except Exception as error:  # noqa: BLE001  # the change is recorded without it
             self._broken.report(error)

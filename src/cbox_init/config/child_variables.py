@@ -16,7 +16,7 @@ from cbox_init.config.environment import owner_of, secret_settings
 from cbox_init.config.legacy import RENAMED
 from cbox_init.config.model import ChildVariables, GlobalConfig, ProcessConfig
 from cbox_init.config.model.kinds import INHERITS_ALL
-from cbox_init.config.schema import ValueSpec, ValueType, fields_of, may_hold_secret
+from cbox_init.config.schema import ValueSpec, ValueType, fields_of, may_hold_secret, secrets_in
 from cbox_init.config.secret import Secret
 from cbox_init.config.substitute import references
 from cbox_init.safe_paths import others_can_write
@@ -78,6 +78,11 @@ def for_children(environ: Mapping[str, str], withheld: Iterable[str]) -> dict[st
     return {name: value for name, value in environ.items() if name not in names}
 
 
+def files_of_variables(config: Config) -> tuple[str, ...]:
+    """The files that were read for the variables of processes, or looked for."""
+    return tuple(dict.fromkeys(file for one in config.processes.values() for file in one.variables.files))
+
+
 def daemon_secrets(config: Config, roots: Iterable[Raw], environ: Mapping[str, str]) -> frozenset[str]:
     """The variables from which the daemon has its secrets: tokens, heartbeat URLs, credentials of outputs.
 
@@ -93,7 +98,7 @@ def daemon_secrets(config: Config, roots: Iterable[Raw], environ: Mapping[str, s
                 if isinstance(process, dict):
                     for key in ("heartbeat", "logging"):
                         found.update(_referred(fields_of(ProcessConfig)[key].spec, process.get(key)))
-    tokens = {text for text in _secrets_in(config.global_) if len(text) >= _SHORTEST_TOKEN}
+    tokens = {text for text in secrets_in(config.global_) if len(text) >= _SHORTEST_TOKEN}
     if tokens:
         found.update(name for name, value in environ.items() if value in tokens)
     return frozenset(name for name in found if name in environ)
@@ -189,22 +194,6 @@ def _referred(spec: ValueSpec, raw: Raw, depth: int = 0) -> Iterator[str]:
             yield from _referred(field.spec, item, depth + 1)
             if key.endswith("_env") and isinstance(item, str):
                 yield item
-
-
-def _secrets_in(value: object) -> Iterator[str]:
-    """The texts of all secrets in a section."""
-    if isinstance(value, Secret):
-        yield value.reveal()
-    elif isinstance(value, Struct):
-        for field in fields_of(type(value)).values():
-            if may_hold_secret(field.spec):
-                yield from _secrets_in(getattr(value, field.attribute))
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _secrets_in(item)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _secrets_in(item)
 
 
 # -- what a process names itself ---------------------------------------------------------------------------

@@ -11,13 +11,14 @@ from cbox_init.config.check import check
 from cbox_init.config.child_variables import with_variables
 from cbox_init.config.convert import Converter
 from cbox_init.config.effective import effective
-from cbox_init.config.masking import masked
+from cbox_init.config.masking import masked, secret_values
 from cbox_init.config.model import Config, ProcessConfig
 from cbox_init.config.problems import ProblemReport, Severity
 from cbox_init.config.schema import fields_of
 from cbox_init.config.secret import MASK, Secret
 from cbox_init.config.substitute import expand_values
 from cbox_init.errors import ConfigError, Conflict, UnknownProcess
+from cbox_init.sensitive import KnownSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,8 @@ class Edits:
         UnknownProcess and ConfigError.
         """
         current = self._process(name)
-        whole = _unmasked(raw, masked(current), _revealed(current))
+        known = KnownSecrets(lambda: secret_values(self.config, environ))
+        whole = _unmasked(raw, masked(current, known), _revealed(current))
         assert isinstance(whole, dict)
         return self._with(name, whole, environ)
 
@@ -113,7 +115,7 @@ class Edits:
             config.processes[name] = replace(process, variables=kept)
         check(config, report)
         if report.failed:
-            problems = report.problems()
+            problems = report.problems(KnownSecrets(lambda: secret_values(config, environ)))
             first = next(problem for problem in problems if problem.severity is Severity.ERROR)
             raise ConfigError(str(first), problems)
         return self._next(config, {**self.raws, name: dict(raw)})
@@ -127,7 +129,7 @@ def _unmasked(raw: object, shown: object, actual: object) -> Raw:
             key: _unmasked(item, shown_.get(key), actual_.get(key)) for key, item in _members(raw).items()
         }
     if isinstance(raw, list):
-        return [_unmasked(item, _item(shown, at), _item(actual, at)) for at, item in enumerate(raw)]
+        return [_unmasked(item, *_counterpart(item, at, shown, actual)) for at, item in enumerate(raw)]
     if isinstance(raw, str) and MASK in raw and raw == shown and isinstance(actual, str):
         return actual
     return raw  # type: ignore[return-value]  # what JSON holds
@@ -137,8 +139,15 @@ def _members(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _item(value: object, at: int) -> object:
-    return value[at] if isinstance(value, list) and at < len(value) else None
+def _counterpart(item: object, at: int, shown: object, actual: object) -> tuple[object, object]:
+    """What was shown for an item of a list, and what is there: at its place, or where the same was shown."""
+    if not isinstance(shown, list) or not isinstance(actual, list):
+        return None, None
+    places = [at] if at < len(shown) and shown[at] == item else []
+    if isinstance(item, str) and not places:  # an item before it was added or removed
+        places = [place for place, one in enumerate(shown) if one == item]
+    place = places[0] if len(places) == 1 else at
+    return (shown[place], actual[place]) if place < len(shown) else (None, None)
 
 
 def _revealed(value: object) -> object:

@@ -12,6 +12,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.errors import UnsafePathError
+from cbox_init.safe_paths import open_to_read
 from cbox_init.threads import start_thread
 
 if TYPE_CHECKING:
@@ -256,17 +258,16 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _text(path: str, most: int) -> str:
-    # Without O_NONBLOCK a named pipe would hold up the thread.
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    try:
-        mode = os.fstat(fd).st_mode
+        mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise FileFault(f"{path} is a directory", "name a file in it")
         if not stat.S_ISREG(mode):
             raise FileFault(f"{path} is not a regular file", "name a file")
+        fd = open_to_read(os.path.abspath(path))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    try:
         with open(fd, "rb", closefd=False) as stream:
             data = stream.read(most + 1)
     except OSError as error:
@@ -289,6 +290,8 @@ def _text(path: str, most: int) -> str:
 
 
 def _unreadable(path: str, error: OSError | ValueError) -> FileFault:
+    if isinstance(error, UnsafePathError):
+        return FileFault(f"cannot read {path}: {error.why}", "keep it where only root can write")
     reason = error.strerror if isinstance(error, OSError) else str(error)
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     hint = "create it, or write required: false" if missing else "check the path and its permissions"

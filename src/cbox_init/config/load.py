@@ -19,9 +19,10 @@ from cbox_init.config.problems import Problem, ProblemReport, Severity
 from cbox_init.config.raw import RawMap, kind_of, printable
 from cbox_init.config.substitute import expand_values
 from cbox_init.errors import ConfigError
+from cbox_init.sensitive import KnownSecrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cbox_init.config.raw import Raw
 
@@ -111,7 +112,7 @@ def examine(
         check(config, report)
         if machine is not None:
             machine(config, report)
-    return _examined(config, file, report)
+    return _examined(config, file, environ, report)
 
 
 def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
@@ -120,14 +121,22 @@ def examine_text(text: str, path: str, environ: Mapping[str, str]) -> Examined:
     config = _converted(text, path, environ, report)
     if config is not None:
         check(config, report)
-    return _examined(config, path, report)
+    return _examined(config, path, environ, report)
 
 
-def _examined(config: Config | None, file: str | None, report: ProblemReport) -> Examined:
+def _examined(
+    config: Config | None, file: str | None, environ: Mapping[str, str], report: ProblemReport
+) -> Examined:
+
+    def secrets() -> Iterator[str]:
+        from cbox_init.config.masking import secret_values
+
+        return secret_values(config or Config(), environ)
+
     return Examined(
         config=config,
         path=file,
-        problems=report.problems(),
+        problems=report.problems(KnownSecrets(secrets)),
         included=_origins(report),
         withheld=report.withheld,
     )

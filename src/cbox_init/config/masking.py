@@ -8,28 +8,64 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind
-from cbox_init.config.schema import fields_of
+from cbox_init.config.schema import fields_of, secrets_in
 from cbox_init.config.secret import MASK, Secret
-from cbox_init.sensitive import command_without_secrets, sounds_secret, without_secrets
+from cbox_init.sensitive import (
+    KnownSecrets,
+    command_without_secrets,
+    looks_random,
+    names_a_place,
+    passwords_in_urls,
+    sounds_secret,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from cbox_init.config.model import Config
     from cbox_init.config.schema import Field
 
 
-def masked(section: Struct) -> dict[str, object]:
+def masked(section: Struct, known: KnownSecrets | None = None) -> dict[str, object]:
     """A section of the configuration by its file's keys. Durations are seconds, sizes bytes.
 
-    Masked are secrets, values of ``env`` whose name sounds secret, and passwords in URLs anywhere.
+    Masked are secrets, values of ``env`` whose name sounds secret, what is a secret by its form in any text,
+    and the values that are ``known``.
     """
     fields = fields_of(type(section))
-    return {key: masked_value(section, key, field) for key, field in fields.items()}
+    return {key: masked_value(section, key, field, known) for key, field in fields.items()}
 
 
-def masked_value(section: Struct, key: str, field: Field) -> object:
+def masked_value(section: Struct, key: str, field: Field, known: KnownSecrets | None = None) -> object:
     """The value of one key as ``masked`` has it."""
-    return _shown(key, _worded(field, section))
+    return _shown(key, _worded(field, section), known or KnownSecrets())
+
+
+def secret_values(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
+    """The values of all secrets of a configuration and of the environment that it was read under."""
+    yield from _secret_variables(environ)
+    yield from secrets_in(config.global_)
+    hooks = config.hooks
+    for hook in (*hooks.pre_start, *hooks.post_start, *hooks.pre_stop, *hooks.post_stop):
+        yield from _secret_variables(hook.env)
+    for process in config.processes.values():
+        yield from secrets_in(process)
+        yield from _secret_variables(process.env)
+        variables = process.variables
+        yield from (value.reveal() for value in variables.kept.values())
+        for name, value in variables.given.items():
+            text = value.reveal()
+            if sounds_secret(name) or name in variables.withheld or looks_random(text):
+                yield text
+
+
+def _secret_variables(env: Mapping[str, str]) -> Iterator[str]:
+    for name, value in env.items():
+        if sounds_secret(name) and not names_a_place(name):
+            yield value
+        else:
+            yield from passwords_in_urls(value)
 
 
 def _worded(field: Field, section: Struct) -> object:
@@ -48,29 +84,30 @@ def _worded(field: Field, section: Struct) -> object:
     return value
 
 
-def _shown(key: str, value: object) -> object:
+def _shown(key: str, value: object, known: KnownSecrets) -> object:
     if isinstance(value, Secret):
         return MASK
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, str):
-        return without_secrets(value)
+        return known.masked(without_secrets(value))
     if isinstance(value, Struct):
-        return masked(value)
+        return masked(value, known)
     if isinstance(value, dict):
         return (
-            _environment(value)
+            _environment(value, known)
             if key == "env"
-            else {name: _shown(name, item) for name, item in value.items()}
+            else {name: _shown(name, item, known) for name, item in value.items()}
         )
     if key == "command" and isinstance(value, tuple):
-        return command_without_secrets(value)
+        return [known.masked(word) for word in command_without_secrets(value)]
     if isinstance(value, tuple):
-        return [_shown(key, item) for item in value]
+        return [_shown(key, item, known) for item in value]
     return value
 
 
-def _environment(env: Mapping[str, str]) -> dict[str, object]:
+def _environment(env: Mapping[str, str], known: KnownSecrets) -> dict[str, object]:
     return {
-        name: MASK if value and sounds_secret(name) else without_secrets(value) for name, value in env.items()
+        name: MASK if value and sounds_secret(name) else known.masked(without_secrets(value))
+        for name, value in env.items()
     }

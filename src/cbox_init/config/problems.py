@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cbox_init.config.raw import Path, Raw
+    from cbox_init.sensitive import KnownSecrets
 
 _MOST_COMPARISONS: Final = 20_000
 #: Problems of each severity that are kept; of more, only the number.
@@ -83,9 +84,19 @@ class ProblemReport:
         """Whether an error is among the problems."""
         return self._counts[Severity.ERROR] > 0
 
-    def problems(self) -> tuple[Problem, ...]:
-        """All problems, file by file, in the order of the lines; those without a line come last."""
+    def problems(self, known: KnownSecrets | None = None) -> tuple[Problem, ...]:
+        """All problems, file by file, in the order of the lines; those without a line come last.
+
+        A value that was put in from a variable may be quoted in them: those that are ``known`` are masked.
+        """
         found = sorted(self._problems, key=lambda one: (one.file or "", one.line is None, one.line or 0))
+        if known is not None:
+            found = [
+                replace(
+                    one, message=known.masked(one.message), recommendation=known.masked(one.recommendation)
+                )
+                for one in found
+            ]
         for severity, count in self._counts.items():
             if count > MOST_PROBLEMS:
                 more = f"{count - MOST_PROBLEMS} more {severity}s are not shown"

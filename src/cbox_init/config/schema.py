@@ -12,6 +12,8 @@ from cbox_init.config.model.kinds import Zero
 from cbox_init.config.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cbox_init.config.model.kinds import Kind
 
 
@@ -99,6 +101,22 @@ def may_hold_secret(spec: ValueSpec) -> bool:
     if spec.type is None or not issubclass(spec.type, Struct):
         return False
     return any(may_hold_secret(field.spec) for field in fields_of(spec.type).values())
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """The texts of all secrets in a section."""
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif isinstance(value, Struct):
+        for field in fields_of(type(value)).values():
+            if may_hold_secret(field.spec):
+                yield from secrets_in(getattr(value, field.attribute))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secrets_in(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from secrets_in(item)
 
 
 def single_value(section: type[Struct]) -> SingleValue | None:

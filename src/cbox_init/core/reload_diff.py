@@ -126,9 +126,12 @@ def fields_of_process() -> tuple[str, ...]:
 
 
 def _variables(process: ProcessConfig) -> tuple[object, ...]:
-    """What of its `ChildVariables` its instances see: files whose content is the same make no difference."""
+    """What of its `ChildVariables` its instances see that its keys do not say.
+
+    Not what it keeps of the daemon's environment: that is the same for the daemon's whole life.
+    """
     variables = process.variables
-    return variables.inherits, variables.kept, variables.given
+    return variables.inherits, variables.given
 
 
 def desired_after(desired: Desired, old: ProcessConfig, new: ProcessSettings) -> Desired:

@@ -10,7 +10,7 @@ from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cbox_init.logs.descriptor_writer import DescriptorWriter
     from cbox_init.logs.encode.base import Field, Format
@@ -25,7 +25,8 @@ class DaemonLog:
     Fields become members of the record: ``process``, ``instance_id``, ``pid``, ``exit_code``,
     ``restart_count``, ``error`` where they apply; a field that is None is left out. All methods may be called
     from any thread. The messages are not kept for the API. With ``drops``, a message is dropped when far more
-    is queued than the limit from which lines are dropped.
+    is queued than the limit from which lines are dropped. ``mask`` takes secrets out of the texts of warnings
+    and errors, which quote what others have written.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class DaemonLog:
         self._level = level
         self._stdout = stdout
         self._drops = drops
+        self.mask: Callable[[str], str] | None = None
         self.failed = 0
         """How many messages could not be written, for an error in writing them."""
         self._used = Routes(level, True, ())  # one value, so that no thread sees half of a change
@@ -71,6 +73,11 @@ class DaemonLog:
     def _log(self, level: LogLevel, message: str, fields: Mapping[str, Field], always: bool) -> None:
         now = time.time_ns()
         routes = self._used
+        if self.mask is not None and level.rank >= LogLevel.WARN.rank:
+            message = self.mask(message)
+            fields = {
+                name: self.mask(value) if isinstance(value, str) else value for name, value in fields.items()
+            }
         if routes.plain and (always or level.rank >= self._level.rank):
             if self._drops and self._stdout.backed_up:
                 self._stdout.refuse(1)

@@ -199,6 +199,11 @@ class ProcessLog:
             except Exception as error:  # noqa: BLE001  # contained at the output
                 self._failed.report(error)
 
+    def redacted(self, text: str) -> str:
+        """``text`` as the redaction of the process has it."""
+        redaction = self._stages.redaction if self._stages is not None else None
+        return text if redaction is None else redaction.record(text)
+
     def failed(self, error: Exception) -> None:
         """Log an error in what is done to the lines of this process."""
         self._failed.report(error)

@@ -43,7 +43,8 @@ def is_card_number(match: re.Match[str]) -> bool:
 
 
 _QUERY_NAMES: Final = (
-    "password|passwd|pwd|pass|secret|token|access_token|refresh_token|api_key|apikey|client_secret|signature"
+    "password|passwd|passphrase|pwd|pass|secret|token|access_token|refresh_token|auth_token|private_token|"
+    "api_key|apikey|client_secret|signature"
 )
 
 #: Slashes of a URL may be escaped, as PHP writes them in JSON.
@@ -120,13 +121,18 @@ def is_word(text: str) -> bool:
 def word_patterns(words: Sequence[str]) -> tuple[BuiltinPattern, ...]:
     """What masks the values of keys that end with one of ``words``, in either case.
 
-    A value in quotes keeps them, so that JSON stays JSON; a number or a word of JSON becomes a text.
+    A value in quotes keeps them, so that JSON stays JSON; a number or a word of JSON becomes a text. A key in
+    which a letter is escaped (``"pass\\u0077ord"``) is masked whatever it is: nothing but the wish to pass
+    unseen writes a letter so.
     """
     if not words:
         return ()
     key = f"(?:{'|'.join(re.escape(word) for word in words)})"
     to = rf"(?i)({key}(?:\\?[\"'])?\s{{0,8}}[:=]\s{{0,8}}"
+    escaped = r"(\\u00[4-7][0-9a-fA-F](?:[^\"\\]|\\[^\"]){0,200}\\?\"\s{0,8}:\s{0,8}"
     return (
+        BuiltinPattern(escaped + r"\\?\")(?:[^\"\\]|\\[^\"])*", "${1}{mask}"),
+        BuiltinPattern(escaped + r")(?:-?[0-9][0-9.e+-]*|true|false|null)", '${1}"{mask}"'),
         BuiltinPattern(rf"{to}\")(?:[^\"\\]|\\.)*", "${1}{mask}"),
         BuiltinPattern(rf"{to}\\\")(?:[^\"\\]|\\[^\"])*", "${1}{mask}"),
         BuiltinPattern(rf"{to}')(?:[^'\\]|\\.)*", "${1}{mask}"),

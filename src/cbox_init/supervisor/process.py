@@ -354,7 +354,12 @@ class LongrunProcess(ProcessBase):
         from cbox_init.supervisor.health.monitor import HealthMonitor
 
         return HealthMonitor(
-            self.name, settings.process, rules=rules, runtime=self._runtime, on_result=self._checked
+            self.name,
+            settings.process,
+            rules=rules,
+            runtime=self._runtime,
+            redacted=self._log.redacted,
+            on_result=self._checked,
         )
 
     def _change_monitor(self, settings: ProcessSettings, desired: Desired) -> None:

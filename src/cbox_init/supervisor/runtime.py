@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from cbox_init.sensitive import KnownSecrets
 from cbox_init.supervisor.defects import Defects
 from cbox_init.supervisor.instance.launch import MARKER
 from cbox_init.system import procfs
@@ -31,7 +32,8 @@ _CAP_KILL = 5
 
 class Runtime:
     """Gives processes access to the system, the log and the clocks. ``counters`` are there if metrics are,
-    ``audit`` if ``audit_enabled`` is set."""
+    ``audit`` if ``audit_enabled`` is set. ``environ`` is what children may inherit, ``secrets`` what no text
+    may show."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class Runtime:
         environ: Mapping[str, str],
         counters: Counters | None = None,
         audit: AuditTrail | None = None,
+        secrets: KnownSecrets | None = None,
     ) -> None:
         self.run_queue = run_queue
         self.spawner = spawner
@@ -50,6 +53,7 @@ class Runtime:
         self.log = log
         self.environ = environ
         self.counters = counters
+        self.secrets = secrets or KnownSecrets()
         self.audit = audit
         self.defects = Defects(log, None if audit is None else audit.defect)
         self.set_deadline: Callable[[float], object] = lambda seconds: None

@@ -35,7 +35,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def get_one(request: Request) -> Response:
         name = request.path_params["name"]
-        return json_response(ProcessDetail(name, masked(supervisor.process_config(name))))
+        return json_response(ProcessDetail(name, masked(supervisor.process_config(name), context.secrets)))
 
     async def add(request: Request) -> Response:
         given = await read_body(request, NewProcess)

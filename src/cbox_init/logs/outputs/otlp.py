@@ -10,6 +10,7 @@ from msgspec import DecodeError, Raw, Struct, field, json
 
 from cbox_init import __version__
 from cbox_init.config.model.enums import LogLevel
+from cbox_init.imports import whole
 from cbox_init.logs.encode.base import encodable
 from cbox_init.logs.record import Encoded
 from cbox_init.logs.writer import Chunk
@@ -119,7 +120,8 @@ class OtlpBackend:
 
     def _deliver(self, batch: list[Chunk]) -> int | _Refused:
         """The number of records that are lost; or why the request was refused for what is in it."""
-        import httpx
+        with whole():  # the event loop may just be imported, without ssl
+            import httpx
 
         body = _request(batch)
         never = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.config.child_variables import for_children
 from cbox_init.config.edit import Edits
+from cbox_init.config.masking import secret_values
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
 from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved, UnknownProcess
@@ -54,7 +56,7 @@ class Configuration:
         self._supervisor = supervisor
         self._applier = ConfigurationApplier(supervisor, logs=logs, runtime=runtime)
         self._source = source
-        self._environment = runtime.environ
+        self._runtime = runtime
         self._edits = self._no_edits(supervisor.config)
         self._log = logs.daemon
         self._audit = runtime.audit
@@ -65,15 +67,18 @@ class Configuration:
 
     # -- reload ----------------------------------------------------------------------------------------
 
-    def request_reload(self, loop: asyncio.AbstractEventLoop, why: str) -> None:
-        """Reload in the background (SIGHUP, a file that has changed); the log says how it went."""
+    def request_reload(self, loop: asyncio.AbstractEventLoop, why: str) -> asyncio.Task[Reloaded] | None:
+        """Reload in the background (SIGHUP, a file that has changed); the log says how it went.
+
+        Gives the reload, None during the shutdown.
+        """
         self._log.info("Configuration reload requested", reason=why)
         if self._audit is not None:
             self._audit.reload("attempt", why)
         if self._supervisor.shutting_down:
             self._log.warn("Configuration is not reloaded: the daemon is shutting down")
-        else:
-            self._queue(loop)
+            return None
+        return self._queue(loop)
 
     async def reload(self) -> Reloaded:
         """Read the file again and apply it.
@@ -113,6 +118,8 @@ class Configuration:
         async with self._lock:
             self._queued = None
             loaded = await self._load()
+            self._know_secrets(self._supervisor.config, loaded.config)
+            self._runtime.environ = for_children(self._runtime.environ, loaded.withheld)
             if self._audit is not None:
                 await self._audit.change("reload", self._supervisor.config, loaded.config)
             plan = self._applier.apply(loaded.config)
@@ -188,6 +195,7 @@ class Configuration:
         while edits is None:
             before = self._edits
             edits = await self._checked(edit, before)
+            self._know_secrets(before.config, edits.config)
             if self._audit is not None:
                 await self._audit.change(verb, before.config, edits.config, process)
             if self._edits is not before:  # a rollback meanwhile
@@ -200,6 +208,11 @@ class Configuration:
             raise
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
+
+    def _know_secrets(self, *configs: Config) -> None:
+        """Mask the secrets of these from now on: of what is in force, and of what is about to be."""
+        environ = self._source.environ if self._source is not None else self._runtime.environ
+        self._runtime.secrets.use(lambda: [text for one in configs for text in secret_values(one, environ)])
 
     def _no_edits(self, config: Config) -> Edits:
         return Edits(config, path=self._source.path if self._source is not None else None)
@@ -219,7 +232,7 @@ class Configuration:
     def _environ(self) -> Mapping[str, str]:
         self._refuse_in_shutdown()
         # That of children, so that an edit cannot read the daemon's own secrets.
-        return self._environment
+        return self._runtime.environ
 
     def _refuse_in_shutdown(self) -> None:
         if self._supervisor.shutting_down:

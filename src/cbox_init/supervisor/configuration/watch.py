@@ -3,16 +3,17 @@
 Editors replace the file, a Kubernetes ConfigMap replaces a directory in its path, other programs write it in
 pieces. So the file and every directory in its path are watched, also those that symbolic links lead to, and a
 change counts when the path leads to other content than before. The reload checks whether that is valid. The
-files of its ``include`` are watched in the same way, and the directories of its patterns for new files.
+files of its ``include`` are watched in the same way, and the directories of its patterns for new files, and
+the files of variables of the configuration in force.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.config.include import included_by
 from cbox_init.system import inotify
@@ -20,7 +21,7 @@ from cbox_init.system.inotify import Inotify, steps_to
 from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from cbox_init.logs.daemon import DaemonLog
 
@@ -44,35 +45,61 @@ Fingerprint = tuple[int, ...]
 
 async def watch(
     path: str,
-    changed: Callable[[], None],
+    changed: Callable[[], Awaitable[object] | None],
     log: DaemonLog,
     what: str = "configuration",
     begun: Callable[[], None] | None = None,
+    *,
+    more: Callable[[], tuple[str, ...]] = tuple,
 ) -> None:
     """Call ``changed`` whenever ``path`` has other content than before, until cancelled.
 
     ``what`` names the file in messages. ``begun`` is called once, when no further change can be missed.
+    ``more`` gives further files, of which it is called again when what ``changed`` has returned is done. One
+    that is new there has just been read, and is no change.
     """
-    seen: Fingerprint | None = None
+    seen: _Seen | None = None
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
             with _watcher(path) as watcher:
                 while True:
-                    found = await watcher.renew()
+                    found = await watcher.renew(more())
                     if seen is None:
                         log.info(f"Watching the {what}", config=path)
                         if begun is not None:
                             begun()
-                    elif found != seen:
-                        changed()
+                    elif found.differs(seen):
+                        await _done(changed())
                     seen, pause_s = found, _FIRST_PAUSE_S
+                    if set(more()) != set(found.more):
+                        continue
                     await watcher.wait()
         except OSError as error:
             if pause_s == _FIRST_PAUSE_S:
                 log.warn(f"The {what} cannot be watched, it is tried again", config=path, error=str(error))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def _done(begun: Awaitable[object] | None) -> None:
+    """Wait for the end of what has begun; how it went is not of interest here."""
+    if begun is not None:
+        with suppress(Exception):
+            await asyncio.shield(begun)
+
+
+class _Seen(NamedTuple):
+    """The fingerprint of the file with what it includes, and that of each further file."""
+
+    file: Fingerprint
+    more: dict[str, Fingerprint]
+
+    def differs(self, before: _Seen) -> bool:
+        """Whether there is other content than before in a file that was there before."""
+        return self.file != before.file or any(
+            name in before.more and before.more[name] != found for name, found in self.more.items()
+        )
 
 
 class _Watcher:
@@ -86,12 +113,14 @@ class _Watcher:
         self._names: dict[int, set[str]] | None = None
         self._watched: set[int] = set()
 
-    async def renew(self) -> Fingerprint:
-        """Watch the present directories of the path; gives the fingerprint of the file. Raises OSError."""
+    async def renew(self, more: tuple[str, ...]) -> _Seen:
+        """Watch the present directories of the path and of ``more``; gives fingerprints. Raises OSError."""
         self._event.clear()
         self._names = None
         names, found = await in_thread(
-            partial(_watch_path, self._events, self._path), name="config-watch", timeout_s=_RENEW_TIMEOUT_S
+            partial(_watch_path, self._events, self._path, more),
+            name="config-watch",
+            timeout_s=_RENEW_TIMEOUT_S,
         )
         for number in self._watched - names.keys():
             self._events.unwatch(number)
@@ -139,18 +168,19 @@ def _watcher(path: str) -> Iterator[_Watcher]:
         events.close()
 
 
-def _watch_path(events: Inotify, path: str) -> tuple[dict[int, set[str]], Fingerprint]:
-    """Watch each directory in ``path``, and the file; gives the names that matter in each watch.
+def _watch_path(events: Inotify, path: str, more: tuple[str, ...]) -> tuple[dict[int, set[str]], _Seen]:
+    """Watch each directory in the paths, and the files; gives the names that matter in each watch.
 
     "" is the watched directory or file itself. The fingerprint is taken when all is watched, so that no later
     change is missed.
     """
     names: dict[int, set[str]] = {}
-    found: Fingerprint = ()
+    found = _Seen((), {})
     for _ in range(_MAX_TRIES):
         names = {}
         files, folders = included_by(path, os.environ)
-        paths = (path, *files)
+        own = (path, *files)
+        paths = (*own, *more)
         steps = {one: tuple(steps_to(one)) for one in paths}
         for one in paths:
             for directory, name in steps[one]:
@@ -158,11 +188,12 @@ def _watch_path(events: Inotify, path: str) -> tuple[dict[int, set[str]], Finger
             _add(events, one, inotify.OF_FILES, "", names)
         for folder in folders:
             _add(events, folder, inotify.OF_DIRECTORIES, _ANY, names)
-        found = tuple(number for one in paths for number in (*fingerprint(one), 0))
+        of_own = tuple(number for one in own for number in (*fingerprint(one), 0))
+        found = _Seen(of_own if any(of_own) else (), {one: fingerprint(one) for one in more})
         same = included_by(path, os.environ) == (files, folders)
         if same and all(tuple(steps_to(one)) == steps[one] for one in paths):
             break
-    return names, found if any(found) else ()
+    return names, found
 
 
 def _add(events: Inotify, path: str, mask: int, name: str, names: dict[int, set[str]]) -> None:

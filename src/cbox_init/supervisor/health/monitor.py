@@ -16,6 +16,7 @@ from cbox_init.core.health import (
 )
 from cbox_init.core.instance import Phase
 from cbox_init.errors import CheckFailed, SpawnError, is_shortage
+from cbox_init.sensitive import without_secrets
 from cbox_init.supervisor.health.probes import Probes
 from cbox_init.supervisor.health.resolve import in_words
 from cbox_init.supervisor.instance.launch import instance_id
@@ -79,6 +80,8 @@ class Watch:
 class HealthMonitor:
     """Checks the running instances of one process, and calls ``on_result`` with index, pid and result.
 
+    What a check says goes through ``redacted`` before anybody sees it.
+
     The run queue calls it when a check is due. A check of an instance never begins before the previous one
     has ended. An error of one check, also an unexpected one, does not concern the others.
     """
@@ -90,11 +93,13 @@ class HealthMonitor:
         *,
         rules: HealthRules,
         runtime: Runtime,
+        redacted: Callable[[str], str],
         on_result: Callable[[int, int, CheckResult], None],
     ) -> None:
         self._name = name
         self._rules = rules
         self._runtime = runtime
+        self._redacted = redacted
         self._on_result = on_result
         self._probes = Probes(name, config, runtime)
         self._type = str(config.health_check.type) if config.health_check is not None else ""
@@ -258,9 +263,17 @@ class HealthMonitor:
                 self._runtime.defects.report("a health check failed", error, instance_id=name)
         if reason is not None:
             where = "the check" if watch.probe is None else watch.probe.where
-            reason = f"{where}: {reason}"
+            reason = self._without_secrets(f"{where}: {reason}")
         latency_s = self._runtime.now() - watch.began_at
         return CheckResult(unix=self._runtime.unix(), latency_s=latency_s, reason=reason, ran=ran)
+
+    def _without_secrets(self, reason: str) -> str:
+        """``reason``, which may hold what a command has printed, without secrets."""
+        try:
+            return self._runtime.secrets.masked(without_secrets(self._redacted(reason)))
+        except Exception as error:  # noqa: BLE001  # no text rather than one that may hold a secret
+            self._runtime.defects.report("the reason of a check could not be redacted", error)
+            return "failed"
 
     def _in_words(self, error: Exception, *, timed_out: bool) -> str:
         if isinstance(error, TimeoutError) and timed_out:

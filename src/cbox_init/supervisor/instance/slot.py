@@ -319,15 +319,16 @@ class InstanceSlot:
         )
 
     def _spawn_failed(self, error: SpawnError, revision: Revision) -> None:
+        reason = self._context.runtime.secrets.masked(str(error))
         if error.shortage:
             if not self.state.deferred_until:
                 self._context.messages.deferred(self._id, error)
-            self.record.state = transitions.spawn_deferred(self.state, str(error), now=self._now)
+            self.record.state = transitions.spawn_deferred(self.state, reason, now=self._now)
             return
         self._record_begin(self.state, revision)
         self.record.state = transitions.spawn_failed(
             self.state,
-            Ending(error.exit_code, str(error)),
+            Ending(error.exit_code, reason),
             now=self._now,
             revision=revision,
             rules=self._context.settings.restart_rules,
