@@ -46,6 +46,30 @@ def test_a_place_in_which_the_audit_file_cannot_be(tmp_path: Path) -> None:
     assert found.message == f"cannot be written: refused, {path}: it is a link: name the file itself"
 
 
+@as_root
+def test_a_followed_file_that_the_user_may_not_read(public_path: Path, tmp_path: Path) -> None:
+    app = public_path / "app.log"
+    app.write_text("")
+    closed = public_path / "closed"
+    closed.mkdir(0o700)
+    files = {"a": {"path": str(app)}, "b": {"path": f"{closed}/*.log"}, "c": {"path": f"{public_path}/none"}}
+    for user, group in (("65534", None), ("nobody", "65534"), (None, None)):
+        keys = {"user": user, "group": group, "logging": {"files": files}}
+        app.chmod(0o640)
+        found = {one.field: one.message for one in warnings(tmp_path, **keys)}
+        if user is None:
+            assert found == {}
+            continue
+        assert list(found) == [f"processes.web.logging.files.{name}.path" for name in "ab"]
+        first, second = found.values()
+        assert first.startswith(
+            f"is not followed here: refused, {app}: the user of its process (uid 65534) may"
+        )
+        assert f"{closed}: the user of its process (uid 65534) may not enter this directory" in second
+        app.chmod(0o644)
+        assert [one.field for one in warnings(tmp_path, **keys)] == ["processes.web.logging.files.b.path"]
+
+
 def test_what_can_be_had_is_no_warning(tmp_path: Path) -> None:
     assert warnings(tmp_path, limits={"nofile": 64, "nproc": 5, "core": 0, "nice": 19}) == []
     assert warnings(tmp_path, limits={}) == []

@@ -44,6 +44,26 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     for name, process in config.processes.items():
         if process.enabled:
             _check_sandbox(name, process, report)
+            if process.logging.files:
+                _check_followed(name, process, report)
+
+
+def _check_followed(name: str, process: ProcessConfig, report: ProblemReport) -> None:
+    """Files that the process's user may not read, which are not followed."""
+    from cbox_init.errors import SpawnError
+    from cbox_init.safe_paths import why_not_read
+    from cbox_init.system.identity import resolve
+
+    try:
+        reader = resolve(process.user, process.group) if process.user else None
+    except SpawnError:
+        return  # which `check_accounts` reports
+    for key, file in process.logging.files.items():
+        why_not = why_not_read(file.path, reader) if file.path else None
+        if why_not is not None:
+            report.warning(
+                ("processes", name, "logging", "files", key, "path"), f"is not followed here: {why_not}"
+            )
 
 
 def _check_audit(settings: GlobalConfig, report: ProblemReport) -> None:

@@ -310,6 +310,17 @@ def why_refused(path: str) -> str | None:
     return None
 
 
+def why_not_read(path: str, reader: Reader | None) -> str | None:
+    """Why `open_to_read` refuses a path; None when it does not, or fails for another reason."""
+    try:
+        os.close(open_to_read(path, reader))
+    except UnsafePathError as error:
+        return str(error)
+    except (OSError, ValueError):
+        return None
+    return None
+
+
 def others_can_change(path: str) -> bool:
     """Whether others than root and ourselves can change what is at ``path``, or at what exists of it."""
     path = os.path.abspath(path)
