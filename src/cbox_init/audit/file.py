@@ -75,10 +75,10 @@ class AuditFile:
         finds what is left.
         """
         self._follow_name()
-        if self._size and self._size + len(data) > self._rotate_above:
-            self._rotate()
-        if self._torn:
+        if self._torn:  # not rotated: what is torn, and the record that says so, stand in one file
             data = b"\n" + data
+        elif self._size and self._size + len(data) > self._rotate_above:
+            self._rotate()
         before, done = self._size, 0
         try:
             while done < len(data):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _MOST_NOTES: Final = 100
 
+#: Behind every number of a record.
+_LAST: Final = 2**63
+
 
 class Verdict(IntEnum):
     """What was found; the exit code of ``cbox-init audit verify``. 1 is that of every command that fails."""
@@ -170,7 +173,7 @@ def verify_files(paths: Iterable[str], *, anchors: Iterable[str] = (), from_log:
     ``from_log``: the files are the daemon's log in JSON, in their order. Raises OSError, and EOFError for a
     compressed file that is not complete.
     """
-    ordered = list(paths) if from_log else sorted(paths, key=_first_number)
+    ordered = list(paths) if from_log else _in_order(paths)
     lines = (line for path in ordered for line in lines_of(path))
     return ChainReader(restarts=from_log).check(_from_log(lines) if from_log else lines, anchors)
 
@@ -192,14 +195,31 @@ def _open(path: str) -> BinaryIO:
     return open(path, "rb")
 
 
-def _first_number(path: str) -> int:
-    """The number of the first record of a file that can be read."""
+def _in_order(paths: Iterable[str]) -> list[str]:
+    """The files in the order of their first records. One without any stands where its name has it."""
+    oldest_first = sorted(paths, key=_rotation_of, reverse=True)
+    numbers = [_first_number(path) for path in oldest_first]
+    for index in range(len(numbers) - 2, -1, -1):
+        if numbers[index] is None:
+            numbers[index] = numbers[index + 1]
+    by_number = sorted(zip(oldest_first, numbers, strict=True), key=lambda one: one[1] or _LAST)
+    return [path for path, _ in by_number]
+
+
+def _rotation_of(path: str) -> int:
+    """N of FILE.N and FILE.N.gz, 0 of FILE."""
+    number = path.removesuffix(".gz").rpartition(".")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+
+
+def _first_number(path: str) -> int | None:
+    """The number of the first record of a file that can be read, None when there is none."""
     for line in lines_of(path):
         try:
             return read_sealed(line.data).seq
         except BrokenLineError:
             continue
-    return 2**63
+    return None
 
 
 def _from_log(lines: Iterable[NumberedLine]) -> Iterator[NumberedLine]:

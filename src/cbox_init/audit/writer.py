@@ -77,6 +77,7 @@ class AuditWriter:
         self._unsaid = 0
         self._link: ChainLink | None = None
         self._attempted: list[ChainLink] = []
+        self._notice_attempted: ChainLink | None = None
         self._ready = False
         self.failing: str | None = None
         """Why records cannot be written now; None while they can."""
@@ -222,6 +223,9 @@ class AuditWriter:
         found = self._target.resume()
         if self._link is None:
             self._link = found.link
+        elif found.link == self._notice_attempted:
+            self._link = found.link
+            self.written += 1
         elif found.link in self._attempted:
             # A write that failed has left whole lines: these are written.
             count = self._attempted.index(found.link) + 1
@@ -238,6 +242,7 @@ class AuditWriter:
         message = f"{torn.bytes} bytes before this record are no complete record: a write was cut short"
         figures: dict[str, int | str] = {"torn_bytes": torn.bytes, "torn_sha256": torn.sha256}
         line, link = seal(self._notice("audit.torn", message, figures), self._link)
+        self._notice_attempted = link
         self._target.append(line, sync=False)
         self._link = link
         self.written += 1
