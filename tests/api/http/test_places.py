@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from resource import RLIM_INFINITY
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ def test_descriptors_are_left_to_the_children(monkeypatch: pytest.MonkeyPatch, f
         for host in range(2000):  # a client tries again and again, with whatever is left
             if descriptor < limit:
                 place = one.admit((f"10.0.{host // 256}.{host % 256}", 1), descriptor)
+                assert place
                 descriptor += not place.probe
     assert sum(one.taken for one in servers) <= 1024
     # Those of the daemon itself are some twenty.
@@ -85,6 +87,9 @@ async def test_one_address_has_no_more_than_its_places(run: Run) -> None:
     await running.until(lambda: running.server.connections == 5)
     assert (await running.raw(closing(get()))).startswith(b"HTTP/1.1 200 ")
     assert await asyncio.wait_for(idle[0][0].read(), DEADLINE_S) == b"", "the oldest idle one"
+    for _, writer in idle:
+        writer.close()
+    await running.until(lambda: running.server.connections == 0)
 
     busy = [await running.connect() for _ in range(5)]
     for _, writer in busy:
@@ -104,12 +109,30 @@ async def test_one_address_has_no_more_than_its_places(run: Run) -> None:
     for reader, writer in busy:
         assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
         writer.close()
-    for _, writer in idle:
-        writer.close()
     await running.until(lambda: running.server.connections == 0)
     assert running.server._connections.places.taken == 0
     assert running.server._connections.places._by_address == {}
     assert running.server._connections.places._probes == {}
+
+
+async def test_a_flood_from_one_address_is_refused_before_anything_is_set_up(run: Run) -> None:
+    """It would go round and round otherwise, each connection in the place of the one before it."""
+    running = run(echo, per_address=5, exempt=lambda _: False)
+    held = [await running.connect() for _ in range(5)]
+    slow = closing(b"GET /api/v1/health HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n")
+    statuses = []
+    for _ in range(100):
+        reader, writer = await running.connect()
+        writer.write(slow)
+        held.append((reader, writer))
+    for reader, writer in held[5:]:
+        with contextlib.suppress(ConnectionError, TimeoutError):  # a few are let in
+            statuses.append(await asyncio.wait_for(reader.read(13), 0.2))
+        writer.transport.abort()
+    assert len(statuses) >= 50, "most are refused at once"
+    assert set(statuses) <= {b"HTTP/1.1 503 ", b""}
+    for _, writer in held[:5]:
+        writer.close()
 
 
 async def test_addresses_that_are_exempt(run: Run) -> None:

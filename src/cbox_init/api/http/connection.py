@@ -55,7 +55,7 @@ class Connections:
         self.limits = limits
         self.handler = handler
         self.parser = HeadParser(limits.headers)
-        self.places = Places(limits, self.evict, exempt)
+        self.places = Places(limits, self.evict, exempt, loop.time)
         self.memory = memory
         memory.serve(self)
         self.all: set[Connection] = set()
@@ -80,6 +80,19 @@ class Connections:
             self._second = second
             self._date = b"date: %b\r\n" % http_date(second).encode()
         return self._date
+
+    def is_probe(self, data: bytes) -> bool | None:
+        """Whether ``data`` begins a request of a probe, without a body; None when that is not known yet."""
+        method, _, rest = data.partition(b" ")
+        target, _, headers = rest.partition(b" ")
+        if not headers:
+            return None
+        headers = headers.lower()
+        return (
+            method in (b"GET", b"HEAD")
+            and target.partition(b"?")[0] in self.limits.probe_paths
+            and not (b"content-length:" in headers or b"transfer-encoding:" in headers)
+        )
 
     def evict(self, address: str | bytes | None = None) -> bool:
         """End a connection for which nothing is done, of one address or of any; False when there is none.

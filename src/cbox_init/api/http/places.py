@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from socket import AF_INET6, inet_pton
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -67,10 +68,16 @@ class Places:
     """
 
     def __init__(
-        self, limits: HttpLimits, evict: Callable[[str | bytes | None], bool], exempt: Callable[[str], bool]
+        self,
+        limits: HttpLimits,
+        evict: Callable[[str | bytes | None], bool],
+        exempt: Callable[[str], bool],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._evict = evict
         self._exempt = exempt
+        self._clock = clock
+        self._next_second: dict[str | bytes, float] = {}  # when an address has all its replacements again
         self._per_address = limits.per_address
         self._most_probes = limits.probe_places
         self._most, self._last_descriptor, left = _shares(limits)
@@ -84,30 +91,56 @@ class Places:
         """Places that are taken, without those of probes."""
         return self._taken
 
-    def admit(self, client: tuple[str, int] | None, descriptor: int) -> ConnectionPlace:
-        """A place for a connection that was accepted; its descriptor was the lowest free one."""
+    def admit(
+        self,
+        client: tuple[str, int] | None,
+        descriptor: int,
+        is_probe: Callable[[], bool | None] = lambda: None,
+    ) -> ConnectionPlace | None:
+        """A place for a connection that was accepted; its descriptor was the lowest free one.
+
+        Where all that is left are places for probes, ``is_probe`` says whether it is one, None when that is
+        not known yet. The result is None when it gets no place: an address at its limit gets as many further
+        connections a second as its limit is, so that others need not wait behind thousands of them.
+        """
         crowded = descriptor >= self._last_descriptor
         address, room = None, True
         if client is not None:
             address = address_key(client[0])
             if self._by_address.get(address, 0) >= self._per_address > 0:
-                room = self._exempt(client[0]) or self._evict(address)
+                room = self._exempt(client[0])
+                if not room and not self._may_replace(address):
+                    return self._for_probe(address, crowded=crowded) if is_probe() else None
+                room = room or self._evict(address)
         if room and (crowded or self._taken >= self._most):
             room = self._evict(None)
-        place = ConnectionPlace(self, address, probe=not room)
-        if room:
-            self._taken += 1
-            if address is not None:
-                self._by_address[address] = self._by_address.get(address, 0) + 1
-        else:
-            most = self._most_probes_crowded if crowded else self._most_probes
-            while len(self._probes) >= most:
-                oldest = next(iter(self._probes))
-                oldest.release()
-                if oldest.holder is not None:
-                    oldest.holder.abort()
-            self._probes[place] = None
+        if not room:
+            return None if is_probe() is False else self._for_probe(address, crowded=crowded)
+        self._taken += 1
+        if address is not None:
+            self._by_address[address] = self._by_address.get(address, 0) + 1
+        return ConnectionPlace(self, address, probe=False)
+
+    def _for_probe(self, address: str | bytes | None, *, crowded: bool) -> ConnectionPlace:
+        """A place for a probe; the oldest of them ends when there are too many."""
+        place = ConnectionPlace(self, address, probe=True)
+        most = self._most_probes_crowded if crowded else self._most_probes
+        while len(self._probes) >= most:
+            oldest = next(iter(self._probes))
+            oldest.release()
+            if oldest.holder is not None:
+                oldest.holder.abort()
+        self._probes[place] = None
         return place
+
+    def _may_replace(self, address: str | bytes) -> bool:
+        """Whether an address at its limit has another connection left of those of this second."""
+        now = self._clock()
+        full = max(self._next_second.get(address, now), now) + 1 / self._per_address
+        if full > now + 1:
+            return False
+        self._next_second[address] = full
+        return True
 
     def remove(self, place: ConnectionPlace) -> None:
         """For `ConnectionPlace.release`."""
@@ -121,6 +154,7 @@ class Places:
                 self._by_address[place.address] = left
             else:
                 del self._by_address[place.address]
+                self._next_second.pop(place.address, None)
 
 
 def address_key(host: str) -> str | bytes:

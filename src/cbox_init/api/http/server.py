@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from socket import SO_SNDBUF, SOL_SOCKET
+from contextlib import suppress
+from socket import MSG_PEEK, SO_SNDBUF, SOL_SOCKET
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.http.budget import MemoryBudget
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
 
 #: How long nothing is accepted after accept(2) has failed, as for want of descriptors, in seconds.
 ACCEPT_AGAIN_S: Final = 1.0
+
+#: Connections that are accepted in one turn of the event loop. More than there are places for probes would
+#: end a probe before it is read.
+_ACCEPTED_AT_ONCE: Final = 4
+
+#: What is looked at of a request before it has a place.
+_PEEKED: Final = 4096
+_REFUSED_BODY: Final = b'{"error":"too many connections"}'
+_REFUSED: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_REFUSED_BODY), _REFUSED_BODY)
+)
 
 #: Idle connections that are closed then, and how long nothing is accepted if there were any, in seconds.
 _EVICTED_AT_ONCE: Final = 16
@@ -121,11 +134,17 @@ class HttpServer:
     # -- accepting -------------------------------------------------------------------------------------
 
     def _accept(self, listener: socket.socket) -> None:
-        """Accept one connection; the listener stays readable while there are more."""
+        """Accept some connections; the listener stays readable while there are more."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            if not self._accept_one(listener):
+                return
+
+    def _accept_one(self, listener: socket.socket) -> bool:
+        """Accept a connection; False when there is none, or there can be none."""
         try:
             connected, address = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:
             # Without descriptors the listener stays readable: trying on would keep the loop busy.
             self._accept_failed.report(error)
@@ -133,13 +152,35 @@ class HttpServer:
             self._pause()
             again_s = MADE_ROOM_S if any(made_room) else ACCEPT_AGAIN_S
             self._paused = self._loop.call_later(again_s, self._resume)
-            return
+            return False
         connected.setblocking(False)
         client = address[:2] if isinstance(address, tuple) else None
-        place = self._connections.places.admit(client, connected.fileno())
+        place = self._connections.places.admit(
+            client, connected.fileno(), lambda: None if self._tls else self._is_probe(connected)
+        )
+        if place is None:
+            self._refuse(connected)
+            return True
         task = self._loop.create_task(self._connect(connected, client, place))
         self._accepting[task] = connected, place
         task.add_done_callback(self._connected)
+        return True
+
+    def _is_probe(self, connected: socket.socket) -> bool | None:
+        """Whether a new connection has sent a probe's request already; None when it has sent nothing."""
+        try:
+            return self._connections.is_probe(connected.recv(_PEEKED, MSG_PEEK))
+        except OSError:
+            return None
+
+    def _refuse(self, connected: socket.socket) -> None:
+        """End a connection before anything is set up for it: there may be thousands."""
+        if self._tls is None:
+            with suppress(OSError):
+                connected.recv(_PEEKED)  # what is left unread would be a reset, which overtakes the answer
+            with suppress(OSError):
+                connected.send(_REFUSED)
+        connected.close()
 
     async def _connect(
         self, connected: socket.socket, client: tuple[str, int] | None, place: ConnectionPlace

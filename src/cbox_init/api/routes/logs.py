@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.past import Past
 
 #: Replies that are made at the same time: each may be as large as all lines that are kept.
-_MADE_AT_ONCE: Final = 2
+_MADE_AT_ONCE: Final = 1
 
 _PARAMETERS = (queries.LIMIT, queries.ORDER, *log_queries.FILTERS, log_queries.UNTIL)
 
