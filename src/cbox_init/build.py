@@ -84,12 +84,14 @@ def build_daemon(
     manager: Callable[[Runtime], ServiceManager | None] | None = None,
     on_started: Callable[[], object] | None = None,
     runtime_class: type[Runtime] = Runtime,
+    withheld: frozenset[str] = frozenset(),
 ) -> DaemonParts:
     """Build the parts for ``config``, which came from ``source``; nothing is started.
 
     ``environ`` is the environment of children. ``stdout`` writes to standard output by default, and ``level``
     is by default ``global.log_level``. ``counters`` are given when metrics are enabled. ``manager`` makes the
-    link to the service manager that started the daemon.
+    link to the service manager that started the daemon. ``withheld`` names the variables of ``source`` that
+    are secrets of the daemon.
     """
     settings = config.global_
     stdout = stdout or DescriptorWriter()
@@ -106,7 +108,8 @@ def build_daemon(
     def secret() -> Iterator[str]:
         from cbox_init.config.masking import secret_values
 
-        return secret_values(config, source.environ if source is not None else environ)
+        everything = source.environ if source is not None else environ
+        return secret_values(config, everything, withheld)
 
     secrets = KnownSecrets(secret)
     logs.daemon.mask = secrets.masked

@@ -130,6 +130,7 @@ class Daemon:
             config,
             ConfigSource(loaded.path or options.config, environ),
             environ=for_children(environ, loaded.withheld | _OF_THE_SERVICE_MANAGER),
+            withheld=loaded.withheld,
             on_finished=self._finished,
             colours=_colours(settings.log_format, environ),
             counters=_counters() if self._metrics and self._metrics.missing is None else None,

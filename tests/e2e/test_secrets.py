@@ -23,22 +23,8 @@ if TYPE_CHECKING:
     from tests.e2e.daemon import DaemonProcess
 
 KINDS = (
-    *(
-        "api",
-        "otlp",
-        "ping",
-        "start",
-        "db",
-        "dsn",
-        "file",
-        "secret",
-        "check",
-        "user",
-        "hook",
-        "printed",
-        "own",
-    ),
-    *("wrong", "edit"),
+    *("api", "otlp", "ping", "start", "db", "dsn", "file", "secret", "check", "user", "hook", "printed"),
+    *("own", "wrong", "edit", "deploy", "plain", "tokenfile"),
 )
 MARKERS = {kind: f"Mk9-{kind}-7Zx3" for kind in KINDS}
 PRINTED = "password=" + MARKERS["printed"]
@@ -51,6 +37,8 @@ ENVIRON = {
     "CBOX_INIT_PROCESS_JOB_HEARTBEAT_START_URL": f"http://127.0.0.1:1/{MARKERS['start']}",
     "CBOX_INIT_PROCESS_APP_ENV_OWN_TOKEN": MARKERS["own"],
     "DB_PASSWORD": MARKERS["db"],
+    "DEPLOY": MARKERS["deploy"],
+    "PLAIN": MARKERS["plain"],
     "CHECK_TOKEN": MARKERS["check"],
     "WRONG_TOKEN": MARKERS["wrong"],
 }
@@ -62,6 +50,10 @@ global:
   metrics_host: 127.0.0.1
   metrics_port: PORT
   api_auth: ${API_TOKEN}
+  api_tokens:
+    - {name: deploy, role: operator, token_env: DEPLOY}
+    - {name: plain, role: viewer, token: "${PLAIN}"}
+    - {name: file, role: viewer, token_file: DIR/../token}
   audit_enabled: true
   audit_output: DIR/audit
   log_level: debug
@@ -198,6 +190,8 @@ def put(api: httpx.Client, change: dict[str, Any]) -> str:
 @pytest.fixture
 def daemon(serve: Serve, tmp_path: Path) -> DaemonProcess:
     (tmp_path / "app.env").write_text(f"export A_TOKEN='{MARKERS['file']}' # comment\nEMPTY=\n")
+    (tmp_path / "token").write_text(MARKERS["tokenfile"] + "\n")
+    (tmp_path / "token").chmod(0o600)
     (tmp_path / "secret").write_text(MARKERS["secret"] + "\n")
     daemon = serve(text().replace("PORT", str(free_port())), env=ENVIRON)
     daemon.until_said("Management API listening")

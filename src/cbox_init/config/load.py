@@ -131,7 +131,7 @@ def _examined(
     def secrets() -> Iterator[str]:
         from cbox_init.config.masking import secret_values
 
-        return secret_values(config or Config(), environ)
+        return secret_values(config or Config(), environ, report.withheld)
 
     return Examined(
         config=config,

@@ -21,7 +21,7 @@ from cbox_init.sensitive import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cbox_init.config.model import Config
     from cbox_init.config.schema import Field
@@ -42,9 +42,13 @@ def masked_value(section: Struct, key: str, field: Field, known: KnownSecrets | 
     return _shown(key, _worded(field, section), known or KnownSecrets())
 
 
-def secret_values(config: Config, environ: Mapping[str, str]) -> Iterator[str]:
-    """The values of all secrets of a configuration and of the environment that it was read under."""
+def secret_values(config: Config, environ: Mapping[str, str], withheld: Iterable[str] = ()) -> Iterator[str]:
+    """The values of all secrets of a configuration and of the environment that it was read under.
+
+    ``withheld`` are names of variables that are secrets of the daemon, whatever they sound like.
+    """
     yield from _secret_variables(environ)
+    yield from (environ[name] for name in withheld if name in environ)
     yield from secrets_in(config.global_)
     hooks = config.hooks
     for hook in (*hooks.pre_start, *hooks.post_start, *hooks.pre_stop, *hooks.post_stop):

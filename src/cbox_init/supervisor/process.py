@@ -332,6 +332,9 @@ class LongrunProcess(ProcessBase):
         self._publish_health(changed=self._instances.checked(index, pid, result))
 
     def _notified(self, index: int, pid: int, message: NotifyMessage) -> None:
+        if message.status:
+            shown = self._runtime.secrets.masked(self._log.redacted(message.status))
+            message = replace(message, status=shown)
         self._publish_health(changed=self._instances.notified(index, pid, message))
 
     def _publish_health(self, *, changed: bool) -> None:

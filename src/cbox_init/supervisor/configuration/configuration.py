@@ -57,6 +57,7 @@ class Configuration:
         self._applier = ConfigurationApplier(supervisor, logs=logs, runtime=runtime)
         self._source = source
         self._runtime = runtime
+        self._withheld = frozenset(source.environ if source is not None else ()) - runtime.environ.keys()
         self._edits = self._no_edits(supervisor.config)
         self._log = logs.daemon
         self._audit = runtime.audit
@@ -118,6 +119,7 @@ class Configuration:
         async with self._lock:
             self._queued = None
             loaded = await self._load()
+            self._withheld |= loaded.withheld
             self._know_secrets(self._supervisor.config, loaded.config)
             self._runtime.environ = for_children(self._runtime.environ, loaded.withheld)
             if self._audit is not None:
@@ -212,7 +214,10 @@ class Configuration:
     def _know_secrets(self, *configs: Config) -> None:
         """Mask the secrets of these from now on: of what is in force, and of what is about to be."""
         environ = self._source.environ if self._source is not None else self._runtime.environ
-        self._runtime.secrets.use(lambda: [text for one in configs for text in secret_values(one, environ)])
+        withheld = self._withheld
+        self._runtime.secrets.use(
+            lambda: [text for one in configs for text in secret_values(one, environ, withheld)]
+        )
 
     def _no_edits(self, config: Config) -> Edits:
         return Edits(config, path=self._source.path if self._source is not None else None)
