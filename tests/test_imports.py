@@ -245,6 +245,20 @@ processes: {{web: {{command: ['true']}}}}
     assert not {"cbox_init.api.auditing", "hashlib", "_hashlib"} & loaded
 
 
+def test_an_access_list_of_the_metrics_with_an_audit_loads_no_application() -> None:
+    script = """
+import sys
+import cbox_init.daemon, cbox_init.audit.trail
+from cbox_init.imports import without
+with without("ssl"):
+    import asyncio
+import cbox_init.api.http.access, cbox_init.api.http.server, cbox_init.metrics.server
+print(sorted({"starlette", "cbox_init.api.auditing"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_outputs_to_files_and_syslog_need_little(tmp_path: Path) -> None:
     text = """
 global: {api_socket: SOCKET, log_outputs: {a: {path: FILE}, b: {address: 'udp://127.0.0.1:9'}}}

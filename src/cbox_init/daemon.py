@@ -187,7 +187,8 @@ class Daemon:
         api.attach(loop)
         if self._readyz and self._supervisor.lifecycle.readiness:
             readiness = self._supervisor.lifecycle.readiness
-            loop.run_until_complete(self._readyz.serve(loop, readiness, self._log, vitals))
+            audit = self._parts.runtime.audit
+            loop.run_until_complete(self._readyz.serve(loop, readiness, self._log, vitals, audit))
         if self._metrics:
             loop.run_until_complete(self._metrics.serve(loop, self._parts, vitals))
         with self._parts.runtime.defects.contain("signals could not be read"):

@@ -19,6 +19,8 @@ from cbox_init.metrics.server import MetricsServer
 from tests.ports import free_port
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cbox_init.metrics.page import Page
     from tests.metrics.scraped import Scrape
 
@@ -202,3 +204,24 @@ def test_a_port_that_is_taken_names_the_key() -> None:
         f"cannot listen on 127.0.0.1:{port}: the port is in use; "
         "stop what listens there, or set another global.metrics_port"
     )
+
+
+async def test_a_refused_client_and_the_figures_of_the_audit(scrape: Scrape, tmp_path: Path) -> None:
+    acl = "{enabled: true, allow_list: [127.0.1.0/24], trusted_proxies: [127.0.0.1]}"
+    path = str(tmp_path / "audit.log")
+    scraped = await scrape(WEB, metrics_acl=acl, audit_enabled="true", audit_output=path)
+    assert (await scraped.ask(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")).status == 403
+    audit = scraped.house.parts.runtime.audit
+    assert audit is not None
+    await scraped.house.until(lambda: audit.written >= 1 and audit.queued == 0)
+    found = await asyncio.to_thread(read_text, path)
+    assert '"event_type":"acl.deny"' in found and '"id":"metrics"' in found
+    allowed = b"GET /metrics HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 127.0.1.1\r\n\r\n"
+    reply = await scraped.ask(allowed)
+    assert b"cbox_init_audit_records_written_total" in reply.body
+    assert b"cbox_init_audit_records_lost_total 0.0" in reply.body
+
+
+def read_text(path: str) -> str:
+    with open(path) as file:
+        return file.read()

@@ -20,8 +20,6 @@ from cbox_init.errors import NotAudited
 from cbox_init.sensitive import sounds_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from cbox_init.audit.record import Status
@@ -147,28 +145,6 @@ class RecordRefusals:
             message={401: "token missing or wrong", 403: "not permitted", 429: "too many requests"}[status],
             http_status=status,
         )
-
-
-def denied_by_acl(audit: AuditTrail, listener: str) -> Callable[[str, str], None]:
-    """What records a client that the access list of ``listener`` has refused: its address, and the path."""
-
-    def note(address: str, path: str) -> None:
-        target = Target("api", listener, listener)
-        audit.note("acl.deny", path, target, actor=Actor("anonymous", "anonymous", address), status="denied")
-
-    return note
-
-
-def failed_handshake(audit: AuditTrail, listener: str) -> Callable[[str, str], None]:
-    """What records a TLS handshake of ``listener`` that failed: why, and the address of the client."""
-
-    def note(reason: str, address: str) -> None:
-        # IPv4 is mapped into IPv6 on a socket for both.
-        plain = address.removeprefix("::ffff:") if "." in address else address
-        actor, target = Actor("anonymous", "anonymous", plain), Target("api", listener, listener)
-        audit.note("tls.handshake", "handshake", target, actor=actor, status="failure", message=reason)
-
-    return note
 
 
 def actor_of(scope: Scope) -> Actor:

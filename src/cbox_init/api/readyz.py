@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.http.server import HttpServer
     from cbox_init.api.tls import ListenerTls
+    from cbox_init.audit.trail import AuditTrail
     from cbox_init.config.model import GlobalConfig
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.lifecycle.readiness import Readiness
@@ -51,7 +52,12 @@ class ReadyzServer:
         return tuple(url(listener, tls=tls) for listener in self._listeners)
 
     async def serve(
-        self, loop: AbstractEventLoop, readiness: Readiness, log: DaemonLog, vitals: Vitals
+        self,
+        loop: AbstractEventLoop,
+        readiness: Readiness,
+        log: DaemonLog,
+        vitals: Vitals,
+        audit: AuditTrail | None = None,
     ) -> None:
         """Answer from now on, in ``loop``."""
         from msgspec.json import encode
@@ -89,6 +95,8 @@ class ReadyzServer:
             lambda unix: vitals.expires("readiness", unix),
         )
         self._server = HttpServer(loop, PlainHandler(paths, log), limits, log, self._tls.context)
+        if audit is not None:
+            self._server.on_handshake_failed = audit.failed_handshake("readiness")
         self._tls.start(loop)
 
     async def close(self) -> None:

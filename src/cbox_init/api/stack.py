@@ -81,9 +81,7 @@ class Stack:
             memory,
         )
         if audit is not None:
-            from cbox_init.api.auditing import failed_handshake
-
-            self._tcp.on_handshake_failed = failed_handshake(audit, "api")
+            self._tcp.on_handshake_failed = audit.failed_handshake("api")
         traffic.enter(self._unix)
         traffic.enter(self._tcp)
 
@@ -113,8 +111,4 @@ def _access(handler: AsgiHandler, acl: AclConfig | None, audit: AuditTrail | Non
         return None
     from cbox_init.api.http.access import Access
 
-    if audit is None:
-        return Access(handler, acl)
-    from cbox_init.api.auditing import denied_by_acl
-
-    return Access(handler, acl, denied_by_acl(audit, "api"))
+    return Access(handler, acl, audit.denied_by_acl("api") if audit is not None else None)

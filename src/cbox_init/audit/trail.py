@@ -22,7 +22,7 @@ from cbox_init.threads import NoThreadError, call_in_loop, in_thread
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, TimerHandle
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cbox_init.audit.record import ContextValue, Status
     from cbox_init.audit.writer import AuditTarget
@@ -167,7 +167,6 @@ class AuditTrail:
         context: Mapping[str, ContextValue],
     ) -> None:
         try:
-            message = self._secrets.masked(message)
             body = self._body(event_type, action, resource, actor, status, message, context)
             if body is not None:
                 self._writer.put(body)
@@ -255,7 +254,29 @@ class AuditTrail:
         if now - self._said_left_out_at >= SAY_EACH_S:
             self._say_left_out()
         stamp = self._times.microseconds(time.time_ns())
-        return AuditEvent(stamp, event_type, actor, action, resource, status, message, context).body()
+        masked = self._secrets.masked
+        texts = {key: masked(value) if isinstance(value, str) else value for key, value in context.items()}
+        return AuditEvent(stamp, event_type, actor, action, resource, status, masked(message), texts).body()
+
+    # -- what the listeners report ---------------------------------------------------------------------
+
+    def denied_by_acl(self, listener: str) -> Callable[[str, str], None]:
+        """What records that the access list of ``listener`` has refused a client: its address, the path."""
+
+        def record(address: str, path: str) -> None:
+            target = Target("api", listener, listener)
+            self._record("acl.deny", path, target, _anonymous(address), "denied", "", {})
+
+        return record
+
+    def failed_handshake(self, listener: str) -> Callable[[str, str], None]:
+        """What records that a TLS handshake of ``listener`` has failed: why, the address of the client."""
+
+        def record(reason: str, address: str) -> None:
+            target = Target("api", listener, listener)
+            self._record("tls.handshake", "handshake", target, _anonymous(address), "failure", reason, {})
+
+        return record
 
     # -- what the supervisor reports -------------------------------------------------------------------
 
@@ -406,3 +427,9 @@ class AuditTrail:
 
     def _healed(self) -> None:
         self._log.info("Audit records are written again", lost=self._writer.lost or None)
+
+
+def _anonymous(address: str) -> Actor:
+    """A client that is not known yet. IPv4 is mapped into IPv6 on a socket for both."""
+    plain = address.removeprefix("::ffff:") if "." in address else address
+    return Actor("anonymous", "anonymous", plain)

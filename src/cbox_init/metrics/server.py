@@ -76,7 +76,7 @@ class MetricsServer:
         from cbox_init.api.http.plain import PlainHandler, PlainReply
         from cbox_init.api.http.server import HttpServer
 
-        log = parts.logs.daemon
+        log, audit = parts.logs.daemon, parts.runtime.audit
         failed = RepeatedError(log, "The metrics cannot be served")
         if self.missing is not None:
             log.error(self.missing)
@@ -108,11 +108,7 @@ class MetricsServer:
         if self._acl is not None:
             from cbox_init.api.http.access import Access
 
-            denied = None
-            if parts.runtime.audit is not None:
-                from cbox_init.api.auditing import denied_by_acl
-
-                denied = denied_by_acl(parts.runtime.audit, "metrics")
+            denied = audit.denied_by_acl("metrics") if audit is not None else None
             handler = access = Access(handler, self._acl, denied)
             exempt = access.trusts
         if self._tls_config is None:
@@ -138,10 +134,8 @@ class MetricsServer:
             lambda unix: vitals.expires("metrics", unix),
         )
         self._server = HttpServer(loop, handler, limits, log, self._tls.context, exempt)
-        if parts.runtime.audit is not None:
-            from cbox_init.api.auditing import failed_handshake
-
-            self._server.on_handshake_failed = failed_handshake(parts.runtime.audit, "metrics")
+        if audit is not None:
+            self._server.on_handshake_failed = audit.failed_handshake("metrics")
         self._tls.start(loop)
 
     async def close(self) -> None:
