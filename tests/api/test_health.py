@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cbox_init.core.health import HealthState
+from tests.supervisor.health.test_checks import until
+
 if TYPE_CHECKING:
     from tests.api.service import Serve
 
@@ -19,8 +22,8 @@ async def test_health_of_an_instance(serve: Serve) -> None:
         "\n  none: {command: [sleep, '1000']}"
     )
     house = service.house
-    await house.until(lambda: (h := house.instance("well").health) and h.last)
-    await house.until(lambda: house.instance("ill").reason)
+    for name, state in (("well", HealthState.HEALTHY), ("ill", HealthState.UNHEALTHY)):
+        await until(house, state, name)
     processes = (await service.unix.get("/api/v1/processes")).json()["processes"]
     well, ill, none = (process["instances"][0] for process in processes)
     assert (well["state"], ill["state"]) == ("running", "running")

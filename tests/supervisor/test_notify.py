@@ -114,9 +114,8 @@ async def test_reloading_and_stopping_take_it_out_of_ready(build: Build) -> None
 async def test_late_is_said_and_ends_nothing(build: Build) -> None:
     web = says("STATUS=warming up", "wait:go", "READY=1")
     house = build(config({"web": web}, process_start_timeout="400ms"))
-    await house.until(lambda: house.status("web").reason)
     reason = "no READY=1 in time (global.process_start_timeout: 0.4 s)"
-    assert str(house.status("web").reason).startswith(reason)
+    await house.until(lambda: str(house.status("web").reason).startswith(reason))
     assert "Process instance is not healthy in time" in house.messages()
     touch(house, "go")
     await until_ready(house)

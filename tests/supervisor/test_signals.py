@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.core.states import State
+from cbox_init.system.procfs import read_figures
 from tests.supervisor.house import OBEDIENT, alive
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 def _one(script: str, *, more: str = "") -> str:
     command = json.dumps(["sh", "-c", script])
     return f"processes:\n  web: {{command: {command}, shutdown: {{timeout: 1000s}}{more}}}\n"
+
+
+def is_suspended(pid: int) -> bool:
+    figures = read_figures(pid)
+    return figures is not None and figures.state == "T"
 
 
 # Counts the signals; says that it is ready when it is older than a shell's fork before its exec may be.
@@ -83,7 +89,7 @@ async def test_a_child_that_suspends_itself_all_the_time_fills_no_log(build: Bui
     house = build(_one("echo ready; while :; do kill -STOP $$; echo on; done"))
     await house.until_said("web", "ready")
     for times in range(10):
-        await house.until(lambda: house.instance("web").reason)
+        await house.until(lambda: house.instance("web").reason and is_suspended(house.pids("web")[0]))
         os.kill(house.pids("web")[0], signal.SIGCONT)
         await house.until_said("web", "on", times + 1)
     assert house.messages().count("Process instance is suspended") == 1
