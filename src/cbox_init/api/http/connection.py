@@ -85,7 +85,7 @@ class Connections:
         """Whether ``data`` begins a request of a probe, without a body; None when that is not known yet."""
         method, _, rest = data.partition(b" ")
         target, _, headers = rest.partition(b" ")
-        if not headers:
+        if _END_OF_HEAD not in headers:
             return None
         headers = headers.lower()
         return (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from asyncio import Semaphore
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
+
+from msgspec import Raw
 
 from cbox_init.api import log_queries, queries
-from cbox_init.api.replies import json_response
+from cbox_init.api.replies import encode, json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import LogList
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 #: Replies that are made at the same time: each may be as large as all lines that are kept.
 _MADE_AT_ONCE: Final = 1
 
+#: Entries that are encoded at a time.
+_PIECE_ENTRIES: Final = 100
+
 _PARAMETERS = (queries.LIMIT, queries.ORDER, *log_queries.FILTERS, log_queries.UNTIL)
 
 
@@ -42,21 +47,23 @@ def resources(context: Context) -> tuple[Resource, ...]:
         name = request.path_params["name"]
         supervisor.check_known(name)
         async with making:
-            limit, logs = await lines(request, frozenset((name,)))
-            return json_response(LogList(process=name, limit=limit, count=len(logs), logs=logs))
+            limit, count, logs = await lines(request, frozenset((name,)))
+            return json_response(LogList(process=name, limit=limit, count=count, logs=logs))
 
     async def of_all(request: Request) -> Response:
         processes = log_queries.processes_of(request, supervisor.check_known)
         async with making:
-            limit, logs = await lines(request, processes)
-            return json_response(LogList(scope="stack", limit=limit, count=len(logs), logs=logs))
+            limit, count, logs = await lines(request, processes)
+            return json_response(LogList(scope="stack", limit=limit, count=count, logs=logs))
 
-    async def lines(request: Request, names: Container[str] | None) -> tuple[int, tuple[LogEntry, ...]]:
+    async def lines(request: Request, names: Container[str] | None) -> tuple[int, int, tuple[LogEntry, ...]]:
         query = request.query_params
         limit, newest_first = queries.limit_of(query), queries.newest_first(query)
         chosen = log_queries.filter_of(query, names)
         entries = await _latest(context.logs.past(chosen.processes), chosen, limit)
-        return limit, tuple(entries if newest_first else reversed(entries))
+        if not newest_first:
+            entries.reverse()
+        return limit, len(entries), await _encoded(entries)
 
     reply = {200: Reply("Newest first by default.", LogList)}
     one = Operation(
@@ -82,6 +89,18 @@ def resources(context: Context) -> tuple[Resource, ...]:
         Resource(f"{PATH}/{{name}}/logs", {"GET": one}),
         Resource("/api/v1/logs", {"GET": stack}),
     )
+
+
+async def _encoded(entries: list[LogEntry]) -> tuple[LogEntry, ...]:
+    """The entries for a reply: of many the JSON of several as one, made in slices."""
+    if len(entries) <= _PIECE_ENTRIES:
+        return tuple(entries)
+    slices = Slices()
+    pieces: list[Raw] = []
+    for start in range(0, len(entries), _PIECE_ENTRIES):
+        pieces.append(Raw(encode(entries[start : start + _PIECE_ENTRIES])[1:-1]))
+        await slices.breathe()
+    return cast("tuple[LogEntry, ...]", tuple(pieces))
 
 
 async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[LogEntry]:
