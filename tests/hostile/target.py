@@ -31,6 +31,7 @@ global:
 processes:
   good: {command: [sleep, infinity]}
   talks: {command: [sh, -c, "yes 'a line of an application' | head -n 20000; exec sleep infinity"]}
+  job: {schedule: "0 0 1 1 *", command: ["true"]}
   once: {type: oneshot, initial_state: stopped, command: ["true"]}
 """
 

@@ -33,8 +33,18 @@ _RFC_3339: Final = re.compile(
 )
 
 PROCESSES = Parameter("process", "A process; can be given more than once. All when absent.", _TEXTS)
-SINCE = Parameter("since", f"No line before this time: {_MOMENT}", {"type": "string"})
-UNTIL = Parameter("until", f"No line after this time: {_MOMENT}", {"type": "string"})
+_MOMENTS: Final = {
+    "type": "string",
+    "minLength": 1,
+    "anyOf": [
+        {"format": "date-time"},
+        {"format": "date"},
+        {"pattern": r"^[0-9]{1,11}(\.[0-9]{1,9})?$"},
+        {"pattern": r"^([0-9]{1,5}(ns|us|ms|s|m|h|d)){1,4}$"},
+    ],
+}
+SINCE = Parameter("since", f"No line before this time: {_MOMENT}", _MOMENTS)
+UNTIL = Parameter("until", f"No line after this time: {_MOMENT}", _MOMENTS)
 FILTERS = (
     queries.LEVEL,
     Parameter(

@@ -7,7 +7,7 @@ that a newer daemon adds; the document names today's words.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
@@ -223,11 +223,20 @@ class ScaledReply(Struct, frozen=True, kw_only=True):
     delta: int | UnsetType = UNSET
 
 
+_COUNT: Final = {"minimum": 0}
+"""Of what is refused with a reason of its own; msgspec would refuse it without one."""
+
+
 class ScaleRequest(Struct, frozen=True, kw_only=True):
     """Exactly one of the three: ``scale`` answers at once, the older two when it is done."""
 
-    scale: Annotated[WholeNumber, Meta(description="Instances to have; 2.0 is 2.")] | UnsetType = UNSET
-    desired: Annotated[WholeNumber, Meta(description="Instances to have.")] | UnsetType = UNSET
+    scale: (
+        Annotated[WholeNumber, Meta(description="Instances to have; 2.0 is 2.", extra_json_schema=_COUNT)]
+        | UnsetType
+    ) = UNSET
+    desired: (
+        Annotated[WholeNumber, Meta(description="Instances to have.", extra_json_schema=_COUNT)] | UnsetType
+    ) = UNSET
     delta: Annotated[WholeNumber, Meta(description="Instances to have more; not below 0.")] | UnsetType = (
         UNSET
     )
@@ -327,17 +336,30 @@ class TriggerReply(Struct, frozen=True):
     exit_code: int | UnsetType = UNSET
 
 
+_PROCESS: Final = {
+    "properties": {
+        "command": {
+            "anyOf": [
+                {"type": ["string", "number", "boolean"], "minLength": 1},
+                {"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1},
+            ]
+        }
+    },
+    "required": ["command"],
+}
+
+
 class NewProcess(Struct, frozen=True):
     """A process to add: its name, and its keys as in the file."""
 
     name: str
-    process: dict[str, JsonValue]
+    process: Annotated[dict[str, JsonValue], Meta(extra_json_schema=_PROCESS)]
 
 
 class ChangedProcess(Struct, frozen=True):
     """The whole configuration of a process, keys as in the file; ``***`` stands for what is there."""
 
-    process: dict[str, JsonValue]
+    process: Annotated[dict[str, JsonValue], Meta(extra_json_schema=_PROCESS)]
 
 
 class EditReply(Struct, frozen=True):
