@@ -8,6 +8,7 @@ from cbox_init.api.openapi import document
 from cbox_init.api.replies import send_body
 from cbox_init.api.resource import Operation, Reply, Resource
 from cbox_init.config.model.enums import Role
+from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,15 +16,24 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 PATH: Final = "/api/v1/openapi.json"
+_TAKES_S: Final = 10.0
 
 
 def resources(others: Iterable[Resource]) -> tuple[Resource, ...]:
     """``/openapi.json``, which describes ``others`` and itself; generated at the first request."""
     body = b""
 
+    def make() -> bytes:
+        return document((*others, itself))
+
     async def get(scope: Scope, receive: Receive, send: Send) -> None:
         nonlocal body
-        body = body or document((*others, itself))
+        # In a thread: 60 ms. A daemon that can start none makes it in the event loop.
+        if not body:
+            try:
+                body = await in_thread(make, name="api-openapi", timeout_s=_TAKES_S)
+            except (NoThreadError, TimeoutError):
+                body = make()
         await send_body(send, body)
 
     operation = Operation(

@@ -89,13 +89,14 @@ class ConfigurationApplier:
         """Make the new processes and open the logs that change; undo all of it when one of them fails."""
         made: dict[str, Managed] = {}
         reopened: list[str] = []
+        kept = frozenset(plan.kept)
         old_defaults, self._logs.defaults = self._logs.defaults, default_logging(plan.config.global_)
         try:
             for name, one in settings.items():
                 if name not in self._table:
                     made[name] = self._factory.make(name, one)
                 elif _same_kind(self._table[name], one.process) and (
-                    name not in plan.kept or self._table.is_leaving(name)
+                    name not in kept or self._table.is_leaving(name)
                 ):
                     reopened.append(name)
                     self._factory.open_log(name, one)
@@ -123,7 +124,8 @@ class ConfigurationApplier:
         self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings], made: Mapping[str, Managed]
     ) -> None:
         before = self._table.snapshot()
-        others = tuple(
+        kept = frozenset(plan.kept)
+        others = dict.fromkeys(
             name for name, one in settings.items() if not _same_kind(before.get(name), one.process)
         )
         self._remove((*plan.removed, *others))
@@ -138,8 +140,10 @@ class ConfigurationApplier:
                     return
                 if name in others:
                     continue  # the new process starts when the old one has ended
+                if name in kept and not self._table.is_leaving(name):
+                    continue
                 with self._runtime.defects.contain("a process could not be changed", process=name):
-                    self._change(after[name], settings[name], new=name in made, kept=name in plan.kept)
+                    self._change(after[name], settings[name], new=name in made, kept=name in kept)
 
     def _change(self, process: Managed, settings: ProcessSettings, *, new: bool, kept: bool) -> None:
         if new:
