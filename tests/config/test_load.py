@@ -85,7 +85,7 @@ def test_a_problem_is_one_line() -> None:
 
 def test_loading_imports_nothing_dear() -> None:
     code = """if True:
-        import math, sys, msgspec, yaml, signal
+        import errno, math, sys, msgspec, yaml, signal
         before = set(sys.modules)
         from cbox_init.config.load import load
         load(sys.argv[1], {"CBOX_INIT_GLOBAL_LOG_LEVEL": "info"})

@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cbox_init.config.problems import Severity
@@ -108,6 +108,7 @@ def test_an_instance_completes_its_own_names_and_no_others() -> None:
     assert expand_instance("${PORT:-1} ${PORT:+on}", {}) == "1 "
 
 
+@example("${${")
 @given(st.text(alphabet="${}PORT:-?+ a\n"))
 def test_what_a_variable_holds_arrives_unchanged(value: str) -> None:
     found = expand("<${SECRET}>", {"SECRET": value}, INSTANCE_NAMES)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: A literal reference, the beginning of a reference up to its operator (or all of it), or a closing brace.
 _TOKEN: Final = re.compile(
-    r"\$\$\{[^{}\n]*\}?|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(\}|:?[-?+])?)?|\}",
+    r"\$\$\{(?:[^{}$\n]|\$(?!\$?\{))*\}?|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(\}|:?[-?+])?)?|\}",
 )
 _BRACE: Final = re.compile(r"\$\{(?=[A-Za-z_][A-Za-z0-9_]*(?:\}|:?[-?+]))|[}\n]")
 
