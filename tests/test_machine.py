@@ -105,3 +105,18 @@ def test_without_the_capabilities_of_containers(tmp_path: Path) -> None:
     assert "CAP_SYS_NICE" in found[f"{prefix}nice"]
     assert "CAP_SYS_RESOURCE" in found[f"{prefix}oom_score_adj"]
     assert "1000000 is above the hard limit here" in found[f"{prefix}nofile"]
+
+
+def test_a_secret_in_the_arguments_of_a_program(tmp_path: Path) -> None:
+    file = tmp_path / "cbox-init.yaml"
+
+    def suggestions(*command: str) -> list[str]:
+        web = {"command": command, "env": {"DB_PASSWORD": "abc-1234-xyz"}}
+        file.write_text(json.dumps({"processes": {"web": web}}))
+        found = examine(str(file), {}, machine=check_machine).of(Severity.SUGGESTION)
+        assert "abc-1234-xyz" not in "".join(map(str, found))
+        return [one.field for one in found]
+
+    for secret in (("mysql", "-pfoo"), ("app", "--token", "foo"), ("app", "abc-1234-xyz")):
+        assert suggestions(*secret) == ["processes.web.command"]
+    assert suggestions("sh", "-c", 'app --password="$DB_PASSWORD"') == []

@@ -27,6 +27,7 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     A log file that cannot be written is an error, as it is for ``serve``.
     """
     check_accounts(config, report)
+    _check_command_lines(config, report)
     check_places(config, report)
     _check_tls(config.global_, report)
     _check_audit(config.global_, report)
@@ -75,6 +76,24 @@ def _check_audit(settings: GlobalConfig, report: ProblemReport) -> None:
         if problem is not None:
             hint = "name a file in a directory that only root or the daemon's user can write to"
             report.warning(("global", "audit_output"), f"cannot be written: {problem}", hint)
+
+
+def _check_command_lines(config: Config, report: ProblemReport) -> None:
+    """Suggest another place for secrets in arguments: every user of a machine can list those."""
+    from cbox_init.config.masking import secret_values
+    from cbox_init.sensitive import KnownSecrets, command_without_secrets
+
+    known = KnownSecrets(lambda: secret_values(config, {}))
+    for name, process in config.processes.items():
+        if process.enabled and any(
+            shown != word or known.masked(word) != word
+            for shown, word in zip(command_without_secrets(process.command), process.command, strict=True)
+        ):
+            report.suggestion(
+                ("processes", name, "command"),
+                "seems to hold a secret, which every user can see in the list of processes",
+                "give it in env or env_file, and let the program or a shell take it from there",
+            )
 
 
 def _check_tls(settings: GlobalConfig, report: ProblemReport) -> None:

@@ -83,10 +83,14 @@ async def test_root_as_before(build: Build, file: Path) -> None:
     assert who.endswith("/root root")
 
 
-async def test_supplementary_groups(build: Build, file: Path) -> None:
-    """The users that Debian has in more groups than one are rare: this one is in none, and loses root's."""
-    house = build(process(file, "user: nobody").replace("id -Gn", "id -G"))
-    assert await who_they_are(house, file) == {"nobody 65534 /nonexistent nobody"}
+@pytest.mark.parametrize("keys", ["user: nobody", "hook_user: nobody"])
+async def test_supplementary_groups(
+    build: Build, file: Path, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of /etc/group, of which the users of an image have none, and no other: root's are lost."""
+    monkeypatch.setattr(os, "getgrouplist", lambda name, group: [group, 4711, 4712])
+    house = build(process(file, keys).replace("id -Gn", "id -G"))
+    assert await who_they_are(house, file) == {"nobody 65534,4711,4712 /nonexistent nobody"}
 
 
 async def test_a_hook_user_that_does_not_exist_fails_the_hook_and_not_the_stop(
