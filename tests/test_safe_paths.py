@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -246,13 +248,13 @@ def test_in_a_directory_for_everyone_neither_links_nor_files_of_others_are_used(
 
 
 @as_root
-def test_a_device_in_a_directory_of_others_is_refused(theirs: Path) -> None:
-    try:
-        os.mknod(theirs / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    except PermissionError:
-        pytest.skip("this container may not make devices")
-    with pytest.raises(UnsafePathError, match="device"):
-        _append(theirs / "null")
+def test_a_device_in_a_directory_of_others_is_refused(theirs: Path, tmp_path: Path) -> None:
+    """Not every container lets root make one there."""
+    device = os.stat("/dev/null")
+    with locate(str(theirs / "null")) as place, pytest.raises(UnsafePathError, match="device"):
+        place.check(device, writes=True)
+    with locate(str(tmp_path / "null")) as place:
+        place.check(device, writes=True)
 
 
 @as_root
@@ -339,25 +341,27 @@ def test_a_reader_may_read_what_a_process_of_that_user_can(public_path: Path, us
     assert allowed != paths
 
 
+_READ = """
+import os, sys
+uid, gid, *groups = map(int, sys.argv[1].split())
+os.setgroups(groups)
+os.setresgid(gid, gid, gid)
+os.setresuid(uid, uid, uid)
+for path in sys.argv[2:]:
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError:
+        continue
+    print(path)
+"""
+
+
 def _readable_by(user: User, paths: list[Path]) -> list[Path]:
     """The files that a process with this user and these groups can really open."""
-    read_fd, write_fd = os.pipe()
-    pid = os.fork()
-    if not pid:
-        try:
-            os.setgroups(user.groups)
-            os.setresgid(user.gid, user.gid, user.gid)
-            os.setresuid(user.uid, user.uid, user.uid)
-            for number, path in enumerate(paths):
-                with suppress(OSError):
-                    os.close(os.open(path, os.O_RDONLY))
-                    os.write(write_fd, f"{number}\n".encode())
-        finally:
-            os._exit(0)
-    os.close(write_fd)
-    os.waitpid(pid, 0)
-    with open(read_fd, encoding="ascii") as answer:
-        return [paths[int(line)] for line in answer]
+    who = " ".join(map(str, (user.uid, user.gid, *user.groups)))
+    words = [sys.executable, "-S", "-c", _READ, who, *map(str, paths)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    return [Path(line) for line in done.stdout.splitlines()]
 
 
 @as_root
