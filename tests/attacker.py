@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOBODY: Final = 65534
-LONGEST_S: Final = 60.0
+LONGEST_S: Final = 150.0
 
 _SWAP: Final = """
 import mmap, os, sys

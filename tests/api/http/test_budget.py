@@ -117,10 +117,8 @@ async def test_bodies_take_no_more_than_the_budget(run: Run, held: list[asyncio.
     await running.until(lambda: running.server.requests >= 5)
     for writer in held:
         writer.transport.resume_reading()  # type: ignore[attr-defined]
-    refused = [
-        reader for reader in readers if b" 503 " in (await asyncio.wait_for(first_line(reader), DEADLINE_S))
-    ]
-    assert 5 <= len(refused) <= 8
+    lines = await asyncio.gather(*map(first_line, readers))
+    assert 5 <= sum(b" 503 " in line for line in lines) <= 8
     answer = await running.raw(closing(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"))
     assert answer.endswith(b"abc")
     assert running.log.said == []
@@ -133,20 +131,20 @@ async def test_bodies_take_no_more_than_the_budget(run: Run, held: list[asyncio.
 async def first_line(reader: asyncio.StreamReader) -> bytes:
     """Of the answer; empty while none comes."""
     try:
-        return await asyncio.wait_for(reader.readline(), 0.5)
+        return await asyncio.wait_for(reader.readline(), 3)
     except TimeoutError:
         return b""
 
 
 async def test_a_transfer_that_goes_on_is_not_cut(run: Run, held: list[asyncio.StreamWriter]) -> None:
     """Another client wants memory meanwhile, again and again."""
-    running = run(sized, memory_bytes=4 * MIB, stalled_s=0.3)
+    running = run(sized, memory_bytes=4 * MIB, stalled_s=1.5)
     reader, writer = await running.connect()
     writer.write(closing(get(f"/{3 * MIB}")))
     size = 0
     while chunk := await asyncio.wait_for(reader.read(100_000), DEADLINE_S):
         size += len(chunk)
         await start(running, held, get(f"/{3 * MIB}"))
-        await asyncio.sleep(0.02)  # in all longer than stalled_s
+        await asyncio.sleep(0.08)  # in all longer than stalled_s
     assert size > 3 * MIB
     writer.close()

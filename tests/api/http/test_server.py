@@ -341,11 +341,11 @@ async def test_a_large_response_is_encrypted_in_many_turns(
 
 
 async def test_tls_client_that_takes_nothing_is_cut(run: Run, tls: Callable[[], ssl.SSLContext]) -> None:
-    running = run(streaming(1, 32 * 2**20), tls=tls, write_s=0.2, stream_write_s=0.2)
+    running = run(streaming(1, 32 * 2**20), tls=tls, write_s=1.0, stream_write_s=1.0)
     _, writer = await running.connect(ssl=trusting())
+    await running.until(lambda: running.server.connections == 1)
     writer.write(get() * 5)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await running.until(lambda: running.server.connections == 1)
     (connection,) = running.server._connections.all
     await running.until(lambda: connection.congested)
     await running.until(lambda: running.server.connections == 0)
