@@ -12,6 +12,7 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from hashlib import blake2b
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from cbox_init.api.caller import ProcessPatterns
@@ -205,7 +206,7 @@ class Tokens:
 
     def _take(self, address: str) -> None:
         """Take the work from the budgets. Raises NotVerifiedError."""
-        now = time.monotonic()
+        now = monotonic()
         for buckets, key in ((self._by_address, _client_of(address)), (self._by_all, "")):
             if wait_s := buckets.take(key, now):
                 raise NotVerifiedError(429, "too many unknown tokens", wait_s)
