@@ -32,6 +32,8 @@ _LEAST_TAKEN: Final = 4096
 
 #: What a connection may hold without being counted: most requests, and most responses are taken at once.
 _UNCOUNTED: Final = 4096
+#: What comes at once and is not counted before it is answered: no more than some requests that are small.
+_QUICK: Final = 1024
 #: What a header takes besides its bytes.
 _HEADER_BYTES: Final = 150
 _NO_MEMORY: Final = "too much memory is taken by requests and responses; see api_memory_budget"
@@ -232,7 +234,7 @@ class Connection(BufferedProtocol):
             data = bytes(self._of.buffer[:nbytes])
             self._unparsed = self._unparsed + data if self._unparsed else data
             self._advance()
-            if self._unparsed or self._queue or self.held:
+            if nbytes > _QUICK or self.held or len(self._unparsed) > _UNCOUNTED:
                 self.count()
                 if self._unparsed and self.held and not self._of.memory.admits(self, 0):
                     self._refuse(HttpError(503, _NO_MEMORY))
