@@ -260,6 +260,8 @@ async def test_a_file_system_that_hangs_refuses_changes_in_time_and_stalls_nothi
         gate.set()
     assert (await service.unix.post(f"{PROCESSES}/web/restart")).status_code == 202
     assert (await written(service, path))[0]["seq"] == 1
+    said = service.house.messages()
+    assert "Audit records are written again" in said
 
 
 def test_limits_are_for_what_anyone_can_cause() -> None:

@@ -173,7 +173,7 @@ class AuditTrail:
         except Exception as error:  # noqa: BLE001  # whoever notes something is in the middle of it
             self._broken.report(error)
         if self._writer.stuck_for_s() > _STUCK_S:
-            self._failed.report(f"a write has not returned for {self._writer.stuck_for_s():.0f} s")
+            self._writer.report_stuck(f"a write has not returned for {self._writer.stuck_for_s():.0f} s")
 
     def note_own(
         self,
@@ -227,7 +227,7 @@ class AuditTrail:
                 reason = await written
         except TimeoutError:
             reason = f"no answer within {WRITTEN_WITHIN_S:g} s; check its file system"
-            self._failed.report(reason)
+            self._writer.report_stuck(reason)
         if reason is not None:
             raise NotAudited(f"the audit record cannot be written: {reason}")
 

@@ -99,6 +99,13 @@ class AuditWriter:
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
+    def report_stuck(self, reason: str) -> None:
+        """Take in that a write does not return; ``healed`` is called when one has."""
+        with self._awake:
+            if self._busy_since is not None:
+                self.failing = reason
+        self._failed(reason)
+
     def put(self, body: bytes, done: Callable[[str | None], None] | None = None) -> None:
         """Queue a record. Never blocks; from any thread.
 
