@@ -91,7 +91,7 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
     loaded = load(options.config, environ, machine=_check_places)
     if options.dry_run:
-        _print_plan(loaded.config)
+        _print_plan(loaded, environ)
         return 0
     return Daemon(loaded, options, environ).run()
 
@@ -386,14 +386,18 @@ def _new_event_loop(lag: LoopLag) -> AbstractEventLoop:
     return asyncio.SelectorEventLoop(TimedSelector(lag))
 
 
-def _print_plan(config: Config) -> None:
+def _print_plan(loaded: Loaded, environ: Mapping[str, str]) -> None:
     """Print what ``serve`` would start, a line for each process, in the order of starting."""
+    from cbox_init.config.masking import secret_values
     from cbox_init.core.dependencies import order_up
+    from cbox_init.sensitive import KnownSecrets, command_without_secrets
 
-    enabled = config.enabled_processes()
+    known = KnownSecrets(lambda: secret_values(loaded.config, environ, loaded.withheld))
+    enabled = loaded.config.enabled_processes()
     for rank in order_up({name: process.depends_on for name, process in enabled.items()}):
         for name in rank:
             process = enabled[name]
             after = f" after {', '.join(process.depends_on)}" if process.depends_on else ""
             when = f"schedule {process.schedule}" if process.schedule else f"scale {process.scale}"
-            print(f"{name}: {process.type}, {when}{after}: {' '.join(process.command)}")
+            command = known.masked(" ".join(command_without_secrets(process.command)))
+            print(f"{name}: {process.type}, {when}{after}: {command}")

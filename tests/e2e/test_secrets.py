@@ -182,6 +182,17 @@ def checked(folder: Path, *options: str) -> str:
     return done.stdout + done.stderr
 
 
+def dry_run(folder: Path) -> str:
+    done = subprocess.run(
+        [*COMMAND, "serve", "--dry-run", "-c", str(folder / "cbox-init.yaml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **ENVIRON},
+    )
+    return done.stdout + done.stderr
+
+
 def put(api: httpx.Client, change: dict[str, Any]) -> str:
     whole = api.get("/api/v1/processes/other").json()["config"]
     return api.put("/api/v1/processes/other", json={"process": {**whole, **change}}).text
@@ -205,15 +216,18 @@ def test_no_secret_is_anywhere(daemon: DaemonProcess) -> None:
         good = daemon.config.read_text()
         before = every_reply(api)
 
+        said = dry_run(daemon.folder)
+        assert "failing: longrun, scale 1: /nonexistent/***" in said
         # Wrong values that come from variables, and files that cannot be read.
         daemon.config.write_text(
             good.replace("log_level: debug", "log_level: ${WRONG_TOKEN}\n  api_port: ${WRONG_TOKEN}")
         )
         refused = api.post("/api/v1/config/reload").text
         assert "log_level" in refused
-        said = checked(daemon.folder) + checked(daemon.folder, "--json")
+        said += checked(daemon.folder) + checked(daemon.folder, "--json")
         (daemon.folder.parent / "app.env").write_text(f"A=1\n={MARKERS['file']}")
         daemon.config.write_text(good)
+        said += dry_run(daemon.folder)
         refused += (
             api.post("/api/v1/config/reload?dry_run=true").text + api.post("/api/v1/config/reload").text
         )
@@ -281,3 +295,22 @@ processes:
     )
     assert daemon.wait() == 0
     assert daemon.lines("job") == [said]
+
+
+def test_a_file_of_variables_is_watched(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "a.env"
+    file.write_text("A=1")
+    daemon = serve(
+        """
+global: {api_socket: SOCKET}
+processes: {web: {command: [sh, -c, "echo A=$A; exec sleep 1000"], env_file: ../a.env}}
+""",
+        options=("--watch",),
+    )
+    daemon.until_said("Watching the configuration")
+    daemon.until_said("A=1")
+    file.write_text("A=2 and more")
+    daemon.until_said("A=2 and more")
+    file.write_text("=")
+    daemon.until_said("Configuration was not reloaded, the old one stays")
+    assert daemon.stop() == 0
