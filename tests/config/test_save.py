@@ -338,7 +338,11 @@ def test_where_it_cannot_be_saved(tmp_path: Path, what: str, monkeypatch: pytest
         assert file.read_text() == FILE
 
 
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff"), max_size=12)
+#: A file with references may not hold these noncharacters: they stand for signs while it is read.
+RESERVED = "".join(chr(0xFDD0 + place) for place in range(7))
+texts = st.text(
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff" + RESERVED), max_size=12
+)
 
 
 @settings(deadline=None, max_examples=150)

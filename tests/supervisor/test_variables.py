@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cbox_init.config.masking import masked
 from cbox_init.core.states import State
+from cbox_init.errors import ConfigError
 from tests.supervisor.house import OBEDIENT
 
 if TYPE_CHECKING:
@@ -101,3 +104,11 @@ async def test_a_secret_in_the_name_of_a_program_is_masked(build: Build) -> None
     await house.until(lambda: house.instance("web").state is State.FAILED)
     assert "abc-1234-xyz" not in house.log_text() + str(house.status("web"))
     assert "command not found: '/none/***'" in str(house.status("web"))
+
+
+async def test_an_edit_with_a_file_that_cannot_be_read_changes_nothing(build: Build) -> None:
+    house = build(f"processes: {{web: {{command: {sh(OBEDIENT)}}}}}")
+    await house.until_said("web", "ready")
+    with pytest.raises(ConfigError, match=r"new.env_file\[0\]: cannot read .*none.env: No such"):
+        await house.parts.configuration.add("new", {"command": ["true"], "env_file": ["none.env"]})
+    assert [one.name for one in house.supervisor.statuses()] == ["web"]
