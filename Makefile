@@ -43,6 +43,7 @@ coverage: $(VENV)/.installed-coverage ## which lines and branches of core, super
 	status=$$?; $(VENV)/bin/python .ci/coverage_table.py && exit $$status
 
 hostile: $(VENV)/.installed-hostile ## attack daemons on this machine, which should be idle; ARGS="--seconds 600"
+	@$(VENV)/bin/python -m pytest -m hypothesis --hypothesis-profile=default -n auto
 	@exec $(VENV)/bin/python -m tests.hostile $(ARGS)
 
 check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imports, and that none go in a circle

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,10 @@ if TYPE_CHECKING:
 #: How long children are started before the event loop is imported, in seconds: enough for the first dozen,
 #: and short enough that the API answers from the first moment.
 _FIRST_SLICE_S = 0.01
+
+#: How long a thread at work keeps the interpreter from the event loop, in seconds: a tenth of Python's own. A
+#: turn gives it up with each system call, and waits for it again.
+_SWITCH_S = 0.0005
 
 #: How long the end of the API and the last log lines may take, in seconds.
 _CLOSING_S = 5.0
@@ -175,6 +180,7 @@ class Daemon:
         from cbox_init.telemetry.vitals import Vitals
 
         vitals = Vitals(self._config, self._started_at)
+        sys.setswitchinterval(_SWITCH_S)
         loop = self._loop = _new_event_loop(vitals.lag)
         if self._watched is not None:
             self._watching = loop.create_task(self._watch(self._watched))

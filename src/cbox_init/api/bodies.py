@@ -26,7 +26,7 @@ BODY_TAKES_S: Final = 30.0
 #: Bodies up to this size are parsed in the event loop, larger ones in a thread: that may take a second.
 _QUICK: Final = 16 * 1024
 #: Values that a body may have, and levels of lists and objects: parsing holds up everything else.
-_MOST_VALUES: Final = 100_000
+_MOST_VALUES: Final = 20_000
 _DEEPEST: Final = 64
 #: How long after no thread could be started for a larger one the next try is made, in seconds.
 _AGAIN_S: Final = 0.1
