@@ -24,6 +24,9 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
     eighths: int = 8
     """The eighths of them that this server has for itself, so that no port keeps others out."""
 
+    urgent: bool = False
+    """Where descriptors are short, this server has almost all of those that are left to the children."""
+
     per_address: int = 64
     """Of one client address; 0 is no limit. One more takes the place of the oldest idle one."""
 
@@ -80,7 +83,7 @@ class HttpLimits(Struct, frozen=True, kw_only=True):
 API_LIMITS: Final = HttpLimits(eighths=5, probe_paths=frozenset((b"/api/v1/health",)))
 
 #: For its Unix socket.
-SOCKET_LIMITS: Final = replace(API_LIMITS, eighths=1)
+SOCKET_LIMITS: Final = replace(API_LIMITS, eighths=1, urgent=True)
 
 #: For a port that is probed or scraped: one request a connection, so that none is held.
 PROBE_LIMITS: Final = HttpLimits(

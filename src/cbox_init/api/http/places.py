@@ -25,6 +25,7 @@ _FEWEST_OF_A_SERVER: Final = 4
 #: Descriptors that connections leave to the starts of children, and the least where the limit is low.
 _LEFT_TO_CHILDREN: Final = 32
 _LEAST_LEFT: Final = 8
+_LEAST_LEFT_BY_ALL: Final = 2
 
 _MAPPED: Final = "::ffff:"
 
@@ -181,5 +182,7 @@ def _shares(limits: HttpLimits) -> tuple[float, float, int]:
     if files == RLIM_INFINITY:
         return limits.connections * limits.eighths // 8, float("inf"), _LEFT_TO_CHILDREN
     left = min(_LEFT_TO_CHILDREN, max(_LEAST_LEFT, files // 4))
+    if limits.urgent:
+        left = _LEAST_LEFT_BY_ALL
     of_all = min(limits.connections, max(files // _SHARE_OF_FILES, _FEWEST_CONNECTIONS))
     return max(of_all * limits.eighths // 8, _FEWEST_OF_A_SERVER), files - left, left
