@@ -6,13 +6,12 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
 import pytest
 
 from tests.docs.markdown import ROOT, code, sections
 
 if TYPE_CHECKING:
-    import httpx
-
     from tests.api.service import Serve, Service
 
 ROLES = ("viewer", "operator", "admin")
@@ -318,7 +317,10 @@ async def test_another_user_has_no_role(serve: Serve, monkeypatch: pytest.Monkey
     service = await serve(TWO, api_socket_roles="[{user: 54321, role: viewer}]")
     monkeypatch.setattr("cbox_init.api.authentication.os.geteuid", lambda: 12345)
     monkeypatch.setattr("cbox_init.api.authentication.TRUSTED_UID", 12345)
-    reply = await service.unix.get(PROCESSES)
+    # Another connection: whose the first one is was found out already.
+    transport = httpx.AsyncHTTPTransport(uds=service.path, verify=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://unix", timeout=20) as client:
+        reply = await client.get(PROCESSES)
     assert reply.status_code == 403
     uid = os.getuid()
     details = [f"user {uid} on the Unix socket has no role: see api_socket_roles"]

@@ -201,6 +201,7 @@ class AuthenticateSocket:
     def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
         self._app = app
         self._credentials = credentials
+        self._last: tuple[Peer, GlobalConfig, Caller] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer: Peer = scope[EXCHANGE].peer
@@ -208,7 +209,15 @@ class AuthenticateSocket:
         await self._app(scope, receive, send)
 
     def _caller(self, peer: Peer) -> Caller:
-        self._credentials.current()
+        """The caller by its process, found once for the requests of a connection that come in a row."""
+        settings, last = self._credentials.current(), self._last
+        if last is not None and last[0] is peer and last[1] is settings:
+            return last[2]
+        caller = self._found(peer)
+        self._last = peer, settings, caller
+        return caller
+
+    def _found(self, peer: Peer) -> Caller:
         name = f"uid:{peer.uid}"
         rules = self._credentials.sockets
         for rule in rules:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, cast
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -18,8 +19,7 @@ _KEY: Final = "cbox_init.caller"
 _RECOGNISE: Final = "cbox_init.recognise"
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessPatterns:
+class ProcessPatterns(Struct, frozen=True):
     """Names of processes, with ``*``, ``?`` and ``[…]`` as in a shell; none at all stands for every name."""
 
     patterns: tuple[str, ...] = ()
@@ -39,8 +39,7 @@ class ProcessPatterns:
         return ", ".join(self.patterns) or "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who sends a request.
 
     ``name`` is the name of a token (``api_auth`` for that one), the subject of a certificate, the user of the

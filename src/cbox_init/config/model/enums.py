@@ -186,5 +186,7 @@ class Role(StrEnum):
 
     def includes(self, other: "Role") -> bool:
         """Whether it may do what ``other`` may."""
-        order = tuple(Role)
-        return order.index(self) >= order.index(other)
+        return _RANKS[self] >= _RANKS[other]
+
+
+_RANKS = {role: rank for rank, role in enumerate(Role)}
