@@ -15,6 +15,8 @@ from tests.e2e.daemon import COMMAND, wait_for
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.e2e.conftest import Serve
 
 TEXT = """
@@ -40,19 +42,22 @@ processes:
 _WITH_BODY = b"POST /api/v1/processes HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n"
 
 
-def fill(port: int, count: int) -> list[socket.socket]:
+def fill(port: int, count: int, connections: contextlib.ExitStack) -> None:
     """Connections, half of them silent, and half with a request whose body does not come."""
-    found = []
     for n in range(count):
-        one = socket.socket()
+        one = connections.enter_context(socket.socket())
         one.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             one.connect(("127.0.0.1", port))
         if n % 2:
             with contextlib.suppress(OSError):
                 one.send(_WITH_BODY)
-        found.append(one)
-    return found
+
+
+@pytest.fixture
+def connections() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as opened:
+        yield opened
 
 
 def ask(port: int, path: str) -> int:
@@ -65,14 +70,17 @@ def ask(port: int, path: str) -> int:
 
 
 @pytest.mark.parametrize("files", [64, 256])
-def test_connections_do_not_keep_children_from_starting(serve: Serve, files: int) -> None:
+def test_connections_do_not_keep_children_from_starting(
+    serve: Serve, connections: contextlib.ExitStack, files: int
+) -> None:
     first = free_ports(3)
     ports = range(first, first + 3)
     limited = ("prlimit", f"--nofile={files}:{files}", *COMMAND)
     daemon = serve(TEXT.format(*ports), command=limited)
     daemon.until_said("All processes started successfully")
     assert ask(ports[0], "/api/v1/health") == 200
-    filled = [one for port in ports for one in fill(port, 250)]
+    for port in ports:
+        fill(port, 250, connections)
 
     def asked(request: bytes) -> bytes:
         """The body of an answer on the Unix socket; tried again as Retry-After says."""
@@ -111,5 +119,3 @@ def test_connections_do_not_keep_children_from_starting(serve: Serve, files: int
     assert taken <= files
     given_up = [one for one in daemon.records() if "given up" in str(one["msg"])]
     assert given_up == []
-    for one in filled:
-        one.close()
