@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pytest
 
 from cbox_init.errors import UnsafePathError
-from cbox_init.safe_paths import (
-    identity_at,
-    locate,
-    open_to_read,
-    real_path,
-)
+from cbox_init.safe_paths import identity_at, locate, open_to_read, real_path
 from tests.attacker import NOBODY, Swapper, owned_by
 from tests.system.helpers import as_root, become_nobody, isolated
 

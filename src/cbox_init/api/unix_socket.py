@@ -18,7 +18,7 @@ from cbox_init.safe_paths import locate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cbox_init.safe_paths import Place
+    from cbox_init.safe_paths.place import Place
 
 #: How long another daemon is waited for that opens a socket in the same folder, in seconds.
 LOCK_TAKES_S: Final = 1.0

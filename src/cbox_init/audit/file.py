@@ -14,7 +14,7 @@ from cbox_init.safe_paths import locate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cbox_init.safe_paths import Place
+    from cbox_init.safe_paths.place import Place
 
 _FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _MODE: Final = 0o600

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.config.schema import ValueSpec
-    from cbox_init.safe_paths import Place
+    from cbox_init.safe_paths.place import Place
 
 _OVERRIDES: Final = "CBOX_INIT_PROCESS_"
 _BOM: Final = "\ufeff"

@@ -11,7 +11,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cbox_init.safe_paths import Place
+    from cbox_init.safe_paths.place import Place
 
 _COPY_BYTES = 1024 * 1024
 _FASTEST = 1

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from cbox_init.safe_paths import Place
+    from cbox_init.safe_paths.place import Place
     from tests.logs.follow.conftest import Following
 
 

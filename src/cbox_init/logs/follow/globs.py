@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import RepeatedError
     from cbox_init.logs.follow.growing_file import FileConsumer
     from cbox_init.logs.rotation import Rotation
-    from cbox_init.safe_paths import Reader
+    from cbox_init.safe_paths.permissions import Reader
     from cbox_init.system.inotify import InotifyEvent
 
 MOST_FILES: Final = 256

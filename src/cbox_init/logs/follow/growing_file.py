@@ -12,7 +12,7 @@ from cbox_init.safe_paths import open_to_read
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cbox_init.safe_paths import Reader
+    from cbox_init.safe_paths.permissions import Reader
 
 READ_BYTES: Final = 24 * 1024
 _MARK_BYTES: Final = 64

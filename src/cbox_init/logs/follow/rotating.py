@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.follow.tail import Tail, TailedFile
     from cbox_init.logs.rotation import Rotation
-    from cbox_init.safe_paths import Place
+    from cbox_init.safe_paths.place import Place
 
 _LATER_S: Final = 0.05
 

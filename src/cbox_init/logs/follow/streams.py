@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block
     from cbox_init.logs.routes import Routes
     from cbox_init.logs.stages.pipeline import Stages
-    from cbox_init.safe_paths import Reader
+    from cbox_init.safe_paths.permissions import Reader
     from cbox_init.system.identity import Identity
 
 _STREAM = "file"
