@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
+from cbox_init.api.http.connection import Connection
 from cbox_init.api.http.limits import API_LIMITS
 from cbox_init.api.http.places import is_this_machine
 from cbox_init.api.http.server import HttpServer
@@ -52,6 +53,11 @@ class Running:
         loop = asyncio.get_running_loop()
         self.server = HttpServer(loop, handler, replace(API_LIMITS, **limits), log, tls, exempt)
         self.server.serve((self.listener,))
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that the server has."""
+        return [one for one in self.server._connections.all if isinstance(one, Connection)]
 
     async def connect(self, **more: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*self.listener.getsockname(), **more)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.api.http.connection import http_date
+from cbox_init.api.http.connections import http_date
 from cbox_init.api.http.head import CHUNKED, HeadParser, HttpError, RequestHead
 
 GOOD = b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nX-Empty:\r\n\r\n"

@@ -94,7 +94,7 @@ async def test_one_address_has_no_more_than_its_places(run: Run) -> None:
     busy = [await running.connect() for _ in range(5)]
     for _, writer in busy:
         writer.write(closing(get("/wait")))
-    await running.until(lambda: len(running.server._connections.all) == 5)
+    await running.until(lambda: len(running.connections) == 5)
     await running.until(lambda: not running.server._connections.idle)
     refused = await running.raw(get())
     assert refused.startswith(b"HTTP/1.1 503 ")
@@ -162,7 +162,7 @@ async def test_probes_come_through_whatever_holds_the_connections(
         connection = await running.connect(**options)
         connection[1].write(closing(get("/wait")))
         held.append(connection)
-    await running.until(lambda: sum(bool(one._queue) for one in running.server._connections.all) == 10)
+    await running.until(lambda: sum(bool(one._queue) for one in running.connections) == 10)
     silent = [await running.connect() for _ in range(60)]
     for _ in range(5):
         reader, writer = await running.connect(**options)
@@ -211,7 +211,7 @@ async def test_a_client_that_takes_nothing_makes_room_when_it_is_needed(run: Run
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(get("/large"))
         held.append(writer)
-    await running.until(lambda: sum(one.congested for one in running.server._connections.all) == 10)
+    await running.until(lambda: sum(one.congested for one in running.connections) == 10)
     answers = b""
     async with asyncio.timeout(DEADLINE_S):
         while not answers.startswith(b"HTTP/1.1 200 "):
@@ -225,7 +225,7 @@ async def test_a_probe_has_little_time(run: Run) -> None:
     running = run(echo, connections=16, probe_head_s=0.2, per_address=1, exempt=lambda _: False)
     _, holder = await running.connect()
     holder.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n")
-    await running.until(lambda: any(one._queue for one in running.server._connections.all))
+    await running.until(lambda: any(one._queue for one in running.connections))
     assert (await running.raw(b"")).startswith(b"HTTP/1.1 408 ")
     holder.close()
 

@@ -158,7 +158,7 @@ async def test_no_more_requests_are_read_ahead_than_are_allowed(run: Run) -> Non
     reader, writer = await running.connect()
     writer.write(get() * 5_000 + closing(get("/last")))
     await running.until(lambda: begun)
-    (connection,) = running.server._connections.all
+    (connection,) = running.connections
     await running.until(lambda: connection._reading_paused)
     assert len(connection._queue) == 3
     assert len(connection._unparsed) <= 2 * 4096
@@ -186,7 +186,7 @@ async def test_a_body_is_read_no_faster_than_it_is_taken(run: Run) -> None:
     )
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(writer.drain(), 0.3)
-    (connection,) = running.server._connections.all
+    (connection,) = running.connections
     assert connection._queue[0].unread <= 1000 + API_LIMITS.read_bytes
     go_on.set()
     assert len(await asyncio.wait_for(reader.read(), DEADLINE_S)) > size
@@ -235,8 +235,8 @@ async def test_small_responses_that_nobody_takes_do_not_heap_up(run: Run) -> Non
     reader, writer = await running.connect()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(get() * 1000 + closing(get()))
-    await running.until(lambda: running.server.connections and len(running.server._connections.all) == 1)
-    (connection,) = running.server._connections.all
+    await running.until(lambda: running.server.connections and len(running.connections) == 1)
+    (connection,) = running.connections
     await running.until(lambda: connection.congested)
     assert connection._transport.get_write_buffer_size() < 200_000
     writer.transport.resume_reading()  # type: ignore[attr-defined]
@@ -253,7 +253,7 @@ async def test_a_reader_of_single_bytes_is_cut(run: Run) -> None:
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(get())
     await running.until(lambda: running.server.connections == 1)
-    (connection,) = running.server._connections.all
+    (connection,) = running.connections
     await running.until(lambda: connection.congested)
     size = connection._transport.get_write_buffer_size
     taken = iter(range(1, 1_000_000))
@@ -304,7 +304,7 @@ async def test_what_comes_behind_the_last_request_is_not_kept(run: Run) -> None:
     for _ in range(100):
         writer.write(b"x" * 100_000)
         await asyncio.wait_for(writer.drain(), DEADLINE_S)
-    (connection,) = running.server._connections.all
+    (connection,) = running.connections
     assert len(connection._unparsed) <= API_LIMITS.read_bytes
     go_on.set()
     assert (await asyncio.wait_for(reader.read(), DEADLINE_S)).startswith(b"HTTP/1.1 200 ")
@@ -346,7 +346,7 @@ async def test_tls_client_that_takes_nothing_is_cut(run: Run, tls: Callable[[], 
     await running.until(lambda: running.server.connections == 1)
     writer.write(get() * 5)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    (connection,) = running.server._connections.all
+    (connection,) = running.connections
     await running.until(lambda: connection.congested)
     await running.until(lambda: running.server.connections == 0)
     assert cast("TlsTransport", connection._transport)._plain_bytes == 0
@@ -392,7 +392,7 @@ async def test_closing_does_not_wait_for_a_reader_that_does_not_take_the_end_of_
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
-        (connection,) = running.server._connections.all
+        (connection,) = running.connections
         while not connection._transport.get_write_buffer_size():  # until the kernel takes no more
             await send({"type": "http.response.body", "body": b"x" * 20_000, "more_body": True})
         written.set()
@@ -405,7 +405,7 @@ async def test_closing_does_not_wait_for_a_reader_that_does_not_take_the_end_of_
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(get())
     await asyncio.wait_for(written.wait(), DEADLINE_S)
-    (connection,) = running.server._connections.all
+    (connection,) = running.connections
     connection._queue[0].disconnect()  # as `Streams.end` at the end of the daemon
     await running.until(lambda: not connection._queue)
     assert running.server.connections == 1, "the end waits in the buffer"

@@ -8,7 +8,8 @@ from socket import MSG_PEEK, SO_SNDBUF, SOL_SOCKET
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.http.budget import MemoryBudget
-from cbox_init.api.http.connection import Connection, Connections
+from cbox_init.api.http.connection import Connection
+from cbox_init.api.http.connections import Connections, ServedConnection
 from cbox_init.api.http.places import is_this_machine
 from cbox_init.logs.daemon import RepeatedError
 
@@ -220,7 +221,7 @@ class HttpServer:
 
     # -- the end ---------------------------------------------------------------------------------------
 
-    def _abort(self, chosen: Callable[[Connection], bool]) -> None:
+    def _abort(self, chosen: Callable[[ServedConnection], bool]) -> None:
         for connection in tuple(self._connections.all):
             if chosen(connection):
                 connection.abort()

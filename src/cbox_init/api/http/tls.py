@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from asyncio import BaseTransport, TimerHandle
     from collections.abc import Callable
 
-    from cbox_init.api.http.connection import Connection, Connections
+    from cbox_init.api.http.connection import Connection
+    from cbox_init.api.http.connections import Connections
 
 #: How long a handshake may take, in seconds.
 HANDSHAKE_S: Final = 10.0
