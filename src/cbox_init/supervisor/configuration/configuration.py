@@ -138,6 +138,8 @@ class Configuration:
             message = f"cannot read {self._source.path}: no answer within {_FILE_TIMEOUT_S:.0f} s"
             problem = Problem(field="", message=message, recommendation="check its file system")
             raise ConfigError(str(problem), (problem,)) from None
+        except NoThreadError as error:
+            raise NotApplied(f"cannot reload: {error.strerror}; try again later") from None
 
     # -- edits -----------------------------------------------------------------------------------------
 
@@ -185,6 +187,8 @@ class Configuration:
                 raise NotSaved(
                     f"cannot save {path}: no answer within {_FILE_TIMEOUT_S:.0f} s; check its file system"
                 ) from None
+            except NoThreadError as error:
+                raise NotSaved(f"cannot save {path}: {error.strerror}; try again later") from None
             self._edits = self._no_edits(self._supervisor.config)
         self._log.info("Configuration saved", config=path)
         if self._audit is not None:
@@ -230,7 +234,7 @@ class Configuration:
             message = f"the change could not be checked within {_CHECK_TIMEOUT_S:.0f} s, nothing is changed"
             raise NotApplied(message) from None
         except NoThreadError as error:
-            raise NotApplied(f"{error}, nothing is changed; try again later") from None
+            raise NotApplied(f"{error.strerror}, nothing is changed; try again later") from None
 
     # -- internals -------------------------------------------------------------------------------------
 
