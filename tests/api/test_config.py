@@ -41,6 +41,27 @@ async def names(service: Service) -> list[str]:
     return [one["name"] for one in (await service.unix.get(PROCESSES)).json()["processes"]]
 
 
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (RELOAD, "cannot reload: no thread can be started for config-read; try again later"),
+        (SAVE, "cannot save FILE: no thread can be started for config-write; try again later"),
+    ],
+)
+async def test_without_a_thread_it_can_be_tried_again(
+    two: Service, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+) -> None:
+    def refused(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as short:
+        short.setattr("threading.Thread.start", refused)
+        reply = await two.unix.post(path)
+    assert reply.status_code == 409
+    assert reply.json() == {"error": message.replace("FILE", str(file_of(two)))}
+    assert (await two.unix.post(path)).status_code == 200
+
+
 async def test_reload_lists_what_it_changes(two: Service) -> None:
     text = file_of(two).read_text()
     file_of(two).write_text(

@@ -218,6 +218,12 @@ def test_the_forms_of_env_file(tmp_path: Path, value: str) -> None:
     assert of(tmp_path, f"processes: {{web: {{command: a, env_file: {value}}}}}", {}) == {"A": "1"}
 
 
+def test_a_raw_env_file(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("A='1' # $B\nB\nC")
+    text = "processes: {web: {command: a, env_file: {path: a.env, format: raw}, env: {B: own}}}"
+    assert of(tmp_path, text, {}) == {"A": "'1' # $B", "B": "own"}
+
+
 def test_a_path_counts_from_the_file_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/a.env").write_text("A=1")
@@ -326,7 +332,7 @@ def test_values_of_files_are_in_no_view_and_no_text(tmp_path: Path) -> None:
     assert "s3cr3t" not in repr(config_of(examined))
     shown = masked(config_of(examined).processes["web"])
     assert "s3cr3t" not in json.dumps(shown)
-    assert shown["env_file"] == [{"path": "a.env", "required": True}]
+    assert shown["env_file"] == [{"path": "a.env", "required": True, "format": "dotenv"}]
 
 
 # -- hooks -----------------------------------------------------------------------------------------------

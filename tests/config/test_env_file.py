@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbox_init.config import env_file
-from cbox_init.config.env_file import FileFault, FileReader, parse_env_file
+from cbox_init.config.env_file import FileFault, FileReader, parse_env_file, parse_raw_env_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def test_what_compose_reads(text: str, variables: dict[str, str]) -> None:
         ("B=${A:-s3cr3t", "line 1 has a reference to A that is not closed"),
         ("B=${A:?s3cr3t}", "line 1 needs A, which is not set"),
         ("A=" + "${A:-" * 20, "line 1 has more than 16 references in one another"),
-        ("A=" + "x" * 200_000, "line 1 has a value longer than 127 KiB"),
+        ("A=" + "x" * 200_000, "line 1 has a value longer than 128 KiB"),
     ],
 )
 def test_what_is_wrong_names_the_line_and_no_value(text: str, message: str) -> None:
@@ -85,6 +85,39 @@ def test_what_is_wrong_names_the_line_and_no_value(text: str, message: str) -> N
         parsed(text)
     assert str(found.value) == message
     assert "s3cr3t" not in found.value.hint
+    assert found.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("A='b' # c ", {"A": "'b' # c "}),
+        ('\t A="$HOME ${USER:-x} \\n"', {"A": '"$HOME ${USER:-x} \\n"'}),
+        ("# A=b\n\n  # C=d\r\nE=f\r\nE==g\n", {"E": "=g"}),
+        ("a.b-c=\nexport=1", {"a.b-c": "", "export": "1"}),
+        ("USER\nEMPTY\nNONE", {"USER": "me", "EMPTY": ""}),
+        ("A=x\x0cy\u2028z", {"A": "x\x0cy\u2028z"}),
+        ("", {}),
+    ],
+)
+def test_what_compose_reads_raw(text: str, variables: dict[str, str]) -> None:
+    assert parse_raw_env_file(text, OUTSIDE.get) == variables
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("A=b\n=s3cr3t", "line 2 does not begin with the name of a variable"),
+        ("export A=s3cr3t", "line 1 has a blank in the name of its variable"),
+        ("A =s3cr3t", "line 1 has a blank in the name of its variable"),
+        ("A=b\nC=" + "x" * 200_000, "line 2 has a value longer than 128 KiB"),
+        ("\n".join(f"A{n}=" for n in range(10_001)), "line 10001 is one of more than 10000 variables"),
+    ],
+)
+def test_what_is_wrong_in_a_raw_file(text: str, message: str) -> None:
+    with pytest.raises(FileFault) as found:
+        parse_raw_env_file(text, OUTSIDE.get)
+    assert str(found.value) == message
     assert found.value.hint
 
 
@@ -137,6 +170,25 @@ def test_a_file_system_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.
         assert reason(tmp_path / "a") == "FILE was not read within 0 s"
     finally:
         stuck.set()
+
+
+def test_without_a_thread_the_file_is_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    (tmp_path / "a").write_text("A=b")
+    monkeypatch.setattr("threading.Thread.start", refused)
+    assert reason(tmp_path / "a") == "cannot read FILE: no thread can be started for env-file"
+
+
+def test_any_error_of_a_file_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(path: str, most: int) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(env_file, "_text", fails)
+    assert reason(tmp_path / "a") == "cannot read FILE: MemoryError"
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:

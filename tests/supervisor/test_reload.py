@@ -142,6 +142,25 @@ async def test_removed_ones_stop_dependents_first_and_are_forgotten(build: Build
     assert house.lines("db") == []
 
 
+async def test_a_removal_of_many_is_done_in_turns(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cbox_init.supervisor.run_queue.SLICE_S", 0.0)
+    many = "".join(f"  p{number}: {{command: [x], initial_state: stopped}}\n" for number in range(20))
+    house = build(f"processes:\n  web: {{command: [sleep, '1000']}}\n{many}")
+    await up(house, web=1)
+    lengths: list[int] = []
+    remove = house.supervisor.table.remove
+
+    def seen(name: str) -> None:
+        remove(name)
+        asyncio.get_running_loop().call_soon(lambda: lengths.append(len(house.supervisor.table)))
+
+    monkeypatch.setattr(house.supervisor.table, "remove", seen)
+    await reload(house, "processes: {web: {command: [sleep, '1000']}}")
+    await house.until(lambda: len(house.supervisor.table) == 1)
+    await asyncio.sleep(0)
+    assert lengths == list(range(20, 0, -1))  # one in each turn
+
+
 async def test_disabled_is_removed(build: Build) -> None:
     house = build(WEB + ", db: {command: [sleep, '1000']}}")
     await up(house, web=2, db=1)

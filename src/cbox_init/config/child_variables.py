@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from cbox_init.config.environment import owner_of, secret_settings
 from cbox_init.config.legacy import RENAMED
 from cbox_init.config.model import ChildVariables, GlobalConfig, ProcessConfig
+from cbox_init.config.model.enums import EnvFileFormat
 from cbox_init.config.model.kinds import INHERITS_ALL
 from cbox_init.config.schema import ValueSpec, ValueType, fields_of, may_hold_secret, secrets_in
 from cbox_init.config.secret import Secret
@@ -251,7 +252,7 @@ def _with_files(
     folder: str,
     report: ProblemReport,
 ) -> ChildVariables:
-    from cbox_init.config.env_file import LARGEST_ENV_FILE, FileFault, parse_env_file
+    from cbox_init.config.env_file import LARGEST_ENV_FILE, FileFault, parse_env_file, parse_raw_env_file
 
     where: Path = ("processes", name)
     outside = {**inherited(environ, variables), **{key: one.reveal() for key, one in variables.kept.items()}}
@@ -268,7 +269,8 @@ def _with_files(
             return outside.get(key, process.env.get(key, of_files.get(key)))
 
         try:
-            found = parse_env_file(reader.text(file, LARGEST_ENV_FILE), look_up)
+            parse = parse_raw_env_file if entry.format is EnvFileFormat.RAW else parse_env_file
+            found = parse(reader.text(file, LARGEST_ENV_FILE), look_up)
             of_files.update(found)
             for key in found:
                 of_others.pop(key, None)

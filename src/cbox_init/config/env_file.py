@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.errors import UnsafePathError
 from cbox_init.safe_paths import open_to_read
-from cbox_init.threads import start_thread
+from cbox_init.threads import NoThreadError, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,10 +86,16 @@ class FileReader:
                 found.append(_text(path, most))
             except FileFault as fault:
                 found.append(fault)
-            finally:
-                done.set()
+            done.set()
 
-        start_thread(read, name="env-file", failed=lambda error: None)
+        def failed(error: Exception) -> None:
+            found.append(FileFault(f"cannot read {path}: {type(error).__name__}", "try again"))
+            done.set()
+
+        try:
+            start_thread(read, name="env-file", failed=failed)
+        except NoThreadError as error:
+            return FileFault(f"cannot read {path}: {error.strerror}", "raise the limit of processes")
         if done.wait(max(0.0, self._until - time.monotonic())) and found:
             return found[0]
         return FileFault(f"{path} was not read within {_READING_S:.0f} s", "check its file system")
@@ -102,6 +108,28 @@ def parse_env_file(text: str, look_up: LookUp) -> dict[str, str]:
     references. Raises FileFault with the line.
     """
     return _EnvFileParser(text.replace("\r\n", "\n"), look_up).variables()
+
+
+def parse_raw_env_file(text: str, look_up: LookUp) -> dict[str, str]:
+    """The variables of a file as Docker Compose reads it with ``format: raw``, in its order.
+
+    Quotes, references, backslashes, comments behind a value and blanks at its end are part of the value.
+    ``look_up`` gives the value of a name that stands alone. Raises FileFault with the line.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r").lstrip(" \t")
+        if not line or line.startswith("#"):
+            continue
+        name, sign, value = line.partition("=")
+        if not name:
+            raise _fault_at(number, "does not begin with the name of a variable")
+        if " " in name or "\t" in name:
+            raise _fault_at(number, "has a blank in the name of its variable")
+        given = value if sign else look_up(name)
+        if given is not None:
+            _add(found, name, given, number)
+    return found
 
 
 class _EnvFileParser:
@@ -152,11 +180,7 @@ class _EnvFileParser:
             raise self._fault("has something else than = behind the name")
 
     def _set(self, name: str, value: str) -> None:
-        if len(value) > _LONGEST_VALUE:
-            raise self._fault(f"has a value longer than {_LONGEST_VALUE >> 10} KiB", "shorten it")
-        self._found[name] = value
-        if len(self._found) > _MOST_VARIABLES:
-            raise self._fault(f"is one of more than {_MOST_VARIABLES} variables", "split the file")
+        _add(self._found, name, value, self._line)
 
     def _value(self, end: int) -> str:
         blanks = _BLANKS.match(self._text, self._at, end)
@@ -244,8 +268,20 @@ class _EnvFileParser:
         return self._found.get(name) if outside is None else outside
 
     def _fault(self, what: str, hint: str = "write NAME=value", line: int | None = None) -> FileFault:
-        line = self._line if line is None else line
-        return FileFault(f"line {line} {what}", hint, line=line)
+        return _fault_at(self._line if line is None else line, what, hint)
+
+
+def _add(found: dict[str, str], name: str, value: str, line: int) -> None:
+    """Add a variable, up to the limits. Raises FileFault."""
+    if len(value) > _LONGEST_VALUE:
+        raise _fault_at(line, f"has a value longer than {(_LONGEST_VALUE + 1) >> 10} KiB", "shorten it")
+    found[name] = value
+    if len(found) > _MOST_VARIABLES:
+        raise _fault_at(line, f"is one of more than {_MOST_VARIABLES} variables", "split the file")
+
+
+def _fault_at(line: int, what: str, hint: str = "write NAME=value") -> FileFault:
+    return FileFault(f"line {line} {what}", hint, line=line)
 
 
 def _escape(match: re.Match[str]) -> str:

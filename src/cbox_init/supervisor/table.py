@@ -62,8 +62,10 @@ class ProcessTable:
 
     def remove(self, name: str) -> None:
         """Remove a process from the table."""
-        del self._processes[name], self._depends_on[name]
-        self._dependents = dependencies.dependents(self._depends_on)
+        del self._processes[name], self._dependents[name]
+        for dependency in dict.fromkeys(self._depends_on.pop(name)):
+            if (others := self._dependents.get(dependency)) is not None:
+                self._dependents[dependency] = tuple(other for other in others if other != name)
 
     def recount(self) -> None:
         """Compute ``all_up`` and ``all_ended`` again from all processes."""

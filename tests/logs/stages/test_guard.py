@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.logs.stages.finder import Finder
-from cbox_init.logs.stages.guard import SearchGuard, SearchTimer, TooSlow
+from cbox_init.logs.stages.guard import BlockBudget, SearchGuard, SearchTimer, TooSlow
 from cbox_init.logs.stages.redaction import Redaction, RedactionRule
 from cbox_init.patterns.compile import Pattern
 from tests.logs.stages.helpers import Line, Told, run
@@ -22,6 +22,13 @@ FOR_EVER = re.compile(r"(?:a+)+b")
 BAD = "a" * 60
 
 
+class Endless(BlockBudget):
+    """Each record is a block of its own."""
+
+    def check(self) -> None:
+        self.begin()
+
+
 @pytest.fixture
 def slow() -> list[None]:
     return []
@@ -30,7 +37,7 @@ def slow() -> list[None]:
 @pytest.fixture
 def guard(slow: list[None]) -> Iterator[SearchGuard]:
     before = signal.getsignal(signal.SIGVTALRM)
-    yield SearchGuard(SearchTimer(limit_s=0.05), lambda: slow.append(None))
+    yield SearchGuard(SearchTimer(limit_s=0.05), lambda: slow.append(None), Endless())
     signal.signal(signal.SIGVTALRM, before)
 
 
@@ -50,6 +57,30 @@ def test_many_of_them_cost_little_more_than_one(guard: SearchGuard, slow: list[N
     # At most one limit for each length down to nothing.
     assert time.process_time() - used < 20 * 0.05 + 5
     assert len(slow) == 1000
+
+
+def test_stages_share_what_one_block_may_take() -> None:
+    """However long a search takes here, the second one is not begun, and its stage is not punished for it."""
+    before = signal.getsignal(signal.SIGVTALRM)
+    timer, budget, slow = SearchTimer(limit_s=30.0), BlockBudget(), list[str]()
+    first = SearchGuard(timer, lambda: slow.append("first"), budget)
+    second = SearchGuard(timer, lambda: slow.append("second"), budget)
+
+    def hostile(text: str) -> bool:
+        end = time.thread_time() + 0.025
+        while time.thread_time() < end:
+            pass
+        return True
+
+    assert first.record(hostile, BAD, False)
+    assert not second.record(hostile, BAD, False)
+    with pytest.raises(TooSlow):
+        second.block(hostile, BAD)
+    assert slow == ["second"]
+    budget.begin()
+    assert second.record(hostile, BAD, False)
+    assert slow == ["second"]
+    signal.signal(signal.SIGVTALRM, before)
 
 
 def test_nothing_is_ended_when_the_search_is_over(guard: SearchGuard) -> None:

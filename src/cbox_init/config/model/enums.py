@@ -35,6 +35,13 @@ class Misfire(StrEnum):
     SKIP = "skip"
 
 
+class EnvFileFormat(StrEnum):
+    """How a file of variables is read: as Docker Compose does by default, or each value as it stands."""
+
+    DOTENV = "dotenv"
+    RAW = "raw"
+
+
 class OnGiveUp(StrEnum):
     """What becomes of the container when an instance has failed for good."""
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 from msgspec import Struct, field
 
 from cbox_init.config.model.enums import (
+    EnvFileFormat,
     HealthCheckMode,
     HealthCheckType,
     InitialState,
@@ -134,6 +135,7 @@ class EnvFileConfig(Struct, frozen=True, kw_only=True):
 
     path: str = ""
     required: bool = True
+    format: EnvFileFormat = EnvFileFormat.DOTENV
 
 
 class ChildVariables(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.deadlines import Deadlines
     from cbox_init.logs.stages.filters import Filters
     from cbox_init.logs.stages.finder import Finder
-    from cbox_init.logs.stages.guard import SearchGuard, SearchTimer
+    from cbox_init.logs.stages.guard import BlockBudget, SearchGuard, SearchTimer
     from cbox_init.logs.stages.json_lines import JsonLines
     from cbox_init.logs.stages.level import LevelDetection
     from cbox_init.logs.stages.rate import RecordRateLimit
@@ -35,7 +35,10 @@ class StageContext(Struct, frozen=True):
 
 def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
     """The stages that ``config`` asks for. Its patterns are valid."""
-    guards = partial(_guard, process, shared)
+    from cbox_init.logs.stages.guard import BlockBudget
+
+    budget = BlockBudget()
+    guards = partial(_guard, process, shared, budget)
     redaction = _redaction(config.redaction, guards)
     return Stages(
         multiline=_multiline(config, guards),
@@ -46,6 +49,7 @@ def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
         rate=_rate(process, config, shared),
         later=shared.deadlines.later,
         failed=_failed(process, shared),
+        begin=budget.begin,
     )
 
 
@@ -66,7 +70,9 @@ def _failed(process: str, shared: StageContext) -> Callable[[str, Exception], No
     return failed
 
 
-def _guard(process: str, shared: StageContext, stage: str, consequence: str) -> SearchGuard:
+def _guard(
+    process: str, shared: StageContext, budget: BlockBudget, stage: str, consequence: str
+) -> SearchGuard:
     """The guard of one stage. It logs how many records were too slow, at most once a second."""
     from cbox_init.logs.stages.guard import SearchGuard
 
@@ -85,7 +91,7 @@ def _guard(process: str, shared: StageContext, stage: str, consequence: str) -> 
         if slow == 1:
             shared.deadlines.later(1.0, tell)
 
-    return SearchGuard(shared.alarm, note)
+    return SearchGuard(shared.alarm, note, budget)
 
 
 def _multiline(config: LoggingConfig, guards: Callable[[str, str], SearchGuard]) -> Multiline | None:

@@ -35,7 +35,8 @@ _USUAL_S: Final = 0.25e-6
 """CPU time of a search for each character that is usual at most; a simple pattern takes a tenth of it."""
 
 _MOST_EXCESS_S: Final = 0.02
-"""How much longer than usual the searches of a stage may take, one after another."""
+"""How much longer than usual the searches of a stage may take, one after another, and those of all stages of
+a process in one block that was read."""
 
 _WINDOWS: Final = (512, 2048, 8192, 32768)
 _WINDOW_S: Final = 0.001
@@ -43,6 +44,32 @@ _WINDOW_S: Final = 0.001
 
 class TooSlow(Exception):
     """A search was stopped because it took too long."""
+
+
+class BlockSpent(TooSlow):
+    """The stages of a process have used up what they may take in one block."""
+
+
+class BlockBudget:
+    """What all stages of one process may take in one block; a turn of the event loop waits for it."""
+
+    __slots__ = ("_excess_s",)
+
+    def __init__(self) -> None:
+        self._excess_s = 0.0
+
+    def begin(self) -> None:
+        """Another block begins."""
+        self._excess_s = 0.0
+
+    def check(self) -> None:
+        """Raises BlockSpent when nothing is left."""
+        if self._excess_s > _MOST_EXCESS_S:
+            raise BlockSpent
+
+    def add(self, excess_s: float) -> None:
+        """A search took this much longer than usual, or shorter."""
+        self._excess_s = max(0.0, self._excess_s + excess_s)
 
 
 class SearchTimer:
@@ -85,11 +112,12 @@ class SearchGuard:
     first; each minute without a slow one quadruples the length.
     """
 
-    __slots__ = ("_alarm", "_excess_s", "_longest", "_on_slow", "_slow_at")
+    __slots__ = ("_alarm", "_budget", "_excess_s", "_longest", "_on_slow", "_slow_at")
 
-    def __init__(self, alarm: SearchTimer, on_slow: Callable[[], None]) -> None:
+    def __init__(self, alarm: SearchTimer, on_slow: Callable[[], None], budget: BlockBudget) -> None:
         """``on_slow`` is called each time a record was not searched completely."""
         self._alarm = alarm
+        self._budget = budget
         self._on_slow = on_slow
         self._longest = LONGEST
         self._slow_at = 0.0
@@ -115,6 +143,8 @@ class SearchGuard:
                 if probe is not None and len(text) > _WINDOWS[0]:
                     return self._timed(lambda text: _by_windows(search, text, probe), text)
                 return self._timed(search, text)
+            except BlockSpent:  # by other stages, or by other records
+                pass
             except TooSlow:
                 self._longest = min(self._longest, len(text)) // 16
                 self._slow_at = monotonic()
@@ -126,12 +156,14 @@ class SearchGuard:
         """``search`` within the time limit, and within what all of them may take. Raises TooSlow."""
         if self._excess_s > _MOST_EXCESS_S:
             raise TooSlow
+        self._budget.check()
         began = thread_time()
         try:
             return self._alarm.limited(search, text)
         finally:
             excess_s = thread_time() - began - len(text) * _USUAL_S - _USUAL_S * _WINDOWS[0]
             self._excess_s = max(0.0, self._excess_s + excess_s)
+            self._budget.add(excess_s)
 
     def _recover(self) -> int:
         """The longest record that is searched now."""

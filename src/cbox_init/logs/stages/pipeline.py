@@ -51,6 +51,8 @@ class Stages(NamedTuple):
     later: Callable[[float, Callable[[], None]], None]
     failed: Callable[[str, Exception], object]
     """Called with the key of a stage and the error when it could not process a record."""
+    begin: Callable[[], None]
+    """Called when a block begins: what all searches in it may take together is limited."""
 
 
 class _LongLine(NamedTuple):
@@ -78,6 +80,7 @@ class Pipeline:
         )
         self._later = stages.later
         self._failed = stages.failed
+        self._begin = stages.begin
         self._joiner: Joiner | None = None
         self._timeout_s = 0.0
         if stages.multiline is not None:
@@ -96,6 +99,7 @@ class Pipeline:
 
     def feed(self, frames: Sequence[Frame], now_ns: int) -> list[Block]:
         """The blocks that ``frames`` complete."""
+        self._begin()
         batches: list[LineBatch] = []
         blocks: list[Block] = []
         for data, partial in frames:
@@ -125,6 +129,7 @@ class Pipeline:
     def flush(self) -> list[Block]:
         """The blocks of what waits for more lines."""
         self._long = None
+        self._begin()
         return self._blocks(self._through(self._close()))
 
     def _close(self) -> list[LineBatch]:
@@ -144,6 +149,7 @@ class Pipeline:
             self._timed = True
             self._later(left_s, self._quiet)
             return
+        self._begin()
         blocks = self._blocks(self._through(self._close()))
         if blocks:
             self._emit(blocks)

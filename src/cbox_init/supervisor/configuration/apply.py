@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import default_logging
-from cbox_init.config.settings import settings_for, settings_of
+from cbox_init.config.settings import settings_for
 from cbox_init.core import dependencies
 from cbox_init.core.reload_diff import plan_of
 from cbox_init.core.restart import Trigger
@@ -36,7 +36,9 @@ class ConfigurationApplier:
         self._factory = supervisor.factory
         self._logs = logs
         self._runtime = runtime
-        self._removal = supervisor.lifecycle.removal = Removal(self._table, forget=self._forget)
+        self._removal = supervisor.lifecycle.removal = Removal(
+            self._table, forget=self._forget, forgotten=supervisor.recount
+        )
 
     def plan(self, config: Config) -> ReloadPlan:
         """What ``apply`` would change now.
@@ -167,23 +169,22 @@ class ConfigurationApplier:
             self._removal.add(self._table[name])
         self._runtime.run_queue.wake(self._removal)
 
-    def _forget(self, processes: Sequence[Managed]) -> None:
-        """Drop processes that were removed and have ended; start the successors of those of another kind."""
-        configured = settings_of(self._supervisor.config)
-        for process in processes:
-            name = process.name
-            self._factory.release(process)
-            self._supervisor.forget(name)
-            settings = configured.get(name)
-            if settings is None:
-                self._logs.forget(name)
-                self._table.remove(name)
-                self._runtime.log.info("Process removed", process=name)
-            else:
-                successor = self._factory.make(name, settings)
-                self._table.put(successor)
-                self._supervisor.lifecycle.start_as_configured(successor, Trigger.RELOAD)
-        self._supervisor.recount()
+    def _forget(self, process: Managed) -> None:
+        """Drop a process that was removed and has ended; start its successor if that is of another kind."""
+        name = process.name
+        self._factory.release(process)
+        self._supervisor.forget(name)
+        config = self._supervisor.config
+        configured = config.processes.get(name)
+        if configured is None or not configured.enabled:
+            self._logs.forget(name)
+            self._table.remove(name)
+            self._runtime.log.info("Process removed", process=name)
+        else:
+            configured = config.enabled_processes()[name]
+            successor = self._factory.make(name, settings_for(name, configured, config))
+            self._table.put(successor)
+            self._supervisor.lifecycle.start_as_configured(successor, Trigger.RELOAD)
 
 
 def _same_kind(process: Managed | None, config: ProcessConfig) -> bool:
