@@ -35,6 +35,9 @@ _VERSIONS: Final = {
     TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
     TlsVersion.TLS_1_3: ssl.TLSVersion.TLSv1_3,
 }
+#: With forward secrecy and authenticated encryption: what RFC 9325 recommends for TLS 1.2.
+_USUAL_SUITES: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 #: The suites of TLS 1.3 have the same names everywhere. OpenSSL offers them whenever TLS 1.3 is spoken.
 _TLS_1_3_SUITES: Final = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 #: The names of Go's crypto/tls, with OpenSSL's. RC4 and 3DES are left out: OpenSSL no longer has them.
@@ -201,6 +204,7 @@ def _misfit(error: ssl.SSLError, cert_file: str, key_file: str) -> TlsFileError:
 
 def _set_suites(context: ssl.SSLContext, names: tuple[str, ...]) -> None:
     if not names:
+        context.set_ciphers(_USUAL_SUITES)
         return
     every = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     every.set_ciphers("ALL:!aNULL:!eNULL")
