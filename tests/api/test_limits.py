@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.api.guards import TokenBuckets
+from cbox_init.api.guards import RateLimit, TokenBuckets
 
 if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
     from tests.api.service import Serve
 
 HEALTH = "/api/v1/health"
@@ -94,6 +96,29 @@ async def test_too_many_requests(serve: Serve) -> None:
     assert len(refused) >= 2
     assert refused[0].content == b'{"error":"rate limit exceeded"}'
     assert refused[0].headers["retry-after"] == "1"
+
+
+async def test_addresses_of_ipv6_count_by_their_64() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def status_of(address: str) -> int:
+        seen: list[int] = []
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.append(message["status"])
+
+        await limit({"client": (address, 1)}, receive, send)
+        return seen[0]
+
+    limit = RateLimit(app, rate=0.1, burst=2, clock=lambda: 0.0)
+    assert [await status_of(f"2001:db8::{n}") for n in range(4)] == [200, 200, 429, 429]
+    assert await status_of("2001:db8:0:1::1") == 200
+    assert [await status_of(one) for one in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1")] == [200, 200, 429]
 
 
 async def test_recovery(serve: Serve) -> None:

@@ -37,7 +37,7 @@ UNKNOWN_PATHS = [
     f"{PROCESSES}/web/",
     f"{PROCESSES}/web/frobnicate",
     f"{PROCESSES}/web/restart/",
-    f"{PROCESSES}/we%2Fb/restart",
+    "/api/v1%2Fprocesses",
     "//api/v1/processes",
     "/api/v1/../v1/processes",
     "/API/V1/PROCESSES",

@@ -12,6 +12,8 @@ import pytest
 from tests.docs.markdown import ROOT, code, sections
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.api.service import Serve, Service
 
 ROLES = ("viewer", "operator", "admin")
@@ -284,6 +286,53 @@ async def test_a_stream_has_the_processes_that_match_also_new_ones(serve: Serve)
     assert any("from worker" in line for line in seen)
     assert not any("from web" in line or "from other" in line for line in seen)
     assert all('"process":"worker-' in line for line in seen)
+
+
+async def test_log_outputs_of_the_processes_that_match(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "secret.log").mkdir()  # the template fails there
+    service = await serve(
+        f"""
+  web:
+    command: [sleep, "1000"]
+    logging:
+      rate_limit: {{lines: 10}}
+      outputs: {{own: {{path: {tmp_path}/web.log}}, each: {{path: "{tmp_path}/${{CBOX_PROCESS}}.log"}}}}
+  secret:
+    command: [sh, -c, "echo one; exec sleep 1000"]
+    logging:
+      rate_limit: {{lines: 10}}
+      outputs: {{own: {{path: {tmp_path}/hidden.log}}, each: {{path: "{tmp_path}/${{CBOX_PROCESS}}.log"}}}}
+""",
+        api_tokens=TOKENS,
+    )
+    await service.house.until(lambda: any(one.error for one in service.house.logs.outputs()))
+
+    async def shown(token: str) -> dict[str, Any]:
+        reply = await service.tcp.get("/api/v1/logs/outputs", headers=headers_of(token))
+        found: dict[str, Any] = reply.json()
+        return found
+
+    everything = await shown("the-token-of-the-viewer")
+    assert list(everything["rate_limited"]) == ["web", "secret"]
+    assert len(everything["outputs"]) == 4
+    web = await shown("the-token-of-web-reader")
+    assert list(web["rate_limited"]) == ["web"]
+    template = f"{tmp_path}/${{CBOX_PROCESS}}.log"
+    assert [one["target"] for one in web["outputs"]] == ["stdout", f"{tmp_path}/web.log", template]
+    assert web["outputs"][2]["error"] == "a file cannot be written"
+    none = await shown("the-token-of-worker")
+    assert ([one["target"] for one in none["outputs"]], none["rate_limited"]) == (["stdout"], {})
+
+
+async def test_an_escaped_slash_is_part_of_a_name(serve: Serve) -> None:
+    service = await serve(TWO, api_tokens=TOKENS)
+    admin = headers_of("the-token-of-the-admin")
+    for slash in ("%2F", "%2f"):
+        reply = await service.tcp.post(f"{PROCESSES}/web{slash}restart", headers=admin)
+        assert reply.status_code in (404, 405), slash
+        assert (await service.tcp.get(f"/api/v1{slash}processes", headers=admin)).status_code == 404
+    reply = await service.tcp.post(f"{PROCESSES}/we%62%2Fx/restart", headers=admin)
+    assert (reply.status_code, reply.json()) == (404, {"error": "process not found: web%2Fx"})
 
 
 # -- the Unix socket ----------------------------------------------------------------------------------------

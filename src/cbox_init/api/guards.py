@@ -6,6 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.api.http.places import address_key
 from cbox_init.api.replies import BodyTooLargeError, send_error
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ class TokenBuckets:
         self._cost_s = 1 / rate
         self._depth_s = max(burst, 1) / rate
         self._most_keys = most_keys
-        self._full_at: dict[str, float] = {}  # in the order of their last requests
+        self._full_at: dict[str | bytes, float] = {}  # in the order of their last requests
 
     def __len__(self) -> int:
         """Number of keys that are remembered."""
         return len(self._full_at)
 
-    def take(self, key: str, now: float) -> float:
+    def take(self, key: str | bytes, now: float) -> float:
         """Take one request from the bucket: 0.0, or the seconds until there will be one.
 
         ``now`` is a time in seconds that never goes back.
@@ -70,7 +71,7 @@ class TokenBuckets:
 
 
 class RateLimit:
-    """Answers 429 with Retry-After to a client address that sends too many requests."""
+    """Answers 429 with Retry-After to a client address (IPv6: a /64) that sends too many requests."""
 
     def __init__(
         self, app: ASGIApp, rate: float, burst: int, clock: Callable[[], float] = time.monotonic
@@ -81,7 +82,7 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope["client"]
-        wait_s = self._buckets.take(client[0] if client else "", self._clock())
+        wait_s = self._buckets.take(address_key(client[0]) if client else "", self._clock())
         if wait_s:
             retry_after = (b"retry-after", str(math.ceil(wait_s)).encode())
             await send_error(send, 429, "rate limit exceeded", (retry_after,))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from cbox_init.api.caller import ProcessPatterns
 from cbox_init.api.guards import NotVerifiedError, TokenBuckets
+from cbox_init.api.http.places import address_key
 from cbox_init.config.api_roles import expiry_of
 from cbox_init.config.token_files import BadTokenFileError, read_token_file
 from cbox_init.config.token_hash import LONGEST_TOKEN, TokenHash
@@ -207,7 +208,7 @@ class Tokens:
     def _take(self, address: str) -> None:
         """Take the work from the budgets. Raises NotVerifiedError."""
         now = monotonic()
-        for buckets, key in ((self._by_address, _client_of(address)), (self._by_all, "")):
+        for buckets, key in ((self._by_address, address_key(address)), (self._by_all, "")):
             if wait_s := buckets.take(key, now):
                 raise NotVerifiedError(429, "too many unknown tokens", wait_s)
 
@@ -293,15 +294,3 @@ def _keep(kept: OrderedDict[bytes, _Value], digest: bytes, value: _Value, most: 
     kept[digest] = value
     if len(kept) > most:
         kept.popitem(last=False)
-
-
-def _client_of(address: str) -> str:
-    """The address, of IPv6 its first 64 bits: a client has all of them."""
-    if ":" not in address:
-        return address
-    from socket import AF_INET6, inet_pton
-
-    try:
-        return inet_pton(AF_INET6, address.partition("%")[0])[:8].hex()
-    except OSError:
-        return address

@@ -15,7 +15,7 @@ from cbox_init.threads import call_in_loop
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from cbox_init.config.model import FilterConfig, LoggingConfig, OutputConfig
     from cbox_init.config.model.enums import LogLevel
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.base import Format
     from cbox_init.logs.outputs.destinations import Destinations, OutputStatus
     from cbox_init.logs.outputs.route_table import RouteTable
+    from cbox_init.logs.routes import Destination
     from cbox_init.logs.stages.filters import BlockFilter
     from cbox_init.logs.writer import Writer
 
@@ -104,13 +105,21 @@ class AllOutputs:
         if self._table is not None:
             self._table.forget(process)
 
-    def status(self) -> list[OutputStatus]:
-        """What has become of the records, by destination; standard output is the first."""
+    def status(self, of: Collection[Destination] | None = None) -> list[OutputStatus]:
+        """What has become of the records, by destination; standard output is the first.
+
+        With ``of``, of these destinations only. Where several processes share one, its error names no file.
+        """
         from cbox_init.logs.outputs.destinations import SingleDestination
 
-        if self._destinations is not None:
-            return [destination.status() for destination in self._destinations.all()]
-        return [SingleDestination("stdout", "stdout", self._stdout).status()]
+        if self._destinations is None:
+            return [SingleDestination("stdout", "stdout", self._stdout).status()]
+        found = self._destinations.all()
+        if of is None:
+            return [destination.status() for destination in found]
+        stdout, *others = found
+        wanted = set(map(id, of))
+        return [stdout.status(), *(one.status_without_files() for one in others if id(one) in wanted)]
 
     def reopen(self) -> None:
         """Reopen the files that are written, for logrotate and others that move them away."""

@@ -315,14 +315,27 @@ class LogHub:
         if self._follower is not None:
             self._follower.reopen()
 
-    def outputs(self) -> list[OutputStatus]:
-        """Figures of each output; standard output is the first."""
-        return self._all_outputs.status()
+    def outputs(self, processes: Container[str] | None = None) -> list[OutputStatus]:
+        """Figures of each output; standard output is the first.
 
-    def rate_limited(self) -> dict[str, int]:
-        """How many records ``logging.rate_limit`` has dropped, for each process that has such a limit."""
+        With ``processes``, of the outputs that their records go to, without the names of other processes.
+        """
+        if processes is None:
+            return self._all_outputs.status()
+        logs = [log for name, log in self._processes.items() if name in processes]
+        return self._all_outputs.status({id(one): one for log in logs for one in log.destinations}.values())
+
+    def rate_limited(self, processes: Container[str] | None = None) -> dict[str, int]:
+        """How many records ``logging.rate_limit`` has dropped, for each process that has such a limit.
+
+        With ``processes``, for these only.
+        """
         counts = ((name, log.rate_limited) for name, log in self._processes.items())
-        return {name: count for name, count in counts if count is not None}
+        return {
+            name: count
+            for name, count in counts
+            if count is not None and (processes is None or name in processes)
+        }
 
     def _room_made(self) -> None:
         self._reader.resume()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.reader import PipeReader
     from cbox_init.logs.record import Block
     from cbox_init.logs.ring import NumberedBlock
-    from cbox_init.logs.routes import Routes
+    from cbox_init.logs.routes import Destination, Routes
     from cbox_init.logs.stages.pipeline import Stages
 
 _FEW_CAPTURES = 16
@@ -83,6 +83,11 @@ class ProcessLog:
     def usual(self) -> bool:
         """Whether it depends on standard output alone, as processes do by default."""
         return self._waits_for_stdout and not self._routes.others
+
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """The outputs that its records go to, besides standard output."""
+        return tuple(route.destination for route in self._routes.others)
 
     @property
     def rate_limited(self) -> int | None:

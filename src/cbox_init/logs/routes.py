@@ -79,6 +79,11 @@ class Route:
         self._encoders: dict[RecordSource, BlockEncoder] = {}
 
     @property
+    def destination(self) -> Destination:
+        """Where it leads."""
+        return self._destination
+
+    @property
     def full(self) -> bool:
         """Whether reading the process should stop for now."""
         return not self._drops and any(writer.full for writer in self._destination.writers())

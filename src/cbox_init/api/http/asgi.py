@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -22,6 +23,8 @@ _REQUEST_ENDS_S: Final = 1.0
 
 #: The key of the scope with the exchange, whose ``peer`` is found when it is needed.
 EXCHANGE: Final = "cbox_init.exchange"
+
+_SLASH: Final = re.compile("%2f", re.IGNORECASE)
 
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
@@ -82,7 +85,7 @@ def _scope(exchange: Exchange) -> Scope | None:
         "method": head.method,
         "scheme": exchange.scheme,
         "root_path": "",
-        "path": unquote(path) if "%" in path else path,
+        "path": _decoded(path) if "%" in path else path,
         "raw_path": raw_path,
         "query_string": query,
         "headers": head.headers,
@@ -90,3 +93,8 @@ def _scope(exchange: Exchange) -> Scope | None:
         "server": None,
         EXCHANGE: exchange,
     }
+
+
+def _decoded(path: str) -> str:
+    """``path`` without percent escapes, except that of a slash, which is part of a name."""
+    return "%2F".join(map(unquote, _SLASH.split(path)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
+from cbox_init.api.caller import processes_shown_to
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.schemas import LogOutput, LogOutputs
@@ -23,6 +24,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     logs = context.logs
 
     async def outputs(request: Request) -> Response:
+        shown = processes_shown_to(request.scope) or None
         found = tuple(
             LogOutput(
                 type=one.type,
@@ -32,9 +34,9 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 queued_bytes=one.queued_bytes,
                 error=UNSET if one.error is None else one.error,
             )
-            for one in logs.outputs()
+            for one in logs.outputs(shown)
         )
-        return json_response(LogOutputs(found, logs.rate_limited()))
+        return json_response(LogOutputs(found, logs.rate_limited(shown)))
 
     get = Operation(
         answering(outputs),
@@ -42,5 +44,6 @@ def resources(context: Context) -> tuple[Resource, ...]:
         name="getLogOutputs",
         summary="The outputs of log records, with the numbers written and dropped",
         replies={200: Reply("Standard output first.", LogOutputs)},
+        limited=True,
     )
     return (Resource("/api/v1/logs/outputs", {"GET": get}),)

@@ -7,6 +7,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cbox_init.config.model import OutputType
 from cbox_init.config.outputs import (
@@ -68,6 +69,9 @@ class OutputDestination(Destination, Protocol):
     def status(self) -> OutputStatus:
         """What has become of the records."""
 
+    def status_without_files(self) -> OutputStatus:
+        """The same; the error does not name the file of a process."""
+
     def rest(self) -> None:
         """No route leads here any more: write what is queued, and close what is open."""
 
@@ -101,6 +105,9 @@ class SingleDestination:
             queued_bytes=self._writer.queued,
             error=self._retry.error if self._retry else None,
         )
+
+    def status_without_files(self) -> OutputStatus:
+        return self.status()
 
     @property
     def used(self) -> bool:
@@ -162,6 +169,10 @@ class TemplateDestination:
                 queued_bytes=sum(one.queued_bytes for one in found),
                 error=next((f"{one.target}: {one.error}" for one in found if one.error), None),
             )
+
+    def status_without_files(self) -> OutputStatus:
+        found = self.status()
+        return found if found.error is None else replace(found, error="a file cannot be written")
 
     def rest(self) -> None:
         for destination in self._open():
