@@ -9,6 +9,7 @@ import os
 import time
 from itertools import count
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from cbox_init.api.caller import address_of, caller_of
 from cbox_init.api.replies import encode, send_body
@@ -30,7 +31,7 @@ _REQUEST_ID: Final = b"x-request-id"
 _PROCESSES: Final = "/api/v1/processes"
 _CONFIG: Final = "/api/v1/config/"
 
-#: Who has authenticated is recorded once an hour for each address; so many are remembered.
+#: That a caller has authenticated is recorded once an hour for each address, of the last 1024 callers.
 _KNOWN_FOR_S: Final = 3600.0
 _MOST_KNOWN: Final = 1024
 
@@ -168,9 +169,12 @@ def _target_of(path: str) -> Target:
 def _query_of(scope: Scope) -> str | None:
     """The query, with the values of parameters that sound secret masked."""
     query: str = scope["query_string"][:_LONGEST].decode("latin-1")
-    parts = (part.partition("=") for part in query.split("&"))
-    shown = (f"{name}{sign}{MASK if sign and sounds_secret(name) else value}" for name, sign, value in parts)
-    return "&".join(shown) or None
+    return "&".join(map(_masked, query.split("&"))) or None
+
+
+def _masked(parameter: str) -> str:
+    name, sign, _ = parameter.partition("=")
+    return f"{name}={MASK}" if sign and sounds_secret(unquote(name)) else parameter
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
