@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
 from cbox_init.machine import check_machine
 from cbox_init.system.cgroup import Cgroups
+from tests.attacker import NOBODY
 from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
@@ -44,6 +46,43 @@ def test_a_place_in_which_the_audit_file_cannot_be(tmp_path: Path) -> None:
     (found,) = examine(str(config), {}, machine=check_machine).problems
     assert (found.field, found.severity) == ("global.audit_output", Severity.WARNING)
     assert found.message == f"cannot be written: refused, {path}: it is a link: name the file itself"
+
+
+def test_variables_that_processes_do_not_inherit(tmp_path: Path) -> None:
+    config = tmp_path / "cbox-init.yaml"
+    environ = {"API_TOKEN": "a-token-of-the-api", "SAME": "a-token-of-the-api", "OTHER": "another-value"}
+
+    def suggested(processes: str) -> list[str]:
+        config.write_text(
+            "global: {api_auth: '${API_TOKEN}', api_host: 127.0.0.1}\nprocesses: {" + processes + "}"
+        )
+        return [one.message for one in examine(str(config), environ, machine=check_machine).problems]
+
+    said = "not inherited by processes, as the daemon's own secrets come from there: "
+    assert suggested("web: {command: 'true'}") == [said + "API_TOKEN, SAME"]
+    assert suggested("web: {command: 'true', env: {TOKEN: '${API_TOKEN}'}}") == [said + "SAME"]
+    assert suggested("web: {command: 'true', environment: clean}") == []
+    assert suggested("web: {command: 'true', environment: [API_TOKEN]}") == []
+
+
+@as_root
+def test_files_of_the_daemon_behind_a_link_of_another_user(theirs: Path, public_path: Path) -> None:
+    (theirs / "run").symlink_to(public_path)
+    os.lchown(theirs / "run", NOBODY, NOBODY)
+    config = public_path / "cbox-init.yaml"
+    keys = {
+        "api_socket": f"{theirs}/run/api.sock",
+        "readiness": {"enabled": True, "path": f"{theirs}/run/ready"},
+    }
+    config.write_text(json.dumps({"global": keys, "processes": {"web": {"command": ["true"]}}}))
+    found = examine(str(config), {}, machine=check_machine).problems
+    assert [(one.field, one.severity) for one in found] == [
+        ("global.readiness.path", Severity.WARNING),
+        ("global.api_socket", Severity.WARNING),
+    ]
+    assert all("run: uid 65534 made this link" in one.message for one in found)
+    os.lchown(theirs / "run", 0, 0)
+    assert not examine(str(config), {}, machine=check_machine).problems
 
 
 @as_root

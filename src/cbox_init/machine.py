@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.check import check_accounts
 from cbox_init.config.check_outputs import check_places
+from cbox_init.config.model.kinds import INHERITS_ALL
 from cbox_init.errors import TlsFileError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     check_accounts(config, report)
     _check_command_lines(config, report)
     check_places(config, report)
+    _check_own_files(config.global_, report)
+    _check_withheld(config, report)
     _check_tls(config.global_, report)
     _check_audit(config.global_, report)
     if config.global_.api_tokens:
@@ -47,6 +50,35 @@ def check_machine(config: Config, report: ProblemReport) -> None:
             _check_sandbox(name, process, report)
             if process.logging.files:
                 _check_followed(name, process, report)
+
+
+def _check_own_files(settings: GlobalConfig, report: ProblemReport) -> None:
+    """The readiness file and the Unix socket, where a link of another user is on the way."""
+    from cbox_init.safe_paths import why_refused
+
+    readiness = settings.readiness
+    for path, place in (
+        (("readiness", "path"), readiness.path if readiness is not None and readiness.enabled else None),
+        (("api_socket",), settings.api_socket),
+    ):
+        why = why_refused(place, last_link=False) if place else None
+        if why is not None:
+            report.warning(("global", *path), f"cannot be made here: {why}")
+
+
+def _check_withheld(config: Config, report: ProblemReport) -> None:
+    """Variables that no process inherits, because the daemon's own secrets come from them, or names."""
+    inheriting = [
+        one.variables for one in config.enabled_processes().values() if one.variables.inherits == INHERITS_ALL
+    ]
+    kept = {name for variables in inheriting for name in variables.kept}
+    names = sorted(name for name in report.withheld - kept if not name.startswith("CBOX_INIT_"))
+    if names and inheriting:
+        report.suggestion(
+            (),
+            f"not inherited by processes, as the daemon's own secrets come from there: {', '.join(names)}",
+            f"where a process needs it, name it: env: {{{names[0]}: '${{{names[0]}}}'}}",
+        )
 
 
 def _check_followed(name: str, process: ProcessConfig, report: ProblemReport) -> None:

@@ -102,7 +102,7 @@ async def test_a_token_is_named_and_never_shown(serve: Serve, path: Path) -> Non
     for _ in range(3):
         assert (await service.tcp.post(f"{PROCESSES}/web/restart", headers=good)).status_code == 202
     assert (await service.tcp.post(f"{PROCESSES}/web/restart?token={TOKEN}", headers=bad)).status_code == 401
-    await service.tcp.post(f"{PROCESSES}/web/start?api_token={TOKEN}&sync=true", headers=good)
+    await service.tcp.post(f"{PROCESSES}/web/start?api%5Ftoken=a-secret-of-others&sync=true", headers=good)
     found = await written(service, path)
     (success,) = of(found, "auth.success")  # once, and not for each request
     assert actor(success) == {"type": "token", "id": "api_auth", "ip": "127.0.0.1", "role": "admin"}
@@ -110,9 +110,22 @@ async def test_a_token_is_named_and_never_shown(serve: Serve, path: Path) -> Non
     assert (failure["status"], actor(failure)["type"]) == ("denied", "anonymous")
     assert actor(failure)["ip"] == "127.0.0.1"
     assert len(of(found, "api.request")) == 4
-    assert context(of(found, "api.request")[-1])["query"] == "api_token=***&sync=true"
+    assert context(of(found, "api.request")[-1])["query"] == "api%5Ftoken=***&sync=true"
     text = str(found)
     assert TOKEN not in text and "guessed-token-value" not in text
+
+
+async def test_a_token_that_a_client_puts_elsewhere_too(serve: Serve, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token-of-plain-words\n")
+    tokens = f"[{{name: ci, role: operator, token_file: {tmp_path}/token}}]"
+    service = await audited(serve, path, api_tokens=tokens)
+    for token in ("a-token-of-plain-words", "another-of-plain-words"):
+        headers = {"authorization": f"Bearer {token}", "x-request-id": token, "user-agent": f"ci {token}"}
+        await service.tcp.post(f"{PROCESSES}/web/start?x={token}", headers=headers)
+        await service.tcp.post(f"{PROCESSES}/{token}/start", headers=headers)
+    found = await written(service, path)
+    assert (len(of(found, "api.request")), len(of(found, "auth.failure"))) == (2, 2)
+    assert "of-plain-words" not in str(found)
 
 
 async def test_a_refused_command_is_a_failure(serve: Serve, path: Path) -> None:

@@ -10,8 +10,10 @@ import shutil
 import ssl
 import subprocess
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple
 
+import httpx
 import pytest
 
 from cbox_init.api import tls as module
@@ -432,6 +434,25 @@ async def test_roles_of_certificates(serve: Serve, certificate: Certificate, tmp
     # A browser shows its certificate to any page.
     origin = ("-H", "Origin: https://evil.example")
     assert (await answer("deploy", "POST", "/web/restart", *origin))[0] == "403"
+
+
+async def test_a_certificate_that_expires_on_an_open_connection(
+    serve: Serve, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make_certificate(tmp_path, "deploy")  # for two days
+    tls = section(certificate, client_auth="verify", ca_file=client.cert)
+    service = await serve(WEB, api_tls=tls, api_certificate_roles="[{subject: CN=deploy, role: viewer}]")
+    await service.house.until(lambda: service.listeners.tcp_open)
+    context = ssl.create_default_context(cafile=str(certificate.cert))
+    context.load_cert_chain(client.cert, client.key)
+    url = f"https://localhost:{service.port}"
+    async with httpx.AsyncClient(verify=context, base_url=url, timeout=20, trust_env=False) as http:
+        assert (await http.get("/api/v1/processes")).status_code == 200
+        in_a_day, in_three = (time.time() + days * 86_400 for days in (1, 3))
+        for now, status in ((in_a_day, 200), (in_three, 401)):
+            clock = SimpleNamespace(time=lambda now=now: now)
+            monkeypatch.setattr("cbox_init.api.authentication.time", clock)
+            assert (await http.get("/api/v1/processes")).status_code == status
 
 
 async def test_a_token_counts_before_a_certificate(

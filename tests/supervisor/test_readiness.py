@@ -136,6 +136,9 @@ async def test_a_folder_that_is_a_link_of_another_user_is_refused_until_it_is_on
     assert "uid 65534 made this link" in house.log_file.read_text()
     await house.until(lambda: house.state("web") is State.RUNNING)
     assert (ours / "ready").read_text() == "root's\n"
+    written = "The readiness file cannot be written: choose another global.readiness.path"
+    await house.until(lambda: written in house.messages())
+    assert (house.messages().count(said), house.messages().count(written)) == (1, 1)
     (theirs / "run").unlink()
     (theirs / "run").mkdir()
     await house.until((theirs / "run" / "ready").exists)

@@ -9,7 +9,9 @@ import os
 import time
 from itertools import count
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
+from cbox_init.api.authentication import bearer
 from cbox_init.api.caller import address_of, caller_of
 from cbox_init.api.replies import encode, send_body
 from cbox_init.api.schemas import ErrorReply
@@ -30,12 +32,15 @@ _REQUEST_ID: Final = b"x-request-id"
 _PROCESSES: Final = "/api/v1/processes"
 _CONFIG: Final = "/api/v1/config/"
 
-#: Who has authenticated is recorded once an hour for each address; so many are remembered.
+#: That a caller has authenticated is recorded once an hour for each address, of the last 1024 callers.
 _KNOWN_FOR_S: Final = 3600.0
 _MOST_KNOWN: Final = 1024
 
-#: How many bytes of a query or a header are shown.
+#: How many characters of a query or a header are shown.
 _LONGEST: Final = 1000
+
+#: A token that is shorter may be part of any text.
+_SHORTEST_TOKEN: Final = 8
 
 
 class RecordRequests:
@@ -66,7 +71,7 @@ class RecordRequests:
                 message["headers"] = [*message.get("headers", ()), (_REQUEST_ID, request_id.encode())]
             await send(message)
 
-        action, target = f"{scope['method']} {scope['path']}", _target_of(scope["path"])
+        action, target = _what(scope)
         if scope["method"] in _READS:
             await self._app(scope, receive, noting)
             if self._audit.reads:
@@ -138,8 +143,7 @@ class RecordRefusals:
         event_type = "rate_limit.exceed" if status == 429 else "auth.failure"
         self._audit.note(
             event_type,
-            f"{scope['method']} {scope['path']}",
-            _target_of(scope["path"]),
+            *_what(scope),
             actor=actor_of(scope),
             status="denied",
             message={401: "token missing or wrong", 403: "not permitted", 429: "too many requests"}[status],
@@ -156,6 +160,12 @@ def actor_of(scope: Scope) -> Actor:
     return Actor(caller.kind, caller.name, caller.address, caller.uid, caller.pid, role)
 
 
+def _what(scope: Scope) -> tuple[str, Target]:
+    """The action and the target of a request."""
+    path = _without_token(scope, scope["path"])
+    return f"{scope['method']} {path}", _target_of(path)
+
+
 def _target_of(path: str) -> Target:
     if path.startswith(_PROCESSES):
         name = path.removeprefix(_PROCESSES).strip("/").partition("/")[0]
@@ -167,17 +177,33 @@ def _target_of(path: str) -> Target:
 
 def _query_of(scope: Scope) -> str | None:
     """The query, with the values of parameters that sound secret masked."""
-    query: str = scope["query_string"][:_LONGEST].decode("latin-1")
-    parts = (part.partition("=") for part in query.split("&"))
-    shown = (f"{name}{sign}{MASK if sign and sounds_secret(name) else value}" for name, sign, value in parts)
-    return "&".join(shown) or None
+    query: str = _without_token(scope, scope["query_string"].decode("latin-1"))[:_LONGEST]
+    return "&".join(map(_masked, query.split("&"))) or None
+
+
+def _masked(parameter: str) -> str:
+    name, sign, _ = parameter.partition("=")
+    return f"{name}={MASK}" if sign and sounds_secret(unquote(name)) else parameter
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
     for name, value in scope["headers"]:
         if name == wanted:
-            return bytes(value[:_LONGEST]).decode("latin-1")
+            return _without_token(scope, bytes(value).decode("latin-1"))[:_LONGEST]
     return None
+
+
+def _without_token(scope: Scope, text: str) -> str:
+    """``text`` without the token that the request was sent with, as a client may have it elsewhere too.
+
+    The tokens of files are not among the known secrets.
+    """
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            token = (bearer(value) or b"").decode("latin-1")
+            if len(token) >= _SHORTEST_TOKEN:
+                text = text.replace(token, MASK)
+    return text
 
 
 def _outcome(status: int) -> Status:

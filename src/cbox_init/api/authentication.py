@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
@@ -32,11 +33,8 @@ if TYPE_CHECKING:
 
 _CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
 
-#: Keys of ``global`` that decide who a caller is.
-KEYS: Final = (
-    *("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles", "api_insecure"),
-    *("api_host", "api_tls"),
-)
+#: Keys of ``global`` whose change in a reload changes who callers are. Those of the port count at the start.
+_KEYS: Final = ("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles")
 
 TRUSTED_UID: Final = 0
 
@@ -65,7 +63,7 @@ class Credentials:
         settings = self._settings()
         if settings is not self._seen:
             before, self._seen = self._seen, settings
-            if before is None or any(getattr(before, key) != getattr(settings, key) for key in KEYS):
+            if before is None or any(getattr(before, key) != getattr(settings, key) for key in _KEYS):
                 self._renew(before, settings)
         return settings
 
@@ -75,14 +73,14 @@ class Credentials:
         self.sockets = tuple(map(SocketRule, settings.api_socket_roles))
         if before is not None and before.api_tokens == settings.api_tokens:
             return
-        before_them = self.tokens
+        former = self.tokens
         self._drop_tokens()
         if settings.api_tokens:
             from asyncio import get_running_loop
 
             from cbox_init.api.tokens import Tokens
 
-            self.tokens = Tokens(settings.api_tokens, self._log, before=before_them)
+            self.tokens = Tokens(settings.api_tokens, self._log, before=former)
             self.tokens.start(get_running_loop())
 
     def _drop_tokens(self) -> None:
@@ -95,7 +93,7 @@ class Credentials:
             task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Follow no token files any more."""
+        """Stop following token files."""
         from asyncio import gather
 
         self._drop_tokens()
@@ -103,10 +101,10 @@ class Credentials:
 
 
 class AuthenticateTcp:
-    """Notes who sends each request, answers 401 where that is not said, and gives the request on.
+    """Recognises the caller of each request, answers 401 where that fails, and passes the request on.
 
-    What a browser could send without the will of its user, as it has a certificate or needs nothing, goes
-    through ``sites`` first; a token it would not send.
+    A request that a browser can send without its user's consent (with a certificate, or where nothing is
+    needed) goes through ``sites`` first; a browser sends no token by itself.
     """
 
     def __init__(self, app: ASGIApp, sites: ASGIApp, credentials: Credentials) -> None:
@@ -183,8 +181,8 @@ class AuthenticateTcp:
         Where no token and no role is configured, whoever has one may do everything.
         """
         peer: Peer = scope[EXCHANGE].peer
-        if not peer.subject and not peer.names:
-            return None
+        if not (peer.subject or peer.names) or time.time() >= peer.expires:
+            return None  # a connection may outlive the certificate
         name, address = shown_subject(peer), address_of(scope)
         rules = self._credentials.certificates
         for rule in rules:
@@ -196,7 +194,7 @@ class AuthenticateTcp:
 
 
 class AuthenticateSocket:
-    """Notes which process on the Unix socket sends each request, and gives the request on."""
+    """Recognises the process on the Unix socket that sends each request, and passes the request on."""
 
     def __init__(self, app: ASGIApp, credentials: Credentials) -> None:
         self._app = app

@@ -1,6 +1,6 @@
 """Keeps web pages of other sites away from the TCP port, and lets in those of ``api_cors_origins``.
 
-A browser on this machine, or behind the firewall, sends what any page tells it to: a form of another site, or
+A browser on this machine, or behind the firewall, sends requests for any page: a form of another site, or
 a request to a name of an attacker that leads to 127.0.0.1 (DNS rebinding).
 """
 

@@ -48,7 +48,6 @@ class Stack:
     ) -> None:
         self._figures = Figures(read_figures, memory_limit())
         self._streams = Streams()
-        self._logging_handler = forward_logging(parts.logs.daemon, _LOGGERS)
         traffic = Traffic()
         context = Context(parts, self._figures, self._streams, vitals, traffic)
         app = build_app(context, most_body_bytes=settings.api_max_request_body)
@@ -84,6 +83,8 @@ class Stack:
             self._tcp.on_handshake_failed = audit.failed_handshake("api")
         traffic.enter(self._unix)
         traffic.enter(self._tcp)
+        # Last: after a failure another stack is made, and this one is not closed.
+        self._logging_handler = forward_logging(log, _LOGGERS)
 
     def serve(self, listeners: Listeners) -> None:
         """Accept connections from now on."""

@@ -62,7 +62,7 @@ class ListenerTls:
         self._is_open = False
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
-        self._told: str | None = None
+        self._reported: str | None = None
         self._remarked: tuple[TlsRemark, ...] = ()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,7 +77,7 @@ class ListenerTls:
         await watch(path, self._changed.set, self._log, "certificate", begun=self._changed.set)
 
     async def close(self) -> None:
-        """Follow the files no longer."""
+        """Stop following the files."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -109,7 +109,7 @@ class ListenerTls:
                 self._report(error.key, error.message, error.hint)
             except Exception as error:  # noqa: BLE001  # whatever it is, the files are read again
                 failed = True
-                if not is_shortage(error) or self._told is None:
+                if not is_shortage(error) or self._reported is None:
                     self._report("", f"{type(error).__name__}: {error}", "")
             if failed:
                 seen = None
@@ -143,7 +143,7 @@ class ListenerTls:
         else:
             self._opened()
             self._is_open = True
-        self._told = None
+        self._reported = None
 
     async def _warn_daily(self) -> None:
         while True:
@@ -161,9 +161,9 @@ class ListenerTls:
         """Log a problem once, until it is another one."""
         where = f"{self._key}.{key}" if key else self._key
         text = f"{where}: {message}" + (f" ({hint})" if hint else "")
-        if text == self._told:
+        if text == self._reported:
             return
-        self._told = text
+        self._reported = text
         if not self._is_open:
             self._log.error(f"{self._what} until this is fixed: {text}")
         else:

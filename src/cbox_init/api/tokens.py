@@ -121,7 +121,7 @@ class Tokens:
             file.start(loop)
 
     async def close(self) -> None:
-        """Follow the files no longer."""
+        """Stop following the files."""
         for file in self._files:
             await file.close()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Status = Literal["success", "failure", "denied", "attempt"]
-"""The outcome of an event; ``attempt`` is a request whose outcome a later record tells."""
+"""The outcome of an event; ``attempt``: a later record has the outcome."""
 
 ContextValue = str | int | float | bool | None | dict[str, "ContextValue"] | list["ContextValue"]
 

@@ -68,11 +68,14 @@ def identity_at(path: str) -> tuple[int, int] | None:
         return None
 
 
-def why_refused(path: str) -> str | None:
-    """Why an output at ``path`` would be refused now; None when it would not, or fail for another reason."""
+def why_refused(path: str, *, last_link: bool = True) -> str | None:
+    """Why a file at ``path`` would be refused now; None when it would not, or fail for another reason.
+
+    It is a file to append to; without ``last_link`` one that is made, in place of what is there.
+    """
     try:
-        with locate(path) as place:
-            found = place.status()
+        with locate(path, last_link=last_link) as place:
+            found = place.status() if last_link else None
             if found is not None and not stat.S_ISDIR(found.st_mode):
                 place.check(found, writes=True)
     except UnsafePathError as error:

@@ -62,6 +62,7 @@ class RunQueue:
         self._serial = count()
         self._loop: AbstractEventLoop | None = None
         self._turn_pending = False
+        self._held = False
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
         self.on_error: Callable[[Reconciler, Exception], None] | None = None
@@ -86,6 +87,15 @@ class RunQueue:
         """Take turns in the event loop from now on."""
         self._loop = loop
         self._schedule_turn()
+        self._set_timer()
+
+    def hold(self) -> None:
+        """Reconcile nothing until ``release``; what is woken or due meanwhile waits."""
+        self._held = True
+
+    def release(self) -> None:
+        """Take turns again."""
+        self._held = False
         self._set_timer()
 
     def run(self, slice_s: float) -> None:
@@ -149,11 +159,14 @@ class RunQueue:
                 break
 
     def _schedule_turn(self) -> None:
-        if self._due and self._loop is not None and not self._turn_pending:
+        if self._due and self._loop is not None and not self._turn_pending and not self._held:
             self._turn_pending = True
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
+        if self._held:
+            self._turn_pending = False
+            return
         self._turn_pending = True  # this turn also calls what is woken meanwhile
         try:
             self.run(SLICE_S)

@@ -41,6 +41,7 @@ class Supervisor:
 
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be accepted.
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
+    While ``changing`` is set, another configuration is being put in force and commands are refused.
     ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was rolled
     back; ``on_finished``, ``on_started`` and ``manager`` are those of its `Lifecycle`.
     """
@@ -57,6 +58,7 @@ class Supervisor:
     ) -> None:
         self.config = config
         self.version = 0
+        self.changing = False
         self.on_rolled_back: Callable[[str, ProcessConfig], None] | None = None
         logs.defaults = default_logging(config.global_)
         self._runtime = runtime
@@ -247,6 +249,8 @@ class Supervisor:
     def _refuse_in_shutdown(self, what: str) -> None:
         if self.shutting_down:
             raise Conflict(f"cannot {what}: the daemon is shutting down")
+        if self.changing:
+            raise Conflict(f"cannot {what}: the configuration is being changed; try again")
 
     def _refuse_leaving(self, name: str, command: str) -> None:
         if self.table.is_leaving(name):

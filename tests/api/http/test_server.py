@@ -473,6 +473,29 @@ async def test_without_descriptors_accept_is_tried_at_intervals_and_said_once(
     lacking.listener.close()
 
 
+async def test_accepting_goes_on_after_the_kernel_had_no_memory_to_watch_the_port(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "ACCEPT_AGAIN_S", 0.02)
+    running = run(echo)
+    loop = asyncio.get_running_loop()
+    add_reader = loop.add_reader
+    failing = [OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) for _ in range(3)]
+
+    def fail(fd: Any, *rest: Any) -> Any:
+        if fd is running.listener and failing:
+            raise failing.pop()
+        return add_reader(fd, *rest)
+
+    monkeypatch.setattr(loop, "add_reader", fail)
+    running.server._pause()
+    running.server._resume()
+    assert len(failing) == 2
+    assert (await running.raw(closing(get()))).startswith(b"HTTP/1.1 200 ")
+    assert not failing
+    assert len(running.log.said) == 1
+
+
 async def test_silent_connections_make_room_where_descriptors_are_short(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

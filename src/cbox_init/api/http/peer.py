@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Peer(NamedTuple):
 
     ``uid``, ``pid`` and ``groups`` are those of the process that has connected to a Unix socket; ``pid`` is 0
     when it is in another PID namespace. ``subject`` ("CN=deploy", "O=Example") and ``names`` (subjectAltName:
-    "DNS:deploy.example.com") are of a client certificate that was verified.
+    "DNS:deploy.example.com") are of a client certificate that was verified, and that is valid until
+    ``expires``, in Unix seconds.
     """
 
     uid: int | None = None
@@ -41,6 +43,7 @@ class Peer(NamedTuple):
     groups: tuple[int, ...] = ()
     subject: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    expires: float = inf
 
 
 def peer_of(transport: BaseTransport) -> Peer:
@@ -74,7 +77,10 @@ def _other_groups(connected: socket.socket) -> tuple[int, ...]:
 def _of_certificate(certificate: dict[str, object]) -> Peer:
     parts = cast("Iterable[Iterable[tuple[str, str]]]", certificate.get("subject", ()))
     names = cast("Iterable[tuple[str, str]]", certificate.get("subjectAltName", ()))
+    from ssl import cert_time_to_seconds  # loaded already where there are certificates
+
     return Peer(
         subject=tuple(f"{_SHORT.get(key, key)}={value}" for part in parts for key, value in part),
         names=tuple(f"{kind}:{value}" for kind, value in names),
+        expires=cert_time_to_seconds(cast("str", certificate["notAfter"])),
     )

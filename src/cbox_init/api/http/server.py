@@ -215,9 +215,14 @@ class HttpServer:
 
     def _resume(self) -> None:
         self._paused = None
-        if not self._closed:
+        if self._closed:
+            return
+        try:
             for listener in self._listeners:
                 self._loop.add_reader(listener, self._accept, listener)
+        except OSError as error:  # the kernel has no memory for it
+            self._accept_failed.report(error)
+            self._paused = self._loop.call_later(ACCEPT_AGAIN_S, self._resume)
 
     # -- the end ---------------------------------------------------------------------------------------
 

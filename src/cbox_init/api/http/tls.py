@@ -54,7 +54,7 @@ class TlsTransport(Transport, BufferedProtocol):
         self._timer: TimerHandle | None = None
         self._open = False  # the handshake is done, and the connection above has not closed
         self._began = False  # the connection above has this as its transport
-        self._heard = False
+        self._received = False
         self._eof = False
         self._paused = False
         self._congested = False  # the client takes more slowly than is encrypted
@@ -85,14 +85,14 @@ class TlsTransport(Transport, BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if not self._open and (self._began or self._eof):
             return  # closing, or refused: the rest is dropped
-        self._heard = True
+        self._received = True
         self._in.write(self._of.buffer[:nbytes])
         if self._began or self._shake_hands():
             self._read()
 
     def eof_received(self) -> bool:
         if not self._began:
-            if not self._eof and self._heard:  # who tries whether the port is open sends nothing
+            if not self._eof and self._received:  # a check whether the port is open sends nothing
                 self._of.handshake_failed("the client has closed the connection", self._above.client)
             return False
         if self._eof:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from typing import TYPE_CHECKING
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -14,17 +17,44 @@ from cbox_init.core.reload_diff import plan_of
 from cbox_init.core.restart import Trigger
 from cbox_init.errors import Conflict, NotApplied
 from cbox_init.supervisor.configuration.removal import Removal
+from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from cbox_init.config.model import Config, ProcessConfig
+    from cbox_init.config.model import Config, LoggingConfig, ProcessConfig
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.supervisor import Supervisor
+
+
+#: How long a turn of the event loop works on a change at most, in seconds, apart from what cannot be divided.
+_SLICE_S: Final = 0.005
+
+#: With more processes than this, what changes is found in a thread, and they are set aside from garbage.
+_MANY: Final = 200
+
+_PLAN_TIMEOUT_S: Final = 30.0
+
+#: How many attempts to apply a configuration are divided into turns.
+_DIVIDED_ATTEMPTS: Final = 3
+
+
+class Turns:
+    """Divides long work into turns of the event loop."""
+
+    def __init__(self, *, divides: bool = True) -> None:
+        self.divides = divides
+        self._until = time.monotonic() + _SLICE_S
+
+    async def end_if_long(self) -> None:
+        """Go on in another turn when this one has taken its time."""
+        if self.divides and time.monotonic() >= self._until:
+            await asyncio.sleep(0)
+            self._until = time.monotonic() + _SLICE_S
 
 
 class ConfigurationApplier:
@@ -36,47 +66,103 @@ class ConfigurationApplier:
         self._factory = supervisor.factory
         self._logs = logs
         self._runtime = runtime
+        self._replaced = 0
         self._removal = supervisor.lifecycle.removal = Removal(
             self._table, forget=self._forget, forgotten=supervisor.recount
         )
 
-    def plan(self, config: Config) -> ReloadPlan:
+    async def plan(self, config: Config) -> ReloadPlan:
         """What ``apply`` would change now.
 
         It compares with the configuration that each process uses, so that a change that failed is repeated.
         """
-        in_force = self._supervisor.config
-        running = {process.name: process.config for process in self._table.staying()}
-        return plan_of(replace(in_force, processes={**in_force.processes, **running}), config)
+        plan, _ = await self._planned(config)
+        return plan
 
-    def apply(self, config: Config) -> ReloadPlan:
+    async def apply(self, config: Config, *, attempt: int = 0) -> ReloadPlan | None:
         """Put ``config`` in force, apart from keys that need a restart of the daemon; gives the changes.
 
         Only processes that differ are started, stopped or replaced. The steps that can fail come first: if
         one does, nothing has changed and NotApplied says why. Raises Conflict during the shutdown.
+
+        The work for thousands of processes is divided into turns of the event loop. Nothing is reconciled
+        while some processes have their new settings and others do not, and no command is accepted. Gives
+        None, and nothing is changed, when a process was rolled back meanwhile; a late ``attempt`` is made in
+        one turn, so that one succeeds. Calls must not overlap; only the end of the daemon may cancel one.
         """
-        if self._supervisor.shutting_down:
-            raise Conflict("cannot change the configuration: the daemon is shutting down")
-        gc.unfreeze()  # objects from the start (see `daemon`) may now be garbage
-        plan = self.plan(config)
-        settings = self._settings_after(plan)
-        if self._supervisor.lifecycle.started:
-            made = self._prepare(plan, settings)
-            self._put_in_force(plan.config)
-            self._change_running(plan, settings, made)
-        else:
+        turns = Turns(divides=attempt < _DIVIDED_ATTEMPTS)
+        self._removal.held = True
+        gc.disable()  # a collection goes through all that was made, in one turn
+        try:
+            plan = await self._apply(config, turns)
+            if plan is not None:
+                self._set_aside(plan)
+            return plan
+        finally:
+            gc.enable()
+            self._removal.held = False
+            if self._table.leaving and not self._supervisor.shutting_down:
+                self._runtime.run_queue.wake(self._removal)
+
+    async def _apply(self, config: Config, turns: Turns) -> ReloadPlan | None:
+        self._refuse_in_shutdown()
+        before = self._supervisor.config
+        plan, settings = await self._planned(config, turns)
+        self._refuse_in_shutdown()
+        if before is not self._supervisor.config:
+            return None
+        if not self._supervisor.lifecycle.started:
             self._put_in_force(plan.config)
             self._change_before_start(settings)
+            self._supervisor.recount()
+            return plan
+        made = await self._prepare(plan, settings, turns)
+        if made is None:
+            return None
+        self._put_in_force(plan.config)
+        await self._change_running(plan, settings, made, turns)
         self._supervisor.recount()
         return plan
 
-    def _settings_after(self, plan: ReloadPlan) -> dict[str, ProcessSettings]:
-        """The settings of each process; those of one that is kept are not worked out again."""
-        kept = {name for name in plan.kept if name in self._table and not self._table.is_leaving(name)}
-        return {
-            name: self._table[name].settings if name in kept else settings_for(name, process, plan.config)
-            for name, process in plan.config.enabled_processes().items()
-        }
+    def _set_aside(self, plan: ReloadPlan) -> None:
+        """Keep collections of garbage short: set aside what was just made for many processes (see `daemon`).
+
+        What was set aside is looked through again when much of it may be garbage.
+        """
+        self._replaced += len(plan.removed) + len(plan.changed)
+        if len(self._table) <= _MANY or self._replaced > len(self._table) // 4:
+            gc.unfreeze()
+            self._replaced = 0
+        elif len(plan.added) > _MANY:
+            gc.freeze()
+
+    def _refuse_in_shutdown(self) -> None:
+        if self._supervisor.shutting_down:
+            raise Conflict("cannot change the configuration: the daemon is shutting down")
+
+    async def _planned(
+        self, config: Config, turns: Turns | None = None
+    ) -> tuple[ReloadPlan, dict[str, ProcessSettings]]:
+        """What changes, and the settings of each process; those of one that is kept are not made again.
+
+        For many processes that is found in a thread.
+        """
+        in_force = self._supervisor.config
+        present = {process.name: process.settings for process in self._table.staying()}
+
+        def find() -> tuple[ReloadPlan, dict[str, ProcessSettings]]:
+            running = {name: one.process for name, one in present.items()}
+            plan = plan_of(replace(in_force, processes={**in_force.processes, **running}), config)
+            kept = present.keys() & frozenset(plan.kept)
+            return plan, {
+                name: present[name] if name in kept else settings_for(name, process, plan.config)
+                for name, process in plan.config.enabled_processes().items()
+            }
+
+        if len(present) + len(config.processes) > _MANY and (turns is None or turns.divides):
+            with suppress(TimeoutError, NoThreadError):
+                return await in_thread(find, name="config-plan", timeout_s=_PLAN_TIMEOUT_S)
+        return find()
 
     async def gone(self, name: str) -> None:
         """Wait until a process that was removed has ended."""
@@ -87,43 +173,72 @@ class ConfigurationApplier:
         self._logs.defaults = default_logging(config.global_)
         self._factory.schedules.reconfigure(config)
 
-    def _prepare(self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings]) -> dict[str, Managed]:
-        """Make the new processes and open the logs that change; undo all of it when one of them fails."""
+    async def _prepare(
+        self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings], turns: Turns
+    ) -> dict[str, Managed] | None:
+        """Make the new processes and open the logs that change; undo all of it when one of them fails.
+
+        None, and all of it is undone, when a process was rolled back meanwhile.
+        """
         made: dict[str, Managed] = {}
         reopened: list[str] = []
         kept = frozenset(plan.kept)
-        old_defaults, self._logs.defaults = self._logs.defaults, default_logging(plan.config.global_)
+        before, defaults = self._supervisor.config, default_logging(plan.config.global_)
+        name = ""
         try:
             for name, one in settings.items():
-                if name not in self._table:
-                    made[name] = self._factory.make(name, one)
-                elif _same_kind(self._table[name], one.process) and (
-                    name not in kept or self._table.is_leaving(name)
-                ):
-                    reopened.append(name)
-                    self._factory.open_log(name, one)
+                with self._defaults(defaults):
+                    if name not in self._table:
+                        made[name] = self._factory.make(name, one)
+                    elif _same_kind(self._table[name], one.process) and (
+                        name not in kept or self._table.is_leaving(name)
+                    ):
+                        reopened.append(name)
+                        self._factory.open_log(name, one)
+                await turns.end_if_long()
+                self._refuse_in_shutdown()
+        except Conflict:
+            self._undo(made, reopened)
+            raise
         except Exception as error:
-            self._logs.defaults = old_defaults
             self._undo(made, reopened, failed=name)
             raise NotApplied(
                 f"cannot change the configuration of {name}, nothing is changed: {error}"
             ) from error
+        if before is not self._supervisor.config:
+            self._undo(made, reopened)
+            return None
         return made
 
-    def _undo(self, made: Mapping[str, Managed], reopened: Sequence[str], *, failed: str) -> None:
+    @contextmanager
+    def _defaults(self, defaults: LoggingConfig) -> Iterator[None]:
+        """Open logs with these defaults. Those in force count again when the turn ends."""
+        old, self._logs.defaults = self._logs.defaults, defaults
+        try:
+            yield
+        finally:
+            self._logs.defaults = old
+
+    def _undo(
+        self, made: Mapping[str, Managed], reopened: Sequence[str], *, failed: str | None = None
+    ) -> None:
         contain = self._runtime.defects.contain
         for process in made.values():
             self._factory.release(process)
         for name in (*made, failed):
-            if name not in self._table:
+            if name is not None and name not in self._table:
                 with contain("the log of a new process could not be closed", process=name):
                     self._logs.forget(name)
         for name in reopened:
             with contain("the log of a process could not be changed back", process=name):
                 self._factory.open_log(name, self._table[name].settings)
 
-    def _change_running(
-        self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings], made: Mapping[str, Managed]
+    async def _change_running(
+        self,
+        plan: ReloadPlan,
+        settings: Mapping[str, ProcessSettings],
+        made: Mapping[str, Managed],
+        turns: Turns,
     ) -> None:
         before = self._table.snapshot()
         kept = frozenset(plan.kept)
@@ -136,8 +251,10 @@ class ConfigurationApplier:
         depends_on = {name: one.process.depends_on for name, one in settings.items()}
         old = {name: self._table.depends_on(name) for name in leaving if name not in settings}
         self._table.replace({**after, **leaving}, {**depends_on, **old})
-        for rank in dependencies.order_up(depends_on):
-            for name in rank:
+        self._supervisor.changing = True
+        self._runtime.run_queue.hold()
+        try:
+            for name in (name for rank in dependencies.order_up(depends_on) for name in rank):
                 if self._supervisor.shutting_down:  # an instance that was given up may have begun it
                     return
                 if name in others:
@@ -146,6 +263,10 @@ class ConfigurationApplier:
                     continue
                 with self._runtime.defects.contain("a process could not be changed", process=name):
                     self._change(after[name], settings[name], new=name in made, kept=name in kept)
+                await turns.end_if_long()
+        finally:
+            self._supervisor.changing = False
+            self._runtime.run_queue.release()
 
     def _change(self, process: Managed, settings: ProcessSettings, *, new: bool, kept: bool) -> None:
         if new:

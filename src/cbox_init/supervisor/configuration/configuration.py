@@ -6,6 +6,7 @@ Every change goes through here, one after another. The module is imported for th
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.child_variables import for_children
@@ -63,7 +64,7 @@ class Configuration:
         self._audit = runtime.audit
         self._lock = asyncio.Lock()
         self._queued: asyncio.Task[Reloaded] | None = None
-        self._tasks: set[asyncio.Task[Reloaded]] = set()
+        self._tasks: set[asyncio.Task[Reloaded] | asyncio.Task[None]] = set()
         supervisor.on_rolled_back = self._rolled_back
 
     # -- reload ----------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class Configuration:
     async def preview(self) -> Reloaded:
         """What a reload would change now. Raises as ``reload`` does."""
         loaded = await self._load()
-        return Reloaded(self._applier.plan(loaded.config), loaded.problems)
+        return Reloaded(await self._applier.plan(loaded.config), loaded.problems)
 
     def _queue(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Reloaded]:
         """Queue a reload, unless one that has not begun is queued already."""
@@ -124,7 +125,10 @@ class Configuration:
             self._runtime.environ = for_children(self._runtime.environ, loaded.withheld)
             if self._audit is not None:
                 await self._audit.change("reload", self._supervisor.config, loaded.config)
-            plan = self._applier.apply(loaded.config)
+            attempts = count()
+            plan = await self._applier.apply(loaded.config, attempt=next(attempts))
+            while plan is None:
+                plan = await self._applier.apply(loaded.config, attempt=next(attempts))
             self._edits = self._no_edits(plan.config)
         self._log_reloaded(plan, loaded)
         return Reloaded(plan, loaded.problems)
@@ -156,20 +160,15 @@ class Configuration:
 
     async def add(self, name: str, raw: Mapping[str, Raw]) -> None:
         """Add a process. Raises Conflict when there is one of that name, and ConfigError."""
-        async with self._lock:
-            environ = self._environ()
-            await self._change(lambda now: now.added(name, raw, environ), "added", name)
+        await self._edit(lambda now, environ: now.added(name, raw, environ), "added", name)
 
     async def update(self, name: str, raw: Mapping[str, Raw]) -> None:
         """Change the configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
-        async with self._lock:
-            environ = self._environ()
-            await self._change(lambda now: now.updated(name, raw, environ), "updated", name)
+        await self._edit(lambda now, environ: now.updated(name, raw, environ), "updated", name)
 
     async def remove(self, name: str) -> None:
         """Remove a process; returns when it has ended. Raises UnknownProcess and Conflict."""
-        async with self._lock:
-            await self._change(lambda now: now.removed(name), "removed", name)
+        await self._edit(lambda now, environ: now.removed(name), "removed", name)
         await self._applier.gone(name)
 
     async def save(self) -> str:
@@ -195,23 +194,42 @@ class Configuration:
             self._audit.changed("save", file=path)
         return path
 
+    async def _edit(self, edit: Callable[[Edits, Mapping[str, str]], Edits], verb: str, process: str) -> None:
+        """Make an edit. It goes on to its end when the caller is cancelled."""
+
+        async def whole() -> None:
+            async with self._lock:
+                environ = self._environ()
+                await self._change(lambda now: edit(now, environ), verb, process)
+
+        task = asyncio.get_running_loop().create_task(whole())
+        self._tasks.add(task)
+        task.add_done_callback(self._edit_done)
+        await asyncio.shield(task)
+
+    def _edit_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # fetched, as there may be no caller any more
+
     async def _change(self, edit: Callable[[Edits], Edits], verb: str, process: str) -> None:
         """Apply edits, and keep them only if that succeeds. Raises what ``edit`` does."""
-        edits: Edits | None = None
-        while edits is None:
+        plan: ReloadPlan | None = None
+        attempts = count()
+        while plan is None:  # once more when there was a rollback meanwhile
             before = self._edits
             edits = await self._checked(edit, before)
             await self._know_secrets(before.config, edits.config)
             if self._audit is not None:
                 await self._audit.change(verb, before.config, edits.config, process)
-            if self._edits is not before:  # a rollback meanwhile
-                edits = None
-        try:
-            self._applier.apply(edits.config)
-        except NotApplied as error:
-            if self._audit is not None:
-                self._audit.changed(verb, status="failure", message=str(error), process=process)
-            raise
+            if self._edits is not before:
+                continue
+            try:
+                plan = await self._applier.apply(edits.config, attempt=next(attempts))
+            except NotApplied as error:
+                if self._audit is not None:
+                    self._audit.changed(verb, status="failure", message=str(error), process=process)
+                raise
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
 

@@ -35,6 +35,8 @@ class Removal:
         self._forgotten = forgotten
         self._stopped: set[str] = set()
         self._waiters: Waiters[str, None] = Waiters()
+        self.held = False
+        """While set, it does nothing; whoever clears it wakes it."""
 
     def add(self, process: Managed) -> None:
         """Begin the removal of a process."""
@@ -53,6 +55,8 @@ class Removal:
 
     def reconcile(self, stop_at: float) -> float | None:
         """Stop the processes that can be stopped now; forget those that have ended."""
+        if self.held:
+            return None
         gone = []
         again_at: float | None = None
         for name, process in tuple(self._leaving.items()):

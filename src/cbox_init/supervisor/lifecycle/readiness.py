@@ -58,7 +58,7 @@ class Readiness:
         self._withdrawn = False
         self._shown = False
         self._file_is_right = False  # a killed daemon may have left one behind
-        self._complained = False
+        self._complained_of: set[bool] = set()
         self._keep_file(ready=False)
         self.recount(processes)
 
@@ -116,17 +116,18 @@ class Readiness:
         return runs(process.status())
 
     def _keep_file(self, *, ready: bool) -> None:
-        """Write or remove the file. An error is logged once, until it has succeeded."""
+        """Write (``ready``) or remove the file. An error of either is logged once until one succeeds."""
         path = self._settings.path
         try:
             if path and ready:
                 self._write_file(path)
             elif path:
                 _remove(path)
-            self._file_is_right, self._complained = True, False
+            self._file_is_right = True
+            self._complained_of.clear()
         except OSError as error:
-            if not self._complained:
-                self._complained = True
+            if ready not in self._complained_of:
+                self._complained_of.add(ready)
                 self._runtime.log.error(
                     "The readiness file cannot be written: choose another global.readiness.path"
                     if ready
