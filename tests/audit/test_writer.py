@@ -97,7 +97,7 @@ def test_a_failure_is_told_at_once_and_the_records_are_written_later() -> None:
     writer.put(body(1))
     writer.put(body(2), told.append)
     until(lambda: told == ["No space left on device"])
-    assert failures == ["No space left on device"]
+    assert set(failures) == {"No space left on device"}  # the two records are one write, or two
     target.error = None
     writer.put(body(3), told.append)
     until(lambda: told == ["No space left on device", None])
