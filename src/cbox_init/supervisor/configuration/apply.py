@@ -67,6 +67,8 @@ class ConfigurationApplier:
         self._logs = logs
         self._runtime = runtime
         self._replaced = 0
+        self._enabled: tuple[Config, dict[str, ProcessConfig]] | None = None
+        """The enabled processes of a configuration; for thousands they take 5 ms to find."""
         self._removal = supervisor.lifecycle.removal = Removal(
             self._table, forget=self._forget, forgotten=supervisor.recount
         )
@@ -302,8 +304,9 @@ class ConfigurationApplier:
             self._table.remove(name)
             self._runtime.log.info("Process removed", process=name)
         else:
-            configured = config.enabled_processes()[name]
-            successor = self._factory.make(name, settings_for(name, configured, config))
+            if self._enabled is None or self._enabled[0] is not config:
+                self._enabled = config, config.enabled_processes()
+            successor = self._factory.make(name, settings_for(name, self._enabled[1][name], config))
             self._table.put(successor)
             self._supervisor.lifecycle.start_as_configured(successor, Trigger.RELOAD)
 
