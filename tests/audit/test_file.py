@@ -39,6 +39,25 @@ def test_it_is_ours_alone(tmp_path: Path) -> None:
     file.close()
 
 
+def test_a_new_file_is_in_its_directory_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+
+    def fsync(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        raise OSError(22, os.strerror(22))  # as of a file system that does not offer it
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    file = file_at(tmp_path / "audit.log", max_size=10)
+    file.resume()
+    directory = tmp_path.stat().st_ino
+    assert synced == [directory]
+    file.append(b"12345678\n", sync=True)
+    assert synced == [directory]
+    file.append(b"12345678\n", sync=True)
+    assert synced == [directory] * 2, "the file was rotated"
+    file.close()
+
+
 def test_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.write_text("precious")

@@ -112,6 +112,8 @@ class AuditFile:
         self._fd = _open_own(place, _FLAGS)
         self._size = os.fstat(self._fd).st_size
         self._torn = False
+        if not self._size:
+            _sync_directory(place)
 
     def _follow_name(self) -> None:
         """Open the file again when its name leads to another one, or to none: it was moved or removed."""
@@ -185,6 +187,16 @@ def _check_file(place: Place, found: os.stat_result) -> None:
         raise UnsafePathError(place.path, f"it belongs to another user (uid {found.st_uid})")
     if found.st_nlink > 1:
         raise UnsafePathError(place.path, "it has another name as well (a hard link)")
+
+
+def _sync_directory(place: Place) -> None:
+    """Write to the disk that there is a new file: fdatasync(2) of the file itself does not."""
+    with suppress(OSError):  # not readable, or not offered by the file system
+        fd = place.directory()
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def place_problem(path: str) -> str | None:
