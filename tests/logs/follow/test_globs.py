@@ -110,6 +110,25 @@ def _no_consumer(path: str) -> FileConsumer:
     raise AssertionError(path)
 
 
+def test_files_that_are_refused_are_not_tried_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(globs, "MOST_FILES", 5)
+    tried: list[str] = []
+
+    def refuse(path: str, reader: object) -> int:
+        tried.append(os.path.basename(path))
+        raise PermissionError(path)
+
+    monkeypatch.setattr(globs, "open_to_read", refuse)
+    for number in range(20):
+        append(tmp_path / f"{number}.log", "before")
+        os.utime(tmp_path / f"{number}.log", (number, number))
+    matches, others = matches_now(FollowedGlob(str(tmp_path / "*.log"), _no_consumer))
+    assert tried == [f"{number}.log" for number in range(19, 14, -1)]
+    assert (len(matches), len(others)) == (0, 15)
+
+
 async def test_too_many_are_let_go_of_the_oldest_first(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from contextlib import suppress
 from fnmatch import translate
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -144,7 +143,7 @@ def matches_now(glob: FollowedGlob) -> tuple[list[Match], dict[str, Inode]]:
     """The files that match a pattern now, open; and those that are too many.
 
     Of too many those that were written last are opened. One that cannot be opened is in neither: it is
-    tried again like one that comes later.
+    tried again like one that comes later. Of these too there is a limit, as the event loop waits meanwhile.
     """
     directory, pattern = os.path.split(os.path.abspath(glob.path))
     matches = _matcher(pattern)
@@ -161,14 +160,18 @@ def matches_now(glob: FollowedGlob) -> tuple[list[Match], dict[str, Inode]]:
     opened: list[Match] = []
     others = {place: inode for _, place, inode in found}
     inodes = set(others.values())
+    refused = 0
     for _, place, inode in sorted(found, reverse=True):
-        if len(opened) >= MOST_FILES:
+        if len(opened) >= MOST_FILES or refused >= MOST_FILES:
             break
         if inode in inodes:
             inodes.remove(inode)
             del others[place]
-            with suppress(OSError):
+            try:
                 fd = open_to_read(place, glob.read_as())
+            except OSError:
+                refused += 1
+            else:
                 opened.append(Match(place, fd, os.fstat(fd).st_size))
     return opened, others
 
