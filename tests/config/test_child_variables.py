@@ -348,5 +348,8 @@ def test_hooks_that_run_as_another_user_now_are_named(tmp_path: Path) -> None:
             Severity.WARNING,
         )
     ]
-    for keys in ("user: www-data, hook_user: root", "hook_user: nobody", "umask: 7"):
+    for keys in (
+        *("user: www-data, hook_user: root", "hook_user: nobody", "umask: 7"),
+        *("user: root", "user: 0, group: root"),  # as before
+    ):
         assert not found(tmp_path, f"processes: {{web: {{command: a, {keys}, {hooks}}}}}", {}).problems

@@ -36,6 +36,7 @@ _OF_HEADER_NAMES: Final = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 )
 _LAST_PORT: Final = 65535
+_ROOT: Final = ("root", "0")
 _MOST_ENV_FILES: Final = 100
 #: The types of checks for which a key has a meaning, where that is not all of them.
 _ONLY_FOR_CHECKS: Final = {
@@ -136,6 +137,8 @@ def _check_hook_user(process: ProcessConfig, path: Path, report: ProblemReport) 
     """Hooks of a process ran as the daemon's user once: whose run as another user now is said."""
     if not process.enabled or process.hook_user is not None or not (process.user or process.group):
         return
+    if process.user in _ROOT and process.group in (None, "", *_ROOT):
+        return  # only a daemon of root can start it, and its hooks go on as root
     who = f"user {process.user}" if process.user else f"group {process.group}"
     for key, hook in (
         ("pre_stop_hook", process.shutdown.pre_stop_hook),
