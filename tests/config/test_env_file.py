@@ -70,10 +70,10 @@ def test_what_compose_reads(text: str, variables: dict[str, str]) -> None:
     [
         ("A=b\n=c", "line 2 does not begin with the name of a variable"),
         ("A=b\n\n1A=c", "line 3 does not begin with the name of a variable"),
-        ("A B", "line 1 has something else than = behind the name"),
+        ("A B", "line 1 has something other than = after the name"),
         ("A=b\nC='s3cr3t", "line 2 opens a quote that is not closed"),
-        ('A="b\nc" s3cr3t', "line 2 has text behind the closing quote"),
-        ("A='x\ny'\nB=${", "line 3 has a reference that is none"),
+        ('A="b\nc" s3cr3t', "line 2 has text after the closing quote"),
+        ("A='x\ny'\nB=${", "line 3 has an invalid reference"),
         ("B=${A:-s3cr3t", "line 1 has a reference to A that is not closed"),
         ("B=${A:?s3cr3t}", "line 1 needs A, which is not set"),
         ("A=" + "${A:-" * 20, "line 1 has more than 16 references in one another"),

@@ -177,7 +177,7 @@ class _EnvFileParser:
                 self._set(name[0], outside)
             self._at = end
         else:
-            raise self._fault("has something else than = behind the name")
+            raise self._fault("has something other than = after the name")
 
     def _set(self, name: str, value: str) -> None:
         _add(self._found, name, value, self._line)
@@ -214,7 +214,7 @@ class _EnvFileParser:
             raise self._fault("opens a quote that is not closed", "add the closing quote", line=first)
         rest = self._text[self._at : self._end_of_line()].strip()
         if rest and not rest.startswith("#"):
-            raise self._fault("has text behind the closing quote", "put all of the value in quotes")
+            raise self._fault("has text after the closing quote", "put all of the value in quotes")
         return "".join(parts)
 
     def _with_references(self, value: str) -> str:
@@ -244,7 +244,7 @@ class _EnvFileParser:
             elif brace:
                 parts.append(brace)
             elif other == "{":
-                raise self._fault("has a reference that is none", "write ${NAME} or ${NAME:-default}")
+                raise self._fault("has an invalid reference", "write ${NAME} or ${NAME:-default}")
             else:
                 parts.append(token[0])
         parts.append(value[at:])
