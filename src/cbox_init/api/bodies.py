@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from asyncio import sleep, timeout
 from contextlib import suppress
 from functools import partial
@@ -28,6 +29,9 @@ _QUICK: Final = 16 * 1024
 #: Values that a body may have, and levels of lists and objects: parsing holds up everything else.
 _MOST_VALUES: Final = 20_000
 _DEEPEST: Final = 64
+#: A text, or one that does not end; each byte is read once.
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[][{}]")
 #: How long after no thread could be started for a larger one the next try is made, in seconds.
 _AGAIN_S: Final = 0.1
 
@@ -61,25 +65,29 @@ def parse_body(body: bytes, kind: type[_Body]) -> _Body:
     """The JSON in ``body`` as a value of ``kind``; raises InvalidBodyError."""
     if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # at least as many as there are values
         raise InvalidBodyError(f"more than {_MOST_VALUES} values, counted by the signs , [ and {{")
+    if _is_deeper(body, _DEEPEST):
+        raise InvalidBodyError(f"lists and objects are nested deeper than {_DEEPEST} levels")
     try:
         value = msgspec.json.decode(body, type=kind)
-        # A member that occurs twice is ambiguous.
-        if _is_deeper(json.loads(body, object_pairs_hook=_without_duplicates), _DEEPEST):
-            raise InvalidBodyError(f"lists and objects are nested deeper than {_DEEPEST} levels")
+        json.loads(body, object_pairs_hook=_without_duplicates)  # a member that occurs twice is ambiguous
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
         raise InvalidBodyError from None
     return value
 
 
-def _is_deeper(value: object, levels: int) -> bool:
-    """Whether lists and objects in ``value`` are nested in more than ``levels`` levels."""
-    inner = [value]
-    for _ in range(levels + 1):
-        holders = [one for one in inner if isinstance(one, list | dict)]
-        if not holders:
-            return False
-        inner = [item for one in holders for item in (one.values() if isinstance(one, dict) else one)]
-    return True
+def _is_deeper(body: bytes, levels: int) -> bool:
+    """Whether lists and objects are nested in more than ``levels`` levels, by the signs outside of texts.
+
+    Found before the body is parsed: how deep a parser can go depends on the Python.
+    """
+    if body.count(b"[") + body.count(b"{") <= levels:
+        return False
+    depth = 0
+    for sign in _BRACKET.findall(_TEXT.sub(b"", body)):
+        depth += 1 if sign in b"[{" else -1
+        if depth > levels:
+            return True
+    return False
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
