@@ -11,6 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from cbox_init.capabilities import NAMES
+from cbox_init.system.apply_sandbox import read_capabilities
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -19,6 +22,16 @@ DEADLINE_S = 30.0
 
 COMMAND = [sys.executable, "-m", "cbox_init"]
 AS_PID_1 = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def as_user(uid: int, gid: int) -> tuple[str, ...]:
+    """The command as another user, though Python may be where only root may enter."""
+    may_search = read_capabilities()[1] & 1 << NAMES.index("DAC_READ_SEARCH")
+    entering = "+dac_read_search" if may_search else "+dac_override"
+    return (
+        *("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"),
+        *("--inh-caps", entering, "--ambient-caps", entering, *COMMAND),
+    )
 
 
 def wait_for(condition: Callable[[], object], what: str = "", deadline_s: float = DEADLINE_S) -> None:
@@ -52,7 +65,8 @@ class DaemonProcess:
         words = [*command, "serve", "-c", str(self.config), *options]
         if pid_1:
             words = [*AS_PID_1, *words]
-        with self._out.open("wb") as out, self._err.open("wb") as err:
+        # For appending, as a link to /dev/stdout is opened beside it.
+        with self._out.open("ab") as out, self._err.open("ab") as err:
             self.process = subprocess.Popen(
                 words,
                 stdin=subprocess.DEVNULL,

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.capabilities import NAMES
 from cbox_init.client import Client
-from cbox_init.system.apply_sandbox import read_capabilities
-from tests.e2e.daemon import COMMAND, wait_for
+from tests.e2e.daemon import COMMAND, as_user, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,13 +25,7 @@ OF_DOCKER = (
     "+sys_chroot,+mknod,+audit_write,+setfcap"
 )
 LIKE_DOCKER = ("setpriv", "--bounding-set", OF_DOCKER, *COMMAND)
-_MAY_SEARCH = read_capabilities()[1] & 1 << NAMES.index("DAC_READ_SEARCH")
-_ENTERING = "+dac_read_search" if _MAY_SEARCH else "+dac_override"
-#: Not root, but Python and the test's folder may be where only root may enter.
-AS_NOBODY = (
-    *("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"),
-    *("--inh-caps", _ENTERING, "--ambient-caps", _ENTERING, *COMMAND),
-)
+AS_NOBODY = as_user(65534, 65534)
 STATUS = "echo $(grep -E '^(Uid|CapEff|CapBnd|NoNewPrivs)' /proc/self/status | cut -f 2); exec sleep 1000"
 
 

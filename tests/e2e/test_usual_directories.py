@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.attacker import NOBODY, owned_by
-from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
+from tests.e2e.daemon import DaemonProcess, as_user, wait_for
 from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def test_a_random_user_in_directories_of_group_0(public_path: Path) -> None:
     logs.mkdir()
     logs.chmod(0o775)
     public_path.chmod(0o775)
-    command = ("setpriv", "--reuid=1000660000", "--regid=0", "--clear-groups", *COMMAND)
-    daemon = DaemonProcess(public_path, _beats(logs / "app.log", ""), command=command)
+    daemon = DaemonProcess(public_path, _beats(logs / "app.log", ""), command=as_user(1000660000, 0))
     try:
         wait_for((logs / "app.log.2.gz").exists, "it is rotated and compressed")
         assert (logs / "app.log.2.gz").stat().st_uid == 1000660000
