@@ -157,7 +157,12 @@ global: {api_socket: SOCKET, log_redaction_enabled: true, log_redaction_patterns
 processes:
   app:
     working_dir: DIR/logs
-    command: [sh, -c, 'for n in $(seq 2000); do echo "line $n password=x$n" >> app.log; done; kill -9 $$']
+    command:
+      - sh
+      - -c
+      - |
+        write() { for n in $(seq $1 $2); do echo "line $n password=x$n" >> app.log; done; }
+        write 1 1000; until [ -e app.log.1 ]; do sleep 0.01; done; write 1001 2000; kill -9 $$
     restart: never
     logging: {files: {main: {path: DIR/logs/app.log, rotate: {max_size: 5000, max_files: 100}}}}
 hooks: {pre-start: [{command: [mkdir, DIR/logs]}]}
