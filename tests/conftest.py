@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -48,9 +50,13 @@ def pytest_configure() -> None:
 @pytest.fixture
 def public_path() -> Iterator[Path]:
     """A folder as ``tmp_path`` is one, which other users may enter: those of pytest are closed to them."""
-    with tempfile.TemporaryDirectory(prefix="cbox-init-test-") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="cbox-init-test-"))
+    folder.chmod(0o755)
+    yield folder
+    end = time.monotonic() + 20
+    while folder.exists():  # a thread that compresses a file may still make one
+        assert time.monotonic() < end, f"{folder} fills again and again"
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -65,7 +65,9 @@ class DaemonProcess:
         words = [*command, "serve", "-c", str(self.config), *options]
         if pid_1:
             words = [*AS_PID_1, *words]
-        # For appending, as a link to /dev/stdout is opened beside it.
+        # Empty, as another daemon may have had the folder; for appending, as /dev/stdout is opened beside.
+        self._out.write_bytes(b"")
+        self._err.write_bytes(b"")
         with self._out.open("ab") as out, self._err.open("ab") as err:
             self.process = subprocess.Popen(
                 words,
