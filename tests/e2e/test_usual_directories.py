@@ -33,11 +33,19 @@ def _beats(path: Path, user: str = _AS_NOBODY[0]) -> str:
     return BEATS.replace("PATH", str(path)).replace("USER", user)
 
 
+def _text(path: Path) -> str:
+    """What is in a file; nothing while it is rotated."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
 def _write_and_rotate(serve: Serve, path: Path, user: str = _AS_NOBODY[0]) -> str:
     """Write to a file until it was rotated; gives what the daemon says about it."""
     daemon = serve(_beats(path, user))
     wait_for(lambda: path.with_name(path.name + ".2.gz").exists(), f"{path} is rotated and compressed")
-    wait_for(lambda: path.is_file() and "beat" in path.read_text(), f"{path} is written again")
+    wait_for(lambda: "beat" in _text(path), f"{path} is written again")
     daemon.stop()
     return daemon.output() + daemon.errors()
 

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from tests.logs.follow.conftest import Following
 
 
+def is_empty(path: Path) -> bool:
+    """Whether the file is there and empty: between its rename and the next one there is none."""
+    try:
+        return path.stat().st_size == 0
+    except FileNotFoundError:
+        return False
+
+
 def on_disk(path: Path) -> list[str]:
     """The lines of all files, the oldest first."""
     found: list[str] = []
@@ -61,7 +69,7 @@ async def test_only_so_many_are_kept_and_older_ones_are_compressed(
     for turn in range(12):
         append(path, *numbers(20, turn * 20))
         await lines.until(*numbers(turn * 20 + 20))
-        await until(lambda: path.exists() and path.stat().st_size == 0, what="the rotation")
+        await until(lambda: is_empty(path), what="the rotation")
         await until(lambda: not path.with_name("app.log.2").exists(), what="the compression")
     names = sorted(name for name in os.listdir(tmp_path) if name.startswith("app.log"))
     assert names == ["app.log", "app.log.1", "app.log.2.gz", "app.log.3.gz", "app.log.4.gz"]
@@ -84,13 +92,13 @@ async def test_a_rotation_that_waits_for_a_compression_needs_no_further_write(
     for turn in range(2):
         append(path, *numbers(20, turn * 20))
         await lines.until(*numbers(turn * 20 + 20))
-        await until(lambda: path.exists() and path.stat().st_size == 0, what="the rotation")
+        await until(lambda: is_empty(path), what="the rotation")
     await until(compressing.is_set, what="the compression")
     append(path, *numbers(20, 40))
     await lines.until(*numbers(60))
     assert path.stat().st_size
     may_end.set()
-    await until(lambda: path.stat().st_size == 0, what="the rotation")
+    await until(lambda: is_empty(path), what="the rotation")
 
 
 async def test_the_new_file_is_like_the_old(following: Following, tmp_path: Path) -> None:
