@@ -152,7 +152,7 @@ class AuditTrail:
         **context: ContextValue,
     ) -> None:
         """Record an event. Without ``actor`` it is the sender of the request that is being carried out, or
-        the daemon.
+        the daemon; `_SYSTEM` is for what the daemon does by itself, whatever request has led to it.
         """
         self._record(event_type, action, resource, actor, status, message, context)
 
@@ -174,19 +174,6 @@ class AuditTrail:
             self._broken.report(error)
         if self._writer.stuck_for_s() > _STUCK_S:
             self._writer.report_stuck(f"a write has not returned for {self._writer.stuck_for_s():.0f} s")
-
-    def note_own(
-        self,
-        event_type: str,
-        action: str,
-        resource: Target,
-        *,
-        status: Status = "success",
-        message: str = "",
-        **context: ContextValue,
-    ) -> None:
-        """Record what the daemon does by itself, whatever request has led to it."""
-        self._record(event_type, action, resource, _SYSTEM, status, message, context)
 
     async def require(
         self,
@@ -299,10 +286,11 @@ class AuditTrail:
         restart_count: int | None = None,
     ) -> None:
         """Something has become of an instance."""
-        self.note_own(
+        self.note(
             event_type,
             action,
             Target("instance", instance, process),
+            actor=_SYSTEM,
             status=status,
             message=message or "",
             pid=pid,
@@ -337,23 +325,29 @@ class AuditTrail:
 
     def rolled_back(self, process: str) -> None:
         """The former configuration of a process is in force again: its rollout has failed."""
-        self.note_own("config.change", "roll back", _CONFIGURATION, process=process)
+        self.note("config.change", "roll back", _CONFIGURATION, actor=_SYSTEM, process=process)
 
     def shutting_down(self, reason: str, exit_code: int) -> None:
         """The shutdown begins."""
-        self.note_own(
-            "system.shutdown", "shutdown", _DAEMON, status="attempt", message=reason, exit_code=exit_code
+        self.note(
+            "system.shutdown",
+            "shutdown",
+            _DAEMON,
+            actor=_SYSTEM,
+            status="attempt",
+            message=reason,
+            exit_code=exit_code,
         )
 
     def ended(self, exit_code: int | None) -> None:
         """The shutdown is over, or the start has failed."""
         status: Status = "failure" if exit_code else "success"
-        self.note_own("system.shutdown", "end", _DAEMON, status=status, exit_code=exit_code)
+        self.note("system.shutdown", "end", _DAEMON, actor=_SYSTEM, status=status, exit_code=exit_code)
 
     def defect(self, where: str, error: BaseException) -> None:
         """An unexpected error was contained."""
         message = f"{type(error).__name__}: {error}"
-        self.note_own("system.error", where, _DAEMON, status="failure", message=message)
+        self.note("system.error", where, _DAEMON, actor=_SYSTEM, status="failure", message=message)
 
     # -- what is left out ------------------------------------------------------------------------------
 
@@ -387,8 +381,16 @@ class AuditTrail:
 
     def started(self, config: str | None) -> None:
         """The daemon has loaded its configuration and starts."""
-        self.note_own("system.start", "start", _DAEMON, version=__version__, pid=os.getpid(), uid=os.getuid())
-        self.note_own("config.load", "load", _CONFIGURATION, file=config or "(environment)")
+        self.note(
+            "system.start",
+            "start",
+            _DAEMON,
+            actor=_SYSTEM,
+            version=__version__,
+            pid=os.getpid(),
+            uid=os.getuid(),
+        )
+        self.note("config.load", "load", _CONFIGURATION, actor=_SYSTEM, file=config or "(environment)")
 
     async def close(self, timeout_s: float) -> None:
         """Write what is queued, within ``timeout_s``, and end the thread."""
