@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
-import marshal
 import os
 import resource
 from typing import TYPE_CHECKING
 
 from cbox_init.system import apply_limits
+from cbox_init.system.trial import failures_in_fork
 
 if TYPE_CHECKING:
     from cbox_init.system.spawn_request import Limits
+    from cbox_init.system.trial import Failure
 
 _FORBIDDEN = (errno.EPERM, errno.EACCES)
 
@@ -21,17 +22,7 @@ def refused(limits: Limits) -> list[tuple[str, str]]:
 
     Tries them in a fork, which it waits for: not for the daemon.
     """
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(write_end, marshal.dumps(_tried(limits)))
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with open(read_end, "rb") as answer:
-        failures = marshal.loads(answer.read() or marshal.dumps([]))
-    os.waitpid(child, 0)
+    failures = failures_in_fork(lambda: _tried(limits))
     return [(key, reason(limits, key, number, text)) for key, number, text in failures]
 
 
@@ -82,8 +73,8 @@ def _shown(limit: int) -> str:
     return "unlimited" if limit == resource.RLIM_INFINITY else str(limit)
 
 
-def _tried(limits: Limits) -> list[tuple[str, int, str]]:
-    failures = []
+def _tried(limits: Limits) -> list[Failure]:
+    failures: list[Failure] = []
     for step in limits.steps():
         try:
             apply_limits.apply(step)

@@ -6,16 +6,17 @@ Imported when one fails, and by check-config.
 from __future__ import annotations
 
 import errno
-import marshal
 import os
 import re
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.capabilities import NAMES, capability_names
 from cbox_init.system import apply_sandbox
+from cbox_init.system.trial import failures_in_fork
 
 if TYPE_CHECKING:
     from cbox_init.system.spawn_request import Sandbox
+    from cbox_init.system.trial import Failure
 
 _FORBIDDEN: Final = (errno.EPERM, errno.EACCES)
 _SYS_ADMIN: Final = 1 << NAMES.index("SYS_ADMIN")
@@ -27,17 +28,7 @@ def refused_parts(sandbox: Sandbox) -> list[tuple[str, str]]:
     Of the keys for mounts, and of those for capabilities, the first. Tries them in a fork, which it waits
     for: not for the daemon.
     """
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(write_end, marshal.dumps(_tried(sandbox)))
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    with open(read_end, "rb") as answer:
-        failures = marshal.loads(answer.read() or marshal.dumps([]))
-    os.waitpid(child, 0)
+    failures = failures_in_fork(lambda: _tried(sandbox))
     return [(key, reason_of(sandbox, key, number, text)) for key, number, text in failures]
 
 
@@ -80,8 +71,8 @@ def _of_mounts(sandbox: Sandbox, key: str, number: int, text: str) -> str:
     return text
 
 
-def _tried(sandbox: Sandbox) -> list[tuple[str, int, str]]:
-    failures = []
+def _tried(sandbox: Sandbox) -> list[Failure]:
+    failures: list[Failure] = []
     for part in (_try_mounts, _try_capabilities):
         try:
             part(sandbox)
