@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.listeners import BACKLOG, acl_problem, bind_tcp, enabled, url
+from cbox_init.api.listeners import acl_problem, bind_tcp, enabled
+from cbox_init.api.tcp_port import TcpPort
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from cbox_init.api.http.exchange import Exchange
     from cbox_init.api.http.plain import PlainPaths, PlainReply
-    from cbox_init.api.http.server import HttpServer
-    from cbox_init.api.tls import ListenerTls
     from cbox_init.build import DaemonParts
     from cbox_init.config.model import AclConfig, GlobalConfig, TlsConfig
     from cbox_init.metrics.page import Page
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 _IMPORT_TAKES_S: Final = 60.0
 
 
-class MetricsServer:
-    """Owns its sockets; answers after ``serve``. ``missing`` is why there are none although it is enabled."""
+class MetricsServer(TcpPort):
+    """The port; answers after ``serve``. ``missing`` is why there is none although it is enabled."""
 
     def __init__(
         self,
@@ -39,14 +38,17 @@ class MetricsServer:
         acl: AclConfig | None = None,
         tls: TlsConfig | None = None,
     ) -> None:
+        super().__init__(
+            "metrics",
+            listeners,
+            tls=tls,
+            key="global.metrics_tls",
+            closed="The metrics are not served",
+            path=settings.metrics_path,
+        )
         self.missing = missing
         self._settings = settings
-        self._path = settings.metrics_path
-        self._listeners = listeners
         self._acl = acl
-        self._tls_config = tls
-        self._tls: ListenerTls | None = None
-        self._server: HttpServer | None = None
         self._page: Page | None = None
         self._making: Task[PlainReply] | None = None
 
@@ -61,20 +63,9 @@ class MetricsServer:
         used = acl if acl is not None and acl.enabled else None
         return cls(settings, listeners, acl=used, tls=tls)
 
-    def addresses(self) -> tuple[str, ...]:
-        """The URLs of the metrics, for messages; none while the certificate is not read."""
-        return self._urls() if self._tls_config is None else ()
-
-    def _urls(self) -> tuple[str, ...]:
-        tls = self._tls_config is not None
-        return tuple(f"{url(listener, tls=tls)}{self._path}" for listener in self._listeners)
-
     async def serve(self, loop: AbstractEventLoop, parts: DaemonParts, vitals: Vitals) -> None:
         """Answer from now on."""
-        from cbox_init.api.http.limits import PROBE_LIMITS, configured
-        from cbox_init.api.http.places import is_this_machine
         from cbox_init.api.http.plain import PlainHandler, PlainReply
-        from cbox_init.api.http.server import HttpServer
 
         log, audit = parts.logs.daemon, parts.runtime.audit
         failed = RepeatedError(log, "The metrics cannot be served")
@@ -104,57 +95,23 @@ class MetricsServer:
             self._path.encode(): metrics,
         }
         handler: Callable[[Exchange], None] = PlainHandler(paths, log)
-        exempt, limits = is_this_machine, configured(PROBE_LIMITS, self._settings)
+        exempt = None
         if self._acl is not None:
             from cbox_init.api.http.access import Access
 
             denied = audit.denied_by_acl("metrics") if audit is not None else None
             handler = access = Access(handler, self._acl, denied)
             exempt = access.trusts
-        if self._tls_config is None:
-            self._server = HttpServer(loop, handler, limits, log, exempt=exempt)
-            self._server.serve(self._listeners)
-            return
-        from cbox_init.api.tls import ListenerTls
-
-        def opened() -> None:
-            assert self._server
-            for listener in self._listeners:
-                listener.listen(BACKLOG)
-            self._server.serve(self._listeners)
-            for address in self._urls():
-                log.info("Metrics listening", address=address)
-
-        self._tls = ListenerTls(
-            self._tls_config,
-            "global.metrics_tls",
-            "The metrics are not served",
-            log,
-            opened,
-            lambda unix: vitals.expires("metrics", unix),
-        )
-        self._server = HttpServer(loop, handler, limits, log, self._tls.context, exempt)
-        if audit is not None:
-            self._server.on_handshake_failed = audit.failed_handshake("metrics")
-        self._tls.start(loop)
+        self._serve(loop, handler, self._settings, log, vitals, audit, exempt)
 
     async def close(self) -> None:
         """Stop answering; a scrape in progress is cancelled."""
-        if self._tls is not None:
-            await self._tls.close()
-        self.release()
+        await super().close()
         if self._making is not None:
             from asyncio import gather
 
             self._making.cancel()
             await gather(self._making, return_exceptions=True)
-
-    def release(self) -> None:
-        """Close the sockets and all connections."""
-        if self._server is not None:
-            self._server.abort()
-        for listener in self._listeners:
-            listener.close()
 
 
 def _import_page() -> type[Page]:
