@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 
 class TcpPort:
-    """Owns its sockets, which are bound at the start. ``name`` is such as ``metrics``. ``tls`` is the section ``key``; with it nothing is
-    accepted until the certificate is read, and the log says ``closed`` while it cannot be.
+    """Owns its sockets, which are bound at the start. ``name`` is such as ``metrics``.
+
+    With the section ``tls``, at ``key`` of the configuration, nothing is accepted until its certificate is
+    read; while it cannot be, the log says ``closed``. ``path`` is that of the URLs.
     """
 
     def __init__(
