@@ -7,7 +7,6 @@ Imported only where TLS is enabled, because of ssl. Everything here blocks: call
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
 import stat
@@ -18,6 +17,7 @@ from calendar import timegm
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.config.model import ClientAuth, TlsVersion
+from cbox_init.config.small_file import SmallFileError, read_small_file
 from cbox_init.errors import TlsFileError
 
 if TYPE_CHECKING:
@@ -153,22 +153,9 @@ def _given(path: str | None, key: str, what: str) -> str:
 def _read(path: str, key: str) -> tuple[bytes, int]:
     """The content of a file and its mode."""
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise TlsFileError(key, f"{path} is not a file", "name a PEM file")
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except FileNotFoundError as error:
-        raise TlsFileError(
-            key, f"{path} does not exist", "mount it, or correct the path", gone=True
-        ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        hint = "let the daemon's user read it, or correct the path"
-        raise TlsFileError(key, f"{path} cannot be read: {reason}", hint) from error
-    if len(data) > _MOST_BYTES:
-        raise TlsFileError(key, f"{path} is larger than 1 MiB", "name a PEM file")
-    return data, found.st_mode
+        return read_small_file(path, _MOST_BYTES, "name a PEM file", "name a PEM file")
+    except SmallFileError as error:
+        raise TlsFileError(key, error.message, error.hint, gone=error.gone) from error
 
 
 def _certificates(data: bytes, path: str, key: str) -> list[bytes]:

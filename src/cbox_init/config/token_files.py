@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from typing import Final, NamedTuple
 
+from cbox_init.config.small_file import SmallFileError, read_small_file
 from cbox_init.config.token_hash import LONGEST_TOKEN
 
 _MOST_BYTES: Final = 16 * 1024
@@ -34,21 +34,11 @@ def read_token_file(path: str) -> TokenFile:
     Raises BadTokenFileError.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise BadTokenFileError(f"{path} is not a file", "name a file that holds the token")
-            data = file.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise BadTokenFileError(f"{path} does not exist", "mount it, or correct the path") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, BadTokenFileError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        hint = "let the daemon's user read it, or correct the path"
-        raise BadTokenFileError(f"{path} cannot be read: {reason}", hint) from None
-    if len(data) > _MOST_BYTES:
-        raise BadTokenFileError(f"{path} is larger than 16 KiB", "name a file that holds the token alone")
+        data, mode = read_small_file(
+            path, _MOST_BYTES, "name a file that holds the token", "name a file that holds the token alone"
+        )
+    except SmallFileError as error:
+        raise BadTokenFileError(error.message, error.hint) from None
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -63,7 +53,7 @@ def read_token_file(path: str) -> TokenFile:
     for token in tokens:
         if problem := problem_of(token):
             raise BadTokenFileError(f"{path}: a token {problem}", "make one with `cbox-init token new`")
-    return TokenFile(tokens, bool(found.st_mode & (stat.S_IROTH | stat.S_IWOTH)))
+    return TokenFile(tokens, bool(mode & (stat.S_IROTH | stat.S_IWOTH)))
 
 
 def problem_of(token: str) -> str | None:
