@@ -155,7 +155,7 @@ def actor_of(scope: Scope) -> Actor:
     """Who sends a request, as records show it."""
     caller = caller_of(scope)
     if caller is None:
-        return Actor("anonymous", "anonymous", address_of(scope))
+        return Actor.anonymous(address_of(scope))
     role = None if caller.role is None else str(caller.role)
     return Actor(caller.kind, caller.name, caller.address, caller.uid, caller.pid, role)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from msgspec import Struct
 
+from cbox_init.api.http.places import plain_address
+
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
     from typing import Any
@@ -100,7 +102,4 @@ def caller_of(scope: MutableMapping[str, Any]) -> Caller | None:
 def address_of(scope: MutableMapping[str, Any]) -> str:
     """The address of the client, of IPv4 where it is mapped into IPv6; empty on the Unix socket."""
     client = scope["client"]
-    if not client:
-        return ""
-    address: str = client[0]
-    return address.removeprefix("::ffff:") if "." in address else address
+    return plain_address(client[0]) if client else ""

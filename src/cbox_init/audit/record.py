@@ -40,6 +40,11 @@ class Actor(NamedTuple):
     pid: int | None = None
     role: str | None = None
 
+    @classmethod
+    def anonymous(cls, address: str) -> Actor:
+        """A client that has not said who it is."""
+        return cls("anonymous", "anonymous", address)
+
 
 class Target(NamedTuple):
     """What it was done to: ``type`` is ``process``, ``instance``, ``config``, ``api`` or ``system``."""

@@ -252,7 +252,7 @@ class AuditTrail:
 
         def record(address: str, path: str) -> None:
             target = Target("api", listener, listener)
-            self._record("acl.deny", path, target, _anonymous(address), "denied", "", {})
+            self._record("acl.deny", path, target, Actor.anonymous(address), "denied", "", {})
 
         return record
 
@@ -261,7 +261,9 @@ class AuditTrail:
 
         def record(reason: str, address: str) -> None:
             target = Target("api", listener, listener)
-            self._record("tls.handshake", "handshake", target, _anonymous(address), "failure", reason, {})
+            self._record(
+                "tls.handshake", "handshake", target, Actor.anonymous(address), "failure", reason, {}
+            )
 
         return record
 
@@ -429,9 +431,3 @@ class AuditTrail:
 
     def _healed(self) -> None:
         self._log.info("Audit records are written again", lost=self._writer.lost or None)
-
-
-def _anonymous(address: str) -> Actor:
-    """A client that is not known yet. IPv4 is mapped into IPv6 on a socket for both."""
-    plain = address.removeprefix("::ffff:") if "." in address else address
-    return Actor("anonymous", "anonymous", plain)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.http.places import is_this_machine
+from cbox_init.api.http.places import is_this_machine, plain_address
 from cbox_init.config.acl import AccessList
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ class Access:
             self._handler(exchange)
         else:
             if self._denied is not None:
-                address = host if decision.client is None else str(decision.client)
+                address = plain_address(host) if decision.client is None else str(decision.client)
                 self._denied(address, exchange.path.decode(errors="replace"))
             exchange.respond(403, _HEADERS, _FORBIDDEN)

@@ -158,21 +158,25 @@ class Places:
                 self._next_second.pop(place.address, None)
 
 
+def plain_address(host: str) -> str:
+    """An address as people write it: a socket for both families shows one of IPv4 mapped into IPv6."""
+    return host.removeprefix(_MAPPED) if "." in host else host
+
+
 def address_key(host: str) -> str | bytes:
     """What counts as one address: one of IPv4, also mapped into IPv6, or a /64 of IPv6.
 
     Whoever has one address of IPv6 has the whole /64.
     """
+    host = plain_address(host)
     if ":" not in host:
         return host
-    if host.startswith(_MAPPED) and "." in host:
-        return host[len(_MAPPED) :]
     return inet_pton(AF_INET6, host.partition("%")[0])[:8]
 
 
 def is_this_machine(host: str) -> bool:
     """Whether a peer is on a loopback address."""
-    host = host.removeprefix(_MAPPED)
+    host = plain_address(host)
     return host.startswith("127.") or host == "::1"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.api.http.budget import MemoryBudget
 from cbox_init.api.http.connection import Connection
 from cbox_init.api.http.connections import Connections, ServedConnection
-from cbox_init.api.http.places import is_this_machine
+from cbox_init.api.http.places import is_this_machine, plain_address
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class HttpServer:
 
             def handshake_failed(why: str, client: tuple[str, int] | None) -> None:
                 failed.report(why, client=client[0] if client else None)
-                self.on_handshake_failed(why, client[0] if client else "")
+                self.on_handshake_failed(why, plain_address(client[0]) if client else "")
 
             self._connections.handshake_failed = handshake_failed
         self._listeners: list[socket.socket] = []
