@@ -22,7 +22,7 @@ ALL: Final = "ALL"
 def capability_name(text: str) -> str:
     """The name as in `NAMES`, or `ALL`; ``text`` may have CAP_ in front, and any case.
 
-    Raises ValueError for what is none.
+    Raises ValueError for any other text.
     """
     name = text.strip().upper().removeprefix("CAP_")
     if name != ALL and name not in NAMES:

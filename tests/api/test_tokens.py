@@ -334,16 +334,22 @@ def hashed(service: Service, *names: str) -> Tokens:
     return Tokens(configs, service.house.logs.daemon)
 
 
-@pytest.mark.usefixtures("standing_clock")
-async def test_guesses_are_few(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    verified: list[bytes] = []
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The tokens that are compared with a hash, one after another."""
+    found: list[bytes] = []
     whole = TokenHash.verify
 
     def counting(self: TokenHash, token: bytes) -> bool:
-        verified.append(token)
+        found.append(token)
         return whole(self, token)
 
     monkeypatch.setattr(TokenHash, "verify", counting)
+    return found
+
+
+@pytest.mark.usefixtures("standing_clock")
+async def test_guesses_are_few(service: Service, verified: list[bytes]) -> None:
     found = hashed(service, "a", "b")
     assert (await found.find(f"{TOKEN}-b".encode(), "10.0.0.1")) is not None
     refused = 0
@@ -401,15 +407,7 @@ async def test_the_loop_goes_on_while_a_hash_is_computed(service: Service) -> No
     assert turns > 10
 
 
-async def test_two_requests_at_once_compute_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    verified: list[bytes] = []
-    whole = TokenHash.verify
-
-    def counting(self: TokenHash, token: bytes) -> bool:
-        verified.append(token)
-        return whole(self, token)
-
-    monkeypatch.setattr(TokenHash, "verify", counting)
+async def test_two_requests_at_once_compute_once(service: Service, verified: list[bytes]) -> None:
     found = hashed(service, "a")
     token = f"{TOKEN}-a".encode()
     grants = await asyncio.gather(*(found.find(token, "10.0.0.1") for _ in range(5)))

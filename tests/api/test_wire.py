@@ -175,8 +175,8 @@ async def _ends_within(reader: asyncio.StreamReader, seconds: float) -> bool:
     return True
 
 
-#: Of so many connections the TCP port has these.
 FEW = 16
+#: How many of ``FEW`` connections the TCP port has.
 OF_TCP = 10
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.attacker import Swapper, untouched
 from tests.e2e.daemon import wait_for
+from tests.files import status
 from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
@@ -49,11 +50,8 @@ def _lines_by_api(path: Path) -> str:
 
 def _owner(path: Path) -> int | None:
     """The uid of a regular file; None where there is none, as in a rotation."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return None
-    return found.st_uid if stat.S_ISREG(found.st_mode) else None
+    found = status(path)
+    return found.st_uid if found is not None and stat.S_ISREG(found.st_mode) else None
 
 
 @as_root

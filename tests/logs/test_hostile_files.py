@@ -19,6 +19,7 @@ from cbox_init.logs.outputs.retry import Retry
 from cbox_init.logs.rotation import Rotation
 from cbox_init.logs.writer import Writer
 from tests.attacker import LONGEST_S, NOBODY, Swapper, untouched
+from tests.files import status
 from tests.logs.conftest import Bench, end, until
 from tests.logs.follow.conftest import append
 from tests.logs.outputs.conftest import wait_for
@@ -93,10 +94,8 @@ def test_an_output_that_is_a_link_is_refused_until_the_link_is_gone(
 
 def _size(path: Path) -> int:
     """The size of a file, -1 while it is rotated."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return -1
+    found = status(path)
+    return -1 if found is None else found.st_size
 
 
 def test_a_link_that_comes_while_it_is_written_is_refused_too(theirs: Path, secret: Path, said: Said) -> None:

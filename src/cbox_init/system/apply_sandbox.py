@@ -236,7 +236,7 @@ def _make_read_only(key: str, path: bytes) -> None:
 
 
 def _is_set_read_only(key: str, path: bytes) -> bool:
-    """Make a mount and all below it read-only; not where ``path`` is none, or the kernel is before 5.12."""
+    """Make a mount and all below it read-only; False when it is no mount or before Linux 5.12."""
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     done = _libc.syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cbox_init.logs import rotation
 from cbox_init.logs.follow import tail
 from cbox_init.logs.rotation import Rotation
+from tests.files import status
 from tests.logs.conftest import until
 from tests.logs.follow.conftest import append, numbers
 
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
 
 def is_empty(path: Path) -> bool:
     """Whether the file is there and empty: between its rename and the next one there is none."""
-    try:
-        return path.stat().st_size == 0
-    except FileNotFoundError:
-        return False
+    found = status(path)
+    return found is not None and found.st_size == 0
 
 
 def on_disk(path: Path) -> list[str]:

@@ -118,7 +118,7 @@ class ReadinessConfig(Struct, frozen=True, kw_only=True):
 
 
 class AuditRotateConfig(Struct, frozen=True, kw_only=True):
-    """In the file an empty section is one with its defaults, as is none at all."""
+    """An empty section has the defaults, as a missing one has."""
 
     empty_counts: ClassVar[bool] = True
 
