@@ -219,10 +219,15 @@ class Supervisor:
         if not self.table[name].settled:
             await self._waiters.wait(name)
 
+    def refuse_in_shutdown(self, what: str) -> None:
+        """Raise Conflict, which says what cannot be done, during the shutdown."""
+        if self.shutting_down:
+            raise Conflict(f"cannot {what}: the daemon is shutting down")
+
     def _accept_command(self, name: str, command: str) -> Managed:
         """The process that is to carry out ``command``; logs it. Raises UnknownProcess and Conflict."""
         process = self.table[name]
-        self._refuse_in_shutdown(f"{command} {name}")
+        self._refuse_now(f"{command} {name}")
         if self.lifecycle.held_back:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks are still running")
         self._refuse_leaving(name, command)
@@ -238,7 +243,7 @@ class Supervisor:
 
     def _scalable(self, name: str) -> Managed:
         process = self.table[name]
-        self._refuse_in_shutdown(f"scale {name}")
+        self._refuse_now(f"scale {name}")
         self._refuse_leaving(name, "scale")
         if process.schedule is not None:
             raise Conflict(f"cannot scale {name}: it has a schedule; schedule_max_concurrent limits its runs")
@@ -246,9 +251,8 @@ class Supervisor:
             raise Conflict(f"cannot scale {name}: processes.{name}.scale_locked is set")
         return process
 
-    def _refuse_in_shutdown(self, what: str) -> None:
-        if self.shutting_down:
-            raise Conflict(f"cannot {what}: the daemon is shutting down")
+    def _refuse_now(self, what: str) -> None:
+        self.refuse_in_shutdown(what)
         if self.changing:
             raise Conflict(f"cannot {what}: the configuration is being changed; try again")
 

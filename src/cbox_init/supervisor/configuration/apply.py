@@ -107,10 +107,10 @@ class ConfigurationApplier:
                 self._runtime.run_queue.wake(self._removal)
 
     async def _apply(self, config: Config, turns: Turns) -> ReloadPlan | None:
-        self._refuse_in_shutdown()
+        self._supervisor.refuse_in_shutdown("change the configuration")
         before = self._supervisor.config
         plan, settings = await self._planned(config, turns)
-        self._refuse_in_shutdown()
+        self._supervisor.refuse_in_shutdown("change the configuration")
         if before is not self._supervisor.config:
             return None
         if not self._supervisor.lifecycle.started:
@@ -137,10 +137,6 @@ class ConfigurationApplier:
             self._replaced = 0
         elif len(plan.added) > _MANY:
             gc.freeze()
-
-    def _refuse_in_shutdown(self) -> None:
-        if self._supervisor.shutting_down:
-            raise Conflict("cannot change the configuration: the daemon is shutting down")
 
     async def _planned(
         self, config: Config, turns: Turns | None = None
@@ -198,7 +194,7 @@ class ConfigurationApplier:
                         reopened.append(name)
                         self._factory.open_log(name, one)
                 await turns.end_if_long()
-                self._refuse_in_shutdown()
+                self._supervisor.refuse_in_shutdown("change the configuration")
         except Conflict:
             self._undo(made, reopened)
             raise

@@ -88,7 +88,7 @@ class Configuration:
         Requests that come before a queued reload begins share that one: the file is read once, after the
         last of them. Raises ConfigError (nothing has changed then) and Conflict.
         """
-        self._refuse_in_shutdown()
+        self._supervisor.refuse_in_shutdown("change the configuration")
         return await asyncio.shield(self._queue(asyncio.get_running_loop()))
 
     async def preview(self) -> Reloaded:
@@ -126,9 +126,8 @@ class Configuration:
             if self._audit is not None:
                 await self._audit.change("reload", self._supervisor.config, loaded.config)
             attempts = count()
-            plan = await self._applier.apply(loaded.config, attempt=next(attempts))
-            while plan is None:
-                plan = await self._applier.apply(loaded.config, attempt=next(attempts))
+            while (plan := await self._applier.apply(loaded.config, attempt=next(attempts))) is None:
+                pass  # a process was rolled back meanwhile
             self._edits = self._no_edits(plan.config)
         self._log_reloaded(plan, loaded)
         return Reloaded(plan, loaded.problems)
@@ -267,13 +266,9 @@ class Configuration:
     # -- internals -------------------------------------------------------------------------------------
 
     def _environ(self) -> Mapping[str, str]:
-        self._refuse_in_shutdown()
+        self._supervisor.refuse_in_shutdown("change the configuration")
         # That of children, so that an edit cannot read the daemon's own secrets.
         return self._runtime.environ
-
-    def _refuse_in_shutdown(self) -> None:
-        if self._supervisor.shutting_down:
-            raise Conflict("cannot change the configuration: the daemon is shutting down")
 
     def _log_refused(self, error: ConfigError) -> None:
         self._log.error("Configuration was not reloaded, the old one stays", error=str(error))
