@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.api.guards import RateLimit, TokenBuckets
+from cbox_init.api.guards import RateLimit
+from cbox_init.token_buckets import TokenBuckets
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from cbox_init.api.caller import ProcessPatterns
-from cbox_init.api.guards import NotVerifiedError, TokenBuckets
+from cbox_init.api.guards import NotVerifiedError
 from cbox_init.api.http.places import address_key
 from cbox_init.config.api_roles import expiry_of
 from cbox_init.config.token_files import BadTokenFileError, read_token_file
@@ -24,6 +24,7 @@ from cbox_init.config.token_hash import LONGEST_TOKEN, TokenHash
 from cbox_init.errors import is_shortage
 from cbox_init.supervisor.configuration.watch import watch
 from cbox_init.threads import in_thread
+from cbox_init.token_buckets import TokenBuckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from cbox_init.token_buckets import TokenBuckets
+
 #: Events that anyone who reaches a port can cause, or that a defect repeats.
 LIMITED: Final = frozenset(("auth.failure", "acl.deny", "rate_limit.exceed", "tls.handshake", "system.error"))
 
@@ -22,7 +24,8 @@ class EventLimit:
     """Says which events are recorded, and counts those that are not. ``now`` is a monotonic time."""
 
     def __init__(self) -> None:
-        self._full_at: dict[tuple[str, str], float] = {}
+        self._of_one = TokenBuckets(1 / _EACH_S_OF_ONE, _BURST_OF_ONE, _MOST_KEYS)
+        self._of_all = TokenBuckets(1 / _EACH_S_OF_ALL, _BURST_OF_ALL)
         self._left_out: dict[str, int] = {}
         self.suppressed = 0
         """Events that were left out, since the start."""
@@ -31,9 +34,8 @@ class EventLimit:
         """Whether this event is recorded. ``key`` is what it is about: the address of the client."""
         if event_type not in LIMITED:
             return True
-        if self._has((event_type, key), _BURST_OF_ONE, _EACH_S_OF_ONE, now) and self._has(
-            (event_type, ""), _BURST_OF_ALL, _EACH_S_OF_ALL, now
-        ):
+        waits = self._of_one.take(f"{event_type} {key}", now) or self._of_all.take(event_type, now)
+        if not waits:
             return True
         self.suppressed += 1
         self._left_out[event_type] = self._left_out.get(event_type, 0) + 1
@@ -43,12 +45,3 @@ class EventLimit:
         """How many events of each type were left out since the last call."""
         left_out, self._left_out = self._left_out, {}
         return left_out
-
-    def _has(self, key: tuple[str, str], burst: int, each_s: float, now: float) -> bool:
-        """Take one from the bucket of ``key``, if there is one. The number stored is when it will be full."""
-        full_at = max(self._full_at.pop(key, now), now)
-        fits = full_at - now <= (burst - 1) * each_s
-        self._full_at[key] = full_at + each_s if fits else full_at
-        if len(self._full_at) > _MOST_KEYS:
-            del self._full_at[next(iter(self._full_at))]
-        return fits
