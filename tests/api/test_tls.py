@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 import pytest
 
+from cbox_init.api import followed_files
 from cbox_init.api import tls as module
 from cbox_init.api.http import tls as layer
 from cbox_init.api.listeners import Listeners
@@ -255,10 +256,10 @@ async def test_new_files_are_used_and_no_connection_is_lost(
 async def test_the_interval_finds_what_inotify_does_not_see(
     serve: Serve, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def blind(*_: object) -> None:
+    async def blind(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(module, "watch", blind)
+    monkeypatch.setattr(followed_files, "watch", blind)
     service = await opened(serve, certificate, auto_reload="true", auto_reload_interval="0.1")
     other = make_certificate(tmp_path, "other")
     shutil.copy(other.key, certificate.key)

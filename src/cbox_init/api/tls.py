@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.api.followed_files import FollowedFiles
 from cbox_init.errors import TlsFileError, is_shortage
-from cbox_init.supervisor.configuration.watch import fingerprint, watch
+from cbox_init.supervisor.configuration.watch import fingerprint
 from cbox_init.threads import in_thread
 
 if TYPE_CHECKING:
@@ -60,27 +60,24 @@ class ListenerTls:
         self._expires = expires
         self._loaded: LoadedTls | None = None
         self._is_open = False
-        self._tasks: list[asyncio.Task[None]] = []
-        self._changed = asyncio.Event()
+        self._seen: _Seen | None = None
+        followed = self._paths if config.auto_reload else ()
+        self._files = FollowedFiles(followed, "certificate", self._read, log)
+        self._daily: asyncio.Task[None] | None = None
         self._reported: str | None = None
         self._remarked: tuple[TlsRemark, ...] = ()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the files, and follow them when ``auto_reload`` is on."""
-        self._tasks.append(loop.create_task(self._run()))
-        self._tasks.append(loop.create_task(self._warn_daily()))
-        if self._config.auto_reload:
-            for path in self._paths:
-                self._tasks.append(loop.create_task(self._follow(path)))
-
-    async def _follow(self, path: str) -> None:
-        await watch(path, self._changed.set, self._log, "certificate", begun=self._changed.set)
+        self._files.start(loop)
+        self._daily = loop.create_task(self._warn_daily())
 
     async def close(self) -> None:
         """Stop following the files."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._daily is not None:
+            self._daily.cancel()
+            await asyncio.gather(self._daily, return_exceptions=True)
+        await self._files.close()
 
     def context(self) -> ssl.SSLContext:
         """What a new connection uses."""
@@ -92,35 +89,23 @@ class ListenerTls:
         config = self._config
         return tuple(dict.fromkeys(filter(None, (config.cert_file, config.key_file, config.ca_file))))
 
-    async def _run(self) -> None:
-        seen: _Seen | None = None
-        while True:
-            self._changed.clear()
-            failed = False
-            try:
-                found, loaded = await in_thread(
-                    partial(self._load, seen), name="certificates", timeout_s=_LOAD_TAKES_S
-                )
-                if loaded is not None:
-                    self._use(loaded)
-                seen = found
-            except TlsFileError as error:
-                failed = True
-                self._report(error.key, error.message, error.hint)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the files are read again
-                failed = True
-                if not is_shortage(error) or self._reported is None:
-                    self._report("", f"{type(error).__name__}: {error}", "")
-            if failed:
-                seen = None
-            elif not self._config.auto_reload:
-                return
-            pause_s = min(TRY_AGAIN_S, self._config.auto_reload_interval)
-            if not failed:
-                pause_s = self._config.auto_reload_interval
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._changed.wait()
+    async def _read(self) -> float | None:
+        interval_s = self._config.auto_reload_interval
+        try:
+            self._seen, loaded = await in_thread(
+                partial(self._load, self._seen), name="certificates", timeout_s=_LOAD_TAKES_S
+            )
+            if loaded is not None:
+                self._use(loaded)
+        except TlsFileError as error:
+            self._report(error.key, error.message, error.hint)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the files are read again
+            if not is_shortage(error) or self._reported is None:
+                self._report("", f"{type(error).__name__}: {error}", "")
+        else:
+            return interval_s if self._config.auto_reload else None
+        self._seen = None
+        return min(TRY_AGAIN_S, interval_s)
 
     def _load(self, seen: _Seen | None) -> tuple[_Seen, LoadedTls | None]:
         """Read the files unless they are as before. Blocks."""

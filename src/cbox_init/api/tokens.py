@@ -16,13 +16,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from cbox_init.api.caller import ProcessPatterns
+from cbox_init.api.followed_files import FollowedFiles
 from cbox_init.api.guards import NotVerifiedError
 from cbox_init.api.http.places import address_key
 from cbox_init.config.api_roles import expiry_of
 from cbox_init.config.token_files import BadTokenFileError, read_token_file
 from cbox_init.config.token_hash import LONGEST_TOKEN, TokenHash
 from cbox_init.errors import is_shortage
-from cbox_init.supervisor.configuration.watch import watch
 from cbox_init.threads import in_thread
 from cbox_init.token_buckets import TokenBuckets
 
@@ -91,7 +91,7 @@ class Tokens:
         self._by_address = TokenBuckets(ADDRESS_RATE, ADDRESS_BURST)
         self._one_at_a_time = asyncio.Lock()
         self._expired: set[str] = set()
-        self._files: list[_FollowedFile] = []
+        self._files: list[_TokensOfFile] = []
         for index, config in enumerate(configs):
             assert config.role is not None, "checked when it was loaded"
             expires = math.inf if config.expires is None else expiry_of(config.expires)
@@ -114,17 +114,17 @@ class Tokens:
                 self._of_files[index] = {self._digest(token.encode()): grant for token in tokens}
 
             key = f"global.api_tokens[{index}].token_file"
-            self._files.append(_FollowedFile(config.token_file, key, grant.name, use, self._log))
+            self._files.append(_TokensOfFile(config.token_file, key, grant.name, use, self._log))
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read the files, and follow them."""
-        for file in self._files:
-            file.start(loop)
+        for tokens in self._files:
+            tokens.file.start(loop)
 
     async def close(self) -> None:
         """Stop following the files."""
-        for file in self._files:
-            await file.close()
+        for tokens in self._files:
+            await tokens.file.close()
 
     @property
     def are_read(self) -> bool:
@@ -220,7 +220,7 @@ class Tokens:
         return blake2b(token, key=self._key, digest_size=32).digest()
 
 
-class _FollowedFile:
+class _TokensOfFile:
     """Keeps the tokens of one file in use. A file without tokens takes those that it had out of use."""
 
     def __init__(
@@ -232,31 +232,16 @@ class _FollowedFile:
         self._name = name
         self._use = use
         self._log = log
-        self._changed = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self.file = FollowedFiles((path,), "token file", self._read, log)
         self._tokens: tuple[str, ...] | None = None
         self._reported: str | None = None
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._tasks.append(loop.create_task(self._run()))
-        follow = watch(self._path, self._changed.set, self._log, "token file", begun=self._changed.set)
-        self._tasks.append(loop.create_task(follow))
+    async def _read(self) -> float:
+        good = await self._use_file()
+        self.was_read.set()
+        return _LOOK_AGAIN_S if good else TRY_AGAIN_S
 
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            self._changed.clear()
-            good = await self._read()
-            self.was_read.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AGAIN_S if good else TRY_AGAIN_S):
-                    await self._changed.wait()
-
-    async def _read(self) -> bool:
+    async def _use_file(self) -> bool:
         try:
             tokens = (
                 await in_thread(
