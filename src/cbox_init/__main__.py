@@ -50,6 +50,12 @@ def _run(arguments: list[str]) -> int:
         return launch(options)
     if "serve" not in arguments:  # other commands end by these signals as any program does
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    if arguments[:1] == ["health"]:
+        from cbox_init.cli.health_probe import parse_health, quick_health
+
+        probing = parse_health(arguments)
+        if probing is not None:
+            return quick_health(probing)
     from cbox_init.cli.app import run
 
     return run(arguments)

@@ -22,6 +22,7 @@ from cbox_init.api.routes import (
     oneshot,
     openapi,
     processes,
+    readiness,
     scale,
     schedule,
 )
@@ -67,6 +68,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
     described = (
         *processes.resources(context),
         *health.resources(),
+        *readiness.resources(context),
         *daemon.resources(context),
         *actions.resources(context),
         *scale.resources(context),

@@ -453,6 +453,21 @@ class DaemonEntry(Struct, frozen=True, kw_only=True):
     api: ApiVitals
 
 
+class ProcessReadiness(Struct, frozen=True):
+    """Whether one process is ready in the sense of its dependents."""
+
+    name: str
+    state: State
+    health: Annotated[str, Meta(extra_json_schema={"enum": ["healthy", "unhealthy"]})]
+
+
+class ReadinessReply(Struct, frozen=True):
+    """Whether the container is ready; ``processes`` are those that count, in the order of the file."""
+
+    ready: bool
+    processes: tuple[ProcessReadiness, ...]
+
+
 class LogEntry(Struct, frozen=True, kw_only=True):
     """One record of a process. ``partial`` marks a part, which the next record of the instance continues."""
 

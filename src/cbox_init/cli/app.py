@@ -14,6 +14,7 @@ from cbox_init.cli.actions import restart, scale, start, stop
 from cbox_init.cli.audit import audit
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
+from cbox_init.cli.health import health
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reload import reload_config
@@ -79,7 +80,7 @@ _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
 _CONFIGURING = (reload_config, audit, token, version)
 
-for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, *_CONFIGURING):
+for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
     commands.add_command(_command)
 
 

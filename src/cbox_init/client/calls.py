@@ -24,6 +24,7 @@ from cbox_init.api.schemas import (
     OneshotList,
     ProcessDetail,
     ProcessList,
+    ReadinessReply,
     ReloadReply,
     SavedReply,
     ScaledReply,
@@ -108,6 +109,11 @@ def document(method: Callable[..., object], call: Callable[..., object]) -> None
 def health() -> Call[Health]:
     """Whether the API answers. Needs no token."""
     return Call("GET", f"{_BASE}/health", Health)
+
+
+def readiness() -> Call[ReadinessReply]:
+    """Whether the container is ready: all processes that count are."""
+    return Call("GET", f"{_BASE}/readiness", ReadinessReply)
 
 
 def openapi() -> Call[dict[str, object]]:

@@ -96,6 +96,7 @@ class Client:
 
     health = _method(calls.health)
     openapi = _method(calls.openapi)
+    readiness = _method(calls.readiness)
     daemon = _method(calls.daemon)
     processes = _method(calls.processes)
     status = _method(calls.status)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cbox_init.core.instance import Instance
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.configuration.removal import Removal
-    from cbox_init.supervisor.lifecycle.readiness import Readiness
+    from cbox_init.supervisor.lifecycle.readiness import Readiness, Report
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
@@ -106,6 +106,14 @@ class Lifecycle:
             self._runtime.run_queue.wake(self.removal)
         else:
             self._act_on(process)
+
+    def readiness_report(self) -> Report:
+        """Whether the container is ready, also where the configuration does not enable ``readiness``."""
+        if self.readiness:
+            return self.readiness.report()
+        from cbox_init.supervisor.lifecycle.readiness import report_of
+
+        return report_of(self._table, shutting_down=self.shutting_down)
 
     def recount(self) -> None:
         """Take in that processes were added, removed or configured differently."""

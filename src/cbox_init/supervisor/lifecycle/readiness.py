@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Seconds until the file is tried again that could not be written or removed.
 _FILE_AGAIN_S: Final = 1.0
 
+_HEALTHY: Final = "healthy"
+
 
 class Entry(Struct, frozen=True):
     """One process in the report. ``health`` is "healthy" when the process is ready."""
@@ -88,11 +90,7 @@ class Readiness:
 
     def report(self) -> Report:
         """The body of ``/readyz``."""
-        entries = tuple(
-            Entry(one.name, one.status().state, "healthy" if one.ready else "unhealthy")
-            for one in self._counted
-        )
-        return Report(self.ready, entries)
+        return Report(self.ready, tuple(_entry(one) for one in self._counted))
 
     def withdraw(self) -> None:
         """The shutdown begins: the container is not ready from now on."""
@@ -163,6 +161,16 @@ def _counted(settings: ReadinessConfig, processes: Iterable[Managed]) -> Iterabl
         for process in processes
         if (process.name in settings.processes if settings.processes else counts(process.config))
     )
+
+
+def report_of(processes: Iterable[Managed], *, shutting_down: bool) -> Report:
+    """The readiness where the configuration has none enabled: of the processes that count by default."""
+    entries = tuple(_entry(process) for process in processes if counts(process.config))
+    return Report(not shutting_down and all(entry.health == _HEALTHY for entry in entries), entries)
+
+
+def _entry(process: Managed) -> Entry:
+    return Entry(process.name, process.status().state, _HEALTHY if process.ready else "unhealthy")
 
 
 def counts(process: ProcessConfig) -> bool:
