@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.api.unix_socket import bind_unix
+from cbox_init.api.unix_socket import USUAL_PATHS, NoPlaceError, bind_unix
+from cbox_init.client.address import USUAL_SOCKETS
 from cbox_init.errors import ListenError
 from tests.attacker import NOBODY, Swapper, untouched
 from tests.system.helpers import as_root
@@ -261,6 +262,18 @@ def test_a_live_daemon_in_a_usual_place_is_no_reason_to_go_on(folder: str) -> No
     with pytest.raises(ListenError, match="listens there"):
         bind_unix(None, 5, (f"{folder}/one", f"{folder}/two"))
     first.close()
+
+
+def test_a_live_daemon_in_shared_memory_is_a_reason_to_go_on() -> None:
+    with tempfile.TemporaryDirectory(prefix="cbox", dir="/dev/shm") as shared:
+        first = bind_unix(f"{shared}/one", 5)
+        with pytest.raises(NoPlaceError, match=f"one: process {os.getpid()} listens there"):
+            bind_unix(None, 5, (f"{shared}/missing/s", f"{shared}/one"))
+        first.close()
+
+
+def test_clients_look_in_each_usual_place() -> None:
+    assert set(USUAL_PATHS) <= set(USUAL_SOCKETS)
 
 
 def test_no_usual_place_can_be_had(folder: str) -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 LOCK_TAKES_S: Final = 1.0
 
 #: Tried in this order when no ``api_socket`` is set.
-USUAL_PATHS: Final = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock")
+USUAL_PATHS: Final = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock", "/dev/shm/cbox-init.sock")
+
+#: Writable also in a container that is read-only, but containers of a pod may share it.
+_SHARED: Final = "/dev/shm/"
 
 #: The mode of the socket by default.
 USUAL_MODE: Final = 0o660
@@ -71,7 +74,7 @@ def bind_unix(
 
     The socket gets ``mode``, and belongs to ``group`` (a name or a number) where one is given. Raises
     NoPlaceError when there is no such directory. Raises ListenError in all other cases, also when a running
-    daemon uses the path.
+    daemon uses the path, except below /dev/shm.
     """
     gid = None if group is None else _gid_of(group)
 
@@ -89,6 +92,12 @@ def bind_unix(
             return bind(candidate)
         except OSError as error:
             problems.append(f"{candidate}: {error.strerror}")
+        except ListenError as error:
+            if not candidate.startswith(_SHARED):
+                raise
+            problems.append(
+                str(error).partition(";")[0]
+            )  # another container's daemon: go on without a socket
     raise NoPlaceError(f"cannot listen on any usual socket ({'; '.join(problems)}); {_ANOTHER}")
 
 

@@ -13,7 +13,12 @@ from cbox_init.errors import ClientError, DaemonUnreachable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-USUAL_SOCKETS = ("/var/run/cbox-init.sock", "/tmp/cbox-init.sock", "/run/cbox-init.sock")
+USUAL_SOCKETS = (
+    "/var/run/cbox-init.sock",
+    "/tmp/cbox-init.sock",
+    "/run/cbox-init.sock",
+    "/dev/shm/cbox-init.sock",
+)
 USUAL_URL = "http://localhost:9180"
 SOCKET_VARIABLES = ("CBOX_INIT_API_SOCKET", "CBOX_INIT_GLOBAL_API_SOCKET")
 """Variables with the path of the socket: for clients, and the override of the daemon's configuration."""
