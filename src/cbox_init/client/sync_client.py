@@ -61,8 +61,8 @@ class Client:
         """A client for the daemon at ``url`` or on the Unix socket ``socket``; by default it is searched for.
 
         The places are CBOX_INIT_API_SOCKET, /var/run/cbox-init.sock, /tmp/cbox-init.sock,
-        /run/cbox-init.sock, /dev/shm/cbox-init.sock and http://localhost:9180. The token, from the argument or from
-        CBOX_INIT_API_AUTH, is sent only over TCP. ``timeout_s`` limits each wait for the daemon, in
+        /run/cbox-init.sock, /dev/shm/cbox-init.sock and http://localhost:9180. The token, from the
+        argument or from CBOX_INIT_API_AUTH, is sent only over TCP. ``timeout_s`` limits each wait, in
         seconds. ``tls`` has the files for an https URL; CBOX_INIT_API_CA, CBOX_INIT_API_CERT and
         CBOX_INIT_API_KEY name those that it does not. Proxies of the environment are not used. Raises
         ClientError for an invalid URL, token or file, and DaemonUnreachable when nothing listens on
