@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
     from cbox_init.options import ServeOptions
+    from cbox_init.php.autotune import Autotuned
     from cbox_init.supervisor.configuration.configuration import Reloaded
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.runtime import Runtime
@@ -95,10 +96,30 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     """
     gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
     loaded = load(options.config, environ, machine=_check_places)
+    autotuned = _autotuned(loaded.config, options, environ)
     if options.dry_run:
         _print_plan(loaded, environ)
+        for name, value in autotuned.added.items() if autotuned is not None else ():
+            print(f"{name}={value}")
         return 0
-    return Daemon(loaded, options, environ).run()
+    return Daemon(loaded, options, environ, autotuned).run()
+
+
+def _autotuned(config: Config, options: ServeOptions, environ: Mapping[str, str]) -> Autotuned | None:
+    """The settings for PHP-FPM, None where no profile is chosen. Raises AutotuneError."""
+    chosen = (
+        options.php_fpm_profile or environ.get("PHP_FPM_AUTOTUNE_PROFILE") or config.global_.php_fpm_profile
+    )
+    if not chosen:
+        return None
+    from cbox_init.php.autotune import autotuned, capacity_of, wanted
+
+    want = wanted(environ, config, options.php_fpm_profile, options.autotune_memory_threshold)
+    return (
+        None
+        if want.profile is None
+        else autotuned(want, want.profile, capacity_of(None, None), environ, config)
+    )
 
 
 def _check_places(config: Config, report: ProblemReport) -> None:
@@ -115,7 +136,14 @@ def _check_places(config: Config, report: ProblemReport) -> None:
 class Daemon:
     """Owns what exists once for each daemon: signals, reaper, logs, listeners, the event loop."""
 
-    def __init__(self, loaded: Loaded, options: ServeOptions, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        options: ServeOptions,
+        environ: Mapping[str, str],
+        autotuned: Autotuned | None = None,
+    ) -> None:
+        self._autotuned = autotuned
         self._started_at = time.monotonic()
         self._config = loaded.path
         config = loaded.config
@@ -134,7 +162,10 @@ class Daemon:
         self._parts = build_daemon(
             config,
             ConfigSource(loaded.path or options.config, environ),
-            environ=for_children(environ, loaded.withheld | _OF_THE_SERVICE_MANAGER),
+            environ=for_children(
+                environ if autotuned is None else {**environ, **autotuned.added},
+                loaded.withheld | _OF_THE_SERVICE_MANAGER,
+            ),
             withheld=loaded.withheld,
             on_finished=self._finished,
             colours=_colours(settings.log_format, environ),
@@ -349,8 +380,12 @@ class Daemon:
         self._log.info("Cbox Init starting", version=__version__, config=loaded.path, pid=os.getpid())
         for problem in loaded.problems:
             self._log.warn(str(problem))
-        if idle := options.without_effect():
-            self._log.warn(f"Without effect in this version: {', '.join(idle)}")
+        if self._autotuned is not None:
+            from cbox_init.php.autotune import log_autotuned
+
+            log_autotuned(self._autotuned, self._log.info, self._log.warn)
+        elif options.autotune_memory_threshold:
+            self._log.warn("--autotune-memory-threshold has no effect without a profile for PHP-FPM")
         for address in self._listeners.addresses():
             self._log.info("Management API listening", address=address)
         for address in self._readyz.addresses() if self._readyz else ():

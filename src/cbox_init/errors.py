@@ -7,6 +7,8 @@
     ├── CheckFailed            a health check: the instance is not well, or cannot be asked
     ├── ListenError            a port or socket cannot be opened
     ├── TlsFileError           a certificate or key that cannot be used; names its setting
+    ├── AutotuneError          a profile, share or size for PHP-FPM that cannot be used
+    │   └── PoolDoesNotFit     there is not enough memory for a pool of that profile
     ├── UnsafePathError        a path that another user could lead elsewhere; an OSError as well
     ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
@@ -99,6 +101,14 @@ class TlsFileError(CboxError):
         self.message = message
         self.hint = hint
         self.gone = gone
+
+
+class AutotuneError(CboxError):
+    """PHP-FPM cannot be sized: a profile, a share or a size is wrong, or there is nothing to measure."""
+
+
+class PoolDoesNotFit(AutotuneError):
+    """There is not enough memory for a pool of PHP-FPM."""
 
 
 class UnsafePathError(CboxError, PermissionError):

@@ -24,18 +24,6 @@ class ServeOptions(NamedTuple):
     skip_permission_setup: bool = False
     skip_runtime_validation: bool = False
 
-    def without_effect(self) -> tuple[str, ...]:
-        """The options that were given and are accepted, but change nothing in this version."""
-        return tuple(
-            option.flags[0]
-            for option in SERVE_OPTIONS
-            if not option.in_effect and not _is_absent(getattr(self, option.field))
-        )
-
-
-def _is_absent(value: object) -> bool:
-    return value is None or value is False  # 0.0 is a value
-
 
 class ServeOption(NamedTuple):
     """One option: the field of ServeOptions that it sets, its spellings, what it takes, its help."""
@@ -45,7 +33,6 @@ class ServeOption(NamedTuple):
     kind: Literal["flag", "text", "number"]
     help: str
     metavar: str | None = None
-    in_effect: bool = True
 
 
 SERVE_OPTIONS = (
@@ -69,9 +56,8 @@ SERVE_OPTIONS = (
         "php_fpm_profile",
         ("--php-fpm-profile",),
         "text",
-        "Size PHP-FPM for this container: dev, light, medium, heavy or bursty.",
+        "Size PHP-FPM for this container: dev, light, medium, heavy, bursty or auto.",
         "PROFILE",
-        in_effect=False,
     ),
     ServeOption(
         "autotune_memory_threshold",
@@ -79,7 +65,6 @@ SERVE_OPTIONS = (
         "number",
         "Share of the memory limit that PHP-FPM may use, such as 0.75.",
         "SHARE",
-        in_effect=False,
     ),
     ServeOption(
         "skip_permission_setup",

@@ -102,12 +102,6 @@ def test_an_option_of_serve_in_front_means_serve() -> None:
     assert serve_arguments(["--url", "x", "list"]) is None
 
 
-def test_options_without_effect_are_named() -> None:
-    assert ServeOptions(config="x", dry_run=True, skip_permission_setup=True).without_effect() == ()
-    given_ = ServeOptions(watch=True, php_fpm_profile="dev", autotune_memory_threshold=0.0)
-    assert given_.without_effect() == ("--php-fpm-profile", "--autotune-memory-threshold")
-
-
 def test_the_way_to_the_daemon_imports_nothing_of_the_command_line() -> None:
     program = (
         "import sys, cbox_init.__main__, cbox_init.cli.launch, cbox_init.options as options\n"

@@ -201,12 +201,16 @@ def test_warnings(read: Read, text: str, field: str, message: str) -> None:
     [
         ("tracing_exporter: jaeger", "global.tracing_exporter"),
         ("tracing_exporter: zipkin", "global.tracing_exporter"),
-        ("autotune_memory_threshold: 1.1", "global.autotune_memory_threshold"),
     ],
 )
 def test_warnings_about_what_is_not_acted_on_yet(read: Read, key: str, field: str) -> None:
     found = read(f"{{global: {{{key}}}, processes: {{web: {{command: a}}}}}}")
     assert fields(found, Severity.WARNING) == [field, ""]
+
+
+def test_more_memory_than_there_is(read: Read) -> None:
+    found = read("{global: {autotune_memory_threshold: 1.1}, processes: {web: {command: a}}}")
+    assert fields(found, Severity.WARNING) == ["global.autotune_memory_threshold"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from cbox_init.api.http.places import is_this_machine
 from cbox_init.api.http.server import HttpServer
 from cbox_init.api.waiting import Streams
 from cbox_init.logs.stdlib import forward_logging
-from cbox_init.system.memory import memory_limit
+from cbox_init.system.container import read_capacity
 from cbox_init.system.procfs import read_figures
 from cbox_init.telemetry.figures import Figures
 
@@ -46,7 +46,7 @@ class Stack:
         vitals: Vitals,
         tls: Callable[[], SSLContext] | None = None,
     ) -> None:
-        self._figures = Figures(read_figures, memory_limit())
+        self._figures = Figures(read_figures, read_capacity().memory)
         self._streams = Streams()
         traffic = Traffic()
         context = Context(parts, self._figures, self._streams, vitals, traffic)

@@ -12,6 +12,7 @@ from cbox_init import __version__
 from cbox_init.cli import COMPLETION_VARIABLE, PROGRAM, complain
 from cbox_init.cli.actions import restart, scale, start, stop
 from cbox_init.cli.audit import audit
+from cbox_init.cli.autotune import autotune
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.health import health
@@ -78,7 +79,7 @@ def version(short: bool) -> None:
 
 _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
-_CONFIGURING = (reload_config, audit, token, version)
+_CONFIGURING = (reload_config, audit, token, autotune, version)
 
 for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
     commands.add_command(_command)

@@ -23,14 +23,13 @@ def _serve_options(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def _as_click(option: ServeOption) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    note = "" if option.in_effect else " Accepted, without effect in this version."
     return click.option(
         option.field,
         *option.flags,
         type=_TYPES[option.kind],
         is_flag=option.kind == "flag" or None,  # False takes an option without its value for one not given
         metavar=option.metavar,
-        help=option.help + note,
+        help=option.help,
     )
 
 

@@ -30,7 +30,6 @@ _SHORT_TOKEN: Final = 12
 #: Keys of ``global`` that are read and have no effect yet.
 _NOT_YET: Final = (
     "process_stop_timeout",
-    "autotune_memory_threshold",
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
     *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
     *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),

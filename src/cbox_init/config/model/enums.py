@@ -197,3 +197,14 @@ class Role(StrEnum):
 
 
 _RANKS = {role: rank for rank, role in enumerate(Role)}
+
+
+class PhpFpmProfile(StrEnum):
+    """How a pool of PHP-FPM is sized; ``auto`` goes by what its workers were measured to need."""
+
+    DEV = "dev"
+    LIGHT = "light"
+    MEDIUM = "medium"
+    HEAVY = "heavy"
+    BURSTY = "bursty"
+    AUTO = "auto"

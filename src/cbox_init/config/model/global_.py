@@ -10,6 +10,7 @@ from cbox_init.config.model.enums import (
     LogFormat,
     LogLevel,
     LogOverflow,
+    PhpFpmProfile,
     ReadinessMode,
     RestartPolicyName,
     Role,
@@ -147,6 +148,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     process_stop_timeout: SecondsOrUnset = 60.0
     max_process_scale: Annotated[int, Meta(ge=1, le=5000)] = 100
     zombie_reap_interval: Seconds = 1.0
+    php_fpm_profile: PhpFpmProfile | None = None
     autotune_memory_threshold: Annotated[float, Meta(ge=0, le=10)] = 0.0
 
     environment: Inheritance | None = None
