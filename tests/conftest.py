@@ -18,6 +18,7 @@ from cbox_init.system.cgroup import Cgroups
 from cbox_init.system.sandbox_errors import refused_parts
 from cbox_init.system.spawn_request import Sandbox
 from tests.attacker import NOBODY, owned_by
+from tests.hanging_files import can_hang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacking.append("traced")
     if any(item.get_closest_marker("mounts") for item in items) and not _may_mount():
         lacking.append("mounts")
+    if any(item.get_closest_marker("hanging_files") for item in items) and not can_hang():
+        lacking.append("hanging_files")
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in lacking)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cbox_init.core.states import State
+from cbox_init.safe_paths import locate
+from cbox_init.supervisor.lifecycle import readiness, readiness_file, shutdown
+from cbox_init.supervisor.lifecycle.readiness_file import ReadinessFile
+from cbox_init.threads import NoThreadError, start_thread
 from tests.attacker import NOBODY, Swapper, untouched
+from tests.supervisor.house import DEADLINE_S
 from tests.system.helpers import as_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from cbox_init.safe_paths.place import Place
     from cbox_init.supervisor.lifecycle.readiness import Report
     from tests.supervisor.house import Build, House
 
@@ -157,20 +165,113 @@ async def test_links_beside_the_file_are_not_followed(build: Build, theirs: Path
     assert untouched(secret)
 
 
+class Stalled:
+    """A file system that does not answer: `locate` waits until ``answer``. It was called ``calls`` times."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers = threading.Event()
+        self.calls = 0
+        monkeypatch.setattr(readiness_file, "locate", self)
+
+    def __call__(self, path: str, *, last_link: bool) -> Place:
+        self.calls += 1
+        assert self.answers.wait(DEADLINE_S)
+        return locate(path, last_link=last_link)
+
+
+async def test_a_file_system_that_does_not_answer_holds_up_nothing_and_the_last_state_wins(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness_file, "_OVERDUE_S", 0.1)
+    monkeypatch.setattr(readiness_file, "_AGAIN_S", 0.05)
+    house = build(config(WEB), start=False)
+    stalled = Stalled(monkeypatch)
+    house.supervisor.start_all()
+    await house.until(lambda: report(house).ready and stalled.calls == 1)
+    await house.until(lambda: "The readiness file is overdue" in house.messages())
+    house.supervisor.stop("web")
+    await house.until_state("web", State.STOPPED)
+    assert not report(house).ready
+    assert stalled.calls == 1  # what would remove the file waits for what writes it
+    stalled.answers.set()
+    await house.until(lambda: stalled.calls == 2)
+    assert house.supervisor.lifecycle.readiness
+    await house.until(lambda: house.supervisor.lifecycle.readiness.file_settled)  # type: ignore[union-attr]
+    assert not file(house).exists()
+    house.supervisor.start("web")
+    await house.until(file(house).exists)
+    assert house.messages().count("The readiness file is overdue") == 1
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_the_shutdown_waits_for_the_removal_but_not_for_ever(
+    build: Build, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    if not comes_back:
+        monkeypatch.setattr(shutdown, "_WITHDRAWAL_TAKES_S", 0.2)
+    house = build(config(WEB))
+    await house.until(file(house).exists)
+    stalled = Stalled(monkeypatch)
+    began = time.monotonic()
+    house.supervisor.shutdown("test")
+    assert time.monotonic() - began < 1
+    await house.until(lambda: stalled.calls == 1)
+    if comes_back:
+        assert house.pids("web")
+        stalled.answers.set()
+        await house.until(lambda: not file(house).exists())
+    await house.ended()
+    assert not comes_back or not file(house).exists()
+    stalled.answers.set()
+
+
+async def test_without_a_thread_the_removal_is_tried_again(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness_file, "_AGAIN_S", 0.02)
+    house = build(config(WEB))
+    await house.until(file(house).exists)
+    refused: list[str] = []
+
+    def refuse(work: Callable[[], object], *, name: str, failed: Callable[[Exception], object]) -> None:
+        refused.append(name)
+        if len(refused) > 2:
+            start_thread(work, name=name, failed=failed)
+        else:
+            raise NoThreadError(name)
+
+    monkeypatch.setattr(readiness_file, "start_thread", refuse)
+    house.supervisor.shutdown("test")
+    await house.until(lambda: not file(house).exists())
+    assert len(refused) == 3
+    await house.ended()
+
+
+async def test_the_file_of_an_earlier_daemon_does_not_hold_up_the_start_for_long(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_START_WAITS_S", 0.05)
+    stalled = Stalled(monkeypatch)
+    build(config(WEB), start=False)
+    assert stalled.calls == 1
+    stalled.answers.set()
+
+
 @as_root
 async def test_its_folder_is_swapped_all_the_time(build: Build, theirs: Path, public_path: Path) -> None:
     ours = public_path / "ours"
     ours.mkdir()
     (ours / "ready").write_text("root's\n")
     house = build(config(WEB).replace("${DIR}/ready", f"{theirs}/run/ready"))
-    readiness = house.supervisor.lifecycle.readiness
-    assert readiness
     await house.until(lambda: report(house).ready)
+    kept = ReadinessFile(f"{theirs}/run/ready", None, runtime=house.parts.runtime, on_settled=int)
     with Swapper(theirs / "run", ours, directory=True) as swapper:
         while swapper.turns < 1000:
             swapper.check()
             for ready in (True, False):
-                readiness._keep_file(ready=ready)
+                kept.keep(ready=ready)
+                kept.wait(DEADLINE_S)
+                assert kept.settled
     assert (ours / "ready").read_text() == "root's\n"
     assert os.listdir(ours) == ["ready"]
 

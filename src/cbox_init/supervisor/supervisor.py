@@ -304,7 +304,7 @@ class Supervisor:
             if name in self.table and self.table[name].clearing:
                 self._clearing[name] = None
                 self._runtime.run_queue.wake(self.table[name])
-        self.lifecycle.children_reaped()
+        self.lifecycle.go_on()
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of a process that are not ready."""

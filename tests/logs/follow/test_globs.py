@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model import LogFileConfig, LoggingConfig, MultilineConfig, RotateConfig
-from cbox_init.logs.follow import follower, globs, tail, watches
+from cbox_init.logs.follow import follower, globs, growing_file, tail, watches
 from cbox_init.logs.follow.globs import FollowedGlob, is_glob, matches_now
+from cbox_init.safe_paths import open_to_read
 from cbox_init.system.inotify import Inotify
 from tests.logs.conftest import Bench, Output, until
 from tests.logs.follow.conftest import append, numbers, open_files
@@ -110,23 +111,52 @@ def _no_consumer(path: str) -> FileConsumer:
     raise AssertionError(path)
 
 
-def test_files_that_are_refused_are_not_tried_without_end(
+def test_files_that_are_refused_keep_out_no_others_and_few_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(globs, "MOST_FILES", 5)
-    tried: list[str] = []
+    refused = {f"{tmp_path}/{number}.log" for number in range(3, 20)}
 
     def refuse(path: str, reader: object) -> int:
-        tried.append(os.path.basename(path))
-        raise PermissionError(path)
+        if path in refused:
+            raise PermissionError(path)
+        return open_to_read(path)
 
     monkeypatch.setattr(globs, "open_to_read", refuse)
     for number in range(20):
         append(tmp_path / f"{number}.log", "before")
         os.utime(tmp_path / f"{number}.log", (number, number))
     matches, others = matches_now(FollowedGlob(str(tmp_path / "*.log"), _no_consumer))
-    assert tried == [f"{number}.log" for number in range(19, 14, -1)]
-    assert (len(matches), len(others)) == (0, 15)
+    assert [os.path.basename(match.path) for match in matches] == ["2.log", "1.log", "0.log"]
+    assert {os.path.basename(path) for path in others} == {f"{number}.log" for number in range(3, 15)}
+    for match in matches:
+        os.close(match.fd)
+
+
+async def test_newer_files_that_are_refused_do_not_keep_out_an_older_one(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(globs, "MOST_FILES", 5)
+    monkeypatch.setattr(follower, "MOST_FILES", 5)
+
+    def refuse(path: str, reader: object = None) -> int:
+        if "refused" in path:
+            raise PermissionError(path)
+        return open_to_read(path)
+
+    monkeypatch.setattr(globs, "open_to_read", refuse)
+    monkeypatch.setattr(growing_file, "open_to_read", refuse)
+    append(tmp_path / "app.log", "before")
+    os.utime(tmp_path / "app.log", (1, 1))
+    for number in range(20):
+        append(tmp_path / f"refused-{number}.log", "secret")
+    follow(bench, tmp_path / "*.log")
+    append(tmp_path / "app.log", "one")
+    await until(lambda: ring(bench) == ["one"])
+    for number in range(20, 40):
+        append(tmp_path / f"refused-{number}.log", "secret")
+    append(tmp_path / "app.log", "two")
+    await until(lambda: ring(bench) == ["one", "two"])
 
 
 async def test_too_many_are_let_go_of_the_oldest_first(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.daemon import RepeatedError
 from cbox_init.logs.follow.globs import MOST_FILES, GlobFiles, matches_now
+from cbox_init.logs.follow.lookups import Lookups
 from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
 from cbox_init.logs.follow.watches import PathWatches
@@ -60,6 +61,9 @@ class FileFollower:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._waiting: list[FollowedFile] = []
+        self._lookups = Lookups(log)
+        self._sought: dict[FollowedFile | FollowedGlob, Rotation | None] = {}
+        """What is not followed yet, because its file system has not answered."""
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake: tuple[int, int] | None = None
         self._failures = RepeatedError(log, "Unexpected failure while following log files")
@@ -77,6 +81,7 @@ class FileFollower:
         """Start reading. Until then the lines stay in the files."""
         self._loop = loop
         self._start()
+        self._lookups.attach(loop)
 
     def _start(self) -> None:
         """Start the thread; where descriptors or threads are short, try again until it can be started."""
@@ -91,33 +96,50 @@ class FileFollower:
 
     def follow(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Follow a file from its end, if it exists now; one that is created later from its beginning."""
-        found = None
-        with suppress(OSError):
-            fd = followed.open(followed.path)
-            found = (fd, os.fstat(fd).st_size)
-        self._call(partial(self._begin, followed, rotation, found))
+
+        def find() -> Callable[[], None]:
+            found = None
+            with suppress(OSError):
+                fd = followed.open(followed.path)
+                found = (fd, os.fstat(fd).st_size)
+            return partial(self._file_found, followed, found)
+
+        self._sought[followed] = rotation
+        self._lookups.begin(followed.path, find)
 
     def follow_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
         """Follow the files that match a pattern: each from its end, later ones from their beginning."""
-        matches, others = matches_now(glob)
-        found = [(glob.file(match.path), match) for match in matches]
-        self._call(partial(self._begin_glob, glob, rotation, found, others))
+        self._sought[glob] = rotation
+        self._lookups.begin(glob.path, lambda: partial(self._glob_found, glob, *matches_now(glob)))
 
     def change_glob(self, glob: FollowedGlob, rotation: Rotation | None) -> None:
         """Change how its files are rotated."""
-        self._call(partial(self._change_glob, glob, rotation))
+        if glob in self._sought:
+            self._sought[glob] = rotation
+        else:
+            self._call(partial(self._change_glob, glob, rotation))
 
     def leave_glob(self, glob: FollowedGlob) -> None:
         """Stop following the files of a pattern once their content is read."""
-        self._call(partial(self._leave_glob, glob))
+        if glob in self._sought:
+            del self._sought[glob]
+        else:
+            self._call(partial(self._leave_glob, glob))
 
     def change(self, followed: FollowedFile, rotation: Rotation | None) -> None:
         """Change how it is rotated."""
-        self._call(partial(self._change, followed, rotation))
+        if followed in self._sought:
+            self._sought[followed] = rotation
+        else:
+            self._call(partial(self._change, followed, rotation))
 
     def leave(self, followed: FollowedFile) -> None:
         """Stop following a file once its content is read."""
-        self._call(partial(self._leave, followed))
+        if followed in self._sought:
+            del self._sought[followed]
+            followed.consumer.end()
+        else:
+            self._call(partial(self._leave, followed))
 
     def resume(self) -> None:
         """A process may no longer be held: read on."""
@@ -136,6 +158,8 @@ class FileFollower:
         """
         from asyncio import get_running_loop, timeout
 
+        self._lookups.close()
+        self._sought.clear()
         if self._thread is not None:
             ended = get_running_loop().create_future()
             self._call(partial(self._finish, partial(_settle, ended)))
@@ -150,6 +174,22 @@ class FileFollower:
             self._wake = None
         self._loop = None
         return True
+
+    def _file_found(self, followed: FollowedFile, found: tuple[int, int] | None) -> None:
+        if followed in self._sought:
+            self._call(partial(self._begin, followed, self._sought.pop(followed), found))
+        elif found is not None:
+            os.close(found[0])
+
+    def _glob_found(
+        self, glob: FollowedGlob, matches: Sequence[Match], others: Mapping[str, tuple[int, int]]
+    ) -> None:
+        if glob in self._sought:
+            found = [(glob.file(match.path), match) for match in matches]
+            self._call(partial(self._begin_glob, glob, self._sought.pop(glob), found, others))
+        else:
+            for match in matches:
+                os.close(match.fd)
 
     def _call(self, call: Callable[[], None]) -> None:
         self._calls.put(call)

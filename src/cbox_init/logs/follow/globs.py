@@ -143,7 +143,7 @@ def matches_now(glob: FollowedGlob) -> tuple[list[Match], dict[str, Inode]]:
     """The files that match a pattern now, open; and those that are too many.
 
     Of too many those that were written last are opened. One that cannot be opened is in neither: it is
-    tried again like one that comes later. Of these too there is a limit, as the event loop waits meanwhile.
+    tried again like one that comes later. Of too many of these too, only those that were written last.
     """
     directory, pattern = os.path.split(os.path.abspath(glob.path))
     matches = _matcher(pattern)
@@ -162,16 +162,18 @@ def matches_now(glob: FollowedGlob) -> tuple[list[Match], dict[str, Inode]]:
     inodes = set(others.values())
     refused = 0
     for _, place, inode in sorted(found, reverse=True):
-        if len(opened) >= MOST_FILES or refused >= MOST_FILES:
+        if len(opened) >= MOST_FILES:
             break
         if inode in inodes:
             inodes.remove(inode)
-            del others[place]
             try:
                 fd = open_to_read(place, glob.read_as())
             except OSError:
                 refused += 1
+                if refused <= MOST_FILES:
+                    del others[place]
             else:
+                del others[place]
                 opened.append(Match(place, fd, os.fstat(fd).st_size))
     return opened, others
 

@@ -93,8 +93,8 @@ class Lifecycle:
         if process.config.starts_by_itself:
             process.start(trigger)
 
-    def children_reaped(self) -> None:
-        """Reconcile the shutdown after children have ended."""
+    def go_on(self) -> None:
+        """Reconcile the shutdown, after children have ended or the readiness file is gone."""
         if self._shutdown:
             self._runtime.run_queue.wake(self._shutdown)
 
@@ -149,6 +149,7 @@ class Lifecycle:
             hooks=self._config().hooks if self._startup.begun else HooksConfig(),
             timeout_s=settings.shutdown_timeout,
             drain_s=settings.shutdown_drain,
+            withdrawn=lambda: self.readiness is None or self.readiness.file_settled,
             on_finished=lambda left: self._finish(exit_code or int(left)),
         )
         self._runtime.run_queue.wake(self._shutdown)
@@ -211,4 +212,4 @@ class Lifecycle:
             return None
         from cbox_init.supervisor.lifecycle.readiness import Readiness
 
-        return Readiness(settings, self._table, runtime=self._runtime)
+        return Readiness(settings, self._table, runtime=self._runtime, on_withdrawn=self.go_on)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from cbox_init.config.model import ProcessType, ReadinessMode
 from cbox_init.core.states import State
-from cbox_init.safe_paths import locate
+from cbox_init.supervisor.lifecycle.readiness_file import ReadinessFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cbox_init.config.model import ProcessConfig, ReadinessConfig
     from cbox_init.supervisor.managed import Managed
@@ -21,8 +19,10 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.status import ProcessStatus
 
 
-#: Seconds until the file is tried again that could not be written or removed.
-_FILE_AGAIN_S: Final = 1.0
+#: How long the file of an earlier daemon delays the start, in seconds, and how long the event loop waits for
+#: the removal when the shutdown begins. An ordinary file system answers in less.
+_START_WAITS_S: Final = 1.0
+_SHUTDOWN_WAITS_S: Final = 0.02
 
 _HEALTHY: Final = "healthy"
 
@@ -45,7 +45,8 @@ class Report(Struct, frozen=True):
 class Readiness:
     """Keeps the readiness of the container, and its file, up to date; called when a process has changed.
 
-    After ``withdraw`` the container is not ready any more.
+    After ``withdraw`` the container is not ready any more; ``on_withdrawn`` is called when the file is gone
+    that could not be removed at once.
     """
 
     def __init__(
@@ -54,14 +55,20 @@ class Readiness:
         processes: Iterable[Managed],
         *,
         runtime: Runtime,
+        on_withdrawn: Callable[[], object],
     ) -> None:
         self._settings = settings
         self._runtime = runtime
         self._withdrawn = False
         self._shown = False
-        self._file_is_right = False  # a killed daemon may have left one behind
-        self._complained_of: set[bool] = set()
-        self._keep_file(ready=False)
+        self._on_withdrawn = on_withdrawn
+        self._file: ReadinessFile | None = None
+        if settings.path:
+            self._file = ReadinessFile(
+                settings.path, settings.content, runtime=runtime, on_settled=self._file_settled
+            )
+            self._file.keep(ready=False)
+            self._file.wait(_START_WAITS_S)
         self.recount(processes)
 
     def recount(self, processes: Iterable[Managed]) -> None:
@@ -96,63 +103,31 @@ class Readiness:
         """The shutdown begins: the container is not ready from now on."""
         self._withdrawn = True
         self.reconcile(0.0)
+        if self._file is not None:
+            self._file.wait(_SHUTDOWN_WAITS_S)
+
+    @property
+    def file_settled(self) -> bool:
+        """Whether the file is as it should be, or could not be made so; else it is waited for."""
+        return self._file is None or self._file.settled
 
     def reconcile(self, stop_at: float) -> float | None:
-        """Write or remove the file if the readiness has changed, or if that failed before."""
+        """Have the file written or removed if the readiness has changed, or if that failed before."""
         ready = self.ready
         if ready != self._shown:
             self._shown = ready
-            self._file_is_right = False
             self._runtime.log.info("Container is ready" if ready else "Container is not ready")
-        if not self._file_is_right:
-            self._keep_file(ready=ready)
-        return None if self._file_is_right else self._runtime.now() + _FILE_AGAIN_S
+        return None if self._file is None else self._file.keep(ready=ready)
+
+    def _file_settled(self) -> None:
+        self._runtime.run_queue.wake(self)
+        if self._withdrawn:
+            self._on_withdrawn()
 
     def _is_ready(self, process: Managed) -> bool:
         if self._settings.mode is ReadinessMode.ALL_HEALTHY:
             return process.ready
         return runs(process.status())
-
-    def _keep_file(self, *, ready: bool) -> None:
-        """Write (``ready``) or remove the file. An error of either is logged once until one succeeds."""
-        path = self._settings.path
-        try:
-            if path and ready:
-                self._write_file(path)
-            elif path:
-                _remove(path)
-            self._file_is_right = True
-            self._complained_of.clear()
-        except OSError as error:
-            if ready not in self._complained_of:
-                self._complained_of.add(ready)
-                self._runtime.log.error(
-                    "The readiness file cannot be written: choose another global.readiness.path"
-                    if ready
-                    else "The readiness file cannot be removed",
-                    path=path,
-                    error=error.strerror,
-                )
-
-    def _write_file(self, path: str) -> None:
-        """Write the file beside its path and rename it; others may be able to write to its folder (/tmp)."""
-        content = self._settings.content
-        if content is None:
-            content = f"ready\ntimestamp={int(self._runtime.unix())}\n"
-        with locate(path, last_link=False) as place:
-            beside = f"{place.name}.{os.getpid()}"
-            fd = place.create_again(0o644, beside)
-            try:
-                try:
-                    os.fchmod(fd, 0o644)
-                    os.write(fd, content.encode())
-                finally:
-                    os.close(fd)
-                place.rename(beside, place.name)
-            except OSError:
-                with suppress(OSError):
-                    place.remove(beside)
-                raise
 
 
 def _counted(settings: ReadinessConfig, processes: Iterable[Managed]) -> Iterable[Managed]:
@@ -189,8 +164,3 @@ def runs(status: ProcessStatus) -> bool:
         return True
     up = sum(1 for instance in status.instances if instance.state is State.RUNNING)
     return status.wanted and up >= status.desired_scale
-
-
-def _remove(path: str) -> None:
-    with suppress(FileNotFoundError), locate(path, last_link=False) as place:
-        place.remove()

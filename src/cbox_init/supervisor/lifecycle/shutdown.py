@@ -31,6 +31,9 @@ _SIGKILL = 9
 #: cannot end (it waits for a device) must not hold the container.
 _KILL_TAKES_S = 2.0
 
+#: How long the readiness file may take to be removed before processes are stopped, in seconds.
+_WITHDRAWAL_TAKES_S = 2.0
+
 #: How much later than that the daemon is ended by force, in seconds: its event loop may be late.
 _FORCE_AFTER_S = 5.0
 
@@ -48,12 +51,13 @@ class ShutdownStage(IntEnum):
 class Shutdown:
     """Ends all processes. Reconciled whenever a process changes, a child ends or a time limit is reached.
 
-    Runs of schedules may finish first: each has as long as its stop may take, and at most half of
-    ``timeout_s``. Then a process is stopped as soon as nothing that depends on it lives. Orphans that we
-    inherited (a daemon that a oneshot started) get SIGTERM when all processes have ended. After ``timeout_s``
-    everything that is left is killed, hooks included, and no hook starts any more. ``on_finished`` is called
-    once, with whether something is left that could not be killed. An error on the way does not prolong the
-    shutdown: the `Deadline` of the daemon is set a little later than the last time limit.
+    First the readiness file is removed (``withdrawn``), and runs of schedules may finish: each has as long as
+    its stop may take, and at most half of ``timeout_s``. Then a process is stopped as soon as nothing that
+    depends on it lives. Orphans that we inherited (a daemon that a oneshot started) get SIGTERM when all
+    processes have ended. After ``timeout_s`` everything that is left is killed, hooks included, and no hook
+    starts any more. ``on_finished`` is called once, with whether something is left that could not be killed.
+    An error on the way does not prolong the shutdown: the `Deadline` of the daemon is set a little later than
+    the last time limit.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Shutdown:
         hooks: HooksConfig,
         timeout_s: float,
         drain_s: float,
+        withdrawn: Callable[[], bool],
         on_finished: Callable[[bool], None],
     ) -> None:
         self.on_finished = on_finished
@@ -78,6 +83,7 @@ class Shutdown:
         self._stage = ShutdownStage.DRAIN
         self._chain: HookChain | None = None
         self._drain_s = drain_s
+        self._withdrawn = withdrawn
         self._end_at: float | None = None
         self._signalled: set[Stray] = set()
         self._to_stop = deque(table)
@@ -135,10 +141,11 @@ class Shutdown:
         self._runtime.run_queue.wake(self)
 
     def _drained_at(self) -> float:
-        """The time from which processes are stopped; a time that is past when nothing lives."""
+        """The time from which processes are stopped; a time that is past when nothing is waited for."""
+        withdrawn_at = self.began_at if self._withdrawn() else self.began_at + _WITHDRAWAL_TAKES_S
         if not self._anything_alive():
-            return self.began_at
-        return max(self.began_at + self._drain_s, self._runs_until())
+            return withdrawn_at
+        return max(withdrawn_at, self.began_at + self._drain_s, self._runs_until())
 
     def _runs_until(self) -> float:
         """Until when runs that are under way may go on; a time that is past when there are none."""
