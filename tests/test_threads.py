@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from cbox_init.threads import NoThreadError, call_in_loop, in_thread, start_thread
+from cbox_init.threads import NoThreadError, call_in_loop, in_thread, start_thread, wait_in_thread
 
 DEADLINE_S = 20.0
 
@@ -76,3 +76,18 @@ def test_a_loop_that_is_closed_is_not_called() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
     call_in_loop(loop, lambda: pytest.fail("called"))
+
+
+def test_waiting_for_a_thread_ends_in_time() -> None:
+    over = threading.Event()
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+        wait_in_thread(over.wait, name="one", timeout_s=0.05)
+    over.set()
+    assert wait_in_thread(lambda: 7, name="one", timeout_s=DEADLINE_S) == 7
+    with pytest.raises(ZeroDivisionError):
+        wait_in_thread(lambda: 1 // 0, name="one", timeout_s=DEADLINE_S)
+
+
+def test_waiting_without_a_thread_is_an_error(no_threads: None) -> None:
+    with pytest.raises(NoThreadError):
+        wait_in_thread(lambda: 7, name="one", timeout_s=DEADLINE_S)

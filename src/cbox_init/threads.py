@@ -56,6 +56,31 @@ def call_in_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]
         loop.call_soon_threadsafe(callback)
 
 
+def wait_in_thread(work: Callable[[], _T], *, name: str, timeout_s: float) -> _T:
+    """What ``work`` returns or raises, run in a thread of its own while this one waits.
+
+    Raises TimeoutError when it takes longer than ``timeout_s``, and NoThreadError. After a timeout the thread
+    goes on, and its result is dropped.
+    """
+    over = threading.Event()
+    results: list[_T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:  # noqa: BLE001  # raised by the caller
+            errors.append(error)
+        over.set()
+
+    start_thread(run, name=name, failed=errors.append)
+    if not over.wait(timeout_s):
+        raise TimeoutError(f"no answer within {timeout_s:g} s")
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
 def begin_in_thread(work: Callable[[], _T], *, name: str) -> asyncio.Future[_T]:
     """Run ``work`` in a thread of its own; the future has what it returns or raises.
 

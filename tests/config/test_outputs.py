@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config import check_outputs
 from cbox_init.config.check_outputs import check_places
 from cbox_init.config.endpoints import Endpoint
 from cbox_init.config.model import LogOverflow, OutputConfig, OutputType
@@ -249,3 +251,24 @@ def test_what_another_user_makes_of_its_logs_does_not_prevent_a_start(
     fields = [f"processes.web.logging.outputs.{name}.path" for name in "ab"]
     assert said == [(Severity.WARNING, field) for field in fields]
     assert "uid 65534 made this link" in report.problems()[1].message
+
+
+def test_a_file_system_that_does_not_answer_is_a_warning(
+    read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Event()
+
+    def exists(path: str) -> bool:
+        assert answers.wait(20)
+        return False
+
+    monkeypatch.setattr(os.path, "exists", exists)
+    monkeypatch.setattr(check_outputs, "_ANSWER_TAKES_S", 0.05)
+    outputs = f"a: {{path: {tmp_path}/a.log}}, b: {{path: {tmp_path}/b.log}}"
+    found = read(f"processes: {{web: {{command: a, logging: {{outputs: {{{outputs}}}}}}}}}")
+    report = ProblemReport()
+    check_places(config_of(found), report)
+    answers.set()
+    (problem,) = report.problems()
+    assert problem.severity is Severity.WARNING
+    assert "is not checked, nor are further paths: no answer within 0.05 s" in problem.message

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.hanging_files
 
 CONFIG = """
-global: {api_socket: SOCKET, shutdown_timeout: 10s, readiness: {enabled: true, path: DIR/hangs/ready}}
+global:
+  api_socket: SOCKET
+  shutdown_timeout: 10s
+  readiness: {enabled: true, path: DIR/hangs/ready}
 processes:
   web:
     command: [sleep, "1000"]
-    logging: {files: {app: {path: DIR/hangs/app.log}, days: {path: "DIR/hangs/day-*.log"}, ok: {path: DIR/ok.log}}}
+    logging:
+      files: {app: {path: DIR/hangs/app.log}, days: {path: "DIR/hangs/day-*.log"}, ok: {path: DIR/ok.log}}
+      outputs: {file: {path: DIR/hangs/out.log}}
   other: {command: [sleep, "1000"]}
 """
 
@@ -51,11 +56,11 @@ def test_the_daemon_starts_answers_and_ends(tmp_path: Path, hangs: Path) -> None
             with (tmp_path / "ok.log").open("a") as file:
                 file.write("one\n")
             wait_for(lambda: "one" in daemon.lines("web"))
-            daemon.config.write_text(daemon.config.read_text().replace("day-", "date-"))
+            text = daemon.config.read_text().replace("day-", "date-").replace("out.log", "2.log")
+            daemon.config.write_text(text)
             daemon.signal(signal.SIGHUP)
             daemon.until_said("Configuration reloaded")
             client.restart("other")
-            daemon.until_said("The readiness file is overdue")
             assert daemon.messages().count("Log files are not followed yet") >= 1
             assert longest_turn_s(client) < 2
         began = time.monotonic()

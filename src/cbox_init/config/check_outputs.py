@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from cbox_init.config.check_logging import check_filters
 from cbox_init.config.check_process import check_headers
@@ -21,9 +22,10 @@ from cbox_init.config.raw import path_text
 from cbox_init.config.substitute import INSTANCE_NAMES as ALL_NAMES
 from cbox_init.config.substitute import references
 from cbox_init.safe_paths import identity_at, others_can_change, real_path, why_refused
+from cbox_init.threads import NoThreadError, wait_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from cbox_init.config.model import Config, OutputConfig
     from cbox_init.config.problems import ProblemReport
@@ -37,6 +39,11 @@ _ONLY_FOR = {
     "format": (OutputType.FILE, OutputType.STDOUT, OutputType.STDERR),
     "headers": (OutputType.OTLP,),
 }
+
+#: How long a file system may take to answer, in seconds. The start waits for it.
+_ANSWER_TAKES_S = 1.0
+
+_T = TypeVar("_T")
 
 #: What stands for the name of a process or an instance in a path.
 _REFERENCE = re.compile(r"\$\{")
@@ -64,17 +71,50 @@ def check_outputs(config: Config, report: ProblemReport) -> None:
 
 def check_places(config: Config, report: ProblemReport) -> None:
     """Reports files of outputs that cannot be written on this machine, as far as can be seen now."""
+    file_systems = _FileSystems(report)
     for path, output in _outputs(config):
         if output.enabled and output_type(output) is OutputType.FILE and output.path:
-            start = next((match.start() for match in _REFERENCE.finditer(output.path)), None)
-            place = output.path if start is None else os.path.dirname(output.path[:start]) or "."
-            why = _why_not_writable(os.path.abspath(place), is_directory=start is not None)
+            found = file_systems.ask((*path, "path"), partial(_obstacle, output.path))
+            if found is None:
+                continue
+            why, refused, others = found
             if why is not None:
                 # A user who can change the place must not be able to prevent the start of the daemon.
-                problem = report.warning if others_can_change(place) else report.error
+                problem = report.warning if others else report.error
                 problem((*path, "path"), f"cannot be written: {why}", "name a file that the daemon can write")
-            elif (refused := why_refused(place)) is not None:
+            elif refused is not None:
                 report.warning((*path, "path"), f"will not be written now: {refused}")
+
+
+class _FileSystems:
+    """Asks file systems about paths in threads, until one does not answer, which is a warning."""
+
+    def __init__(self, report: ProblemReport) -> None:
+        self._report = report
+        self._silent = False
+
+    def ask(self, path: Path, question: Callable[[], _T]) -> _T | None:
+        """What ``question`` returns; None when there is no answer."""
+        if self._silent:
+            return None
+        try:
+            return wait_in_thread(question, name="path-check", timeout_s=_ANSWER_TAKES_S)
+        except (TimeoutError, NoThreadError) as error:
+            self._silent = True
+            self._report.warning(
+                path, f"is not checked, nor are further paths: {error}", "check its file system"
+            )
+            return None
+
+
+def _obstacle(file: str) -> tuple[str | None, str | None, bool]:
+    """Why a file cannot be written, why it is refused at present, and whether others can change that."""
+    start = next((match.start() for match in _REFERENCE.finditer(file)), None)
+    place = file if start is None else os.path.dirname(file[:start]) or "."
+    why = _why_not_writable(os.path.abspath(place), is_directory=start is not None)
+    if why is not None:
+        return why, None, others_can_change(place)
+    return None, why_refused(place), False
 
 
 def _why_not_writable(path: str, *, is_directory: bool) -> str | None:
@@ -162,6 +202,7 @@ def _check_path(file: str | None, path: Path, report: ProblemReport) -> None:
 def _check_files(
     config: Config, written: dict[str, tuple[Path, OutputConfig]], report: ProblemReport
 ) -> None:
+    file_systems = _FileSystems(report)
     for process, settings in config.processes.items():
         seen: dict[str, str] = {}
         for name, followed in settings.logging.files.items():
@@ -178,7 +219,11 @@ def _check_files(
                 )
             if followed.path.endswith("/"):
                 report.warning((*path, "path"), f"{followed.path!r} is a directory", "name a file in it")
-            own = next((output for output in written if _leads_to(file, output)), None)
+            own = (
+                file_systems.ask((*path, "path"), partial(_written_as, file, tuple(written)))
+                if written
+                else None
+            )
             if own is not None:
                 report.error(
                     (*path, "path"),
@@ -197,6 +242,10 @@ def _check_files(
                     "is relative to the daemon's working directory, not to working_dir",
                     "write an absolute path",
                 )
+
+
+def _written_as(followed: str, outputs: Sequence[str]) -> str | None:
+    return next((output for output in outputs if _leads_to(followed, output)), None)
 
 
 def _leads_to(followed: str, written: str) -> bool:

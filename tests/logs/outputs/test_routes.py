@@ -23,6 +23,7 @@ from cbox_init.config.model import (
     RotateConfig,
 )
 from cbox_init.logs import all_outputs
+from cbox_init.logs.outputs import destinations
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
 if TYPE_CHECKING:
@@ -417,3 +418,36 @@ async def test_dropped_records_are_said_ever_more_seldom(
     told = [one["dropped"] for one in said if one["msg"] == "Log records were dropped"]
     assert sum(told) == lines
     assert 2 <= len(told) <= 8, "0.05 s apart, 0.1, 0.2, …"
+
+
+async def test_a_file_system_that_does_not_answer_holds_up_nothing(
+    drained: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    asked: list[str] = []
+
+    def real(path: str) -> str:
+        if "/hangs/" in path:
+            asked.append(path)
+            assert answers.wait(20)
+        return os.path.realpath(path)
+
+    monkeypatch.setattr(destinations, "real_path", real)
+    monkeypatch.setattr(destinations, "_LATE_WAITS_S", 0.05)
+    bench = attached(drained)
+    began = time.monotonic()
+    logs = {
+        number: log_of(bench, f"web{number}", own=OutputConfig(path=f"{tmp_path}/hangs/{number}.log"))
+        for number in range(20)
+    }
+    log = log_of(bench, own=OutputConfig(path=f"{tmp_path}/own.log"))
+    assert time.monotonic() - began < 5
+    assert len(asked) == destinations._MOST_ASKED
+    write(bench, log, b"one\n")
+    await until((tmp_path / "own.log").exists)
+    answers.set()
+    write(bench, logs[19], b"two\n")
+    await until((tmp_path / "hangs" / "19.log").exists)
+    again = log_of(bench, "again", own=OutputConfig(path=f"{tmp_path}/hangs/../own.log"))
+    assert again.destinations == log.destinations
+    await bench.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from threading import Lock, RLock
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
@@ -29,9 +30,10 @@ from cbox_init.logs.routes import Destination
 from cbox_init.logs.writer import Writer
 from cbox_init.safe_paths import identity_at, real_path
 from cbox_init.sensitive import without_url_password
+from cbox_init.threads import NoThreadError, wait_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from cbox_init.config.model import OutputConfig, RotateConfig
     from cbox_init.logs.daemon import DaemonLog
@@ -41,6 +43,13 @@ if TYPE_CHECKING:
 
 _MOST_FILES: Final = 64
 """Files of one template that are open at once: each run of a schedule is another instance."""
+
+#: How long the event loop waits for the file system of an output, in seconds; how long after one that did not
+#: answer it waits less for the next, in seconds, and how many it asks then until one of them has answered.
+_PATH_WAITS_S: Final = 0.2
+_LATE_WAITS_S: Final = 0.001
+_LATE_FOR_S: Final = 60.0
+_MOST_ASKED: Final = 8
 
 _DAEMON: Final = "cbox-init"
 
@@ -204,21 +213,26 @@ class OutputFiles:
     def __init__(self, log: DaemonLog, prepare: Callable[[Writer, str], None]) -> None:
         self._log = log
         self._prepare = prepare
+        self._making = Lock()
         self._lock = Lock()
         self._files: dict[str, tuple[SingleDestination, FileBackend]] = {}
+        self._late_until = 0.0
+        self._asked = 0
+        self._late = RepeatedError(log, "Log output may have a second writer")
 
     def file(self, path: str, rotation: Rotation | None) -> SingleDestination:
         """The file at ``path``; the one that is there already when another name leads to it."""
-        real = real_path(path)
-        with self._lock:
-            if found := self._files.get(real) or self._same(real):
-                return found[0]
+        with self._making:
+            real, found = self._find(path)
+            if found is not None:
+                return found
             retry = Retry(self._log, path)
             backend = FileBackend(path, rotation=rotation, retry=retry, log=self._log)
             writer = Writer(backend)
             self._prepare(writer, path)
             destination = SingleDestination("file", path, writer, retry)
-            self._files[real] = destination, backend
+            with self._lock:
+                self._files[real] = destination, backend
             return destination
 
     def forget(self, destination: SingleDestination) -> None:
@@ -232,15 +246,54 @@ class OutputFiles:
         with self._lock:
             return {found for _, backend in self._files.values() if (found := backend.identity)}
 
-    def _same(self, real: str) -> tuple[SingleDestination, FileBackend] | None:
-        """The file that has another name: a hard link, or mounted in two places."""
-        wanted = identity_at(real)
-        if wanted is None:
-            return None
-        for other, found in self._files.items():
-            if (found[1].identity or identity_at(other)) == wanted:
-                return found
-        return None
+    def _find(self, path: str) -> tuple[str, SingleDestination | None]:
+        """The real path of a file, and the destination that has it.
+
+        Links are followed in a thread. Where the file system does not answer, the path counts as it is: if it
+        is one of two names for a file, each gets a writer.
+        """
+        with self._lock:
+            files = dict(self._files)
+
+        def find() -> tuple[str, SingleDestination | None]:
+            try:
+                return _find(path, files)
+            finally:
+                with self._lock:
+                    self._asked -= 1
+
+        now = monotonic()
+        try:
+            with self._lock:
+                if self._asked >= _MOST_ASKED:
+                    raise TimeoutError("too many paths are late")
+                self._asked += 1
+            wait_s = _LATE_WAITS_S if now < self._late_until else _PATH_WAITS_S
+            return wait_in_thread(find, name="log-output-path", timeout_s=wait_s)
+        except (TimeoutError, NoThreadError) as error:
+            if isinstance(error, NoThreadError):
+                with self._lock:
+                    self._asked -= 1
+            self._late_until = now + _LATE_FOR_S
+            self._late.report(f"its file system does not answer: {error}", output=path)
+            real = os.path.abspath(path)
+            return real, files[real][0] if real in files else None
+
+
+def _find(
+    path: str, files: Mapping[str, tuple[SingleDestination, FileBackend]]
+) -> tuple[str, SingleDestination | None]:
+    """The real path, and the one of ``files`` that it leads to, also by another name: a hard link, or mounted
+    in two places."""
+    real = real_path(path)
+    if real in files:
+        return real, files[real][0]
+    wanted = identity_at(real)
+    if wanted is not None:
+        for other, (destination, backend) in files.items():
+            if (backend.identity or identity_at(other)) == wanted:
+                return real, destination
+    return real, None
 
 
 class Destinations:
