@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import gethostname
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,6 +101,38 @@ async def test_where_others_reach_the_port_any_name_is_right_but_forms_are_refus
     service = await serve()
     assert (await service.tcp.get(PROCESSES, headers={"Host": "app.internal"})).status_code == 200
     assert is_forbidden(await service.tcp.post(STOP, headers={"Origin": "https://evil.example"}))
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example:9180", None])
+async def test_a_page_under_a_name_that_leads_here_changes_nothing(serve: Serve, origin: str | None) -> None:
+    service = await serve()
+    await service.house.until(lambda: len(service.house.pids("web")) == 2)
+    headers = {"Host": "evil.example:9180", "Sec-Fetch-Site": "same-origin"}
+    if origin:
+        headers["Origin"] = origin
+    reply = await service.tcp.post(STOP, headers=headers)
+    assert is_forbidden(reply)
+    assert "set api_auth" in reply.json()["details"][0]
+    assert len(service.house.pids("web")) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("app.internal", None),
+        ("10.1.2.3:9180", "http://10.1.2.3:9180"),
+        ("[::1]:9180", "http://[::1]:9180"),
+        ("localhost:9180", "http://localhost:9180"),
+        (gethostname(), f"http://{gethostname()}"),
+        ("admin.example.com", ADMIN),
+    ],
+)
+async def test_programs_and_pages_under_names_of_ours_act(
+    serve: Serve, host: str, origin: str | None
+) -> None:
+    service = await serve(api_cors_origins=f"[{ADMIN}]")
+    headers = {"Host": host, **({"Origin": origin} if origin else {})}
+    assert (await service.tcp.post(STOP, headers=headers)).status_code == 202
 
 
 async def test_the_token_is_enough(serve: Serve) -> None:

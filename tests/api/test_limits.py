@@ -113,13 +113,20 @@ async def test_addresses_of_ipv6_count_by_their_64() -> None:
             if message["type"] == "http.response.start":
                 seen.append(message["status"])
 
-        await limit({"client": (address, 1)}, receive, send)
+        await limit({"client": (address, 1), "path": "/"}, receive, send)
         return seen[0]
 
     limit = RateLimit(app, rate=0.1, burst=2, clock=lambda: 0.0)
     assert [await status_of(f"2001:db8::{n}") for n in range(4)] == [200, 200, 429, 429]
     assert await status_of("2001:db8:0:1::1") == 200
     assert [await status_of(one) for one in ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1")] == [200, 200, 429]
+
+
+async def test_a_probe_is_answered_beside_a_busy_client(serve: Serve) -> None:
+    service = await serve(api_rate_limit=0.01, api_rate_burst=2)
+    statuses = [(await service.tcp.get("/api/v1/processes")).status_code for _ in range(4)]
+    assert statuses == [200, 200, 429, 429]
+    assert [(await service.tcp.get(HEALTH)).status_code for _ in range(3)] == [200, 200, 429]
 
 
 async def test_recovery(serve: Serve) -> None:

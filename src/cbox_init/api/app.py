@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import gethostname
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -11,6 +12,7 @@ from cbox_init.api.authentication import AuthenticateTcp
 from cbox_init.api.browsers import RefuseOtherSites
 from cbox_init.api.guards import LimitBody, RateLimit
 from cbox_init.api.replies import EXCEPTION_HANDLERS
+from cbox_init.api.resource import OPEN_PATH
 from cbox_init.api.routes import (
     actions,
     config,
@@ -49,17 +51,18 @@ def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials) -> A
     """The application for TCP, with the configured rate limit and authentication.
 
     The rate limit comes first, so that it also slows down attempts to guess the token. Without a token, web
-    pages of other sites are refused.
+    pages of other sites are refused, and those under names that an attacker could choose.
     """
     origins = settings.api_cors_origins
-    names = ("localhost", settings.api_host) if is_loopback(settings.api_host) else None
-    app = AuthenticateTcp(app, RefuseOtherSites(app, origins, names), credentials)
+    names = ("localhost", settings.api_host, gethostname())
+    sites = RefuseOtherSites(app, origins, names, only_these=is_loopback(settings.api_host))
+    app = AuthenticateTcp(app, sites, credentials)
     if origins:
         from cbox_init.api.browsers import AllowOrigins
 
         app = AllowOrigins(app, origins)
     if settings.api_rate_limit:
-        app = RateLimit(app, settings.api_rate_limit, settings.api_rate_burst)
+        app = RateLimit(app, settings.api_rate_limit, settings.api_rate_burst, open_path=OPEN_PATH)
     return app
 
 

@@ -21,6 +21,7 @@ _WITHOUT_EFFECT: Final = ("GET", "HEAD", "OPTIONS")
 _FROM_OUR_PAGES: Final = (b"same-origin", b"none")
 
 _OTHER_HOST: Final = "the Host header is neither localhost nor an address; see api_cors_origins"
+_ANY_NAME: Final = "a page under a name that leads here has sent this; set api_auth, or see api_cors_origins"
 _OTHER_SITE: Final = "a page of another site has sent this; see api_cors_origins"
 
 _PREFLIGHT: Final = (
@@ -31,29 +32,52 @@ _PREFLIGHT: Final = (
 
 
 class RefuseOtherSites:
-    """Answers 403 to requests that change something and come from pages of other sites.
+    """Answers 403 to requests that change something and come from pages of other sites, or under a name that
+    an attacker could have given to our address.
 
-    With ``names`` also to any request whose Host header is neither an address, nor one of these names, nor
-    the host of one of the ``origins``.
+    No attacker can choose an address, ``names``, and the hosts of the ``origins``. With ``only_these`` every
+    request with another Host header is refused, whoever sends it.
     """
 
-    def __init__(self, app: ASGIApp, origins: Iterable[str], names: Iterable[str] | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, origins: Iterable[str], names: Iterable[str], *, only_these: bool
+    ) -> None:
         self._app = app
         self._origins = _as_sent(origins)
         hosts = (host_of(origin.partition("://")[2]) for origin in origins)
-        self._names = None if names is None else {*map(str.lower, names), *hosts}
+        self._names = {*map(str.lower, names), *hosts}
+        self._only_these = only_these
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._names is not None and not all(map(self._is_ours, _values(scope, b"host"))):
-            await _forbid(send, _OTHER_HOST)
-        elif scope["method"] not in _WITHOUT_EFFECT and self._is_of_another_site(scope):
-            await _forbid(send, _OTHER_SITE)
+        if (reason := self._reason(scope)) is not None:
+            await _forbid(send, reason)
         else:
             await self._app(scope, receive, send)
 
+    def _reason(self, scope: Scope) -> str | None:
+        """Why a request is refused."""
+        ours = all(map(self._is_ours, _values(scope, b"host")))
+        if self._only_these and not ours:
+            return _OTHER_HOST
+        if scope["method"] in _WITHOUT_EFFECT:
+            return None
+        if self._is_of_another_site(scope):
+            return _OTHER_SITE
+        # A browser that is led here by such a name has no certificate of it.
+        if not ours and scope["scheme"] == "http" and self._is_of_a_page(scope):
+            return _ANY_NAME
+        return None
+
+    def _is_of_a_page(self, scope: Scope) -> bool:
+        """Whether a page has sent it whose origin is not one of ours."""
+        origins = [origin.lower() for origin in _values(scope, b"origin")]
+        if origins:
+            return not self._origins.issuperset(origins)
+        return any(_values(scope, b"sec-fetch-site"))
+
     def _is_ours(self, authority: bytes) -> bool:
         host = host_of(authority.decode("latin-1"))
-        return host in (self._names or ()) or host.endswith(".localhost") or parse_address(host) is not None
+        return host in self._names or host.endswith(".localhost") or parse_address(host) is not None
 
     def _is_of_another_site(self, scope: Scope) -> bool:
         """What is not sent by a browser has neither header."""

@@ -29,18 +29,30 @@ class NotVerifiedError(Exception):
 
 
 class RateLimit:
-    """Answers 429 with Retry-After to a client address (IPv6: a /64) that sends too many requests."""
+    """Answers 429 with Retry-After to a client address (IPv6: a /64) that sends too many requests.
+
+    ``open_path`` counts by itself, so that a probe is answered beside a busy client of the same address.
+    """
 
     def __init__(
-        self, app: ASGIApp, rate: float, burst: int, clock: Callable[[], float] = time.monotonic
+        self,
+        app: ASGIApp,
+        rate: float,
+        burst: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        open_path: str = "",
     ) -> None:
         self._app = app
         self._buckets = TokenBuckets(rate, burst)
+        self._open_path = open_path
+        self._probes = TokenBuckets(rate, burst)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope["client"]
-        wait_s = self._buckets.take(address_key(client[0]) if client else "", self._clock())
+        buckets = self._probes if scope["path"] == self._open_path else self._buckets
+        wait_s = buckets.take(address_key(client[0]) if client else "", self._clock())
         if wait_s:
             retry_after = (b"retry-after", str(math.ceil(wait_s)).encode())
             await send_error(send, 429, "rate limit exceeded", (retry_after,))
