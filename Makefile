@@ -19,10 +19,10 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage hostile check bench docs audit clean
+.PHONY: help run test coverage hostile check bench reference docs audit clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
 	@echo "The API is on http://127.0.0.1:9180. From another terminal:"
@@ -56,6 +56,9 @@ check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imp
 bench: $(VENV)/.installed ## measure cbox-init beside its peers (see bench/README.md)
 	@.ci/packages bench
 	@exec $(VENV)/bin/python -m bench $(ARGS)
+
+reference: $(VENV)/.installed ## write what the documentation has from the code: tables of keys, the JSON Schema
+	@$(VENV)/bin/python .ci/reference.py
 
 docs: $(VENV)/.installed-docs ## build the documentation into build/site; a broken link or anchor fails
 	@rm -rf build/docs

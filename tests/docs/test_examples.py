@@ -17,7 +17,7 @@ from tests.docs.markdown import PAGES, ROOT, sections
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TOP = ("global:", "hooks:", "processes:")
+_TOP = re.compile(r"(?:#.*\n)*(?:global|hooks|processes|include):")
 _REFERENCE = re.compile(r"\$\{([A-Z_]+)\}")
 
 #: What a variable of an example holds, where its key takes no text such as this one.
@@ -33,7 +33,7 @@ def _blocks() -> dict[str, str]:
     for page in PAGES:
         for section in sections(page):
             for language, text, line in section.blocks:
-                if language == "yaml" and text.startswith(_TOP):
+                if language == "yaml" and _TOP.match(text):
                     whole = (
                         text if "\nprocesses:" in f"\n{text}" else f"{text}processes: {{a: {{command: a}}}}\n"
                     )
@@ -84,7 +84,12 @@ def test_the_check_can_fail(tmp_path: Path) -> None:
 
 def _check(file: Path) -> None:
     """No errors and no warnings, when the variables that it refers to are set."""
-    names = _REFERENCE.findall(file.read_text())
-    environ = {name: VALUES.get(name, "1") for name in names if not name.startswith(("PORT", "CBOX_INIT_"))}
+    environ = with_variables(file.read_text())
     found = examine(str(file), environ, strict=True)
     assert [str(p) for p in (*found.of(Severity.ERROR), *found.of(Severity.WARNING))] == []
+
+
+def with_variables(text: str) -> dict[str, str]:
+    """An environment with the variables that a configuration refers to."""
+    names = _REFERENCE.findall(text)
+    return {name: VALUES.get(name, "1") for name in names if not name.startswith(("PORT", "CBOX_INIT_"))}

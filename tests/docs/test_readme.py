@@ -77,7 +77,9 @@ def test_the_picture_shows_the_list_as_it_is() -> None:
 
 def test_the_files_of_the_image_are_those_of_the_page() -> None:
     assert block("dockerfile") == (IMAGE / "Dockerfile").read_text()
-    assert block("yaml") == (IMAGE / "cbox-init.yaml").read_text()
+    first, _, rest = (IMAGE / "cbox-init.yaml").read_text().partition("\n")
+    assert first.startswith("# yaml-language-server:")
+    assert block("yaml") == rest
 
 
 def test_the_dockerfile_has_known_instructions_and_no_comment_behind_one() -> None:

@@ -18,6 +18,7 @@ from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.health import health
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import history, list_, status
+from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
 from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.token import token
@@ -81,7 +82,9 @@ _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 
-for _command in (serve, check_config, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
+_FILES = (serve, check_config, explain, schema)
+
+for _command in (*_FILES, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
     commands.add_command(_command)
 
 

@@ -34,7 +34,8 @@ S = TypeVar("S", bound=Struct)
 #: Stands for a value that could not be converted; its problem is in the report.
 _INVALID: Final = object()
 
-_OTHER_WORDS: Final[dict[type[StrEnum], dict[str, str]]] = {
+#: Words that are taken for members of an enum, beside their own values.
+OTHER_WORDS: Final[dict[type[StrEnum], dict[str, str]]] = {
     LogLevel: {"warning": "warn"},
     TlsVersion: {"1.2": "TLS 1.2", "1.3": "TLS 1.3", "TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"},
 }
@@ -62,7 +63,7 @@ _SECTIONS_OF_INSTANCES: Final = (HealthCheckConfig, OutputConfig)
 
 #: Keys at the top level that begin so are the user's own: a place for anchors.
 _OWN_KEYS: Final = "x-"
-_WORDS_FOR_ZERO: Final = frozenset(("never", "off", "unlimited", "infinity"))
+WORDS_FOR_ZERO: Final = frozenset(("never", "off", "unlimited", "infinity"))
 _ZERO_WORDS: Final = (Zero.UNSET_OR_WORD, Zero.UNSET_IN_FILE)
 #: Without one of these there is nothing in a command that a shell would act on.
 _SHELL_SIGNS: Final = "&|;<>$`="
@@ -316,7 +317,7 @@ class Converter:
         text = self._text(raw, path, spec.value_type)
         if text is None:
             return _INVALID
-        if spec.zero in _ZERO_WORDS and text.strip().lower() in _WORDS_FOR_ZERO:
+        if spec.zero in _ZERO_WORDS and text.strip().lower() in WORDS_FOR_ZERO:
             return 0
         try:
             value = _parsed(spec, text)
@@ -424,7 +425,7 @@ def _word(enum: type[StrEnum], text: str) -> StrEnum:
     for member in enum:
         if _plain(member.value) == wanted:
             return member
-    for word, value in _OTHER_WORDS.get(enum, {}).items():
+    for word, value in OTHER_WORDS.get(enum, {}).items():
         if _plain(word) == wanted:
             return enum(value)
     words = [member.value for member in enum]
