@@ -17,6 +17,9 @@ LARGEST_LIMIT: Final = 10_000
 _ORDERS: Final = ("desc", "asc")
 _FLAGS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
 
+#: The schema of a parameter that `flag_of` reads.
+FLAG: Final = {"type": "string", "enum": list(_FLAGS), "default": "false"}
+
 LIMIT = Parameter(
     "limit",
     "Maximum number of entries.",
@@ -30,7 +33,7 @@ ORDER = Parameter(
 SYNC = Parameter(
     "sync",
     "Answer when the run has finished, at most 5 minutes later.",
-    {"type": "boolean", "default": False},
+    FLAG,
 )
 LEVEL = Parameter("level", "Minimum level to show.", {"type": "string", "enum": list(LEVELS)})
 PROCESS = Parameter("process", "Only of this process.", {"type": "string"})

@@ -12,6 +12,7 @@ from cbox_init.api.http.connections import END_OF_HEAD
 from cbox_init.api.http.exchange import Exchange
 from cbox_init.api.http.head import CHUNKED, HttpError, RequestHead, bad_request
 from cbox_init.api.http.peer import Peer, peer_of
+from cbox_init.api.http.turns import REQUEST_S
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport, Future, Transport
@@ -225,7 +226,7 @@ class Connection(BufferedProtocol):
             self._expire_in(self._limits.answer_s)
         if self._eof:
             exchange.disconnect()
-        self._of.handler(exchange)
+        self._of.turns.do(self.place.share, REQUEST_S, self._of.handler, exchange)
 
     def _take_body(self) -> bool:
         """Take what has come of a body; False when more is to come."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cbox_init.api.http.budget import MemoryUser
 from cbox_init.api.http.head import HeadParser
 from cbox_init.api.http.places import Places
+from cbox_init.api.http.turns import Turns
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, TimerHandle, Transport
@@ -54,6 +55,7 @@ class Connections:
         self.parser = HeadParser(limits.headers)
         self.places = Places(limits, self.evict, exempt, loop.time)
         self.memory = memory
+        self.turns = Turns(loop)
         memory.serve(self)
         self.all: set[ServedConnection] = set()
         self.idle: dict[ServedConnection, None] = {}

@@ -29,6 +29,9 @@ _LEAST_LEFT_BY_ALL: Final = 2
 
 _MAPPED: Final = "::ffff:"
 
+#: Stands for the address of probes: the newest of them are answered, whatever else their address asks for.
+_PROBES: Final = "probes"
+
 
 class Holder(Protocol):
     """What has a place."""
@@ -49,6 +52,11 @@ class ConnectionPlace:
         self.address = address
         self.probe = probe
         self.holder: Holder | None = None
+
+    @property
+    def share(self) -> str | bytes | None:
+        """What it shares the turns of the event loop with: the other connections of its address, or probes."""
+        return _PROBES if self.probe else self.address
 
     def counts_for(self, address: str | bytes | None) -> bool:
         """Whether its end would make room for a connection of an address, or for one of any (None)."""

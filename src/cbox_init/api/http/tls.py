@@ -87,8 +87,12 @@ class TlsTransport(Transport, BufferedProtocol):
             return  # closing, or refused: the rest is dropped
         self._received = True
         self._in.write(self._of.buffer[:nbytes])
-        if self._began or self._shake_hands():
+        if self._began:
             self._read()
+        else:
+            # A step of a handshake takes about a millisecond, and thousands may come in one turn.
+            self._below.pause_reading()
+            self._of.turns.do(self._above.place.share, 0.0, self._step)
 
     def eof_received(self) -> bool:
         if not self._began:
@@ -163,6 +167,14 @@ class TlsTransport(Transport, BufferedProtocol):
             self._of.loop.call_soon(self._read)
 
     # -- TLS -------------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        """Go on with the handshake by what has come."""
+        if self._below.is_closing():
+            return
+        self._below.resume_reading()
+        if self._shake_hands():
+            self._read()
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; True when it is done."""
@@ -254,7 +266,7 @@ class TlsTransport(Transport, BufferedProtocol):
     def _encrypt_soon(self) -> None:
         if self._plain and not (self._congested or self._scheduled):
             self._scheduled = True
-            self._of.loop.call_soon(self._go_on)
+            self._of.turns.later(self._above.place.share, 0.0, self._go_on)
 
     def _go_on(self) -> None:
         if self._congested or not self._plain:

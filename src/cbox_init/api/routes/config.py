@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.configuration.configuration import Reloaded
 
 _DRY_RUN: Final = Parameter(
-    "dry_run", "true: show what a reload would change, and change nothing.", {"type": "boolean"}
+    "dry_run", "true: show what a reload would change, and change nothing.", queries.FLAG
 )
 
 

@@ -1,0 +1,241 @@
+"""How the turns of the event loop are shared among clients."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from cbox_init.api.http.plain import PlainHandler, PlainReply
+from cbox_init.api.http.turns import REQUEST_S, TURN_S, Turns
+from tests.api.http.running import DEADLINE_S, Log, Running, closing, get, trusting
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+
+class Loop:
+    """A clock that work moves, and turns that are taken one by one."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.soon: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
+    def turn(self) -> bool:
+        """Take a turn; False when there is nothing to do in it."""
+        due, self.soon = self.soon, []
+        for callback in due:
+            callback()
+        return bool(due)
+
+
+class Clients:
+    """Work that takes 1 ms each time, and who had it done in which turn."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.turns = Turns(cast("asyncio.AbstractEventLoop", self.loop))
+        self.done: list[list[str]] = [[]]
+
+    def ask(self, address: str, takes_s: float = 0.001) -> None:
+        self.turns.do(address, 0.0, self._work, address, takes_s)
+
+    def _work(self, address: str, takes_s: float) -> None:
+        self.loop.now += takes_s
+        self.done[-1].append(address)
+
+    def run(self) -> None:
+        while self.loop.soon:
+            self.done.append([])
+            self.loop.turn()
+
+
+def test_what_is_above_the_budget_of_a_turn_waits() -> None:
+    clients = Clients()
+    for _ in range(12):
+        clients.ask("a")
+    clients.run()
+    assert [len(one) for one in clients.done if one] == [5, 5, 2]
+    clients.ask("a")
+    assert clients.done[-1] == ["a"]  # at once again
+
+
+def test_addresses_have_their_place_one_after_another() -> None:
+    clients = Clients()
+    for _ in range(1000):
+        clients.ask("flood")
+    clients.ask("good")
+    clients.ask("other")
+    clients.run()
+    waited = clients.done[1]
+    assert "good" in waited
+    assert "other" in waited
+    assert sum(map(len, clients.done)) == 1002
+
+
+def test_work_of_one_address_keeps_its_order() -> None:
+    clients = Clients()
+    order: list[int] = []
+
+    def work(number: int) -> None:
+        clients.loop.now += 0.002
+        order.append(number)
+
+    for number in range(20):
+        clients.turns.do("a", 0.0, work, number)
+    clients.run()
+    assert order == list(range(20))
+
+
+def test_each_request_counts_although_a_task_does_its_work_later() -> None:
+    clients = Clients()
+    done: list[None] = []
+    for _ in range(1000):
+        clients.turns.do("a", REQUEST_S, done.append, None)
+    assert len(done) <= TURN_S / REQUEST_S + 1
+    clients.run()
+    assert len(done) == 1000
+
+
+def test_while_turns_are_long_less_is_done_in_each() -> None:
+    clients = Clients()
+    for _ in range(100):
+        clients.ask("a")
+
+    def other_work() -> None:
+        clients.loop.now += 0.1
+
+    counts = []
+    for _ in range(8):
+        clients.loop.call_soon(other_work)
+        clients.done.append([])
+        clients.loop.turn()
+        counts.append(len(clients.done[-1]))
+    assert counts[-1] == 1
+    clients.run()
+    assert max(len(one) for one in clients.done[-10:]) == 5
+
+
+def test_work_that_fails_holds_up_no_other() -> None:
+    clients = Clients()
+    for _ in range(6):
+        clients.ask("a")
+    clients.turns.do("broken", 0.0, lambda: 1 / 0)
+    clients.ask("a")
+    failures = 0
+    while clients.loop.soon:
+        try:
+            clients.loop.turn()
+        except ZeroDivisionError:
+            failures += 1
+    assert failures == 1
+    assert sum(map(len, clients.done)) == 7
+
+
+class Counted:
+    """A server whose answers are counted by the turn of the event loop in which they are made."""
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext] | None = None, **limits: Any) -> None:
+        self.turn = 0
+        self.answers: dict[int, int] = {}
+        log = Log()
+        handler = PlainHandler({b"/": self._answer}, log)
+        self.running = Running(handler, log, tls, **limits)
+        self._count()
+
+    def _count(self) -> None:
+        self.turn += 1
+        self._next = asyncio.get_running_loop().call_soon(self._count)
+
+    def _answer(self) -> PlainReply:
+        self.answers[self.turn] = self.answers.get(self.turn, 0) + 1
+        return PlainReply(200, b"ok")
+
+    async def close(self) -> None:
+        self._next.cancel()
+        await self.running.server.close(1)
+        self.running.listener.close()
+
+
+async def test_requests_that_come_at_once_take_many_turns() -> None:
+    """Two turns of the counter can lie in one of the loop's, which has the work of one budget."""
+    counted = Counted()
+    number = 3_000
+    reader, writer = await counted.running.connect()
+    writer.write(get() * number + closing(get()))
+    answers = (await asyncio.wait_for(reader.read(), DEADLINE_S)).count(b"HTTP/1.1 200 ")
+    assert answers == number + 1
+    most = TURN_S / REQUEST_S + 1
+    assert max(counted.answers.values()) <= 2 * most
+    writer.close()
+    await counted.close()
+
+
+async def test_connections_that_ask_at_once_share_a_turn() -> None:
+    counted = Counted()
+    clients = [await counted.running.connect() for _ in range(60)]
+    for _, writer in clients:
+        writer.write(get() * 20 + closing(get()))
+    for reader, writer in clients:
+        got = await asyncio.wait_for(reader.read(), DEADLINE_S)
+        assert got.count(b"HTTP/1.1 200 ") == 21
+        writer.close()
+    assert max(counted.answers.values()) <= 2 * (TURN_S / REQUEST_S + 1)
+    await counted.close()
+
+
+async def test_a_connection_that_ends_while_its_request_waits_harms_nobody() -> None:
+    counted = Counted()
+    clients = [await counted.running.connect() for _ in range(60)]
+    for _, writer in clients:
+        writer.write(get() * 30)
+        await writer.drain()
+    for _, writer in clients[::2]:
+        writer.transport.abort()
+    for reader, writer in clients[1::2]:
+        writer.write(closing(get()))
+        got = await asyncio.wait_for(reader.read(), DEADLINE_S)
+        assert got.count(b"HTTP/1.1 200 ") == 31
+        writer.close()
+    await counted.running.until(lambda: counted.running.server.connections == 0)
+    await counted.close()
+
+
+async def test_handshakes_of_tls_share_a_turn(
+    tls: Callable[[], ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cbox_init.api.http.tls import TlsTransport
+
+    counted = Counted(tls)
+    shake_hands, steps = TlsTransport._shake_hands, 0.0
+
+    def slow(transport: TlsTransport) -> bool:
+        """As with a key that takes all of a turn."""
+        nonlocal steps
+        steps += 1
+        assert turns._left > 0
+        turns._left = 0
+        return shake_hands(transport)
+
+    turns = counted.running.server._connections.turns
+    monkeypatch.setattr(TlsTransport, "_shake_hands", slow)
+
+    async def ask() -> bytes:
+        reader, writer = await counted.running.connect(ssl=trusting())
+        writer.write(closing(get()))
+        got = await asyncio.wait_for(reader.read(), DEADLINE_S)
+        writer.close()
+        return got
+
+    for got in await asyncio.gather(*(ask() for _ in range(20))):
+        assert got.startswith(b"HTTP/1.1 200 ")
+    assert steps >= 40
+    await counted.close()
