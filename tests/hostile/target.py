@@ -24,6 +24,7 @@ global:
   api_socket: SOCKET
   api_rate_limit: 0
   shutdown_timeout: 5
+MORE
   api_tokens:
     - {name: viewer, role: viewer, token: viewer-0123456789-0123456789}
     - {name: operator, role: operator, token: operator-0123456789-0123456789}
@@ -43,11 +44,13 @@ def token_of(role: str) -> str:
 
 
 class Target:
-    """A daemon with a process ``good`` that must run on."""
+    """A daemon with a process ``good`` that must run on. ``more`` are further keys of ``global``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: object) -> None:
         self.port = free_port()
-        self.daemon = DaemonProcess(folder, _CONFIGURATION.replace("PORT", str(self.port)))
+        lines = [f"  {key}: {json.dumps(value)}" for key, value in more.items()]
+        configuration = _CONFIGURATION.replace("PORT", str(self.port)).replace("MORE", "\n".join(lines))
+        self.daemon = DaemonProcess(folder, configuration)
         wait_for(self._answers, "the daemon answers")
         wait_for(lambda: self.state("good") == "running", "its process runs")
         self.child = self._instances("good")
@@ -80,6 +83,15 @@ class Target:
         reply: dict[str, Any] = json.loads(body)
         return reply
 
+    def probe(self, port: int, path: str) -> None:
+        """As a kubelet: a GET without a token that must be answered by 200."""
+        with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT_S) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+            got = b""
+            while more := connection.recv(65536):
+                got += more
+        assert got.startswith(b"HTTP/1.1 200 "), got[:100]
+
     def longest_turn_ms(self) -> float:
         """The longest turn of the event loop in the last minute, by the daemon's own figures."""
         return float(self.json("/api/v1/daemon")["loop"]["lag_max_ms"])
@@ -87,6 +99,15 @@ class Target:
     def resident_bytes(self) -> int:
         with open(f"/proc/{self.daemon.pid}/statm") as file:
             return int(file.read().split()[1]) * 4096
+
+    def largest_bytes(self) -> int:
+        """The most that was resident since `forget_largest`."""
+        with open(f"/proc/{self.daemon.pid}/status") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+
+    def forget_largest(self) -> None:
+        with open(f"/proc/{self.daemon.pid}/clear_refs", "w") as file:
+            file.write("5")
 
     def state(self, name: str) -> str:
         return next(str(one["state"]) for one in self._processes() if one["name"] == name)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import resource
 import socket
 import ssl
+import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -645,3 +647,43 @@ async def test_a_plain_answer_that_never_comes_ends() -> None:
     running.server.abort()
     running.listener.close()
     await running.until(lambda: running.server.connections == 0)
+
+
+# -- what is left of a connection --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        get(),
+        get() * 100,
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 500 + b"\r\n",
+        b"no request\r\n\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf",
+        b"GET / HT",
+        b"",
+    ],
+    ids=["request", "many", "headers", "garbage", "bad_chunk", "half_a_body", "half_a_head", "nothing"],
+)
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(
+    run: Run, tls: Callable[[], ssl.SSLContext], data: bytes, encrypted: bool
+) -> None:
+    """In a flood the collector comes late, and each connection has up to 64 KiB of input."""
+    running = run(echo, tls=tls if encrypted else None)
+    gc.collect()
+    gc.disable()
+    try:
+        reader, writer = await running.connect(**({"ssl": trusting()} if encrypted else {}))
+        await running.until(lambda: running.connections)
+        (ended,) = [weakref.ref(one) for one in running.connections]
+        writer.write(data)
+        await writer.drain()
+        if data.endswith(b"\r\n"):
+            assert await asyncio.wait_for(reader.read(1), DEADLINE_S)
+        writer.transport.abort()
+        await running.until(lambda: not running.connections)
+        await running.until(lambda: ended() is None)
+    finally:
+        gc.enable()

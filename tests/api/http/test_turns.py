@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
-import pytest
-
 from cbox_init.api.http.plain import PlainHandler, PlainReply
 from cbox_init.api.http.turns import REQUEST_S, TURN_S, Turns
 from tests.api.http.running import DEADLINE_S, Log, Running, closing, get, trusting
@@ -14,6 +12,8 @@ from tests.api.http.running import DEADLINE_S, Log, Running, closing, get, trust
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+
+    import pytest
 
 
 class Loop:

@@ -91,9 +91,11 @@ class Connection(BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._closing = True
         self.place.release()
+        self.place.holder = None
         self._of.remove(self)
         for exchange in self._queue:
             exchange.disconnect()
+        self._queue.clear()
         self._unparsed = b""
         if self.held:
             self.count()
@@ -155,7 +157,8 @@ class Connection(BufferedProtocol):
             while self._take_body() if self._body is not None else self._take_head():
                 pass
         except HttpError as error:
-            self._refuse(error)
+            # Without its traceback and context: their frames hold this connection, and what has come.
+            self._refuse(HttpError(error.status, str(error)))
         finally:
             self._advancing = False
 

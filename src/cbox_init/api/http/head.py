@@ -44,7 +44,7 @@ class HeadParser:
         self._most_headers = most_headers
         self._parser = HttpRequestParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
-        self._problem: HttpError | None = None
+        self._problem: tuple[int, str] | None = None
         self._begin()
 
     def parse(self, data: bytes) -> RequestHead:
@@ -57,7 +57,7 @@ class HeadParser:
             pass  # another protocol is never taken; the request itself is answered in this one
         except HttpParserError:
             self._parser = HttpRequestParser(self)
-            raise self._problem or bad_request() from None
+            raise (HttpError(*self._problem) if self._problem else bad_request()) from None
         else:
             reusable = self._complete and not self._length
         version = parser.get_http_version()
@@ -84,16 +84,16 @@ class HeadParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self._headers) >= self._most_headers:
-            self._problem = HttpError(431, f"more than {self._most_headers} headers")
-            raise self._problem
+            self._problem = 431, f"more than {self._most_headers} headers"
+            raise HttpError(*self._problem)
         name = name.lower()
         self._headers.append((name, value))
         if name == b"content-length":
             self._length = int(value)  # httptools has made sure that it is a number, and the only one
         elif name == b"transfer-encoding":
             if value.strip().lower() != b"chunked":
-                self._problem = bad_request("the only transfer-encoding that is understood is chunked")
-                raise self._problem
+                self._problem = 400, "the only transfer-encoding that is understood is chunked"
+                raise HttpError(*self._problem)
             self._length, self._chunked = CHUNKED, True
         elif name == b"expect" and value.strip().lower() == b"100-continue":
             self._expects_continue = True

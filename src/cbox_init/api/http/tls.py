@@ -78,6 +78,8 @@ class TlsTransport(Transport, BufferedProtocol):
         self._above.place.release()
         if self._began:
             self._above.connection_lost(error)
+        self._above.place.holder = None
+        self._above = cast("Connection", None)  # nothing is called any more that needs it
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._of.buffer
