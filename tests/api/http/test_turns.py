@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from cbox_init.api.http.plain import PlainHandler, PlainReply
-from cbox_init.api.http.turns import REQUEST_S, TURN_S, Turns
+from cbox_init.api.http.turns import LEAST_WORK_S, TURN_S, ClientTurns
 from tests.api.http.running import DEADLINE_S, Log, Running, closing, get, trusting
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
-
-    import pytest
 
 
 class Loop:
@@ -42,11 +43,11 @@ class Clients:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.turns = Turns(cast("asyncio.AbstractEventLoop", self.loop))
+        self.turns = ClientTurns(cast("asyncio.AbstractEventLoop", self.loop))
         self.done: list[list[str]] = [[]]
 
     def ask(self, address: str, takes_s: float = 0.001) -> None:
-        self.turns.do(address, 0.0, self._work, address, takes_s)
+        self.turns.do(address, partial(self._work, address, takes_s))
 
     def _work(self, address: str, takes_s: float) -> None:
         self.loop.now += takes_s
@@ -90,17 +91,17 @@ def test_work_of_one_address_keeps_its_order() -> None:
         order.append(number)
 
     for number in range(20):
-        clients.turns.do("a", 0.0, work, number)
+        clients.turns.do("a", partial(work, number))
     clients.run()
     assert order == list(range(20))
 
 
-def test_each_request_counts_although_a_task_does_its_work_later() -> None:
+def test_each_piece_counts_however_short_it_is() -> None:
     clients = Clients()
     done: list[None] = []
     for _ in range(1000):
-        clients.turns.do("a", REQUEST_S, done.append, None)
-    assert len(done) <= TURN_S / REQUEST_S + 1
+        clients.turns.do("a", partial(done.append, None))
+    assert len(done) <= TURN_S / LEAST_WORK_S + 1
     clients.run()
     assert len(done) == 1000
 
@@ -128,7 +129,7 @@ def test_work_that_fails_holds_up_no_other() -> None:
     clients = Clients()
     for _ in range(6):
         clients.ask("a")
-    clients.turns.do("broken", 0.0, lambda: 1 / 0)
+    clients.turns.do("broken", lambda: 1 / 0)
     clients.ask("a")
     failures = 0
     while clients.loop.soon:
@@ -138,6 +139,86 @@ def test_work_that_fails_holds_up_no_other() -> None:
             failures += 1
     assert failures == 1
     assert sum(map(len, clients.done)) == 7
+
+
+class RealLoop:
+    """The running loop, with a clock that work moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.turn = 0
+        self.loop = asyncio.get_running_loop()
+        self.create_future = self.loop.create_future
+        self.call_soon = self.loop.call_soon
+        self._count()
+
+    def time(self) -> float:
+        return self.now
+
+    def _count(self) -> None:
+        self.turn += 1
+        self._next = self.loop.call_soon(self._count)
+
+    def close(self) -> None:
+        self._next.cancel()
+
+
+async def test_tasks_wait_for_a_turn_that_has_time_left() -> None:
+    loop = RealLoop()
+    turns = ClientTurns(cast("asyncio.AbstractEventLoop", loop))
+    done: list[tuple[int, str]] = []
+
+    async def work(address: str) -> None:
+        for _ in range(2):
+            loop.now += 0.004
+            done.append((loop.turn, address))
+            await asyncio.sleep(0)
+
+    async def request(address: str) -> None:
+        await turns.wait(address)
+        await turns.measured(work(address))
+
+    flood = [asyncio.create_task(request("flood")) for _ in range(200)]
+    await asyncio.sleep(0)
+    good = asyncio.create_task(request("good"))
+    ended = asyncio.create_task(request("flood"))
+    await asyncio.sleep(0)
+    ended.cancel()
+    await good
+    assert len(done) < 20
+    assert (await asyncio.gather(*flood, ended, return_exceptions=True)).count(None) == 200
+    assert len(done) == 402
+    loop.close()
+
+
+async def test_what_is_measured_is_as_without() -> None:
+    turns = ClientTurns(asyncio.get_running_loop())
+
+    async def result() -> int:
+        await asyncio.sleep(0)
+        return 5
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    async def times_out() -> str:
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.sleep(DEADLINE_S)
+        except TimeoutError:
+            return "timed out"
+        return "slept"
+
+    assert await turns.measured(result()) == 5
+    with pytest.raises(ZeroDivisionError):
+        await turns.measured(fails())
+    assert await turns.measured(times_out()) == "timed out"
+    task = asyncio.create_task(turns.measured(asyncio.sleep(DEADLINE_S)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 class Counted:
@@ -173,7 +254,7 @@ async def test_requests_that_come_at_once_take_many_turns() -> None:
     writer.write(get() * number + closing(get()))
     answers = (await asyncio.wait_for(reader.read(), DEADLINE_S)).count(b"HTTP/1.1 200 ")
     assert answers == number + 1
-    most = TURN_S / REQUEST_S + 1
+    most = TURN_S / LEAST_WORK_S + 1
     assert max(counted.answers.values()) <= 2 * most
     writer.close()
     await counted.close()
@@ -188,7 +269,7 @@ async def test_connections_that_ask_at_once_share_a_turn() -> None:
         got = await asyncio.wait_for(reader.read(), DEADLINE_S)
         assert got.count(b"HTTP/1.1 200 ") == 21
         writer.close()
-    assert max(counted.answers.values()) <= 2 * (TURN_S / REQUEST_S + 1)
+    assert max(counted.answers.values()) <= 2 * (TURN_S / LEAST_WORK_S + 1)
     await counted.close()
 
 

@@ -49,7 +49,7 @@ class AsgiHandler:
 
     async def _run(self, exchange: Exchange, scope: Scope) -> None:
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            await exchange.run(lambda: self._app(scope, exchange.receive, exchange.send))  # type: ignore[arg-type,return-value]
         except Exception as error:  # noqa: BLE001  # of one request
             self._failures.failed(exchange, error)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import BufferedProtocol
 from collections import deque
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
@@ -12,7 +13,6 @@ from cbox_init.api.http.connections import END_OF_HEAD
 from cbox_init.api.http.exchange import Exchange
 from cbox_init.api.http.head import CHUNKED, HttpError, RequestHead, bad_request
 from cbox_init.api.http.peer import Peer, peer_of
-from cbox_init.api.http.turns import REQUEST_S
 
 if TYPE_CHECKING:
     from asyncio import BaseTransport, Future, Transport
@@ -55,6 +55,7 @@ class Connection(BufferedProtocol):
         self.held = 0
         """Bytes that are counted in the memory of requests and responses."""
         self.scheme = scheme
+        self.turns = connections.turns
         self.deadline = inf
         self._of = connections
         self._limits = connections.limits
@@ -229,7 +230,7 @@ class Connection(BufferedProtocol):
             self._expire_in(self._limits.answer_s)
         if self._eof:
             exchange.disconnect()
-        self._of.turns.do(self.place.share, REQUEST_S, self._of.handler, exchange)
+        self.turns.do(self.place.share, partial(self._of.handler, exchange))
 
     def _take_body(self) -> bool:
         """Take what has come of a body; False when more is to come."""

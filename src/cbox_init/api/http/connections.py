@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from time import gmtime, time
 from typing import TYPE_CHECKING, Final, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from cbox_init.api.http.budget import MemoryUser
 from cbox_init.api.http.head import HeadParser
 from cbox_init.api.http.places import Places
-from cbox_init.api.http.turns import Turns
+from cbox_init.api.http.turns import ClientTurns
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, TimerHandle, Transport
@@ -55,7 +56,7 @@ class Connections:
         self.parser = HeadParser(limits.headers)
         self.places = Places(limits, self.evict, exempt, loop.time)
         self.memory = memory
-        self.turns = Turns(loop)
+        self.turns = ClientTurns(loop)
         memory.serve(self)
         self.all: set[ServedConnection] = set()
         self.idle: dict[ServedConnection, None] = {}
@@ -138,7 +139,7 @@ class Connections:
                 self.drained.set_result(None)
 
     def watch(self, deadline: float) -> None:
-        """Look at the connections again at this time of the loop, or before it.
+        """Expire what is due at this time of the loop, at the latest.
 
         There is one timer, for the earliest deadline; one that was moved to later does not move the timer.
         """
@@ -150,11 +151,17 @@ class Connections:
 
     def _check(self) -> None:
         self._timer, self._timer_at = None, inf
-        now = self.loop.time()
+        now, earliest = self.loop.time(), inf
         for connection in tuple(self.all):
             if connection.deadline <= now:
-                connection.expire()
-        self.watch(min((connection.deadline for connection in self.all), default=inf))
+                self.turns.do(connection.place.share, partial(self._expire, connection))
+            else:
+                earliest = min(earliest, connection.deadline)
+        self.watch(earliest)
+
+    def _expire(self, connection: ServedConnection) -> None:
+        if connection.deadline <= self.loop.time():  # not moved since it had to wait
+            connection.expire()
 
 
 def http_date(unix: int) -> str:

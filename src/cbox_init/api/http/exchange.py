@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future, get_running_loop
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from msgspec.json import encode
 
@@ -11,12 +11,14 @@ from cbox_init.api.http.head import HttpError
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from starlette.types import Message
 
     from cbox_init.api.http.head import RequestHead
     from cbox_init.api.http.peer import Peer
+    from cbox_init.api.http.places import ConnectionPlace
+    from cbox_init.api.http.turns import ClientTurns
     from cbox_init.logs.daemon import DaemonLog
 
 #: Up to this size a body goes out with its head in one system call.
@@ -76,6 +78,10 @@ class ClientConnection(Protocol):
     def scheme(self) -> str: ...
     @property
     def peer(self) -> Peer: ...
+    @property
+    def place(self) -> ConnectionPlace: ...
+    @property
+    def turns(self) -> ClientTurns: ...
     def write(self, data: bytes) -> None: ...
     async def drained(self) -> None: ...
     def body_taken(self) -> None: ...
@@ -207,6 +213,12 @@ class Exchange:
         self._write(message.get("body", b""), more)
         if more and self._connection.congested:
             await self._connection.drained()
+
+    async def run(self, application: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run what answers the request in its turn, and count the time that it takes."""
+        turns = self._connection.turns
+        await turns.wait(self._connection.place.share)
+        await turns.measured(application())
 
     # -- the response ----------------------------------------------------------------------------------
 

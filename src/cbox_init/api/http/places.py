@@ -55,7 +55,7 @@ class ConnectionPlace:
 
     @property
     def share(self) -> str | bytes | None:
-        """What it shares the turns of the event loop with: the other connections of its address, or probes."""
+        """With what it shares the turns of the event loop: connections of its address, or other probes."""
         return _PROBES if self.probe else self.address
 
     def counts_for(self, address: str | bytes | None) -> bool:

@@ -94,7 +94,7 @@ class TlsTransport(Transport, BufferedProtocol):
         else:
             # A step of a handshake takes about a millisecond, and thousands may come in one turn.
             self._below.pause_reading()
-            self._of.turns.do(self._above.place.share, 0.0, self._step)
+            self._of.turns.do(self._above.place.share, self._step)
 
     def eof_received(self) -> bool:
         if not self._began:
@@ -268,7 +268,7 @@ class TlsTransport(Transport, BufferedProtocol):
     def _encrypt_soon(self) -> None:
         if self._plain and not (self._congested or self._scheduled):
             self._scheduled = True
-            self._of.turns.later(self._above.place.share, 0.0, self._go_on)
+            self._of.turns.later(self._above.place.share, self._go_on)
 
     def _go_on(self) -> None:
         if self._congested or not self._plain:

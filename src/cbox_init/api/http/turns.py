@@ -8,11 +8,14 @@ the requests of the others by about one turn, however many requests and connecti
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Hashable
+    from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable, Coroutine, Generator, Hashable
+
+T = TypeVar("T")
 
 #: The time that the work of one server may take in one turn, in seconds.
 TURN_S: Final = 0.005
@@ -20,46 +23,75 @@ TURN_S: Final = 0.005
 _LEAST_TURN_S: Final = 0.001
 _LONG_TURN_S: Final = 0.02
 
-#: What a request is taken to cost: most of its work is done in a task, in the next turn.
-REQUEST_S: Final = 0.00015
+#: The least that a piece of work counts for, in seconds.
+LEAST_WORK_S: Final = 0.00005
 
 
-class Turns:
-    """The work that clients wait for. An address has nothing waiting, or work in the order of its requests."""
+class ClientTurns:
+    """The work that clients wait for: functions, and tasks that wait for their turn.
+
+    Work of the same address is done in the order in which it came.
+    """
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._share = TURN_S
         self._left = TURN_S
-        self._waiting: dict[Hashable, deque[tuple[Callable[..., object], tuple[Any, ...], float]]] = {}
+        self._waiting: dict[Hashable, deque[Callable[[], object]]] = {}
         self._scheduled = False
         self._began = 0.0
 
-    def do(self, address: Hashable, cost: float, work: Callable[..., object], *args: Any) -> None:
-        """Call ``work`` now, or in a later turn when this one has no time left.
-
-        ``cost`` is the least that it counts for, in seconds.
-        """
+    def do(self, address: Hashable, work: Callable[[], object]) -> None:
+        """Call ``work`` now, or in a later turn when this one has no time left."""
         if self._left > 0:
-            self._run(work, args, cost)
+            self._run(work)
         else:
-            self.later(address, cost, work, *args)
+            self.later(address, work)
 
-    def later(self, address: Hashable, cost: float, work: Callable[..., object], *args: Any) -> None:
-        """Call ``work`` in the next turn that has time left."""
+    def later(self, address: Hashable, work: Callable[[], object]) -> None:
+        """Call ``work`` in the next turn that has time for it."""
         waiting = self._waiting.get(address)
         if waiting is None:
             waiting = self._waiting[address] = deque()
-        waiting.append((work, args, cost))
+        waiting.append(work)
         self._schedule()
 
-    def _run(self, work: Callable[..., object], args: tuple[Any, ...], cost: float) -> None:
-        self._schedule()
+    async def wait(self, address: Hashable) -> None:
+        """For a task: return when the current turn has time for it."""
+        while self._left <= 0:
+            turn: Future[None] = self._loop.create_future()
+            self.later(address, lambda turn=turn: turn.done() or turn.set_result(None))  # type: ignore[misc]
+            await turn
+
+    @coroutine
+    def measured(self, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+        """Run ``work``, and count the time of each of its steps."""
+        step: Callable[[Any], Any] = work.send
+        sent: Any = None
+        while True:
+            began = self._loop.time()
+            try:
+                awaited = step(sent)
+            except StopIteration as done:
+                result: T = done.value
+                return result
+            finally:
+                self._count(began)
+            try:
+                step, sent = work.send, (yield awaited)
+            except BaseException as error:  # noqa: BLE001  # also that the task is cancelled
+                step, sent = work.throw, error
+
+    def _run(self, work: Callable[[], object]) -> None:
         began = self._loop.time()
         try:
-            work(*args)
+            work()
         finally:
-            self._left -= max(cost, self._loop.time() - began)
+            self._count(began)
+
+    def _count(self, began: float) -> None:
+        self._left -= max(LEAST_WORK_S, self._loop.time() - began)
+        self._schedule()
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -76,11 +108,7 @@ class Turns:
         while waiting and self._left > 0:
             address = next(iter(waiting))
             queue = waiting.pop(address)
-            work, args, cost = queue.popleft()
+            work = queue.popleft()
             if queue:
                 waiting[address] = queue  # behind the other addresses
-            if waiting:
-                self._schedule()  # also when what follows raises
-            self._run(work, args, cost)
-        if waiting:
-            self._schedule()
+            self._run(work)  # which takes care that there is a next turn, also when it raises
