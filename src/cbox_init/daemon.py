@@ -80,6 +80,12 @@ _CLOSE_S = 30.0
 #: notifications for ours.
 _OF_THE_SERVICE_MANAGER = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
 
+#: What turns on a variable such as CBOX_INIT_SKIP_RUNTIME_VALIDATION.
+_ON = frozenset(("1", "true", "yes", "on"))
+
+#: Files in the working directory that tell a PHP application, whose directories are prepared.
+_OF_PHP_APPLICATIONS = ("artisan", "bin/console", "wp-config.php")
+
 #: How long the end waits for heartbeats of the last runs, in seconds.
 _HEARTBEATS_S = 2.0
 
@@ -144,6 +150,8 @@ class Daemon:
         autotuned: Autotuned | None = None,
     ) -> None:
         self._autotuned = autotuned
+        self._options = options
+        self._environ = environ
         self._started_at = time.monotonic()
         self._config = loaded.path
         config = loaded.config
@@ -177,6 +185,9 @@ class Daemon:
         deadline = self._deadline = Deadline(self._parts.runtime.reaper.watched)
         self._parts.runtime.set_deadline = deadline.set
         self._supervisor = self._parts.supervisor
+        self._supervisor.lifecycle.validates = not options.skip_runtime_validation and (
+            environ.get("CBOX_INIT_SKIP_RUNTIME_VALIDATION", "").strip().lower() not in _ON
+        )
         runtime = self._parts.runtime
         runtime.unseen = procfs.blind_spot()
         if runtime.unseen:
@@ -199,13 +210,31 @@ class Daemon:
         if not become_subreaper():
             self._log.warn("Orphans cannot be adopted: the kernel refuses a subreaper")
         try:
-            self._supervisor.start_all()
-            self._parts.runtime.run_queue.run(_FIRST_SLICE_S)
+            self._prepare_application()
+            if not self._is_ending():  # else the event loop begins the shutdown
+                self._supervisor.start_all()
+                self._parts.runtime.run_queue.run(_FIRST_SLICE_S)
             self._run_loop()
         except BaseException:
             self._abandon()
             raise
         return self._exit_code or 0
+
+    def _prepare_application(self) -> None:
+        """Prepare the directories of a PHP application, where there is one."""
+        workdir = self._environ.get("WORKDIR") or "/var/www/html"
+        if self._options.skip_permission_setup or not any(
+            os.path.lexists(os.path.join(workdir, name)) for name in _OF_PHP_APPLICATIONS
+        ):
+            return
+        from cbox_init.php.permissions import prepare
+
+        log = self._log
+        prepare(workdir, self._environ, info=log.info, warn=log.warn, is_ending=self._is_ending)
+
+    def _is_ending(self) -> bool:
+        """Whether a stop signal has arrived."""
+        return self._deadline is not None and self._deadline.is_set
 
     def _run_loop(self) -> None:
         from cbox_init.telemetry.vitals import Vitals

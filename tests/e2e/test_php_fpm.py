@@ -157,3 +157,60 @@ def test_a_dry_run_shows_the_variables(tmp_path: Path) -> None:
         env={**os.environ, "PHP_FPM_MAX_REQUESTS": "7"},
     )
     assert done.stdout.splitlines()[1:] == ["PHP_FPM_PM=static", "PHP_FPM_MAX_CHILDREN=2"]
+
+
+def failed_tests(daemon: DaemonProcess) -> list[tuple[object, object]]:
+    return [(r["process"], r["error"]) for r in daemon.records() if r["msg"] == "Configuration test failed"]
+
+
+def test_a_pool_that_php_fpm_refuses_ends_the_start(serve: Serve, tmp_path: Path) -> None:
+    command = pool(tmp_path, free_port())  # without a profile its variables are empty
+    daemon = serve(fpm(command, ", env: {PHP_FPM_PM: sometimes}"))
+    assert daemon.wait() == 1
+    ((process, error),) = failed_tests(daemon)
+    assert process == "php-fpm"
+    assert "invalid process manager (static, dynamic or ondemand)" in str(error)
+    assert f"{tmp_path}/php-fpm.conf:9" in str(error)
+    assert "Process instance started" not in daemon.messages()
+
+
+def test_a_configuration_that_nginx_refuses_ends_the_start(serve: Serve, tmp_path: Path) -> None:
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(f"daemon off; pid {tmp_path}/pid; error_log stderr; events {{}}\nhtttp {{}}\n")
+    text = f"global: {{api_socket: SOCKET}}\nprocesses: {{web: {{command: [nginx, -c, {conf}]}}}}\n"
+    daemon = serve(text)
+    assert daemon.wait() == 1
+    ((process, error),) = failed_tests(daemon)
+    assert process == "web"
+    assert f'unknown directive "htttp" in {conf}:2' in str(error)
+    for options, env in (
+        (("--skip-runtime-validation",), {}),
+        ((), {"CBOX_INIT_SKIP_RUNTIME_VALIDATION": "Yes"}),
+    ):
+        skipping = serve(text, options=options, env=env)
+        skipping.until_said("Process instance exited with error")
+        assert failed_tests(skipping) == []
+        assert skipping.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_the_directories_of_an_application_are_prepared_before_the_first_child(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "artisan").touch()
+    text = (
+        "global: {api_socket: SOCKET}\n"
+        f"hooks: {{pre-start: [{{name: look, command: [stat, -c, '%u:%g', {tmp_path}/storage/logs]}}]}}\n"
+        "processes: {web: {command: [sleep, '60']}}\n"
+    )
+    env = {"WORKDIR": str(tmp_path), "PUID": "4321", "PGID": "4322"}
+    skipped = serve(
+        text.replace("look", "look, continue_on_error: true"), options=("--skip-permission-setup",), env=env
+    )
+    skipped.until_said("All processes started successfully")
+    assert not (tmp_path / "storage").exists()
+    assert skipped.stop() == 0
+    daemon = serve(text, env=env)
+    daemon.until_said("All processes started successfully")
+    assert "4321:4322" in daemon.messages()
+    assert daemon.stop() == 0

@@ -229,7 +229,7 @@ class Supervisor:
         process = self.table[name]
         self._refuse_now(f"{command} {name}")
         if self.lifecycle.held_back:
-            raise Conflict(f"cannot {command} {name}: the pre-start hooks are still running")
+            raise Conflict(f"cannot {command} {name}: the pre-start hooks and tests are still running")
         self._refuse_leaving(name, command)
         self._runtime.log.info(f"Process {command} requested", process=name)
         if self._runtime.audit is not None:

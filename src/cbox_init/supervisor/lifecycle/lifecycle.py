@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.configuration.removal import Removal
     from cbox_init.supervisor.lifecycle.readiness import Readiness, Report
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
+    from cbox_init.supervisor.lifecycle.validation import RuntimeValidation
     from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.table import ProcessTable
+
+#: Programs that can test their configuration begin so: php-fpm8.2, nginx.
+_TESTED = ("php-fpm", "nginx")
 
 
 class Lifecycle:
@@ -52,11 +56,14 @@ class Lifecycle:
         self._on_started = on_started
         self._on_finished = on_finished
         self.removal: Removal | None = None
+        self.validates = False
+        """Whether PHP-FPM and nginx test their configuration before the start."""
         self._shutdown: Shutdown | None = None
         self._startup = Startup(
             runtime=runtime,
             logs=logs,
             hooks=lambda: config().hooks,
+            validate=self._validate,
             start=self._start_processes,
             all_up=table.all_up,
             on_up=self._all_up,
@@ -195,6 +202,21 @@ class Lifecycle:
         _, exit_code = max(ends, default=(0.0, 1))
         failed = [one.ending.status for process in self._table if (one := process.given_up) and one.ending]
         self.shutdown("every process has ended", exit_code or max(failed, default=0))
+
+    def _validate(self, on_over: Callable[[str | None], None]) -> RuntimeValidation | None:
+        """Begin the tests of configurations; None where there is nothing to test."""
+        if not self.validates:
+            return None
+        processes = {
+            name: process
+            for name, process in self._config().enabled_processes().items()
+            if process.command and process.command[0].rpartition("/")[2].startswith(_TESTED)
+        }
+        if not processes:
+            return None
+        from cbox_init.supervisor.lifecycle.validation import RuntimeValidation, with_tests
+
+        return RuntimeValidation(with_tests(processes), runtime=self._runtime, on_over=on_over)
 
     def _start_processes(self) -> None:
         for process in self._table:

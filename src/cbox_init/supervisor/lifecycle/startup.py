@@ -1,6 +1,7 @@
-"""The start: pre-start hooks, processes, post-start hooks.
+"""The start: pre-start hooks, tests of configurations, processes, post-start hooks.
 
-pre-start hooks ─ processes, each when what it depends on is ready ─ all are up ─ post-start hooks
+pre-start hooks ─ php-fpm -t, nginx -t ─ processes, each when what it depends on is ready ─ all are up ─
+post-start hooks
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
     from cbox_init.config.model import HookConfig, HooksConfig
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.lifecycle.hooks import HookChain
+    from cbox_init.supervisor.lifecycle.validation import RuntimeValidation
     from cbox_init.supervisor.runtime import Runtime
 
 
 class Startup:
     """Runs the hooks and starts the processes, once; each step begins when the one before is over.
 
-    ``hooks`` gives the hooks that are in force. ``start`` starts the processes. ``on_up`` is called when
-    ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook; no process is
-    started then. ``begun`` says whether the start of the processes has begun.
+    ``hooks`` gives the hooks that are in force. ``validate`` begins the tests of configurations, if there are
+    any, and calls what it is given with the error, or None. ``start`` starts the processes. ``on_up`` is
+    called when ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook or a
+    test; no process is started then. ``begun`` says whether the start of the processes has begun.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class Startup:
         runtime: Runtime,
         logs: LogHub,
         hooks: Callable[[], HooksConfig],
+        validate: Callable[[Callable[[str | None], None]], RuntimeValidation | None],
         start: Callable[[], None],
         all_up: Callable[[], bool],
         on_up: Callable[[], None],
@@ -39,17 +43,18 @@ class Startup:
         self._runtime = runtime
         self._logs = logs
         self._hooks = hooks
+        self._validate = validate
         self._start = start
         self._each_is_up = all_up
         self._on_up = on_up
         self._on_failed = on_failed
-        self._chain: HookChain | None = None
+        self._chain: HookChain | RuntimeValidation | None = None
         self._start_requested = False
         self._all_up = False
 
     @property
     def held_back(self) -> bool:
-        """Whether processes must wait for the pre-start hooks."""
+        """Whether processes must wait for the pre-start hooks, or for tests of configurations."""
         return not self.begun and self._chain is not None
 
     def begin(self) -> None:
@@ -57,7 +62,7 @@ class Startup:
         if hooks := self._hooks().pre_start:
             self._run("pre-start", hooks, self._pre_start_over)
         else:
-            self._start_processes()
+            self._start_when_tested()
 
     def go_on_if_all_up(self) -> None:
         """Log and run the post-start hooks when all processes are up for the first time."""
@@ -70,10 +75,22 @@ class Startup:
             self._run("post-start", hooks, self._post_start_over)
 
     def cancel(self) -> None:
-        """Kill the hooks that run."""
+        """Kill the hooks and tests that run."""
         if self._chain is not None:
             self._chain.cancel()
             self._chain = None
+
+    def _start_when_tested(self) -> None:
+        self._chain = self._validate(self._tests_over)
+        if self._chain is None:
+            self._start_processes()
+
+    def _tests_over(self, error: str | None) -> None:
+        self._chain = None
+        if error is None:
+            self._start_processes()
+        else:
+            self._on_failed(error)
 
     def _start_processes(self) -> None:
         self.begun = True
@@ -84,7 +101,7 @@ class Startup:
     def _pre_start_over(self, error: str | None) -> None:
         self._chain = None
         if error is None:
-            self._start_processes()
+            self._start_when_tested()
         else:
             self._on_failed(error)
 
