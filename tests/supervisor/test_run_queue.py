@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from cbox_init.supervisor.run_queue import RunQueue
@@ -161,3 +162,20 @@ async def test_a_turn_of_the_loop_has_one_slice_however_often_the_timer_rings(
         assert loop.time() < end
         await asyncio.sleep(0)
     assert max(slices.count(one) for one in set(slices)) <= 2
+
+
+def test_what_was_forgotten_is_not_held_until_its_time() -> None:
+    class Sleeper:
+        def reconcile(self, stop_at: float) -> float:
+            return time.monotonic() + 1_000_000
+
+    queue = RunQueue()
+    sleepers = [Sleeper() for _ in range(300)]
+    for sleeper in sleepers:
+        queue.wake(sleeper)
+    queue.run(60)
+    for sleeper in sleepers:
+        queue.forget(sleeper)
+    left = weakref.WeakSet(sleepers)
+    del sleepers, sleeper
+    assert len(left) < 100

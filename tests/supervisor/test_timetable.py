@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 
 from cbox_init.config.model.enums import LogLevel
 from cbox_init.logs.descriptor_writer import DescriptorWriter
@@ -158,3 +159,16 @@ def test_a_slice_that_is_over_leaves_the_rest_for_the_next() -> None:
     for count in (1, 2, 3):
         assert table.reconcile(0.0) == 0.0
         assert sum(len(bell.rung) for bell in bells) == count
+
+
+def test_what_was_removed_is_not_held_until_its_time() -> None:
+    _, table = timetable()
+    bells = [Bell(START + 1_000_000 + number) for number in range(300)]
+    for bell in bells:
+        table.enter(bell)
+    look(table)
+    for bell in bells:
+        table.remove(bell)
+    left = weakref.WeakSet(bells)
+    del bells, bell
+    assert len(left) < 100

@@ -82,6 +82,7 @@ class RunQueue:
         """Do not call it again until it is woken."""
         self._due.pop(reconciler, None)
         self._times.pop(reconciler, None)
+        self._drop_stale()
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Take turns in the event loop from now on."""
@@ -137,13 +138,13 @@ class RunQueue:
         elif self._times.get(reconciler) != at:
             self._times[reconciler] = at
             heapq.heappush(self._heap, (at, next(self._serial), reconciler))
-            if len(self._heap) > 2 * len(self._times) + _STALE_ENTRIES:
-                self._drop_stale()
+            self._drop_stale()
 
     def _drop_stale(self) -> None:
-        """Keep the valid entries of the heap; a time that changes leaves its old entry behind."""
-        self._heap = [(at, next(self._serial), reconciler) for reconciler, at in self._times.items()]
-        heapq.heapify(self._heap)
+        """Keep the valid entries of the heap alone, when others, of times that have changed, are many."""
+        if len(self._heap) > 2 * len(self._times) + _STALE_ENTRIES:
+            self._heap = [(at, next(self._serial), reconciler) for reconciler, at in self._times.items()]
+            heapq.heapify(self._heap)
 
     def _collect_due(self) -> None:
         now = time.monotonic()

@@ -64,6 +64,7 @@ class Timetable:
         self._unplaced.pop(scheduled, None)
         self._failed.pop(scheduled, None)
         self._due.pop(scheduled, None)
+        self._drop_stale()
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Watch, in ``loop``, for the system clock being set."""
@@ -132,13 +133,13 @@ class Timetable:
         elif self._due.get(scheduled) != due:
             self._due[scheduled] = due
             heapq.heappush(self._heap, (due, next(self._serial), scheduled))
-            if len(self._heap) > 2 * len(self._due) + _FEW_ENTRIES:
-                self._drop_stale()
+            self._drop_stale()
 
     def _drop_stale(self) -> None:
-        """Keep one entry for each that is entered: pauses and resumes leave others behind."""
-        self._heap = [(due, next(self._serial), scheduled) for scheduled, due in self._due.items()]
-        heapq.heapify(self._heap)
+        """Keep one entry for each that is entered, when those that pauses and resumes have left are many."""
+        if len(self._heap) > 2 * len(self._due) + _FEW_ENTRIES:
+            self._heap = [(due, next(self._serial), scheduled) for scheduled, due in self._due.items()]
+            heapq.heapify(self._heap)
 
     def _earliest(self) -> float | None:
         """The earliest time that still counts."""
