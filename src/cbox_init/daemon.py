@@ -24,6 +24,7 @@ from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
 from cbox_init.errors import ListenError
 from cbox_init.imports import without
+from cbox_init.supervisor.garbage import CollectionTimer
 from cbox_init.system import procfs
 from cbox_init.system.deadline import Deadline
 from cbox_init.system.descriptors import inherit_nothing
@@ -263,6 +264,7 @@ class Daemon:
         # through them takes 0.2 s; so they are frozen, here and once more when all processes have started.
         gc.freeze()
         gc.enable()
+        CollectionTimer().watch()
         if self._exit_code is None:
             loop.run_forever()
         loop.run_until_complete(self._close(api))

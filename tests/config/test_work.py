@@ -9,6 +9,7 @@ import pytest
 
 from cbox_init.config.load import examine_text
 from cbox_init.config.substitute import LONGEST_TEXT, expand
+from tests.garbage import no_cycles
 
 if TYPE_CHECKING:
     from cbox_init.config.load import Examined
@@ -81,3 +82,10 @@ def test_as_many_problems_as_anybody_reads() -> None:
     found = errors(process(command=[[]] * 15_000))
     assert len(found) == 1_001
     assert found[-1].message == "14000 more errors are not shown"
+
+
+@pytest.mark.parametrize("value", ["", "commnd: 1", "scale: many"])
+def test_what_was_read_is_freed_without_a_collection(value: str) -> None:
+    keys = ", ".join(filter(None, ("command: [sleep, '1']", value)))
+    with no_cycles():
+        examined("processes:\n" + "".join(f"  p{number}: {{{keys}}}\n" for number in range(20)))

@@ -117,17 +117,6 @@ class Converter:
         self._report = report
         self._environ = environ
         self._for_instance = False
-        self._convert: dict[ValueType | Kind, Callable[[ValueSpec, Raw, Path], Value]] = {
-            ValueType.SECTION: self._section,
-            ValueType.SECTION_LIST: self._section_list,
-            ValueType.SECTION_MAP: self._section_map,
-            ValueType.TEXT_LIST: self._text_list,
-            ValueType.TEXT_MAP: self._text_map,
-            ValueType.SECRET_MAP: self._secret_map,
-            Kind.COMMAND: self._command,
-            Kind.STATUSES: self._statuses,
-            Kind.ENVIRONMENT: self._inheritance,
-        }
 
     def section(self, section: type[S], raw: Raw, path: Path) -> S:
         """``raw`` as a ``section``; keys that are absent, null or wrong have their default.
@@ -174,10 +163,10 @@ class Converter:
             message = f"has {len(raw)} entries, expected {MOST_ENTRIES} at most"
             self._report.error(path, message, "use fewer")
             return _INVALID
-        convert = self._convert.get(spec.value_type)
+        convert = _CONVERT.get(spec.value_type)
         if convert is not None and isinstance(raw, FlowText):
             raw = self._parsed_flow(raw)
-        return convert(spec, raw, path) if convert is not None else self._scalar(spec, raw, path)
+        return convert(self, spec, raw, path) if convert is not None else self._scalar(spec, raw, path)
 
     def _parsed_flow(self, text: FlowText) -> Raw:
         """The list or mapping that a variable held, or the text itself where it is neither."""
@@ -365,6 +354,19 @@ class Converter:
         expected = spec.value_type.value
         self._report.error(path, f"expected {expected}, got {kind_of(raw)}", hint)
         return _INVALID
+
+
+_CONVERT: Final[dict[ValueType | Kind, Callable[[Converter, ValueSpec, Raw, Path], Value]]] = {
+    ValueType.SECTION: Converter._section,
+    ValueType.SECTION_LIST: Converter._section_list,
+    ValueType.SECTION_MAP: Converter._section_map,
+    ValueType.TEXT_LIST: Converter._text_list,
+    ValueType.TEXT_MAP: Converter._text_map,
+    ValueType.SECRET_MAP: Converter._secret_map,
+    Kind.COMMAND: Converter._command,
+    Kind.STATUSES: Converter._statuses,
+    Kind.ENVIRONMENT: Converter._inheritance,
+}
 
 
 def _has_surrogates(text: str) -> bool:

@@ -143,13 +143,16 @@ class LongrunProcess(ProcessBase):
 
     def begin_shutdown(self) -> None:
         """End its health checks, whose results no longer matter."""
-        self.release()
-
-    def release(self) -> None:
-        """End its health checks."""
         for _, monitor in (*self._outgoing, (0, self._health)):
             if monitor is not None:
                 monitor.close()
+
+    def release(self) -> None:
+        """End its health checks, and leave its parts."""
+        self.begin_shutdown()
+        self._outgoing.clear()
+        self._health = None
+        self._instances.release()
 
     # -- queries ---------------------------------------------------------------------------------------
 

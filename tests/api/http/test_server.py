@@ -21,6 +21,7 @@ from cbox_init.api.http.plain import PlainHandler, PlainReply
 from cbox_init.api.http.server import HttpServer
 from cbox_init.api.http.tls import TlsTransport
 from tests.api.http.running import DEADLINE_S, Log, Run, Running, closing, echo, get, streaming, trusting
+from tests.garbage import no_cycles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -687,3 +688,26 @@ async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collecto
         await running.until(lambda: ended() is None)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("over", ["tcp", "tls", "tls-refused"])
+async def test_the_transport_of_a_connection_that_has_ended_is_freed_too(
+    run: Run, tls: Callable[[], ssl.SSLContext], over: str
+) -> None:
+    running = run(echo) if over == "tcp" else run(echo, tls=tls)
+
+    def client() -> None:  # without asyncio, whose transports the test looks for
+        with socket.create_connection(running.listener.getsockname(), DEADLINE_S) as connection:
+            if over == "tls":
+                with trusting().wrap_socket(connection) as encrypted:
+                    encrypted.sendall(get())
+                    encrypted.recv(4096)
+            else:
+                connection.sendall(get())
+                connection.recv(4096)
+
+    with no_cycles():
+        for _ in range(3):
+            await asyncio.to_thread(client)
+        of = running.server._connections
+        await running.until(lambda: not (of.all or of.handshakes))

@@ -80,6 +80,7 @@ class TlsTransport(Transport, BufferedProtocol):
             self._above.connection_lost(error)
         self._above.place.holder = None
         self._above = cast("Connection", None)  # nothing is called any more that needs it
+        vars(self._below).pop("_read_ready_cb", None)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._of.buffer

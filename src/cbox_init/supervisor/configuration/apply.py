@@ -66,7 +66,6 @@ class ConfigurationApplier:
         self._factory = supervisor.factory
         self._logs = logs
         self._runtime = runtime
-        self._replaced = 0
         self._enabled: tuple[Config, dict[str, ProcessConfig]] | None = None
         """The enabled processes of a configuration; for thousands they take 5 ms to find."""
         self._removal = supervisor.lifecycle.removal = Removal(
@@ -94,15 +93,11 @@ class ConfigurationApplier:
         """
         turns = Turns(divides=attempt < _DIVIDED_ATTEMPTS)
         self._removal.held = True
-        gc.disable()  # a collection goes through all that was made, in one turn
         try:
-            plan = await self._apply(config, turns)
-            if plan is not None:
-                self._set_aside(plan)
-            return plan
+            return await self._apply(config, turns)
         finally:
-            gc.enable()
             self._removal.held = False
+            self._set_aside()
             if self._table.leaving and not self._supervisor.shutting_down:
                 self._runtime.run_queue.wake(self._removal)
 
@@ -126,17 +121,15 @@ class ConfigurationApplier:
         self._supervisor.recount()
         return plan
 
-    def _set_aside(self, plan: ReloadPlan) -> None:
-        """Keep collections of garbage short: set aside what was just made for many processes (see `daemon`).
+    def _set_aside(self) -> None:
+        """Set aside what was just made for many processes (see `garbage`).
 
-        What was set aside is looked through again when much of it may be garbage.
+        With few processes a collection is short, and the next one goes through everything again.
         """
-        self._replaced += len(plan.removed) + len(plan.changed)
-        if len(self._table) <= _MANY or self._replaced > len(self._table) // 4:
-            gc.unfreeze()
-            self._replaced = 0
-        elif len(plan.added) > _MANY:
+        if len(self._table) > _MANY:
             gc.freeze()
+        else:
+            gc.unfreeze()
 
     async def _planned(
         self, config: Config, turns: Turns | None = None

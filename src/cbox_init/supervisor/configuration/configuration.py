@@ -6,6 +6,7 @@ Every change goes through here, one after another. The module is imported for th
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -16,10 +17,11 @@ from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
 from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved, UnknownProcess
 from cbox_init.supervisor.configuration.apply import ConfigurationApplier
+from cbox_init.supervisor.garbage import CollectionPause
 from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from cbox_init.config.load import ConfigSource, Loaded
     from cbox_init.config.model import Config, ProcessConfig
@@ -63,6 +65,7 @@ class Configuration:
         self._log = logs.daemon
         self._audit = runtime.audit
         self._lock = asyncio.Lock()
+        self._no_collection = CollectionPause()
         self._queued: asyncio.Task[Reloaded] | None = None
         self._tasks: set[asyncio.Task[Reloaded] | asyncio.Task[None]] = set()
         supervisor.on_rolled_back = self._rolled_back
@@ -93,8 +96,9 @@ class Configuration:
 
     async def preview(self) -> Reloaded:
         """What a reload would change now. Raises as ``reload`` does."""
-        loaded = await self._load()
-        return Reloaded(await self._applier.plan(loaded.config), loaded.problems)
+        with self._no_collection.begin():
+            loaded = await self._load()
+            return Reloaded(await self._applier.plan(loaded.config), loaded.problems)
 
     def _queue(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Reloaded]:
         """Queue a reload, unless one that has not begun is queued already."""
@@ -117,7 +121,7 @@ class Configuration:
             self._log.error("Configuration was not reloaded", error=str(error))
 
     async def _reload_and_log(self) -> Reloaded:
-        async with self._lock:
+        async with self._alone():
             self._queued = None
             loaded = await self._load()
             self._withheld |= loaded.withheld
@@ -175,7 +179,7 @@ class Configuration:
         if self._source is None or self._source.path is None:
             raise Conflict(f"cannot save: {_NO_FILE}")
         source, path = self._source, self._source.path
-        async with self._lock:
+        async with self._alone():
             edits = self._edits
             try:
                 await in_thread(
@@ -197,7 +201,7 @@ class Configuration:
         """Make an edit. It goes on to its end when the caller is cancelled."""
 
         async def whole() -> None:
-            async with self._lock:
+            async with self._alone():
                 environ = self._environ()
                 await self._change(lambda now: edit(now, environ), verb, process)
 
@@ -264,6 +268,13 @@ class Configuration:
             raise NotApplied(f"{error.strerror}, nothing is changed; try again later") from None
 
     # -- internals -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Wait for the end of the changes before, then make one, without collections of garbage."""
+        async with self._lock:
+            with self._no_collection.begin():
+                yield
 
     def _environ(self) -> Mapping[str, str]:
         self._supervisor.refuse_in_shutdown("change the configuration")

@@ -75,6 +75,10 @@ class InstanceContext:
         """Whether the process is a oneshot."""
         return self.settings.process.type is ProcessType.ONESHOT
 
+    def detach(self) -> None:
+        """Call the owner no more, and drop the references to it."""
+        self.on_event, self.on_message = _ignore, None
+
     def record_kill(self, instance_id: str) -> None:
         """Record that an instance had to be killed."""
         if self.killed is not None:
@@ -102,3 +106,7 @@ class InstanceContext:
 
         hooks = StopHooks(self.name, settings.process, launch=self.launch, runtime=self.runtime, log=self.log)
         return StopPlan(rules, hooks)
+
+
+def _ignore() -> None:
+    """Stands for ``on_event`` of an owner that is no longer supervised."""

@@ -155,6 +155,13 @@ class Instances:
         slot = self._slots.get(index)
         return slot is not None and slot.notified(pid, message)
 
+    def release(self) -> None:
+        """Call the owner no more. It is freed at once then, without a collection of garbage."""
+        self._context.detach()
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
+
     # -- internals -------------------------------------------------------------------------------------
 
     def _spawn(self, index: int, revision: Revision, *, surge: bool) -> None:

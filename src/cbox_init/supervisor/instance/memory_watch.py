@@ -49,6 +49,10 @@ class MemoryWatch:
         """An instance has started."""
         self._runtime.run_queue.wake(self)
 
+    def close(self) -> None:
+        """Measure no more."""
+        self._runtime.run_queue.forget(self)
+
     def reconcile(self, stop_at: float) -> float | None:
         """Measure the instances that are due (see ``run_queue``)."""
         now = self._runtime.now()

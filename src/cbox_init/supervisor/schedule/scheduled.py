@@ -211,8 +211,9 @@ class ScheduledProcess(ProcessBase):
             self._runtime.log.info("Scheduled process has time to finish its runs", process=self.name)
 
     def release(self) -> None:
-        """Leave the timetable."""
+        """Leave the timetable and its parts."""
         self._timetable.remove(self)
+        self._instances.release()
 
     # -- queries ---------------------------------------------------------------------------------------
 
