@@ -273,13 +273,18 @@ class Daemon:
             self._deadline.close()
 
     async def _watch(self, path: str) -> None:
+        from asyncio import Event
+
         from cbox_init.supervisor.configuration.watch import watch
 
+        changed = Event()
+        self._supervisor.on_config = changed.set
         await watch(
             path,
             lambda: self._reload("the file has changed"),
             self._log,
             more=lambda: files_of_variables(self._supervisor.config),
+            more_changed=changed,
         )
 
     def _reload(self, why: str) -> Task[Reloaded] | None:

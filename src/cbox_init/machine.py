@@ -35,9 +35,9 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     _check_tls(config.global_, report)
     _check_audit(config.global_, report)
     if config.global_.api_tokens:
-        from cbox_init.config.api_roles import check_token_files
+        from cbox_init.config.api_roles import check_token_files, check_token_hashes
 
-        check_token_files(config.global_, report)
+        check_token_hashes(config.global_, check_token_files(config.global_, report), report)
     limited = {
         name: process.limits
         for name, process in config.processes.items()

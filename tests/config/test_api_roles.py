@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.config.api_roles import check_token_files, expiry_of, subject_parts
-from cbox_init.config.model import ApiTokenConfig, GlobalConfig, Role
+from cbox_init.config import api_roles
+from cbox_init.config.api_roles import check_token_files, check_token_hashes, expiry_of, subject_parts
+from cbox_init.config.model import ApiTokenConfig, GlobalConfig, Role, Secret
 from cbox_init.config.problems import ProblemReport, Severity
 from cbox_init.config.token_hash import TokenHash, new_token
 from tests.config.helpers import config_of, fields, the_error
@@ -243,6 +244,47 @@ def test_a_file_that_can_be_used(tmp_path: Path, mode: int, content: str, words:
     else:
         (problem,) = report.problems()
         assert words in problem.message
+
+
+@pytest.mark.parametrize("source", ["api_auth", "token", "token_file"])
+def test_a_token_and_its_hash(tmp_path: Path, source: str) -> None:
+    (tmp_path / "token").write_text(f"another-token\n{LONG}\n")
+    tokens = [ApiTokenConfig(name="hashed", role=Role.VIEWER, hash=Secret(str(TokenHash.of(LONG))))]
+    if source == "token":
+        tokens.append(ApiTokenConfig(name="text", role=Role.VIEWER, token=Secret(LONG)))
+    elif source == "token_file":
+        tokens.append(api_token(str(tmp_path / "token")))
+    settings = GlobalConfig(
+        api_tokens=tuple(tokens), api_auth=Secret(LONG if source == "api_auth" else "another-long-token")
+    )
+    report = ProblemReport()
+    check_token_hashes(settings, check_token_files(settings, ProblemReport()), report)
+    (problem,) = report.problems()
+    assert (problem.severity, problem.field) == (Severity.WARNING, "global.api_tokens[0].hash")
+    place = "api_auth" if source == "api_auth" else "api_tokens[1]"
+    assert problem.message == f"is the same token as that of {place}, which counts"
+
+
+def test_comparing_tokens_with_hashes_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def verify(self: TokenHash, token: bytes) -> bool:
+        compared.append(token)
+        return False
+
+    monkeypatch.setattr(TokenHash, "verify", verify)
+    monkeypatch.setattr(api_roles, "_MOST_HASH_WORK", 50 * TokenHash.parse(HASH).work)
+    settings = GlobalConfig(
+        api_tokens=tuple(
+            ApiTokenConfig(name=f"t{number}", role=Role.VIEWER, hash=Secret(_hash(number)))
+            for number in range(30)
+        )
+    )
+    report = ProblemReport()
+    check_token_hashes(settings, {f"token-{number}": "x" for number in range(100)}, report)
+    (problem,) = report.problems()
+    assert problem.severity is Severity.SUGGESTION
+    assert len(compared) == 50
 
 
 def api_token(path: str) -> ApiTokenConfig:

@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import subprocess
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.client import Client
 from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
 
 if TYPE_CHECKING:
@@ -131,6 +133,23 @@ def test_watch(watched: DaemonProcess) -> None:
     assert len(watched.lines("web")) == 1
     assert watched.stop() == 0
     assert watched.errors() == ""
+
+
+def test_watch_of_a_file_that_an_edit_has_named(watched: DaemonProcess, tmp_path: Path) -> None:
+    file = tmp_path / "app.env"
+    file.write_text("TURN=0\n")
+    command = ["sh", "-c", "echo turn $TURN; exec sleep 1000"]
+    with Client.connect(socket=str(watched.socket)) as client:
+        client.add_process("edited", {"command": command, "env_file": [str(file)]})
+    wait_for(lambda: watched.lines("edited") == ["turn 0"])
+    turns = count(1)
+
+    def reloaded() -> bool:
+        """It may be written before it is watched."""
+        file.write_text(f"TURN={next(turns)}\n")
+        return "Configuration reloaded" in watched.messages()
+
+    wait_for(reloaded)
 
 
 def test_watch_of_a_config_map(serve: Serve, tmp_path: Path) -> None:

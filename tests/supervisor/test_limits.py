@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 TELL = "echo $(ulimit -n) $(ulimit -Hn) $(nice) $(cat /proc/self/oom_score_adj)"
 
 
-def web(script: str, limits: Mapping[str, object] | None, **keys: object) -> str:
+#: For tests of cgroups: the workers that run tests at the same time have theirs below one parent.
+OWN = f"web{os.getpid()}"
+
+
+def web(script: str, limits: Mapping[str, object] | None, name: str = "web", **keys: object) -> str:
     process = {"command": ["sh", "-c", script], "limits": limits, "restart_delay": 0.05, **keys}
-    return json.dumps({"processes": {"web": process}})
+    return json.dumps({"processes": {name: process}})
 
 
 def records(house: House, message: str) -> list[dict[str, object]]:
@@ -125,24 +129,26 @@ async def test_with_nothing_to_set_they_are_started_as_without(
 @pytest.mark.cgroup
 async def test_a_kill_by_the_kernel_is_the_reason(build: Build) -> None:
     script = "[ -e $DIR/fat ] && exec sleep 1000; touch $DIR/fat; tail /dev/zero"
-    house = build(web(script, {"memory": "16MiB"}))
-    await house.until_restarted("web", 1)
+    house = build(web(script, {"memory": "16MiB"}, OWN))
+    await house.until_restarted(OWN, 1)
     (record,) = records(house, "Process instance exited with error")
     assert record["error"] == (
-        "exit code 137: the kernel killed it for its memory, above processes.web.limits.memory"
+        f"exit code 137: the kernel killed it for its memory, above processes.{OWN}.limits.memory"
     )
-    assert house.instance("web").restart_causes == {"memory_limit": 1}
+    assert house.instance(OWN).restart_causes == {"memory_limit": 1}
 
 
 @pytest.mark.cgroup
 async def test_each_instance_has_a_cgroup_until_it_is_gone(build: Build) -> None:
-    house = build(web("cat /proc/self/cgroup; exec sleep 1000", {"cpu": 0.25, "memory": "64MiB"}, scale=2))
-    await house.until(lambda: len(house.lines("web")) == 2)
-    own = [line.rpartition(":")[2] for line in house.lines("web")]
-    assert sorted(os.path.basename(path) for path in own) == ["web-0", "web-1"]
+    house = build(
+        web("cat /proc/self/cgroup; exec sleep 1000", {"cpu": 0.25, "memory": "64MiB"}, OWN, scale=2)
+    )
+    await house.until(lambda: len(house.lines(OWN)) == 2)
+    own = [line.rpartition(":")[2] for line in house.lines(OWN)]
+    assert sorted(os.path.basename(path) for path in own) == [f"{OWN}-0", f"{OWN}-1"]
     base = Path(find_parent().path)
-    assert (base / "web-1/cpu.max").read_text() == "25000 100000\n"
-    assert (base / "web-1/memory.max").read_text() == f"{64 << 20}\n"
-    house.supervisor.stop("web")
-    await house.until_state("web", State.STOPPED)
-    assert not [name for name in os.listdir(base) if name.startswith("web-")]
+    assert (base / f"{OWN}-1/cpu.max").read_text() == "25000 100000\n"
+    assert (base / f"{OWN}-1/memory.max").read_text() == f"{64 << 20}\n"
+    house.supervisor.stop(OWN)
+    await house.until_state(OWN, State.STOPPED)
+    assert not [name for name in os.listdir(base) if name.startswith(f"{OWN}-")]

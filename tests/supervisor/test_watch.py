@@ -230,3 +230,28 @@ async def test_further_files_are_watched_also_those_that_come_with_a_change(
     await until(seen)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_further_files_are_asked_for_when_they_have_changed(tmp_path: Path, said: Said) -> None:
+    path, further = tmp_path / "c.yaml", tmp_path / "a.env"
+    for file in (path, further):
+        file.write_text("one")
+    watched, more, event = Watched(), list[str](), asyncio.Event()
+    task = asyncio.create_task(
+        watch(str(path), watched.changed, said.log, more=lambda: tuple(more), more_changed=event)
+    )
+    await until(lambda: "Watching the configuration" in said.messages())
+    more.append(str(further))
+    event.set()
+    written = 0
+
+    def seen() -> bool:
+        """Whether a change of it is seen; it may be written before it is watched."""
+        nonlocal written
+        written += 1
+        further.write_text("x" * written)
+        return watched.changes > 0
+
+    await until(seen)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -207,7 +207,7 @@ def test_for_real() -> None:
     def test() -> None:
         assert become_subreaper()
         spawner, cgroups = Spawner(), Cgroups()
-        cgroup = cgroups.make("test-cbox-init-0", memory=16 << 20, cpu=0.5)
+        cgroup = cgroups.make(f"test-cbox-init-{os.getpid()}", memory=16 << 20, cpu=0.5)
         limits = Limits(where="web.limits", cgroup=cgroup.path)
         pid = spawner.spawn(replace(make_request("tail", "/dev/zero"), limits=limits))
         with open(f"{cgroup.path}/cgroup.procs") as file:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import ClientAuth, Role, Secret
 from cbox_init.config.token_files import BadTokenFileError, problem_of, read_token_file
-from cbox_init.config.token_hash import TokenHash
+from cbox_init.config.token_hash import USUAL_WORK, TokenHash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,9 @@ _LONGEST_PATTERN: Final = 128
 _MOST_ENTRIES: Final = 1000
 #: An unknown token is compared with each of them, at 40 ms.
 _MOST_HASHES: Final = 32
+
+#: What comparing hashes with tokens may take in `check-config`: 50 of those that `cbox-init token new` makes.
+_MOST_HASH_WORK: Final = 50 * USUAL_WORK
 _SHORT_TOKEN: Final = 12
 _SOON_S: Final = 30 * 86400
 _MAKE: Final = "make one with `cbox-init token new`"
@@ -185,9 +188,11 @@ def _check_expiry(text: str, path: Path, report: ProblemReport) -> None:
         report.suggestion(path, f"the token expires soon ({text})", f"renew it: {_MAKE}")
 
 
-def check_token_files(global_: GlobalConfig, report: ProblemReport) -> None:
+def check_token_files(global_: GlobalConfig, report: ProblemReport) -> dict[str, str]:
     """Read the files of the tokens. A file that cannot be used is a warning: its token is refused until the
     file is there, and the daemon starts.
+
+    Gives the tokens that are known as text, those of the configuration too, each with where it is from.
     """
     texts = {global_.api_auth.reveal(): "api_auth"} if global_.api_auth else {}
     for index, one in enumerate(global_.api_tokens):
@@ -209,6 +214,31 @@ def check_token_files(global_: GlobalConfig, report: ProblemReport) -> None:
             elif len(text) < _SHORT_TOKEN:
                 report.suggestion(path, "holds a token that is short enough to be guessed", _MAKE)
             texts.setdefault(text, f"api_tokens[{index}]")
+    return texts
+
+
+def check_token_hashes(global_: GlobalConfig, texts: Mapping[str, str], report: ProblemReport) -> None:
+    """Report a hash of one of the tokens in ``texts``, which counts instead; for ``check-config`` alone.
+
+    Each comparison takes 40 ms or more, so there is a limit to the work.
+    """
+    left = _MOST_HASH_WORK
+    for index, one in enumerate(global_.api_tokens):
+        if one.hash is None:
+            continue
+        path = ("global", "api_tokens", index, "hash")
+        found = TokenHash.parse(one.hash.reveal())
+        for text, place in texts.items():
+            left -= found.work
+            if left < 0:
+                report.suggestion(
+                    path,
+                    "is not compared with the other tokens, nor are further hashes: there are too many",
+                    "make sure that each token is there once",
+                )
+                return
+            if found.verify(text.encode()):
+                report.warning(path, f"is the same token as that of {place}, which counts", "remove one")
 
 
 # -- roles --------------------------------------------------------------------------------------------------

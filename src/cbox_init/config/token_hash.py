@@ -17,6 +17,7 @@ _FORM: Final = "it is not scrypt:N:R:P:SALT:HASH, as `cbox-init token new` print
 
 #: What a new hash takes: 16 MiB and some 40 ms.
 _N, _R, _P = 2**14, 8, 1
+USUAL_WORK: Final = _N * _R * _P
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
 
@@ -39,6 +40,11 @@ class TokenHash(NamedTuple):
     p: int
     salt: bytes
     digest: bytes
+
+    @property
+    def work(self) -> int:
+        """What a comparison takes, as a multiple of an arbitrary unit."""
+        return self.n * self.r * self.p
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -43,7 +43,8 @@ class Supervisor:
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
     While ``changing`` is set, another configuration is being put in force and commands are refused.
     ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was rolled
-    back; ``on_finished``, ``on_started`` and ``manager`` are those of its `Lifecycle`.
+    back, ``on_config`` when another configuration is in force; ``on_finished``, ``on_started`` and
+    ``manager`` are those of its `Lifecycle`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Supervisor:
         self.version = 0
         self.changing = False
         self.on_rolled_back: Callable[[str, ProcessConfig], None] | None = None
+        self.on_config: Callable[[], object] | None = None
         logs.defaults = default_logging(config.global_)
         self._runtime = runtime
         self._on_finished = on_finished
@@ -269,6 +271,12 @@ class Supervisor:
             {name: one.process.depends_on for name, one in settings.items()},
         )
 
+    def put_in_force(self, config: Config) -> None:
+        """Have this configuration count from now on."""
+        self.config = config
+        if self.on_config is not None:
+            self.on_config()
+
     def recount(self) -> None:
         """Take in that processes were added, removed or configured differently."""
         self.version += 1
@@ -335,7 +343,7 @@ class Supervisor:
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """Put the former settings of a process in force again after its rollout has failed."""
         processes = {**self.config.processes, name: settings.process}
-        self.config = replace(self.config, processes=processes)
+        self.put_in_force(replace(self.config, processes=processes))
         self.factory.open_log(name, settings)
         if self.on_rolled_back is not None:
             self.on_rolled_back(name, settings.process)

@@ -160,7 +160,7 @@ class ConfigurationApplier:
         await self._removal.gone(name)
 
     def _put_in_force(self, config: Config) -> None:
-        self._supervisor.config = config
+        self._supervisor.put_in_force(config)
         self._logs.defaults = default_logging(config.global_)
         self._factory.schedules.reconfigure(config)
 

@@ -51,18 +51,20 @@ async def watch(
     begun: Callable[[], None] | None = None,
     *,
     more: Callable[[], tuple[str, ...]] = tuple,
+    more_changed: asyncio.Event | None = None,
 ) -> None:
     """Call ``changed`` whenever ``path`` has other content than before, until cancelled.
 
     ``what`` names the file in messages. ``begun`` is called once, when no further change can be missed.
-    ``more`` gives further files, of which it is called again when what ``changed`` has returned is done. One
-    that is new there has just been read, and is no change.
+    ``more`` gives further files, and is called again when what ``changed`` has returned is done, and when
+    ``more_changed`` is set. A file that is new there has just been read, and is no change.
     """
+    event = asyncio.Event() if more_changed is None else more_changed
     seen: _Seen | None = None
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
-            with _watcher(path) as watcher:
+            with _watcher(path, event) as watcher:
                 while True:
                     found = await watcher.renew(more())
                     if seen is None:
@@ -103,12 +105,12 @@ class _Seen(NamedTuple):
 
 
 class _Watcher:
-    """Owns the watches on one path."""
+    """Owns the watches on one path. ``event`` is set when there may be something new."""
 
-    def __init__(self, path: str, events: Inotify) -> None:
+    def __init__(self, path: str, events: Inotify, event: asyncio.Event) -> None:
         self._path = path
         self._events = events
-        self._event = asyncio.Event()
+        self._event = event
         # The names that matter in each watched directory; None while the watches are renewed, as all do then.
         self._names: dict[int, set[str]] | None = None
         self._watched: set[int] = set()
@@ -154,11 +156,11 @@ class _Watcher:
 
 
 @contextmanager
-def _watcher(path: str) -> Iterator[_Watcher]:
+def _watcher(path: str, event: asyncio.Event) -> Iterator[_Watcher]:
     loop = asyncio.get_running_loop()
     events = Inotify()
     try:
-        watcher = _Watcher(path, events)
+        watcher = _Watcher(path, events, event)
         loop.add_reader(events.fileno(), watcher.read)
         try:
             yield watcher
