@@ -170,7 +170,7 @@ class Daemon:
         self._metrics = self._bind_metrics(settings)
         self._parts = build_daemon(
             config,
-            ConfigSource(loaded.path or options.config, environ),
+            ConfigSource(loaded.path or options.config, environ, loaded.zero_scales),
             environ=for_children(
                 environ if autotuned is None else {**environ, **autotuned.added},
                 loaded.withheld | _OF_THE_SERVICE_MANAGER,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cbox_init.config.edit import Edits
-from cbox_init.config.model import Config
+from cbox_init.config.model import Config, GlobalConfig, LogFileConfig
 from cbox_init.config.problems import Severity
+from cbox_init.config.schema import fields_of
 from tests.config.helpers import config_of, fields
 
 if TYPE_CHECKING:
@@ -17,97 +21,32 @@ if TYPE_CHECKING:
 
 PLAIN = "processes: {web: {command: a}}"
 
-#: As the Go program's config/save writes it.
-SAVED = """
-version: "1.0"
-global:
-    shutdown_timeout: 30
-    health_check_interval: 0
-    restart_policy: ""
-    max_restart_attempts: -1
-    restart_backoff: 5
-    restart_backoff_initial: 0s
-    restart_backoff_max: 0s
-    restart_stability_window: 0s
-    log_format: ""
-    log_level: ""
-    log_timestamps: null
-    api_enabled: false
-    api_host: ""
-    api_port: 0
-    api_socket: ""
-    api_auth: ""
-    api_max_request_body: 0
-    api_rate_limit: 100
-    api_rate_burst: 0
-    api_tls: null
-    api_acl: {}
-    metrics_port: 0
-    metrics_path: ""
-    resource_metrics_interval: 0
-    resource_metrics_max_samples: 0
-    tracing_exporter: ""
-    tracing_endpoint: ""
-    tracing_service_name: ""
-    schedule_history_size: 0
-    oneshot_history_max_entries: 0
-    oneshot_history_max_age: 0s
-    readiness: null
-    dependency_timeout: 0s
-    process_start_timeout: 0s
-    process_stop_timeout: 0s
-    max_process_scale: 0
-hooks: {pre-start: [], post-start: null, pre-stop: [], post-stop: []}
-processes:
-    web:
-        enabled: true
-        type: ""
-        initial_state: ""
-        command: [a]
-        working_dir: ""
-        user: ""
-        group: ""
-        env: {}
-        restart: ""
-        scale: 0
-        max_scale: 0
-        port_base: 0
-        depends_on: []
-        health_check: null
-        shutdown:
-            signal: ""
-            timeout: 0
-            kill_signal: ""
-            pre_stop_hook: null
-        logging:
-            stdout: true
-            stderr: true
-            labels: {}
-            min_level: ""
-            redaction: null
-            multiline: {enabled: false, pattern: "", max_lines: 0, timeout: 0}
-            files: {}
-        schedule: ""
-        schedule_timezone: ""
-        schedule_timeout: 0s
-        schedule_max_concurrent: 0
-        heartbeat: null
-        max_memory_mb: 0
-"""
+#: As the Go program's config/save writes it: every key, those that are not set with the zero of their type.
+SAVED = Path(__file__).with_name("saved.yaml").read_text()
+#: What the zeros that mean something become.
+ZEROS = {"max_restart_attempts": 0, "resource_metrics_max_samples": 0, "tracing_sample_rate": 0}
 
 
 def test_what_the_go_program_saves_means_the_defaults(read: Read) -> None:
     found = read(SAVED, strict=True)
-    assert [str(problem) for problem in found.problems if problem.severity is not Severity.SUGGESTION] == [
-        "global.resource_metrics_max_samples: not implemented yet, without effect"
-    ] or fields(found, Severity.WARNING) == [""]
-    saved, plain = config_of(found), config_of(read(PLAIN))
-    assert saved.global_.max_restart_attempts == 0, "-1 is unlimited"
-    assert saved.processes["web"].shutdown == plain.processes["web"].shutdown
-    assert saved.processes["web"].scale == 1
-    assert saved.global_.restart_backoff_initial == plain.global_.restart_backoff_initial
-    assert saved.global_.dependency_timeout == plain.global_.dependency_timeout
-    assert saved.processes["web"].health_check is None
+    (suggestion,) = found.problems
+    assert (suggestion.field, suggestion.severity) == ("processes.web.scale", Severity.SUGGESTION)
+    saved, plain = config_of(found), config_of(read("processes: {web: {command: a}}"))
+    for key, field in fields_of(GlobalConfig).items():
+        value, default = getattr(saved.global_, field.attribute), getattr(plain.global_, field.attribute)
+        if default is None and isinstance(value, Struct):  # TLS, ACL and readiness, none of them enabled
+            assert not getattr(value, "enabled", True), key
+        else:
+            assert value == ZEROS.get(key, default), key
+    assert saved.hooks == plain.hooks
+    web = saved.processes["web"]
+    assert not web.logging.has_stages
+    assert replace(web, logging=plain.processes["web"].logging) == plain.processes["web"]
+    assert replace(
+        web.logging.files["app"], multiline=None, json=None, level_detection=None
+    ) == LogFileConfig(path="/var/log/app.log")
+    job = saved.processes["job"]
+    assert (job.heartbeat, job.schedule_timezone, job.schedule_timeout) == (None, "UTC", None)
 
 
 @pytest.mark.parametrize("value", ['""', "null", "[]", "{}", "0", "0s", '"0"'])

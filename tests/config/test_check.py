@@ -149,6 +149,28 @@ def test_names_that_cannot_be_in_a_url(read: Read, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("web app", "call it web-app"),
+        ("php/fpm", "call it php-fpm"),
+        (" queue  mail ", "call it queue-mail"),
+        ("App\\Jobs: Mail", "call it App-Jobs-Mail"),
+        ("größe/1", "call it größe-1"),
+        ("w" * 200, f"call it {'w' * 128}"),
+        ("//", "use letters, digits, - and _"),
+        ("..", "use letters, digits, - and _"),
+    ],
+)
+def test_a_bad_name_comes_with_one_to_use(read: Read, name: str, hint: str) -> None:
+    import json
+
+    error = the_error(read(json.dumps({"processes": {name: {"command": "a"}}})))
+    assert error.recommendation == hint
+    usable = hint.removeprefix("call it ")
+    assert usable == hint or not read(json.dumps({"processes": {usable: {"command": "a"}}})).problems
+
+
+@pytest.mark.parametrize(
     "name", ["web", "php-fpm", "queue:mail", "a.b", "...", "Ünïcode", "_", "n" * 128, "1"]
 )
 def test_names_that_can(read: Read, name: str) -> None:
@@ -199,8 +221,8 @@ def test_warnings(read: Read, text: str, field: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("key", "field"),
     [
-        ("tracing_exporter: jaeger", "global.tracing_exporter"),
-        ("tracing_exporter: zipkin", "global.tracing_exporter"),
+        ("tracing_enabled: true, tracing_exporter: jaeger", "global.tracing_exporter"),
+        ("tracing_enabled: true, tracing_exporter: zipkin", "global.tracing_exporter"),
     ],
 )
 def test_warnings_about_what_is_not_acted_on_yet(read: Read, key: str, field: str) -> None:
@@ -264,7 +286,7 @@ def test_good_things_are_not_complained_of(read: Read) -> None:
         global: {api_enabled: true, api_auth: 0123456789abcdef, restart_backoff_initial: 120}
         processes:
           web: {command: [sh, -c, "a && b"], depends_on: [db, job], port_base: 65535}
-          db: {command: a, depends_on: [job], scale: 0}
+          db: {command: a, depends_on: [job], scale: off}
           job: {command: a, type: oneshot, restart: on-failure}
           off: {enabled: false, depends_on: [off]}
     """

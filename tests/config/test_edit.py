@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from cbox_init.config.edit import Edits
+from cbox_init.config.load import examine_text
 from cbox_init.config.masking import masked
+from cbox_init.config.save import edited
 from cbox_init.errors import ConfigError, Conflict, UnknownProcess
 from tests.config.helpers import config_of
 
@@ -101,3 +105,71 @@ def test_deep_nonsense_is_no_defect(config: Config, depth: int) -> None:
         deep = {"env": [deep]}
     with pytest.raises(ConfigError):
         Edits(config).added("x", {"command": deep}, {})  # type: ignore[dict-item]
+
+
+FULL = """
+global:
+  log_redaction_enabled: true
+  log_redaction_patterns: [password, 'a\\d+']
+  log_multiline_enabled: true
+  log_multiline_pattern: '^x'
+processes:
+  web:
+    command: [sh, -c, "echo $${HOME} ${PORT} --token=abcdef"]
+    env: {A: "$${HOME}", B: "${PORT}", API_TOKEN: 'x$${Z}', URL: "http://u:pw@h/"}
+    working_dir: "/tmp/$${X}"
+    scale: off
+    dependency_timeout: never
+    restart_threshold: off
+    port_base: 9000
+    limits: {nofile: 1024, core: unlimited, cpu: 1}
+    umask: "027"
+    environment: [A*, B]
+    env_file: {path: /nope, required: false}
+    health_check:
+      url: "http://127.0.0.1:${PORT}/$${LIT}"
+      expected_status: [200, 2xx]
+      headers: {X: "a$${b}"}
+    shutdown: {signal: USR1, pre_stop_hook: {command: [x, "$${HOME}"], timeout: 1m30s}}
+    logging:
+      labels: {a: "$${b}"}
+      redaction:
+        enabled: true
+        patterns: [{name: a, pattern: "x(?P<n>y)", replacement: "${n}"}, jwt]
+      multiline: {timeout: 1.5}
+      filters: {exclude: ["a$${b}"]}
+      outputs: {o: {type: file, path: "/tmp/x-${CBOX_INIT_INSTANCE_ID}-$${l}", rotate: {}}}
+      files: {f: {path: "/var/log/$${x}", rotate: {max_size: 1MB}}}
+  job:
+    command: [a]
+    schedule: "CRON_TZ=Europe/Berlin 0 4 * * ?"
+    schedule_timeout: 1h
+    heartbeat: {url: "https://x/$${y}", headers: {A: "b$${c}"}}
+"""
+
+
+@pytest.mark.parametrize("name", ["web", "job"])
+def test_a_whole_configuration_that_is_put_back_changes_nothing(name: str) -> None:
+    """As a form does it: everything is read, one field is changed, everything is written."""
+    config = config_of(examine_text(FULL, "/f.yaml", {}))
+    shown = json.loads(json.dumps(masked(config.processes[name])))
+    same = Edits(config, path="/f.yaml").updated(name, shown, {})
+    assert same.config.processes[name] == config.processes[name]
+    assert edited(FULL, same) == FULL
+    other = Edits(config, path="/f.yaml").updated(name, {**shown, "max_memory_mb": 7}, {})
+    assert other.config.processes[name] == replace(config.processes[name], max_memory_mb=7)
+    lines = set(edited(FULL, other).splitlines()) ^ set(FULL.splitlines())
+    assert lines == {"    max_memory_mb: 7"}
+
+
+def test_whole_seconds_are_integers_for_clients_that_read_integers() -> None:
+    config = config_of(examine_text(FULL, "/f.yaml", {}))
+    shown = masked(config.processes["web"])
+    health, shutdown, logging = (
+        cast("dict[str, Any]", shown[key]) for key in ("health_check", "shutdown", "logging")
+    )
+    numbers = [health[key] for key in ("initial_delay", "period", "timeout", "start_interval")]
+    numbers += [shutdown["timeout"], shutdown["pre_stop_hook"]["timeout"], shown["watchdog"]]
+    assert [type(one) for one in numbers] == [int] * len(numbers)
+    assert logging["multiline"]["timeout"] == 1.5
+    assert masked(config.processes["job"])["schedule_timeout"] == 3600

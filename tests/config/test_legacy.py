@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,54 @@ def test_the_new_key_counts(read: Read, both: str, attribute: str, value: object
     check, fields_ = health(read, both)
     assert getattr(check, attribute) == value
     assert fields_ == [f"processes.web.health_check.{warned}"]
+
+
+@pytest.mark.parametrize("unset", ["''", "null", "[]", "0"])
+@pytest.mark.parametrize(
+    ("old", "value", "new", "attribute", "result"),
+    [
+        ("interval", "7", "period", "period", 7.0),
+        ("retries", "9", "failure_threshold", "failure_threshold", 9),
+        ("port", "80", "address", "address", "127.0.0.1:80"),
+    ],
+)
+def test_a_key_that_is_not_set_neither_counts_nor_warns(
+    read: Read, unset: str, old: str, value: str, new: str, attribute: str, result: object
+) -> None:
+    more = "" if new == "address" else ", address: 'a:1'"
+    if not (new == "address" and unset == "0"):  # a text like any other
+        check, warned = health(read, f"{old}: {value}, {new}: {unset}{more}")
+        assert (getattr(check, attribute), warned) == (result, [])
+    written = f"'{result}'" if isinstance(result, str) else result
+    check, warned = health(read, f"{old}: {unset}, {new}: {written}{more}")
+    assert (getattr(check, attribute), warned) == (result, [])
+
+
+@pytest.mark.parametrize(
+    ("keys", "warned"),
+    [
+        ("global: {api_tls: {client_ca_file: /a, ca_file: /b}}", "global.api_tls.client_ca_file"),
+        ("global: {metrics_tls: {client_ca_file: /a, ca_file: /b}}", "global.metrics_tls.client_ca_file"),
+        ("global: {api_acl: {allow: [10.0.0.1], allow_list: [10.0.0.2]}}", "global.api_acl.allow"),
+        ("global: {metrics_acl: {deny: [10.0.0.1], deny_list: [10.0.0.2]}}", "global.metrics_acl.deny"),
+        ("processes: {web: {schedule: '@daily', timeout: 1, schedule_timeout: 2}}", "processes.web.timeout"),
+        (
+            "processes: {web: {logging: {filter_patterns: [a], filters: {exclude: [b]}}}}",
+            "processes.web.logging.filter_patterns",
+        ),
+    ],
+)
+def test_each_pair_of_old_and_new_warns_and_has_the_new_value(read: Read, keys: str, warned: str) -> None:
+    def with_command(text: str) -> str:
+        if "processes" not in text:
+            return f"{{{text}, processes: {{web: {{command: a}}}}}}"
+        return text.replace("web: {", "web: {command: a, ")
+
+    found = read(with_command(keys))
+    assert fields(found, Severity.WARNING) == [warned]
+    old = re.sub(rf"{warned.rpartition('.')[2]}: [^,]+, ", "", keys)
+    assert old != keys
+    assert config_of(found) == config_of(read(with_command(old)))
 
 
 def test_the_period_of_all_is_that_of_a_check_that_names_none(read: Read) -> None:

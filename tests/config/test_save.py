@@ -155,6 +155,28 @@ def test_one_change(tmp_path: Path, change: dict[str, object], lines: list[str] 
     assert "hush" not in (tmp_path / "cbox-init.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        ({"scale": 0}, ["+     scale: 'off'"]),
+        ({"scale": "0"}, ["+     scale: 'off'"]),
+        ({"dependency_timeout": "never"}, ["+     dependency_timeout: never"]),
+        ({"user": ""}, ["-     user: root"]),
+        ({"health_check": {}}, ["-     health_check: {address: 'a:1'}"]),
+        ({"health_check": {"type": "", "initial_delay": 0}}, ["-     health_check: {address: 'a:1'}"]),
+    ],
+)
+def test_what_is_not_set_or_0(tmp_path: Path, change: dict[str, object], lines: list[str]) -> None:
+    text = "processes:\n  web:\n    command: [a]\n    user: root\n    health_check: {address: 'a:1'}\n"
+    assert save(tmp_path, text, web=change) == lines
+
+
+def test_a_process_with_every_key_at_its_zero_is_saved_without_them(tmp_path: Path) -> None:
+    zeros: dict[str, object] = {"command": ["a"], "scale": 0, "user": "", "env": {}, "health_check": None}
+    lines = save(tmp_path, "processes:\n  web: {command: a}\n", b={**zeros, "depends_on": [], "schedule": ""})
+    assert lines == ["+   b:", "+     command: [a]", "+     scale: 'off'"]
+
+
 def test_in_a_flow_mapping(tmp_path: Path) -> None:
     lines = save(tmp_path, FILE, flow={"scale": 2, "env": {"A": "x", "C": "3"}, "user": "www"})
     assert [line[2:] for line in lines if line[0] == "+"] == [

@@ -57,10 +57,11 @@ class House:
         self._log_fd = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._signals = SignalPipe((signal.SIGCHLD,))
         source = ConfigSource(str(file), {"DIR": str(folder)})
-        config = source.load().config
+        loaded = source.load()
+        config = loaded.config
         self.parts = build_daemon(
             config,
-            source,
+            source._replace(zero_scales=loaded.zero_scales),
             environ={"PATH": os.environ["PATH"], "DIR": str(folder)},
             on_finished=self._finished,
             stdout=DescriptorWriter(self._log_fd),

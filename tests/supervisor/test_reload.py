@@ -499,3 +499,21 @@ processes:
     house.supervisor.shutdown("the test is over")
     await house.until(lambda: house.lines("hooks/post-stop"))
     assert house.lines("hooks/post-stop") == ["token=***"]
+
+
+async def test_a_scale_of_0_is_none_once_a_reload_finds_it(build: Build) -> None:
+    """At a start it is the default. So it stays where it was there at the start: the file has not changed."""
+    house = build("processes: {web: {command: [sleep, '1000'], scale: 0}, b: {command: [sleep, '1000']}}")
+    await up(house, web=1, b=1)
+    both = "processes: {web: {command: [sleep, '1000'], scale: 0}, b: {command: [sleep, '1000'], scale: 0}"
+    assert await reload(house, both + "}") == {"adjusted": ("b",), "kept": ("web",)}
+    await up(house, web=1, b=0)
+    more = ", new: {command: [sleep, '1000'], scale: 0}}"
+    assert await reload(house, both + more) == {"added": ("new",), "kept": ("web", "b")}
+    await house.until_state("new", State.STOPPED)
+    await up(house, web=1, b=0, new=0)
+    await reload(house, both.replace("scale: 0", "scale: 2") + more)
+    await up(house, web=2, b=2, new=0)
+    await reload(house, both + more)
+    await up(house, web=0, b=0, new=0)
+    assert house.status("web").desired_scale == 0

@@ -68,7 +68,7 @@ def check(config: Config, report: ProblemReport) -> None:
         from cbox_init.config.check_outputs import check_outputs
 
         check_outputs(config, report)
-    if ineffective := not_acted_on(config):
+    if ineffective := [path for path in not_acted_on(config) if _is_turned_on(path, config.global_)]:
         report.warning((), f"not implemented yet, without effect: {', '.join(ineffective)}", "remove them")
 
 
@@ -309,6 +309,13 @@ def _cycles(needs: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
                 del trail[name]
                 done.add(name)
     return cycles
+
+
+def _is_turned_on(path: str, global_: GlobalConfig) -> bool:
+    """Whether a key belongs to something that is enabled: files with all keys have the others too."""
+    if path.startswith("global.tracing_"):
+        return global_.tracing_enabled
+    return global_.resource_metrics_enabled or not path.startswith("global.resource_metrics_")
 
 
 def _is_set(value: object, default: object) -> bool:

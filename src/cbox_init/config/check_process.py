@@ -55,7 +55,9 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
     """Report what is wrong with one process by itself."""
     path = ("processes", name)
     if fault := _name_fault(name):
-        report.error(path, f"invalid name: it {fault}", "use letters, digits, - and _")
+        usable = _usable_name(name)
+        hint = f"call it {usable}" if usable else "use letters, digits, - and _"
+        report.error(path, f"invalid name: it {fault}", hint)
     if process.enabled:
         _check_command(process.command, (*path, "command"), report)
     _check_env(process.env, (*path, "env"), report)
@@ -110,6 +112,12 @@ def _name_fault(name: str) -> str:
     if any(letter in "/?#%" for letter in name):
         return "contains one of / ? # %, which have a meaning in URLs"
     return ""
+
+
+def _usable_name(name: str) -> str:
+    """The name that is most like ``name`` and valid; empty when nothing of it is left."""
+    words = "".join(letter if letter.isalnum() or letter in "-_." else " " for letter in name).split()
+    return "-".join(words)[:_LONGEST_NAME].strip("-.")
 
 
 def _check_command(command: tuple[str, ...], path: Path, report: ProblemReport) -> None:

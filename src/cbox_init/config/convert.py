@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from cbox_init.config import scalars
 from cbox_init.config.command import operators_in, parse_command, runs_shell, shell_syntax
-from cbox_init.config.legacy import RENAMED, with_current_keys
+from cbox_init.config.legacy import OTHER_FORMS, RENAMED, with_current_keys
 from cbox_init.config.model.config import Config
 from cbox_init.config.model.enums import LogLevel, TlsVersion
 from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind, Zero
@@ -33,6 +33,8 @@ S = TypeVar("S", bound=Struct)
 
 #: Stands for a value that could not be converted; its problem is in the report.
 _INVALID: Final = object()
+#: Stands for a section of which no key is set.
+_ABSENT: Final = object()
 
 #: Words that are taken for members of an enum, beside their own values.
 OTHER_WORDS: Final[dict[type[StrEnum], dict[str, str]]] = {
@@ -78,12 +80,15 @@ _NUMBERS: Final = (
     *(ValueType.INT, ValueType.FLOAT),
     *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE),
 )
+#: What is read from texts of variables, too, where a key does not take any text.
+_WRITTEN_NOTHING: Final = frozenset(("null", "[]", "{}"))
+_ANY_TEXT: Final = (ValueType.TEXT, ValueType.SECRET, Kind.HOST)
 
 
 def is_unset(spec: ValueSpec, raw: Raw, *, from_api: bool = False) -> bool:
     """Whether ``raw`` means that the key is not set: null, nothing, and 0 where it can mean nothing else."""
     if raw is None or isinstance(raw, list | dict):
-        return not raw and not (raw is not None and getattr(spec.type, "empty_counts", False))
+        return not raw and not (isinstance(raw, dict) and spec.type is not None and _empty_counts(spec))
     text = scalar_text(raw)
     if spec.value_type not in (ValueType.TEXT, ValueType.SECRET):
         text = text.strip()
@@ -106,6 +111,23 @@ def is_unset(spec: ValueSpec, raw: Raw, *, from_api: bool = False) -> bool:
         return False
 
 
+def is_unset_variable(spec: ValueSpec, text: str) -> bool:
+    """Whether the text of a variable is JSON for nothing, where the key takes no texts of any kind."""
+    return spec.value_type not in _ANY_TEXT and text.strip() in _WRITTEN_NOTHING
+
+
+def current_keys(
+    section: type[Struct], raw: dict[str, Raw], path: Path, report: ProblemReport
+) -> dict[str, Raw]:
+    """``raw`` with today's keys in place of older ones (`cbox_init.config.legacy`)."""
+    fields, renamed = fields_of(section), RENAMED.get(section, {})
+
+    def unset(key: str, value: Raw) -> bool:
+        return is_unset(OTHER_FORMS.get(key) or fields[renamed.get(key, key)].spec, value)
+
+    return with_current_keys(section, raw, path, report, unset)
+
+
 class Converter:
     """Converts sections. ``environ`` has the values of ``${PORT}`` and the like where no instance sets them.
 
@@ -123,20 +145,24 @@ class Converter:
 
         Null is an empty mapping. Problems are added to the report.
         """
+        return section(**self._members(section, raw, path))
+
+    def _members(self, section: type[Struct], raw: Raw, path: Path) -> dict[str, Value]:
+        """The attributes of a section that ``raw`` sets."""
         if raw is None:
-            return section()
+            return {}
         if not isinstance(raw, dict):
             self._report.error(
                 path, f"expected {ValueType.SECTION.value}, got {kind_of(raw)}", "write key: value"
             )
-            return section()
+            return {}
         if len(raw) > MOST_ENTRIES:
             self._report.error(path, f"has {len(raw)} keys, expected {MOST_ENTRIES} at most", "use fewer")
-            return section()
+            return {}
         known = fields_of(section)
         values: dict[str, Value] = {}
         outer = self._for_instance
-        for key, item in with_current_keys(section, raw, path, self._report).items():
+        for key, item in current_keys(section, raw, path, self._report).items():
             field = known.get(key)
             if field is None:
                 if section is Config and key.startswith(_OWN_KEYS):
@@ -153,10 +179,17 @@ class Converter:
                     or (section is RedactionPattern and key == "replacement")  # ${name} is a group
                 )
                 value = self._value(field.spec, item, (*path, key))
-                if value is not _INVALID:
+                if value is not _INVALID and value is not _ABSENT:
                     values[field.attribute] = value
+            elif field.spec.zero is Zero.UNSET_IN_FILE and item:
+                self._report.zero_scales.add(str(path[-1]))
+                self._report.suggestion(
+                    (*path, key),
+                    "0 is the default, 1, when the daemon starts",
+                    f"write {key}: off for no instance, or remove it",
+                )
         self._for_instance = outer
-        return section(**values)
+        return values
 
     def _value(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         if isinstance(raw, list | dict) and len(raw) > MOST_ENTRIES:
@@ -179,7 +212,8 @@ class Converter:
         section = _struct(spec)
         single = single_value(section)
         if single is None or raw is None or isinstance(raw, list | dict):
-            return self.section(section, raw, path)
+            members = self._members(section, raw, path)
+            return section(**members) if _is_set(section, members) else _ABSENT
         value = self._value(single.spec, raw, path)
         return _INVALID if value is _INVALID else section(**dict.fromkeys(single.attributes, value))
 
@@ -193,7 +227,9 @@ class Converter:
             (self._section if single else self._section_of)(spec, item, (*path, index))
             for index, item in enumerate(raw)
         ]
-        return _INVALID if _INVALID in items else tuple(items)
+        if _INVALID in items:
+            return _INVALID
+        return tuple(_struct(spec)() if item is _ABSENT else item for item in items)
 
     def _section_of(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         return self.section(_struct(spec), raw, path)
@@ -367,6 +403,17 @@ _CONVERT: Final[dict[ValueType | Kind, Callable[[Converter, ValueSpec, Raw, Path
     Kind.STATUSES: Converter._statuses,
     Kind.ENVIRONMENT: Converter._inheritance,
 }
+
+
+def _empty_counts(spec: ValueSpec) -> bool:
+    return spec.value_type is ValueType.SECTION and getattr(spec.type, "empty_counts", False)
+
+
+def _is_set(section: type[Struct], members: dict[str, Value]) -> bool:
+    """Whether what is set of a section makes it one: of some sections zeros alone do not."""
+    if getattr(section, "empty_counts", False):
+        return True
+    return any(members.values()) if getattr(section, "zeros_are_absent", False) else bool(members)
 
 
 def _has_surrogates(text: str) -> bool:

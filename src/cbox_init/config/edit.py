@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.raw import Raw
+
+#: Keys and sections whose texts each instance expands, or in which ``${name}`` is a group.
+_WITH_REFERENCES: Final = frozenset(("command", "env", "health_check", "outputs", "replacement"))
 
 
 class Edits:
@@ -58,8 +61,8 @@ class Edits:
     def updated(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
         """With ``raw`` as the whole configuration of a process; keys that are absent have their default.
 
-        A value that is masked, just as the API shows it, stands for the value that is there. Raises
-        UnknownProcess and ConfigError.
+        A value that is masked, or that holds a literal ``${``, stands for the value that is there when it is
+        just as the API shows it. Raises UnknownProcess and ConfigError.
         """
         current = self._process(name)
         known = KnownSecrets(lambda: secret_values(self.config, environ))
@@ -121,17 +124,26 @@ class Edits:
         return self._next(config, {**self.raws, name: dict(raw)})
 
 
-def _unmasked(raw: object, shown: object, actual: object) -> Raw:
-    """``raw`` with what is there in place of what is masked of it."""
+def _unmasked(raw: object, shown: object, actual: object, *, literal: bool = True) -> Raw:
+    """``raw`` with what is there in place of what is masked of it.
+
+    ``literal``: a ``${`` of what is there refers to no variable. Texts of instances have it escaped already.
+    """
     if isinstance(raw, dict):
         shown_, actual_ = _members(shown), _members(actual)
         return {
-            key: _unmasked(item, shown_.get(key), actual_.get(key)) for key, item in _members(raw).items()
+            key: _unmasked(
+                item, shown_.get(key), actual_.get(key), literal=literal and key not in _WITH_REFERENCES
+            )
+            for key, item in _members(raw).items()
         }
     if isinstance(raw, list):
-        return [_unmasked(item, *_counterpart(item, at, shown, actual)) for at, item in enumerate(raw)]
-    if isinstance(raw, str) and MASK in raw and raw == shown and isinstance(actual, str):
-        return actual
+        return [
+            _unmasked(item, *_counterpart(item, at, shown, actual), literal=literal)
+            for at, item in enumerate(raw)
+        ]
+    if isinstance(raw, str) and raw == shown and isinstance(actual, str) and (MASK in raw or "${" in raw):
+        return actual.replace("${", "$${") if literal else actual
     return raw  # type: ignore[return-value]  # what JSON holds
 
 

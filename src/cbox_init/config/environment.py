@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
-from cbox_init.config.convert import is_unset
-from cbox_init.config.legacy import RENAMED
+from cbox_init.config.convert import is_unset, is_unset_variable
+from cbox_init.config.legacy import OTHER_FORMS, RENAMED
 from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.model.kinds import Kind
 from cbox_init.config.raw import copied
@@ -117,11 +117,13 @@ def _overrides(section: type[Struct]) -> dict[str, _Override]:
             targets[f"{_upper(key)}_{name}"] = target._replace(steps=(key, *target.steps))
     for old, new in RENAMED.get(section, {}).items():
         # A key whose value has another form today keeps its name: `legacy` converts it.
-        same = fields[new].spec.value_type is not ValueType.SECTION and old != "port"
-        spec = (
-            fields[new].spec if same else ValueSpec(ValueType.TEXT if old == "port" else ValueType.TEXT_LIST)
+        other = OTHER_FORMS.get(old)
+        target = (
+            _Override((new,), fields[new].spec, section)
+            if other is None
+            else _Override((old,), other, section)
         )
-        targets.setdefault(_upper(old), _Override((new if same else old,), spec, section))
+        targets.setdefault(_upper(old), target)
     return targets
 
 
@@ -170,6 +172,8 @@ def _unknown(variable: str, names: dict[str, str], report: ProblemReport) -> Non
 
 def _value(text: str, spec: ValueSpec) -> Raw:
     """The text as the file would hold it: lists and mappings are JSON, a command may be either."""
+    if is_unset_variable(spec, text):
+        return None
     if (spec.value_type in _SCALARS or isinstance(spec.value_type, Kind)) and not (
         spec.value_type in _LISTS_TOO and text.lstrip().startswith("[")
     ):

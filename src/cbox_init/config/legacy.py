@@ -16,8 +16,11 @@ from cbox_init.config.model import (
     TlsConfig,
 )
 from cbox_init.config.raw import copied, scalar_text
+from cbox_init.config.schema import ValueSpec, ValueType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msgspec import Struct
 
     from cbox_init.config.problems import ProblemReport
@@ -31,26 +34,42 @@ RENAMED: Final[dict[type[Struct], dict[str, str]]] = {
     HealthCheckConfig: {"interval": "period", "retries": "failure_threshold", "port": "address"},
     LoggingConfig: {"filter_patterns": "filters"},
 }
+#: What older keys take whose value has another form today.
+OTHER_FORMS: Final = {
+    "port": ValueSpec(ValueType.INT, ge=1),
+    "filter_patterns": ValueSpec(ValueType.TEXT_LIST),
+}
 
 
 def with_current_keys(
-    section: type[Struct], raw: dict[str, Raw], path: Path, report: ProblemReport
+    section: type[Struct],
+    raw: dict[str, Raw],
+    path: Path,
+    report: ProblemReport,
+    unset: Callable[[str, Raw], bool],
 ) -> dict[str, Raw]:
-    """``raw`` with today's keys. Where old and new are both there the new one counts, with a warning."""
+    """``raw`` with today's keys. Where old and new are both set the new one counts, with a warning.
+
+    ``unset`` says whether the value of a key means that it is not set.
+    """
     if section is RedactionConfig:
         return _patterns_by_name(raw)
     renamed = RENAMED.get(section)
     if renamed is None:
         return raw
     if section is HealthCheckConfig:
-        raw = _address_that_is_a_url(raw, path, report)
+        raw = _address_that_is_a_url(raw, path, report, unset)
     if not any(key in raw for key in renamed):
         return raw
     result = copied(raw)
     for old, new in renamed.items():
         if old not in result:
             continue
-        value = _in_new_form(old, result.pop(old), result.get(new))
+        given = result.pop(old)
+        if unset(old, given):
+            continue
+        present = result.get(new)
+        value = _in_new_form(old, given, None if unset(new, present) else present)
         if value is None:
             _superseded(report, path, old, new)
         else:
@@ -62,7 +81,7 @@ def _in_new_form(old: str, value: Raw, present: Raw) -> Raw:
     """The value of the new key, or None when it is there already."""
     if old == "filter_patterns":
         filters = dict(present) if isinstance(present, dict) else {}
-        return None if "exclude" in filters else {**filters, "exclude": value}
+        return None if filters.get("exclude") else {**filters, "exclude": value}
     if present is not None:
         return None
     if old == "port" and value is not None and not isinstance(value, list | dict):
@@ -82,13 +101,15 @@ def _patterns_by_name(raw: dict[str, Raw]) -> dict[str, Raw]:
     return result
 
 
-def _address_that_is_a_url(raw: dict[str, Raw], path: Path, report: ProblemReport) -> dict[str, Raw]:
+def _address_that_is_a_url(
+    raw: dict[str, Raw], path: Path, report: ProblemReport, unset: Callable[[str, Raw], bool]
+) -> dict[str, Raw]:
     address = raw.get("address")
     if not isinstance(address, str) or not address.startswith(("http://", "https://")):
         return raw
     result = copied(raw)
     del result["address"]
-    if result.get("url") is None:
+    if unset("url", result.get("url")):
         result["url"] = address
     else:
         _superseded(report, path, "address", "url")

@@ -31,10 +31,14 @@ _EXTENSIONS: Final = (".yaml", ".yml")
 
 
 class ConfigSource(NamedTuple):
-    """Where the configuration came from, to read it again: a file (or none), and the environment over it."""
+    """Where the configuration came from, to read it again: a file (or none), and the environment over it.
+
+    ``zero_scales`` is that of `Loaded`.
+    """
 
     path: str | None
     environ: Mapping[str, str]
+    zero_scales: frozenset[str] = frozenset()
 
     def load(self) -> Loaded:
         """As it is there now. Raises ConfigError."""
@@ -45,19 +49,22 @@ class Loaded(Struct, frozen=True, kw_only=True):
     """A configuration that can be used. ``problems`` are warnings and suggestions; no path: no file.
 
     ``withheld`` are the variables that children do not get, as the daemon has its own secrets from them.
+    ``zero_scales`` are the processes of which the file says ``scale: 0``: the default here, and no instance
+    when a reload finds it.
     """
 
     config: Config
     path: str | None
     problems: tuple[Problem, ...] = ()
     withheld: frozenset[str] = frozenset()
+    zero_scales: frozenset[str] = frozenset()
 
 
 class Examined(Struct, frozen=True, kw_only=True):
     """What was read, whether it can be used or not; ``config`` is None when there was nothing to convert.
 
     Where a key is wrong, ``config`` holds its default. ``included`` has the file of each process that is not
-    from the main file. ``withheld`` is that of `Loaded`.
+    from the main file. ``withheld`` and ``zero_scales`` are those of `Loaded`.
     """
 
     config: Config | None
@@ -65,6 +72,7 @@ class Examined(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
     included: dict[str, str] = {}
     withheld: frozenset[str] = frozenset()
+    zero_scales: frozenset[str] = frozenset()
 
     def of(self, severity: Severity) -> tuple[Problem, ...]:
         """The problems of one severity."""
@@ -91,7 +99,13 @@ def load(
     found = examine(path, environ, strict=strict, machine=machine)
     if found.config is None or not found.valid:
         raise ConfigError(_summary(found), found.problems)
-    return Loaded(config=found.config, path=found.path, problems=found.problems, withheld=found.withheld)
+    return Loaded(
+        config=found.config,
+        path=found.path,
+        problems=found.problems,
+        withheld=found.withheld,
+        zero_scales=found.zero_scales,
+    )
 
 
 def examine(
@@ -139,6 +153,7 @@ def _examined(
         problems=report.problems(KnownSecrets(secrets)),
         included=_origins(report),
         withheld=report.withheld,
+        zero_scales=frozenset(report.zero_scales),
     )
 
 

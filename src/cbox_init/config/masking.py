@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind
+from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind, Zero
 from cbox_init.config.schema import fields_of, secrets_in
 from cbox_init.config.secret import MASK, Secret
 from cbox_init.sensitive import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cbox_init.config.model import Config
-    from cbox_init.config.schema import Field
+    from cbox_init.config.schema import Field, ValueSpec
 
 
 def masked(section: Struct, known: KnownSecrets | None = None) -> dict[str, object]:
@@ -72,9 +72,23 @@ def _secret_variables(env: Mapping[str, str]) -> Iterator[str]:
             yield from passwords_in_urls(value)
 
 
+def worded(spec: ValueSpec, value: object) -> str | None:
+    """The word that a file has for the number 0 where 0 means that the key is not set; else None."""
+    if spec.zero not in (Zero.UNSET_OR_WORD, Zero.UNSET_IN_FILE) or value != 0:
+        return None
+    return "never" if spec.zero is Zero.UNSET_OR_WORD and spec.ge == 0 else "off"
+
+
 def _worded(field: Field, section: Struct) -> object:
-    """The value of a key; one that a word stands for in the file, as that word."""
+    """The value of a key; one that a word stands for in the file, as that word.
+
+    Whole seconds are integers: clients in Go read them as such.
+    """
     value: object = getattr(section, field.attribute)
+    if field.spec.zero is Zero.UNSET_OR_WORD and (word := worded(field.spec, value)) is not None:
+        return word
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if value == UNLIMITED and field.spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT):
         return "unlimited"
     if field.spec.value_type is Kind.STATUSES:

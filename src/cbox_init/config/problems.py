@@ -60,7 +60,8 @@ class ProblemReport:
     ``root`` is the content of the file, from which a problem's line is taken; ``origins`` names the
     environment variable that a path's value came from instead, ``files`` the included file that it came from.
     With ``strict`` an unknown key is an error. ``written`` are the files as they were written, ``withheld``
-    the variables that are secrets of the daemon.
+    the variables that are secrets of the daemon, ``zero_scales`` the processes with ``scale: 0``, which is
+    the default at a start.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -69,6 +70,7 @@ class ProblemReport:
         self.files: dict[Path, str] = {}
         self.written: list[Raw] = []
         self.withheld: frozenset[str] = frozenset()
+        self.zero_scales: set[str] = set()
         self._file: str | None = None
         self._strict = strict
         self._problems: list[Problem] = []

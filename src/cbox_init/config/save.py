@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from cbox_init.config.legacy import RENAMED, with_current_keys
+from cbox_init.config.convert import current_keys, is_unset
+from cbox_init.config.legacy import RENAMED
 from cbox_init.config.load import Examined, examine_text
+from cbox_init.config.masking import worded
 from cbox_init.config.patch import PatchError, SourceText, drop, put, source_of_items
 from cbox_init.config.problems import ProblemReport
 from cbox_init.config.schema import ValueType, fields_of, section_type, single_value
@@ -79,16 +81,33 @@ def edited(text: str, edits: Edits) -> str:
         if raw is None:
             text = drop(text, path)
         elif name not in base:
-            text = put(text, path, dict(raw))
+            text = put(text, path, _added(raw, current[name]))
         else:
             text = _section(text, path, dict(raw), base[name], current[name])
     return text
 
 
+def _added(raw: Mapping[str, Raw], process: ProcessConfig) -> dict[str, Raw]:
+    """A process that was added, as a file has it: without the keys that are not set."""
+    fields = fields_of(type(process))
+    return {
+        key: _in_a_file(field.spec, value, getattr(process, field.attribute)) if field is not None else value
+        for key, value in raw.items()
+        if (field := fields.get(key)) is None or not is_unset(field.spec, value, from_api=True)
+    }
+
+
+def _in_a_file(spec: ValueSpec, value: Raw, number: object) -> Raw:
+    """``value`` of the API as a file has it, where 0 means "not set" for some keys: the word for it."""
+    if isinstance(value, str) and value.isalpha():
+        return value  # a word already
+    return worded(spec, number) or value
+
+
 def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct, current: Struct) -> str:
     """Every key of a section that ``current`` has otherwise than ``base``."""
     kind = type(base)
-    raw = with_current_keys(kind, raw, path, ProblemReport())
+    raw = current_keys(kind, raw, path, ProblemReport())
     for key, field in fields_of(kind).items():
         old, new = getattr(base, field.attribute), getattr(current, field.attribute)
         if old == new:
@@ -97,10 +116,10 @@ def _section(text: str, path: tuple[str, ...], raw: dict[str, Raw], base: Struct
             if today == key:
                 text = drop(text, (*path, former))
         value = raw.get(key)
-        if value is None:
+        if value is None or new is None:
             text = drop(text, (*path, key))
         else:
-            text = _key(text, (*path, key), field.spec, value, old, new)
+            text = _key(text, (*path, key), field.spec, _in_a_file(field.spec, value, new), old, new)
     return text
 
 

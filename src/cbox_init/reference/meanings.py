@@ -155,7 +155,7 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             `logging.multiline.pattern`.
             > ^\[\d{4}-
         log_multiline_timeout: A record that gets no line for so long is complete: the default of
-            `logging.multiline.timeout`. A bare number is milliseconds here; 0 is one second.
+            `logging.multiline.timeout`. A bare number is milliseconds here.
             > 500ms
         log_multiline_max_lines: Most lines of a record: the default of `logging.multiline.max_lines`.
         log_redaction_enabled: Turns `log_redaction_patterns` on, and is the default of

@@ -147,7 +147,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     process_start_timeout: SecondsOrNever = 30.0
     process_stop_timeout: SecondsOrUnset = 60.0
     max_process_scale: Annotated[int, Meta(ge=1, le=5000)] = 100
-    zombie_reap_interval: Seconds = 1.0
+    zombie_reap_interval: SecondsOrUnset = 1.0
     php_fpm_profile: PhpFpmProfile | None = None
     autotune_memory_threshold: Annotated[float, Meta(ge=0, le=10)] = 0.0
 

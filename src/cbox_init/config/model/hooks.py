@@ -1,11 +1,15 @@
 """Commands around the life of the whole stack, or of one process."""
 
+from typing import ClassVar
+
 from msgspec import Struct, field
 
 from cbox_init.config.model.kinds import Command, Count, PositiveSeconds, Seconds
 
 
 class HookConfig(Struct, frozen=True, kw_only=True):
+    zeros_are_absent: ClassVar[bool] = True
+
     name: str = ""
     command: Command = ()
     timeout: PositiveSeconds = 30.0

@@ -50,13 +50,11 @@ UNSET: Final = {"zero": Zero.UNSET}
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra=DURATION)]
 #: Seconds of which 0 makes no sense, such as a period.
 PositiveSeconds = Annotated[float, Meta(gt=0, le=LONGEST_S, extra=DURATION)]
-#: Seconds that may be negative, where that has a meaning.
-SignedSeconds = Annotated[float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra=DURATION)]
 #: As `Seconds`, where 0 means not set.
 SecondsOrUnset = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET})]
 #: As `Seconds`, where 0 means not set, and a word says that there is no limit.
 SecondsOrNever = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET_OR_WORD})]
-#: As `SignedSeconds`, where 0 means not set, and a word turns it off.
+#: Seconds that may be negative, where that has a meaning; 0 means not set, and a word turns it off.
 SignedSecondsOrOff = Annotated[
     float, Meta(ge=-LONGEST_S, le=LONGEST_S, extra={**DURATION, "zero": Zero.UNSET_OR_WORD})
 ]
@@ -64,8 +62,10 @@ SignedSecondsOrOff = Annotated[
 SecondsOfAnHourOrUnset = Annotated[float, Meta(ge=0, le=3600, extra={**DURATION, "zero": Zero.UNSET})]
 #: At most an hour.
 SecondsOfAnHour = Annotated[float, Meta(ge=0, le=3600, extra=DURATION)]
-#: Seconds, of which a bare number in the file is milliseconds.
-Milliseconds = Annotated[float, Meta(ge=0, le=LONGEST_S, extra={"kind": Kind.DURATION_MS})]
+#: Seconds, of which a bare number in the file is milliseconds; 0 means not set.
+Milliseconds = Annotated[
+    float, Meta(ge=0, le=LONGEST_S, extra={"kind": Kind.DURATION_MS, "zero": Zero.UNSET})
+]
 
 #: Bytes, as "50MB", "8 MiB" or a bare number.
 Size = Annotated[int, Meta(ge=1, le=2**50, extra={"kind": Kind.SIZE})]

@@ -35,7 +35,7 @@ from cbox_init.config.model.kinds import (
     SecondsOrNever,
     SecondsOrUnset,
     SignalName,
-    SignedSeconds,
+    SignedSecondsOrOff,
     Statuses,
     Umask,
 )
@@ -60,6 +60,8 @@ class HealthCheckConfig(Struct, frozen=True, kw_only=True):
     or ``address``, the period is ``global.health_check_interval``. ``start_period`` of None is
     ``global.process_start_timeout``. ``service`` is the name in a check of type ``grpc``.
     """
+
+    zeros_are_absent: ClassVar[bool] = True
 
     type: HealthCheckType | None = None
     address: str | None = None
@@ -113,6 +115,8 @@ class RolloutConfig(Struct, frozen=True, kw_only=True):
 
 class HeartbeatConfig(Struct, frozen=True, kw_only=True):
     """The URLs that are called for the runs of a schedule. URLs and headers contain keys, hence secrets."""
+
+    zeros_are_absent: ClassVar[bool] = True
 
     enabled: bool = True
     url: Secret | None = None
@@ -184,9 +188,9 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     stdin: Stdin = Stdin.NULL
     restart: RestartPolicyName | None = None
     restart_delay: Seconds | None = None
-    max_restart_delay: Seconds | None = None
+    max_restart_delay: SecondsOrUnset | None = None
     max_restarts: Attempts | None = None
-    restart_threshold: SignedSeconds | None = None
+    restart_threshold: SignedSecondsOrOff | None = None
     on_give_up: OnGiveUp = OnGiveUp.KEEP
     on_exit: OnExit = OnExit.KEEP
     scale: Scale = 1

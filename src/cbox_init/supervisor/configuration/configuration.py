@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from cbox_init.config.child_variables import for_children
 from cbox_init.config.edit import Edits
 from cbox_init.config.masking import secret_values
@@ -64,6 +66,8 @@ class Configuration:
         self._edits = self._no_edits(supervisor.config)
         self._log = logs.daemon
         self._audit = runtime.audit
+        #: What ``scale: 0`` means for the processes of which the file said so last.
+        self._zero_scales = dict.fromkeys(source.zero_scales if source is not None else (), 1)
         self._lock = asyncio.Lock()
         self._no_collection = CollectionPause()
         self._queued: asyncio.Task[Reloaded] | None = None
@@ -133,6 +137,7 @@ class Configuration:
             while (plan := await self._applier.apply(loaded.config, attempt=next(attempts))) is None:
                 pass  # a process was rolled back meanwhile
             self._edits = self._no_edits(plan.config)
+            self._zero_scales = {name: self._zero_scales.get(name, 0) for name in loaded.zero_scales}
         self._log_reloaded(plan, loaded)
         return Reloaded(plan, loaded.problems)
 
@@ -140,13 +145,28 @@ class Configuration:
         if self._source is None:
             raise Conflict(f"cannot reload: {_NO_FILE}")
         try:
-            return await in_thread(self._source.load, name="config-read", timeout_s=_FILE_TIMEOUT_S)
+            loaded = await in_thread(self._source.load, name="config-read", timeout_s=_FILE_TIMEOUT_S)
+            return self._with_zero_scales(loaded)
         except TimeoutError:
             message = f"cannot read {self._source.path}: no answer within {_FILE_TIMEOUT_S:.0f} s"
             problem = Problem(field="", message=message, recommendation="check its file system")
             raise ConfigError(str(problem), (problem,)) from None
         except NoThreadError as error:
             raise NotApplied(f"cannot reload: {error.strerror}; try again later") from None
+
+    def _with_zero_scales(self, loaded: Loaded) -> Loaded:
+        """A ``scale: 0`` that the file has now, and had not before, is no instance.
+
+        One that was there before stays what it was: a reload changes only what the file has changed.
+        """
+        if not loaded.zero_scales:
+            return loaded
+        processes = dict(loaded.config.processes)
+        for name in loaded.zero_scales & processes.keys():
+            processes[name] = replace(processes[name], scale=self._zero_scales.get(name, 0))
+        of_zero = {f"processes.{name}.scale" for name in loaded.zero_scales}
+        problems = tuple(one for one in loaded.problems if one.field not in of_zero)
+        return replace(loaded, config=replace(loaded.config, processes=processes), problems=problems)
 
     # -- edits -----------------------------------------------------------------------------------------
 
