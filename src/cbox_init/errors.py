@@ -18,6 +18,7 @@
     │   │   └── NotSaved       the configuration file cannot be written
     │   ├── NotAudited         audit_required, and the audit record cannot be written
     │   └── InvalidScale       a number of instances outside the limits
+    ├── ScaffoldError          a scaffold cannot be made or written
     └── ClientError            the daemon cannot be reached, or refuses
         ├── DaemonUnreachable
         └── ApiError           an answer with an error status
@@ -163,6 +164,10 @@ class NotAudited(RequestRefused):
 
 class InvalidScale(RequestRefused):
     """A number of instances that the process cannot have."""
+
+
+class ScaffoldError(CboxError):
+    """A scaffold cannot be made or written."""
 
 
 class ClientError(CboxError):

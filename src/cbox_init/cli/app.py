@@ -20,6 +20,7 @@ from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
+from cbox_init.cli.scaffold import scaffold
 from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.token import token
 from cbox_init.errors import CboxError
@@ -82,7 +83,7 @@ _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 
-_FILES = (serve, check_config, explain, schema)
+_FILES = (serve, check_config, scaffold, explain, schema)
 
 for _command in (*_FILES, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
     commands.add_command(_command)
