@@ -1,13 +1,19 @@
 """Writes the parts of the documentation that are made from the code: `make reference`.
 
-The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema.
+The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema; and
+docs/api-reference.md, from the OpenAPI document.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from api_reference import page as api_reference
 
 from cbox_init.reference.keys import keys
 from cbox_init.reference.schema import SCHEMA_FILE, schema_text
@@ -60,7 +66,11 @@ def _row(key: Key) -> str:
 def written() -> dict[Path, str]:
     """Each file with what it should hold."""
     page = DOCS / "configuration.md"
-    return {page: configuration(page.read_text()), DOCS / SCHEMA_FILE: schema_text()}
+    return {
+        page: configuration(page.read_text()),
+        DOCS / SCHEMA_FILE: schema_text(),
+        DOCS / "api-reference.md": api_reference(DOCS.parent),
+    }
 
 
 if __name__ == "__main__":

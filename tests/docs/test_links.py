@@ -30,7 +30,7 @@ def test_tests_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_site_has_every_page() -> None:
-    listed = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    listed = re.findall(r"^ +- .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(ROOT / page for page in listed) == PAGES
 
 
