@@ -19,10 +19,10 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage hostile check bench reference docs audit clean
+.PHONY: help run test coverage hostile check bench reference docs audit bundle deb test-bundle clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
 	@echo "The API is on http://127.0.0.1:9180. From another terminal:"
@@ -70,6 +70,27 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site; a brok
 
 audit: $(VENV)/.installed-audit ## write a bill of materials into build/audit, and look for known vulnerabilities
 	@$(VENV)/bin/python .ci/audit.py $(ARGS)
+
+# Its Python is Debian's, which is built with profiles; BUNDLE_PYTHON=… takes another that has a static library.
+BUNDLE_PYTHON ?= $(or $(PYTHON),/usr/bin/python3)
+MACHINE := $(shell uname -m)
+# Two builds of a commit give the same archives.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1700000000)
+
+bundle: $(VENV)/.installed ## build cbox-init for images without Python, in build/bundle and as a .tar.gz
+	@.ci/packages bundle
+	@rm -rf build/wheel && $(PIP) wheel --quiet --no-deps --wheel-dir build/wheel .
+	@$(VENV)/bin/python packaging/bundle/build.py --python $(BUNDLE_PYTHON) --wheel build/wheel/*.whl build/bundle
+	@tar --create --sort=name --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --transform=s/^bundle/cbox-init/ \
+	  --directory build bundle | gzip -9n >build/cbox-init-linux-$(MACHINE).tar.gz
+	@ls -l build/cbox-init-linux-$(MACHINE).tar.gz
+
+deb: bundle ## build a Debian package of the bundle in build
+	@rm -f build/cbox-init_*.deb
+	@$(VENV)/bin/python packaging/deb.py build/bundle build
+
+test-bundle: deb $(VENV)/.installed-test ## test the bundle and the package in root file systems without Python
+	@BUNDLE=$(CURDIR)/build/bundle $(VENV)/bin/python -m pytest tests/bundle $(ARGS)
 
 clean: ## remove what the targets above have made
 	rm -rf .venv .venv-* build bench/work .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
