@@ -22,7 +22,7 @@ from cbox_init.api.http import tls as layer
 from cbox_init.api.listeners import Listeners
 from tests.api.service import WEB
 from tests.metrics.conftest import scrape
-from tests.supervisor.health.certificates import make_certificate
+from tests.supervisor.health.certificates import Authority, make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -454,6 +454,68 @@ async def test_a_certificate_that_expires_on_an_open_connection(
             clock = SimpleNamespace(time=lambda now=now: now)
             monkeypatch.setattr("cbox_init.api.authentication.time", clock)
             assert (await http.get("/api/v1/processes")).status_code == status
+
+
+async def connected(
+    service: Service, certificate: Certificate, client: Certificate, path: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection with a certificate of the client, and a first request."""
+    context = ssl.create_default_context(cafile=str(certificate.cert))
+    context.load_cert_chain(client.cert, client.key)
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", service.port, ssl=context, server_hostname="localhost"
+    )
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 200")
+    return reader, writer
+
+
+async def test_a_revoked_certificate_is_refused_also_on_an_open_connection(
+    serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    authority, crl = Authority(tmp_path, "clients"), tmp_path / "clients.crl"
+    kept, revoked = authority.sign("kept"), authority.sign("revoked")
+    authority.write_list(crl)
+    trust = {"ca_file": authority.cert, "crl_file": crl}
+    service = await opened(serve, certificate, client_auth="verify", auto_reload="true", **trust)
+    house = service.house
+    await house.until(lambda: house.messages().count("Watching the certificate") == 4)
+
+    async def gets_in(client: Certificate) -> bool:
+        return (await curl(service, certificate, "--cert", client.cert, "--key", client.key)).code == 0
+
+    assert await gets_in(kept)
+    assert await gets_in(revoked)
+    idle, idle_writer = await connected(service, certificate, revoked, "/api/v1/health")
+    await asyncio.wait_for(idle.readuntil(b"}"), 20)
+    stream, stream_writer = await connected(service, certificate, revoked, "/api/v1/logs/stream")
+
+    authority.revoke(revoked)
+    authority.write_list(crl)
+    await house.until(lambda: "Certificate reloaded" in house.messages())
+    assert await asyncio.wait_for(idle.read(), 20) == b""
+    await asyncio.wait_for(stream.read(), 60)
+    assert not await gets_in(revoked)
+    assert await gets_in(kept)
+    assert "the client's certificate is not trusted: certificate revoked" in house.log_text()
+    idle_writer.close()
+    stream_writer.close()
+
+
+async def test_an_authority_that_is_taken_out_of_the_file_ends_its_connections(
+    serve: Serve, certificate: Certificate, tmp_path: Path
+) -> None:
+    first, second = make_certificate(tmp_path, "first"), make_certificate(tmp_path, "second")
+    authorities = tmp_path / "ca.pem"
+    authorities.write_bytes(first.cert.read_bytes() + second.cert.read_bytes())
+    service = await opened(serve, certificate, ca_file=authorities, client_auth="verify", auto_reload="true")
+    house = service.house
+    await house.until(lambda: house.messages().count("Watching the certificate") == 3)
+    reader, writer = await connected(service, certificate, second, "/api/v1/health")
+    await asyncio.wait_for(reader.readuntil(b"}"), 20)
+    authorities.write_bytes(first.cert.read_bytes())
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
 
 
 async def test_a_token_counts_before_a_certificate(

@@ -11,7 +11,7 @@ import pytest
 from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
 from cbox_init.machine import check_machine
-from tests.supervisor.health.certificates import make_certificate
+from tests.supervisor.health.certificates import Authority, make_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,3 +162,67 @@ def test_files_that_are_cut_off(certificate: Certificate, cut: int) -> None:
         (problem,) = problems(certificate)
         assert problem.severity is Severity.ERROR
         path.write_bytes(whole)
+
+
+def test_a_list_of_revoked_certificates(certificate: Certificate, tmp_path: Path) -> None:
+    authority, crl = Authority(tmp_path, "clients"), tmp_path / "clients.crl"
+    authority.write_list(crl)
+    keys = {"ca_file": authority.cert, "client_auth": "verify", "crl_file": crl}
+    assert of_the_list(certificate, keys) == []
+    old = ("-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200201000000Z")
+    early = ("-crl_lastupdate", "20990101000000Z", "-crl_nextupdate", "20990201000000Z")
+    for times, words in (
+        (old, "expired on 2020-02-01 00:00 UTC, so clients are refused"),
+        (("-crlhours", "5"), "expires on"),
+        (early, "is valid only from"),
+    ):
+        authority.write_list(crl, *times)
+        (problem,) = of_the_list(certificate, keys)
+        assert problem.severity is Severity.WARNING
+        assert words in problem.message
+
+
+def of_the_list(certificate: Certificate, keys: dict[str, object]) -> list[Problem]:
+    return [one for one in problems(certificate, **keys) if one.field.endswith("crl_file")]
+
+
+@pytest.mark.parametrize(
+    ("case", "severity", "words"),
+    [
+        ("none", Severity.WARNING, "does not exist"),
+        ("text", Severity.ERROR, "has no list of revoked certificates in PEM"),
+        ("cut", Severity.ERROR, "has a damaged list"),
+        ("certificate", Severity.ERROR, "has a certificate, which would be trusted"),
+        ("of another", Severity.WARNING, "has no list of 1 of 1 authorities"),
+        ("of one of two", Severity.SUGGESTION, "has no list of 1 of 2 authorities"),
+        ("no use", Severity.WARNING, "has no effect"),
+    ],
+)
+def test_lists_that_are_wrong(
+    certificate: Certificate, tmp_path: Path, case: str, severity: Severity, words: str
+) -> None:
+    authority, other = Authority(tmp_path, "clients"), Authority(tmp_path, "others")
+    crl, both = tmp_path / "clients.crl", tmp_path / "ca.pem"
+    authority.write_list(crl)
+    both.write_bytes(authority.cert.read_bytes() + other.cert.read_bytes())
+    keys: dict[str, object] = {"ca_file": authority.cert, "client_auth": "verify", "crl_file": crl}
+    match case:
+        case "none":
+            crl.unlink()
+        case "text":
+            crl.write_text("revoke all")
+        case "cut":
+            first, *lines, last = crl.read_text().splitlines()
+            crl.write_text("\n".join([first, *lines[:2], last]))
+        case "certificate":
+            crl.write_bytes(crl.read_bytes() + other.cert.read_bytes())
+        case "of another":
+            other.write_list(crl)
+        case "of one of two":
+            keys["ca_file"] = both
+        case "no use":
+            keys = {"crl_file": crl}
+    (problem,) = of_the_list(certificate, keys)
+    assert problem.severity is severity
+    assert words in problem.message
+    assert problem.recommendation

@@ -58,7 +58,9 @@ class ApiServer:
 
             key, what = "global.api_tls", "The API is not opened on TCP"
             expires = partial(self._vitals.expires, "api")
-            self._tls = ListenerTls(self._listeners.tls, key, what, self._log, self._open_tcp, expires)
+            self._tls = ListenerTls(
+                self._listeners.tls, key, what, self._log, self._open_tcp, expires, self._distrust
+            )
             self._tls.start(loop)
         if self._settings.api_preload:
             self._wake()
@@ -87,6 +89,10 @@ class ApiServer:
             self._stack.serve_tcp(self._listeners)
         elif self._watching is not None:
             self._watch(self._watching)
+
+    def _distrust(self) -> None:
+        if self._stack is not None:
+            self._stack.distrust_certificates()
 
     def _watch(self, loop: AbstractEventLoop) -> None:
         self._watching = loop

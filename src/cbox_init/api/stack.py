@@ -96,6 +96,10 @@ class Stack:
         """Accept connections on the TCP port."""
         self._tcp.serve(listeners.tcp)
 
+    def distrust_certificates(self) -> None:
+        """Have clients show their certificates again."""
+        self._tcp.distrust_certificates()
+
     async def close(self, timeout_s: float) -> None:
         """Accept no more; streams end at once, other requests within ``timeout_s``."""
         self._streams.end()

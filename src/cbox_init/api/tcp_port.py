@@ -77,8 +77,10 @@ class TcpPort:
 
         expires = partial(vitals.expires, self._name)
         opened = partial(self._open, log)
-        self._tls = ListenerTls(self._tls_config, self._key, self._closed, log, opened, expires)
-        self._server = HttpServer(loop, handler, limits, log, self._tls.context, exempt)
+        tls = self._tls = ListenerTls(
+            self._tls_config, self._key, self._closed, log, opened, expires, self._distrust
+        )
+        self._server = HttpServer(loop, handler, limits, log, tls.context, exempt)
         if audit is not None:
             self._server.on_handshake_failed = audit.failed_handshake(self._name)
         self._tls.start(loop)
@@ -95,6 +97,10 @@ class TcpPort:
             self._server.abort()
         for listener in self._listeners:
             listener.close()
+
+    def _distrust(self) -> None:
+        if self._server is not None:
+            self._server.distrust_certificates()
 
     def _open(self, log: DaemonLog) -> None:
         """The certificate is read: accept connections."""

@@ -40,7 +40,8 @@ class ListenerTls:
     expires soon is a warning each day.
 
     ``opened`` is called when the files are read for the first time, and again later if it raises: until then
-    the port stays shut. Later files that cannot be used leave those before them in force.
+    the port stays shut. Later files that cannot be used leave those before them in force. ``distrusts`` is
+    called when certificates of clients that were valid may not be any more.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ListenerTls:
         log: DaemonLog,
         opened: Callable[[], None],
         expires: Callable[[int | None], None],
+        distrusts: Callable[[], None],
     ) -> None:
         self._config = config
         self._key = key
@@ -58,6 +60,7 @@ class ListenerTls:
         self._log = log
         self._opened = opened
         self._expires = expires
+        self._distrusts = distrusts
         self._loaded: LoadedTls | None = None
         self._is_open = False
         self._seen: _Seen | None = None
@@ -87,7 +90,8 @@ class ListenerTls:
     @property
     def _paths(self) -> tuple[str, ...]:
         config = self._config
-        return tuple(dict.fromkeys(filter(None, (config.cert_file, config.key_file, config.ca_file))))
+        files = (config.cert_file, config.key_file, config.ca_file, config.crl_file)
+        return tuple(dict.fromkeys(filter(None, files)))
 
     async def _read(self) -> float | None:
         interval_s = self._config.auto_reload_interval
@@ -117,7 +121,9 @@ class ListenerTls:
         return found, load_tls(self._config)
 
     def _use(self, loaded: LoadedTls) -> None:
-        self._loaded = loaded
+        before, self._loaded = self._loaded, loaded
+        if before is not None and not loaded.trusts_as(before):
+            self._distrusts()
         self._expires(loaded.not_after_unix)
         remarks = loaded.remarks
         if remarks != self._remarked:

@@ -14,7 +14,7 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from calendar import timegm
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from cbox_init.config.model import ClientAuth, TlsVersion
 from cbox_init.config.small_file import SmallFileError, read_small_file
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 _MOST_BYTES: Final = 1024 * 1024
 _DAY_S: Final = 86400
-#: A certificate that expires within this time is reported, in days.
+_NEVER_UNIX: Final = 253402300799  # the year 9999
+#: A certificate that expires within this time is reported, in days. Lists of revoked ones are short-lived.
 EXPIRES_SOON_DAYS: Final = 30
+_CRL_EXPIRES_SOON_DAYS: Final = 1
 
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 _CONVERT: Final = "openssl x509 -in FILE -inform DER -out FILE.pem"
+_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]*)-----END X509 CRL-----")
+_CONVERT_CRL: Final = "openssl crl -in FILE -inform DER -out FILE.pem"
 
 _VERSIONS: Final = {
     TlsVersion.TLS_1_2: ssl.TLSVersion.TLSv1_2,
@@ -74,12 +78,16 @@ class TlsRemark(NamedTuple):
 
 
 class ExpiringCertificate(NamedTuple):
-    """A certificate of a section: its key, the file that it is in, and its validity in Unix seconds."""
+    """A certificate of a section, or a list of revoked ones: its key, the file that it is in, its validity.
+
+    Times are in Unix seconds. The end is worth a warning ``soon_days`` before.
+    """
 
     key: str
     path: str
     begins_unix: int
     ends_unix: int
+    soon_days: int = EXPIRES_SOON_DAYS
 
     def remarks(self) -> list[TlsRemark]:
         """Whether it is not valid now, or soon will not be."""
@@ -89,19 +97,29 @@ class ExpiringCertificate(NamedTuple):
             message = f"{path} is valid only from {_day(self.begins_unix)}"
             return [TlsRemark(key, message, "check this machine's clock")]
         if self.ends_unix <= now:
-            return [TlsRemark(key, f"{path} expired on {ends}", "renew it")]
+            what = ", so clients are refused" if key == "crl_file" else ""
+            return [TlsRemark(key, f"{path} expired on {ends}{what}", "renew it")]
         days = int((self.ends_unix - now) / _DAY_S)
-        if days < EXPIRES_SOON_DAYS:
+        if days < self.soon_days:
             return [TlsRemark(key, f"{path} expires on {ends}, in {days} days", "renew it")]
         return []
 
 
 class LoadedTls(NamedTuple):
-    """What the listener uses from now on; ``lasting`` are the remarks that hold at any time."""
+    """What the listener uses from now on; ``lasting`` are the remarks that hold at any time.
+
+    ``trusted`` are the authorities of clients, ``revoked`` the lists of their certificates that do not count.
+    """
 
     context: ssl.SSLContext
     lasting: tuple[TlsRemark, ...]
     certificates: tuple[ExpiringCertificate, ...]
+    trusted: frozenset[bytes] = frozenset()
+    revoked: frozenset[bytes] = frozenset()
+
+    def trusts_as(self, before: LoadedTls) -> bool:
+        """Whether every client that had a valid certificate ``before`` has one now."""
+        return before.trusted <= self.trusted and before.revoked == self.revoked
 
     @property
     def remarks(self) -> tuple[TlsRemark, ...]:
@@ -141,7 +159,14 @@ def load_tls(config: TlsConfig) -> LoadedTls:
         raise TlsFileError("cert_file", f"{cert_file}: {error.strerror}", "check both files") from error
     used = _expiring(certificates[:1], cert_file, "cert_file")
     authorities = _set_client_auth(context, config, remarks)
-    return LoadedTls(context, tuple(remarks), (*used, *authorities))
+    lists = _set_revoked(context, config, authorities, remarks)
+    expiring = (*used, *_expiring(authorities, config.ca_file or "", "ca_file"))
+    if config.crl_file:
+        path, soon = config.crl_file, _CRL_EXPIRES_SOON_DAYS
+        ends = ((one.begins_unix, one.ends_unix) for one in lists)
+        expiring += tuple(ExpiringCertificate("crl_file", path, *validity, soon) for validity in ends)
+    revoked = frozenset(one.der for one in lists)
+    return LoadedTls(context, tuple(remarks), expiring, frozenset(authorities), revoked)
 
 
 def _given(path: str | None, key: str, what: str) -> str:
@@ -160,14 +185,18 @@ def _read(path: str, key: str) -> tuple[bytes, int]:
 
 def _certificates(data: bytes, path: str, key: str) -> list[bytes]:
     """The certificates in a PEM file, as DER; at least one."""
-    try:
-        found = [b64decode(b"".join(text.split()), validate=True) for text in _CERTIFICATE.findall(data)]
-    except Base64Error as error:
-        raise TlsFileError(key, f"{path} has a damaged certificate", "copy it again, whole") from error
+    found = _parts(_CERTIFICATE, data, path, key, "certificate")
     if not found:
         hint = "swap cert_file and key_file" if b"PRIVATE KEY-----" in data else f"convert it: {_CONVERT}"
         raise TlsFileError(key, f"{path} has no certificate in PEM", hint)
     return found
+
+
+def _parts(what: re.Pattern[bytes], data: bytes, path: str, key: str, name: str) -> list[bytes]:
+    try:
+        return [b64decode(b"".join(text.split()), validate=True) for text in what.findall(data)]
+    except Base64Error as error:
+        raise TlsFileError(key, f"{path} has a damaged {name}", "copy it again, whole") from error
 
 
 def _check_key(data: bytes, path: str) -> None:
@@ -213,25 +242,23 @@ def _set_suites(context: ssl.SSLContext, names: tuple[str, ...]) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
 
 
-def _set_client_auth(
-    context: ssl.SSLContext, config: TlsConfig, remarks: list[TlsRemark]
-) -> tuple[ExpiringCertificate, ...]:
+def _set_client_auth(context: ssl.SSLContext, config: TlsConfig, remarks: list[TlsRemark]) -> list[bytes]:
     """Ask clients for certificates as ``client_auth`` says; what is given is always verified.
 
-    Adds to ``remarks``. The authorities that are used.
+    Adds to ``remarks``. The authorities that are used, as DER.
     """
     mode, ca_file = config.client_auth, config.ca_file
     if mode is ClientAuth.NONE:
         if ca_file:
             hint = "set client_auth: verify to let only clients with a certificate in"
             remarks.append(TlsRemark("ca_file", "has no effect: client_auth is none", hint))
-        return ()
+        return []
     if not ca_file:
         hint = "set it to the certificates of the authorities of your clients, PEM"
         if mode is not ClientAuth.REQUEST:
             raise TlsFileError("ca_file", f"is not set, and client_auth is {mode}", hint)
         remarks.append(TlsRemark("ca_file", "is not set, so clients are not asked for certificates", hint))
-        return ()
+        return []
     data, _ = _read(ca_file, "ca_file")
     certificates = _certificates(data, ca_file, "ca_file")
     try:
@@ -245,7 +272,44 @@ def _set_client_auth(
     if len(certificates) > 1:
         message = f"{ca_file} has {len(certificates)} certificates; clients of each of them are let in"
         remarks.append(TlsRemark("ca_file", message, "remove those that are not meant", harmful=False))
-    return _expiring(certificates, ca_file, "ca_file")
+    return certificates
+
+
+def _set_revoked(
+    context: ssl.SSLContext, config: TlsConfig, authorities: list[bytes], remarks: list[TlsRemark]
+) -> list[RevocationList]:
+    """Refuse the client certificates that the lists of ``crl_file`` name. Adds to ``remarks``."""
+    path = config.crl_file
+    if not path:
+        return []
+    if not authorities:
+        hint = "set client_auth: verify and ca_file, or remove it"
+        remarks.append(TlsRemark("crl_file", "has no effect: clients need no certificate", hint))
+        return []
+    data, _ = _read(path, "crl_file")
+    if b"CERTIFICATE-----" in data:
+        hint = "keep the lists alone in it, and put certificates of authorities into ca_file"
+        raise TlsFileError("crl_file", f"{path} has a certificate, which would be trusted", hint)
+    found = _parts(_CRL, data, path, "crl_file", "list")
+    if not found:
+        hint = f"convert it: {_CONVERT_CRL}"
+        raise TlsFileError("crl_file", f"{path} has no list of revoked certificates in PEM", hint)
+    try:
+        lists = [RevocationList.of(der) for der in found]
+        context.load_verify_locations(cafile=path)
+    except (ssl.SSLError, IndexError, ValueError) as error:
+        raise TlsFileError("crl_file", f"{path} has a damaged list", "copy it again, whole") from error
+    except OSError as error:
+        raise TlsFileError("crl_file", f"{path}: {error.strerror}", "check the file") from error
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    issuers = {one.issuer for one in lists}
+    missing = sum(_subject(one) not in issuers for one in authorities)
+    if missing:
+        of = f"{missing} of {len(authorities)} authorities of ca_file"
+        message = f"{path} has no list of {of}, whose clients are refused"
+        hint = "add the list of each authority, also when it is empty"
+        remarks.append(TlsRemark("crl_file", message, hint, harmful=missing == len(authorities)))
+    return lists
 
 
 def _expiring(certificates: list[bytes], path: str, key: str) -> tuple[ExpiringCertificate, ...]:
@@ -275,6 +339,46 @@ def _validity(der: bytes) -> tuple[int, int] | None:
         return _time(der[first], der[begin:second]), _time(der[second], der[end:after])
     except (IndexError, ValueError):
         return None
+
+
+class RevocationList(NamedTuple):
+    """A list of revoked certificates (RFC 5280 5.1): whose it is, and when it is valid, in Unix seconds."""
+
+    der: bytes
+    issuer: bytes
+    begins_unix: int
+    ends_unix: int
+
+    @classmethod
+    def of(cls, der: bytes) -> Self:
+        """Raises IndexError and ValueError for one that cannot be read."""
+        at, _ = _element(der, 0)  # CertificateList
+        at, _ = _element(der, at)  # TBSCertList
+        if der[at] == 0x02:  # the version, which may be absent
+            at = _element(der, at)[1]
+        issuer_at = _element(der, at)[1]  # behind the algorithm
+        first = _element(der, issuer_at)[1]
+        begin, second = _element(der, first)
+        begins = _time(der[first], der[begin:second])
+        if der[second] in (0x17, 0x18):  # the next update, without which it holds for ever
+            end, after = _element(der, second)
+            ends = _time(der[second], der[end:after])
+        else:
+            ends = _NEVER_UNIX
+        return cls(der, der[issuer_at:first], begins, ends)
+
+
+def _subject(der: bytes) -> bytes:
+    """Whom a certificate is for; empty when it cannot be read."""
+    try:
+        at, _ = _element(der, _element(der, 0)[0])
+        if der[at] == 0xA0:
+            at = _element(der, at)[1]
+        for _ in range(4):  # serial number, algorithm, issuer, validity
+            at = _element(der, at)[1]
+        return der[at : _element(der, at)[1]]
+    except (IndexError, ValueError):
+        return b""
 
 
 def _element(der: bytes, at: int) -> tuple[int, int]:

@@ -333,6 +333,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             > /etc/tls/tls.key
         ca_file: Authorities for client certificates, PEM, one or several.
             > /etc/tls/ca.crt
+        crl_file: Lists of revoked client certificates, PEM: one of each authority that signs them.
+            > /etc/tls/ca.crl
         client_auth: `none`: clients are not asked for a certificate. `request`: one that is given must be
             signed by an authority of `ca_file`. `require` and `verify`: nobody connects without such a
             certificate.

@@ -401,6 +401,12 @@ class Connection(BufferedProtocol):
         else:
             self.close_now()
 
+    def distrust(self) -> None:
+        """Accept nothing more by the certificate that the client has shown, if it has."""
+        if self.peer.names or self.peer.subject:
+            self._peer = self.peer._replace(expires=0.0)
+            self.shut_down()
+
     def close_now(self) -> None:
         """Close a connection on which nothing is being answered; what was written still goes out."""
         self._of.idle.pop(self, None)

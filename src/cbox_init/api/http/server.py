@@ -103,6 +103,16 @@ class HttpServer:
             self._listeners.append(listener)
         self._resume()
 
+    def distrust_certificates(self) -> None:
+        """The certificate that a client has shown may not be valid any more: it has to show it again.
+
+        Its connection is closed, behind the response if there is one under way.
+        """
+        for handshake in tuple(self._connections.handshakes):
+            handshake.abort()
+        for connection in tuple(self._connections.all):
+            connection.distrust()
+
     def stop_accepting(self) -> None:
         """Accept no more connections. The sockets stay open: they belong to who has bound them."""
         self._closed = True

@@ -50,6 +50,7 @@ class TlsConfig(Struct, frozen=True, kw_only=True):
     cert_file: str | None = None
     key_file: str | None = None
     ca_file: str | None = None
+    crl_file: str | None = None
     client_auth: ClientAuth = ClientAuth.NONE
     min_version: TlsVersion = TlsVersion.TLS_1_2
     cipher_suites: tuple[str, ...] = ()
