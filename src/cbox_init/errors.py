@@ -9,6 +9,7 @@
     ├── TlsFileError           a certificate or key that cannot be used; names its setting
     ├── AutotuneError          a profile, share or size for PHP-FPM that cannot be used
     │   └── PoolDoesNotFit     there is not enough memory for a pool of that profile
+    ├── ImportFailed           a file of another process manager cannot be imported
     ├── UnsafePathError        a path that another user could lead elsewhere; an OSError as well
     ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
@@ -88,6 +89,10 @@ class CheckFailed(CboxError):
 
 class ListenError(CboxError):
     """A port or a socket cannot be opened; nothing has been started yet."""
+
+
+class ImportFailed(CboxError):
+    """A file of another process manager cannot be imported; the message names it, its line and the reason."""
 
 
 class TlsFileError(CboxError):

@@ -16,6 +16,7 @@ from cbox_init.cli.autotune import autotune
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.health import health
+from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reference import explain, schema
@@ -83,7 +84,7 @@ _ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 
-_FILES = (serve, check_config, scaffold, explain, schema)
+_FILES = (serve, check_config, scaffold, import_, explain, schema)
 
 for _command in (*_FILES, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
     commands.add_command(_command)

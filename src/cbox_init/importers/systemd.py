@@ -1,0 +1,826 @@
+"""Units of systemd: services, and timers with calendar times."""
+
+from __future__ import annotations
+
+import os
+import re
+from shlex import quote
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cbox_init.capabilities import NAMES
+from cbox_init.config.scalars import parse_size
+from cbox_init.importers.calendar import calendar_to_cron
+from cbox_init.importers.ini import IniEntry, parse_unit
+from cbox_init.importers.model import (
+    Imported,
+    ImportedProcess,
+    Note,
+    NoteKind,
+    Origin,
+    Tree,
+    literal,
+    section_of,
+)
+from cbox_init.importers.values import (
+    boolean,
+    command_value,
+    duration,
+    is_name,
+    megabytes,
+    number,
+    put_env,
+    seconds,
+    split_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cbox_init.importers.model import Notes
+    from cbox_init.importers.source import SourceFiles
+
+_SUFFIXES: Final = (
+    ".service",
+    ".timer",
+    ".socket",
+    ".target",
+    ".path",
+    ".mount",
+    ".slice",
+    ".automount",
+    ".swap",
+)
+_PREFIX: Final = re.compile(r"[@\-:+!|]*")
+_VARIABLE: Final = re.compile(r"\$\$|\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)", re.ASCII)
+_KILL: Final = re.compile(
+    r"(?:/usr)?(?:/bin/)?kill\s+(?:-s\s+|-)(?:SIG)?([A-Z0-9+]+)\s+\$\{?MAINPID\}?", re.ASCII
+)
+_SPECIFIER: Final = re.compile(r"%(.)")
+_SPECIFIERS: Final = {
+    "t": "/run",
+    "S": "/var/lib",
+    "C": "/var/cache",
+    "L": "/var/log",
+    "E": "/etc",
+    "T": "/tmp",
+    "V": "/var/tmp",
+}
+_RESTART: Final = {"no": "never", "on-failure": "on-failure", "always": "always"}
+_TYPES: Final = ("simple", "exec", "oneshot", "notify", "notify-reload", "forking", "dbus", "idle")
+_DEFAULT_BURST: Final = 5
+_DEFAULT_INTERVAL_S: Final = 10.0
+_DEFAULT_RESTART_S: Final = 0.1
+
+#: Keys that need nothing here: they describe, or hold by themselves.
+_NEEDLESS: Final = frozenset(
+    (
+        *("Description", "Documentation", "WantedBy", "RequiredBy", "RemainAfterExit", "GuessMainPID"),
+        *("DefaultDependencies", "CPUAccounting", "MemoryAccounting", "TasksAccounting", "IOAccounting"),
+        *("NotifyAccess", "PassEnvironment", "SendSIGHUP", "StartLimitAction", "IgnoreSIGPIPE"),
+    )
+)
+_TOGETHER: Final = frozenset(
+    (
+        *("Type", "ExecStart", "ExecStartPre", "Environment", "EnvironmentFile", "Restart", "RestartSec"),
+        *(
+            "RestartMaxDelaySec",
+            "RestartSteps",
+            "StartLimitBurst",
+            "StartLimitIntervalSec",
+            "StartLimitInterval",
+        ),
+        *(
+            "ExecStop",
+            "ExecStopPost",
+            "After",
+            "Requires",
+            "Wants",
+            "BindsTo",
+            "Requisite",
+            "Before",
+            "PartOf",
+        ),
+        *("CapabilityBoundingSet", "AmbientCapabilities", "ReadOnlyPaths", "ReadOnlyDirectories"),
+        *("ProtectSystem", "StandardOutput", "StandardError"),
+    )
+)
+_SANDBOX: Final = re.compile(
+    r"Protect\w+|Private\w+|Restrict\w+|SystemCall\w+|Memory(?:DenyWriteExecute)|LockPersonality|RemoveIPC"
+    r"|ReadWrite\w+|Inaccessible\w+|Exec(?:Paths|Search\w+)|NoExecPaths|TemporaryFileSystem|Bind\w*Paths"
+    r"|RootDirectory|RootImage|SecureBits|IPAddress\w+|Device\w+|KeyringMode|Personality"
+)
+_DIRECTORIES: Final = {
+    "RuntimeDirectory": "/run",
+    "StateDirectory": "/var/lib",
+    "CacheDirectory": "/var/cache",
+    "LogsDirectory": "/var/log",
+    "ConfigurationDirectory": "/etc",
+}
+_LOST: Final = {
+    "PIDFile": ("there are no PID files", "run the program in the foreground"),
+    "DynamicUser": ("users are not made", "create one in the image, and set user"),
+    "SupplementaryGroups": ("user alone gives the groups", "add the user to the group in the image"),
+    "ExecReload": (
+        "a process has no command to reload",
+        "run `cbox-init restart`, or send the signal yourself",
+    ),
+    "ExecStartPost": ("a process has no command after its start", "use hooks.post-start"),
+    "ExecCondition": ("a start has no condition", "test it in the command"),
+    "TimeoutStartSec": ("the time to get ready is global", "set global.process_start_timeout"),
+    "RuntimeMaxSec": ("the time to run has no limit", "put `timeout` in front of the command"),
+    "SuccessExitStatus": ("success is exit code 0 alone", "map the code in a shell"),
+    "RestartPreventExitStatus": ("success is exit code 0 alone", "map the code in a shell"),
+    "RestartForceExitStatus": ("success is exit code 0 alone", "map the code in a shell"),
+    "SendSIGKILL": ("what is left after the grace period is always killed", "raise shutdown.timeout"),
+    "OnFailure": (
+        "no unit is started after a failure",
+        "set on_give_up: shutdown, or an alert on the metrics",
+    ),
+    "OnSuccess": ("no unit is started after a success", "use depends_on with a oneshot"),
+    "MemoryHigh": ("there is no soft limit of memory", "set max_memory_mb or limits.memory"),
+    "MemoryLimit": ("unknown here", "set limits.memory"),
+    "TasksMax": ("the number of tasks has no limit here", "set limits.nproc"),
+    "CPUShares": ("there are no shares", "set limits.cpu or limits.nice"),
+    "CPUWeight": ("there are no shares", "set limits.cpu or limits.nice"),
+    "IOWeight": ("there are no shares", "leave it out"),
+    "Slice": ("there are no slices", "leave it out"),
+    "Delegate": ("cgroups are not delegated", "leave it out"),
+    "SyslogIdentifier": ("lines have the name of the process", "rename the process"),
+    "StandardInput": ("standard input is /dev/null", "set stdin: pipe where it must stay open"),
+    "TTYPath": ("there is no terminal", "leave it out"),
+    "LoadCredential": ("there are no credentials", "mount a secret and set env_files_from_secrets"),
+    "SetCredential": ("there are no credentials", "mount a secret and set env_files_from_secrets"),
+    "UnsetEnvironment": ("variables are not removed", "set environment: clean, and what is needed"),
+    "BusName": ("there is no D-Bus", "set a health_check"),
+    "Conflicts": ("processes do not exclude each other", "leave one out"),
+    "Alias": ("a process has one name", "leave it out"),
+    "Also": ("nothing is installed", "import the other unit too"),
+    "DefaultInstance": ("there are no templates", "import UNIT@INSTANCE.service"),
+    "Sockets": ("sockets are not opened for children", "let the program listen itself"),
+    "FileDescriptorStoreMax": ("descriptors are not kept", "leave it out"),
+    "CPUSchedulingPolicy": ("there is no such limit", "set limits.nice"),
+    "IOSchedulingClass": ("there is no such limit", "put `ionice` in front of the command"),
+    "CPUAffinity": ("there is no such limit", "put `taskset` in front of the command"),
+    "RestartMode": ("there is one way to restart", "leave it out"),
+    "JoinsNamespaceOf": ("namespaces are not joined", "leave it out"),
+}
+_RLIMITS: Final = {"LimitNOFILE": "nofile", "LimitNPROC": "nproc", "LimitCORE": "core"}
+
+
+class _Unit(NamedTuple):
+    """One file: its name as systemd has it, and its keys in order, drop-ins behind it."""
+
+    name: str
+    file: str
+    entries: list[tuple[str, IniEntry, str]]
+    notes: Notes
+
+    def values(self, *keys: str) -> list[tuple[IniEntry, str]]:
+        """The entries of keys that add up; an empty one resets what came before. With the file of each."""
+        found: list[tuple[IniEntry, str]] = []
+        for _, entry, file in self.entries:
+            if entry.key in keys:
+                found = [*found, (entry, file)] if entry.value else []
+        return found
+
+    def value(self, *keys: str) -> IniEntry | None:
+        """The last entry of a key."""
+        found = self.values(*keys)
+        return found[-1][0] if found else None
+
+    def text(self, *keys: str) -> str:
+        entry = self.value(*keys)
+        return entry.value or "" if entry is not None else ""
+
+
+def is_unit(path: str) -> bool:
+    """Whether a file has the name of a unit."""
+    return path.endswith(_SUFFIXES)
+
+
+def read(sources: Sequence[tuple[str, str]], files: SourceFiles) -> list[Imported]:
+    """The services of all units, which may name each other."""
+    units = [_unit(path, text, files) for path, text in sources]
+    services = {unit.name: unit for unit, _ in units if unit.name.endswith(".service")}
+    found: list[Imported] = []
+    whole = Imported(sources[0][0] if sources else "")
+    for unit, imported in units:
+        if unit.name.endswith(".service"):
+            _UnitReader(unit, imported, services, files).read()
+        elif not unit.name.endswith(".timer"):
+            kind = unit.name.rpartition(".")[2]
+            hints = {
+                "socket": "let the program listen itself",
+                "target": "a container has one state: all that is in the file",
+                "path": "watch the files in a program",
+            }
+            imported.notes.lost(
+                None,
+                unit.name,
+                f"a unit of type {kind} is not carried over",
+                hints.get(kind, "use the container"),
+            )
+        whole.processes += imported.processes
+    for unit, _ in units:
+        if unit.name.endswith(".timer"):
+            _timer(unit, whole)
+    _depend(units, whole)
+    for _, imported in units:
+        whole.notes.add(imported.notes.found)
+        whole.notes.more += imported.notes.more
+    found.append(whole)
+    return found
+
+
+def _unit(path: str, text: str, files: SourceFiles) -> tuple[_Unit, Imported]:
+    imported = Imported(path)
+    entries = [(section.name, entry, path) for section in parse_unit(text) for entry in section.entries]
+    for drop_in in files.matching(f"{path}.d/*.conf"):
+        entries += [
+            (section.name, entry, drop_in)
+            for section in parse_unit(files.text(drop_in))
+            for entry in section.entries
+        ]
+    return _Unit(os.path.basename(path), path, entries, imported.notes), imported
+
+
+def process_name(unit: str) -> str:
+    """The name of the process of a unit."""
+    return unit.rpartition(".")[0].replace("@", "-").strip("-")
+
+
+class _UnitReader:
+    """One .service file."""
+
+    def __init__(
+        self, unit: _Unit, imported: Imported, services: dict[str, _Unit], files: SourceFiles
+    ) -> None:
+        self._unit = unit
+        self._imported = imported
+        self._services = services
+        self._files = files
+        self._keys: Tree = {}
+        self._name = process_name(unit.name)
+        stem = unit.name.removesuffix(".service")
+        self._prefix, at, self._instance = stem.partition("@")
+        self._template = bool(at) and not self._instance
+        self._env: dict[str, str] = {}
+
+    def read(self) -> None:
+        if self._template:
+            why = "is a template without an instance"
+            hint = f"copy it as {self._prefix}@INSTANCE.service, and import that"
+            self._unit.notes.lost(None, self._unit.name, why, hint)
+            return
+        kind = self._kind()
+        self._environment()
+        self._command(kind)
+        if "command" not in self._keys:
+            return
+        for section, entry, _ in self._unit.entries:
+            self._entry(section, entry)
+        if kind != "oneshot" or self._unit.value("Restart") is not None:
+            self._restarts(kind)
+        self._stopping()
+        self._sandbox()
+        self._output()
+        origin = Origin(self._unit.file, (self._unit.value("ExecStart") or IniEntry("", "", 1)).line)
+        self._imported.processes.append(ImportedProcess(self._name, origin, self._keys))
+
+    def _lost(self, entry: IniEntry, why: str, hint: str) -> None:
+        self._note(NoteKind.LOST, entry, why, hint)
+
+    def _changed(self, entry: IniEntry, why: str, hint: str = "") -> None:
+        self._note(NoteKind.CHANGED, entry, why, hint)
+
+    def _note(self, kind: NoteKind, entry: IniEntry, why: str, hint: str) -> None:
+        file = next((file for _, one, file in self._unit.entries if one is entry), self._unit.file)
+        self._unit.notes.add((Note(kind, Origin(file, entry.line), entry.key, why, hint, self._name),))
+
+    def _text(self, entry: IniEntry) -> str:
+        """The value of a key with its specifiers (``%i``) replaced, and nothing in it a reference."""
+        return literal(self._specified(entry, entry.value or ""))
+
+    def _specified(self, entry: IniEntry, text: str) -> str:
+        known = {
+            **_SPECIFIERS,
+            "%": "%",
+            "n": self._unit.name,
+            "N": self._unit.name.removesuffix(".service"),
+            "p": self._prefix,
+            "i": self._instance,
+            "I": self._instance.replace("-", "/"),
+            "u": self._unit.text("User") or "root",
+            "h": f"/home/{self._unit.text('User')}" if self._unit.text("User") else "/root",
+        }
+
+        def put(found: re.Match[str]) -> str:
+            if found[1] not in known:
+                self._lost(entry, f"the specifier {found[0]} is not known here", "write what stands for it")
+            return known.get(found[1], found[0])
+
+        return _SPECIFIER.sub(put, text)
+
+    def _kind(self) -> str:
+        entry = self._unit.value("Type")
+        kind = entry.value or "" if entry is not None else "simple"
+        if kind == "oneshot":
+            self._keys["type"] = "oneshot"
+        elif kind in ("notify", "notify-reload"):
+            self._keys["type"] = "notify"
+        elif entry is not None and kind == "forking":
+            self._lost(
+                entry, "a program that goes into the background is not followed", "run it in the foreground"
+            )
+        elif entry is not None and kind == "dbus":
+            self._lost(entry, "there is no D-Bus: it counts as running from its exec", "set a health_check")
+        elif entry is not None and kind not in _TYPES:
+            self._lost(entry, f"{kind[:40]!r} is no type", f"write one of {', '.join(_TYPES)}")
+        return kind
+
+    def _environment(self) -> None:
+        for entry, _ in self._unit.values("Environment"):
+            words = split_words(self._specified(entry, entry.value or ""))
+            for word in words or ():
+                name, sign, value = word.partition("=")
+                if sign and is_name(name):
+                    self._env[name] = value
+                else:
+                    self._lost(entry, f"{word[:40]!r} is not NAME=VALUE", "write it as env")
+            if words is None:
+                self._lost(entry, "the quotes do not match", "write it as env")
+        put_env(self._keys, {name: literal(value) for name, value in self._env.items()})
+        env_files: list[str | Tree] = []
+        for entry, _ in self._unit.values("EnvironmentFile"):
+            path = self._text(entry)
+            required = not path.startswith("-")
+            path = path.removeprefix("-")
+            if required and not self._files.is_file(path):
+                self._changed(
+                    entry,
+                    f"{path} is not here, so it is written with required: false",
+                    "remove that where it must exist",
+                )
+                required = False
+            env_files.append(path if required else {"path": path, "required": False})
+        if env_files:
+            self._keys["env_file"] = [*env_files]
+
+    def _command(self, kind: str) -> None:
+        starts = self._unit.values("ExecStart")
+        if not starts:
+            why = "has no ExecStart"
+            self._unit.notes.lost(None, self._unit.name, why, "write a command")
+            return
+        if len(starts) > 1 and kind != "oneshot":
+            self._lost(
+                starts[1][0], "several ExecStart are for Type=oneshot: the last counts", "remove the others"
+            )
+            starts = starts[-1:]
+        before = self._unit.values("ExecStartPre")
+        lines = [self._line(entry) for entry, _ in (*before, *starts)]
+        if None in lines:
+            return
+        commands = [line for line in lines if line is not None]
+        if len(commands) == 1 and not commands[0][1] and not commands[0][2]:
+            self._keys["command"] = command_value([literal(word) for word in commands[0][0]])
+            return
+        script = "".join(
+            f"{self._as_shell(words)}{' || :' if failing else ''}\n" for words, _, failing in commands[:-1]
+        )
+        words, _, failing = commands[-1]
+        if failing:
+            script += f"{self._as_shell(words)} || :\n"
+        elif len(starts) > 1:
+            script += f"{self._as_shell(words)}\n"
+        else:
+            script += f"exec {self._as_shell(words)}\n"
+        if len(commands) == 1:
+            self._keys["command"] = ["sh", "-c", literal(script.rstrip("\n"))]
+        else:
+            self._keys["command"] = literal(script)
+
+    def _line(self, entry: IniEntry) -> tuple[list[str], bool, bool] | None:
+        """The words of one command, whether variables are in them, and whether it may fail."""
+        text = self._specified(entry, entry.value or "")
+        prefix = _PREFIX.match(text)
+        assert prefix is not None
+        signs = prefix[0]
+        words = split_words(text[prefix.end() :])
+        if not words:
+            self._lost(
+                entry,
+                "the quotes do not match" if words is None else "has no program",
+                "write the command by hand",
+            )
+            return None
+        if "@" in signs and len(words) > 1:
+            del words[1]
+            self._changed(entry, "the program keeps its own name as its first argument")
+        if set(signs) & set("+!"):
+            self._lost(entry, "it runs as the user of the process", "use a process, or a hook, without user")
+        if "|" in signs:
+            self._lost(entry, "no shell of the user runs it", "write `sh -lc`")
+        variables = ":" not in signs and any(_VARIABLE.search(word) for word in words)
+        if not variables:
+            return words, False, "-" in signs
+        known = {name: self._env[name] for name in self._used(words) if name in self._env}
+        if set(self._used(words)) == set(known) and not self._unit.values("EnvironmentFile"):
+            return self._filled(words, known), False, "-" in signs
+        return words, True, "-" in signs
+
+    def _used(self, words: list[str]) -> list[str]:
+        return [
+            found[1] or found[2] for word in words for found in _VARIABLE.finditer(word) if found[0] != "$$"
+        ]
+
+    def _filled(self, words: list[str], known: dict[str, str]) -> list[str]:
+        """The words with variables of Environment= put in; ``$NAME`` as a whole word gives several words."""
+        result: list[str] = []
+        for word in words:
+            alone = _VARIABLE.fullmatch(word)
+            if alone is not None and alone[2]:
+                result += known[alone[2]].split()
+            else:
+                result.append(_VARIABLE.sub(lambda m: "$" if m[0] == "$$" else known[m[1] or m[2]], word))
+        return result
+
+    def _as_shell(self, words: list[str]) -> str:
+        shown: list[str] = []
+        for word in words:
+            alone = _VARIABLE.fullmatch(word)
+            if alone is not None and alone[2]:
+                shown.append(word)
+            elif _VARIABLE.search(word):
+                shown.append('"' + _in_double_quotes(word) + '"')
+            else:
+                shown.append(quote(word))
+        return " ".join(shown)
+
+    def _entry(self, section: str, entry: IniEntry) -> None:
+        key = entry.key
+        if entry.value is None:
+            self._lost(entry, "is not KEY=VALUE", "correct the line")
+            return
+        if not entry.value or key in _TOGETHER or key in _NEEDLESS or key.startswith("X-"):
+            return
+        if section.startswith("X-"):
+            return
+        text = self._text(entry)
+        limits = "limits"
+        match key:
+            case "User":
+                self._keys["user"] = text
+            case "Group":
+                self._keys["group"] = text
+            case "WorkingDirectory":
+                path = text.removeprefix("-")
+                home = self._specified(entry, "%h")
+                self._keys["working_dir"] = home if path == "~" else path
+                if text.startswith("-"):
+                    self._changed(entry, "the directory must exist here")
+            case "UMask":
+                self._keys["umask"] = text
+            case "Nice" | "OOMScoreAdjust":
+                if (found := number(text)) is None:
+                    self._lost(entry, "is no whole number", "correct it")
+                else:
+                    section_of(self._keys, limits)["nice" if key == "Nice" else "oom_score_adj"] = found
+            case "MemoryMax":
+                self._memory(entry, text)
+            case "CPUQuota":
+                share = text.removesuffix("%")
+                if text.endswith("%") and (found := number(share)) is not None and found > 0:
+                    section_of(self._keys, limits)["cpu"] = found / 100
+                else:
+                    self._lost(entry, "is no share in percent", "set limits.cpu")
+            case _ if key in _RLIMITS:
+                self._rlimit(entry, text)
+            case _ if key.startswith("Limit"):
+                self._lost(entry, "there is no such limit", "use --ulimit of the container")
+            case "NoNewPrivileges" | "PrivateTmp":
+                if boolean(text) or text in ("disconnected", "connected"):
+                    self._keys["no_new_privileges" if key == "NoNewPrivileges" else "private_tmp"] = True
+            case "WatchdogSec":
+                self._watchdog(entry, text)
+            case "KillSignal" | "FinalKillSignal":
+                name = "signal" if key == "KillSignal" else "kill_signal"
+                section_of(self._keys, "shutdown")[name] = text
+            case "TimeoutStopSec" | "TimeoutSec":
+                found_s = seconds(text)
+                if text == "infinity" or found_s == 0:
+                    section_of(self._keys, "shutdown")["timeout"] = "1h"
+                    self._changed(entry, "a stop takes an hour at most")
+                elif found_s is None:
+                    self._lost(entry, f"{text[:40]!r} is no time", "set shutdown.timeout")
+                else:
+                    section_of(self._keys, "shutdown")["timeout"] = duration(found_s)
+            case "KillMode":
+                self._kill_mode(entry, text)
+            case _ if key in _DIRECTORIES:
+                paths = " ".join(f"{_DIRECTORIES[key]}/{name}" for name in text.split())
+                self._lost(entry, "directories are not made", f"make {paths} in the image, or in the command")
+            case _ if key in _LOST:
+                self._lost(entry, *_LOST[key])
+            case _ if key.startswith(("Condition", "Assert")):
+                self._lost(
+                    entry, "a start has no condition", "test it in the command, or leave the process out"
+                )
+            case _ if _SANDBOX.fullmatch(key):
+                if text.lower() not in ("no", "false", "off", "0"):
+                    self._lost(entry, "there is no such sandbox", "use the options of the container runtime")
+            case _ if not key.endswith(("Mode", "Preserve")) or key.removesuffix("Mode") not in _DIRECTORIES:
+                self._lost(entry, "unknown key", "remove it, or write by hand what it means")
+
+    def _memory(self, entry: IniEntry, text: str) -> None:
+        if text == "infinity":
+            return
+        try:
+            size = parse_size(text)
+        except ValueError:
+            self._lost(entry, "is no size in bytes", "set limits.memory")
+            return
+        section_of(self._keys, "limits")["memory"] = f"{megabytes(size)}MiB"
+
+    def _rlimit(self, entry: IniEntry, text: str) -> None:
+        soft, colon, hard = text.partition(":")
+        parts = [self._one_limit(entry.key, part) for part in ([soft, hard] if colon else [soft])]
+        if None in parts:
+            self._lost(entry, "is no limit", f"set limits.{_RLIMITS[entry.key]}")
+            return
+        given = [part for part in parts if part is not None]
+        value: Tree | int | str = given[0] if len(given) == 1 else {"soft": given[0], "hard": given[1]}
+        section_of(self._keys, "limits")[_RLIMITS[entry.key]] = value
+
+    def _one_limit(self, key: str, text: str) -> int | str | None:
+        if text == "infinity":
+            return "unlimited"
+        try:
+            return parse_size(text) if key == "LimitCORE" else number(text)
+        except ValueError:
+            return None
+
+    def _watchdog(self, entry: IniEntry, text: str) -> None:
+        found = seconds(text)
+        if found and self._keys.get("type") == "notify":
+            self._keys["watchdog"] = duration(found)
+        elif found:
+            self._lost(entry, "needs Type=notify", "set type: notify, or a health_check")
+
+    def _kill_mode(self, entry: IniEntry, text: str) -> None:
+        if text in ("mixed", "process"):
+            section_of(self._keys, "shutdown")["mode"] = "main"
+        if text in ("process", "none"):
+            self._lost(
+                entry,
+                "what is left of a process is always ended",
+                "start what must stay as a process of its own",
+            )
+
+    def _restarts(self, kind: str) -> None:
+        entry = self._unit.value("Restart")
+        word = entry.value or "" if entry is not None else "no"
+        if word not in _RESTART and entry is not None:
+            becomes = "never" if word == "on-success" else "on-failure"
+            if word in ("on-abnormal", "on-abort", "on-watchdog"):
+                self._changed(entry, f"{word} becomes on-failure: other exit codes than 0 count too")
+            else:
+                self._lost(entry, f"{word[:40]!r} is not there", f"restart: {becomes} is written")
+            word = "no" if becomes == "never" else "on-failure"
+        if kind == "oneshot" and word == "always":
+            assert entry is not None
+            self._lost(
+                entry, "a oneshot is not started again after a success", "restart: on-failure is written"
+            )
+            word = "on-failure"
+        if kind == "oneshot" and word == "no":
+            return
+        self._keys["restart"] = _RESTART[word]
+        if word == "no":
+            return
+        wait = self._time("RestartSec", _DEFAULT_RESTART_S)
+        longest = self._time("RestartMaxDelaySec", wait)
+        self._keys["restart_delay"] = duration(wait)
+        self._keys["max_restart_delay"] = duration(max(longest, wait))
+        burst_entry = self._unit.value("StartLimitBurst")
+        burst = number(burst_entry.value) if burst_entry is not None else _DEFAULT_BURST
+        interval = self._time("StartLimitIntervalSec", self._time("StartLimitInterval", _DEFAULT_INTERVAL_S))
+        if burst is None:
+            assert burst_entry is not None
+            self._lost(burst_entry, "is no whole number", "set max_restarts")
+            burst = _DEFAULT_BURST
+        if burst <= 0 or interval <= 0 or wait * burst >= interval:
+            self._keys["max_restarts"] = "unlimited"
+        else:
+            self._keys["max_restarts"] = max(burst - 1, 1)
+            self._keys["restart_threshold"] = duration(interval)
+
+    def _time(self, key: str, default: float) -> float:
+        entry = self._unit.value(key)
+        if entry is None:
+            return default
+        found = seconds(entry.value or "")
+        if found is None and entry.value != "infinity":
+            self._lost(entry, f"{(entry.value or '')[:40]!r} is no time", "correct it")
+        return default if found is None else found
+
+    def _stopping(self) -> None:
+        for entry, _ in self._unit.values("ExecStop"):
+            text = self._specified(entry, entry.value or "").lstrip("-@:+!")
+            signal = _KILL.fullmatch(text.strip())
+            shutdown = section_of(self._keys, "shutdown")
+            words = split_words(text)
+            if signal is not None:
+                shutdown["signal"] = f"SIG{signal[1]}" if not signal[1].isdigit() else signal[1]
+            elif "MAINPID" in text or not words:
+                self._lost(entry, "the PID is not known to hooks", "set shutdown.signal")
+            elif "pre_stop_hook" in shutdown:
+                self._lost(entry, "a stop has one hook", "write one script")
+            else:
+                shutdown["pre_stop_hook"] = {"command": command_value([literal(word) for word in words])}
+        for entry, _ in self._unit.values("ExecStopPost"):
+            words = split_words(self._specified(entry, entry.value or "").lstrip("-@:+!"))
+            shutdown = section_of(self._keys, "shutdown")
+            if not words or "post_stop_hook" in shutdown:
+                self._lost(entry, "a stop has one hook", "write one script")
+                continue
+            shutdown["post_stop_hook"] = {"command": command_value([literal(word) for word in words])}
+            self._changed(entry, "runs after a stop, and not after a crash")
+        found = self._keys.get("shutdown")
+        if isinstance(found, dict) and not found:
+            del self._keys["shutdown"]
+        elif (
+            isinstance(found, dict)
+            and self._keys.get("user")
+            and {"pre_stop_hook", "post_stop_hook"} & found.keys()
+        ):
+            self._keys["hook_user"] = self._keys["user"]
+
+    def _sandbox(self) -> None:
+        capabilities: Tree = {}
+        for entry, _ in self._unit.values("CapabilityBoundingSet"):
+            names = self._capabilities(entry)
+            if (entry.value or "").startswith("~"):
+                capabilities["drop"] = [*names]
+            else:
+                capabilities.update({"drop": ["ALL"], "add": [*names]})
+        for entry, _ in self._unit.values("AmbientCapabilities"):
+            capabilities["ambient"] = [*self._capabilities(entry)]
+        if capabilities:
+            self._keys["capabilities"] = {key: value for key, value in capabilities.items() if value}
+        paths: list[str] = []
+        for entry, _ in self._unit.values("ReadOnlyPaths", "ReadOnlyDirectories"):
+            paths += [path.lstrip("-+") for path in self._text(entry).split()]
+        protect = self._unit.value("ProtectSystem")
+        if protect is not None and protect.value == "strict":
+            self._lost(protect, "strict leaves /dev, /proc and /sys writable", "run the container read-only")
+        elif protect is not None and (protect.value == "full" or boolean(protect.value)):
+            paths += ["/usr", *(["/etc"] if protect.value == "full" else [])]
+        if paths:
+            self._keys["read_only_paths"] = list(
+                dict.fromkeys(path for path in paths if path.startswith("/"))
+            )
+
+    def _capabilities(self, entry: IniEntry) -> list[str]:
+        found = []
+        for word in (entry.value or "").lstrip("~").split():
+            name = word.upper().removeprefix("CAP_")
+            if name in NAMES:
+                found.append(name)
+            else:
+                self._lost(entry, f"{word[:40]!r} is no capability", "correct the name")
+        return found
+
+    def _output(self) -> None:
+        outputs: Tree = {}
+        for key, stream in (("StandardOutput", "stdout"), ("StandardError", "stderr")):
+            entry = self._unit.value(key)
+            text = self._text(entry) if entry is not None else ""
+            if entry is None or text in ("inherit", "journal", "journal+console", "syslog", "kmsg", "tty"):
+                continue
+            kind, _, path = text.partition(":")
+            if text == "null":
+                self._keys[stream] = False
+            elif kind in ("file", "append", "truncate") and path.startswith("/"):
+                if outputs and path not in str(outputs):
+                    self._lost(entry, "one file has both streams", "let the program write this file")
+                    continue
+                outputs["file"] = {"path": path, "format": "text"}
+                self._changed(entry, "the lines go to standard output too, and each has its time and level")
+            else:
+                self._lost(entry, f"{text[:40]!r} is not there", "the output goes to standard output")
+        if outputs:
+            section_of(self._keys, "logging")["outputs"] = outputs
+
+
+def _in_double_quotes(word: str) -> str:
+    parts: list[str] = []
+    at = 0
+
+    def plain(text: str) -> str:
+        return re.sub(r'([\\"`$])', r"\\\1", text)
+
+    for found in _VARIABLE.finditer(word):
+        parts.append(plain(word[at : found.start()]))
+        parts.append("\\$" if found[0] == "$$" else found[0])
+        at = found.end()
+    return "".join([*parts, plain(word[at:])])
+
+
+def _timer(unit: _Unit, whole: Imported) -> None:
+    """Put the times of a timer into the service that it starts."""
+    notes = unit.notes
+    name = process_name(unit.text("Unit") or unit.name.removesuffix(".timer") + ".service")
+    process = whole.named(name)
+    if process is None:
+        notes.lost(None, unit.name, f"its service {name} is not among the files", "import it too")
+        return
+    keys = process.keys
+    for section, entry, _ in unit.entries:
+        key, value = entry.key, entry.value or ""
+
+        def lost(why: str, hint: str, entry: IniEntry = entry) -> None:
+            notes.lost(entry.line, entry.key, why, hint, process=name)
+
+        if key == "OnCalendar":
+            _calendar(keys, value, lost)
+        elif key in ("OnUnitActiveSec", "OnUnitInactiveSec"):
+            _interval(keys, value, lost)
+        elif key == "Persistent":
+            if boolean(value):
+                why = "times that pass while the daemon does not run are not made up for"
+                notes.changed(entry.line, key, why, process=name)
+            else:
+                keys["schedule_misfire"] = "skip"
+        elif key in ("OnBootSec", "OnStartupSec", "OnActiveSec"):
+            lost("there is no time after the start", "sleep in a oneshot")
+        elif key in ("RandomizedDelaySec", "FixedRandomDelay"):
+            lost("schedules have no random delay", "add `sleep` to the command")
+        elif section == "Timer" and key not in ("Unit", "AccuracySec", "WakeSystem", "RemainAfterElapse"):
+            lost("unknown key", "remove it")
+    if "schedule" in keys:
+        for key in ("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold"):
+            keys.pop(key, None)
+        keys["schedule_max_concurrent"] = 1
+
+
+def _calendar(keys: Tree, value: str, lost: Callable[[str, str], None]) -> None:
+    if "schedule" in keys:
+        lost("a process has one schedule", "write a second process for this time")
+        return
+    found = calendar_to_cron(value)
+    if found is None:
+        lost(f"{value[:60]!r} has no form in cron", "write a schedule of five fields")
+        return
+    keys["schedule"], keys["schedule_timezone"] = found
+
+
+def _interval(keys: Tree, value: str, lost: Callable[[str, str], None]) -> None:
+    every = seconds(value)
+    minutes = int(every // 60) if every is not None and every % 60 == 0 else 0
+    if "schedule" in keys:
+        lost("a process has one schedule", "write a second process for this time")
+    elif minutes and minutes < 60 and 60 % minutes == 0:
+        keys.update({"schedule": f"*/{minutes} * * * *", "schedule_timezone": "Local"})
+    elif minutes and minutes % 60 == 0 and 24 % (minutes // 60) == 0:
+        hours = minutes // 60
+        keys.update(
+            {"schedule": f"0 */{hours} * * *" if hours < 24 else "0 0 * * *", "schedule_timezone": "Local"}
+        )
+    else:
+        lost(f"every {value[:40]} has no form in cron", "write a schedule of five fields")
+
+
+def _depend(units: Sequence[tuple[_Unit, Imported]], whole: Imported) -> None:
+    """After, Requires and the like among the files become depends_on."""
+    needs: dict[str, dict[str, None]] = {}
+    for unit, _ in units:
+        if not unit.name.endswith(".service") or whole.named(process_name(unit.name)) is None:
+            continue
+        name = process_name(unit.name)
+        for key in ("After", "Requires", "BindsTo", "Requisite", "Wants", "PartOf", "Before"):
+            for entry, _ in unit.values(key):
+                for other in (entry.value or "").split():
+                    _one_need(unit, entry, name, other, needs, whole)
+    for name, found in needs.items():
+        process = whole.named(name)
+        if process is not None and found:
+            process.keys["depends_on"] = [*found]
+
+
+def _one_need(
+    unit: _Unit, entry: IniEntry, name: str, other: str, needs: dict[str, dict[str, None]], whole: Imported
+) -> None:
+    if not other.endswith(".service"):
+        if other.endswith((".socket", ".path", ".mount")):
+            why = f"{other} is not there"
+            unit.notes.lost(entry.line, entry.key, why, "leave it out", process=name)
+        return  # targets and slices are states of the system
+    its = process_name(other)
+    if whole.named(its) is None:
+        hint = "import its unit too, or leave it out"
+        unit.notes.lost(entry.line, entry.key, f"{other} is not among the files", hint, process=name)
+    elif entry.key == "Before":
+        needs.setdefault(its, {})[name] = None
+    else:
+        needs.setdefault(name, {})[its] = None

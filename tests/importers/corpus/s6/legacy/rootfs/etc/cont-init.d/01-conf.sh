@@ -1,0 +1,2 @@
+#!/bin/bash
+envsubst < /tpl > /etc/app.conf
