@@ -34,7 +34,10 @@ async def test_of_one_process_newest_first(talking: Service) -> None:
     assert reply.json()["process"] == "one"
     assert (reply.json()["limit"], reply.json()["count"]) == (3, 3)
     logs = reply.json()["logs"]
-    assert list(logs[0]) == ["timestamp", "process", "instance", "stream", "level", "message"]
+    names = ["timestamp", "process", "instance", "stream", "level", "message"]
+    older = ["Timestamp", "ProcessName", "InstanceID", "Stream", "Level", "Message"]
+    assert set(logs[0]) == {*names, *older}
+    assert [[log[name] for name in older] for log in logs] == [[log[name] for name in names] for log in logs]
     assert [log["message"] for log in logs] == talking.house.lines("one")[::-1][:3]
     stamp = datetime.fromisoformat(logs[0]["timestamp"][:26] + "+00:00")
     assert abs((datetime.now(UTC) - stamp).total_seconds()) < 60
@@ -80,6 +83,7 @@ async def test_least_level(talking: Service) -> None:
 
     everything = set(talking.house.lines("one"))
     assert await messages("debug") == await messages("INFO") == everything
+    assert await messages("all") == await messages("") == everything
     shown = (await talking.tcp.get("/api/v1/logs")).json()["logs"]
     errors = {log["message"] for log in shown if log["level"] == "error" and log["process"] == "one"}
     assert await messages("error") == errors < everything

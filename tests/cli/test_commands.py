@@ -14,7 +14,7 @@ import pytest
 from cbox_init import __version__
 from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
 
-from .conftest import environment
+from .conftest import environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +171,17 @@ def test_logs_of_several_and_of_all(with_daemon: Run) -> None:
     everything = [json.loads(line) for line in with_daemon("logs", "--json").out.splitlines()]
     assert {entry["process"] for entry in everything} == {"db", "web", "migrate"}
     assert with_daemon("logs", "--level", "error").out == ""
+    assert with_daemon("logs", "--json", "--level", "all").out == with_daemon("logs", "--json").out
+
+
+def test_a_configuration_file_says_where_its_daemon_is(daemon: DaemonProcess) -> None:
+    file = str(daemon.config)
+    found = [run("-c", file, "list"), run("list", "-c", file)]
+    assert [done.code for done in found] == [found[0].code] * 2
+    assert all("migrate" in done.out for done in found), found
+    missing = run("-c", f"{file}.gone", "list")
+    assert (missing.code, missing.out) == (1, "")
+    assert missing.err.startswith(f"cbox-init: cannot read {file}.gone: ")
 
 
 def test_follow_shows_the_tail_and_what_comes_until_interrupted(

@@ -126,3 +126,51 @@ def test_a_configuration_without_a_name_is_an_error(arguments: list[str]) -> Non
     )
     assert done.returncode == 1
     assert f"Option '{arguments[-1]}' requires an argument" in done.stderr
+
+
+def every_command(group: click.Group, *names: str) -> list[tuple[tuple[str, ...], click.Command]]:
+    found = []
+    for name, command in group.commands.items():
+        found.append(((*names, name), command))
+        if isinstance(command, click.Group):
+            found += every_command(command, *names, name)
+    return found
+
+
+@pytest.mark.parametrize(("names", "command"), every_command(commands))
+def test_each_command_takes_a_file_before_and_behind_it(
+    names: tuple[str, ...], command: click.Command
+) -> None:
+    """What the command does with it is shown below; that it is taken, by its help."""
+    for before, behind in ((["-c", "f"], []), (["--config=f"], []), ([], ["-c", "f"]), ([], ["--config=f"])):
+        assert commands.main([*before, *names, *behind, "--help"], standalone_mode=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["-c", "a", "check-config"], "a"),
+        (["check-config", "-c", "a"], "a"),
+        (["-c", "b", "check-config", "--config=a"], "a"),
+        (["--config=a", "check-config", "--strict"], "a"),
+        (["-ca", "check-config"], "a"),
+        (["check-config"], None),
+    ],
+)
+def test_the_file_behind_a_command_counts(
+    arguments: list[str], file: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+
+    def run(path: str | None, *_: object) -> int:
+        given.append(path)
+        return 0
+
+    monkeypatch.setattr("cbox_init.cli.check_config.run", run)
+    assert commands.main(arguments, standalone_mode=False) == 0
+    assert given == [file]
+
+
+def test_a_word_that_is_no_command_is_not_taken_for_one_of_serve() -> None:
+    with pytest.raises(click.UsageError, match="No such command 'lst'"):
+        commands.main(["-c", "f", "lst"], standalone_mode=False)

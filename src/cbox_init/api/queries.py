@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT: Final = 100
 LARGEST_LIMIT: Final = 10_000
 _ORDERS: Final = ("desc", "asc")
+_ALL_LEVELS: Final = "all"
 _FLAGS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 #: The schema of a parameter that `flag_of` reads.
@@ -35,7 +36,7 @@ SYNC = Parameter(
     "Answer when the run has finished, at most 5 minutes later.",
     FLAG,
 )
-LEVEL = Parameter("level", "Minimum level to show.", {"type": "string", "enum": list(LEVELS)})
+LEVEL = Parameter("level", "Minimum level to show.", {"type": "string", "enum": [*LEVELS, "all"]})
 PROCESS = Parameter("process", "Only of this process.", {"type": "string"})
 
 
@@ -73,8 +74,8 @@ def newest_first(query: QueryParams) -> bool:
 
 def level_of(query: QueryParams) -> LogLevel | None:
     """The parameter ``level``; raises BadRequestError."""
-    text = query.get("level")
-    if text is None:
+    text = query.get("level", _ALL_LEVELS)
+    if text.lower() in ("", _ALL_LEVELS):
         return None
     if text.lower() not in LEVELS:
         raise BadRequestError(f"level must be one of {', '.join(LEVELS)}, not {shown(text)}")

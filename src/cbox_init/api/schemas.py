@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
@@ -486,6 +486,17 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     ) = UNSET
 
 
+class ListedLogEntry(LogEntry, frozen=True, kw_only=True, rename="pascal"):
+    """A record in a list. It has some members by other names too, which older clients read."""
+
+    process_name: str
+    instance_id: str = field(name="InstanceID")
+    stream_: str = field(name="Stream")
+    level_: LevelName = field(name="Level")
+    message_: str = field(name="Message")
+    timestamp_: Timestamp = field(name="Timestamp")
+
+
 class LogList(Struct, frozen=True, kw_only=True):
     """The last lines of one process, or (``scope`` is ``stack``) of all of them."""
 
@@ -494,6 +505,12 @@ class LogList(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=10_000)]
     count: Count
     logs: tuple[LogEntry, ...]
+
+
+class LogListReply(LogList, frozen=True, kw_only=True):
+    """A `LogList` as it is sent."""
+
+    logs: tuple[ListedLogEntry, ...]
 
 
 class LogOutput(Struct, frozen=True, kw_only=True):

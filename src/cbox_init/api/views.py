@@ -16,6 +16,7 @@ from cbox_init.api.schemas import (
     DaemonEntry,
     HealthEntry,
     InstanceEntry,
+    ListedLogEntry,
     LogEntry,
     LogVitals,
     LoopVitals,
@@ -201,6 +202,29 @@ def _health_entry(health: InstanceHealth) -> HealthEntry:
         last_result="success" if last.reason is None else "failure",
         latency_ms=round(last.latency_s * 1000, 3),
         reason=last.reason or UNSET,
+    )
+
+
+def listed_log_entries(records: Iterable[Record]) -> tuple[ListedLogEntry, ...]:
+    """Lines of processes for a list, in the given order."""
+    return tuple(
+        ListedLogEntry(
+            timestamp=entry.timestamp,
+            process=entry.process,
+            instance=entry.instance,
+            stream=entry.stream,
+            level=entry.level,
+            message=entry.message,
+            partial=entry.partial,
+            fields=entry.fields,
+            process_name=entry.process,
+            instance_id=entry.instance,
+            stream_=entry.stream,
+            level_=entry.level,
+            message_=entry.message,
+            timestamp_=entry.timestamp,
+        )
+        for entry in log_entries(records)
     )
 
 

@@ -25,7 +25,7 @@ from cbox_init.cli.scaffold import scaffold
 from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.token import token
 from cbox_init.errors import CboxError
-from cbox_init.options import serve_arguments
+from cbox_init.options import SERVE_OPTIONS, serve_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,16 +44,61 @@ Exit code: 0, or 1 after one line on standard error that says what is wrong.
 
 
 class _Commands(click.Group):
-    """The group of commands; a line that begins with an option of ``serve`` means ``serve``."""
+    """The group of commands; a line that begins with an option of ``serve`` means ``serve``.
+
+    ``-c FILE`` may stand before any command too, and behind it. Those that need no file take it as well.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         of_serve = serve_arguments(args)
-        if of_serve is not None:
+        if of_serve is not None and not self._has_command(of_serve):
             args = ["serve", *of_serve]
         return super().parse_args(ctx, args)
 
+    def _has_command(self, args: list[str]) -> bool:
+        """Whether a word of these is neither an option nor the value of one."""
+        with_value = {
+            flag
+            for option in self.params
+            if isinstance(option, click.Option) and not option.is_flag
+            for flag in option.opts
+        }
+        with_value |= {flag for option in SERVE_OPTIONS if option.kind != "flag" for flag in option.flags}
+        words = iter(args)
+        for word in words:
+            if word in with_value:
+                next(words, None)
+            elif not word.startswith("-"):
+                return True
+        return False
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        _accept_config(cmd)
+        super().add_command(cmd, name)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet
+
+
+def _accept_config(command: click.Command) -> None:
+    """Let a command take ``-c FILE``, and have the one that was given before it where it uses the file."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _accept_config(inner)
+    own = next((option for option in command.params if "-c" in option.opts), None)
+    if own is None:
+        command.params.append(
+            click.Option(
+                ["--config", "-c"], expose_value=False, metavar="FILE", help="Accepted, and not needed."
+            )
+        )
+    elif own.expose_value:
+        own.default = _config_before
+
+
+def _config_before() -> str | None:
+    before = click.get_current_context().find_object(DaemonOptions)
+    return before.config if before is not None else None
 
 
 @click.group(PROGRAM, cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -34,6 +34,12 @@ _OPTIONS = (
     click.option("--cacert", metavar="FILE", help="The authorities for an https URL, or CBOX_INIT_API_CA."),
     click.option("--cert", metavar="FILE", help="The client's certificate, or CBOX_INIT_API_CERT."),
     click.option("--key", metavar="FILE", help="The key of the certificate, or CBOX_INIT_API_KEY."),
+    click.option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The daemon's configuration file, for the socket that it names.",
+    ),
 )
 
 
@@ -46,6 +52,7 @@ class DaemonOptions(NamedTuple):
     cacert: str | None = None
     cert: str | None = None
     key: str | None = None
+    config: str | None = None
 
 
 def daemon_options(
@@ -78,8 +85,23 @@ def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
     from cbox_init.client import Client
     from cbox_init.client.address import ClientSettings, ClientTls
 
-    url, socket, token, *files = options
-    return Client(transport_for(ClientSettings.of(url, socket, token, timeout_s, ClientTls(*files))))
+    socket = options.socket
+    if options.config and options.url is None and socket is None:
+        socket = _socket_in(options.config)
+    tls = ClientTls(options.cacert, options.cert, options.key)
+    return Client(transport_for(ClientSettings.of(options.url, socket, options.token, timeout_s, tls)))
+
+
+def _socket_in(path: str) -> str | None:
+    """The socket that a configuration file names; raises ClientError when the file cannot be read."""
+    from os import environ
+
+    from cbox_init.config.load import examine
+
+    found = examine(path, environ)
+    if found.config is None:
+        raise ClientError(str(found.problems[0]))
+    return found.config.global_.api_socket
 
 
 def transport_for(settings: ClientSettings) -> Transport:

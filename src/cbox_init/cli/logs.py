@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -32,8 +32,8 @@ _LINES = 100
 @click.option("--retry", is_flag=True, help="With -f: reconnect when the daemon ends or restarts.")
 @click.option(
     "--level",
-    type=click.Choice(["debug", "info", "warn", "error"], case_sensitive=False),
-    help="Minimum level to show.",
+    type=click.Choice(["all", "debug", "info", "warn", "error"], case_sensitive=False),
+    help="Minimum level to show.  [default: all]",
 )
 @click.option(
     "--since", metavar="TIME", help="Show only lines since then: 5m, 2026-11-24T09:08:03Z, Unix seconds."
@@ -65,7 +65,7 @@ def logs(
     tail: int | None,
     follow: bool,
     retry: bool,
-    level: Level | None,
+    level: Level | Literal["all"] | None,
     since: str | None,
     until: str | None,
     grep: str | None,
@@ -95,7 +95,7 @@ def logs(
 
     wanted = tuple(dict.fromkeys(names))
     filters: StreamFilters = {
-        "level": level,
+        "level": None if level == "all" else level,
         "stream": streams,
         "instance": instances,
         "since": since,

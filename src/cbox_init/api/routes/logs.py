@@ -12,8 +12,8 @@ from cbox_init.api import log_queries, queries
 from cbox_init.api.replies import encode, json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
-from cbox_init.api.schemas import LogList
-from cbox_init.api.views import log_entries
+from cbox_init.api.schemas import LogListReply
+from cbox_init.api.views import listed_log_entries
 from cbox_init.api.waiting import Slices
 from cbox_init.config.model.enums import Role
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cbox_init.api.context import Context
-    from cbox_init.api.schemas import LogEntry
+    from cbox_init.api.schemas import ListedLogEntry
     from cbox_init.logs.filter import LogFilter
     from cbox_init.logs.past import Past
 
@@ -48,15 +48,17 @@ def resources(context: Context) -> tuple[Resource, ...]:
         supervisor.check_known(name)
         async with making:
             limit, count, logs = await lines(request, frozenset((name,)))
-            return json_response(LogList(process=name, limit=limit, count=count, logs=logs))
+            return json_response(LogListReply(process=name, limit=limit, count=count, logs=logs))
 
     async def of_all(request: Request) -> Response:
         processes = log_queries.processes_of(request, supervisor.check_known)
         async with making:
             limit, count, logs = await lines(request, processes)
-            return json_response(LogList(scope="stack", limit=limit, count=count, logs=logs))
+            return json_response(LogListReply(scope="stack", limit=limit, count=count, logs=logs))
 
-    async def lines(request: Request, names: Container[str] | None) -> tuple[int, int, tuple[LogEntry, ...]]:
+    async def lines(
+        request: Request, names: Container[str] | None
+    ) -> tuple[int, int, tuple[ListedLogEntry, ...]]:
         query = request.query_params
         limit, newest_first = queries.limit_of(query), queries.newest_first(query)
         chosen = log_queries.filter_of(query, names)
@@ -65,7 +67,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             entries.reverse()
         return limit, len(entries), await _encoded(entries)
 
-    reply = {200: Reply("Newest first by default.", LogList)}
+    reply = {200: Reply("Newest first by default.", LogListReply)}
     one = Operation(
         answering(of_process),
         role=Role.VIEWER,
@@ -91,7 +93,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
     )
 
 
-async def _encoded(entries: list[LogEntry]) -> tuple[LogEntry, ...]:
+async def _encoded(entries: list[ListedLogEntry]) -> tuple[ListedLogEntry, ...]:
     """The entries for a reply: of many the JSON of several as one, made in slices."""
     if len(entries) <= _PIECE_ENTRIES:
         return tuple(entries)
@@ -100,16 +102,16 @@ async def _encoded(entries: list[LogEntry]) -> tuple[LogEntry, ...]:
     for start in range(0, len(entries), _PIECE_ENTRIES):
         pieces.append(Raw(encode(entries[start : start + _PIECE_ENTRIES])[1:-1]))
         await slices.breathe()
-    return cast("tuple[LogEntry, ...]", tuple(pieces))
+    return cast("tuple[ListedLogEntry, ...]", tuple(pieces))
 
 
-async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[LogEntry]:
+async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[ListedLogEntry]:
     """The last ``limit`` matching lines, newest first."""
-    found: list[LogEntry] = []
+    found: list[ListedLogEntry] = []
     slices = Slices()
     for entry in past.newest_first():
         if chosen.may_take(entry.block):
-            found += log_entries(islice(chosen.newest_first(entry.block), limit - len(found)))
+            found += listed_log_entries(islice(chosen.newest_first(entry.block), limit - len(found)))
             if len(found) == limit:
                 break
         await slices.breathe()
