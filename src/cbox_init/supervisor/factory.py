@@ -42,5 +42,5 @@ class ProcessFactory:
     def release(self, process: Managed) -> None:
         """Release the resources of a process that is no longer supervised; its log stays open."""
         process.release()
-        self.schedules.forget(process.name)
+        self.schedules.forget(process)
         self._runtime.run_queue.forget(process)

@@ -62,7 +62,7 @@ class RunQueue:
         self._serial = count()
         self._loop: AbstractEventLoop | None = None
         self._turn_pending = False
-        self._held = False
+        self._holds = 0
         self._timer: TimerHandle | None = None
         self._timer_at = 0.0
         self.on_error: Callable[[Reconciler, Exception], None] | None = None
@@ -91,12 +91,12 @@ class RunQueue:
         self._set_timer()
 
     def hold(self) -> None:
-        """Reconcile nothing until ``release``; what is woken or due meanwhile waits."""
-        self._held = True
+        """Reconcile nothing until ``release``, once for each call; what is woken or due meanwhile waits."""
+        self._holds += 1
 
     def release(self) -> None:
-        """Take turns again."""
-        self._held = False
+        """Take turns again, unless another hold is left."""
+        self._holds -= 1
         self._set_timer()
 
     def run(self, slice_s: float) -> None:
@@ -160,12 +160,12 @@ class RunQueue:
                 break
 
     def _schedule_turn(self) -> None:
-        if self._due and self._loop is not None and not self._turn_pending and not self._held:
+        if self._due and self._loop is not None and not self._turn_pending and not self._holds:
             self._turn_pending = True
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        if self._held:
+        if self._holds:
             self._turn_pending = False
             return
         self._turn_pending = True  # this turn also calls what is woken meanwhile

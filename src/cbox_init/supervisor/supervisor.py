@@ -67,7 +67,11 @@ class Supervisor:
         self._on_finished = on_finished
         self.table = ProcessTable()
         self.factory = ProcessFactory(config, logs=logs, runtime=runtime, host=self)
-        self.set_processes(settings_of(config))
+        settings = settings_of(config)
+        self.table.replace(
+            {name: self.factory.make(name, one) for name, one in settings.items()},
+            {name: one.process.depends_on for name, one in settings.items()},
+        )
         self._ready: dict[str, bool] = {}
         self._waiters: Waiters[str, None] = Waiters()
         self._statuses: tuple[ProcessStatus, ...] = ()
@@ -263,13 +267,6 @@ class Supervisor:
             raise Conflict(f"cannot {command} {name}: it is being removed")
 
     # -- changes of the configuration (see `configuration.apply`) --------------------------------------
-
-    def set_processes(self, settings: dict[str, ProcessSettings]) -> None:
-        """Supervise exactly these processes. Those supervised before must not have been started."""
-        self.table.replace(
-            {name: self.factory.make(name, one) for name, one in settings.items()},
-            {name: one.process.depends_on for name, one in settings.items()},
-        )
 
     def put_in_force(self, config: Config) -> None:
         """Have this configuration count from now on."""

@@ -88,8 +88,9 @@ class ConfigurationApplier:
 
         The work for thousands of processes is divided into turns of the event loop. Nothing is reconciled
         while some processes have their new settings and others do not, and no command is accepted. Gives
-        None, and nothing is changed, when a process was rolled back meanwhile; a late ``attempt`` is made in
-        one turn, so that one succeeds. Calls must not overlap; only the end of the daemon may cancel one.
+        None, and nothing is changed, when a process was rolled back or the start of the processes has begun
+        meanwhile; a late ``attempt`` is made in one turn, so that one succeeds. Calls must not overlap; only
+        the end of the daemon may cancel one.
         """
         turns = Turns(divides=attempt < _DIVIDED_ATTEMPTS)
         self._removal.held = True
@@ -108,15 +109,18 @@ class ConfigurationApplier:
         self._supervisor.refuse_in_shutdown("change the configuration")
         if before is not self._supervisor.config:
             return None
-        if not self._supervisor.lifecycle.started:
-            self._put_in_force(plan.config)
-            self._change_before_start(settings)
-            self._supervisor.recount()
-            return plan
-        made = await self._prepare(plan, settings, turns)
+        started = self._supervisor.lifecycle.started
+        made = await self._prepare(plan, settings, turns, replace_all=not started)
         if made is None:
             return None
+        if started is not self._supervisor.lifecycle.started:
+            await self._undo(made, (), turns)
+            return None
         self._put_in_force(plan.config)
+        if not started:
+            self._change_before_start(made)
+            self._supervisor.recount()
+            return plan
         await self._change_running(plan, settings, made, turns)
         self._supervisor.recount()
         return plan
@@ -165,11 +169,17 @@ class ConfigurationApplier:
         self._factory.schedules.reconfigure(config)
 
     async def _prepare(
-        self, plan: ReloadPlan, settings: Mapping[str, ProcessSettings], turns: Turns
+        self,
+        plan: ReloadPlan,
+        settings: Mapping[str, ProcessSettings],
+        turns: Turns,
+        *,
+        replace_all: bool,
     ) -> dict[str, Managed] | None:
         """Make the new processes and open the logs that change; undo all of it when one of them fails.
 
-        None, and all of it is undone, when a process was rolled back meanwhile.
+        With ``replace_all`` all processes are made. None, and all of it is undone, when a process was rolled
+        back meanwhile.
         """
         made: dict[str, Managed] = {}
         reopened: list[str] = []
@@ -179,7 +189,7 @@ class ConfigurationApplier:
         try:
             for name, one in settings.items():
                 with self._defaults(defaults):
-                    if name not in self._table:
+                    if replace_all or name not in self._table:
                         made[name] = self._factory.make(name, one)
                     elif _same_kind(self._table[name], one.process) and (
                         name not in kept or self._table.is_leaving(name)
@@ -189,15 +199,15 @@ class ConfigurationApplier:
                 await turns.end_if_long()
                 self._supervisor.refuse_in_shutdown("change the configuration")
         except Conflict:
-            self._undo(made, reopened)
+            await self._undo(made, reopened, turns)
             raise
         except Exception as error:
-            self._undo(made, reopened, failed=name)
+            await self._undo(made, reopened, turns, failed=name)
             raise NotApplied(
                 f"cannot change the configuration of {name}, nothing is changed: {error}"
             ) from error
         if before is not self._supervisor.config:
-            self._undo(made, reopened)
+            await self._undo(made, reopened, turns)
             return None
         return made
 
@@ -210,19 +220,28 @@ class ConfigurationApplier:
         finally:
             self._logs.defaults = old
 
-    def _undo(
-        self, made: Mapping[str, Managed], reopened: Sequence[str], *, failed: str | None = None
+    async def _undo(
+        self,
+        made: Mapping[str, Managed],
+        reopened: Sequence[str],
+        turns: Turns,
+        *,
+        failed: str | None = None,
     ) -> None:
+        """Drop the processes that were made, and let those in the table have the logs that they had."""
         contain = self._runtime.defects.contain
         for process in made.values():
             self._factory.release(process)
-        for name in (*made, failed):
-            if name is not None and name not in self._table:
-                with contain("the log of a new process could not be closed", process=name):
-                    self._logs.forget(name)
-        for name in reopened:
+            await turns.end_if_long()
+        for name in (*made, *reopened, failed):
+            if name is None:
+                continue
             with contain("the log of a process could not be changed back", process=name):
-                self._factory.open_log(name, self._table[name].settings)
+                if name in self._table:
+                    self._factory.open_log(name, self._table[name].settings)
+                else:
+                    self._logs.forget(name)
+            await turns.end_if_long()
 
     async def _change_running(
         self,
@@ -268,13 +287,13 @@ class ConfigurationApplier:
         elif not kept:
             process.adopt(settings)
 
-    def _change_before_start(self, settings: dict[str, ProcessSettings]) -> None:
+    def _change_before_start(self, made: dict[str, Managed]) -> None:
         """Replace all processes; none has been started, as the pre-start hooks are still running."""
         for process in self._table:
             self._factory.release(process)
-            if process.name not in settings:
+            if process.name not in made:
                 self._logs.forget(process.name)
-        self._supervisor.set_processes(settings)
+        self._table.replace(made, {name: one.config.depends_on for name, one in made.items()})
 
     def _remove(self, names: tuple[str, ...]) -> None:
         for name in names:

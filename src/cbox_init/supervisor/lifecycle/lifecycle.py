@@ -64,7 +64,8 @@ class Lifecycle:
             logs=logs,
             hooks=lambda: config().hooks,
             validate=self._validate,
-            start=self._start_processes,
+            names=lambda: [process.name for process in table],
+            start=self._start_process,
             all_up=table.all_up,
             on_up=self._all_up,
             on_failed=lambda error: self.shutdown(error, 1),
@@ -218,9 +219,10 @@ class Lifecycle:
 
         return RuntimeValidation(with_tests(processes), runtime=self._runtime, on_over=on_over)
 
-    def _start_processes(self) -> None:
-        for process in self._table:
-            self.start_as_configured(process, Trigger.STARTUP)
+    def _start_process(self, name: str) -> None:
+        """Start one of the processes, unless it was removed since the start has begun."""
+        if name in self._table and not self._table.is_leaving(name):
+            self.start_as_configured(self._table[name], Trigger.STARTUP)
 
     def _all_up(self) -> None:
         if self._on_started is not None:

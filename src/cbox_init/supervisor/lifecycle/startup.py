@@ -6,10 +6,15 @@ post-start hooks
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from math import inf
 from typing import TYPE_CHECKING
 
+from cbox_init.supervisor.run_queue import SLICE_S
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cbox_init.config.model import HookConfig, HooksConfig
     from cbox_init.logs.hub import LogHub
@@ -22,9 +27,10 @@ class Startup:
     """Runs the hooks and starts the processes, once; each step begins when the one before is over.
 
     ``hooks`` gives the hooks that are in force. ``validate`` begins the tests of configurations, if there are
-    any, and calls what it is given with the error, or None. ``start`` starts the processes. ``on_up`` is
-    called when ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook or a
-    test; no process is started then. ``begun`` says whether the start of the processes has begun.
+    any, and calls what it is given with the error, or None. ``start`` starts one of the processes, which
+    ``names`` gives; that takes several turns of the event loop when there are thousands. ``on_up`` is called
+    when ``all_up`` holds for the first time. ``on_failed`` gets the error of a pre-start hook or a test; no
+    process is started then. ``begun`` says whether the start of the processes has begun.
     """
 
     def __init__(
@@ -34,7 +40,8 @@ class Startup:
         logs: LogHub,
         hooks: Callable[[], HooksConfig],
         validate: Callable[[Callable[[str | None], None]], RuntimeValidation | None],
-        start: Callable[[], None],
+        names: Callable[[], Iterable[str]],
+        start: Callable[[str], None],
         all_up: Callable[[], bool],
         on_up: Callable[[], None],
         on_failed: Callable[[str], None],
@@ -44,7 +51,10 @@ class Startup:
         self._logs = logs
         self._hooks = hooks
         self._validate = validate
+        self._names = names
         self._start = start
+        self._to_start: deque[str] = deque()
+        self._cancelled = False
         self._each_is_up = all_up
         self._on_up = on_up
         self._on_failed = on_failed
@@ -54,8 +64,8 @@ class Startup:
 
     @property
     def held_back(self) -> bool:
-        """Whether processes must wait for the pre-start hooks, or for tests of configurations."""
-        return not self.begun and self._chain is not None
+        """Whether processes must wait for the pre-start hooks, tests of configurations, or their turn."""
+        return bool(self._to_start) or (not self.begun and self._chain is not None)
 
     def begin(self) -> None:
         """Run the pre-start hooks, and start the processes when they are over."""
@@ -75,7 +85,9 @@ class Startup:
             self._run("post-start", hooks, self._post_start_over)
 
     def cancel(self) -> None:
-        """Kill the hooks and tests that run."""
+        """Kill the hooks and tests that run, and start nothing more."""
+        self._cancelled = True
+        self._to_start.clear()
         if self._chain is not None:
             self._chain.cancel()
             self._chain = None
@@ -94,9 +106,25 @@ class Startup:
 
     def _start_processes(self) -> None:
         self.begun = True
-        self._start()
-        self._start_requested = True
-        self.go_on_if_all_up()
+        self._to_start.extend(self._names())
+        self._runtime.run_queue.hold()  # what starts first does not delay the others
+        self._start_some()
+
+    def _start_some(self) -> None:
+        """Start as many processes as a turn of the event loop has time for; all, while there is no loop."""
+        loop = self._runtime.run_queue.loop
+        stop_at = inf if loop is None else time.monotonic() + SLICE_S
+        while self._to_start:
+            name = self._to_start.popleft()
+            with self._runtime.defects.contain("a process could not be started", process=name):
+                self._start(name)
+            if loop is not None and self._to_start and time.monotonic() >= stop_at:
+                loop.call_soon(self._start_some)
+                return
+        self._runtime.run_queue.release()
+        if not self._cancelled:
+            self._start_requested = True
+            self.go_on_if_all_up()
 
     def _pre_start_over(self, error: str | None) -> None:
         self._chain = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import Config, HeartbeatConfig
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.process import ProcessLog
-    from cbox_init.supervisor.managed import Host
+    from cbox_init.supervisor.managed import Host, Managed
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
     from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
@@ -32,7 +32,7 @@ class Schedules:
         self._config = config
         self._runtime = runtime
         self._host = host
-        self._processes: dict[str, ScheduledProcess] = {}
+        self._processes: set[Managed] = set()
         self._timetable: Timetable | None = None
         self._sender: HeartbeatSender | None = None
         self._loop: AbstractEventLoop | None = None
@@ -56,16 +56,16 @@ class Schedules:
             timetable=self._timetable,
             heartbeat_of=partial(self._heartbeat, name),
         )
-        self._processes[name] = scheduled
+        self._processes.add(scheduled)
         return scheduled
 
     def reconfigure(self, config: Config) -> None:
         """Use this configuration for the next ones; those that exist get theirs by ``adopt``."""
         self._config = config
 
-    def forget(self, name: str) -> None:
+    def forget(self, process: Managed) -> None:
         """Drop a process that is no longer supervised; has no effect for one without a schedule."""
-        self._processes.pop(name, None)
+        self._processes.discard(process)
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Use the event loop from now on."""
@@ -75,8 +75,9 @@ class Schedules:
 
     def give_up_waiting(self) -> None:
         """Cancel all waits for the end of a run."""
-        for process in self._processes.values():
-            process.give_up_waiting()
+        for process in self._processes:
+            if process.schedule is not None:
+                process.schedule.give_up_waiting()
 
     async def detach(self, timeout_s: float) -> None:
         """Release the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
