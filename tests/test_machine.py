@@ -8,10 +8,13 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
 from cbox_init.machine import check_machine
 from cbox_init.system.cgroup import Cgroups
+from cbox_init.system.container import Capacity, LimitSource
 from tests.attacker import NOBODY
 from tests.system.helpers import as_root
 
@@ -159,3 +162,20 @@ def test_a_secret_in_the_arguments_of_a_program(tmp_path: Path) -> None:
     for secret in (("mysql", "-pfoo"), ("app", "--token", "foo"), ("app", "abc-1234-xyz")):
         assert suggestions(*secret) == ["processes.web.command"]
     assert suggestions("sh", "-c", 'app --password="$DB_PASSWORD"') == []
+
+
+def test_a_profile_of_php_fpm_for_more_memory_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Capacity(100 * 2**20, LimitSource.CGROUP_V2, 1.0, LimitSource.HOST)
+    monkeypatch.setattr("cbox_init.php.autotune.read_capacity", lambda: here)
+    config = tmp_path / "cbox-init.yaml"
+    text = "global: {php_fpm_profile: heavy}\nprocesses: {fpm: {command: [php-fpm], environment: clean}}\n"
+    config.write_text(text)
+    (found,) = examine(str(config), {}, machine=check_machine).of(Severity.WARNING)
+    assert found.field == "global.php_fpm_profile"
+    assert "needs 692 MiB" in found.message
+    config.write_text(text.replace("heavy", "dev"))
+    monkeypatch.setattr("cbox_init.php.autotune.read_capacity", lambda: replace(here, memory=200 * 2**20))
+    (found,) = examine(str(config), {}, machine=check_machine).of(Severity.WARNING)
+    assert (found.field, found.recommendation) == ("processes.fpm.environment", "add 'PHP_FPM_*'")

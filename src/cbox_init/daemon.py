@@ -231,7 +231,8 @@ class Daemon:
         from cbox_init.php.permissions import prepare
 
         log = self._log
-        prepare(workdir, self._environ, info=log.info, warn=log.warn, is_ending=self._is_ending)
+        with self._parts.runtime.defects.contain("the directories of the application could not be prepared"):
+            prepare(workdir, self._environ, info=log.info, warn=log.warn, is_ending=self._is_ending)
 
     def _is_ending(self) -> bool:
         """Whether a stop signal has arrived."""

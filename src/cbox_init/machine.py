@@ -38,6 +38,7 @@ def check_machine(config: Config, report: ProblemReport) -> None:
         from cbox_init.config.api_roles import check_token_files, check_token_hashes
 
         check_token_hashes(config.global_, check_token_files(config.global_, report), report)
+    _check_php(config, report)
     limited = {
         name: process.limits
         for name, process in config.processes.items()
@@ -50,6 +51,30 @@ def check_machine(config: Config, report: ProblemReport) -> None:
             _check_sandbox(name, process, report)
             if process.logging.files:
                 _check_followed(name, process, report)
+
+
+def _check_php(config: Config, report: ProblemReport) -> None:
+    """A profile for PHP-FPM that does not fit into the memory here."""
+    if config.global_.php_fpm_profile is None:
+        return
+    from cbox_init.errors import AutotuneError
+    from cbox_init.php.autotune import autotuned, capacity_of, wanted
+
+    profile = config.global_.php_fpm_profile
+    path = ("global", "php_fpm_profile")
+    try:
+        found = autotuned(wanted({}, config), profile, capacity_of(None, None), {}, config)
+    except AutotuneError as error:
+        report.warning(path, f"does not fit here: {error}")
+        return
+    for remark in found.size.remarks:
+        report.warning(path, f"is tight here: {remark}")
+    for name in found.without:
+        report.warning(
+            ("processes", name, "environment"),
+            "does not let php-fpm have the variables of its profile",
+            "add 'PHP_FPM_*'",
+        )
 
 
 def _check_own_files(settings: GlobalConfig, report: ProblemReport) -> None:

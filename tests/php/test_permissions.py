@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -146,6 +148,64 @@ def test_nothing_is_reached_through_a_link(tmp_path: Path) -> None:
     assert shadow.stat().st_mode & 0o777 == 0o640
     assert not (outside / "cache").exists()
     assert owner_of(work / "storage/framework/cache") == (4321, 4322)
+
+
+@AS_ROOT
+def test_what_is_swapped_all_the_time_is_not_given_away(tmp_path: Path) -> None:
+    """A file, a link and a hard link take turns at one name, a directory and a link at another."""
+    outside, logs = tmp_path / "outside", tmp_path / "work/storage/logs"
+    outside.mkdir()
+    secret = outside / "secret"
+    secret.touch(mode=0o600)
+    logs.mkdir(parents=True)
+    over = threading.Event()
+
+    def swap() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            new = logs / "new"
+            new.touch()
+            new.rename(logs / "name")
+            new.symlink_to(secret)
+            new.rename(logs / "name")
+            new.hardlink_to(secret)
+            new.rename(logs / "name")
+            new.unlink(missing_ok=True)  # renamed onto the same file it stays
+            (logs / "name").unlink()
+            (logs / "folder").mkdir(exist_ok=True)
+            (logs / "folder").rename(logs / f"old-{number}")
+            (logs / "folder").symlink_to(outside)
+            (logs / "folder").unlink()
+            (logs / f"old-{number}").rmdir()
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            setup(tmp_path / "work")
+            for path in (secret, outside):
+                assert owner_of(path) == (0, 0)
+    finally:
+        over.set()
+        thread.join()
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+@AS_ROOT
+def test_root_without_the_capability_says_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "storage/logs").mkdir(parents=True)
+    for number in range(20):
+        (tmp_path / f"storage/logs/{number}").touch()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr("cbox_init.php.permissions.os.fchown", refuse)
+    monkeypatch.setattr("cbox_init.php.permissions.os.chown", refuse)
+    ((_, why),) = setup(tmp_path).problems
+    assert "CHOWN" in why
 
 
 @AS_ROOT

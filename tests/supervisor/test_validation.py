@@ -152,8 +152,10 @@ async def test_which_processes_are_tested(build: Build) -> None:
             exporter={"command": ["php-fpm-exporter"]},
             log={"command": ["nginx-log"]},
             once={"command": ["nginx", "-s", "reload"], "type": "oneshot"},
+            later={"command": ["nginx"], "initial_state": "stopped"},
+            off={"command": ["nginx"], "enabled": False},
             shell={"command": "exec nginx | cat"},
         ),
         start=False,
     )
-    assert list(with_tests(found.supervisor.config.processes)) == ["fpm", "alpine", "web"]
+    assert list(with_tests(found.supervisor.config.enabled_processes())) == ["fpm", "alpine", "web"]

@@ -23,7 +23,7 @@ _MOST_CPUS = 4096
 
 @click.command()
 @click.option("config", "-c", "--config", metavar="FILE", help="Configuration file, as for serve.")
-@click.option("--profile", metavar="PROFILE", help="dev, light, medium, heavy, bursty, or auto: measure.")
+@click.option("--profile", metavar="PROFILE", help="dev, light, medium, heavy, bursty; auto measures.")
 @click.option("--memory", metavar="SIZE", help="Memory of the container, such as 512M; default: this one's.")
 @click.option("--cpus", type=float, metavar="N", help="Its CPUs, such as 1.5; default: this one's.")
 @click.option(
@@ -58,7 +58,8 @@ def autotune(
     )
     chosen = want.profile or PhpFpmProfile.MEDIUM
     capacity = capacity_of(_bytes(memory), _cpus(cpus))
-    measured = measure_workers(_seconds(duration)) if chosen is PhpFpmProfile.AUTO else None
+    measures = chosen is PhpFpmProfile.AUTO and want.sources["profile"] == "--profile"
+    measured = measure_workers(_seconds(duration)) if measures else None
     size = size_pool(
         chosen,
         memory=capacity.memory,

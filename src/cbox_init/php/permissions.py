@@ -274,6 +274,9 @@ class PermissionSetup:
     def _report(self, path: str, error: OSError) -> None:
         if isinstance(error, UnsafePathError):
             why = error.why
+        elif error.errno == errno.EPERM and self._gives:
+            self._gives = False  # so it would be for every other file
+            why = "the owner cannot be changed: root has no capability CHOWN, or the file system refuses it"
         elif error.errno in (errno.ELOOP, errno.ENOTDIR):
             why = "it is a symbolic link, or no directory"
         else:

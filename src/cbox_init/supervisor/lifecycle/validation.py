@@ -38,11 +38,12 @@ _FAULTS: Final = ("[emerg]", "[alert]", "[crit]", "[error]", "ALERT:", "ERROR:")
 
 
 def with_tests(processes: Mapping[str, ProcessConfig]) -> dict[str, ProcessConfig]:
-    """Those that run PHP-FPM or nginx as a server."""
+    """Those that run PHP-FPM or nginx as a server, and are started with the daemon."""
     return {
         name: process
         for name, process in processes.items()
         if (is_php_fpm(process.command) or is_nginx(process.command))
+        and process.starts_by_itself
         and process.type is not ProcessType.ONESHOT
         and not process.schedule
     }
