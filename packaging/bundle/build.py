@@ -6,6 +6,7 @@
     DIRECTORY/lib/program    Python, linked with the program that sets it up (program.c)
     DIRECTORY/lib/*.so*      the loader, the C library, and what the modules need of shared libraries
     DIRECTORY/lib/modules/   the standard library, cbox-init and the packages that it needs, as bytecode
+    DIRECTORY/lib/rare.zip   packages that few daemons import
     DIRECTORY/lib/python3    a copy of the launcher: sys.executable
     DIRECTORY/licenses/      the licenses of all of these
 
@@ -154,6 +155,9 @@ _UNUSED_OF_PACKAGES: Final = (
     "starlette/testclient.py",
 )
 
+#: Packages that are compressed, which makes their import slower.
+_RARE: Final = ("h11", "h2", "hpack", "httpcore", "httpx", "httpx_sse", "hyperframe", "idna", "tzdata")
+
 _QUESTIONS: Final = """
 import json, platform, sysconfig
 v = {name: value or "" for name, value in sysconfig.get_config_vars().items()}
@@ -188,7 +192,7 @@ def build(python: str, wheel: Path, directory: Path) -> None:
     licenses.mkdir()
     _move_licenses(modules, licenses)
     _compile(python, modules)
-    _pack_time_zones(python, library)
+    _pack(python, library)
     _link_program(target, library / "program")
     _copy_copyright(Path(target["library"]), licenses)
     _copy_libraries(directory, licenses)
@@ -282,10 +286,12 @@ def _compile(python: str, modules: Path) -> None:
     )
 
 
-def _pack_time_zones(python: str, library: Path) -> None:
-    """Put the time zones, 600 small files that only some images need, into a file of their own."""
-    _run(python, "-I", "-m", "zipfile", "-c", library / "tzdata.zip", library / "modules" / "tzdata")
-    shutil.rmtree(library / "modules" / "tzdata")
+def _pack(python: str, library: Path) -> None:
+    """Compress what few daemons import, and these in threads: time zones, heartbeats, checks by gRPC."""
+    rare = [library / "modules" / name for name in _RARE]
+    _run(python, "-I", "-m", "zipfile", "-c", library / "rare.zip", *rare)
+    for folder in rare:
+        shutil.rmtree(folder)
 
 
 def _link_program(target: dict[str, str], program: Path) -> None:

@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     set(&config, &config.stdlib_dir, "%s/lib/modules", folder);
     config.module_search_paths_set = 1;
     append(&config.module_search_paths, "%s/lib/modules", folder);
-    append(&config.module_search_paths, "%s/lib/tzdata.zip", folder);
+    append(&config.module_search_paths, "%s/lib/rare.zip", folder);
     if (!python)
         check(PyConfig_SetString(&config, &config.run_command, L"from cbox_init.__main__ import main; main()"));
     check(Py_InitializeFromConfig(&config));
