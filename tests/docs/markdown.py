@@ -46,7 +46,7 @@ def sections(page: Path) -> list[Section]:
             else:
                 fence = fence._replace(text=f"{fence.text}{line}\n")
         elif line.startswith("```"):
-            fence = Block(line[3:].strip(), "", number)
+            fence = Block(line[3:].partition(" ")[0], "", number)
         elif line.startswith("#"):
             found.append(Section(line.lstrip("#").strip(), [], [], ""))
         elif line.startswith("|"):
