@@ -117,7 +117,8 @@ def _parse_fields(expression: str) -> tuple[str, bool]:
             raise CronError(f"{expression!r} is unknown; the names are {', '.join(_NAMES)}")
         fields = named.split()
     if len(fields) != 5:
-        raise CronError(f"{expression!r} has {len(fields)} fields, expected 5")
+        many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        raise CronError(f"{expression!r} has {many}, expected 5")
     fields = ["*" if field == "?" else field for field in fields]
     if fields[_DAY] not in _UNRESTRICTED and fields[_WEEKDAY] not in _UNRESTRICTED:
         # cronsim requires both to match if one begins with a star.

@@ -28,6 +28,8 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
     [
         ("schedule: '61 * * * *'", "schedule", "bad minute", "*/5 * * * *"),
         ("schedule: '* * * * * *'", "schedule", "has 6 fields, expected 5", "five fields"),
+        ("schedule: 'TZ=UTC'", "schedule", "'TZ=UTC' has 1 field, expected 5", "five fields"),
+        ("schedule: 'CRON_TZ=Mars/X * * * * *'", "schedule_timezone", "unknown time zone", "Europe/Berlin"),
         ("schedule: '@reboot'", "schedule", "the names are @yearly", "@daily"),
         ("schedule: '0 0 30 2 *'", "schedule", "is not a schedule: bad day-of-month", "five fields"),
         (

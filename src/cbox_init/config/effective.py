@@ -92,7 +92,7 @@ def _with_zone_of_schedule(name: str, process: ProcessConfig, report: ProblemRep
     from cbox_init.cron import split_zone
 
     zone, schedule = split_zone(process.schedule or "")
-    if zone is None:
+    if zone is None or not schedule:  # without a schedule behind it: the check reports it as a whole
         return process
     if process.schedule_timezone not in ("UTC", zone):
         report.warning(
