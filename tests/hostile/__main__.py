@@ -147,9 +147,7 @@ def attack_by_schema(target: Target, report: Report, role: str | None, seconds: 
     document.write_bytes(target.request("GET", "/api/v1/openapi.json")[1])
     command = [
         *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(_SETTINGS)),
-        *("run", str(document), "--url", url, "--checks", "all", "--max-time", str(seconds)),
-        # A process that was added need not have a schedule, or be a oneshot: these answer 404.
-        *("--exclude-checks", "ensure_resource_availability"),
+        *("run", str(document), "--url", url, "--max-time", str(seconds)),
         *("--seed", str(random.randrange(2**32)), "--request-timeout", "10", "--no-color"),
         *("--exclude-path", "/api/v1/logs/stream"),  # which ends when its reader does
     ]
