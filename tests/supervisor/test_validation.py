@@ -112,7 +112,7 @@ async def test_a_shutdown_kills_the_tests(build: Build, tmp_path: Path) -> None:
     await house.until(lambda: pids.exists() and pids.read_text())
     house.supervisor.shutdown("the test")
     assert await house.ended() == 0
-    assert not alive(int(pids.read_text()))
+    await house.until(lambda: not alive(int(pids.read_text())))
     assert failures(house) == []
 
 
