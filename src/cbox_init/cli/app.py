@@ -15,9 +15,11 @@ from cbox_init.cli.audit import audit
 from cbox_init.cli.autotune import autotune
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
+from cbox_init.cli.fleet import fleet
 from cbox_init.cli.health import health
 from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
+from cbox_init.cli.mcp import mcp
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
@@ -131,7 +133,7 @@ _CONFIGURING = (reload_config, audit, token, autotune, version)
 
 _FILES = (serve, check_config, scaffold, import_, explain, schema)
 
-for _command in (*_FILES, list_, status, *_ACTIONS, history, logs, health, *_CONFIGURING):
+for _command in (*_FILES, list_, status, *_ACTIONS, history, logs, health, fleet, mcp, *_CONFIGURING):
     commands.add_command(_command)
 
 

@@ -1,0 +1,1 @@
+"""Many daemons at once: where they are, and one question or command for all of them."""
