@@ -37,7 +37,7 @@ class DaemonTarget(NamedTuple):
         return self.url or self.socket or ""
 
 
-class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+class _ListedTarget(msgspec.Struct, forbid_unknown_fields=True):
     """A target as the file has it."""
 
     name: str | None = None
@@ -52,7 +52,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    targets: list[str | _Entry]
+    targets: list[str | _ListedTarget]
 
 
 def target_at(url: str) -> DaemonTarget:
@@ -111,7 +111,7 @@ def select(targets: Sequence[DaemonTarget], patterns: Sequence[str]) -> list[Dae
     return chosen
 
 
-def _target(entry: _Entry, where: str, environ: Mapping[str, str]) -> DaemonTarget:
+def _target(entry: _ListedTarget, where: str, environ: Mapping[str, str]) -> DaemonTarget:
     if (entry.url is None) == (entry.socket is None):
         raise ClientError(f"{where}: give either url or socket")
     name = entry.name or (_name_of(entry.url) if entry.url else os.path.basename(entry.socket or ""))
@@ -124,7 +124,7 @@ def _target(entry: _Entry, where: str, environ: Mapping[str, str]) -> DaemonTarg
     )
 
 
-def _token(entry: _Entry, where: str, environ: Mapping[str, str]) -> str | None:
+def _token(entry: _ListedTarget, where: str, environ: Mapping[str, str]) -> str | None:
     if sum(one is not None for one in (entry.token, entry.token_file, entry.token_env)) > 1:
         raise ClientError(f"{where}: give one of token, token_file and token_env")
     if entry.token_env is not None:
