@@ -19,7 +19,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage hostile check bench reference docs audit bundle deb test-bundle clean
+.PHONY: help run test coverage hostile check bench reference docs manifests audit bundle deb test-bundle clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site; a brok
 	@ln -s ../../../bench/README.md build/docs/bench
 	@ln -s ../../../.ci/iframe-worker.js build/docs/assets
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
+
+manifests: $(VENV)/.installed-test ## check deploy/ with kubectl, and with the schema of the Prometheus operator
+	@$(VENV)/bin/python -m tests.deploy
 
 audit: $(VENV)/.installed-audit ## write a bill of materials into build/audit, and look for known vulnerabilities
 	@$(VENV)/bin/python .ci/audit.py $(ARGS)

@@ -1,6 +1,6 @@
 """What ``kubectl kustomize`` makes of deploy/kubernetes, as far as its files need it.
 
-Debian's kubectl is too old for directories as resources. `make deploy` compares this with a newer one.
+Debian's kubectl is too old for directories as resources. `make manifests` compares this with a newer one.
 """
 
 from __future__ import annotations

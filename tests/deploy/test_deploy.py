@@ -57,7 +57,7 @@ def container(production: dict[str, Manifest]) -> dict[str, Any]:
 def test_manifests_are_valid_by_the_schemas_of_kubernetes(production: dict[str, Manifest]) -> None:
     assert set(production) == {
         *("Deployment", "Service", "ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget"),
-        "PodMonitor",  # of the Prometheus operator; `make deploy` checks it with the operator's schema
+        "PodMonitor",  # of the Prometheus operator; `make manifests` checks it with the operator's schema
     }
     for kind, manifest in production.items():
         if kind != "PodMonitor":
