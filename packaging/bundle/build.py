@@ -8,6 +8,7 @@
     DIRECTORY/lib/modules/   the standard library, cbox-init and the packages that it needs, as bytecode
     DIRECTORY/lib/rare.zip   packages that few daemons import
     DIRECTORY/lib/python3    a copy of the launcher: sys.executable
+    DIRECTORY/bom.cdx.json   what it is made of, with versions (CycloneDX)
     DIRECTORY/licenses/      the licenses of all of these
 
 The Python must have its static library and headers (Debian: libpython3-dev), the machine gcc and musl-gcc.
@@ -22,9 +23,13 @@ import re
 import shutil
 import subprocess
 import sys
+from email import message_from_string
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _HERE: Final = Path(__file__).resolve().parent
 
@@ -194,8 +199,10 @@ def build(python: str, wheel: Path, directory: Path) -> None:
     _compile(python, modules)
     _pack(python, library)
     _link_program(target, library / "program")
-    _copy_copyright(Path(target["library"]), licenses)
-    _copy_libraries(directory, licenses)
+    debian = _packages_of((Path(target["library"]), *_copy_libraries(directory)))
+    for package in debian:
+        shutil.copy(f"/usr/share/doc/{package}/copyright", licenses / f"{package}.txt")
+    _write_bill(modules, debian, directory / "bom.cdx.json")
     loader = next(path.name for path in library.iterdir() if path.name.startswith("ld-linux"))
     _run(
         *("musl-gcc", "-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror", f'-DLOADER="{loader}"'),
@@ -303,8 +310,8 @@ def _link_program(target: dict[str, str], program: Path) -> None:
     )
 
 
-def _copy_libraries(directory: Path, licenses: Path) -> None:
-    """Copy the shared libraries that the program and all modules need, and strip them.
+def _copy_libraries(directory: Path) -> Iterable[Path]:
+    """Copy the shared libraries that the program and all modules need, and strip them; gives the originals.
 
     libgcc_s is named by none: the C library loads it when a thread ends by pthread_exit, as threads of Python
     do that still run when the interpreter ends.
@@ -323,22 +330,43 @@ def _copy_libraries(directory: Path, licenses: Path) -> None:
             found[Path(path).name] = Path(path)
     for name, path in found.items():
         shutil.copy(path, library / name)
-        _copy_copyright(path, licenses)
     for file in (*needing, *(library / name for name in found if not name.startswith("ld-"))):
         file.chmod(0o755)
         _run("strip", "--strip-unneeded", file)
+    return found.values()
 
 
-def _copy_copyright(library: Path, licenses: Path) -> None:
-    """Copy what Debian says about the copyright of a library."""
-    for name in dict.fromkeys(
-        (library, library.resolve(), Path("/usr") / library.resolve().relative_to("/"))
-    ):
-        asked = subprocess.run(("dpkg", "-S", name), capture_output=True, text=True, check=False)
-        if asked.returncode == 0:
-            package = asked.stdout.split(":")[0]
-            shutil.copy(f"/usr/share/doc/{package}/copyright", licenses / f"{package}.txt")
-            return
+def _packages_of(libraries: Iterable[Path]) -> dict[str, str]:
+    """The Debian packages that these files are of, with their versions; nothing elsewhere than on Debian."""
+    found = {}
+    for library in libraries:
+        real = library.resolve()
+        # dpkg knows a file by the path in its package, which may be that of before /lib became a link.
+        inside = real.relative_to("/usr") if real.is_relative_to("/usr") else real.relative_to("/")
+        for name in dict.fromkeys((library, "/" / inside, "/usr" / inside)):
+            asked = subprocess.run(("dpkg", "-S", name), capture_output=True, text=True, check=False)
+            if asked.returncode == 0:
+                package = asked.stdout.split(": ")[0].split(",")[0]
+                found[package.partition(":")[0]] = _run("dpkg-query", "-Wf", "${Version}", package)
+                break
+    return found
+
+
+def _write_bill(modules: Path, debian: dict[str, str], bill: Path) -> None:
+    """Write a bill of materials (CycloneDX): the packages of Python, and the libraries of Debian."""
+    python = (message_from_string(path.read_text()) for path in modules.glob("*.dist-info/METADATA"))
+    pairs = sorted((one["Name"], one["Version"]) for one in python)
+    components = [_component(name, version, f"pkg:pypi/{name.lower()}@{version}") for name, version in pairs]
+    components += [
+        _component(name, version, f"pkg:deb/debian/{name}@{version}?distro=debian")
+        for name, version in sorted(debian.items())
+    ]
+    document = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components}
+    bill.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _component(name: str, version: str, purl: str) -> dict[str, str]:
+    return {"type": "library", "name": name, "version": version, "purl": purl, "bom-ref": purl}
 
 
 def _run(*command: str | Path) -> str:
