@@ -171,7 +171,15 @@ def test_a_pool_that_php_fpm_refuses_ends_the_start(serve: Serve, tmp_path: Path
     assert process == "php-fpm"
     assert "invalid process manager (static, dynamic or ondemand)" in str(error)
     assert f"{tmp_path}/php-fpm.conf:9" in str(error)
+    assert "profile" not in str(error)
     assert "Process instance started" not in daemon.messages()
+
+
+def test_a_pool_without_a_profile_says_so(serve: Serve, tmp_path: Path) -> None:
+    daemon = serve(fpm(pool(tmp_path, free_port())))
+    assert daemon.wait() == 1
+    ((_, error),) = failed_tests(daemon)
+    assert str(error).endswith("where the pool refers to them, choose a profile)")
 
 
 def test_a_configuration_that_nginx_refuses_ends_the_start(serve: Serve, tmp_path: Path) -> None:

@@ -91,6 +91,14 @@ def test_it_can_be_skipped(name: str, value: str) -> None:
     assert why_skipped({name: "0"}) is None
 
 
+def test_it_is_skipped_on_a_read_only_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ReadOnly:
+        f_flag = os.ST_RDONLY
+
+    monkeypatch.setattr("cbox_init.php.permissions.os.statvfs", lambda path: ReadOnly)
+    assert why_skipped({}) == "the root file system is read-only"
+
+
 @AS_ROOT
 def test_missing_directories_are_made_and_all_is_given(tmp_path: Path) -> None:
     (tmp_path / "storage/logs/old").mkdir(parents=True)

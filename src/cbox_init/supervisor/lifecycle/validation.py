@@ -8,6 +8,7 @@ variables.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from cbox_init.config.model import ProcessType
 from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.errors import SpawnError
 from cbox_init.php.programs import is_nginx, is_php_fpm
+from cbox_init.php.sizing import PM
 from cbox_init.supervisor.instance.launch import Launch
 from cbox_init.system.descriptors import output_pipe
 from cbox_init.system.tree import kill_tree
@@ -35,6 +37,9 @@ _LONGEST_REASON: Final = 1000
 
 #: What the two programs write in a line that says what is wrong, with that which follows from it behind.
 _FAULTS: Final = ("[emerg]", "[alert]", "[crit]", "[error]", "ALERT:", "ERROR:")
+
+#: A setting of the process manager: ``pm``, ``pm.max_children``.
+_OF_PM: Final = re.compile(r"\bpm\b")
 
 
 def with_tests(processes: Mapping[str, ProcessConfig]) -> dict[str, ProcessConfig]:
@@ -122,7 +127,8 @@ class RuntimeValidation:
         if self._killed:
             self._failed(test, f"not done after {TEST_S:g} s")
         elif status.exit_code:
-            self._failed(test, reason_in(output) or status.describe())
+            reason = reason_in(output) or status.describe()
+            self._failed(test, f"{reason} ({test.hint})" if test.hint and _OF_PM.search(reason) else reason)
         else:
             self._runtime.log.info("Configuration tested", process=test.process, command=test.command)
         self._runtime.run_queue.wake(self)
@@ -145,6 +151,11 @@ class _ConfigTest:
             request = launch.request(0, stdout_fd=write, stderr_fd=write)
             argv = (*request.argv, "-t")
             self.command = " ".join(argv)
+            self.hint = ""
+            if is_php_fpm(argv) and PM not in request.env:
+                self.hint = (
+                    f" ({PM} and the like are not set: where the pool refers to them, choose a profile)"
+                )
             self.pid = runtime.spawner.spawn(replace(request, argv=argv))
         except BaseException:
             self.close()
