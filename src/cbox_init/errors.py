@@ -60,8 +60,8 @@ class SpawnError(CboxError):
     """A child could not be started.
 
     ``exit_code`` is what a shell would report: 127 not found, 126 found but not executable, 1 otherwise.
-    ``shortage``: the machine had no process, thread, memory or descriptor left. That is worth another try,
-    and no fault of the program.
+    ``shortage``: the machine had no process, thread, memory or descriptor left, or a mount did not answer.
+    That is worth another try, and no fault of the program.
     """
 
     def __init__(self, message: str, exit_code: int = 1, *, shortage: bool = False) -> None:

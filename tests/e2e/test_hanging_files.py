@@ -23,7 +23,7 @@ CONFIG = """
 global:
   api_socket: SOCKET
   shutdown_timeout: 10s
-  readiness: {enabled: true, path: DIR/hangs/ready}
+  readiness: {enabled: true, path: DIR/hangs/ready, processes: [web, other]}
 processes:
   web:
     command: [sleep, "1000"]
@@ -31,6 +31,8 @@ processes:
       files: {app: {path: DIR/hangs/app.log}, days: {path: "DIR/hangs/day-*.log"}, ok: {path: DIR/ok.log}}
       outputs: {file: {path: DIR/hangs/out.log}}
   other: {command: [sleep, "1000"]}
+  there: {command: [DIR/hangs/app]}
+  inside: {command: [sleep, "1000"], working_dir: DIR/hangs}
 """
 
 
@@ -46,6 +48,11 @@ def longest_turn_s(client: Client) -> float:
     return client.daemon().loop.lag_max_ms / 1000
 
 
+def reason(client: Client, name: str) -> str:
+    (instance,) = client.status(name).instances
+    return instance.reason or ""
+
+
 def test_the_daemon_starts_answers_and_ends(tmp_path: Path, hangs: Path) -> None:
     (tmp_path / "ok.log").touch()
     daemon = DaemonProcess(tmp_path, CONFIG)
@@ -53,6 +60,8 @@ def test_the_daemon_starts_answers_and_ends(tmp_path: Path, hangs: Path) -> None
         daemon.until_said("Container is ready")
         with Client.connect(socket=str(daemon.socket)) as client:
             wait_for(lambda: client.status("web").state == "running")
+            for name in ("there", "inside"):
+                wait_for(lambda name=name: "(fuse) does not answer" in reason(client, name))  # type: ignore[misc]
             with (tmp_path / "ok.log").open("a") as file:
                 file.write("one\n")
             wait_for(lambda: "one" in daemon.lines("web"))

@@ -13,6 +13,7 @@ from cbox_init.errors import SpawnError
 from cbox_init.system import identity as identities
 from cbox_init.system import procfs
 from cbox_init.system.descriptors import out_of_descriptors
+from cbox_init.system.remote_mounts import RemoteMounts
 from cbox_init.system.spawn_request import Limits
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Spawner:
         self.watch: Watch | None = None
         self.inherited: Inherited | None = None
         self._fork_server: ForkServer | None = None
+        self._mounts = RemoteMounts()
         try:
             self._null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
@@ -74,6 +76,9 @@ class Spawner:
                 f"cannot become user {identity}: this daemon runs as uid {os.geteuid()}, and only root may; "
                 "start it as root, or leave out user and group"
             )
+        if (mount := self._mounts.silent_one(request)) is not None:
+            message = f"the file system at {mount.place} ({mount.kind}) does not answer"
+            raise SpawnError(message, shortage=True)
         try:
             if request.limits is not None or request.sandbox is not None:
                 return self._start_held(request, identity)
