@@ -130,3 +130,8 @@ def test_own_keys_at_the_top_level(read: Read) -> None:
         "y-common",
         "processes.web.x-mine",
     ]
+
+
+@pytest.mark.parametrize("nothing", ["''", "null", "[]", "{}"])
+def test_a_process_of_which_nothing_is_set_lacks_its_command(read: Read, nothing: str) -> None:
+    assert fields(read(f"processes: {{web: {nothing}}}")) == ["processes.web.command"]

@@ -70,7 +70,7 @@ def process(keys: str, more: str = "") -> str:
             "is required for a check of type tcp",
         ),
         (process("health_check: {address: web}"), "processes.web.health_check.address", "'web' has no port"),
-        (process("health_check: {port: 99999}"), "processes.web.health_check.address", "'99999' is no port"),
+        (process("health_check: {port: 99999}"), "processes.web.health_check.port", "'99999' is no port"),
         (process("health_check: {url: '/up'}"), "processes.web.health_check.url", "does not begin with http"),
         (process("health_check: {url: 'http://'}"), "processes.web.health_check.url", "it names no host"),
         (
@@ -85,7 +85,7 @@ def process(keys: str, more: str = "") -> str:
         ),
         (
             "{global: {api_acl: {allow: [10.0.0.0/8, everyone]}}, processes: {a: {command: a}}}",
-            "global.api_acl.allow_list[1]",
+            "global.api_acl.allow[1]",
             "'everyone' is not an address or CIDR",
         ),
         (

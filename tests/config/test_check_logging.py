@@ -24,7 +24,7 @@ WEB = "processes: {{web: {{command: a, logging: {logging}}}}}"
         ("{level_detection: {patterns: {error: '(a'}}}", "level_detection.patterns.error"),
         ("{filters: {exclude: [a, '(a']}}", "filters.exclude[1]"),
         ("{filters: {include: ['(a']}}", "filters.include[0]"),
-        ("{filter_patterns: ['(a']}", "filters.exclude[0]"),
+        ("{filter_patterns: ['(a']}", "filter_patterns[0]"),
         ("{files: {app: {path: /a, multiline: {pattern: '(a'}}}}", "files.app.multiline.pattern"),
         ("{files: {app: {path: /a, filters: {include: ['(a']}}}}", "files.app.filters.include[0]"),
     ],

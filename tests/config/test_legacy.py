@@ -140,7 +140,7 @@ def test_the_other_old_keys(read: Read) -> None:
     assert web.schedule_timeout == 60.0
     assert web.logging.filters is not None
     assert (web.logging.filters.exclude, web.logging.filters.include) == (("x",), ("y",))
-    assert fields(found, Severity.WARNING) == ["global.api_auth", "processes.web.schedule_timeout"]
+    assert fields(found, Severity.WARNING) == ["global.api_auth", "processes.web.timeout"]
 
 
 def test_filters_that_are_there_already(read: Read) -> None:
@@ -167,3 +167,35 @@ def test_the_short_forms_of_stdout_and_stderr(read: Read, keys: str, stdout: boo
         == (process.logging.stdout, process.logging.stderr)
         == (stdout, stderr)
     )
+
+
+def test_problems_name_the_key_that_the_file_has(read: Read) -> None:
+    text = """
+global:
+  api_tls:
+    client_ca_file: [a]
+  api_acl:
+    allow: [nope]
+processes:
+  web:
+    command: [a]
+    schedule: "@daily"
+    timeout: 5x
+    logging:
+      filter_patterns: ["("]
+  api:
+    command: [a]
+    health_check:
+      port: abc
+      interval: -1
+      retries: x
+"""
+    assert {(one.field, one.line) for one in read(text).of(Severity.ERROR)} == {
+        ("global.api_tls.client_ca_file", 4),
+        ("global.api_acl.allow[0]", 6),
+        ("processes.web.timeout", 11),
+        ("processes.web.logging.filter_patterns[0]", 13),
+        ("processes.api.health_check.port", 17),
+        ("processes.api.health_check.interval", 18),
+        ("processes.api.health_check.retries", 19),
+    }

@@ -149,7 +149,7 @@ class Converter:
 
     def _members(self, section: type[Struct], raw: Raw, path: Path) -> dict[str, Value]:
         """The attributes of a section that ``raw`` sets."""
-        if raw is None:
+        if raw is None or (isinstance(raw, str | list) and not raw):
             return {}
         if not isinstance(raw, dict):
             self._report.error(

@@ -74,6 +74,8 @@ def with_current_keys(
             _superseded(report, path, old, new)
         else:
             result[new] = value
+            written = (new, "exclude") if old == "filter_patterns" else (new,)
+            report.renamed[(*path, *written)] = (*path, old)
     return result
 
 
@@ -111,6 +113,7 @@ def _address_that_is_a_url(
     del result["address"]
     if unset("url", result.get("url")):
         result["url"] = address
+        report.renamed[(*path, "url")] = (*path, "address")
     else:
         _superseded(report, path, "address", "url")
     return result

@@ -61,7 +61,7 @@ class ProblemReport:
     environment variable that a path's value came from instead, ``files`` the included file that it came from.
     With ``strict`` an unknown key is an error. ``written`` are the files as they were written, ``withheld``
     the variables that are secrets of the daemon, ``zero_scales`` the processes with ``scale: 0``, which is
-    the default at a start.
+    the default at a start, ``renamed`` the paths whose value was written under an older key.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -71,6 +71,7 @@ class ProblemReport:
         self.written: list[Raw] = []
         self.withheld: frozenset[str] = frozenset()
         self.zero_scales: set[str] = set()
+        self.renamed: dict[Path, Path] = {}
         self._file: str | None = None
         self._strict = strict
         self._problems: list[Problem] = []
@@ -166,6 +167,8 @@ class ProblemReport:
         self._counts[severity] += 1
         if self._counts[severity] > MOST_PROBLEMS:
             return
+        if self.renamed:
+            path = self._as_written(path)
         origin = self._origin(path)
         self._problems.append(
             Problem(
@@ -177,6 +180,12 @@ class ProblemReport:
                 file=None if origin else self._file or self._included(path),
             )
         )
+
+    def _as_written(self, path: Path) -> Path:
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.renamed:
+                return self.renamed[path[:length]] + path[length:]
+        return path
 
     def _included(self, path: Path) -> str | None:
         """The included file that the value at ``path`` is from: a process, a list of hooks, or one hook."""
