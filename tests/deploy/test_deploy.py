@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from importlib.resources import files
@@ -23,7 +24,7 @@ from cbox_init.config.load import examine
 from cbox_init.machine import check_machine
 from tests.deploy.kustomize import build
 from tests.docs.markdown import ROOT, sections
-from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
+from tests.e2e.daemon import COMMAND, DaemonProcess, as_user, wait_for
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
@@ -191,6 +192,56 @@ def test_the_probes_are_answered(
         assert daemon.stop() == 0
     finally:
         daemon.end()
+
+
+@pytest.mark.mounts
+def test_it_runs_with_the_rights_of_the_pod(production: dict[str, Manifest]) -> None:
+    """As its user, on a read-only root with a small /tmp, with no capability but the one to find Python."""
+    context = production["Deployment"]["spec"]["template"]["spec"]["securityContext"]
+    folder = Path(tempfile.mkdtemp(prefix="deploy", dir="/var/tmp"))
+    folder.chmod(0o755)
+    (folder / "root").mkdir()
+    script = folder / "enter.sh"
+    script.write_text(
+        f"""
+        set -e
+        mount --rbind / {folder}/root
+        mount -o remount,bind,ro {folder}/root
+        mount -t tmpfs -o mode=1777,size=64m tmpfs {folder}/root/tmp
+        exec chroot {folder}/root "$@"
+        """
+    )
+    port = free_ports(3)
+    text = production["ConfigMap"]["data"]["cbox-init.yaml"]
+    for index, number in enumerate(("8080", "9181", "9090")):
+        text = text.replace(number, str(port + index))
+    text = text.replace("[python,", f"[{sys.executable},").replace("- python\n", f"- {sys.executable}\n")
+    user = as_user(context["runAsUser"], context["runAsGroup"])
+    enter = ("unshare", "--mount", "sh", str(script))
+    daemon = DaemonProcess(folder, text, command=(*enter, user[0], "--no-new-privs", *user[1:]))
+    try:
+        daemon.until_said("Container is ready")
+        with open(f"/proc/{daemon.pid}/status") as file:
+            status = dict(line.split(":", 1) for line in file.read().splitlines())
+        assert status["Uid"].split()[1] == str(context["runAsUser"])
+        assert status["NoNewPrivs"].strip() == "1"
+        assert int(status["CapEff"], 16).bit_count() == 1
+        (listening,) = [one for one in daemon.records() if one["msg"] == "Management API listening"]
+        assert str(listening["address"]).endswith(":/tmp/cbox-init.sock")  # /run is not writable
+        inside = ("nsenter", f"--target={daemon.pid}", "--mount", "--root")
+        done = subprocess.run(
+            [*inside, *COMMAND, "health", "--ready", "--socket", "/tmp/cbox-init.sock"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
+        refused = subprocess.run([*inside, "touch", "/here"], capture_output=True)
+        assert b"Read-only file system" in refused.stderr
+        assert daemon.stop() == 0
+    finally:
+        daemon.end()
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("page", ["docs/kubernetes.md", "docs/docker.md"])
