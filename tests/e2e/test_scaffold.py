@@ -186,7 +186,8 @@ def test_php(folder: Path, made: list[Scaffolded]) -> None:
     (profile,) = re.findall(r"ENV PHP_FPM_AUTOTUNE_PROFILE=(\w+)", (folder / "Dockerfile").read_text())
     daemon = site.start(COLOUR="green", PHP_FPM_AUTOTUNE_PROFILE=profile)
     assert site.get(PROXY, "/hello?x=1") == (200, "php /hello?x=1 green\n")
-    assert site.get(PROXY, "/other.php")[0] in (404, 200)
+    (folder / "public" / "notes.md").write_text("not for visitors")
+    assert [site.get(PROXY, path)[0] for path in ("/other.php", "/notes.md", "/.env")] == [404] * 3
     assert healthy(daemon) == 0
     wait_for(lambda: any("a fatal thing" in str(line) for line in daemon.lines("php-fpm")), "the error log")
     assert daemon.stop() == 0

@@ -113,7 +113,7 @@ def test_dockerfiles(preset: Preset, tmp_path: Path) -> None:
     assert json.loads(last["ENTRYPOINT"]) == ["cbox-init"]
     assert 'CMD ["cbox-init", "health", "--ready"]' in last["HEALTHCHECK"]
     assert last["USER"] not in ("root", "0")
-    known = {"COMMENT", "FROM", "RUN", "COPY", "WORKDIR", "ENV", "USER", "EXPOSE", "STOPSIGNAL",
+    known = {"COMMENT", "ARG", "FROM", "RUN", "COPY", "WORKDIR", "ENV", "USER", "EXPOSE", "STOPSIGNAL",
              "HEALTHCHECK", "ENTRYPOINT"}  # fmt: skip
     assert {name for name, _ in steps} <= known
     stages = {value.split()[-1] for name, value in steps if name == "FROM" and " AS " in value}

@@ -11,7 +11,6 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cbox_init import __version__
 from cbox_init.errors import ScaffoldError
 from cbox_init.scaffold.detect import entry_of, site_folder
 
@@ -94,7 +93,6 @@ def _values(choice: Choice, directory: str) -> Variables:
         preset.name.replace("-", "_"): True,
         "preset": preset.name,
         "title": preset.title,
-        "version": __version__,
         "app_name": choice.app_name,
         "uid": preset.uid,
         "workers": choice.workers,
@@ -123,15 +121,11 @@ def _values(choice: Choice, directory: str) -> Variables:
         "project": entry.partition(".")[0],
         "root": entry,
         "site_folder": site_folder(directory),
-        "packages": "python3 python3-venv" + (" nginx-light" if _installs_nginx(choice) else ""),
+        "installs_nginx": proxied and preset.base != "nginx",
         "db": database,
         "services": services,
         "env": services,
     }
-
-
-def _installs_nginx(choice: Choice) -> bool:
-    return choice.preset.base != "nginx" and (choice.nginx or choice.preset.behind_nginx)
 
 
 def _fill(name: str, values: Mapping[str, str | int | bool]) -> str:
