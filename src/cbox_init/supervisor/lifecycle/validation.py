@@ -153,9 +153,7 @@ class _ConfigTest:
             self.command = " ".join(argv)
             self.hint = ""
             if is_php_fpm(argv) and PM not in request.env:
-                self.hint = (
-                    f" ({PM} and the like are not set: where the pool refers to them, choose a profile)"
-                )
+                self.hint = f"{PM} and the like are not set: where the pool refers to them, choose a profile"
             self.pid = runtime.spawner.spawn(replace(request, argv=argv))
         except BaseException:
             self.close()
