@@ -63,7 +63,7 @@ reference: $(VENV)/.installed ## write what the documentation has from the code:
 docs: $(VENV)/.installed-docs ## build the documentation into build/site; a broken link or anchor fails
 	@rm -rf build/docs
 	@mkdir -p build/docs/bench build/docs/assets
-	@ln -s ../../README.md ../../CHANGELOG.md ../../CONTRIBUTING.md ../../SECURITY.md ../../LICENSE ../../deploy ../../docs ../../examples ../../src ../../tests build/docs
+	@ln -s ../../README.md ../../CHANGELOG.md ../../CONTRIBUTING.md ../../SECURITY.md ../../LICENSE ../../deploy ../../docs ../../examples ../../src ../../tests ../../packaging build/docs
 	@ln -s ../../../bench/README.md build/docs/bench
 	@ln -s ../../../.ci/iframe-worker.js build/docs/assets
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
