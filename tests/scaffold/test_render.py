@@ -23,7 +23,7 @@ from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
 from cbox_init.errors import ScaffoldError
 from cbox_init.machine import check_machine
-from cbox_init.reference.schema import EDITOR_LINE
+from cbox_init.reference.schema import EDITOR_LINE, schema
 from cbox_init.scaffold.presets import BY_NAME, PRESETS
 from cbox_init.scaffold.render import CONFIG_FILE, Choice, app_name_of, check_app_name, render
 
@@ -239,7 +239,11 @@ def test_names_that_are_none(name: str) -> None:
         check_app_name(name)
 
 
-def test_editors_find_the_schema(tmp_path: Path) -> None:
+def test_editors_find_nothing_to_mark(tmp_path: Path) -> None:
+    validator = jsonschema.Draft202012Validator(schema())
+    for preset in PRESETS:
+        document = yaml.safe_load(everything(preset, tmp_path)[CONFIG_FILE])
+        assert [error.message for error in validator.iter_errors(document)] == [], preset.name
     assert everything(BY_NAME["go"], tmp_path)[CONFIG_FILE].startswith(f"{EDITOR_LINE}\n")
 
 
