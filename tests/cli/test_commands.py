@@ -174,6 +174,11 @@ def test_logs_of_several_and_of_all(with_daemon: Run) -> None:
     assert with_daemon("logs", "--json", "--level", "all").out == with_daemon("logs", "--json").out
 
 
+def test_an_empty_option_is_none(with_daemon: Run) -> None:
+    """As from a variable that is not set: ``--url "$URL"``."""
+    assert with_daemon("list", "--url", "", "--token", "", "-c", "").out.startswith("NAME")
+
+
 def test_a_configuration_file_says_where_its_daemon_is(daemon: DaemonProcess) -> None:
     file = str(daemon.config)
     found = [run("-c", file, "list"), run("list", "-c", file)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 import yaml
 
+from tests.config.test_absent_keys import OF_ENVIRONMENT
 from tests.e2e.daemon import DaemonProcess, wait_for
 from tests.ports import free_port
 
@@ -383,10 +384,18 @@ class Caller:
         return json.loads(content)
 
 
+def nothing_set() -> dict[str, str]:
+    """A variable for each key, set to nothing as images do, which leaves what the file says."""
+    names = ["_".join(key.path) for key in OF_ENVIRONMENT]
+    return {f"CBOX_INIT_{name.upper().replace('PROCESSES_X', 'PROCESS_WEB')}": "" for name in names}
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, Caller]]:
     port = free_port()
-    daemon = DaemonProcess(tmp_path_factory.mktemp("recorded"), CONFIG.replace("PORT", str(port)))
+    daemon = DaemonProcess(
+        tmp_path_factory.mktemp("recorded"), CONFIG.replace("PORT", str(port)), env=nothing_set()
+    )
     daemon.until_said("All processes started successfully")
     wait_for(lambda: len(daemon.lines("php-fpm")) == 2, daemon.output())
     yield daemon, Caller(port)
@@ -409,6 +418,8 @@ def test_every_recorded_request(served: tuple[DaemonProcess, Caller]) -> None:
     assert not differences(EXECUTION, executions[-1])
     assert _described(caller) <= {_template(one.path) for one in RECORDED} | OURS
     assert "Traceback" not in daemon.output() + daemon.errors()
+    assert len(nothing_set()) > 200
+    assert not [message for message in daemon.messages() if "CBOX_INIT_" in str(message)]
 
 
 #: Routes that no other client knows, and the stream, which is tested on its own.

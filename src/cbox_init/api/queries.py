@@ -75,7 +75,7 @@ def newest_first(query: QueryParams) -> bool:
 def level_of(query: QueryParams) -> LogLevel | None:
     """The parameter ``level``; raises BadRequestError."""
     text = query.get("level", _ALL_LEVELS)
-    if text.lower() in ("", _ALL_LEVELS):
+    if text.lower() == _ALL_LEVELS:
         return None
     if text.lower() not in LEVELS:
         raise BadRequestError(f"level must be one of {', '.join(LEVELS)}, not {shown(text)}")

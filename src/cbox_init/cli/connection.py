@@ -159,4 +159,5 @@ def most_similar(name: str, known: Sequence[str]) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """An option's value; an empty one, as from a variable that is not set, is none."""
+    return value if isinstance(value, str) and value else None
