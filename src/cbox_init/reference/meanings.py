@@ -121,7 +121,7 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             `restart_backoff`.
         restart_backoff_max: Longest wait. Default: 12 times `restart_backoff`, and at least the first wait.
         restart_stability_window: Uptime after which the budget of restarts is new and the next restart does
-            not wait. 0 or negative: off.
+            not wait. `off` or negative: never.
             > 5m
         dependency_timeout: How long a process waits for what it depends on. `never`: no limit.
         process_start_timeout: How long after its first check an instance may take to get healthy; see
@@ -458,15 +458,15 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         max_restarts: Restarts in a row before it is given up. 0: no limit. Default:
             `global.max_restart_attempts`.
             > 10
-        restart_threshold: Uptime after which its budget of restarts is new. Default:
-            `global.restart_stability_window`.
+        restart_threshold: Uptime after which its budget of restarts is new. `off` or negative: never.
+            Default: `global.restart_stability_window`.
         on_give_up: What happens when an instance of it has failed for good: `keep` leaves the others
             running, `shutdown` ends the container with the instance's exit code.
         on_exit: What happens when an instance has ended for good, with whatever exit code: `shutdown` ends
             the container with that code, as for a job beside a sidecar. `restart` is then `never` by
             default.
-        scale: How many instances run. More than 1 is an error for a oneshot. 0 or nothing means the
-            default; `off`: none until it is scaled.
+        scale: How many instances run. More than 1 is an error for a oneshot. 0 means the default
+            when the daemon starts; `off`: none until it is scaled.
             > 2
         max_scale: Most instances. 0: `global.max_process_scale` alone; the lower of the two counts.
             > 8
