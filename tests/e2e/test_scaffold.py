@@ -20,12 +20,14 @@ import pytest
 
 from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
 from tests.ports import free_ports
+from tests.supervisor.health.programs import php_fpm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PORTS = PROBES, PROXY, APP, _NEXT, FPM, METRICS = "9181", "8080", "3000", "3001", "9000", "9090"
 PATH = f"{os.environ['PATH']}:/usr/sbin"
+EXAMPLE = Path(__file__).parents[2] / "examples/laravel-like"
 SERVER = """
 const server = require("node:http").createServer((request, reply) => {
   reply.end("node " + request.url + "\\n");
@@ -36,8 +38,8 @@ process.on("SIGTERM", () => { console.error("closing"); server.close(() => proce
 POOL = """[global]
 error_log = /dev/stderr
 [www]
-user = nobody
-group = nogroup
+user = www-data
+group = www-data
 """
 
 
@@ -77,6 +79,17 @@ class Scaffolded:
         if os.geteuid() == 0:
             conf.write_text(f"user nobody nogroup;\n{conf.read_text()}")
         self.program("nginx", f"/usr/sbin/nginx -p {self.folder} -c {conf}")
+
+    def php_fpm(self) -> str:
+        """php-fpm, with the pool that was written; returns the profile that the Dockerfile sets."""
+        self.place("php-fpm.conf")
+        pool = (self.folder / "php-fpm.conf").read_text().partition("[www]\n")[2]
+        (self.folder / "fpm.conf").write_text(POOL + pool)
+        self.program("php-fpm", f"{php_fpm()} --fpm-config {self.folder}/fpm.conf")
+        (profile,) = re.findall(
+            r"ENV PHP_FPM_AUTOTUNE_PROFILE=(\w+)", (self.folder / "Dockerfile").read_text()
+        )
+        return str(profile)
 
     def start(self, **env: str) -> DaemonProcess:
         text = self.place("cbox-init.yaml").replace("global:\n", "global:\n  api_socket: SOCKET\n", 1)
@@ -179,11 +192,7 @@ def test_php(folder: Path, made: list[Scaffolded]) -> None:
     site = Scaffolded(folder, "--nginx", "--dockerfile")  # php, by its index.php
     made.append(site)
     site.nginx(**{"/var/www/html": str(folder)})
-    pool = site.place("php-fpm.conf").partition("[www]\n")[2]
-    (folder / "fpm.conf").write_text(POOL + pool)
-    fpm = next(iter(sorted(Path("/usr/sbin").glob("php-fpm*"))))
-    site.program("php-fpm", f"{fpm} --fpm-config {folder}/fpm.conf")
-    (profile,) = re.findall(r"ENV PHP_FPM_AUTOTUNE_PROFILE=(\w+)", (folder / "Dockerfile").read_text())
+    profile = site.php_fpm()
     daemon = site.start(COLOUR="green", PHP_FPM_AUTOTUNE_PROFILE=profile)
     assert site.get(PROXY, "/hello?x=1") == (200, "php /hello?x=1 green\n")
     (folder / "public" / "notes.md").write_text("not for visitors")
@@ -192,3 +201,30 @@ def test_php(folder: Path, made: list[Scaffolded]) -> None:
     wait_for(lambda: any("a fatal thing" in str(line) for line in daemon.lines("php-fpm")), "the error log")
     assert daemon.stop() == 0
     assert "Process instance stopped" in daemon.messages("php-fpm")
+
+
+def test_laravel(folder: Path, made: list[Scaffolded]) -> None:
+    """The preset on an application with the commands that it runs."""
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
+    (folder / "cbox-init.yaml").unlink()
+    site = Scaffolded(folder, "--nginx", "--dockerfile", "--queue-workers", "2")  # laravel, by its artisan
+    made.append(site)
+    site.nginx(**{"/var/www/html": str(folder)})
+    daemon = site.start(WORKDIR=str(folder), PHP_FPM_AUTOTUNE_PROFILE=site.php_fpm())
+    assert site.get(PROXY, "/")[0] == 200
+    assert [site.get(PROXY, path)[0] for path in ("/artisan", "/app/queue.php", "/../artisan")] == [
+        404,
+        404,
+        400,
+    ]
+    assert site.get(PROXY, "/dispatch?job=hello")[0] == 200
+    wait_for(lambda: any("Processed: hello" in str(line) for line in daemon.lines("queue")), "a job done")
+    done = subprocess.run(
+        [*COMMAND, "trigger", "scheduler", "--wait", "--socket", str(daemon.socket)],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert daemon.stop() == 0
+    ended = [line for line in daemon.lines("queue") if "ended after" in str(line)]
+    assert len(ended) == 2  # both workers had their time

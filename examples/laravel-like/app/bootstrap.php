@@ -44,6 +44,12 @@ function migrate(): int
     return 0;
 }
 
+function optimize(): int
+{
+    say('info', 'Nothing to cache');
+    return 0;
+}
+
 function schedule(): int
 {
     dispatch('default', 'report');
