@@ -76,10 +76,11 @@ def read(path: str, text: str, files: SourceFiles) -> Imported:
     imported = Imported(path)
     sections = parse_ini(text)
     priorities: dict[str, int] = {}
+    environments = [section for section in sections if section.name.partition(":")[0] == "env"]
     for section in sections:
         kind, _, name = section.name.partition(":")
         if kind == "watcher" and name.strip():
-            _watcher(imported, section, name.strip(), sections, files, priorities)
+            _watcher(imported, section, name.strip(), environments, priorities)
         elif kind == "circus":
             _arbiter(imported, section)
         elif kind == "socket":
@@ -130,13 +131,12 @@ def _watcher(
     imported: Imported,
     section: IniSection,
     name: str,
-    sections: list[IniSection],
-    files: SourceFiles,
+    environments: list[IniSection],
     priorities: dict[str, int],
 ) -> None:
     entries = {entry.key.lower(): entry for entry in section.entries}
     notes, keys = imported.notes, Tree()
-    env = _variables(sections, name)
+    env = _variables(environments, name)
     put = _Expander(name, env, notes, section)
     if not _command(keys, entries, put, section, notes, name):
         return
@@ -151,7 +151,7 @@ def _watcher(
         keys.setdefault("max_restarts", 5)
     put_env(keys, {key: _VARIABLE.sub(r"${\1}", put.text(value, None)) for key, value in env.items()})
     priorities[name] = number(entries["priority"].value if "priority" in entries else "0") or 0
-    imported.processes.append(ImportedProcess(name, Origin(notes.file, section.line), keys))
+    imported.add(ImportedProcess(name, Origin(notes.file, section.line), keys))
 
 
 class _Expander:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.config.model import ProcessConfig
 from cbox_init.config.schema import fields_of
 from cbox_init.errors import ImportFailed
-from cbox_init.importers.model import Imported, ImportedProcess, Note, NoteKind, Notes, Origin, Tree
+from cbox_init.importers.model import (
+    MOST_PROCESSES,
+    Imported,
+    ImportedProcess,
+    Note,
+    NoteKind,
+    Notes,
+    Origin,
+    Tree,
+)
 from cbox_init.importers.values import duration, seconds
 from cbox_init.importers.writer import write
 from cbox_init.sensitive import (
@@ -23,7 +32,6 @@ if TYPE_CHECKING:
 
     from cbox_init.importers.model import Value
 
-_MOST_PROCESSES: Final = 2000
 _LONGEST_NAME: Final = 100
 _NOT_IN_NAMES: Final = re.compile(r"[^\w.@+:~-]+", re.ASCII)
 _DEFAULT_SHUTDOWN_S: Final = 30.0
@@ -85,8 +93,8 @@ class Combined:
 def combine(sources: Sequence[Imported], made_from: Sequence[str]) -> Combined:
     """One configuration of all sources, ``made_from`` the files as they were named. Raises ImportFailed."""
     found = [process for source in sources for process in source.processes]
-    if len(found) > _MOST_PROCESSES:
-        raise ImportFailed(f"{len(found)} processes are more than {_MOST_PROCESSES}; import fewer at a time")
+    if len(found) > MOST_PROCESSES:
+        raise ImportFailed(f"{len(found)} processes are more than {MOST_PROCESSES}; import fewer at a time")
     notes = Notes(made_from[0] if made_from else "")
     processes: dict[str, ImportedProcess] = {}
     for source in sources:

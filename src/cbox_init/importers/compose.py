@@ -161,7 +161,7 @@ class _ServiceReader:
         self._restart()
         self._scale()
         process = ImportedProcess(self._name, Origin(self._imported.notes.file, self._line), self._keys)
-        self._imported.processes.append(process)
+        self._imported.add(process)
 
     def _at(self, key: str) -> int | None:
         return self._service.lines.get(key, self._line)

@@ -87,7 +87,7 @@ def read(path: str, text: str, *, system: bool) -> Imported:
         free, count = name, 2
         while free in taken:
             free, count = f"{name}-{count}", count + 1
-        imported.processes.append(ImportedProcess(free, Origin(path, job.line), keys))
+        imported.add(ImportedProcess(free, Origin(path, job.line), keys))
     return imported
 
 

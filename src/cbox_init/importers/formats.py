@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.config.raw import printable
@@ -12,7 +13,7 @@ from cbox_init.importers import circus, compose, crontab, pm2, procfile, s6, sup
 from cbox_init.importers.combine import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cbox_init.importers.combine import Combined
     from cbox_init.importers.model import Imported
@@ -55,11 +56,27 @@ def import_files(paths: Sequence[str], files: SourceFiles, options: ImportOption
                 sources.append(0)  # units name each other: they are read together, at the place of the first
             units.append((path, files.text(path)))
         else:
-            sources.append(_read(path, kind, files, options))
+            with _naming(path):
+                sources.append(_read(path, kind, files, options))
     found: list[Imported] = []
     for source in sources:
-        found += systemd.read(units, files) if isinstance(source, int) else [source]
+        if isinstance(source, int):
+            with _naming(units[0][0]):
+                found += systemd.read(units, files)
+        else:
+            found.append(source)
     return combine(found, paths)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Make a reason why something cannot be imported begin with the file."""
+    try:
+        yield
+    except ImportFailed as error:
+        if path in str(error):
+            raise
+        raise ImportFailed(f"{printable(path)}: {error}") from None
 
 
 def _with_formats(paths: Sequence[str], files: SourceFiles, given: str | None) -> list[tuple[str, str]]:

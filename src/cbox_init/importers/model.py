@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from cbox_init.config.raw import printable
+from cbox_init.errors import ImportFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,7 @@ Tree: TypeAlias = dict[str, Value]
 
 #: Of more notes only the number is shown.
 MOST_NOTES: Final = 2000
+MOST_PROCESSES: Final = 2000
 _LONGEST_KEY: Final = 100
 _LONGEST_MESSAGE: Final = 400
 
@@ -128,6 +130,14 @@ class Imported:
         self.global_: Tree = {}
         self.hooks: dict[str, list[Tree]] = {}
         self.notes = Notes(file)
+
+    def add(self, process: ImportedProcess) -> None:
+        """Add a process. Raises ImportFailed when there are too many."""
+        if len(self.processes) >= MOST_PROCESSES:
+            raise ImportFailed(
+                f"{self.notes.file} has more than {MOST_PROCESSES} processes; import fewer at a time"
+            )
+        self.processes.append(process)
 
     def named(self, name: str) -> ImportedProcess | None:
         """The process of that name."""

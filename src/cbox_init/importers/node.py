@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 10.0
 _MOST_BYTES: Final = 2**20
 
-#: Prints the exports as JSON to descriptor 1; what the module itself prints goes to /dev/null.
+#: Writes the exports as JSON to the descriptor that it is given; what the module prints goes to /dev/null.
 _PROGRAM: Final = """
-const path = process.argv[1];
+const path = process.argv[1], out = Number(process.argv[2]);
 const {writeSync} = require('fs');
-console.log = console.info = console.warn = console.error = () => {};
 (async () => {
   let found;
   try { found = require(path); }
@@ -34,7 +34,7 @@ console.log = console.info = console.warn = console.error = () => {};
   if (typeof found === 'function') found = found();
   found = await found;
   const text = Buffer.from(JSON.stringify(found) || 'null');
-  for (let at = 0; at < text.length;) at += writeSync(1, text, at);
+  for (let at = 0; at < text.length;) at += writeSync(out, text, at);
   process.exit(0);
 })().catch(error => {
   writeSync(2, String(error && error.message || error).split('\\n')[0]);
@@ -52,14 +52,17 @@ def exports_of(path: str, environ: Mapping[str, str]) -> str:
         raise ImportFailed(f"{path}: JavaScript needs node, which is not here; {hint}")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(
-            [node, "-e", _PROGRAM, os.path.abspath(path)],
+            [node, "-e", _PROGRAM, os.path.abspath(path), str(out.fileno())],
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(out.fileno(),),
             stderr=err,
             env=dict(environ),
             cwd=os.path.dirname(os.path.abspath(path)),
             start_new_session=True,
         )
+        with suppress(OSError):
+            resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (_MOST_BYTES * 4, _MOST_BYTES * 4))
         try:
             code = child.wait(_TIMEOUT_S)
         except subprocess.TimeoutExpired:

@@ -185,7 +185,7 @@ class _App:
         self._stopping()
         self._output()
         process = ImportedProcess(self._name, Origin(self._imported.notes.file, self._line), self._keys)
-        self._imported.processes.append(process)
+        self._imported.add(process)
 
     def _at(self, key: str) -> int | None:
         if self._lines is not None:

@@ -55,7 +55,7 @@ def read(path: str, text: str, files: SourceFiles, formation: str | None = None)
             keys["port_base"] = base + index * _PORTS_APART
             if count != 1:
                 keys["scale"] = count or "off"
-        imported.processes.append(ImportedProcess(name, Origin(path, line), keys))
+        imported.add(ImportedProcess(name, Origin(path, line), keys))
     if imported.named("release") is not None:
         for process in imported.processes:
             if process.name != "release":

@@ -280,7 +280,7 @@ class _S6Reader:
             keys["initial_state"] = "stopped"
             self._changed(entry, "type", "is in no bundle that is started: starts by a command only")
         origin = Origin(os.path.join(entry.path, "run" if entry.kind == "longrun" else "up"))
-        self._imported.processes.append(ImportedProcess(entry.name, origin, keys))
+        self._imported.add(ImportedProcess(entry.name, origin, keys))
 
     def _lost(self, entry: _Entry, name: str, why: str, hint: str) -> None:
         self._note(NoteKind.LOST, os.path.join(entry.path, name), why, hint, entry.name)

@@ -263,7 +263,7 @@ class _Program:
         self._output()
         if "command" not in self._keys:
             return
-        self._imported.processes.append(process)
+        self._imported.add(process)
         given = self._entries.get("priority")
         priority = number(given.value) if given else None
         if given is not None and priority is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from shlex import quote
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.capabilities import NAMES
 from cbox_init.config.scalars import parse_size
@@ -167,21 +167,30 @@ _LOST: Final = {
 _RLIMITS: Final = {"LimitNOFILE": "nofile", "LimitNPROC": "nproc", "LimitCORE": "core"}
 
 
-class _Unit(NamedTuple):
-    """One file: its name as systemd has it, and its keys in order, drop-ins behind it."""
+class _Unit:
+    """One file: its name as systemd has it, and its keys in order, those of drop-ins behind them."""
 
-    name: str
-    file: str
-    entries: list[tuple[str, IniEntry, str]]
-    notes: Notes
+    def __init__(self, name: str, file: str, entries: list[tuple[str, IniEntry, str]], notes: Notes) -> None:
+        self.name = name
+        self.file = file
+        self.entries = entries
+        self.notes = notes
+        self._by_key: dict[str, list[tuple[IniEntry, str]]] = {}
+        self._files = {id(entry): its for _, entry, its in entries if its != file}
+        for _, entry, its in entries:
+            found = self._by_key.setdefault(entry.key, [])
+            if entry.value:
+                found.append((entry, its))
+            else:
+                found.clear()
+
+    def file_of(self, entry: IniEntry) -> str:
+        """The file that an entry is from."""
+        return self._files.get(id(entry), self.file)
 
     def values(self, *keys: str) -> list[tuple[IniEntry, str]]:
         """The entries of keys that add up; an empty one resets what came before. With the file of each."""
-        found: list[tuple[IniEntry, str]] = []
-        for _, entry, file in self.entries:
-            if entry.key in keys:
-                found = [*found, (entry, file)] if entry.value else []
-        return found
+        return [one for key in keys for one in self._by_key.get(key, ())]
 
     def value(self, *keys: str) -> IniEntry | None:
         """The last entry of a key."""
@@ -265,6 +274,18 @@ class _UnitReader:
         self._prefix, at, self._instance = stem.partition("@")
         self._template = bool(at) and not self._instance
         self._env: dict[str, str] = {}
+        user = unit.text("User")
+        self._known = {
+            **_SPECIFIERS,
+            "%": "%",
+            "n": unit.name,
+            "N": stem,
+            "p": self._prefix,
+            "i": self._instance,
+            "I": self._instance.replace("-", "/"),
+            "u": user or "root",
+            "h": f"/home/{user}" if user not in ("", "root") else "/root",
+        }
 
     def read(self) -> None:
         if self._template:
@@ -285,7 +306,7 @@ class _UnitReader:
         self._sandbox()
         self._output()
         origin = Origin(self._unit.file, (self._unit.value("ExecStart") or IniEntry("", "", 1)).line)
-        self._imported.processes.append(ImportedProcess(self._name, origin, self._keys))
+        self._imported.add(ImportedProcess(self._name, origin, self._keys))
 
     def _lost(self, entry: IniEntry, why: str, hint: str) -> None:
         self._note(NoteKind.LOST, entry, why, hint)
@@ -294,25 +315,15 @@ class _UnitReader:
         self._note(NoteKind.CHANGED, entry, why, hint)
 
     def _note(self, kind: NoteKind, entry: IniEntry, why: str, hint: str) -> None:
-        file = next((file for _, one, file in self._unit.entries if one is entry), self._unit.file)
-        self._unit.notes.add((Note(kind, Origin(file, entry.line), entry.key, why, hint, self._name),))
+        origin = Origin(self._unit.file_of(entry), entry.line)
+        self._unit.notes.add((Note(kind, origin, entry.key, why, hint, self._name),))
 
     def _text(self, entry: IniEntry) -> str:
         """The value of a key with its specifiers (``%i``) replaced, and nothing in it a reference."""
         return literal(self._specified(entry, entry.value or ""))
 
     def _specified(self, entry: IniEntry, text: str) -> str:
-        known = {
-            **_SPECIFIERS,
-            "%": "%",
-            "n": self._unit.name,
-            "N": self._unit.name.removesuffix(".service"),
-            "p": self._prefix,
-            "i": self._instance,
-            "I": self._instance.replace("-", "/"),
-            "u": self._unit.text("User") or "root",
-            "h": f"/home/{self._unit.text('User')}" if self._unit.text("User") else "/root",
-        }
+        known = self._known
 
         def put(found: re.Match[str]) -> str:
             if found[1] not in known:

@@ -7,6 +7,7 @@ from shlex import shlex, split
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.config.scalars import format_duration, parse_bool
+from cbox_init.errors import ImportFailed
 from cbox_init.importers.model import literal, reference
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _UNITS_S: Final = {
     **dict.fromkeys(("d", "day", "days"), 86_400.0),
     **dict.fromkeys(("w", "week", "weeks"), 604_800.0),
 }
+_LONGEST_COMMAND: Final = 64 * 1024
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -52,7 +54,12 @@ class ShellCommand(NamedTuple):
 
 
 def split_words(text: str) -> list[str] | None:
-    """The words of a command line with its quotes, nothing expanded; None when quotes do not match."""
+    """The words of a command line with its quotes, nothing expanded; None when quotes do not match.
+
+    Raises ImportFailed when it is longer than any argument.
+    """
+    if len(text) > _LONGEST_COMMAND:
+        raise ImportFailed(f"a command is longer than {_LONGEST_COMMAND >> 10} KiB; make a script of it")
     try:
         return split(text)
     except ValueError:
@@ -77,6 +84,8 @@ def shell_command(line: str, shell: tuple[str, ...] = ("sh", "-c")) -> ShellComm
     ``$PORT`` becomes a reference to the port of the instance.
     """
     line = line.strip()
+    if len(line) > _LONGEST_COMMAND:
+        raise ImportFailed(f"a command is longer than {_LONGEST_COMMAND >> 10} KiB; make a script of it")
     env, rest = _assignments(line)
     words = split_words(_PORT.sub("PORT", rest))
     if words is None:
@@ -169,6 +178,8 @@ def is_name(text: str) -> bool:
 
 def pairs(text: str) -> dict[str, str] | None:
     """The variables of ``KEY="value",KEY2=value`` as supervisord reads them; None for another form."""
+    if len(text) > _LONGEST_COMMAND:
+        return None
     lexer = shlex(text)
     lexer.wordchars += "/.+-():%$@!~*?^{}[]<>|&"
     try:
