@@ -43,7 +43,7 @@ class Clients:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.turns = ClientTurns(cast("asyncio.AbstractEventLoop", self.loop))
+        self.turns = ClientTurns(cast("asyncio.AbstractEventLoop", self.loop), self.loop.time)
         self.done: list[list[str]] = [[]]
 
     def ask(self, address: str, takes_s: float = 0.001) -> None:
@@ -165,7 +165,7 @@ class RealLoop:
 
 async def test_tasks_wait_for_a_turn_that_has_time_left() -> None:
     loop = RealLoop()
-    turns = ClientTurns(cast("asyncio.AbstractEventLoop", loop))
+    turns = ClientTurns(cast("asyncio.AbstractEventLoop", loop), loop.time)
     done: list[tuple[int, str]] = []
 
     async def work(address: str) -> None:
@@ -290,6 +290,20 @@ async def test_a_connection_that_ends_while_its_request_waits_harms_nobody() -> 
     await counted.close()
 
 
+async def test_a_client_that_has_sent_all_is_answered_when_its_turn_has_come() -> None:
+    counted = Counted()
+    clients = [await counted.running.connect() for _ in range(20)]
+    for _, writer in clients:
+        writer.write(get() * 200)
+        writer.write_eof()
+    for reader, writer in clients:
+        got = await asyncio.wait_for(reader.read(), DEADLINE_S)
+        assert got.count(b"HTTP/1.1 200 ") == 200
+        writer.close()
+    await counted.running.until(lambda: counted.running.server.connections == 0)
+    await counted.close()
+
+
 async def test_handshakes_of_tls_share_a_turn(
     tls: Callable[[], ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,8 +316,8 @@ async def test_handshakes_of_tls_share_a_turn(
         """As with a key that takes all of a turn."""
         nonlocal steps
         steps += 1
-        assert turns._left > 0
-        turns._left = 0
+        assert turns.left > 0
+        turns.left = 0
         return shake_hands(transport)
 
     turns = counted.running.server._connections.turns

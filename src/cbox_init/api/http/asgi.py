@@ -49,7 +49,10 @@ class AsgiHandler:
 
     async def _run(self, exchange: Exchange, scope: Scope) -> None:
         try:
-            await exchange.run(lambda: self._app(scope, exchange.receive, exchange.send))  # type: ignore[arg-type,return-value]
+            turns = exchange.turns
+            if turns.left <= 0:
+                await turns.wait(exchange.share)
+            await turns.measured(self._app(scope, exchange.receive, exchange.send))  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  # of one request
             self._failures.failed(exchange, error)
         finally:

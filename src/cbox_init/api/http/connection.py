@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asyncio import BufferedProtocol
 from collections import deque
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
@@ -71,6 +70,7 @@ class Connection(BufferedProtocol):
         self._lingering = False
         self._closing = False
         self._advancing = False
+        self._waits_for_turn = False
         self._reading_paused = False
         self._ended_stream = False
         self._to_be_taken = False  # a response is written, and more of it than the buffers hold not taken
@@ -128,7 +128,7 @@ class Connection(BufferedProtocol):
         for exchange in self._queue:
             exchange.disconnect()
         self._advance()
-        return bool(self._queue)
+        return bool(self._queue) or self._waits_for_turn
 
     def pause_writing(self) -> None:
         if self._writable is None:
@@ -181,6 +181,9 @@ class Connection(BufferedProtocol):
         if len(self._queue) > self._limits.requests_ahead:
             self._read_no_further()
             return False
+        if self.turns.left <= 0:
+            self._wait_for_turn()
+            return False
         end = data.find(END_OF_HEAD)
         if end < 0 and not self._limits.keep_alive_s and data.endswith(b"\n\n"):
             data = data.replace(b"\r", b"").replace(b"\n", b"\r\n")  # from a probe in a shell
@@ -196,6 +199,7 @@ class Connection(BufferedProtocol):
                 self._in_head = True
                 self._expire_in(self._limits.head_s)
             return False
+        self.turns.spend()
         end += len(END_OF_HEAD)
         head = self._of.parser.parse(data if end == len(data) else data[:end])
         self._unparsed = data[end:]
@@ -203,6 +207,21 @@ class Connection(BufferedProtocol):
         exchange.held = end + _HEADER_BYTES * len(head.headers)
         self._begin(exchange)
         return True
+
+    def _wait_for_turn(self) -> None:
+        """Read on in a later turn of the event loop: this one has no time left for requests."""
+        self._pause_reading()
+        if not self._waits_for_turn:
+            self._waits_for_turn = True
+            self.turns.later(self.place.share, self._have_turn)
+
+    def _have_turn(self) -> None:
+        self._waits_for_turn = False
+        if not self._closing:
+            self._resume_reading()
+            self._advance()
+            if self._eof and not (self._queue or self._waits_for_turn):
+                self.close_now()
 
     def _begin(self, exchange: Exchange) -> None:
         """Answer a request, when those before it are answered."""
@@ -233,7 +252,7 @@ class Connection(BufferedProtocol):
             self._expire_in(self._limits.answer_s)
         if self._eof:
             exchange.disconnect()
-        self.turns.do(self.place.share, partial(self._of.handler, exchange))
+        self._of.handler(exchange)
 
     def _take_body(self) -> bool:
         """Take what has come of a body; False when more is to come."""

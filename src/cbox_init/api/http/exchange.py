@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future, get_running_loop
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec.json import encode
 
@@ -11,7 +11,7 @@ from cbox_init.api.http.head import HttpError
 from cbox_init.logs.daemon import RepeatedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Iterable
 
     from starlette.types import Message
 
@@ -154,6 +154,16 @@ class Exchange:
         return self._connection.peer
 
     @property
+    def turns(self) -> ClientTurns:
+        """The turns of the event loop, shared with the other clients of the server."""
+        return self._connection.turns
+
+    @property
+    def share(self) -> str | bytes | None:
+        """With what this request shares them, as `ConnectionPlace.share`."""
+        return self._connection.place.share
+
+    @property
     def streams(self) -> bool:
         """Whether the response has no length and has begun."""
         return self.response_started and self._left is None
@@ -213,12 +223,6 @@ class Exchange:
         self._write(message.get("body", b""), more)
         if more and self._connection.congested:
             await self._connection.drained()
-
-    async def run(self, application: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run what answers the request in its turn, and count the time that it takes."""
-        turns = self._connection.turns
-        await turns.wait(self._connection.place.share)
-        await turns.measured(application())
 
     # -- the response ----------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ the requests of the others by about one turn, however many requests and connecti
 from __future__ import annotations
 
 from collections import deque
+from time import monotonic
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,6 +24,8 @@ TURN_S: Final = 0.005
 _LEAST_TURN_S: Final = 0.001
 _LONG_TURN_S: Final = 0.02
 
+_HALF_S: Final = TURN_S / 2
+
 #: The least that a piece of work counts for, in seconds.
 LEAST_WORK_S: Final = 0.00005
 
@@ -33,17 +36,29 @@ class ClientTurns:
     Work of the same address is done in the order in which it came.
     """
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
+    def __init__(self, loop: AbstractEventLoop, clock: Callable[[], float] = monotonic) -> None:
+        self.left = TURN_S
+        """What is left of the budget of this turn, in seconds; nothing more is begun when it is used up.
+
+        It is full at the latest in the turn after one that has used half of it, so that a few requests cost
+        nothing but their subtraction.
+        """
         self._loop = loop
+        self._clock = clock
         self._share = TURN_S
-        self._left = TURN_S
         self._waiting: dict[Hashable, deque[Callable[[], object]]] = {}
         self._scheduled = False
         self._began = 0.0
 
+    def spend(self, seconds: float = LEAST_WORK_S) -> None:
+        """Take some time from the budget of this turn, at least LEAST_WORK_S."""
+        self.left -= max(LEAST_WORK_S, seconds)
+        if self.left < _HALF_S and not self._scheduled:
+            self._schedule()
+
     def do(self, address: Hashable, work: Callable[[], object]) -> None:
         """Call ``work`` now, or in a later turn when this one has no time left."""
-        if self._left > 0:
+        if self.left > 0:
             self._run(work)
         else:
             self.later(address, work)
@@ -54,61 +69,60 @@ class ClientTurns:
         if waiting is None:
             waiting = self._waiting[address] = deque()
         waiting.append(work)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     async def wait(self, address: Hashable) -> None:
-        """For a task: return when the current turn has time for it."""
-        while self._left <= 0:
+        """For a task: return when a turn has time for it."""
+        while self.left <= 0:
             turn: Future[None] = self._loop.create_future()
             self.later(address, lambda turn=turn: turn.done() or turn.set_result(None))  # type: ignore[misc]
             await turn
 
     @coroutine
     def measured(self, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-        """Run ``work``, and count the time of each of its steps."""
+        """Run ``work``, and take the time of each of its steps from the budget."""
         step: Callable[[Any], Any] = work.send
         sent: Any = None
+        clock = self._clock
         while True:
-            began = self._loop.time()
+            began = clock()
             try:
                 awaited = step(sent)
             except StopIteration as done:
                 result: T = done.value
                 return result
             finally:
-                self._count(began)
+                self.spend(clock() - began)
             try:
                 step, sent = work.send, (yield awaited)
             except BaseException as error:  # noqa: BLE001  # also that the task is cancelled
                 step, sent = work.throw, error
 
     def _run(self, work: Callable[[], object]) -> None:
-        began = self._loop.time()
+        began = self._clock()
         try:
             work()
         finally:
-            self._count(began)
-
-    def _count(self, began: float) -> None:
-        self._left -= max(LEAST_WORK_S, self._loop.time() - began)
-        self._schedule()
+            self.spend(self._clock() - began)
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._began = self._loop.time()
-            self._loop.call_soon(self._next_turn)
+        self._scheduled = True
+        self._began = self._clock()
+        self._loop.call_soon(self._next_turn)
 
     def _next_turn(self) -> None:
-        turn_s = self._loop.time() - self._began
+        turn_s = self._clock() - self._began
         self._share = max(self._share / 2, _LEAST_TURN_S) if turn_s > _LONG_TURN_S else TURN_S
-        self._left = self._share
+        self.left = self._share
         self._scheduled = False
         waiting = self._waiting
-        while waiting and self._left > 0:
+        if waiting:
+            self._schedule()  # also when the work below raises
+        while waiting and self.left > 0:
             address = next(iter(waiting))
             queue = waiting.pop(address)
             work = queue.popleft()
             if queue:
                 waiting[address] = queue  # behind the other addresses
-            self._run(work)  # which takes care that there is a next turn, also when it raises
+            self._run(work)
