@@ -11,12 +11,15 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cbox_init.cli.app import run
 from tests.e2e.daemon import COMMAND
 
 from .conftest import DEADLINE_S, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from .conftest import Run
 
@@ -81,7 +84,7 @@ def test_no_preset(cbox: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_refused(cbox: Run, tmp_path: Path) -> None:
+def test_what_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for arguments, reason in (
         (("larvel",), "no preset is named 'larvel'; did you mean 'laravel'?"),
         (("zzz",), "no preset is named 'zzz'; there are laravel, "),
@@ -91,11 +94,11 @@ def test_what_is_refused(cbox: Run, tmp_path: Path) -> None:
         (("go", "--app-name", "My App"), "'My App' is no name for images and services; "),
         (("-i",), "-i needs a terminal; give the choices as options: PRESET, --app-name, "),
     ):
-        done = cbox("scaffold", *arguments, "-o", str(tmp_path))
-        assert done.code == 1, arguments
-        assert done.err.startswith("cbox-init: "), arguments
-        assert reason in done.err, arguments
-        assert done.err.count("\n") == 1, arguments
+        assert run(["scaffold", *arguments, "-o", str(tmp_path)]) == 1, arguments
+        error = capsys.readouterr().err
+        assert error.startswith("cbox-init: "), arguments
+        assert reason in error, arguments
+        assert error.count("\n") == 1, arguments
     assert list(tmp_path.iterdir()) == []
 
 

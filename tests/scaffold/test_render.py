@@ -9,9 +9,10 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import kubernetes_validate
@@ -146,15 +147,16 @@ def test_hadolint_finds_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stdout
 
 
-def compose_schema() -> Any:
-    return json.loads(
-        files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text()
-    )
+@cache
+def compose_schema() -> jsonschema.Draft202012Validator:
+    """The schema that the Compose project publishes."""
+    text = files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text()
+    return jsonschema.Draft202012Validator(json.loads(text))
 
 
 @each_preset
 def test_compose_files(preset: Preset, tmp_path: Path) -> None:
-    validator = jsonschema.Draft202012Validator(compose_schema())
+    validator = compose_schema()
     document = yaml.safe_load(everything(preset, tmp_path)["docker-compose.yml"])
     assert [error.message for error in validator.iter_errors(document)] == []
     services = document["services"]
