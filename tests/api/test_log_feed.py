@@ -19,6 +19,8 @@ from cbox_init.logs.subscription import Missed, Subscription
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pytest
+
 RUN = "c0ffee"
 
 
@@ -112,3 +114,16 @@ def test_many_short_blocks_are_sent_together() -> None:
     feed = Feed(subscription(LogFilter(), map(BlockSlice, entries([1] * 50))), EventWriter(RUN))
     assert feed.chunk().count(b"event: log") == 50
     assert feed.chunk() == b""
+
+
+def test_blocks_in_which_nothing_is_found_take_no_more_than_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here one of them: the slice is over at once."""
+    monkeypatch.setattr("cbox_init.api.log_feed.SLICE_S", 0.0)
+    chosen = LogFilter(text=TextSearch.of("\N{KELVIN SIGN}", ignore_case=True))
+    lines = subscription(chosen, map(BlockSlice, entries([3] * 50)))
+    feed = Feed(lines, EventWriter(RUN))
+    chunks = 0
+    while feed.pending:
+        assert feed.chunk() == b""
+        chunks += 1
+    assert chunks == 50

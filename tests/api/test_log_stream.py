@@ -13,6 +13,7 @@ import pytest
 
 from cbox_init.api.log_feed import Feed
 from cbox_init.api.routes import log_stream
+from cbox_init.logs.past import StartCollector
 from cbox_init.logs.subscription import BACKLOG_BYTES
 from tests.api.test_logs import TIME
 from tests.logs.conftest import PeakMemory
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from cbox_init.logs.ring import NumberedBlock
     from tests.api.service import Serve, Service
 
 STREAM = "/api/v1/logs/stream"
@@ -275,6 +277,35 @@ ALL = ["a1", "a2", "a3", "b1", "a4", "a5", "b2", "end"]
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 8, 9, 10_000])
 async def test_the_tail_comes_first(spoken: Speakers, count: int) -> None:
     assert messages(await read(spoken.service, f"tail={count}")) == ALL[-count:]
+
+
+async def test_of_all_streams_one_looks_for_its_beginning_in_each_turn(
+    speakers: Speakers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        speakers.say("one", f"line {number}")
+        await speakers.service.house.until_said("one", f"line {number}")
+    monkeypatch.setattr(log_stream, "SLICE_S", 0.0)
+    add = StartCollector.add
+    turn = 0
+    turns: list[int] = []
+
+    def note(start: StartCollector, entry: NumberedBlock) -> bool:
+        turns.append(turn)
+        return add(start, entry)
+
+    monkeypatch.setattr(StartCollector, "add", note)
+    readers = [
+        asyncio.ensure_future(read(speakers.service, f"grep=none{number}&ignore_case=1&tail=1", until="none"))
+        for number in range(5)
+    ]
+    while len(turns) < 5 * 20:
+        turn += 1
+        await asyncio.sleep(0)
+    assert max(map(turns.count, turns)) == 1
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
 
 
 async def test_without_a_tail_there_is_no_past(spoken: Speakers) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.api import waiting
+from cbox_init.api.routes import logs
 
 if TYPE_CHECKING:
     from tests.api.service import Serve, Service
@@ -181,6 +182,35 @@ async def test_a_long_search_lets_others_have_their_turn(
     assert (await searching).json()["count"] == 0
     assert turns > blocks > 1
     assert len(await said(service, "limit=10000", "/api/v1/logs")) == 3001
+
+
+async def test_the_lines_of_a_block_are_made_in_slices(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SLICE_S", 0.0)
+    script = "yes | head -n 20000; echo end; exec sleep 1000"
+    service = await serve(f"\n  many: {{command: [sh, -c, '{script}'], logging: {{ring_size: 4MiB}}}}")
+    await service.house.until_said("many", "end")
+    asking = asyncio.ensure_future(service.unix.get("/api/v1/logs?limit=10000"))
+    turns = 0
+    while not asking.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert (await asking).json()["count"] == 10_000
+    assert turns > 2 * 10_000 / 100
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_reply_has_a_largest_size(serve: Serve, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    monkeypatch.setattr(logs, "MOST_BYTES", 20_000)
+    line = 'printf "%d %0999d\\n" $i 0'
+    script = f"i=0; while [ $i -lt 300 ]; do {line}; i=$((i+1)); done; echo end; exec sleep 1000"
+    service = await serve(f"\n  many: {{command: [sh, -c, '{script}'], logging: {{ring_size: 4MiB}}}}")
+    await service.house.until_said("many", "end")
+    reply = (await service.unix.get(f"/api/v1/logs?limit=1000&order={order}")).json()
+    found = [line["message"].split()[0] for line in reply["logs"]]
+    if order == "asc":
+        found.reverse()
+    assert reply["count"] == len(found) < 30
+    assert found == ["end", *(str(299 - number) for number in range(len(found) - 1))]  # the newest
 
 
 async def test_fields_of_json_and_masked_secrets(serve: Serve) -> None:

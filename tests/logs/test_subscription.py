@@ -117,6 +117,17 @@ async def test_only_lines_that_were_wanted_are_missed() -> None:
         assert taken(follow) == ["missed 7", "b7", "b8", "b9"]
 
 
+async def test_the_number_of_missed_lines_may_be_unknown() -> None:
+    with subscription(LogFilter(text=TextSearch.of("b")), 1000) as follow:
+        for data in [b"b"] * 3 + [b"b\xff"] + [b"b"] * 20:
+            follow.offer(block(data))
+        assert taken(follow)[0] == "missed None"
+        for _ in range(20):
+            follow.offer(block(b"b" * 100))
+        assert taken(follow)[0].removeprefix("missed ").isdigit()
+        assert not follow.pending
+
+
 async def test_what_was_there_before_comes_first() -> None:
     """And is not dropped for what comes meanwhile."""
     old = [BlockSlice(block(b"old\nolder lines"), 1), BlockSlice(block(b"x" * 3000))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import UNSET
@@ -10,6 +11,7 @@ from msgspec import UNSET
 from cbox_init.api.replies import encode
 from cbox_init.api.schemas import MissedEvent
 from cbox_init.api.views import log_entries
+from cbox_init.api.waiting import SLICE_S
 from cbox_init.logs.past import Position, name_of
 from cbox_init.logs.subscription import Missed
 
@@ -26,9 +28,6 @@ _PIECE_EVENTS: Final = 128
 
 #: Bytes that are sent at a time, give or take a piece: no more than the buffer of a connection holds.
 _CHUNK_BYTES: Final = 64 * 1024
-
-#: The same in pieces: a piece can be as short as a line, or have no line that matches.
-_CHUNK_PIECES: Final = 128
 
 #: Pieces that are kept for the next reader: readers that keep up need the same ones within a moment.
 _KEPT_PIECES: Final = 16
@@ -126,12 +125,15 @@ class Feed:
         """The next events, as many as are sent at a time; may be empty although something was pending."""
         pieces: list[bytes] = []
         size = 0
-        while size < _CHUNK_BYTES and len(pieces) < _CHUNK_PIECES:
+        until = monotonic() + SLICE_S
+        while size < _CHUNK_BYTES:
             data = self._next()
             if data is None:
                 break
             pieces.append(data)
             size += len(data)
+            if monotonic() >= until:
+                break
         return b"".join(pieces)
 
     def mark(self, position: Position) -> bytes:

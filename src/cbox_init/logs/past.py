@@ -122,7 +122,7 @@ class StartCollector:
             count = len(entry)
             first = max(0, count - self._left)
         else:
-            lines = [index for index, _ in self._chosen.lines(entry.block)]
+            lines = tuple(self._chosen.indexes(entry.block))
             if not lines:
                 return None
             count = len(lines)

@@ -96,17 +96,24 @@ class Block(Struct, frozen=True, gc=False):
         return replace(self, fields=b"")
 
     def records(self, *, newest_first: bool = False) -> Iterator[Record]:
-        lines = [self.data] if self.single else self.data.split(b"\n")
+        lines = self.lines()
         if newest_first:
             lines.reverse()
-        for line in lines:
-            yield Record(
-                time_ns=self.time_ns,
-                process=self.source.process,
-                instance=self.source.instance,
-                stream=self.source.stream,
-                level=self.level,
-                message=line.decode("utf-8", "backslashreplace"),
-                partial=self.partial,
-                fields=Raw(self.fields) if self.fields else None,
-            )
+        return map(self.record, lines)
+
+    def lines(self) -> list[bytes]:
+        """The data of each record."""
+        return [self.data] if self.single else self.data.split(b"\n")
+
+    def record(self, line: bytes) -> Record:
+        """One of the records, from its data."""
+        return Record(
+            time_ns=self.time_ns,
+            process=self.source.process,
+            instance=self.source.instance,
+            stream=self.source.stream,
+            level=self.level,
+            message=line.decode("utf-8", "backslashreplace"),
+            partial=self.partial,
+            fields=Raw(self.fields) if self.fields else None,
+        )

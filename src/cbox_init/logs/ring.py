@@ -26,12 +26,12 @@ class NumberedBlock(Struct, gc=False):
     from 1.
 
     Rings and subscriptions share it, so that the lines of a block are counted once. ``found`` is the last
-    search in it and its number of matches.
+    search in it and its number of matches, None when that is not known.
     """
 
     number: int
     block: Block
-    found: tuple[TextSearch, int] | None = None
+    found: tuple[TextSearch, int | None] | None = None
     _length: int = -1
 
     def __len__(self) -> int:
@@ -45,8 +45,9 @@ class NumberedBlock(Struct, gc=False):
         """Bytes of memory."""
         return self.block.size + _ENTRY_BYTES
 
-    def count(self, chosen: LogFilter) -> int:
-        """How many lines match ``chosen``, for a block that ``chosen.may_take`` accepts."""
+    def count(self, chosen: LogFilter) -> int | None:
+        """How many lines match ``chosen``, for a block that ``chosen.may_take`` accepts; None when that is
+        not known soon."""
         if chosen.text is None:
             return len(self)
         if self.found is None or self.found[0] != chosen.text:

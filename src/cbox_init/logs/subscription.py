@@ -49,7 +49,7 @@ class Subscription:
         self._backlog: deque[NumberedBlock] = deque()
         self._before_bytes = 0
         self._backlog_bytes = 0
-        self._dropped = 0
+        self._dropped: int | None = 0  # None: the number is not known
         self._dropped_upto = Position(0)
         self._waiting: Future[None] | None = None
         self._woken_by = 0
@@ -63,7 +63,7 @@ class Subscription:
     @property
     def pending(self) -> bool:
         """Whether there is something to take."""
-        return bool(self._before or self._dropped or self._backlog)
+        return bool(self._before or self._dropped != 0 or self._backlog)
 
     @property
     def ended(self) -> bool:
@@ -76,7 +76,9 @@ class Subscription:
         self._backlog_bytes += entry.size
         while self._backlog_bytes > self._limit:
             dropped = self._next_of_backlog()
-            self._dropped += dropped.count(self.chosen)
+            if self._dropped is not None:
+                count = dropped.count(self.chosen)
+                self._dropped = None if count is None else self._dropped + count
             self._dropped_upto = Position(dropped.number + 1)
         if self.size >= self._woken_by:
             self._wake()
@@ -97,7 +99,7 @@ class Subscription:
             if isinstance(item, BlockSlice):
                 self._before_bytes -= item.entry.size
             return item
-        if self._dropped:
+        if self._dropped != 0:
             count, self._dropped = self._dropped, 0
             return Missed(count, self._dropped_upto)
         return BlockSlice(self._next_of_backlog()) if self._backlog else None
@@ -140,7 +142,8 @@ class Subscription:
         self.end()
         self._before.clear()
         self._backlog.clear()
-        self._before_bytes = self._backlog_bytes = self._dropped = 0
+        self._before_bytes = self._backlog_bytes = 0
+        self._dropped = 0
 
     def __enter__(self) -> Self:
         return self

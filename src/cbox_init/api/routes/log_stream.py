@@ -15,13 +15,13 @@ from cbox_init.api.caller import is_still_allowed
 from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
-from cbox_init.api.waiting import Slices
+from cbox_init.api.waiting import SLICE_S
 from cbox_init.config.model.enums import Role
 from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cbox_init.api.waiting import Streams
     from cbox_init.logs.hub import LogHub
     from cbox_init.logs.past import Past
+    from cbox_init.logs.ring import NumberedBlock
     from cbox_init.logs.subscription import Subscription
 
 #: Seconds between two comments that tell both sides, and what is between them, that the stream lives.
@@ -95,7 +96,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         with streams.entry(logs.subscribe(chosen)) as lines:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             if scope["method"] != "HEAD":
-                await _begin(lines, past, beginning, room)
+                await _begin(lines, past, beginning, room, streams)
                 relay = _Relay(logs, streams, lines, writer, send, lambda: is_still_allowed(scope))
                 await relay.run(receive)
         if not streams:
@@ -134,20 +135,31 @@ def _beginning_of(request: Request, run: str) -> _Beginning:
     return _Beginning(None, 0 if tail is None and "since" not in query else tail)
 
 
-async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: int) -> None:
+async def _begin(lines: Subscription, past: Past, beginning: _Beginning, room: int, streams: Streams) -> None:
     """Put the requested earlier lines in front of the new ones."""
     if beginning.last == 0:
         return
     start = StartCollector(lines.chosen, room=room, after=beginning.after, count=beginning.last)
-    slices = Slices()
-    for entry in past.newest_first():
-        if not start.add(entry):
-            break
-        await slices.breathe()
+    entries = past.newest_first()
+    more = True
+    while more:
+        async with streams.turn():
+            more = _add_some(start, entries)
     parts = start.parts
     incomplete = start.cut or (beginning.after is not None and past.gone >= beginning.after.number)
     upto = Position(parts[0].entry.number, parts[0].start) if parts else past.end
     lines.begin_with(parts, Missed(None, upto) if incomplete else None)
+
+
+def _add_some(start: StartCollector, entries: Iterator[NumberedBlock]) -> bool:
+    """Add blocks for one slice of time; whether there may be more to add."""
+    until = monotonic() + SLICE_S
+    for entry in entries:
+        if not start.add(entry):
+            return False
+        if monotonic() >= until:
+            return True
+    return False
 
 
 class _Relay:

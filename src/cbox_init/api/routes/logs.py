@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 #: Replies that are made at the same time: each may be as large as all lines that are kept.
 _MADE_AT_ONCE: Final = 1
 
-#: Entries that are encoded at a time.
+#: The entries of a reply take no more memory than this, in bytes, apart from a single one.
+MOST_BYTES: Final = 8 * 1024 * 1024
+
+#: Entries that are made or encoded at a time, and characters of their messages, about.
 _PIECE_ENTRIES: Final = 100
+_PIECE_CHARACTERS: Final = 64 * 1024
 
 _PARAMETERS = (queries.LIMIT, queries.ORDER, *log_queries.FILTERS, log_queries.UNTIL)
 
@@ -63,9 +67,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         limit, newest_first = queries.limit_of(query), queries.newest_first(query)
         chosen = log_queries.filter_of(query, names)
         entries = await _latest(context.logs.past(chosen.processes), chosen, limit)
-        if not newest_first:
-            entries.reverse()
-        return limit, len(entries), await _encoded(entries)
+        return limit, *await _encoded(entries, newest_first=newest_first)
 
     reply = {200: Reply("Newest first by default.", LogListReply)}
     one = Operation(
@@ -93,26 +95,47 @@ def resources(context: Context) -> tuple[Resource, ...]:
     )
 
 
-async def _encoded(entries: list[ListedLogEntry]) -> tuple[ListedLogEntry, ...]:
-    """The entries for a reply: of many the JSON of several as one, made in slices."""
-    if len(entries) <= _PIECE_ENTRIES:
-        return tuple(entries)
+async def _encoded(
+    entries: list[ListedLogEntry], *, newest_first: bool
+) -> tuple[int, tuple[ListedLogEntry, ...]]:
+    """The entries, which are newest first, in the order of a reply; their number, and the JSON of several
+    as one, made in slices. The oldest are left out of a reply that would be too large.
+    """
     slices = Slices()
     pieces: list[Raw] = []
-    for start in range(0, len(entries), _PIECE_ENTRIES):
-        pieces.append(Raw(encode(entries[start : start + _PIECE_ENTRIES])[1:-1]))
+    piece: list[ListedLogEntry] = []
+    count = size = characters = 0
+    for number, entry in enumerate(entries, 1):
+        piece.append(entry)
+        characters += len(entry.message)
+        if characters < _PIECE_CHARACTERS and len(piece) < _PIECE_ENTRIES and number < len(entries):
+            continue
+        data = encode(piece if newest_first else piece[::-1])[1:-1]
+        size += len(data)
+        if size > MOST_BYTES and pieces:
+            break
+        pieces.append(Raw(data))
+        count += len(piece)
+        piece, characters = [], 0
         await slices.breathe()
-    return cast("tuple[ListedLogEntry, ...]", tuple(pieces))
+    if not newest_first:
+        pieces.reverse()
+    return count, cast("tuple[ListedLogEntry, ...]", tuple(pieces))
 
 
 async def _latest(past: Past, chosen: LogFilter, limit: int) -> list[ListedLogEntry]:
-    """The last ``limit`` matching lines, newest first."""
+    """The last ``limit`` matching lines, newest first; no more than fit into a reply."""
     found: list[ListedLogEntry] = []
+    characters = 0
     slices = Slices()
     for entry in past.newest_first():
         if chosen.may_take(entry.block):
-            found += listed_log_entries(islice(chosen.newest_first(entry.block), limit - len(found)))
-            if len(found) == limit:
+            records = chosen.newest_first(entry.block)
+            while piece := listed_log_entries(islice(records, min(_PIECE_ENTRIES, limit - len(found)))):
+                found += piece
+                characters += sum([len(one.message) for one in piece])
+                await slices.breathe()
+            if len(found) == limit or characters > MOST_BYTES:
                 break
         await slices.breathe()
     return found
