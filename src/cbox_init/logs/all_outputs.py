@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.encode.base import Format
     from cbox_init.logs.outputs.destinations import Destinations, OutputStatus
     from cbox_init.logs.outputs.route_table import RouteTable
+    from cbox_init.logs.patience import Patience
     from cbox_init.logs.routes import Destination
     from cbox_init.logs.stages.filters import BlockFilter
     from cbox_init.logs.writer import Writer
@@ -72,6 +73,7 @@ class AllOutputs:
         self._told_at = 0.0
         self._starting: asyncio.TimerHandle | None = None
         self._no_threads = RepeatedError(self.daemon, "Log output has no thread")
+        self._patience: Patience | None = None
         self._destinations: Destinations | None = None
         self._table: RouteTable | None = None
         self._prepare(stdout, "stdout")
@@ -91,6 +93,15 @@ class AllOutputs:
                 status = os.fstat(fd)
                 found.add((status.st_dev, status.st_ino))
         return found
+
+    @property
+    def patience(self) -> Patience:
+        """How long file systems are waited for; loaded for the first log file."""
+        if self._patience is None:
+            from cbox_init.logs.patience import Patience
+
+            self._patience = Patience()
+        return self._patience
 
     def routes(self, process: str, logging: LoggingConfig, level: LogLevel) -> Routes:
         """Where the records of ``process`` go. ``level`` is the lowest on standard output."""
@@ -173,6 +184,7 @@ class AllOutputs:
             stdout=self._stdout,
             log=self.daemon,
             prepare=self._prepare,
+            patience=self.patience,
         )
         table = RouteTable(
             self._destinations, everywhere, level=self._level, overflow=self._overflow, filters=self._filters

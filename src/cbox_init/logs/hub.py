@@ -20,7 +20,7 @@ from cbox_init.logs.ring import RING_BYTES, NumberedBlock
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from cbox_init.config.model import FilterConfig, OutputConfig
     from cbox_init.config.model.enums import LogLevel
@@ -165,13 +165,24 @@ class LogHub:
         from cbox_init.logs.follow.streams import FileStreams
 
         if self._follower is None:
-            self._follower = FileFollower(self.daemon, self._all_outputs.identities)
+            self._follower = FileFollower(
+                self.daemon, self._all_outputs.identities, self._all_outputs.patience
+            )
             if self._loop is not None:
                 self._follower.attach(self._loop)
         if process not in self._files:
             stages = partial(self._stages, process)
             self._files[process] = FileStreams(process, log, self._follower, stages)
         self._files[process].use(logging, user, group)
+
+    async def ask_file_systems(self, loggings: Iterable[LoggingConfig]) -> None:
+        """Before logs are opened: wait for the file systems of their files, and not for long."""
+        paths: set[str | None] = set()
+        for one in loggings:
+            paths.update(file.path for file in one.files.values())
+            paths.update(output.path for output in one.outputs.values())
+        if found := [path for path in paths if path]:
+            await self._all_outputs.patience.ask(found)
 
     def _stages(self, process: str, logging: LoggingConfig) -> Stages | None:
         """The stages of a process; None, and nothing imported, when it uses none."""

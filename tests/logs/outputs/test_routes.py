@@ -22,7 +22,7 @@ from cbox_init.config.model import (
     OutputType,
     RotateConfig,
 )
-from cbox_init.logs import all_outputs
+from cbox_init.logs import all_outputs, patience
 from cbox_init.logs.outputs import destinations
 from tests.logs.conftest import Bench, Output, PeakMemory, until
 
@@ -433,7 +433,7 @@ async def test_a_file_system_that_does_not_answer_holds_up_nothing(
         return os.path.realpath(path)
 
     monkeypatch.setattr(destinations, "real_path", real)
-    monkeypatch.setattr(destinations, "_LATE_WAITS_S", 0.05)
+    monkeypatch.setattr(patience, "_LATE_WAITS_S", 0.05)
     bench = attached(drained)
     began = time.monotonic()
     logs = {

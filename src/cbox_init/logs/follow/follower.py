@@ -20,6 +20,7 @@ from cbox_init.logs.follow.lookups import Lookups
 from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
 from cbox_init.logs.follow.watches import PathWatches
+from cbox_init.logs.patience import Patience
 from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
@@ -55,13 +56,18 @@ class _Lane:
 class FileFollower:
     """Follows files from ``attach`` until ``finish``."""
 
-    def __init__(self, log: DaemonLog, written: Callable[[], Container[tuple[int, int]]] = frozenset) -> None:
+    def __init__(
+        self,
+        log: DaemonLog,
+        written: Callable[[], Container[tuple[int, int]]] = frozenset,
+        patience: Patience | None = None,
+    ) -> None:
         self._log = log
         self._written = written
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._waiting: list[FollowedFile] = []
-        self._lookups = Lookups(log)
+        self._lookups = Lookups(log, patience or Patience())
         self._sought: dict[FollowedFile | FollowedGlob, Rotation | None] = {}
         """What is not followed yet, because its file system has not answered."""
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cbox_init.logs.daemon import DaemonLog
-
-#: How long a lookup is waited for, so that a process is not started before its files are known: before there
-#: is an event loop, within it (on a busy machine a thread may take that long), and within it while another
-#: lookup is late. In seconds.
-_START_WAITS_S: Final = 1.0
-_LOOP_WAITS_S: Final = 0.2
-_LATE_WAITS_S: Final = 0.001
+    from cbox_init.logs.patience import Patience
 
 #: Threads at once. When as many hang, further lookups wait until one of them has its answer.
 _MOST_THREADS: Final = 8
@@ -46,8 +40,9 @@ class Lookups:
     That is done before `begin` returns where the file system answers in time, otherwise when it answers.
     """
 
-    def __init__(self, log: DaemonLog) -> None:
+    def __init__(self, log: DaemonLog, patience: Patience) -> None:
         self._log = log
+        self._patience = patience
         self._loop: AbstractEventLoop | None = None
         self._waiting: deque[Lookup] = deque()
         self._running: set[Lookup] = set()
@@ -64,15 +59,13 @@ class Lookups:
         """Call ``find`` in a thread, and what it returns in this one."""
         lookup = Lookup(path, find)
         self._waiting.append(lookup)
-        late = bool(self._running)
         self._start_waiting()
         if lookup in self._running:
-            lookup.answered.wait(
-                _LATE_WAITS_S if late else _LOOP_WAITS_S if self._loop is not None else _START_WAITS_S
-            )
+            lookup.answered.wait(self._patience.wait_s(in_loop=self._loop is not None))
         self._go_on()
         if not lookup.answered.is_set():
             lookup.late = True
+            self._patience.lose()
             self._late.report("their file system does not answer", path=path)
 
     def close(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from threading import Lock, RLock
-from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
@@ -38,17 +37,14 @@ if TYPE_CHECKING:
     from cbox_init.config.model import OutputConfig, RotateConfig
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.encode.base import Format
+    from cbox_init.logs.patience import Patience
     from cbox_init.logs.record import RecordSource
     from cbox_init.logs.writer import Backend
 
 _MOST_FILES: Final = 64
 """Files of one template that are open at once: each run of a schedule is another instance."""
 
-#: How long the event loop waits for the file system of an output, in seconds; how long after one that did not
-#: answer it waits less for the next, in seconds, and how many it asks then until one of them has answered.
-_PATH_WAITS_S: Final = 0.2
-_LATE_WAITS_S: Final = 0.001
-_LATE_FOR_S: Final = 60.0
+#: Paths that are asked about at once. When as many have no answer, no more are.
 _MOST_ASKED: Final = 8
 
 _DAEMON: Final = "cbox-init"
@@ -210,13 +206,13 @@ class TemplateDestination:
 class OutputFiles:
     """The files that outputs write to, each with one writer, whatever names lead to it. For any thread."""
 
-    def __init__(self, log: DaemonLog, prepare: Callable[[Writer, str], None]) -> None:
+    def __init__(self, log: DaemonLog, prepare: Callable[[Writer, str], None], patience: Patience) -> None:
         self._log = log
         self._prepare = prepare
         self._making = Lock()
         self._lock = Lock()
         self._files: dict[str, tuple[SingleDestination, FileBackend]] = {}
-        self._late_until = 0.0
+        self._patience = patience
         self._asked = 0
         self._late = RepeatedError(log, "Log output may have a second writer")
 
@@ -262,19 +258,17 @@ class OutputFiles:
                 with self._lock:
                     self._asked -= 1
 
-        now = monotonic()
         try:
             with self._lock:
                 if self._asked >= _MOST_ASKED:
                     raise TimeoutError("too many paths are late")
                 self._asked += 1
-            wait_s = _LATE_WAITS_S if now < self._late_until else _PATH_WAITS_S
-            return wait_in_thread(find, name="log-output-path", timeout_s=wait_s)
+            return wait_in_thread(find, name="log-output-path", timeout_s=self._patience.wait_s())
         except (TimeoutError, NoThreadError) as error:
             if isinstance(error, NoThreadError):
                 with self._lock:
                     self._asked -= 1
-            self._late_until = now + _LATE_FOR_S
+            self._patience.lose()
             self._late.report(f"its file system does not answer: {error}", output=path)
             real = os.path.abspath(path)
             return real, files[real][0] if real in files else None
@@ -307,13 +301,14 @@ class Destinations:
         stdout: DescriptorWriter,
         log: DaemonLog,
         prepare: Callable[[Writer, str], None],
+        patience: Patience,
     ) -> None:
         self._fmt = fmt
         self._timestamps = timestamps
         self._log = log
         self._prepare = prepare
         self._failed: dict[str, RepeatedError] = {}
-        self.files = OutputFiles(log, prepare)
+        self.files = OutputFiles(log, prepare, patience)
         self._destinations: dict[Hashable, OutputDestination] = {
             STDOUT: SingleDestination("stdout", "stdout", stdout)
         }

@@ -185,6 +185,10 @@ class ConfigurationApplier:
         reopened: list[str] = []
         kept = frozenset(plan.kept)
         before, defaults = self._supervisor.config, default_logging(plan.config.global_)
+        await self._logs.ask_file_systems(
+            one.process.logging for name, one in settings.items() if replace_all or name not in kept
+        )
+        self._supervisor.refuse_in_shutdown("change the configuration")
         name = ""
         try:
             for name, one in settings.items():
