@@ -2,11 +2,11 @@
 
 A block with a title (```` ```yaml title="cbox-init.yaml" ````) is a file that is written. In a ``console``
 block a line that begins with ``$`` is a command, and the lines below it are its output; ``…`` stands for any
-lines. ``cbox-init serve`` runs in a terminal of its own, in which ``^C`` is Ctrl-C; a ``text`` block is what
-it has said.
+lines. ``cbox-init serve`` runs in a terminal of its own, in which ``^C`` is Ctrl-C; a ``text`` block of
+its messages is what it has said.
 
 What differs from run to run is not compared: times, process IDs, durations, figures with a unit, numbers
-above 99 and the width of columns. Ports 8000 to 8009 become free ones.
+above 9 and the width of columns. Ports 8000 to 8009 become free ones.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CHANGING: Final = (
     (re.compile(r"\d\d?/\w{3}/\d{4} \d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"(?<![\w.-])(?:\d+(?:\.\d+)?(?:ms|us|s|m|h|d))+(?!\w)"), "SPAN"),
     (re.compile(r"(?<![\w-])\d+\.\d+(?![\w.])"), "N"),
-    (re.compile(r"\d{3,}"), "N"),
+    (re.compile(r"\d{2,}"), "N"),
     (re.compile(r"[ \t]+"), " "),
 )
 #: Commands that change nothing, so that they can be repeated until what they show has settled.
@@ -131,13 +131,14 @@ class Reader:
                 file = self.folder / step.title
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(self._with_ports(step.text))
-            elif step.language == "text":
+            elif step.language == "text" and step.text.startswith("time="):
                 self._until_said(self._with_ports(step.text), where)
             elif step.language == "console":
-                commands += self._type(self._with_ports(step.text), where)
+                commands += self.type(self._with_ports(step.text), where)
         return commands
 
-    def _type(self, text: str, where: str) -> int:
+    def type(self, text: str, where: str = "before the page") -> int:
+        """Do what a console block says; return the number of its commands."""
         found = re.findall(
             r"^(?:\$ (?P<command>.*)|(?P<keys>\^C))\n(?P<output>(?:(?!\$ |\^C$).*\n)*)", text, re.MULTILINE
         )
@@ -182,7 +183,7 @@ class Reader:
                 return
             if not _LOOKS.match(command) or time.monotonic() > end:
                 raise AssertionError(f"{where}: $ {command}\nshows\n{done.stdout}\nand not\n{expected}")
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     def _until_said(self, expected: str, where: str) -> None:
         """Until the daemon has said these lines, others between them."""
