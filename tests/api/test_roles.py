@@ -195,6 +195,12 @@ async def test_the_table_of_the_documentation(service: Service) -> None:
             "/api/v1/oneshot/history?process=migrate",
             "the token web-reader is limited to the processes web: not migrate",
         ),
+        (
+            "the-token-of-web-reader",
+            "GET",
+            "/api/v1/metrics/history?process=migrate&instance=migrate-0",
+            "the token web-reader is limited to the processes web: not migrate",
+        ),
     ],
 )
 async def test_details_say_what_is_missing(

@@ -332,6 +332,20 @@ RECORDED: Final = (
     Recorded("DELETE", f"{PROCESSES}/added", None, 404, {"error": str}),
     Recorded("POST", f"{API}/config/save", None, 200, {"status": "saved", "message": str}),
     Recorded("POST", f"{API}/config/reload", None, 200, {"status": "reloaded", "message": str}),
+    Recorded("GET", f"{API}/metrics/history?instance=web-0", None, 400, {"error": str}),
+    Recorded("GET", f"{API}/metrics/history?process=web", None, 400, {"error": str}),
+    Recorded(
+        "GET", f"{API}/metrics/history?process=web&instance=web-0&since=soon", None, 400, {"error": str}
+    ),
+    Recorded("GET", f"{API}/metrics/history?process=web&instance=web-0&limit=0", None, 400, {"error": str}),
+    Recorded("GET", f"{API}/metrics/history?process=nothing&instance=web-0", None, 404, {"error": str}),
+    Recorded(
+        "GET",
+        f"{API}/metrics/history?process=web&instance=web-0&since=1795511283&limit=100",
+        None,
+        503,
+        {"error": str},
+    ),
     Recorded("GET", f"{API}/nothing", None, 404, {"error": str}),
     Recorded("PATCH", PROCESSES, None, 405, NOT_ALLOWED),
 )

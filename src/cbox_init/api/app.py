@@ -21,6 +21,7 @@ from cbox_init.api.routes import (
     log_outputs,
     log_stream,
     logs,
+    metrics_history,
     oneshot,
     openapi,
     processes,
@@ -81,5 +82,6 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *logs.resources(context),
         *log_outputs.resources(context),
         *log_stream.resources(context),
+        *metrics_history.resources(context),
     )
     return (*described, *openapi.resources(described))

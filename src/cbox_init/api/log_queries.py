@@ -90,6 +90,11 @@ def filter_of(query: QueryParams, processes: Container[str] | None) -> LogFilter
     )
 
 
+def since_of(query: QueryParams) -> int | None:
+    """The parameter ``since`` as Unix time in nanoseconds; raises BadRequestError."""
+    return _moment_of(query, "since", time.time_ns())
+
+
 def _streams_of(query: QueryParams) -> frozenset[str]:
     streams = query.getlist("stream")
     for stream in streams:

@@ -34,6 +34,7 @@ _ERRORS: Final = {
     413: "The body is larger than api_max_request_body.",
     422: "Well formed, but no valid configuration; details name every problem. Nothing has changed.",
     429: "Too many requests from this address, or too many unknown tokens.",
+    503: "It is not collected.",
 }
 
 _CONNECTION_ERRORS: Final = (
@@ -152,7 +153,7 @@ def _parameter(parameter: Parameter) -> Json:
     return {
         "name": parameter.name,
         "in": parameter.where,
-        "required": parameter.where == "path",
+        "required": parameter.required or parameter.where == "path",
         "description": parameter.description,
         "schema": parameter.schema,
     }

@@ -36,6 +36,7 @@ class Parameter(NamedTuple):
     description: str
     schema: Mapping[str, object]
     where: str = "query"
+    required: bool = False
 
 
 class Reply(NamedTuple):
