@@ -132,6 +132,21 @@ def test_what_cannot_be_imported_is_one_line(
     assert "Traceback" not in done.err
 
 
+def test_standard_input(call: Import, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "crontab"
+    file.write_text("0 3 * * * /usr/local/bin/backup.sh\n")
+    with file.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        done = call("-")
+    assert done.code == 0
+    assert yaml.safe_load(done.out)["processes"]["backup"]["schedule"] == "0 3 * * *"
+    file.write_bytes(b"\xff")
+    with file.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        done = call("-", "--from", "crontab")
+    assert (done.code, done.out) == (1, "") and "standard input is not UTF-8" in done.err
+
+
 @pytest.mark.parametrize("path", ["/no/such/file", "/", "/dev/zero"])
 def test_a_path_that_is_no_file(call: Import, path: str) -> None:
     done = call(path)

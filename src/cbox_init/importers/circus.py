@@ -149,6 +149,8 @@ def _watcher(
         keys["restart"] = "always"
         keys.setdefault("restart_delay", "100ms")
         keys.setdefault("max_restarts", 5)
+    if not boolean(entries["copy_env"].value if "copy_env" in entries else "false"):
+        keys["environment"] = "clean"
     put_env(keys, {key: _VARIABLE.sub(r"${\1}", put.text(value, None)) for key, value in env.items()})
     priorities[name] = number(entries["priority"].value if "priority" in entries else "0") or 0
     imported.add(ImportedProcess(name, Origin(notes.file, section.line), keys))

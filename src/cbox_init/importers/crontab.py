@@ -88,6 +88,10 @@ def read(path: str, text: str, *, system: bool) -> Imported:
         while free in taken:
             free, count = f"{name}-{count}", count + 1
         imported.add(ImportedProcess(free, Origin(path, job.line), keys))
+    if imported.processes:
+        why = "cron runs jobs in the home directory and with few variables"
+        hint = "here it is the daemon's directory and environment: set working_dir and environment: clean"
+        imported.notes.changed(None, "all", why, hint)
     return imported
 
 

@@ -120,7 +120,7 @@ def read(path: str, text: str, files: SourceFiles, env: str | None = None) -> Im
     for index, app in enumerate(apps):
         line = apps.lines[index] if isinstance(apps, RawList) else None
         if isinstance(app, RawMap):
-            _App(imported, app, index, line, _Lines(text) if is_script else None, env).read()
+            _App(imported, app, index, line, _Lines(text) if is_script else None, env, files).read()
         else:
             imported.notes.lost(line, f"apps[{index}]", "is no object", "correct it")
     return imported
@@ -161,8 +161,10 @@ class _App:
         line: int | None,
         lines: _Lines | None,
         env: str | None,
+        files: SourceFiles,
     ) -> None:
         self._imported = imported
+        self._files = files
         self._app = app
         self._index = index
         self._line = lines.of("name", index) if lines is not None else line
@@ -231,12 +233,19 @@ class _App:
             words = [str(interpreter), *options, *words]
         elif interpreter is None and extension in _INTERPRETERS and " " not in script:
             words = [_INTERPRETERS[extension], *options, *words]
-        elif interpreter is None and "/" in script and not extension:
+        elif interpreter is None and "/" in script and not extension and not self._is_program(script):
             words = ["node", *options, *words]
+            why = "node runs it, as pm2 does with what is no program"
+            self._changed("script", why, "leave node out if it is one")
         elif " " in script:
             words = [*(split_words(script) or [script]), *arguments]
         self._keys["command"] = command_value([literal(word) for word in words])
         return True
+
+    def _is_program(self, script: str) -> bool:
+        """Whether a script without an extension is here, and says itself how it is run."""
+        folder = os.path.join(os.path.dirname(self._imported.notes.file), self._text("cwd") or "")
+        return self._files.begins_with(os.path.join(folder, script), (b"\x7fELF", b"#!"))
 
     def _key(self, key: str, value: Raw) -> None:
         if key in _LOST:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from glob import glob, has_magic
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.env_file import FileFault, FileReader
 from cbox_init.config.raw import printable
 from cbox_init.errors import ImportFailed
+from cbox_init.safe_paths import regular_only
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+STDIN: Final = "-"
 LARGEST_FILE: Final = 2**20
 _MOST_FILES: Final = 1000
 _MOST_BYTES: Final = 16 * 2**20
@@ -31,11 +34,12 @@ class SourceFiles:
         self.base = base
         self._reader = FileReader()
         self._read: dict[str, int] = {}
+        self._input: str | None = None
 
     def text(self, path: str) -> str:
-        """The text of a file. Raises ImportFailed."""
+        """The text of a file, or of standard input for ``-``. Raises ImportFailed."""
         try:
-            text = self._reader.text(path, LARGEST_FILE)
+            text = self._stdin() if path == STDIN else self._reader.text(path, LARGEST_FILE)
         except FileFault as fault:
             raise ImportFailed(printable(str(fault))) from None
         self._read[path] = len(text)
@@ -44,6 +48,27 @@ class SourceFiles:
         if sum(self._read.values()) > _MOST_BYTES:
             raise ImportFailed(f"the files have more than {_MOST_BYTES >> 20} MiB; import fewer at a time")
         return text
+
+    def _stdin(self) -> str:
+        if self._input is None:
+            data = sys.stdin.buffer.read(LARGEST_FILE + 1) if sys.stdin is not None else b""
+            if len(data) > LARGEST_FILE:
+                raise ImportFailed(f"standard input has more than {LARGEST_FILE >> 20} MiB")
+            if b"\0" in data:
+                raise ImportFailed("standard input contains a NUL byte: this is not a text")
+            try:
+                self._input = data.decode()
+            except UnicodeDecodeError:
+                raise ImportFailed("standard input is not UTF-8") from None
+        return self._input
+
+    def begins_with(self, path: str, signs: tuple[bytes, ...]) -> bool:
+        """Whether a regular file is there that begins with one of these."""
+        try:
+            with open(path, "rb", opener=regular_only) as file:
+                return file.read(max(map(len, signs))).startswith(signs)
+        except (OSError, ValueError):
+            return False
 
     def matching(self, pattern: str) -> list[str]:
         """The files that a path or pattern leads to, in the order of their names."""
