@@ -12,6 +12,7 @@ from typing import NamedTuple
 from bench.errors import BenchError
 
 PROJECT = Path(__file__).resolve().parent.parent
+BUNDLE = PROJECT / "build" / "bundle"  # made by `make bundle`
 WORK = PROJECT / "bench" / "work"
 RESULTS = PROJECT / "bench" / "results.json"
 GROWTH = PROJECT / "bench" / "growth.json"

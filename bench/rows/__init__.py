@@ -1,6 +1,7 @@
 """The measurements, one a file. A new one is a Row like these and a line in ALL."""
 
 from bench.rows import (
+    bundle,
     children,
     commands,
     flood_api,
@@ -30,6 +31,7 @@ ALL: tuple[Row, ...] = (
     flood_api.ROW,
     commands.ROW,
     installed.ROW,
+    bundle.ROW,
     spawn_cost.SYSCALLS_ROW,
     spawn_cost.INSTRUCTIONS_ROW,
 )

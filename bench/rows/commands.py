@@ -27,12 +27,12 @@ def measure(start: Start, effort: Effort) -> dict[str, float]:
         assert request is not None, "a row of cbox-init alone"
         listed = [program, "list", "--url", f"http://127.0.0.1:{request.port}"]
         return {
-            **_medians((VERSION, VERSION_CPU), [program, "version"], effort.commands),
-            **_medians((LIST, LIST_CPU), listed, effort.commands),
+            **medians((VERSION, VERSION_CPU), [program, "version"], effort.commands),
+            **medians((LIST, LIST_CPU), listed, effort.commands),
         }
 
 
-def _medians(figures: Sequence[Figure], command: list[str], times: int) -> dict[str, float]:
+def medians(figures: Sequence[Figure], command: list[str], times: int) -> dict[str, float]:
     runs = list(_run(command, _WARM_UPS + times))[_WARM_UPS:]
     return {
         figure.key: statistics.median(values) * 1e3

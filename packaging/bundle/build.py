@@ -161,7 +161,18 @@ _UNUSED_OF_PACKAGES: Final = (
 )
 
 #: Packages that are compressed, which makes their import slower.
-_RARE: Final = ("h11", "h2", "hpack", "httpcore", "httpx", "httpx_sse", "hyperframe", "idna", "tzdata")
+_RARE: Final = (
+    "h11",
+    "h2",
+    "hpack",
+    "httpcore",
+    "httpx",
+    "httpx_sse",
+    "hyperframe",
+    "idna",
+    "prometheus_client",
+    "tzdata",
+)
 
 _QUESTIONS: Final = """
 import json, platform, sysconfig
@@ -294,7 +305,7 @@ def _compile(python: str, modules: Path) -> None:
 
 
 def _pack(python: str, library: Path) -> None:
-    """Compress what few daemons import, and these in threads: time zones, heartbeats, checks by gRPC."""
+    """Compress what few daemons import, and these in threads: time zones, heartbeats, gRPC, metrics."""
     rare = [library / "modules" / name for name in _RARE]
     _run(python, "-I", "-m", "zipfile", "-c", library / "rare.zip", *rare)
     for folder in rare:
