@@ -1,7 +1,7 @@
 """The bundle that `make bundle` builds: what it takes, and the start and memory of its daemon.
 
-The same figures of the wheel are in the rows children-1, memory-1, commands and installed. Memory is resident:
-what is private depends on which other programs use the same files.
+The same figures of the wheel are in the rows children-1, memory-1, commands and installed. Memory is the
+resident set: what is private depends on which other programs use the same files.
 """
 
 from pathlib import Path
