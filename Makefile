@@ -65,7 +65,7 @@ docs: $(VENV)/.installed-docs ## build the documentation into build/site; a brok
 	@mkdir -p build/docs/bench build/docs/assets
 	@ln -s ../../README.md ../../CHANGELOG.md ../../CONTRIBUTING.md ../../SECURITY.md ../../LICENSE ../../deploy ../../docs ../../examples ../../src ../../tests ../../packaging build/docs
 	@ln -s ../../../bench/README.md build/docs/bench
-	@ln -s ../../../.ci/iframe-worker.js build/docs/assets
+	@ln -s ../../../.ci/iframe-worker.js ../../../.ci/site.css build/docs/assets
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build $(ARGS)
 
 manifests: $(VENV)/.installed-test ## check deploy/ with kubectl, and with the schema of the Prometheus operator
