@@ -7,6 +7,7 @@ import os
 import ssl
 import threading
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from cbox_init.config.endpoints import parse_url
 from cbox_init.config.model import HealthTlsConfig
 from cbox_init.errors import CheckFailed
+from cbox_init.supervisor.health import tls
 from cbox_init.supervisor.health.http import Expected, HttpProbe
 from cbox_init.supervisor.health.resolve import Resolver
 from cbox_init.supervisor.health.tls import TlsClient
@@ -82,6 +84,16 @@ async def test_a_certificate_that_the_system_trusts(
     port: int, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.cert))
+    await ask(f"https://localhost:{port}/")
+
+
+async def test_a_certificate_that_the_system_trusts_at_a_place_that_openssl_does_not_know(
+    port: int, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Alpine, with an OpenSSL built for Debian."""
+    nowhere = SimpleNamespace(cafile=None, capath=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    monkeypatch.setattr(tls, "_SYSTEMS", ("/missing.pem", str(certificate.cert)))
     await ask(f"https://localhost:{port}/")
 
 

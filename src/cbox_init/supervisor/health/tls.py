@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from asyncio import shield
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _READ_BYTES: Final = 16 * 1024
+
+#: Where distributions have the authorities that the system trusts. OpenSSL knows the place of the one that it
+#: was built for, which may not be that of the image.
+_SYSTEMS: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora and its relatives
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",
+)
 
 
 class TlsClient:
@@ -75,7 +85,7 @@ class TlsClient:
 
     def _make(self) -> ssl.SSLContext:
         """Read the certificates. Blocks. Raises OSError."""
-        context = ssl.create_default_context(cafile=self._config.ca_file)
+        context = ssl.create_default_context(cafile=self._config.ca_file or _file_of_the_system())
         if not self._config.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -126,6 +136,14 @@ class TlsWire:
     async def _flush(self) -> None:
         if data := self._out.read():
             await self._wire.send(data)
+
+
+def _file_of_the_system() -> str | None:
+    """The authorities of the system, where they are not at OpenSSL's place; None to have it look there."""
+    place = ssl.get_default_verify_paths()
+    if place.cafile or place.capath:
+        return None
+    return next((path for path in _SYSTEMS if os.path.isfile(path)), None)
 
 
 def _reason(error: ssl.SSLError) -> str:
