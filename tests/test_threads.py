@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from cbox_init.threads import NoThreadError, call_in_loop, in_thread, start_thread, wait_in_thread
+from cbox_init.threads import NoThreadError, OneThread, call_in_loop, in_thread, start_thread, wait_in_thread
 
 DEADLINE_S = 20.0
 
@@ -91,3 +91,41 @@ def test_waiting_for_a_thread_ends_in_time() -> None:
 def test_waiting_without_a_thread_is_an_error(no_threads: None) -> None:
     with pytest.raises(NoThreadError):
         wait_in_thread(lambda: 7, name="one", timeout_s=DEADLINE_S)
+
+
+async def test_work_that_does_not_return_leaves_one_thread_however_often_it_is_tried() -> None:
+    returns = threading.Event()
+    one, begun = OneThread("one"), []
+
+    def hang() -> bool:
+        begun.append(1)
+        return returns.wait(DEADLINE_S)
+
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await one.run(hang, timeout_s=0.05)
+    assert len(begun) == 1
+    returns.set()
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                assert await one.run(lambda: 7, timeout_s=DEADLINE_S) == 7
+            except TimeoutError:
+                await asyncio.sleep(0.001)
+            else:
+                break
+    with pytest.raises(ZeroDivisionError):
+        await one.run(lambda: 1 // 0, timeout_s=DEADLINE_S)
+    assert await one.run(lambda: 8, timeout_s=DEADLINE_S) == 8
+
+
+async def test_one_thread_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    one = OneThread("one")
+    with monkeypatch.context() as lacking:
+        lacking.setattr(threading.Thread, "start", refused)
+        with pytest.raises(NoThreadError):
+            await one.run(lambda: 7, timeout_s=DEADLINE_S)
+    assert await one.run(lambda: 7, timeout_s=DEADLINE_S) == 7

@@ -120,3 +120,33 @@ async def in_thread(work: Callable[[], _T], *, name: str, timeout_s: float) -> _
     done = begin_in_thread(work, name=name)
     async with timeout(timeout_s):
         return await done
+
+
+class OneThread:
+    """Runs work in a thread that is called ``name``, one piece at a time.
+
+    Work that does not return, because its file system does not answer, leaves one thread behind and no more,
+    however often it is tried again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._at_work = False
+
+    async def run(self, work: Callable[[], _T], *, timeout_s: float) -> _T:
+        """As `in_thread`. Raises TimeoutError at once while an earlier piece has not returned."""
+        if self._at_work:
+            raise TimeoutError
+
+        def run() -> _T:
+            try:
+                return work()
+            finally:
+                self._at_work = False
+
+        self._at_work = True
+        try:
+            return await in_thread(run, name=self._name, timeout_s=timeout_s)
+        except NoThreadError:
+            self._at_work = False
+            raise

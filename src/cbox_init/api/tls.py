@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.api.followed_files import FollowedFiles
 from cbox_init.errors import TlsFileError, is_shortage
 from cbox_init.supervisor.configuration.watch import fingerprint
-from cbox_init.threads import in_thread
+from cbox_init.threads import OneThread
 
 if TYPE_CHECKING:
     import ssl
@@ -66,6 +66,7 @@ class ListenerTls:
         self._seen: _Seen | None = None
         followed = self._paths if config.auto_reload else ()
         self._files = FollowedFiles(followed, "certificate", self._read, log)
+        self._thread = OneThread("certificates")
         self._daily: asyncio.Task[None] | None = None
         self._reported: str | None = None
         self._remarked: tuple[TlsRemark, ...] = ()
@@ -96,8 +97,8 @@ class ListenerTls:
     async def _read(self) -> float | None:
         interval_s = self._config.auto_reload_interval
         try:
-            self._seen, loaded = await in_thread(
-                partial(self._load, self._seen), name="certificates", timeout_s=_LOAD_TAKES_S
+            self._seen, loaded = await self._thread.run(
+                partial(self._load, self._seen), timeout_s=_LOAD_TAKES_S
             )
             if loaded is not None:
                 self._use(loaded)

@@ -23,7 +23,7 @@ from cbox_init.config.api_roles import expiry_of
 from cbox_init.config.token_files import BadTokenFileError, read_token_file
 from cbox_init.config.token_hash import LONGEST_TOKEN, TokenHash
 from cbox_init.errors import is_shortage
-from cbox_init.threads import in_thread
+from cbox_init.threads import OneThread, in_thread
 from cbox_init.token_buckets import TokenBuckets
 
 if TYPE_CHECKING:
@@ -233,6 +233,7 @@ class _TokensOfFile:
         self._use = use
         self._log = log
         self.file = FollowedFiles((path,), "token file", self._read, log)
+        self._thread = OneThread("token-file")
         self._tokens: tuple[str, ...] | None = None
         self._reported: str | None = None
 
@@ -243,11 +244,7 @@ class _TokensOfFile:
 
     async def _use_file(self) -> bool:
         try:
-            tokens = (
-                await in_thread(
-                    lambda: read_token_file(self._path), name="token-file", timeout_s=_READ_TAKES_S
-                )
-            ).tokens
+            found = await self._thread.run(lambda: read_token_file(self._path), timeout_s=_READ_TAKES_S)
         except BadTokenFileError as error:
             self._use_tokens(())
             self._report(f"{error} ({error.hint})")
@@ -258,7 +255,7 @@ class _TokensOfFile:
             self._report(f"{type(error).__name__}: {error}")
             return False
         self._reported = None
-        self._use_tokens(tokens)
+        self._use_tokens(found.tokens)
         return True
 
     def _use_tokens(self, tokens: tuple[str, ...]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cbox_init.config.include import included_by
 from cbox_init.system import inotify
 from cbox_init.system.inotify import Inotify, steps_to
-from cbox_init.threads import in_thread
+from cbox_init.threads import OneThread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -61,10 +61,11 @@ async def watch(
     """
     event = asyncio.Event() if more_changed is None else more_changed
     seen: _Seen | None = None
+    thread = OneThread("config-watch")
     pause_s = _FIRST_PAUSE_S
     while True:
         try:
-            with _watcher(path, event) as watcher:
+            with _watcher(path, event, thread) as watcher:
                 while True:
                     found = await watcher.renew(more())
                     if seen is None:
@@ -107,8 +108,9 @@ class _Seen(NamedTuple):
 class _Watcher:
     """Owns the watches on one path. ``event`` is set when there may be something new."""
 
-    def __init__(self, path: str, events: Inotify, event: asyncio.Event) -> None:
+    def __init__(self, path: str, events: Inotify, event: asyncio.Event, thread: OneThread) -> None:
         self._path = path
+        self._thread = thread
         self._events = events
         self._event = event
         # The names that matter in each watched directory; None while the watches are renewed, as all do then.
@@ -119,10 +121,8 @@ class _Watcher:
         """Watch the present directories of the path and of ``more``; gives fingerprints. Raises OSError."""
         self._event.clear()
         self._names = None
-        names, found = await in_thread(
-            partial(_watch_path, self._events, self._path, more),
-            name="config-watch",
-            timeout_s=_RENEW_TIMEOUT_S,
+        names, found = await self._thread.run(
+            partial(_watch_path, self._events, self._path, more), timeout_s=_RENEW_TIMEOUT_S
         )
         for number in self._watched - names.keys():
             self._events.unwatch(number)
@@ -156,11 +156,11 @@ class _Watcher:
 
 
 @contextmanager
-def _watcher(path: str, event: asyncio.Event) -> Iterator[_Watcher]:
+def _watcher(path: str, event: asyncio.Event, thread: OneThread) -> Iterator[_Watcher]:
     loop = asyncio.get_running_loop()
     events = Inotify()
     try:
-        watcher = _Watcher(path, events, event)
+        watcher = _Watcher(path, events, event, thread)
         loop.add_reader(events.fileno(), watcher.read)
         try:
             yield watcher
