@@ -166,6 +166,12 @@ class _Expander:
         self._section = section
 
     def text(self, text: str, entry: IniEntry | None) -> str:
+        """A text of the file."""
+        return self.in_literal(literal(text), entry)
+
+    def in_literal(self, text: str, entry: IniEntry | None) -> str:
+        """A text that went through `literal`."""
+
         def put(found: re.Match[str]) -> str:
             what = found[1].lower()
             if what == "wid":
@@ -185,7 +191,7 @@ class _Expander:
             self._notes.lost(line, f"{self._section.name}", why, hint, process=self._name)
             return found[0]
 
-        return _EXPANSION.sub(put, literal(text))
+        return _EXPANSION.sub(put, text)
 
 
 def _command(
@@ -204,16 +210,9 @@ def _command(
         return False
     if "shell" in entries and boolean(entries["shell"].value):
         found = shell_command(line)
-        assert found is not None
-        keys["command"] = [
-            part if index < 2 else put.text(part.replace("$${", "${"), entry)
-            for index, part in enumerate(found.words)
-        ]
+        assert found is not None  # its quotes match
+        keys["command"] = command_value([put.in_literal(word, entry) for word in found.words])
         put_env(keys, found.env)
-        if not found.shell:
-            keys["command"] = command_value(
-                [put.text(word.replace("$${", "${"), entry) for word in found.words]
-            )
     else:
         keys["command"] = command_value([put.text(word, entry) for word in words])
     return True

@@ -194,7 +194,7 @@ class _S6Reader:
         for entry in self._entries.values():
             self._service(entry, wanted)
         for name in self._bundles:
-            names_in = " ".join(self._members(name, ()))
+            names_in = " ".join(self._members(name))
             if name not in _START_BUNDLES and names_in:
                 why = "there are no bundles: commands take several names"
                 place = os.path.join(folder, name, "contents.d")
@@ -212,17 +212,19 @@ class _S6Reader:
             ]
         return list(dict.fromkeys(names))
 
-    def _members(self, name: str, above: tuple[str, ...]) -> list[str]:
+    def _members(self, name: str) -> list[str]:
         """The services of a bundle, also of bundles in it; a service itself is its only member."""
-        if name not in self._bundles:
-            return [name]
-        if name in above:
-            return []
-        return list(
-            dict.fromkeys(
-                one for member in self._bundles[name] for one in self._members(member, (*above, name))
-            )
-        )
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        left = [name]
+        while left:
+            one = left.pop()
+            if one not in self._bundles:
+                found[one] = None
+            elif one not in seen:
+                seen.add(one)
+                left += reversed(self._bundles[one])
+        return list(found)
 
     def _wanted(self) -> set[str] | None:
         """The services that are started: those of the bundle user and what they need; None: all."""
@@ -230,7 +232,7 @@ class _S6Reader:
         if not starts:
             return None
         wanted: set[str] = set()
-        left = [one for name in starts for one in self._members(name, ())]
+        left = [one for name in starts for one in self._members(name)]
         while left:
             name = left.pop()
             if name in wanted:
@@ -238,9 +240,7 @@ class _S6Reader:
             wanted.add(name)
             if (entry := self._entries.get(name)) is not None:
                 left += [
-                    one
-                    for need in self._listed(entry.path, "dependencies")
-                    for one in self._members(need, ())
+                    one for need in self._listed(entry.path, "dependencies") for one in self._members(need)
                 ]
         return wanted
 
@@ -271,7 +271,7 @@ class _S6Reader:
         for need in self._listed(entry.path, "dependencies"):
             needs += [
                 one
-                for one in self._members(need, ())
+                for one in self._members(need)
                 if not (_OF_OVERLAY.fullmatch(one) and one not in self._entries)
             ]
         if needs:
@@ -323,8 +323,10 @@ class _S6Reader:
 
     def _script(self, path: str, name: str | None = None) -> list[str]:
         """How to run a script: by itself, or by its interpreter where its first line needs s6-overlay."""
-        text = self._files.text(path)
         place = literal(in_image(path))
+        if self._files.begins_with(path, (b"\x7fELF",)):
+            return [place]
+        text = self._files.text(path)
         found = _SHEBANG.match(text)
         if found is None:
             if name is None:

@@ -243,6 +243,7 @@ class _Program:
         self._imported = imported
         self._entries = {entry.key.lower(): entry for entry in section.entries}
         self._keys: Tree = {}
+        self._first, self._count = 0, 1
         self._origin = Origin(file, section.line)
         self._names = {
             "here": os.path.dirname(os.path.abspath(file)),
@@ -321,7 +322,8 @@ class _Program:
         if first > 1:
             why = f"instances count from 1, not from {first}"
             self._changed(self._entries["numprocs_start"], why)
-        self._names["numprocs"] = str(count or 1)
+        self._first, self._count = first, count or 1
+        self._names["numprocs"] = str(self._count)
 
     def _command(self) -> None:
         entry = self._entries.get("command")
@@ -334,21 +336,27 @@ class _Program:
                 entry.line if entry else self._section.line, self._section.name, why, "write one"
             )
             return
-        ports = {
-            (int(found[1]) * 10 ** int(found[2] or 1)) for word in words for found in _PORT.finditer(word)
-        }
-        first = self._number("numprocs_start") or 0
-        if len(ports) == 1 and 1024 <= (port := ports.pop() + first) <= 65535:
-            words = [_PORT.sub("%(instance_port)s", word) for word in words]
-            self._names["instance_port"] = reference("PORT")
-            self._keys["port_base"] = port
-            self._changed(entry, f"the number in the port becomes port_base: {port}, and ${{PORT}}")
-        if any(found := _EXPANSION.search(word) for word in words) and "process_num)0" in (entry.value or ""):
-            del found
-            if "instance_port" not in self._names:
-                self._changed(entry, "the number of an instance has no leading zeros here")
+        words = self._with_port(entry, words)
+        if "%(process_num)0" in " ".join(words):
+            self._changed(entry, "the number of an instance has no leading zeros here")
         self._check_names(entry)
         self._keys["command"] = command_value([_expanded(literal(word), self._names) for word in words])
+
+    def _with_port(self, entry: IniEntry, words: list[str]) -> list[str]:
+        """The words with a port such as ``80%(process_num)02d`` as the port of the instance."""
+        found = {match.groups() for word in words for match in _PORT.finditer(word)}
+        if len(found) != 1:
+            return words
+        ((digits, width),) = found
+        room = 10 ** int(width or 1)
+        last = self._first + self._count - 1
+        base = int(digits) * room + self._first
+        if last >= room or not 1024 <= base <= 65535:
+            return words
+        self._names["instance_port"] = reference("PORT")
+        self._keys["port_base"] = base
+        self._changed(entry, f"the number in the port becomes port_base: {base}, and ${{PORT}}")
+        return [_PORT.sub("%(instance_port)s", word) for word in words]
 
     def _check_names(self, entry: IniEntry) -> None:
         for found in _EXPANSION.finditer(entry.value or ""):
