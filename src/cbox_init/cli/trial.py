@@ -137,6 +137,9 @@ def _verdict(entry: ProcessEntry, last_line: str) -> dict[str, object]:
         up = state == "running" and not restarts and running >= entry.desired_scale
         if up and entry.desired_scale > 1:
             state = f"running, {running} instances"
+        if state == "stopped" and entry.instances and not any(one.exit_code for one in entry.instances):
+            up = True
+            state = "ended with 0, and is not started again"
     reason = "" if up else _reason(entry, restarts, last_line)
     if waits:
         reason = f"waits for {', '.join(waits)}"

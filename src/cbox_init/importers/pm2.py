@@ -133,7 +133,7 @@ class _Lines:
         self._lines = text.split("\n")
 
     def of(self, key: str, index: int) -> int | None:
-        """The line of a key in the app of this number, as far as that can be told; else the first."""
+        """The line of a key in the app of this number, as far as that can be told."""
         sign = re.compile(rf"(?<![\w.]){re.escape(key)}['\"]?\s*:")
         found = [number for number, line in enumerate(self._lines, 1) if sign.search(line)]
         if not found:
@@ -141,7 +141,7 @@ class _Lines:
         starts = self.starts()
         if index < len(starts):
             end = starts[index + 1] if index + 1 < len(starts) else len(self._lines) + 1
-            return next((line for line in found if starts[index] <= line < end), found[0])
+            return next((line for line in found if starts[index] <= line < end), None)
         return found[0]
 
     def starts(self) -> list[int]:
@@ -359,7 +359,8 @@ class _App:
         tries = number(str(self._app.get("max_restarts", _DEFAULT_RESTARTS)))
         if tries is None:
             self._lost("max_restarts", "is no number", "set it by hand")
-        self._keys["max_restarts"] = _DEFAULT_RESTARTS if tries is None or tries <= 0 else tries
+        tries = _DEFAULT_RESTARTS if tries is None or tries <= 0 else tries
+        self._keys["max_restarts"] = max(1, tries - 1)  # pm2 counts the first start too
         uptime = self._milliseconds("min_uptime")
         self._keys["restart_threshold"] = duration(uptime or 1.0)
 
