@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,7 +183,7 @@ async def test_what_a_child_wrote_before_it_died_is_all_there_at_its_exit(bench:
     for number in range(30):
         capture, child = bench.spawn(log, program, f"web-{number}")
         child.wait()
-        capture.drain()
+        capture.drain(inf)
         (record,) = bench.hub.records("web", limit=1)
         assert (record.message, record.instance) == ("last words", f"web-{number}")
         assert capture.closed
@@ -199,9 +201,44 @@ async def test_a_drain_reads_a_pipe_that_was_full(bench: Bench) -> None:
         except BlockingIOError:
             break
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
     assert capture.closed
     assert len(await bench.finish()) == written // 8
+
+
+async def test_the_last_output_is_read_in_pieces_where_that_takes_long(bench: Bench) -> None:
+    """A megabyte of short lines would hold up the event loop for a second."""
+    log = bench.open()
+    capture, fd = bench.pipe(log)
+    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 512 * 1024)
+    os.set_blocking(fd, False)
+    written = os.write(fd, b"0123456\n" * (512 * 1024 // 8) + b"no end")
+    os.close(fd)
+    newest = log.ring.newest
+    pieces = 0
+    while not capture.drain(0.0):
+        assert log.ring.newest == newest + 1  # a block
+        newest = log.ring.newest
+        pieces += 1
+    assert capture.closed
+    assert pieces >= 512 // 64
+    lines = messages(await bench.finish())
+    assert len(lines) == written // 8 + bool(written % 8)
+    assert set(lines[:-1]) == {"0123456"}
+
+
+@pytest.mark.parametrize("end", ["finish", "removal"])
+async def test_what_is_left_of_an_enlarged_pipe_is_not_lost(bench: Bench, end: str) -> None:
+    log = bench.open()
+    capture, fd = bench.pipe(log)
+    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 512 * 1024)
+    os.write(fd, b"0123456\n" * 40_000)
+    assert not capture.drain(0.0)
+    os.close(fd)
+    if end == "removal":
+        bench.hub.forget("web")
+        assert capture.closed
+    assert len(await bench.finish()) == 40_000
 
 
 def test_a_drain_ends_though_the_pipe_never_is_empty(output: Output) -> None:

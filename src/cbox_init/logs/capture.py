@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+from math import inf
+from time import thread_time
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.framing import Framer
 from cbox_init.logs.pace import ReadSize, keep_freed_memory
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from cbox_init.logs.lines import LineHandler
     from cbox_init.logs.reader import PipeReader
     from cbox_init.logs.stages.pipeline import Stages
+
+#: CPU time, in seconds, for which the last output of a child is read at once. The 64 KiB of a pipe take 2 ms
+#: with usual lines. A child can write single bytes, and make its pipe hold a megabyte: that takes a second.
+DRAIN_S: Final = 0.008
 
 
 class PipeStream:
@@ -78,21 +84,25 @@ class PipeStream:
             keep_freed_memory()
         return len(data)
 
-    def drain(self) -> None:
-        """Hand on all that the pipe holds now, and an unfinished last line.
+    def drain(self, until: float = inf) -> bool:
+        """Hand on all that the pipe holds now, and an unfinished last line; False when the time is over
+        before, at ``until`` of the CPU time of the thread. What is left then is read like other output.
 
         Another writer may fill the pipe as fast as it is read, so no more than the pipe's size is read, and
         one more read to find the end.
         """
         if self.closed:
-            return
+            return True
         try:
             left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
             while left >= 0 and (size := self.read_block()):
                 left -= size
+                if thread_time() >= until:
+                    return False
         except Exception as error:  # noqa: BLE001  # an exit is handled whatever its log does
             self.failed(error)
         self._flush()
+        return True
 
     def close(self) -> None:
         """Hand on what has been read, then stop reading."""
@@ -125,13 +135,15 @@ class Capture:
         """Whether both streams have ended."""
         return all(stream.closed for stream in self.streams)
 
-    def drain(self) -> None:
-        """Read what is in the pipes now and hand it on. Called when the main process has exited.
+    def drain(self, most_s: float = DRAIN_S) -> bool:
+        """Read what is in the pipes now and hand it on; False when that takes longer than ``most_s``, and
+        more may be left. Called when the main process has exited.
 
         A last line without newline becomes a record. When a grandchild still holds the pipe, reading goes on.
         """
-        for stream in self.streams:
-            stream.drain()
+        until = thread_time() + most_s
+        drained = [stream.drain(until) for stream in self.streams]
+        return all(drained)
 
     def close(self) -> None:
         """Hand on what has been read and close the descriptors."""

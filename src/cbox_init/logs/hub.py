@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from cbox_init.logs.stages.pipeline import Stages
     from cbox_init.logs.subscription import Subscription
 
+#: How many logs a turn of the event loop closes at the end.
+_CLOSED_AT_ONCE: Final = 500
+
 
 class LogFigures(Struct, frozen=True, kw_only=True):
     """Figures over all outputs: queued, written and dropped; and the subscriptions that follow the lines."""
@@ -294,8 +297,17 @@ class LogHub:
         if self._follower is not None:
             await self._follower.finish(timeout_s)
             self._follower = None
-        for log in self._processes.values():
+        from asyncio import sleep  # children start before asyncio is imported
+
+        until = monotonic() + timeout_s
+        for number, log in enumerate(tuple(self._processes.values()), 1):
+            while not log.drain():
+                await sleep(0)
+                if monotonic() >= until:
+                    break
             log.close()
+            if number % _CLOSED_AT_ONCE == 0:
+                await sleep(0)
         if self._shared is not None:
             self._shared.deadlines.close()
         self._all_outputs.tell_dropped()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import inf
 from typing import TYPE_CHECKING
 
 from cbox_init.config.model.enums import LogLevel
@@ -153,10 +154,15 @@ class ProcessLog:
     def close(self) -> None:
         """Hand on what the pipes hold, and close all captures."""
         for capture in self._captures:
-            capture.drain()
+            capture.drain(inf)
             capture.close()
         self._captures.clear()
         self._tell_dropped()
+
+    def drain(self) -> bool:
+        """Hand on some of what the pipes hold; False when more may be left."""
+        drained = [capture.drain() for capture in self._captures]
+        return all(drained)
 
     def _tell_dropped(self) -> None:
         if self._stages is not None and self._stages.rate is not None:
