@@ -21,6 +21,7 @@ FILES = {
     "compose/shop": ["docker-compose.yml"],
     "s6/overlay": ["rootfs"],
     "s6/legacy": ["rootfs"],
+    "s6/pipeline": ["rootfs"],
     "s6/rc": ["etc/s6-rc/source"],
     "s6/services": ["svc"],
     "s6/bundles": ["etc/s6-overlay"],

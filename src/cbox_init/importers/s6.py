@@ -90,6 +90,8 @@ def read(path: str, files: SourceFiles) -> Imported:
     for kind, folder in roots:
         if kind == "hooks":
             reader.hooks(folder, "pre-start")
+        elif kind == "owners":
+            reader.owners(folder)
         elif kind == "finish":
             reader.hooks(folder, "post-stop")
         else:
@@ -115,6 +117,8 @@ def _roots(path: str, files: SourceFiles) -> list[tuple[str, str]]:
     if name in alone:
         return [(alone[name], path)]
     places = (
+        ("owners", "fix-attrs.d"),
+        ("owners", "etc/fix-attrs.d"),
         ("hooks", "cont-init.d"),
         ("hooks", "etc/cont-init.d"),
         ("services", "s6-rc.d"),
@@ -157,6 +161,7 @@ class _S6Reader:
         self._imported = imported
         self._files = files
         self._bundles: dict[str, list[str]] = {}
+        self._pipelines: dict[str, list[str]] = {}
         self._entries: dict[str, _Entry] = {}
 
     def hooks(self, folder: str, moment: str) -> None:
@@ -171,9 +176,18 @@ class _S6Reader:
                 hook["continue_on_error"] = True
             self._imported.hooks.setdefault(moment, []).append(hook)
 
+    def owners(self, folder: str) -> None:
+        """The files of fix-attrs.d, which set owners and modes."""
+        for name in self._files.names_in(folder)[:_MOST_SERVICES]:
+            path = os.path.join(folder, name)
+            if self._files.is_file(path):
+                why = "owners and modes are not set from a file"
+                hint = "run chown and chmod in the Dockerfile, or in hooks.pre-start"
+                self._note(NoteKind.LOST, path, why, hint, None)
+
     def services(self, folder: str) -> None:
         """The services of one directory."""
-        self._bundles, self._entries = {}, {}
+        self._bundles, self._pipelines, self._entries = {}, {}, {}
         names = self._files.names_in(folder)
         if len(names) > _MOST_SERVICES:
             raise ImportFailed(f"{folder} has more than {_MOST_SERVICES} services; import fewer at a time")
@@ -190,6 +204,8 @@ class _S6Reader:
                 why = "has no type and no run script" if not kind else f"{kind[:40]!r} is no type"
                 place = os.path.join(path, "type")
                 self._note(NoteKind.LOST, place, why, "write oneshot, longrun or bundle", None)
+        for entry in self._entries.values():
+            self._pipeline(entry)
         wanted = self._wanted()
         for entry in self._entries.values():
             self._service(entry, wanted)
@@ -212,6 +228,24 @@ class _S6Reader:
             ]
         return list(dict.fromkeys(names))
 
+    def _pipeline(self, entry: _Entry) -> None:
+        """Note the services of a pipeline: its last one names it, and each names what writes to it."""
+        names = self._listed(entry.path, "pipeline-name")
+        if not names:
+            return
+        members, left = [entry.name], self._listed(entry.path, "consumer-for")
+        while left:
+            name = left.pop()
+            if name in self._entries and name not in members:
+                members.append(name)
+                left += self._listed(self._entries[name].path, "consumer-for")
+        self._pipelines[names[0]] = members
+
+    def _is_logger(self, name: str) -> bool:
+        """Whether a service only takes the output of others: it is not carried over."""
+        entry = self._entries.get(name)
+        return entry is not None and self._files.is_file(os.path.join(entry.path, "consumer-for"))
+
     def _members(self, name: str) -> list[str]:
         """The services of a bundle, also of bundles in it; a service itself is its only member."""
         found: dict[str, None] = {}
@@ -219,7 +253,9 @@ class _S6Reader:
         left = [name]
         while left:
             one = left.pop()
-            if one not in self._bundles:
+            if one in self._pipelines:
+                found.update(dict.fromkeys(self._pipelines[one]))
+            elif one not in self._bundles:
                 found[one] = None
             elif one not in seen:
                 seen.add(one)
@@ -272,7 +308,7 @@ class _S6Reader:
             needs += [
                 one
                 for one in self._members(need)
-                if not (_OF_OVERLAY.fullmatch(one) and one not in self._entries)
+                if not (_OF_OVERLAY.fullmatch(one) and one not in self._entries) and not self._is_logger(one)
             ]
         if needs:
             keys["depends_on"] = list(dict.fromkeys(needs))
