@@ -162,6 +162,15 @@ _LOST: Final = {
     "IOSchedulingClass": ("there is no such limit", "put `ionice` in front of the command"),
     "CPUAffinity": ("there is no such limit", "put `taskset` in front of the command"),
     "RestartMode": ("there is one way to restart", "leave it out"),
+    "OOMPolicy": ("the kernel ends what has no memory left", "set max_memory_mb or limits.memory"),
+    "MemoryPressureWatch": ("programs get no notice of memory pressure", "leave it out"),
+    "RequiresMountsFor": ("nothing is mounted here", "mount it into the container"),
+    "ReloadPropagatedFrom": ("a reload is of one process", "run `cbox-init restart` with each name"),
+    "PropagatesReloadTo": ("a reload is of one process", "run `cbox-init restart` with each name"),
+    "PermissionsStartOnly": (
+        "all commands run as the user of the process",
+        "use a oneshot, or hooks.pre-start, without user",
+    ),
     "JoinsNamespaceOf": ("namespaces are not joined", "leave it out"),
 }
 _RLIMITS: Final = {"LimitNOFILE": "nofile", "LimitNPROC": "nproc", "LimitCORE": "core"}
@@ -669,12 +678,20 @@ class _UnitReader:
 
     def _sandbox(self) -> None:
         capabilities: Tree = {}
-        for entry, _ in self._unit.values("CapabilityBoundingSet"):
+        for _, entry, _ in self._unit.entries:
+            if entry.key != "CapabilityBoundingSet" or entry.value is None:
+                continue
             names = self._capabilities(entry)
-            if (entry.value or "").startswith("~"):
+            if entry.value == "~":
+                capabilities = {}
+            elif not entry.value:
+                capabilities = {"drop": ["ALL"]}
+            elif entry.value.startswith("~"):
                 capabilities["drop"] = [*names]
             else:
-                capabilities.update({"drop": ["ALL"], "add": [*names]})
+                before = capabilities.get("add", [])
+                assert isinstance(before, list)
+                capabilities = {"drop": ["ALL"], "add": list(dict.fromkeys([*before, *names]))}
         for entry, _ in self._unit.values("AmbientCapabilities"):
             capabilities["ambient"] = [*self._capabilities(entry)]
         if capabilities:
@@ -684,7 +701,11 @@ class _UnitReader:
             paths += [path.lstrip("-+") for path in self._text(entry).split()]
         protect = self._unit.value("ProtectSystem")
         if protect is not None and protect.value == "strict":
-            self._lost(protect, "strict leaves /dev, /proc and /sys writable", "run the container read-only")
+            self._lost(
+                protect,
+                "single paths can be read-only, not all but /dev, /proc and /sys",
+                "run the container read-only, or list read_only_paths",
+            )
         elif protect is not None and (protect.value == "full" or boolean(protect.value)):
             paths += ["/usr", *(["/etc"] if protect.value == "full" else [])]
         if paths:
