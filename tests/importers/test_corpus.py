@@ -27,7 +27,8 @@ def test_case(case: str) -> None:
 def test_what_is_expected_can_be_used(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CORPUS / case)
     text = expected(case).configuration.replace("CASE", str(CORPUS / case))
-    found = examine_text(text, "cbox-init.yaml", {**ENVIRON, "DB_PASSWORD": "x"})
+    needed = {"DB_PASSWORD": "x", "SUPERVISOR_PHP_COMMAND": "php"}
+    found = examine_text(text, "cbox-init.yaml", {**ENVIRON, **needed})
     assert [str(problem) for problem in found.of(Severity.ERROR)] == []
 
 

@@ -83,11 +83,18 @@ class Combined:
 
     def lost(self, process: str | None, key: str, why: str, hint: str) -> None:
         """Note that a key of the result had to be left out."""
+        self._note(NoteKind.LOST, process, key, why, hint)
+
+    def changed(self, process: str | None, key: str, why: str, hint: str) -> None:
+        """Note what a key of the result needs where it runs."""
+        self._note(NoteKind.CHANGED, process, key, why, hint)
+
+    def _note(self, kind: NoteKind, process: str | None, key: str, why: str, hint: str) -> None:
         if process is not None:
             origin = self.processes[process].origin
         else:
             origin = Origin(self._made_from[0] if self._made_from else "")
-        self._notes.add((Note(NoteKind.LOST, origin, key, why, hint, process),))
+        self._notes.add((Note(kind, origin, key, why, hint, process),))
 
 
 def combine(sources: Sequence[Imported], made_from: Sequence[str]) -> Combined:
