@@ -212,6 +212,13 @@ async def test_a_restart_stops_at_an_instance_that_does_not_get_ready(build: Bui
     await house.until(lambda: len(house.pids("web")) == 3 and not set(before) & set(house.pids("web")))
 
 
+async def test_one_that_is_never_healthy_is_ended_with_the_reason_in_the_log(build: Build) -> None:
+    house = build(one({**flag("up"), "timeout": "300ms", "start_period": "300ms"}))
+    await house.until(lambda: "Process instance stopped" in house.messages())
+    messages = house.messages()
+    assert "Process marked as unhealthy" in messages[: messages.index("Process instance stopped")]
+
+
 # -- each instance with its own variables ------------------------------------------------------------------
 
 

@@ -159,10 +159,13 @@ class InstanceSlot:
 
     def note_overdue(self) -> None:
         """Record and log that it has not become healthy in time."""
+        before = self.state.health
         after = self.record.state = transitions.overdue_noted(self.state)
-        assert after.health
+        assert before and after.health
         if after.health.state is HealthState.STARTING:
             self._context.messages.overdue(self._live().id, after.pid, after.health)
+        else:
+            self._context.messages.health_changed(self._live().id, after.pid, before, after.health)
 
     def cancel_restart(self) -> None:
         """Cancel its pending restart."""
