@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -260,3 +261,24 @@ def test_examples_name_the_published_file() -> None:
         line, _, path = file.read_text().partition("\n")[0].partition("$schema=")
         assert f"{line}$schema={SCHEMA_FILE}" == EDITOR_LINE
         assert (file.parent / path).resolve() == ROOT / "docs" / SCHEMA_FILE
+
+
+def test_its_patterns_are_those_of_ecmascript() -> None:
+    """As JSON Schema asks for, and editors need: checked by node."""
+    script = """
+        let count = 0;
+        const walk = (value) => {
+          if (value === null || typeof value !== "object") return;
+          for (const [key, inner] of Object.entries(value)) {
+            if (key === "pattern" && typeof inner === "string") { new RegExp(inner, "u"); count += 1; }
+            walk(inner);
+          }
+        };
+        walk(JSON.parse(require("fs").readFileSync(0, "utf8")));
+        console.log(count);
+    """
+    done = subprocess.run(
+        ["node", "-e", script], input=schema_text(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100

@@ -224,6 +224,7 @@ class _SchemaBuilder:
 
 
 def _common() -> Schema:
+    """What several keys take. Without descriptions, which editors would show in place of the key's."""
     names = sorted(one.name.removeprefix("SIG") for one in signal.Signals)
     named = "|".join(_any_case(name) for name in names if not name.startswith("RT"))
     real_time = rf"{_any_case('RT')}(?:{_any_case('MIN')}(?:\+\d+)?|{_any_case('MAX')}(?:-\d+)?)"
@@ -232,7 +233,7 @@ def _common() -> Schema:
     true, false = ("true", "yes", "on", "1", "y", "t"), ("false", "no", "off", "0", "n", "f")
     return {
         "absent": {
-            "description": "Not set: the default counts.",
+            "$comment": "Not set: the default counts.",
             "anyOf": [
                 {"type": "null"},
                 {"type": "string", "pattern": r"^\s*$"},
@@ -241,36 +242,36 @@ def _common() -> Schema:
             ],
         },
         "variable": {
-            "description": "A reference to a variable of the environment, such as ${PORT:-80}.",
+            "$comment": "A reference to a variable of the environment, such as ${PORT:-80}.",
             "type": "string",
             "pattern": r"\$\{",
         },
-        "text": {"description": "A text.", "type": scalar, "maxLength": LONGEST_TEXT},
+        "text": {"$comment": "A text.", "type": scalar, "maxLength": LONGEST_TEXT},
         "texts": {
-            "description": "A list of texts.",
+            "$comment": "A list of texts.",
             "type": "array",
             "maxItems": MOST_ENTRIES,
             "items": _ref("text"),
         },
         "textsByName": {
-            "description": "Texts by name.",
+            "$comment": "Texts by name.",
             "type": "object",
             "maxProperties": MOST_ENTRIES,
             "additionalProperties": {"type": [*scalar, "null"], "maxLength": LONGEST_TEXT},
         },
         "bool": {
-            "description": "true or false.",
+            "$comment": "true or false.",
             "anyOf": [{"type": "boolean"}, *_some_words((*true, *false)), {"enum": [0, 1]}],
         },
         "signal": {
-            "description": "A signal: its name, with or without SIG, or its number.",
+            "$comment": "A signal: its name, with or without SIG, or its number.",
             "anyOf": [
                 {"type": "string", "pattern": rf"^\s*(?:{a_signal})\s*$"},
                 {"type": "integer", "minimum": 1, "maximum": _LAST_SIGNAL},
             ],
         },
         "status": {
-            "description": "A status of HTTP, a range, or several with commas between them.",
+            "$comment": "A status of HTTP, a range, or several with commas between them.",
             "anyOf": [
                 {"type": "string", "pattern": f"^{_STATUS}(?:,{_STATUS})*$|^0s?$"},
                 {"type": "integer", "minimum": 100, "maximum": 599},
@@ -324,7 +325,11 @@ def _some_words(words: Iterable[str], between: str = "") -> list[Schema]:
 
 
 def _any_case(word: str) -> str:
-    return "".join(f"[{one.upper()}{one.lower()}]" if one.isalpha() else re.escape(one) for one in word)
+    """A pattern for the word, valid in ECMAScript too, which has no escape for a dash."""
+    return "".join(
+        f"[{one.upper()}{one.lower()}]" if one.isalpha() else one if one == "-" else re.escape(one)
+        for one in word
+    )
 
 
 def _struct(spec: ValueSpec) -> type[Struct]:
