@@ -202,12 +202,18 @@ def test_it_runs_with_the_rights_of_the_pod(production: dict[str, Manifest]) -> 
     folder.chmod(0o755)
     (folder / "root").mkdir()
     script = folder / "enter.sh"
+    # A checkout or an environment below /tmp would be hidden by the new one.
+    hidden = {path for path in (sys.prefix, sys.base_prefix, str(ROOT)) if path.startswith("/tmp/")}
+    visible = "\n".join(
+        f"mkdir -p {folder}/root{path}; mount --bind {path} {folder}/root{path}" for path in hidden
+    )
     script.write_text(
         f"""
         set -e
         mount --rbind / {folder}/root
         mount -o remount,bind,ro {folder}/root
         mount -t tmpfs -o mode=1777,size=64m tmpfs {folder}/root/tmp
+        {visible}
         exec chroot {folder}/root "$@"
         """
     )

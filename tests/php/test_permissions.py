@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,39 @@ if TYPE_CHECKING:
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 OWNER = Owner(4321, 4322, "the test")
+
+_SWAP = f"""
+import os, sys
+from contextlib import suppress
+
+logs, secret, outside = sys.argv[1:]
+os.chdir(logs)
+os.setgroups([])
+os.setresgid(*3 * ({OWNER.gid},))
+os.setresuid(*3 * ({OWNER.uid},))
+number = 0
+while True:
+    number += 1
+    for make in (
+        lambda: os.close(os.open("new", os.O_CREAT | os.O_WRONLY, 0o644)),
+        lambda: os.symlink(secret, "new"),
+        lambda: os.link(secret, "new"),
+    ):
+        with suppress(OSError):
+            make()
+            os.rename("new", "name")
+    for step in (
+        lambda: os.unlink("new"),
+        lambda: os.unlink("name"),
+        lambda: os.mkdir("folder"),
+        lambda: os.rename("folder", f"old-{{number}}"),
+        lambda: os.symlink(outside, "folder"),
+        lambda: os.unlink("folder"),
+        lambda: os.rmdir(f"old-{{number}}"),
+    ):
+        with suppress(OSError):
+            step()
+"""
 LARAVEL, SYMFONY, WORDPRESS = APPLICATIONS
 
 
@@ -166,39 +200,59 @@ def test_what_is_swapped_all_the_time_is_not_given_away(tmp_path: Path) -> None:
     secret = outside / "secret"
     secret.touch(mode=0o600)
     logs.mkdir(parents=True)
-    over = threading.Event()
-
-    def swap() -> None:
-        number = 0
-        while not over.is_set():
-            number += 1
-            new = logs / "new"
-            new.touch()
-            new.rename(logs / "name")
-            new.symlink_to(secret)
-            new.rename(logs / "name")
-            new.hardlink_to(secret)
-            new.rename(logs / "name")
-            new.unlink(missing_ok=True)  # renamed onto the same file it stays
-            (logs / "name").unlink()
-            (logs / "folder").mkdir(exist_ok=True)
-            (logs / "folder").rename(logs / f"old-{number}")
-            (logs / "folder").symlink_to(outside)
-            (logs / "folder").unlink()
-            (logs / f"old-{number}").rmdir()
-
-    thread = threading.Thread(target=swap)
-    thread.start()
-    try:
-        end = time.monotonic() + 0.5
-        while time.monotonic() < end:
-            setup(tmp_path / "work")
-            for path in (secret, outside):
-                assert owner_of(path) == (0, 0)
-    finally:
-        over.set()
-        thread.join()
+    logs.chmod(0o777)
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", _SWAP, str(logs), str(secret), str(outside)]
+    ) as attacker:
+        try:
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end:
+                setup(tmp_path / "work")
+                for path in (secret, outside):
+                    assert owner_of(path) == (0, 0)
+            assert attacker.poll() is None
+        finally:
+            attacker.kill()
     assert secret.stat().st_mode & 0o777 == 0o600
+
+
+@AS_ROOT
+def test_a_hard_link_that_is_removed_meanwhile_is_not_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has one name left when it is counted: that of root's file."""
+    secret, logs = tmp_path / "secret", tmp_path / "storage/logs"
+    secret.touch(mode=0o600)
+    logs.mkdir(parents=True)
+    (logs / "hard").hardlink_to(secret)
+    fstat = os.fstat
+
+    def after_its_removal(fd: int) -> os.stat_result:
+        if (logs / "hard").exists() and fstat(fd).st_ino == secret.stat().st_ino:
+            (logs / "hard").unlink()
+            (logs / "hard").touch()
+        return fstat(fd)
+
+    monkeypatch.setattr("cbox_init.php.permissions.os.fstat", after_its_removal)
+    found = setup(tmp_path)
+    assert owner_of(secret) == (0, 0)
+    assert "hard link" in found.problems[0][1]
+
+
+@AS_ROOT
+def test_where_links_are_not_protected_no_file_is_given_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sysctl = tmp_path / "protected_hardlinks"
+    sysctl.write_text("0\n")
+    monkeypatch.setattr("cbox_init.php.permissions._PROTECTED_LINKS", str(sysctl))
+    file = tmp_path / "storage/logs/file"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    ((path, why),) = setup(tmp_path).problems
+    assert (path, owner_of(file)) == ("storage/logs/file", (0, 0))
+    assert "fs.protected_hardlinks is 0" in why
+    assert owner_of(file.parent) == (OWNER.uid, OWNER.gid)
 
 
 @AS_ROOT

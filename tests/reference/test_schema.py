@@ -167,7 +167,7 @@ VALUES: list[Any] = [
 
 def _tried() -> dict[str, Key]:
     """One key for each kind of value."""
-    kinds = {(key.spec, key.section == "", key.name == "env"): key for key in reversed(list(keys()))}
+    kinds = {(key.spec, key.section == "", key.name == "env"): key for key in reversed(keys())}
     return {key.path: key for key in kinds.values()}
 
 
@@ -196,7 +196,7 @@ def test_it_takes_each_value_that_the_loader_takes(path: str) -> None:
     assert too_lax == []
 
 
-@pytest.mark.parametrize("key", list(keys()), ids=lambda key: key.path)
+@pytest.mark.parametrize("key", keys(), ids=lambda key: key.path)
 def test_examples_and_defaults_are_values(key: Key) -> None:
     """Of each key, in the loader and in the schema."""
     report = ProblemReport(strict=True)

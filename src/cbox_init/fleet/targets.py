@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from cbox_init.client.address import ClientTls
+from cbox_init.config.document import parse_document
 from cbox_init.config.small_file import SmallFileError, read_small_file
 from cbox_init.errors import ClientError
 
@@ -64,18 +64,17 @@ def read_targets(path: str, environ: Mapping[str, str]) -> list[DaemonTarget]:
     """The targets that the YAML file at ``path`` lists: URLs, or mappings. Raises ClientError in one line."""
     try:
         data, _ = read_small_file(path, _LARGEST_FILE, "give the path of a file", "list fewer targets")
-        loaded = yaml.safe_load(data)
+        loaded, problems = parse_document(data.decode())
+        if problems:
+            raise ClientError(f"{path}: {problems[0]}")
         file = msgspec.convert({"targets": loaded} if isinstance(loaded, list) else loaded, _File)
     except SmallFileError as error:
         raise ClientError(f"{error.message}; {error.hint}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise ClientError(f"{path}:{line} {error.problem or 'this is not YAML'}") from None
-    except (yaml.YAMLError, UnicodeError, ValueError, RecursionError) as error:
-        if isinstance(error, msgspec.ValidationError):
-            where = "targets: [URL, {name, url, token_env}, …]"
-            raise ClientError(f"{path}: {_in_words(error)}; write it as {where}") from None
-        raise ClientError(f"{path}: this is not YAML") from None
+    except UnicodeDecodeError:
+        raise ClientError(f"{path}: this is not text in UTF-8") from None
+    except msgspec.ValidationError as error:
+        where = "targets: [URL, {name, url, token_env}, …]"
+        raise ClientError(f"{path}: {_in_words(error)}; write it as {where}") from None
     return [
         target_at(entry) if isinstance(entry, str) else _target(entry, f"{path}: targets[{index}]", environ)
         for index, entry in enumerate(file.targets)

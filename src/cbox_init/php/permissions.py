@@ -2,7 +2,9 @@
 
 Those that are missing are made, and they and all that is in them are given to the application's user. Nothing
 is reached through a symbolic link: each directory is opened from the one before it. A file with a second name
-(a hard link) stays as it is: it may be one of root's that was linked there.
+(a hard link) stays as it is: it may be one of root's that was linked there. Where the kernel lets users link
+to files of others (fs.protected_hardlinks is 0), all files stay as they are, since a name can be removed
+between the question how many there are and the change.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _MOST_PROBLEMS: Final = 10
 _LARGEST_ID: Final = 2**32 - 2
 _USUAL_USER: Final = "www-data"
 _USUAL_ID: Final = 82
+_PROTECTED_LINKS: Final = "/proc/sys/fs/protected_hardlinks"
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLE: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -132,6 +135,7 @@ class PermissionSetup:
         self._owner = owner
         self._end = time.monotonic() + longest_s
         self._gives = os.geteuid() == 0
+        self._gives_files = _links_are_protected()
         self._made = 0
         self._changed = 0
         self._problems: dict[str, str] = {}
@@ -242,12 +246,16 @@ class PermissionSetup:
     def _give_file(self, fd: int, name: str, path: str) -> None:
         """Give one file to the owner: the one that was looked at, whatever has its name by now."""
         handle = -1
+        if not self._gives_files:
+            self._problem(path, "fs.protected_hardlinks is 0: it may be a file of another user")
+            return
         try:
             handle = os.open(name, _HANDLE, dir_fd=fd)
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode):
                 return
-            if found.st_nlink > 1:
+            named = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if not os.path.samestat(found, named) or max(found.st_nlink, named.st_nlink) > 1:
                 self._problem(path, "it has another name as well (a hard link)")
                 return
             os.chown(f"/proc/self/fd/{handle}", self._owner.uid, self._owner.gid)
@@ -286,6 +294,15 @@ class PermissionSetup:
     def _problem(self, path: str, why: str) -> None:
         if len(self._problems) < _MOST_PROBLEMS:
             self._problems[path] = why
+
+
+def _links_are_protected() -> bool:
+    """Whether users can link only to files that they own, or may read and write (proc_sys_fs(5))."""
+    try:
+        with open(_PROTECTED_LINKS) as file:
+            return file.read().strip() != "0"
+    except OSError:
+        return True  # no such setting: a kernel of a sandbox, with files of its own
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:

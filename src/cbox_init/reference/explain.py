@@ -51,7 +51,7 @@ def find(asked: str) -> list[Found]:
     It is a path, whole or its end, with any name for NAME and any number in []; or the name of an environment
     variable. Raises ConfigError where there is no such key, which names the nearest.
     """
-    every = list(keys())
+    every = keys()
     if asked.startswith(_VARIABLE):
         return _grouped([_by_variable(asked, every)], every)
     steps = _steps(asked)
@@ -70,7 +70,7 @@ def children(key: Key | None) -> list[Key]:
 _Match: TypeAlias = "tuple[Key, str, tuple[str, ...]]"
 
 
-def _matches(steps: Steps, every: list[Key]) -> tuple[list[_Match], list[_Match], list[_Match]]:
+def _matches(steps: Steps, every: Sequence[Key]) -> tuple[list[_Match], list[_Match], list[_Match]]:
     """The keys whose whole path it is; whose end it is; and whose end it is with a name in front."""
     exact: list[_Match] = []
     ends: list[_Match] = []
@@ -100,7 +100,7 @@ def _matched(pattern: Sequence[str], steps: Sequence[str]) -> tuple[str, ...] | 
     return tuple(names)
 
 
-def _grouped(found: list[_Match], every: list[Key]) -> list[Found]:
+def _grouped(found: list[_Match], every: Sequence[Key]) -> list[Found]:
     """The same key of one kind of section is there once, with all its places."""
     first: dict[tuple[type, str], Found] = {}
     for key, older, names in found:
@@ -111,7 +111,7 @@ def _grouped(found: list[_Match], every: list[Key]) -> list[Found]:
     return list(first.values())
 
 
-def _by_variable(variable: str, every: list[Key]) -> _Match:
+def _by_variable(variable: str, every: Sequence[Key]) -> _Match:
     best: tuple[int, _Match] | None = None
     for key in every:
         if not key.variable:
@@ -131,7 +131,7 @@ def _by_variable(variable: str, every: list[Key]) -> _Match:
     return best[1]
 
 
-def _unknown(asked: str, steps: Steps, every: list[Key]) -> str:
+def _unknown(asked: str, steps: Steps, every: Sequence[Key]) -> str:
     """Says which key was most likely meant: of the section that was named, else of all."""
     shown, last = _shortened(asked), steps[-1]
     section = _matches(steps[:-1], every)[0][:1] if len(steps) > 1 else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from msgspec import NODEFAULT, Struct
@@ -117,9 +118,10 @@ def older_names(section: type[Struct], key: str) -> tuple[str, ...]:
     return tuple(old for old, new in RENAMED.get(section, {}).items() if new == key)
 
 
-def keys() -> Iterator[Key]:
+@cache
+def keys() -> tuple[Key, ...]:
     """Every key of the model, each section behind the key that holds it."""
-    yield from _keys_of(Config, "", _not_built(), "")
+    return tuple(_keys_of(Config, "", _not_built(), ""))
 
 
 def default_of(section: type[Struct], attribute: str, spec: ValueSpec) -> Plain | None:
