@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,7 +64,7 @@ def drained(bench: Bench, log: ProcessLog, data: bytes) -> list[str]:
     capture, fd = bench.pipe(log)
     os.write(fd, data)
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
     assert capture.closed
     return [one.message for one in bench.hub.records("web", limit=10_000, newest_first=False)]
 
@@ -224,8 +225,8 @@ async def test_an_exit_is_handled_when_its_pipe_cannot_be_read(
     os.write(fd, b"lost\n")
     with monkeypatch.context() as broken:
         broken.setattr(type(capture.streams[0]), "read_block", lambda _: 1 // 0)
-        capture.drain()
+        capture.drain(inf)
     os.write(fd, b"there\n")
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
     assert capture.closed

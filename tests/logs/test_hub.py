@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ def say(bench: Bench, log: ProcessLog, data: bytes) -> None:
     capture, fd = bench.pipe(log)
     os.write(fd, data)
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
 
 
 async def test_records_of_one_of_all_and_of_none(bench: Bench) -> None:
@@ -49,7 +50,7 @@ async def test_records_of_one_of_all_and_of_none(bench: Bench) -> None:
         capture, fd = bench.pipe(bench.open(name), f"{name}-0")
         os.write(fd, b"from %s\n" % name.encode())
         os.close(fd)
-        capture.drain()
+        capture.drain(inf)
     bench.hub.daemon.info("not among them")
     assert [record.message for record in bench.hub.records("web", limit=10)] == ["from web"]
     assert [record.process for record in bench.hub.records(None, limit=10)] == ["api", "web"]
@@ -150,7 +151,7 @@ async def test_the_daemons_messages_stand_among_the_childrens(output: Output, fm
     capture, fd = bench.pipe(bench.open())
     os.write(fd, b"child\n")
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
     daemon.warn("after")
     daemon.error("last", error="broken")
     await bench.close()

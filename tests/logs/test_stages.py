@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cbox_init.logs.filter import LogFilter
@@ -104,7 +105,7 @@ async def test_the_last_record_of_a_child_is_there_at_its_exit(bench: Bench) -> 
     log = opened(bench, section)
     capture, child = bench.spawn(log, "import os; os.write(1, b'Traceback\\n  line\\n  last')")
     child.wait()
-    capture.drain()
+    capture.drain(inf)
     assert ring_of(bench) == ["Traceback\n  line\n  last"]
 
 
