@@ -18,6 +18,7 @@ CORPUS = Path(__file__).parent / "corpus"
 #: What is given on the command line for a case; by default every file of its folder.
 FILES = {
     "supervisord/includes": ["supervisord.conf"],
+    "compose/extends": ["compose.yaml"],
     "compose/shop": ["docker-compose.yml"],
     "s6/overlay": ["rootfs"],
     "s6/legacy": ["rootfs"],

@@ -11,6 +11,7 @@ from cbox_init.config.document import parse_document
 from cbox_init.config.raw import RawList, RawMap
 from cbox_init.config.scalars import parse_size
 from cbox_init.errors import ImportFailed
+from cbox_init.importers.compose_extends import with_bases
 from cbox_init.importers.model import Imported, ImportedProcess, Origin, Tree, literal, section_of
 from cbox_init.importers.values import (
     boolean,
@@ -65,7 +66,6 @@ _OF_CONTAINER: Final = {
     "group_add": "add the user to the group in the image",
     "tty": "there is no terminal",
     "annotations": "set them for the container",
-    "extends": "import the other file too, and write the common keys by an anchor",
     "develop": "use `serve --watch` for the configuration",
     "credential_spec": "set it for the container",
     "storage_opt": "set it for the container",
@@ -99,6 +99,15 @@ def read(path: str, text: str, files: SourceFiles) -> Imported:
         raise ImportFailed(f"{path}: no services; name a Compose file")
     for key in root if services is not root else ():
         _top(imported, root, key)
+
+    written = services
+
+    def no_base(name: str, why: str, hint: str) -> None:
+        service = written.get(name)
+        line = service.lines.get("extends") if isinstance(service, RawMap) else None
+        imported.notes.lost(line, f"{name}.extends", why, hint, process=name)
+
+    services = with_bases(written, path, files, no_base)
     for name, service in services.items():
         if isinstance(service, RawMap):
             _ServiceReader(imported, name, service, services.lines.get(name), files).read()
@@ -205,16 +214,22 @@ class _ServiceReader:
     def _image(self) -> None:
         key = "build" if "build" in self._service else "image"
         image = self._service.get("image")
-        what = f"the image {image}" if isinstance(image, str) else "an image"
+        what = f"the image {image}" if isinstance(image, str) else "one that is built for a service"
         if "command" in self._keys:
-            hint = "install its program in the image of this container"
+            if key not in self._service:
+                return
+            hint = "install its program in the image of the container"
             self._lost(key, f"one container has one image, not {what}", hint)
         else:
             shown = image if isinstance(image, str) else "IMAGE"
             hint = (
                 f"`docker inspect {shown}` has Entrypoint and Cmd: write command, and remove enabled: false"
             )
-            self._lost(key, f"the command is in {what}, and not in this file", hint)
+            self._lost(
+                key,
+                f"the command is in {what if isinstance(image, str) else 'its image'}, and not in this file",
+                hint,
+            )
 
     def _key(self, key: str, value: Raw) -> None:
         match key:
@@ -394,7 +409,8 @@ class _ServiceReader:
 
     def _restart(self) -> None:
         value = self._service.get("restart")
-        policy = self._deploy_policy() if value is None else str(value)
+        deployed = self._deployed()
+        policy = str(value or "no") if deployed is None else _policy(deployed)
         word, _, tries = policy.partition(":")
         if word in ("always", "unless-stopped"):
             self._keys["restart"] = "always"
@@ -410,15 +426,20 @@ class _ServiceReader:
         self._keys["restart_delay"] = "100ms"
         self._keys["max_restarts"] = number(tries) or "unlimited"
         self._keys["restart_threshold"] = "10s"
+        for key, ours in (("delay", "restart_delay"), ("window", "restart_threshold")):
+            given = deployed.get(key) if deployed is not None else None
+            if given is None:
+                continue
+            if (found := seconds(str(given))) is None:
+                self._lost(f"deploy.restart_policy.{key}", f"{str(given)[:40]!r} is no time", f"set {ours}")
+            elif found > 0:
+                self._keys[ours] = duration(found)
 
-    def _deploy_policy(self) -> str:
+    def _deployed(self) -> dict[str, Raw] | None:
+        """The policy of ``deploy``, which counts before ``restart``."""
         deploy = self._service.get("deploy")
         policy = deploy.get("restart_policy") if isinstance(deploy, dict) else None
-        if not isinstance(policy, dict):
-            return "no"
-        words = {"any": "always", "on-failure": "on-failure", "none": "no"}
-        word = words.get(str(policy.get("condition", "any")), "always")
-        return f"{word}:{policy.get('max_attempts', '')}"
+        return policy if isinstance(policy, dict) else None
 
     def _scale(self) -> None:
         deploy = self._service.get("deploy")
@@ -509,6 +530,12 @@ class _ServiceReader:
             return
         if kept:
             section_of(self._keys, "capabilities")["drop"] = kept
+
+
+def _policy(deployed: dict[str, Raw]) -> str:
+    words = {"any": "always", "on-failure": "on-failure", "none": "no"}
+    word = words.get(str(deployed.get("condition", "any")), "always")
+    return f"{word}:{deployed.get('max_attempts') or ''}"
 
 
 def _is_scalar(raw: Raw) -> bool:
