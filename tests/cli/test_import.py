@@ -198,6 +198,25 @@ autostart=false
     assert not (tmp_path / "own.sock").exists()
 
 
+def test_files_of_variables_are_found_from_wherever_it_is_tried(
+    cbox: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "app ${X}"
+    folder.mkdir()
+    (folder / "Procfile").write_text("web: echo $PORT-$GREETING > said; exec sleep 1000\n")
+    (folder / ".env").write_text("GREETING=hello\nPORT=7000\n")
+    monkeypatch.chdir(folder)
+    done = cbox("import", "Procfile", "--try", "1", "--json")
+    report = json.loads(done.out)
+    assert report["try"]["all_up"], report["try"]
+    keys = yaml.safe_load(report["configuration"])["processes"]["web"]
+    assert keys["env_file"] == ".env" and "working_dir" not in keys
+    assert (folder / "said").read_text() == "7000-hello\n"
+    monkeypatch.chdir(tmp_path)
+    keys = yaml.safe_load(cbox("import", f"{folder.name}/Procfile").out)["processes"]["web"]
+    assert keys["env_file"] == "app $${X}/.env" and keys["working_dir"] == "app $${X}"
+
+
 @pytest.mark.parametrize("case", ["procfile/honcho", "s6/services", "systemd/web"])
 def test_programs_of_the_corpus_in_the_shape_that_people_write(case: str, cbox: Run, tmp_path: Path) -> None:
     """The result of an import starts what the source would start, with stand-ins for its programs."""

@@ -80,7 +80,8 @@ def import_(
     if output is not None and not force and os.path.lexists(output):
         raise click.UsageError(f"{output} exists; give --force to replace it")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CBOX_INIT_")}
-    files = SourceFiles(environ, os.path.dirname(output or _USUAL_NAME) or ".")
+    base = os.path.dirname(output or _USUAL_NAME) or "."
+    files = SourceFiles(environ, base)
     made = import_files(paths, files, ImportOptions(format_, env, formation))
     examined = checked(made, output or _USUAL_NAME, environ)
     lost = [note for note in made.notes if note.kind is NoteKind.LOST]
@@ -94,7 +95,7 @@ def import_(
         if try_s is not None:
             from cbox_init.cli.trial import try_configuration
 
-            result = try_configuration(made.text, try_s, environ)
+            result = try_configuration(made.text_for(base), try_s, environ)
     if as_json:
         _write_json(made, examined.problems, output, result)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from cbox_init.importers.model import (
     Notes,
     Origin,
     Tree,
+    literal,
 )
 from cbox_init.importers.values import duration, seconds
 from cbox_init.importers.writer import write
@@ -71,6 +73,19 @@ class Combined:
             },
         )
 
+    def text_for(self, base: str) -> str:
+        """The configuration for a file elsewhere: paths that count from ``base`` are absolute."""
+        before = {name: one.keys.get("env_file") for name, one in self.processes.items()}
+        try:
+            for name, value in before.items():
+                if value is not None:
+                    self.processes[name].keys["env_file"] = _absolute(value, os.path.abspath(base))
+            return self.text
+        finally:
+            for name, value in before.items():
+                if value is not None:
+                    self.processes[name].keys["env_file"] = value
+
     @property
     def notes(self) -> tuple[Note, ...]:
         """The notes in the order of the sources."""
@@ -121,6 +136,15 @@ def combine(sources: Sequence[Imported], made_from: Sequence[str]) -> Combined:
         _note_secrets(name, process, notes)
     _note_secret(global_, "global", Origin(made_from[0] if made_from else ""), notes)
     return Combined(made_from, global_, hooks, processes, notes)
+
+
+def _absolute(value: Value, base: str) -> Value:
+    """The value of ``env_file`` with absolute paths."""
+    if isinstance(value, list):
+        return [_absolute(one, base) for one in value]
+    if isinstance(value, dict):
+        return {key: _absolute(one, base) if key == "path" else one for key, one in value.items()}
+    return os.path.join(literal(base), str(value))
 
 
 def _header(made_from: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.config.document import parse_document
 from cbox_init.config.env_file import FileFault, parse_env_file
 from cbox_init.errors import ImportFailed
-from cbox_init.importers.model import Imported, ImportedProcess, Origin, Tree
+from cbox_init.importers.model import Imported, ImportedProcess, Origin, Tree, literal
 from cbox_init.importers.values import command_value, number, put_env, shell_command
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def read(path: str, text: str, files: SourceFiles, formation: str | None = None)
     has_env = files.is_file(env_file)
     if has_env:
         base = _port_of(env_file, base, imported, files)
+    below = files.beside_result(folder) if folder else ""
     entries = _entries(imported, text)
     for index, (name, command, line) in enumerate(entries):
         keys: Tree = {}
@@ -44,8 +45,10 @@ def read(path: str, text: str, files: SourceFiles, formation: str | None = None)
             continue
         keys["command"] = command_value(found.words)
         put_env(keys, found.env)
+        if below not in ("", ".") and not os.path.isabs(below):
+            keys["working_dir"] = literal(below)
         if has_env:
-            keys["env_file"] = files.beside_result(env_file)
+            keys["env_file"] = literal(files.beside_result(env_file))
         count = counts.get(name, counts.get("all", 1))
         if name == "release":
             keys["type"] = "oneshot"
