@@ -282,7 +282,11 @@ def _within_limits(processes: dict[str, ImportedProcess], global_: Tree, notes: 
             and not 0 < base + (scale if isinstance(scale, int) else 1) <= _LAST_PORT + 1
         ):
             _lost(
-                notes, process, "port_base", f"{base} is no port for all instances of {name}", "set port_base"
+                notes,
+                process,
+                "port_base",
+                f"{base} is not a port for all instances of {name}",
+                "set port_base",
             )
             del process.keys["port_base"]
     if longest > _DEFAULT_SHUTDOWN_S:

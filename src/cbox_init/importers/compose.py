@@ -112,7 +112,7 @@ def read(path: str, text: str, files: SourceFiles) -> Imported:
         if isinstance(service, RawMap):
             _ServiceReader(imported, name, service, services.lines.get(name), files).read()
         else:
-            imported.notes.lost(services.lines.get(name), name, "is no mapping of keys", "correct it")
+            imported.notes.lost(services.lines.get(name), name, "is not a mapping of keys", "correct it")
     _completed(imported, services)
     if len(imported.processes) > 1:
         why = "services reach each other by their names: in one container all are at 127.0.0.1"
@@ -252,7 +252,7 @@ class _ServiceReader:
                 section_of(self._keys, "shutdown")["signal"] = _text(value)
             case "stop_grace_period" if isinstance(value, str):
                 if (found := seconds(value)) is None:
-                    self._lost(key, f"{value[:40]!r} is no time", "set shutdown.timeout")
+                    self._lost(key, f"{value[:40]!r} is not a time", "set shutdown.timeout")
                 else:
                     section_of(self._keys, "shutdown")["timeout"] = duration(max(found, 0.001))
             case "stdin_open":
@@ -352,7 +352,7 @@ class _ServiceReader:
 
     def _healthcheck(self, value: Raw) -> None:
         if not isinstance(value, RawMap):
-            self._lost("healthcheck", "is no mapping", "write a health_check")
+            self._lost("healthcheck", "is not a mapping", "write a health_check")
             return
         if boolean(str(value.get("disable", "false"))):
             return
@@ -382,7 +382,7 @@ class _ServiceReader:
                 continue
             if (found := seconds(str(given))) is None:
                 self._lost(
-                    f"healthcheck.{key}", f"{str(given)[:40]!r} is no time", f"set health_check.{ours}"
+                    f"healthcheck.{key}", f"{str(given)[:40]!r} is not a time", f"set health_check.{ours}"
                 )
             elif found > 0:
                 check[ours] = duration(found)
@@ -419,7 +419,7 @@ class _ServiceReader:
         elif word in ("no", "false", ""):
             self._keys["restart"] = "never"
         else:
-            self._lost("restart", f"{word[:40]!r} is not there", "restart: never is written")
+            self._lost("restart", f"{word[:40]!r} has no counterpart here", "restart: never is written")
             self._keys["restart"] = "never"
         if self._keys["restart"] == "never":
             return
@@ -431,7 +431,9 @@ class _ServiceReader:
             if given is None:
                 continue
             if (found := seconds(str(given))) is None:
-                self._lost(f"deploy.restart_policy.{key}", f"{str(given)[:40]!r} is no time", f"set {ours}")
+                self._lost(
+                    f"deploy.restart_policy.{key}", f"{str(given)[:40]!r} is not a time", f"set {ours}"
+                )
             elif found > 0:
                 self._keys[ours] = duration(found)
 
@@ -449,7 +451,7 @@ class _ServiceReader:
         if (count := number(str(given))) is None or count < 0:
             self._keys["scale"] = _text(str(given))
             if "${" not in str(given):
-                self._lost("scale", f"{str(given)[:40]!r} is no number", "set scale")
+                self._lost("scale", f"{str(given)[:40]!r} is not a number", "set scale")
                 del self._keys["scale"]
         elif count != 1:
             self._keys["scale"] = count or "off"
@@ -489,7 +491,7 @@ class _ServiceReader:
         try:
             size = parse_size(value)
         except ValueError:
-            self._lost(key, f"{value[:40]!r} is no size", "set limits.memory")
+            self._lost(key, f"{value[:40]!r} is not a size", "set limits.memory")
             return
         if size > 0:
             section_of(self._keys, "limits")["memory"] = f"{megabytes(size)}MiB"
@@ -502,7 +504,7 @@ class _ServiceReader:
         if 0.01 <= cores <= 4096:
             section_of(self._keys, "limits")["cpu"] = cores
         else:
-            self._lost(key, f"{value[:40]!r} is no number of cores", "set limits.cpu")
+            self._lost(key, f"{value[:40]!r} is not a number of cores", "set limits.cpu")
 
     def _ulimits(self, value: RawMap) -> None:
         for name, limit in value.items():
@@ -523,7 +525,7 @@ class _ServiceReader:
         names = [str(name).upper().removeprefix("CAP_") for name in value]
         wrong = [name for name in names if name not in NAMES and name != "ALL"]
         for name in wrong:
-            self._lost(key, f"{name[:40]!r} is no capability", "correct the name")
+            self._lost(key, f"{name[:40]!r} is not a capability", "correct the name")
         kept: list[Value] = [name for name in names if name not in wrong]
         if key == "cap_add":
             self._lost(key, "a process has no more than the container", "add them to the container")

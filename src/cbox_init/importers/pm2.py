@@ -122,7 +122,7 @@ def read(path: str, text: str, files: SourceFiles, env: str | None = None) -> Im
         if isinstance(app, RawMap):
             _App(imported, app, index, line, _Lines(text) if is_script else None, env, files).read()
         else:
-            imported.notes.lost(line, f"apps[{index}]", "is no object", "correct it")
+            imported.notes.lost(line, f"apps[{index}]", "is not an object", "correct it")
     return imported
 
 
@@ -235,7 +235,7 @@ class _App:
             words = [_INTERPRETERS[extension], *options, *words]
         elif interpreter is None and "/" in script and not extension and not self._is_program(script):
             words = ["node", *options, *words]
-            why = "node runs it, as pm2 does with what is no program"
+            why = "node runs it, as pm2 does with what is not a program"
             self._changed("script", why, "leave node out if it is one")
         elif " " in script:
             words = [*(split_words(script) or [script]), *arguments]
@@ -260,7 +260,7 @@ class _App:
             try:
                 self._keys["max_memory_mb"] = megabytes(parse_size(value))
             except ValueError:
-                self._lost(key, f"{value[:40]!r} is no size", "set max_memory_mb")
+                self._lost(key, f"{value[:40]!r} is not a size", "set max_memory_mb")
         elif key == "autostart" and isinstance(value, str) and boolean(value) is False:
             self._keys["initial_state"] = "stopped"
         elif key.startswith("env_"):
@@ -277,7 +277,7 @@ class _App:
             if isinstance(value, RawMap):
                 env.update({name: str(text) for name, text in value.items() if _is_value(name, text)})
             elif value is not None:
-                self._lost(key, "is no object", "write it as env")
+                self._lost(key, "is not an object", "write it as env")
         if self._environment_name and f"env_{self._environment_name}" not in self._app:
             self._changed("env", f"has no env_{self._environment_name}: env counts")
         put_env(self._keys, {name: literal(value) for name, value in env.items()})
@@ -291,7 +291,7 @@ class _App:
             why = "the number of CPUs is not counted: scale is WEB_CONCURRENCY, or else 1"
             self._lost("instances", why, "set that variable, or write a number")
         elif count is None:
-            self._lost("instances", f"{(given or '')[:40]!r} is no number", "set scale")
+            self._lost("instances", f"{(given or '')[:40]!r} is not a number", "set scale")
         elif count > 1:
             self._keys["scale"] = count
         several = "scale" in self._keys
@@ -358,7 +358,7 @@ class _App:
             )
         tries = number(str(self._app.get("max_restarts", _DEFAULT_RESTARTS)))
         if tries is None:
-            self._lost("max_restarts", "is no number", "set it by hand")
+            self._lost("max_restarts", "is not a number", "set it by hand")
         tries = _DEFAULT_RESTARTS if tries is None or tries <= 0 else tries
         self._keys["max_restarts"] = max(1, tries - 1)  # pm2 counts the first start too
         uptime = self._milliseconds("min_uptime")
@@ -370,7 +370,7 @@ class _App:
             return None
         found = seconds(value, 0.001)
         if found is None:
-            self._lost(key, f"{value[:40]!r} is no time", "set it by hand")
+            self._lost(key, f"{value[:40]!r} is not a time", "set it by hand")
         return found
 
     def _stopping(self) -> None:

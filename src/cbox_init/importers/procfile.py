@@ -102,7 +102,7 @@ def _formation(text: str | None) -> dict[str, int]:
             continue
         found = number(count)
         if not sign or found is None or found < 0:
-            raise ImportFailed(f"{text!r} is no formation; write web=2,worker=3, or all=1")
+            raise ImportFailed(f"{text!r} is not a formation; write web=2,worker=3, or all=1")
         counts[name.strip()] = found
     return counts
 

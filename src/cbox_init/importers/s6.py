@@ -63,7 +63,7 @@ _LOST: Final = {
     "producer-for": ("the output goes to standard output, not into another service", "set logging.outputs"),
     "pipeline-name": ("there are no pipelines", "leave it out"),
     "flag-newpidns": ("there is no namespace of PIDs for a process", "leave it out"),
-    "max-death-tally": ("is no number", "set max_restarts"),
+    "max-death-tally": ("is not a number", "set max_restarts"),
 }
 
 
@@ -201,7 +201,7 @@ class _S6Reader:
             elif kind in ("longrun", "oneshot"):
                 self._entries[name] = _Entry(name, path, kind)
             elif name not in _START_BUNDLES:
-                why = "has no type and no run script" if not kind else f"{kind[:40]!r} is no type"
+                why = "has no type and no run script" if not kind else f"{kind[:40]!r} is not a type"
                 place = os.path.join(path, "type")
                 self._note(NoteKind.LOST, place, why, "write oneshot, longrun or bundle", None)
         for entry in self._entries.values():
@@ -422,7 +422,7 @@ class _S6Reader:
         if name in ("timeout-kill", "timeout-finish", "max-death-tally"):
             found = number(self._files.text(path).strip())
             if found is None or found < 0:
-                self._lost(entry, name, "is no number", "write one")
+                self._lost(entry, name, "is not a number", "write one")
             elif name == "timeout-kill" and found:
                 section_of(keys, "shutdown")["timeout"] = duration(found / 1000)
             elif name == "max-death-tally" and entry.kind == "longrun" and "max_restarts" in keys:

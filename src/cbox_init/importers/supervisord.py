@@ -519,7 +519,9 @@ def _environment(
         return {}
     wrong = [name for name in found if not name or "=" in name]
     for name in wrong:
-        notes.lost(entry.line, key, f"{name!r} is no name of a variable", "write it as env", process=process)
+        notes.lost(
+            entry.line, key, f"{name!r} is not a name of a variable", "write it as env", process=process
+        )
     return {name: _expanded(literal(value), names) for name, value in found.items() if name not in wrong}
 
 
@@ -555,7 +557,7 @@ def _inet_server(notes: Notes, section: IniSection, global_: Tree) -> None:
             host, _, port = value.rpartition(":")
             host = host.strip("[]")
             if (found := number(port)) is None or not 0 < found < 65536:
-                notes.lost(entry.line, f"{section.name}.port", "is no port", "set api_port")
+                notes.lost(entry.line, f"{section.name}.port", "is not a port", "set api_port")
                 continue
             global_.update({"api_enabled": True, "api_host": "all" if host in ("", "*") else host})
             global_["api_port"] = found
@@ -563,7 +565,7 @@ def _inet_server(notes: Notes, section: IniSection, global_: Tree) -> None:
             notes.changed(entry.line, f"{section.name}.port", why, "see docs/api.md")
         elif key == "password":
             if value.startswith("{SHA}"):
-                why, hint = "a hashed password is no token", "make one with `cbox-init token new`"
+                why, hint = "a hashed password is not a token", "make one with `cbox-init token new`"
                 notes.lost(entry.line, f"{section.name}.{key}", why, hint)
             else:
                 global_["api_auth"] = _expanded(literal(value), {})

@@ -355,7 +355,7 @@ class _UnitReader:
         elif entry is not None and kind == "dbus":
             self._lost(entry, "there is no D-Bus: it counts as running from its exec", "set a health_check")
         elif entry is not None and kind not in _TYPES:
-            self._lost(entry, f"{kind[:40]!r} is no type", f"write one of {', '.join(_TYPES)}")
+            self._lost(entry, f"{kind[:40]!r} is not a type", f"write one of {', '.join(_TYPES)}")
         return kind
 
     def _environment(self) -> None:
@@ -503,7 +503,7 @@ class _UnitReader:
                 self._keys["umask"] = text
             case "Nice" | "OOMScoreAdjust":
                 if (found := number(text)) is None:
-                    self._lost(entry, "is no whole number", "correct it")
+                    self._lost(entry, "is not a whole number", "correct it")
                 else:
                     section_of(self._keys, limits)["nice" if key == "Nice" else "oom_score_adj"] = found
             case "MemoryMax":
@@ -513,7 +513,7 @@ class _UnitReader:
                 if text.endswith("%") and (found := number(share)) is not None and found > 0:
                     section_of(self._keys, limits)["cpu"] = found / 100
                 else:
-                    self._lost(entry, "is no share in percent", "set limits.cpu")
+                    self._lost(entry, "is not a share in percent", "set limits.cpu")
             case _ if key in _RLIMITS:
                 self._rlimit(entry, text)
             case _ if key.startswith("Limit"):
@@ -532,7 +532,7 @@ class _UnitReader:
                     section_of(self._keys, "shutdown")["timeout"] = "1h"
                     self._changed(entry, "a stop takes an hour at most")
                 elif found_s is None:
-                    self._lost(entry, f"{text[:40]!r} is no time", "set shutdown.timeout")
+                    self._lost(entry, f"{text[:40]!r} is not a time", "set shutdown.timeout")
                 else:
                     section_of(self._keys, "shutdown")["timeout"] = duration(found_s)
             case "KillMode":
@@ -558,7 +558,7 @@ class _UnitReader:
         try:
             size = parse_size(text)
         except ValueError:
-            self._lost(entry, "is no size in bytes", "set limits.memory")
+            self._lost(entry, "is not a size in bytes", "set limits.memory")
             return
         section_of(self._keys, "limits")["memory"] = f"{megabytes(size)}MiB"
 
@@ -566,7 +566,7 @@ class _UnitReader:
         soft, colon, hard = text.partition(":")
         parts = [self._one_limit(entry.key, part) for part in ([soft, hard] if colon else [soft])]
         if None in parts:
-            self._lost(entry, "is no limit", f"set limits.{_RLIMITS[entry.key]}")
+            self._lost(entry, "is not a limit", f"set limits.{_RLIMITS[entry.key]}")
             return
         given = [part for part in parts if part is not None]
         value: Tree | int | str = given[0] if len(given) == 1 else {"soft": given[0], "hard": given[1]}
@@ -605,7 +605,7 @@ class _UnitReader:
             if word in ("on-abnormal", "on-abort", "on-watchdog"):
                 self._changed(entry, f"{word} becomes on-failure: other exit codes than 0 count too")
             else:
-                self._lost(entry, f"{word[:40]!r} is not there", f"restart: {becomes} is written")
+                self._lost(entry, f"{word[:40]!r} has no counterpart here", f"restart: {becomes} is written")
             word = "no" if becomes == "never" else "on-failure"
         if kind == "oneshot" and word == "always":
             assert entry is not None
@@ -627,7 +627,7 @@ class _UnitReader:
         interval = self._time("StartLimitIntervalSec", self._time("StartLimitInterval", _DEFAULT_INTERVAL_S))
         if burst is None:
             assert burst_entry is not None
-            self._lost(burst_entry, "is no whole number", "set max_restarts")
+            self._lost(burst_entry, "is not a whole number", "set max_restarts")
             burst = _DEFAULT_BURST
         if burst <= 0 or interval <= 0 or wait * burst >= interval:
             self._keys["max_restarts"] = "unlimited"
@@ -641,7 +641,7 @@ class _UnitReader:
             return default
         found = seconds(entry.value or "")
         if found is None and entry.value != "infinity":
-            self._lost(entry, f"{(entry.value or '')[:40]!r} is no time", "correct it")
+            self._lost(entry, f"{(entry.value or '')[:40]!r} is not a time", "correct it")
         return default if found is None else found
 
     def _stopping(self) -> None:
@@ -720,7 +720,7 @@ class _UnitReader:
             if name in NAMES:
                 found.append(name)
             else:
-                self._lost(entry, f"{word[:40]!r} is no capability", "correct the name")
+                self._lost(entry, f"{word[:40]!r} is not a capability", "correct the name")
         return found
 
     def _output(self) -> None:
@@ -740,7 +740,9 @@ class _UnitReader:
                 outputs["file"] = {"path": path, "format": "text"}
                 self._changed(entry, "the lines go to standard output too, and each has its time and level")
             else:
-                self._lost(entry, f"{text[:40]!r} is not there", "the output goes to standard output")
+                self._lost(
+                    entry, f"{text[:40]!r} has no counterpart here", "the output goes to standard output"
+                )
         if outputs:
             section_of(self._keys, "logging")["outputs"] = outputs
 
@@ -785,7 +787,7 @@ def _timer(unit: _Unit, whole: Imported) -> None:
             else:
                 keys["schedule_misfire"] = "skip"
         elif key in ("OnBootSec", "OnStartupSec", "OnActiveSec"):
-            lost("there is no time after the start", "sleep in a oneshot")
+            lost("there is not a time after the start", "sleep in a oneshot")
         elif key in ("RandomizedDelaySec", "FixedRandomDelay"):
             lost("schedules have no random delay", "add `sleep` to the command")
         elif section == "Timer" and key not in ("Unit", "AccuracySec", "WakeSystem", "RemainAfterElapse"):
