@@ -6,17 +6,20 @@ import re
 import signal
 import time
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cbox_init.logs.stages.finder import Finder
-from cbox_init.logs.stages.guard import BlockBudget, SearchGuard, SearchTimer, TooSlow
+from cbox_init.logs.stages.guard import BlockBudget, SearchGuard, SearchTimer, TooSlow, pieces
 from cbox_init.logs.stages.redaction import Redaction, RedactionRule
 from cbox_init.patterns.compile import Pattern
 from tests.logs.stages.helpers import Line, Told, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FOR_EVER = re.compile(r"(?:a+)+b")
 BAD = "a" * 60
@@ -152,3 +155,34 @@ def test_long_records_of_usual_patterns_are_searched(guard: SearchGuard, slow: l
         Finder(Pattern(pattern), guard).lines(text)
         Finder(Pattern(pattern), guard).lines(text.replace("},", "}\n"))
     assert slow == []
+
+
+@given(st.lists(st.sampled_from((0, 1, 2, 511, 512, 513, 5000)), max_size=40))
+def test_pieces_are_whole_lines(lengths: list[int]) -> None:
+    text = "\n".join("x" * length for length in lengths)
+    found = list(pieces(text))
+    assert "\n".join(found) == text
+    assert all(len(piece) <= 4096 + 513 for piece in found if "\n" in piece)
+
+
+@pytest.mark.parametrize("place", [0, 5000, 9999])
+def test_beside_a_long_line_short_ones_are_not_searched_one_by_one(place: int, guard: SearchGuard) -> None:
+    """Each search takes 5 µs before it begins: 12,000 of them, for three patterns, took 0.2 s."""
+    lines = ["x"] * 10_000
+    lines[place] = "a secret " * 100
+    lines[7] = "secret"
+    text = "\n".join(lines)
+    searches = 0
+    timed = guard._timed
+
+    def counted(search: Callable[[str], object], text: str) -> object:
+        nonlocal searches
+        searches += 1
+        return timed(search, text)
+
+    with mock.patch.object(SearchGuard, "_timed", lambda _, search, text: counted(search, text)):
+        masked = Redaction([RedactionRule(Pattern("secret|s[x]y"), "*")], guard)._lines(text)
+        starts = Finder(Pattern("secret|s[x]y"), guard).lines(text)
+    assert masked == text.replace("secret", "*")
+    assert starts == sorted(sum(len(line) + 1 for line in lines[:at]) for at in {place, 7})
+    assert searches < 40

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cbox_init.logs.stages.guard import TooSlow
+from cbox_init.logs.stages.guard import TooSlow, pieces
 
 if TYPE_CHECKING:
     from cbox_init.logs.stages.guard import SearchGuard
@@ -31,7 +32,7 @@ class Finder:
         try:
             return self._guard.block(self._starts, text, self._probe)
         except TooSlow:
-            return self._one_by_one(text)
+            return self._in_pieces(text)
 
     def matches(self, record: str) -> bool:
         """Whether one record matches."""
@@ -52,6 +53,20 @@ class Finder:
             if end < 0:
                 break
             found = search(text, end + 1)
+        return starts
+
+    def _in_pieces(self, text: str) -> list[int]:
+        starts: list[int] = []
+        at = 0
+        for piece in pieces(text):
+            found: list[int] | None = None
+            if "\n" in piece:
+                with suppress(TooSlow):
+                    found = self._guard.block(self._starts, piece, self._probe)
+            if found is None:
+                found = self._one_by_one(piece)
+            starts += [at + start for start in found]
+            at += len(piece) + 1
         return starts
 
     def _one_by_one(self, text: str) -> list[int]:

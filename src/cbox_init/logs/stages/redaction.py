@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cbox_init.logs.framing import LINE_LIMIT
 from cbox_init.logs.stages.batch import MASK
-from cbox_init.logs.stages.guard import TooSlow
+from cbox_init.logs.stages.guard import TooSlow, pieces
 
 if TYPE_CHECKING:
     import re
@@ -98,6 +98,18 @@ class Redaction:
         return place if place >= limit // 2 else limit
 
     def _lines(self, text: str) -> str:
+        for rule in self._rules:
+            if rule.may_match(text):
+                try:
+                    text = self._guard.block(rule.over_lines, text, rule.probe)
+                except TooSlow:
+                    return "\n".join([self._piece(piece) for piece in pieces(text)])
+        return text
+
+    def _piece(self, text: str) -> str:
+        """Some of the lines of a block."""
+        if "\n" not in text:
+            return self.record(text)
         for rule in self._rules:
             if rule.may_match(text):
                 try:
