@@ -125,3 +125,11 @@ def test_serve_imports_none_of_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_names_stand_where_they_were_asked_for() -> None:
+    (found,) = explained("logging.files.app.rotate.max_size")
+    assert found["path"] == "processes.NAME.logging.files.app.rotate.max_size"
+    (found,) = explained(" processes.*.shutdown ")
+    assert found["path"] == "processes.NAME.shutdown"
+    assert found["variable"] == "CBOX_INIT_PROCESS_NAME_SHUTDOWN"

@@ -52,6 +52,7 @@ def find(asked: str) -> list[Found]:
     variable. Raises ConfigError where there is no such key, which names the nearest.
     """
     every = keys()
+    asked = asked.strip()
     if asked.startswith(_VARIABLE):
         return _grouped([_by_variable(asked, every)], every)
     steps = _steps(asked)
@@ -85,7 +86,8 @@ def _matches(steps: Steps, every: Sequence[Key]) -> tuple[list[_Match], list[_Ma
                     exact.append((key, older, names))
             end = own[-len(steps) :]
             if len(own) > len(steps) and (names := _matched(end, steps)) is not None:
-                (behind_names if end[0] == _NAME else ends).append((key, older, names))
+                before = (_NAME,) * own[: -len(steps)].count(_NAME)
+                (behind_names if end[0] == _NAME else ends).append((key, older, (*before, *names)))
     return exact, ends, [one for one in behind_names if len(steps) > 1]
 
 
@@ -160,8 +162,9 @@ def _nearest(name: str, known: list[str]) -> str | None:
 
 
 def _steps(path: str) -> Steps:
-    """The parts of a path, without the numbers of entries."""
-    return tuple(re.sub(r"\[[^\]]*\]", "", path).split(".")) if path else ()
+    """The parts of a path, without the numbers of entries; ``*`` stands for any name."""
+    parts = re.sub(r"\[[^\]]*\]", "", path).split(".") if path else []
+    return tuple(_NAME if part == "*" else part for part in parts)
 
 
 def _filled(path: str, names: tuple[str, ...]) -> str:
