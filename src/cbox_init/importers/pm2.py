@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from cbox_init.config.document import parse_document
 from cbox_init.config.raw import RawList, RawMap
 from cbox_init.config.scalars import parse_size
+from cbox_init.cron import CronError, parse
 from cbox_init.errors import ImportFailed
 from cbox_init.importers.model import Imported, ImportedProcess, Origin, Tree, literal, reference, section_of
 from cbox_init.importers.node import exports_of
@@ -20,6 +21,7 @@ from cbox_init.importers.values import (
     number,
     put_env,
     seconds,
+    shell_command,
     split_words,
 )
 
@@ -238,7 +240,9 @@ class _App:
             why = "node runs it, as pm2 does with what is not a program"
             self._changed("script", why, "leave node out if it is one")
         elif " " in script:
-            words = [*(split_words(script) or [script]), *arguments]
+            found = shell_command(script)
+            plain = found is not None and not (found.shell or found.env or found.uses_port)
+            words = [*(split_words(script) or ()), *arguments] if plain else ["bash", "-c", script]
         self._keys["command"] = command_value([literal(word) for word in words])
         return True
 
@@ -248,6 +252,8 @@ class _App:
         return self._files.begins_with(os.path.join(folder, script), (b"\x7fELF", b"#!"))
 
     def _key(self, key: str, value: Raw) -> None:
+        if key == "cron_restart" and self._runs_at_times():
+            return
         if key in _LOST:
             if value is None or (isinstance(value, str) and boolean(value) is False):
                 return
@@ -334,6 +340,8 @@ class _App:
             )
 
     def _restarts(self) -> None:
+        if self._runs_at_times():
+            return
         if boolean(str(self._app.get("autorestart", "true"))) is False:
             self._keys["restart"] = "never"
             return
@@ -363,6 +371,23 @@ class _App:
         self._keys["max_restarts"] = max(1, tries - 1)  # pm2 counts the first start too
         uptime = self._milliseconds("min_uptime")
         self._keys["restart_threshold"] = duration(uptime or 1.0)
+
+    def _runs_at_times(self) -> bool:
+        """Whether it is a job that runs, ends, and is started again by a schedule; then that is written."""
+        fields = (self._text("cron_restart") or "").split()
+        if not fields or boolean(str(self._app.get("autorestart", "true"))) is not False:
+            return False
+        if "schedule" in self._keys:
+            return True
+        text = " ".join(fields[1:] if len(fields) == 6 and fields[0] == "0" else fields)
+        try:
+            parse(text)
+        except CronError:
+            return False
+        self._keys.update({"schedule": text, "schedule_timezone": "Local", "schedule_max_concurrent": 1})
+        why = "with autorestart: false this is a job: it runs at these times, and not also at the start"
+        self._changed("cron_restart", why, "run `cbox-init trigger` for one more run")
+        return True
 
     def _milliseconds(self, key: str) -> float | None:
         value = self._text(key)
