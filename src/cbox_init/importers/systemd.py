@@ -787,7 +787,7 @@ def _timer(unit: _Unit, whole: Imported) -> None:
             else:
                 keys["schedule_misfire"] = "skip"
         elif key in ("OnBootSec", "OnStartupSec", "OnActiveSec"):
-            lost("there is not a time after the start", "sleep in a oneshot")
+            lost("a schedule cannot count from the start", "sleep in a oneshot")
         elif key in ("RandomizedDelaySec", "FixedRandomDelay"):
             lost("schedules have no random delay", "add `sleep` to the command")
         elif section == "Timer" and key not in ("Unit", "AccuracySec", "WakeSystem", "RemainAfterElapse"):

@@ -19,7 +19,7 @@ _SHELL_SIGNS: Final = re.compile(r"[*?\[\]()<>|&;`$!~#{}\n]")
 _OPERATORS: Final = re.compile(r"[()<>|&;`!#\n]|\$\(")
 _ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=", re.ASCII)
 _PORT: Final = re.compile(r"(?<![\\$])\$(?:PORT(?!\w)|\{PORT\})")
-#: What only a shell has: there is not a program of this name, or it would have no effect.
+#: What only a shell has: no program has this name, or it would have no effect.
 _BUILTINS: Final = frozenset(
     (
         *(".", ":", "source", "cd", "export", "unset", "set", "ulimit", "umask", "eval", "trap", "wait"),
