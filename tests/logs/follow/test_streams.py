@@ -23,12 +23,16 @@ from cbox_init.config.model import (
     RotateConfig,
 )
 from cbox_init.logs.filter import LogFilter
+from cbox_init.logs.follow.streams import FileStream
 from cbox_init.logs.past import BlockSlice
 from tests.logs.conftest import Bench, Output, until
 from tests.logs.follow.conftest import append, numbers, open_files
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from cbox_init.logs.follow.growing_file import FileRead
 
 
 def ring(bench: Bench, process: str = "web") -> list[str]:
@@ -224,3 +228,37 @@ asyncio.run(main())
     assert errors == b""
     messages = [json.loads(line)["msg"] for line in path.read_text().splitlines()]
     assert sorted(map(str, messages)) == ["Log file cannot be followed", "one"]  # of two threads
+
+
+async def test_the_blocks_of_many_files_come_in_many_turns(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here one in each turn of the event loop: a block may take 30 ms."""
+    monkeypatch.setattr("cbox_init.logs.follow.follower.TURN_S", 0.0)
+    paths = {f"f{number}": tmp_path / f"{number}.log" for number in range(20)}
+    files = {name: LogFileConfig(path=str(path)) for name, path in paths.items()}
+    turn = 0
+    taken: list[int] = []
+    take = FileStream.take
+
+    def note(stream: FileStream, reads: Sequence[FileRead]) -> None:
+        taken.append(turn)
+        take(stream, reads)
+
+    monkeypatch.setattr(FileStream, "take", note)
+    for path in paths.values():
+        append(path, "there before")
+    bench.hub.open("web", LoggingConfig(files=files))
+    await until(lambda: len(open_files(tmp_path)) == len(paths))
+    follower = bench.hub._follower
+    assert follower is not None
+    follower._goes_on = True  # takes nothing until all were read
+    for path in paths.values():
+        append(path, "line")
+    await until(lambda: len(follower._told) == len(paths))
+    follower._go_on_taking()
+    while len(taken) < len(paths):
+        turn += 1
+        await asyncio.sleep(0)
+    assert max(map(taken.count, taken)) == 1
+    assert ring(bench).count("line") == len(paths)

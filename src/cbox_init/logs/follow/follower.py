@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from collections import deque
 from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -21,6 +22,7 @@ from cbox_init.logs.follow.rotating import FollowedRotation
 from cbox_init.logs.follow.tail import Tail
 from cbox_init.logs.follow.watches import PathWatches
 from cbox_init.logs.patience import Patience
+from cbox_init.logs.reader import TURN_S
 from cbox_init.threads import call_in_loop, start_thread
 
 if TYPE_CHECKING:
@@ -67,6 +69,9 @@ class FileFollower:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._waiting: list[FollowedFile] = []
+        self._told: deque[Callable[[], None]] = deque()
+        """What the thread has to say, in its order."""
+        self._goes_on = False
         self._lookups = Lookups(log, patience or Patience())
         self._sought: dict[FollowedFile | FollowedGlob, Rotation | None] = {}
         """What is not followed yet, because its file system has not answered."""
@@ -226,6 +231,26 @@ class FileFollower:
         else:
             self._call(partial(self._free, followed))
 
+    def _take_told(self) -> None:
+        """Take what the thread has to say, for a slice of each turn: there may be a block of each file."""
+        if self._goes_on:
+            return
+        until = monotonic() + TURN_S
+        while self._told:
+            try:
+                self._told.popleft()()
+            except Exception as error:  # noqa: BLE001  # the others are not to wait for ever
+                self._failures.report(error)
+            if monotonic() >= until:
+                break
+        if self._told and self._loop is not None:
+            self._goes_on = True
+            self._loop.call_soon(self._go_on_taking)
+
+    def _go_on_taking(self) -> None:
+        self._goes_on = False
+        self._take_told()
+
     # -- for the follower's thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -309,7 +334,8 @@ class FileFollower:
 
     def _tell(self, call: Callable[[], None]) -> None:
         assert self._loop
-        call_in_loop(self._loop, call)
+        self._told.append(call)
+        call_in_loop(self._loop, self._take_told)
 
     def _begin(
         self,
