@@ -242,7 +242,7 @@ class _ServiceReader:
             case "healthcheck":
                 self._healthcheck(value)
             case "user" if isinstance(value, str):
-                user, _, group = value.partition(":")
+                user, group = _user_and_group(value)
                 self._keys["user"] = _text(user)
                 if group:
                     self._keys["group"] = _text(group)
@@ -542,6 +542,12 @@ def _policy(deployed: dict[str, Raw]) -> str:
 
 def _is_scalar(raw: Raw) -> bool:
     return not isinstance(raw, dict | list | RawList)
+
+
+def _user_and_group(text: str) -> tuple[str, str]:
+    """USER and GROUP of ``USER:GROUP``, where both can be references with a colon of their own."""
+    found = re.fullmatch(r"((?:\$\{[^}]*\}|[^:])*)(?::(.*))?", text, re.DOTALL)
+    return (found[1], found[2] or "") if found is not None else (text, "")
 
 
 def _limit(text: str) -> int | str | None:
