@@ -348,10 +348,6 @@ class _UnitReader:
             self._keys["type"] = "oneshot"
         elif kind in ("notify", "notify-reload"):
             self._keys["type"] = "notify"
-        elif entry is not None and kind == "forking":
-            self._lost(
-                entry, "a program that goes into the background is not followed", "run it in the foreground"
-            )
         elif entry is not None and kind == "dbus":
             self._lost(entry, "there is no D-Bus: it counts as running from its exec", "set a health_check")
         elif entry is not None and kind not in _TYPES:
@@ -402,6 +398,8 @@ class _UnitReader:
         if None in lines:
             return
         commands = [line for line in lines if line is not None]
+        if kind == "forking":
+            commands[-1] = self._in_foreground(commands[-1])
         if len(commands) == 1 and not commands[0][1] and not commands[0][2]:
             self._keys["command"] = command_value([literal(word) for word in commands[0][0]])
             return
@@ -419,6 +417,19 @@ class _UnitReader:
             self._keys["command"] = ["sh", "-c", literal(script.rstrip("\n"))]
         else:
             self._keys["command"] = literal(script)
+
+    def _in_foreground(self, command: tuple[list[str], bool, bool]) -> tuple[list[str], bool, bool]:
+        """The command of a forking unit, without going into the background where that is known."""
+        entry = self._unit.value("Type")
+        assert entry is not None
+        words, variables, failing = command
+        found = _in_foreground(words)
+        if found is None:
+            why = "a program that goes into the background is not followed"
+            self._lost(entry, why, "run it in the foreground")
+            return command
+        self._changed(entry, f"runs in the foreground: `{' '.join(found[1:])}`")
+        return found, variables, failing
 
     def _line(self, entry: IniEntry) -> tuple[list[str], bool, bool] | None:
         """The words of one command, whether variables are in them, and whether it may fail."""
@@ -745,6 +756,17 @@ class _UnitReader:
                 )
         if outputs:
             section_of(self._keys, "logging")["outputs"] = outputs
+
+
+def _in_foreground(words: list[str]) -> list[str] | None:
+    """The words with which nginx or Apache stays in the foreground; None for other programs."""
+    program = os.path.basename(words[0])
+    if program == "nginx":
+        found = [re.sub(r"\bdaemon\s+on\s*;", "daemon off;", word) for word in words]
+        return found if any("daemon off;" in word for word in found) else [*found, "-g", "daemon off;"]
+    if program in ("apachectl", "apache2ctl", "apache2", "httpd"):
+        return [*(word for word in words if word not in ("start", "-k")), "-D", "FOREGROUND"]
+    return None
 
 
 def _in_double_quotes(word: str) -> str:
