@@ -39,6 +39,7 @@ _UNUSED: Final = (
     "__phello__",
     "*__pycache__",
     "__hello__.py",
+    "_pyrepl",
     "_pyio.py",
     "aifc.py",
     "antigravity.py",
@@ -313,9 +314,11 @@ def _pack(python: str, library: Path) -> None:
 
 
 def _link_program(target: dict[str, str], program: Path) -> None:
+    """Link all of Python: extension modules call functions that the program itself does not."""
     _run(
         *("gcc", "-O2", "-s", "-Wall", "-Werror", "-no-pie", f"-I{target['include']}", "-o", program),
-        *(_HERE / "program.c", target["library"], "-Wl,--export-dynamic", "-Wl,-O1"),
+        *(_HERE / "program.c", "-Wl,--export-dynamic", "-Wl,-O1"),
+        *("-Wl,--whole-archive", target["library"], "-Wl,--no-whole-archive"),
         *(word for word in target["libs"].split() if not word.startswith(("-L", "-Wl,-rpath"))),
         "-lm",
     )

@@ -26,7 +26,18 @@ LARGEST: Final = 31_000_000
 #: Modules of the standard library for which there is an `import` that a daemon does not reach: other systems,
 #: the interactive interpreter, and archives.
 LEFT_OUT: Final = {
-    *("_aix_support", "_osx_support", "_scproxy", "_winapi", "msvcrt", "nt", "plistlib", "winreg"),
+    *(
+        "_aix_support",
+        "_osx_support",
+        "_pyrepl",
+        "_scproxy",
+        "_winapi",
+        "_wmi",
+        "msvcrt",
+        "nt",
+        "plistlib",
+        "winreg",
+    ),
     *("code", "doctest", "pydoc", "readline"),
     *("_bz2", "_lzma", "tarfile"),
     *("_pydecimal", "_uuid", "ftplib", "multiprocessing", "smtplib"),
