@@ -76,3 +76,8 @@ def test_a_module_that_fails(text: str, tmp_path: Path) -> None:
     with pytest.raises(ImportFailed) as caught:
         _exports(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ImportFailed, match="Cannot find module 'no-such'; install its modules there"):
+        _exports(tmp_path, "require('no-such')")

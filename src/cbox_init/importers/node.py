@@ -76,7 +76,8 @@ def exports_of(path: str, environ: Mapping[str, str]) -> str:
         text, reason = out.read(_MOST_BYTES + 1), err.read(400).decode(errors="replace").strip()
     if code != 0:
         first = reason.splitlines()[0] if reason else f"exit code {code}"
-        raise ImportFailed(f"{path}: node cannot read it: {first}")
+        hint = "; install its modules there, or write it as JSON" if "Cannot find module" in first else ""
+        raise ImportFailed(f"{path}: node cannot read it: {first}{hint}")
     if len(text) > _MOST_BYTES:
         raise ImportFailed(f"{path}: what it exports is larger than {_MOST_BYTES >> 20} MiB")
     return text.decode(errors="replace")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cbox_init.config.raw import Raw
     from cbox_init.importers.source import SourceFiles
 
+_JSON: Final = (".json", ".json5")
+#: A string, or a comment as JavaScript has it.
+_COMMENT: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _SCRIPTS: Final = (".js", ".cjs", ".mjs")
 _INTERPRETERS: Final = {
     **dict.fromkeys((*_SCRIPTS, ".ts"), "node"),
@@ -105,7 +108,11 @@ def read(path: str, text: str, files: SourceFiles, env: str | None = None) -> Im
     """The apps of an ecosystem file, with ``env_NAME`` of the environment that ``env`` names."""
     imported = Imported(path)
     is_script = path.endswith(_SCRIPTS)
-    root, problems = parse_document(exports_of(path, files.environ) if is_script else text)
+    if is_script:
+        text_of_data = exports_of(path, files.environ)
+    else:
+        text_of_data = _without_comments(text) if path.endswith(_JSON) else text
+    root, problems = parse_document(text_of_data)
     if root is None:
         raise ImportFailed(f"{path}: {problems[0] if problems else 'it is empty'}")
     apps: Raw = root
@@ -126,6 +133,15 @@ def read(path: str, text: str, files: SourceFiles, env: str | None = None) -> Im
         else:
             imported.notes.lost(line, f"apps[{index}]", "is not an object", "correct it")
     return imported
+
+
+def _without_comments(text: str) -> str:
+    """JSON without the comments that pm2 allows in it; each line stays where it is."""
+
+    def put(found: re.Match[str]) -> str:
+        return "\n" * found[0].count("\n") if found[0].startswith("/") else found[0]
+
+    return _COMMENT.sub(put, text)
 
 
 class _Lines:

@@ -152,6 +152,12 @@ class _SupervisordReader:
             case "eventlistener":
                 why = f"{name} speaks supervisord's event protocol on its standard input"
                 hint = "follow /api/v1/logs/stream or /api/v1/processes instead, or scrape the metrics"
+                values = {entry.key: entry.value or "" for entry in section.entries}
+                ends = re.search(r"kill|shutdown|exit", values.get("command", ""))
+                if ends and "PROCESS_STATE" in values.get("events", ""):
+                    hint = (
+                        "where it ends the container, set on_exit: shutdown or on_give_up: shutdown instead"
+                    )
                 notes.lost(section.line, section.name, why, hint)
             case "group":
                 self._group(notes, section, name)
