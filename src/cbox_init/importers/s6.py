@@ -382,10 +382,9 @@ class _S6Reader:
         else:
             self._s6_programs(text, path, name)
         if not self._files.is_executable(path):
-            return [
-                os.path.basename(found[1]) if found[1] != "/usr/bin/env" else words[0] if words else "sh",
-                place,
-            ]
+            if found[1] == "/usr/bin/env":
+                return [words[0] if words else "sh", place]
+            return [os.path.basename(found[1]), *words, place]
         return [place]
 
     def _s6_programs(self, text: str, path: str, name: str | None) -> None:
