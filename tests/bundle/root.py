@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -124,5 +127,8 @@ class Root:
     def end(self) -> None:
         """Kill what runs."""
         if self._process is not None and self._process.poll() is None:
+            # unshare's --kill-child does not hold after a change of the user.
+            with contextlib.suppress(OSError, IndexError):
+                os.kill(self.pid(), signal.SIGKILL)
             self._process.kill()
             self._process.wait(30)
