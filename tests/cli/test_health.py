@@ -170,3 +170,16 @@ def test_a_wrong_time_is_one_line(cbox: Run) -> None:
     assert done.code == 1
     assert done.err.count("\n") == 1
     assert "write it like 3s" in done.err
+
+
+def test_the_socket_of_the_file_in_the_environment(checked: DaemonProcess, cbox: Run, tmp_path: Path) -> None:
+    """As in an image that sets CBOX_INIT_CONFIG and has its socket elsewhere."""
+    config = tmp_path / "cbox-init.yaml"
+    config.write_text(f"global: {{api_socket: {checked.socket}}}\nprocesses: {{a: {{command: 'true'}}}}\n")
+    env = {"CBOX_INIT_CONFIG": str(config)}
+    assert cbox("health", env=env) == (0, "healthy\n", "")
+    assert cbox("list", env=env).code in (0, 1)
+    assert "web" in cbox("list", env=env).out
+    missing = cbox("health", env={"CBOX_INIT_CONFIG": str(tmp_path / "none.yaml")})
+    assert (missing.code, missing.out) == (1, "")
+    assert missing.err.startswith("cbox-init: no daemon answers at any of ")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
+from os import environ
 from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
+CONFIG_VARIABLE = "CBOX_INIT_CONFIG"
 _MOST_NAMES = 10
 
 _OPTIONS = (
@@ -78,7 +80,10 @@ def daemon_options(
 
 
 def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
-    """A client for the daemon that the options name."""
+    """A client for the daemon that the options name.
+
+    Where none is at the usual places, the socket of the file in CBOX_INIT_CONFIG is tried.
+    """
     with without("typing_extensions"):  # msgspec imports it for what Python 3.11 has itself: 3 ms
         import msgspec  # noqa: F401
 
@@ -89,13 +94,16 @@ def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
     if options.config and options.url is None and socket is None:
         socket = _socket_in(options.config)
     tls = ClientTls(options.cacert, options.cert, options.key)
-    return Client(transport_for(ClientSettings.of(options.url, socket, options.token, timeout_s, tls)))
+    settings = ClientSettings.of(options.url, socket, options.token, timeout_s, tls)
+    if options.url is None and settings.address.socket is None and (path := environ.get(CONFIG_VARIABLE)):
+        with suppress(ClientError):
+            if (socket := _socket_in(path)) is not None:
+                settings = ClientSettings.of(None, socket, options.token, timeout_s, tls)
+    return Client(transport_for(settings))
 
 
 def _socket_in(path: str) -> str | None:
     """The socket that a configuration file names; raises ClientError when the file cannot be read."""
-    from os import environ
-
     from cbox_init.config.load import examine
 
     found = examine(path, environ)

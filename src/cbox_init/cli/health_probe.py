@@ -5,6 +5,7 @@ It runs every few seconds for the life of a container, so it imports no click: 2
 
 from __future__ import annotations
 
+from os import environ
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.cli import complain
@@ -74,7 +75,12 @@ def quick_health(options: HealthOptions) -> int:
         from cbox_init.client.address import ClientSettings
         from cbox_init.client.socket_transport import SocketTransport
 
-        return Client(SocketTransport(ClientSettings.of(None, None, None, options.timeout_s)))
+        settings = ClientSettings.of(None, None, None, options.timeout_s)
+        if settings.address.socket is None and environ.get("CBOX_INIT_CONFIG"):
+            from cbox_init.cli.connection import DaemonOptions, connect
+
+            return connect(DaemonOptions(), options.timeout_s)
+        return Client(SocketTransport(settings))
 
     return probe(connect, ready=options.ready, as_json=options.as_json)
 
