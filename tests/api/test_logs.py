@@ -201,6 +201,7 @@ async def test_the_lines_of_a_block_are_made_in_slices(serve: Serve, monkeypatch
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_a_reply_has_a_largest_size(serve: Serve, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
     monkeypatch.setattr(logs, "MOST_BYTES", 20_000)
+    monkeypatch.setattr(logs, "_PIECE_ENTRIES", 5)
     line = 'printf "%d %0999d\\n" $i 0'
     script = f"i=0; while [ $i -lt 300 ]; do {line}; i=$((i+1)); done; echo end; exec sleep 1000"
     service = await serve(f"\n  many: {{command: [sh, -c, '{script}'], logging: {{ring_size: 4MiB}}}}")
