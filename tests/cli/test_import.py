@@ -217,6 +217,17 @@ def test_files_of_variables_are_found_from_wherever_it_is_tried(
     assert keys["env_file"] == "app $${X}/.env" and keys["working_dir"] == "app $${X}"
 
 
+def test_the_daemon_of_a_try_imports_nothing_from_the_working_directory(
+    call: Import, procfile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("pkgutil.py", "cbox_init.py"):
+        (procfile.parent / module).write_text("open('imported', 'w')\nraise SystemExit\n")
+    procfile.write_text("web: sleep 1000\n")
+    monkeypatch.chdir(procfile.parent)
+    assert call("Procfile", "--try", "0.5").code == 0
+    assert not (procfile.parent / "imported").exists()
+
+
 @pytest.mark.parametrize("case", ["procfile/honcho", "s6/services", "systemd/web"])
 def test_programs_of_the_corpus_in_the_shape_that_people_write(case: str, cbox: Run, tmp_path: Path) -> None:
     """The result of an import starts what the source would start, with stand-ins for its programs."""

@@ -269,6 +269,14 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert terminal.getvalue() == "plain \x1b[31m\x1b[1m[red]failed[/red]\x1b[0m\n"
 
 
+def test_a_terminal_gets_no_control_characters_of_processes() -> None:
+    given = "a\x1b]0;title\x07\rb\x1b[2J\x9b1m\tc\x1b[1;31md\x1b[0m\ne"
+    for shown in (Terminal(), io.StringIO()):
+        Console(shown, {}).line([Span(given)])
+        expected = "a\\x1b]0;title\\x07\\rb\\x1b[2J\\x9b1m\tc\x1b[1;31md\x1b[0m\ne"
+        assert shown.getvalue() == f"{expected if shown.isatty() else given}\n"
+
+
 def test_colours_do_not_move_columns() -> None:
     lines = table_lines(LIST_HEADER, [list_row(process(instance()), NOW)])
     terminal = Terminal()

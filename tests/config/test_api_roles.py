@@ -9,9 +9,11 @@ import pytest
 
 from cbox_init.config import api_roles
 from cbox_init.config.api_roles import check_token_files, check_token_hashes, expiry_of, subject_parts
+from cbox_init.config.load import examine
 from cbox_init.config.model import ApiTokenConfig, GlobalConfig, Role, Secret
 from cbox_init.config.problems import ProblemReport, Severity
 from cbox_init.config.token_hash import TokenHash, new_token
+from cbox_init.machine import check_machine
 from tests.config.helpers import config_of, fields, the_error
 
 if TYPE_CHECKING:
@@ -265,6 +267,14 @@ def test_a_token_and_its_hash(tmp_path: Path, source: str) -> None:
     assert problem.message == f"is the same token as that of {place}, which counts"
 
 
+def test_a_hash_that_is_none_is_reported_once(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(with_tokens(token(token=None, hash="nonsense")))
+    problems = examine(str(file), {}, machine=check_machine).problems
+    (error,) = (one for one in problems if one.severity is Severity.ERROR)
+    assert error.field == "global.api_tokens[0].hash"
+
+
 def test_comparing_tokens_with_hashes_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[bytes] = []
 
@@ -301,6 +311,7 @@ def api_token(path: str) -> ApiTokenConfig:
         ("2027-01-31T00:00:00Z", 1801353600.0),
         ("2027-01-31T01:00:00+01:00", 1801353600.0),
         (" 2027-01-31 00:00:00 ", 1801353600.0),
+        ("9999-12-31", 253402214400.0),
     ],
 )
 def test_when_a_token_expires(text: str, unix: float) -> None:
@@ -350,6 +361,7 @@ def test_new_tokens_differ_and_fit_into_a_header() -> None:
         "bcrypt:16384:8:1:c2FsdHNhbHRzYWx0:aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
         HASH.replace(":16:", ":17:"),
         HASH.replace(":16:", ":0:"),
+        HASH.replace(":16:8:", ":65536:1:"),  # OpenSSL would refuse it for each token
         HASH.replace(":16:", ":-16:"),
         HASH.replace(":16:", ":1048576:"),  # a GiB of memory
         HASH.replace(":16:", ":99999999999999999999:"),

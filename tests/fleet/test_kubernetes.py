@@ -145,12 +145,13 @@ def test_other_answers_are_one_line(cluster: Cluster, status: int, body: bytes, 
     assert "\n" not in str(raised.value)
 
 
-def test_no_port_of_that_name(cluster: Cluster) -> None:
+@pytest.mark.parametrize("port", ["api", "\N{SUPERSCRIPT TWO}"])
+def test_no_port_of_that_name(cluster: Cluster, port: str) -> None:
     cluster.pages = [[pod("a")]]
     with pytest.raises(
-        ClientError, match="no pod of default has a container port named 'api'; give the port by"
+        ClientError, match=f"no pod of default has a container port named '{port}'; give the port by"
     ):
-        targets_of(Pods(port="api", api=cluster.url), 5, {})
+        targets_of(Pods(port=port, api=cluster.url), 5, {})
 
 
 def test_where_there_is_no_cluster(tmp_path: Path) -> None:

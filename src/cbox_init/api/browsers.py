@@ -119,9 +119,13 @@ class AllowOrigins:
 
 
 def host_of(authority: str) -> str:
-    """The host of ``HOST``, ``HOST:PORT`` or ``[ADDRESS]:PORT``, in lower case, without a last dot."""
+    """The host of ``HOST``, ``HOST:PORT`` or ``[ADDRESS]:PORT``, in lower case, without a last dot.
+
+    It is empty when something else follows the address.
+    """
     if authority.startswith("["):
-        return authority[1:].partition("]")[0].lower()
+        address, _, port = authority[1:].partition("]")
+        return address.lower() if port[:1] in ("", ":") else ""
     return authority.partition(":")[0].lower().removesuffix(".")
 
 

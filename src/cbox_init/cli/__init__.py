@@ -15,6 +15,9 @@ INTERRUPTED = 130
 
 
 def complain(message: str) -> None:
-    """Write one line to standard error, if there is one."""
+    """Write one line to standard error, if there is one, without what a terminal would act on."""
     if sys.stderr is not None:
-        print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        line = " ".join(message.split())
+        if not line.isprintable():
+            line = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in line)
+        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)

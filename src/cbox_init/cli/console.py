@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _GAP = "  "
+
+#: What a terminal would act on: it could clear the screen, or write over what a line says before. Colours of
+#: processes stay, tabs and line ends too.
+_CONTROL = re.compile("(\x1b\\[[0-9;:]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TextStyle(NamedTuple):
@@ -41,6 +46,7 @@ class Console:
     def __init__(self, stream: TextIO, environ: Mapping[str, str], *, colour: bool = True) -> None:
         self._stream = stream
         self._colour = colour and wants_colour(stream, environ)
+        self._is_terminal = stream.isatty()
 
     def lines(self, lines: Iterable[Sequence[Span]]) -> None:
         """Write each line."""
@@ -49,12 +55,13 @@ class Console:
 
     def line(self, spans: Sequence[Span]) -> None:
         """Write one line made of ``spans``."""
-        texts = (style(text, **how._asdict()) if self._colour and how else text for text, how in spans)
+        shown = ((self._shown(text), how) for text, how in spans)
+        texts = (style(text, **how._asdict()) if self._colour and how else text for text, how in shown)
         self._stream.write("".join(texts) + "\n")
 
     def text(self, line: str) -> None:
         """Write one line without colours."""
-        self._stream.write(line + "\n")
+        self._stream.write(self._shown(line) + "\n")
 
     def json(self, value: object) -> None:
         """Write ``value`` as JSON on a line of its own."""
@@ -62,9 +69,17 @@ class Console:
 
         self._stream.write(encode(value).decode() + "\n")
 
+    def _shown(self, text: str) -> str:
+        """``text`` without what a terminal would act on."""
+        return _CONTROL.sub(_visible, text) if self._is_terminal and not text.isprintable() else text
+
     def flush(self) -> None:
         """Write what is buffered, so that a reader sees it now."""
         self._stream.flush()
+
+
+def _visible(found: re.Match[str]) -> str:
+    return found[1] or ascii(found[0])[1:-1]
 
 
 def stdout(*, colour: bool = True) -> Console:

@@ -61,7 +61,8 @@ def try_configuration(text: str, seconds: float, environ: Mapping[str, str]) -> 
         }
         with open(os.path.join(folder, "log"), "w+b") as log:
             daemon = subprocess.Popen(
-                [sys.executable, "-m", "cbox_init", "serve", "-c", config],
+                # -P: modules in the working directory are those of who wrote the imported files.
+                [sys.executable, "-P", "-m", "cbox_init", "serve", "-c", config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

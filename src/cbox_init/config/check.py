@@ -83,7 +83,7 @@ def check_accounts(config: Config, report: ProblemReport) -> None:
         ("hook_user", getpwnam),
     )
     socket_group = config.global_.api_socket_group
-    if socket_group is not None and not socket_group.isdigit():
+    if socket_group is not None and not _is_number(socket_group):
         try:
             getgrnam(socket_group)
         except KeyError:
@@ -95,7 +95,7 @@ def check_accounts(config: Config, report: ProblemReport) -> None:
     for name, process in config.processes.items():
         accounts = (process.user, process.group, process.hook_user)
         for (key, look_up), account in zip(lookups, accounts, strict=True):
-            if not account or account.isdigit():
+            if not account or _is_number(account):
                 continue
             try:
                 look_up(account)
@@ -103,6 +103,10 @@ def check_accounts(config: Config, report: ProblemReport) -> None:
                 hint = "create it in the image, or correct the name"
                 what = key.removeprefix("hook_")
                 report.warning(("processes", name, key), f"no {what} {account!r} on this machine", hint)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def not_acted_on(config: Config) -> list[str]:

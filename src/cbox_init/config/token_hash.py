@@ -60,6 +60,8 @@ class TokenHash(NamedTuple):
             raise ValueError("N must be a power of two above 1, R and P at least 1")
         if 128 * n * r > _MOST_BYTES or p > _MOST_P:
             raise ValueError("it takes more than 64 MiB of memory, or has a P above 4")
+        if n.bit_length() > 16 * r:
+            raise ValueError(f"its N must be below {2 ** (16 * r)} with R {r} (RFC 7914)")
         found = cls(n, r, p, _decoded(salt), _decoded(digest))
         if len(found.salt) < 8 or not _HASH_BYTES // 2 <= len(found.digest) <= 64:
             raise ValueError("its salt has fewer than 8 bytes, or its hash not 16 to 64")

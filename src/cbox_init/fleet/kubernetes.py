@@ -165,7 +165,7 @@ def _account_file(account: str, name: str) -> str:
 
 
 def _port(pod: _Pod, wanted: str) -> int | None:
-    if wanted.isdigit():
+    if wanted.isascii() and wanted.isdigit():
         return int(wanted)
     containers = [*pod.spec.containers, *pod.spec.init_containers]
     ports = (port for container in containers for port in container.ports)

@@ -49,5 +49,5 @@ def _resolver(server: str | None) -> Resolver:
     host, _, port = server.rpartition(":") if server.count(":") == 1 or "]" in server else (server, "", "")
     resolver = Resolver(configure=False)
     resolver.nameservers = [(host or server).strip("[]")]
-    resolver.port = int(port) if port.isdigit() else _DNS_PORT
+    resolver.port = int(port) if port.isascii() and port.isdigit() else _DNS_PORT
     return resolver

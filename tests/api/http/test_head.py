@@ -70,6 +70,7 @@ def test_expect(version: str, expects: bool) -> None:
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
         "POST / HTTP/1.1\r\nTransfer-Encoding: identity",
         "POST / HTTP/1.0\r\nTransfer-Encoding: chunked",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nhost: other",
         "GET / HTTP/1.1\r\nname : x",
         "GET / HTTP/1.1\r\nfolded: x\r\n y",
         "GET / HTTP/1.1\r\nnul: a\0b",

@@ -95,6 +95,11 @@ class HeadParser:
                 self._problem = 400, "the only transfer-encoding that is understood is chunked"
                 raise HttpError(*self._problem)
             self._length, self._chunked = CHUNKED, True
+        elif name == b"host":
+            if self._has_host:
+                self._problem = 400, "more than one Host header"
+                raise HttpError(*self._problem)
+            self._has_host = True
         elif name == b"expect" and value.strip().lower() == b"100-continue":
             self._expects_continue = True
 
@@ -107,6 +112,7 @@ class HeadParser:
         self._headers = []
         self._length = 0
         self._chunked = False
+        self._has_host = False
         self._expects_continue = False
         self._complete = False
         self._keep_alive = False
