@@ -11,6 +11,7 @@ from cbox_init.config.raw import printable
 from cbox_init.errors import ImportFailed
 from cbox_init.importers import circus, compose, crontab, pm2, procfile, s6, supervisord, systemd
 from cbox_init.importers.combine import combine
+from cbox_init.importers.systemd_unit import is_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +87,7 @@ def _with_formats(paths: Sequence[str], files: SourceFiles, given: str | None) -
         if not files.is_directory(path):
             found.append((path, given or format_of(path, files.text(path))))
             continue
-        units = [os.path.join(path, name) for name in files.names_in(path) if systemd.is_unit(name)]
+        units = [os.path.join(path, name) for name in files.names_in(path) if is_unit(name)]
         units = [unit for unit in units if files.is_file(unit)]
         if given == "systemd" or (given is None and units):
             found += [(unit, "systemd") for unit in units]
@@ -103,7 +104,7 @@ def format_of(path: str, text: str) -> str:
     """The format of a file by its name and what is in it. Raises ImportFailed."""
     name = os.path.basename(path)
     stem = name.lower()
-    if systemd.is_unit(name):
+    if is_unit(name):
         return "systemd"
     if stem.startswith("procfile"):
         return "procfile"
