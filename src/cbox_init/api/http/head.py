@@ -45,6 +45,7 @@ class HeadParser:
         self._parser = HttpRequestParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
         self._problem: tuple[int, str] | None = None
+        self._has_host = False
         self._begin()
 
     def parse(self, data: bytes) -> RequestHead:
