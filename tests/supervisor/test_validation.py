@@ -159,3 +159,16 @@ async def test_which_processes_are_tested(build: Build) -> None:
         start=False,
     )
     assert list(with_tests(found.supervisor.config.enabled_processes())) == ["fpm", "alpine", "web"]
+
+
+async def test_what_a_test_says_is_without_secrets(build: Build, tmp_path: Path) -> None:
+    fpm = program(tmp_path, "php-fpm", 'echo "ERROR: bad value $MINE, PASSWORD=by-its-name" >&2; exit 78')
+    command = [fpm, "--password", "of-an-option", "-d", "env[API_TOKEN]=in-a-setting"]
+    house = build(config(fpm={"command": command, "env": {"MINE": "known-1234"}}), start=False)
+    house.supervisor.lifecycle.validates = True
+    house.runtime.secrets.use(lambda: ["known-1234"])
+    house.supervisor.start_all()
+    assert await house.ended() == 1
+    assert failures(house) == [("fpm", "ERROR: bad value ***, PASSWORD=***")]
+    for secret in ("known-1234", "by-its-name", "of-an-option", "in-a-setting"):
+        assert secret not in house.log_text()

@@ -18,6 +18,7 @@ from cbox_init.config.rules import HOOK_KILL_S
 from cbox_init.errors import SpawnError
 from cbox_init.php.programs import is_nginx, is_php_fpm
 from cbox_init.php.sizing import PM
+from cbox_init.sensitive import command_without_secrets, without_secrets
 from cbox_init.supervisor.instance.launch import Launch
 from cbox_init.system.descriptors import output_pipe
 from cbox_init.system.tree import kill_tree
@@ -127,7 +128,8 @@ class RuntimeValidation:
         if self._killed:
             self._failed(test, f"not done after {TEST_S:g} s")
         elif status.exit_code:
-            reason = reason_in(output) or status.describe()
+            secrets = self._runtime.secrets
+            reason = secrets.masked(without_secrets(reason_in(output))) or status.describe()
             self._failed(test, f"{reason} ({test.hint})" if test.hint and _OF_PM.search(reason) else reason)
         else:
             self._runtime.log.info("Configuration tested", process=test.process, command=test.command)
@@ -150,7 +152,7 @@ class _ConfigTest:
         try:
             request = launch.request(0, stdout_fd=write, stderr_fd=write)
             argv = (*request.argv, "-t")
-            self.command = " ".join(argv)
+            self.command = runtime.secrets.masked(" ".join(command_without_secrets(argv)))
             self.hint = ""
             if is_php_fpm(argv) and PM not in request.env:
                 self.hint = f"{PM} and the like are not set: where the pool refers to them, choose a profile"
