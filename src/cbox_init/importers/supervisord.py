@@ -314,8 +314,17 @@ class _Program:
         """The value with what is known here put in."""
         return _expanded(entry.value or "", self._names)
 
+    def _variable(self, entry: IniEntry | None) -> str | None:
+        """The variable of the environment that the whole value is."""
+        found = _EXPANSION.fullmatch(entry.value or "") if entry is not None else None
+        name = (found[1] or "") if found is not None else ""
+        return name[4:] if name.startswith("ENV_") and is_name(name[4:]) else None
+
     def _scale(self) -> None:
-        count = self._number("numprocs")
+        variable = self._variable(self._entries.get("numprocs"))
+        if variable is not None:
+            self._keys["scale"] = reference(variable)
+        count = self._number("numprocs") if variable is None else None
         if count is not None and count > 1:
             self._keys["scale"] = count
         elif count == 0:
@@ -385,6 +394,11 @@ class _Program:
             case "environment":
                 env = _environment(entry, self._names, self._notes, f"{self._section.name}.{key}", self._name)
                 put_env(self._keys, env)
+            case "autostart" if variable := self._variable(entry):
+                self._keys["enabled"] = reference(variable)
+                self._changed(
+                    entry, f"becomes enabled: it cannot be started by hand where {variable} is false"
+                )
             case "autostart":
                 if self._flag("autostart") is False:
                     self._keys["initial_state"] = "stopped"
