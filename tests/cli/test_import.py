@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from cbox_init.cli.app import run
+from cbox_init.cli.trial import verdict
 from tests.cli.conftest import Done
+from tests.client.fake import instance, process
 from tests.importers.cases import CORPUS
 from tests.ports import free_port
 
@@ -196,6 +198,16 @@ autostart=false
     assert "3" in found["bad"]["reason"] and "no database" in found["bad"]["reason"]
     assert "/no/such/program" in found["missing"]["reason"]
     assert not (tmp_path / "own.sock").exists()
+
+
+def test_what_is_not_healthy_did_not_come_up() -> None:
+    def seen(status: str) -> dict[str, object]:
+        health = {"status": status, "ready": status == "healthy", "consecutive_failures": 0}
+        return verdict(process(instance(health=health)), "")
+
+    assert seen("healthy") == {"up": True, "state": "running"}
+    assert seen("starting")["up"] is True
+    assert seen("unhealthy") == {"up": False, "state": "running, but not healthy"}
 
 
 def test_files_of_variables_are_found_from_wherever_it_is_tried(

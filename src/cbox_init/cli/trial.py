@@ -75,7 +75,7 @@ def try_configuration(text: str, seconds: float, environ: Mapping[str, str]) -> 
             if not seen:
                 log.seek(0)
                 return _not_started(log.read(100_000).decode(errors="replace"))
-    verdicts = {one.name: _verdict(one, last) for one, last in seen if one.name != _KEEPER}
+    verdicts = {one.name: verdict(one, last) for one, last in seen if one.name != _KEEPER}
     return TrialResult(all(bool(one["up"]) for one in verdicts.values()), verdicts)
 
 
@@ -120,8 +120,11 @@ def _not_started(log: str) -> TrialResult:
     return TrialResult(False, {"cbox-init": {"up": False, "state": "not started", "reason": reason}})
 
 
-def _verdict(entry: ProcessEntry, last_line: str) -> dict[str, object]:
-    """Whether a process came up: it runs without a restart, has completed, or is not to start by itself."""
+def verdict(entry: ProcessEntry, last_line: str) -> dict[str, object]:
+    """Whether a process came up: it runs without a restart, has completed, or is not to start by itself.
+
+    One whose health check has failed did not come up.
+    """
     running = sum(one.state == "running" for one in entry.instances)
     restarts = _restarts(entry)
     waits = entry.waiting_for or ()
@@ -138,6 +141,9 @@ def _verdict(entry: ProcessEntry, last_line: str) -> dict[str, object]:
         up = state == "running" and not restarts and running >= entry.desired_scale
         if up and entry.desired_scale > 1:
             state = f"running, {running} instances"
+        if up and any(one.health and one.health.status == "unhealthy" for one in entry.instances):
+            up = False
+            state = "running, but not healthy"
         if state == "stopped" and entry.instances and not any(one.exit_code for one in entry.instances):
             up = True
             state = "ended with 0, and is not started again"
