@@ -147,7 +147,9 @@ def no_permission(path: str) -> str:
 def _checked_url(url: str) -> str:
     from urllib.parse import urlsplit
 
-    advice = f"{url!r} is not a URL of an API; write it like {USUAL_URL}"
+    from cbox_init.sensitive import without_secrets
+
+    advice = f"{without_secrets(url)!r} is not a URL of an API; write it like {USUAL_URL}"
     try:
         parts = urlsplit(url)
         port = parts.port
