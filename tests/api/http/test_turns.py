@@ -175,7 +175,8 @@ async def test_tasks_wait_for_a_turn_that_has_time_left() -> None:
             await asyncio.sleep(0)
 
     async def request(address: str) -> None:
-        await turns.wait(address)
+        if turns.left <= 0:
+            await turns.wait(address)
         await turns.measured(work(address))
 
     flood = [asyncio.create_task(request("flood")) for _ in range(200)]
@@ -188,6 +189,29 @@ async def test_tasks_wait_for_a_turn_that_has_time_left() -> None:
     assert len(done) < 20
     assert (await asyncio.gather(*flood, ended, return_exceptions=True)).count(None) == 200
     assert len(done) == 402
+    loop.close()
+
+
+async def test_many_tasks_that_wait_all_have_their_turn() -> None:
+    """More than a turn could wake, if that were all that it did."""
+    loop = RealLoop()
+    turns = ClientTurns(cast("asyncio.AbstractEventLoop", loop), loop.time)
+    done = 0
+
+    async def work() -> None:
+        nonlocal done
+        loop.now += 0.001
+        done += 1
+
+    async def request() -> None:
+        if turns.left <= 0:
+            await turns.wait("one")
+        await turns.measured(work())
+
+    before = loop.turn
+    await asyncio.gather(*(request() for _ in range(2_000)))
+    assert done == 2_000
+    assert loop.turn - before < 4_000
     loop.close()
 
 

@@ -7,13 +7,14 @@ the requests of the others by about one turn, however many requests and connecti
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections import deque
 from time import monotonic
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Coroutine, Generator, Hashable
 
 T = TypeVar("T")
@@ -46,7 +47,8 @@ class ClientTurns:
         self._loop = loop
         self._clock = clock
         self._share = TURN_S
-        self._waiting: dict[Hashable, deque[Callable[[], object]]] = {}
+        self._waiting: dict[Hashable, deque[Callable[[], object] | Future[None]]] = {}
+        self._step_s = LEAST_WORK_S  # what a step of a task has taken lately, at most
         self._scheduled = False
         self._began = 0.0
 
@@ -63,8 +65,8 @@ class ClientTurns:
         else:
             self.later(address, work)
 
-    def later(self, address: Hashable, work: Callable[[], object]) -> None:
-        """Call ``work`` in the next turn that has time for it."""
+    def later(self, address: Hashable, work: Callable[[], object] | Future[None]) -> None:
+        """Call ``work``, or set the result of a future, in the next turn that has time for it."""
         waiting = self._waiting.get(address)
         if waiting is None:
             waiting = self._waiting[address] = deque()
@@ -73,11 +75,10 @@ class ClientTurns:
             self._schedule()
 
     async def wait(self, address: Hashable) -> None:
-        """For a task: return when a turn has time for it."""
-        while self.left <= 0:
-            turn: Future[None] = self._loop.create_future()
-            self.later(address, lambda turn=turn: turn.done() or turn.set_result(None))  # type: ignore[misc]
-            await turn
+        """For a task that finds nothing left: return in its turn."""
+        turn: Future[None] = self._loop.create_future()
+        self.later(address, turn)
+        await turn
 
     @coroutine
     def measured(self, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
@@ -93,7 +94,9 @@ class ClientTurns:
                 result: T = done.value
                 return result
             finally:
-                self.spend(clock() - began)
+                took_s = max(LEAST_WORK_S, clock() - began)
+                self._step_s = max(took_s, (3 * self._step_s + took_s) / 4)
+                self.spend(took_s)
             try:
                 step, sent = work.send, (yield awaited)
             except BaseException as error:  # noqa: BLE001  # also that the task is cancelled
@@ -119,10 +122,15 @@ class ClientTurns:
         waiting = self._waiting
         if waiting:
             self._schedule()  # also when the work below raises
-        while waiting and self.left > 0:
+        given_s = 0.0  # to tasks: they take it in the next turn
+        while waiting and self.left > given_s:
             address = next(iter(waiting))
             queue = waiting.pop(address)
             work = queue.popleft()
             if queue:
                 waiting[address] = queue  # behind the other addresses
-            self._run(work)
+            if not isinstance(work, Future):
+                self._run(work)
+            elif not work.done():
+                work.set_result(None)
+                given_s += self._step_s
