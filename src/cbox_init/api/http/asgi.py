@@ -50,9 +50,10 @@ class AsgiHandler:
     async def _run(self, exchange: Exchange, scope: Scope) -> None:
         try:
             turns = exchange.turns
-            if turns.left <= 0:
+            if turns.overdrawn:
                 await turns.wait(exchange.share)
-            await turns.measured(self._app(scope, exchange.receive, exchange.send))  # type: ignore[arg-type]
+            answer = self._app(scope, exchange.receive, exchange.send)
+            await turns.measured(answer, exchange.paid_s)  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001  # of one request
             self._failures.failed(exchange, error)
         finally:

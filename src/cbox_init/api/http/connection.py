@@ -199,11 +199,13 @@ class Connection(BufferedProtocol):
                 self._in_head = True
                 self._expire_in(self._limits.head_s)
             return False
-        self.turns.spend()
+        paid_s = self.turns.request_s
+        self.turns.spend(paid_s)
         end += len(END_OF_HEAD)
         head = self._of.parser.parse(data if end == len(data) else data[:end])
         self._unparsed = data[end:]
         exchange = Exchange(self, head)
+        exchange.paid_s = paid_s
         exchange.held = end + _HEADER_BYTES * len(head.headers)
         self._begin(exchange)
         return True

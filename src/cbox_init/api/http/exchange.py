@@ -115,6 +115,7 @@ class Exchange:
         "head",
         "held",
         "keep_alive",
+        "paid_s",
         "response_complete",
         "response_started",
     )
@@ -125,6 +126,8 @@ class Exchange:
         self.keep_alive = head.keep_alive
         self.held = 0
         """Bytes of the head and of what has come of the body, for the memory of requests."""
+        self.paid_s = 0.0
+        """The time that was taken from the budget of the turn for it, in seconds."""
         self.response_started = False
         self.response_complete = False
         self._connection = connection

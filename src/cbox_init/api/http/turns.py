@@ -44,19 +44,28 @@ class ClientTurns:
         It is full at the latest in the turn after one that has used half of it, so that a few requests cost
         nothing but their subtraction.
         """
+        self.request_s = LEAST_WORK_S
+        """What a step of a task has taken lately, in seconds; it rises at once and falls slowly.
+
+        It is taken from the budget when a request is begun, since its task runs in the next turn.
+        """
         self._loop = loop
         self._clock = clock
         self._share = TURN_S
         self._waiting: dict[Hashable, deque[Callable[[], object] | Future[None]]] = {}
-        self._step_s = LEAST_WORK_S  # what a step of a task has taken lately, at most
         self._scheduled = False
         self._began = 0.0
 
-    def spend(self, seconds: float = LEAST_WORK_S) -> None:
+    def spend(self, seconds: float) -> None:
         """Take some time from the budget of this turn, at least LEAST_WORK_S."""
         self.left -= max(LEAST_WORK_S, seconds)
         if self.left < _HALF_S and not self._scheduled:
             self._schedule()
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether the tasks of this turn took much longer than was taken from the budget for them."""
+        return self.left <= -TURN_S
 
     def do(self, address: Hashable, work: Callable[[], object]) -> None:
         """Call ``work`` now, or in a later turn when this one has no time left."""
@@ -75,14 +84,14 @@ class ClientTurns:
             self._schedule()
 
     async def wait(self, address: Hashable) -> None:
-        """For a task that finds nothing left: return in its turn."""
+        """For a task that finds the budget overdrawn: return in its turn."""
         turn: Future[None] = self._loop.create_future()
         self.later(address, turn)
         await turn
 
     @coroutine
-    def measured(self, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-        """Run ``work``, and take the time of each of its steps from the budget."""
+    def measured(self, work: Coroutine[Any, Any, T], paid_s: float = 0.0) -> Generator[Any, Any, T]:
+        """Run ``work``, and take the time of its steps from the budget, but for what is paid already."""
         step: Callable[[Any], Any] = work.send
         sent: Any = None
         clock = self._clock
@@ -95,8 +104,10 @@ class ClientTurns:
                 return result
             finally:
                 took_s = max(LEAST_WORK_S, clock() - began)
-                self._step_s = max(took_s, (3 * self._step_s + took_s) / 4)
-                self.spend(took_s)
+                self.request_s = max(took_s, (3 * self.request_s + took_s) / 4)
+                if took_s > paid_s:
+                    self.spend(took_s - paid_s)
+                paid_s = 0.0
             try:
                 step, sent = work.send, (yield awaited)
             except BaseException as error:  # noqa: BLE001  # also that the task is cancelled
@@ -133,4 +144,4 @@ class ClientTurns:
                 self._run(work)
             elif not work.done():
                 work.set_result(None)
-                given_s += self._step_s
+                given_s += self.request_s
