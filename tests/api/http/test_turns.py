@@ -238,7 +238,11 @@ async def test_what_is_measured_is_as_without() -> None:
     with pytest.raises(ZeroDivisionError):
         await turns.measured(fails())
     assert await turns.measured(times_out()) == "timed out"
-    task = asyncio.create_task(turns.measured(asyncio.sleep(DEADLINE_S)))
+
+    async def sleeps() -> None:
+        await turns.measured(asyncio.sleep(DEADLINE_S))
+
+    task = asyncio.create_task(sleeps())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
