@@ -22,7 +22,7 @@ LONG_S: Final = 0.005
 
 _FULL: Final = 2
 
-#: After so many new objects, collections of the first, and collections of the second generation the next
+#: The number of new objects, of collections of the first, and of the second generation, after which the next
 #: older one is collected too: a full collection goes through some 10,000 objects that were not set aside.
 _THRESHOLDS: Final = (700, 5, 3)
 

@@ -60,8 +60,8 @@ def ring(bench: Bench, process: str) -> list[str]:
 
 
 def answered(bench: Bench, but: int = 0) -> bool:
-    """Whether so many lookups wait or run. A file is read on from where it ended when it was found, and an
-    open one may not have been measured yet."""
+    """Whether all lookups ``but`` that number are done: a file is read from where it ended when found,
+    and an open one may not have been measured yet."""
     assert bench.hub._follower is not None
     found = bench.hub._follower._lookups
     return len(found._running) + len(found._waiting) == but
