@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from cbox_init.config.load import examine
 from cbox_init.config.problems import Severity
+from cbox_init.container import Capacity, LimitSource
 from cbox_init.machine import check_machine
 from cbox_init.system.cgroup import Cgroups
-from cbox_init.system.container import Capacity, LimitSource
 from tests.attacker import NOBODY
 from tests.system.helpers import as_root
 

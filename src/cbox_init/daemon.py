@@ -467,6 +467,7 @@ def _new_event_loop(lag: LoopLag) -> AbstractEventLoop:
 def _print_plan(loaded: Loaded, environ: Mapping[str, str]) -> None:
     """Print what ``serve`` would start, a line for each process, in the order of starting."""
     from cbox_init.config.masking import secret_values
+    from cbox_init.config.model.kinds import CpuCount
     from cbox_init.core.dependencies import order_up
     from cbox_init.sensitive import KnownSecrets, command_without_secrets
 
@@ -476,6 +477,7 @@ def _print_plan(loaded: Loaded, environ: Mapping[str, str]) -> None:
         for name in rank:
             process = enabled[name]
             after = f" after {', '.join(process.depends_on)}" if process.depends_on else ""
-            when = f"schedule {process.schedule}" if process.schedule else f"scale {process.scale}"
+            scale = f"{process.scale} (auto)" if isinstance(process.scale, CpuCount) else process.scale
+            when = f"schedule {process.schedule}" if process.schedule else f"scale {scale}"
             command = known.masked(" ".join(command_without_secrets(process.command)))
             print(f"{name}: {process.type}, {when}{after}: {command}")

@@ -9,8 +9,8 @@ import pytest
 
 from cbox_init.cli.app import run
 from cbox_init.cli.launch import launch
+from cbox_init.container import Capacity, LimitSource
 from cbox_init.options import ServeOptions
-from cbox_init.system.container import Capacity, LimitSource
 
 if TYPE_CHECKING:
     from pathlib import Path

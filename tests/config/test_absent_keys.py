@@ -90,7 +90,9 @@ EMPTY_TEXTS: Final = frozenset(("global.readiness.path", "global.readiness.conte
 #: An empty section is one with its defaults.
 EMPTY_SECTIONS: Final = ("rotate", "audit_rotate")
 
-_NUMBERS: Final = (ValueType.INT, ValueType.FLOAT, Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.ATTEMPTS)
+_NUMBERS: Final = (
+    *(ValueType.INT, ValueType.FLOAT, Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.ATTEMPTS, Kind.SCALE),
+)
 _NUMBERS_TOO: Final = (*_NUMBERS, Kind.RLIMIT, Kind.SIZE_RLIMIT, Kind.STATUSES, Kind.UMASK)
 _TEXTS: Final = (ValueType.TEXT, ValueType.SECRET, Kind.HOST)
 _COLLECTIONS: Final = (

@@ -41,8 +41,8 @@ def test_a_bad_file(tmp_path: Path) -> None:
     assert code == 1
     assert text == dedent("""\
         error: line 4: processes.web.scale
-            expected a whole number, got 'many'
-            -> write digits only, such as 3
+            expected a whole number or auto, got 'many'
+            -> write digits only, such as 3, or auto for one instance a CPU
         warning: line 5: extra
             unknown key
             -> remove it, or correct its name

@@ -191,8 +191,8 @@ def test_variables_that_fit_no_key(read: Read, variable: str, hint: str) -> None
 @pytest.mark.parametrize(
     ("variable", "value", "field", "expected"),
     [
-        ("PROCESS_WEB_SCALE", "two", "processes.web.scale", "expected a whole number, got 'two'"),
-        ("PROCESS_WEB_SCALE", "true", "processes.web.scale", "expected a whole number, got 'true'"),
+        ("PROCESS_WEB_SCALE", "two", "processes.web.scale", "expected a whole number or auto, got 'two'"),
+        ("PROCESS_WEB_SCALE", "true", "processes.web.scale", "expected a whole number or auto, got 'true'"),
         ("PROCESS_WEB_DEPENDS_ON", "a", "processes.web.depends_on", "expected a list of texts"),
         ("PROCESS_WEB_DEPENDS_ON", "[" * 100_000, "processes.web.depends_on", "expected a list of texts"),
         ("PROCESS_WEB_SHUTDOWN", "[1]", "processes.web.shutdown", "expected a mapping of keys"),

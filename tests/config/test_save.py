@@ -17,6 +17,7 @@ from cbox_init.config.load import examine, examine_text
 from cbox_init.config.masking import masked
 from cbox_init.config.patch import drop, put
 from cbox_init.config.save import saved
+from cbox_init.container import Capacity, LimitSource
 from cbox_init.errors import NotSaved
 from tests.attacker import NOBODY, Swapper, untouched
 from tests.config.helpers import config_of
@@ -25,6 +26,8 @@ from tests.system.helpers import as_root
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Three CPUs, which no process of these files has as its scale.
+MACHINE = Capacity(2**30, LimitSource.HOST, 2.5, LimitSource.CGROUP_V2)
 ENVIRON = {"DB_PASSWORD": "hush", "LEVEL": "debug", "ARG": "x"}
 
 FILE = """\
@@ -160,13 +163,17 @@ def test_one_change(tmp_path: Path, change: dict[str, object], lines: list[str] 
     [
         ({"scale": 0}, ["+     scale: 'off'"]),
         ({"scale": "0"}, ["+     scale: 'off'"]),
+        ({"scale": "auto"}, ["+     scale: auto"]),
         ({"dependency_timeout": "never"}, ["+     dependency_timeout: never"]),
         ({"user": ""}, ["-     user: root"]),
         ({"health_check": {}}, ["-     health_check: {address: 'a:1'}"]),
         ({"health_check": {"type": "", "initial_delay": 0}}, ["-     health_check: {address: 'a:1'}"]),
     ],
 )
-def test_what_is_not_set_or_0(tmp_path: Path, change: dict[str, object], lines: list[str]) -> None:
+def test_what_is_not_set_or_0_or_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], lines: list[str]
+) -> None:
+    monkeypatch.setattr("cbox_init.container.read_capacity", lambda: MACHINE)
     text = "processes:\n  web:\n    command: [a]\n    user: root\n    health_check: {address: 'a:1'}\n"
     assert save(tmp_path, text, web=change) == lines
 

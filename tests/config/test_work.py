@@ -48,7 +48,7 @@ def test_what_references_become_is_limited() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"scale": "9" * 10_000}, "expected a whole number, got '9999"),
+        ({"scale": "9" * 10_000}, "expected a whole number or auto, got '9999"),
         ({"scale": "9" * 200_000}, "is longer than 131072 characters"),
         ({"shutdown": {"timeout": "9" * 10_000 + "s"}}, "expected a duration, got '9999"),
         (

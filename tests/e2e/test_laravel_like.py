@@ -17,8 +17,8 @@ import pytest
 from cbox_init.client import Client
 from cbox_init.config.load import load
 from cbox_init.config.model.enums import PhpFpmProfile
+from cbox_init.container import read_capacity
 from cbox_init.php.sizing import size_pool
-from cbox_init.system.container import read_capacity
 from tests.e2e.daemon import DaemonProcess, wait_for
 from tests.fastcgi import fpm_status
 from tests.ports import free_port

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.config.model.enums import PhpFpmProfile
+from cbox_init.container import read_capacity
 from cbox_init.php.sizing import size_pool
-from cbox_init.system.container import read_capacity
 from tests.e2e.daemon import COMMAND, DaemonProcess, wait_for
 from tests.fastcgi import fpm_status
 from tests.ports import free_port

@@ -6,10 +6,10 @@ import pytest
 
 from cbox_init.config.load import examine_text
 from cbox_init.config.model.enums import PhpFpmProfile
+from cbox_init.container import Capacity, LimitSource
 from cbox_init.errors import AutotuneError
 from cbox_init.php.autotune import Autotuned, autotuned, remarks_of, wanted
 from cbox_init.php.sizing import MIB, VARIABLES
-from cbox_init.system.container import Capacity, LimitSource
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config

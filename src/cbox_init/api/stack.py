@@ -15,8 +15,8 @@ from cbox_init.api.http.limits import API_LIMITS, SOCKET_LIMITS, configured
 from cbox_init.api.http.places import is_this_machine
 from cbox_init.api.http.server import HttpServer
 from cbox_init.api.waiting import Streams
+from cbox_init.container import read_capacity
 from cbox_init.logs.stdlib import forward_logging
-from cbox_init.system.container import read_capacity
 from cbox_init.system.procfs import read_figures
 from cbox_init.telemetry.figures import Figures
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbox_init.config.model import Config
+    from cbox_init.container import Capacity
     from cbox_init.php.autotune import Wanted
     from cbox_init.php.sizing import PoolSize
     from cbox_init.php.workers import MeasuredWorkers
-    from cbox_init.system.container import Capacity
 
 _LONGEST_S = 3600.0
 _MOST_CPUS = 4096

@@ -13,7 +13,7 @@ from cbox_init.config.model import (
     RestartPolicyName,
     RolloutStrategy,
 )
-from cbox_init.config.model.kinds import UNLIMITED
+from cbox_init.config.model.kinds import UNLIMITED, CpuCount
 from cbox_init.config.raw import quoted
 from cbox_init.config.scalars import format_duration
 
@@ -169,7 +169,7 @@ def _check_type(process: ProcessConfig, path: Path, report: ProblemReport) -> No
             "always is not possible for a oneshot",
             "use on-failure or never",
         )
-    if process.scale > 1:
+    if process.scale > 1 or isinstance(process.scale, CpuCount):
         report.error((*path, "scale"), "a oneshot has one instance", "set scale to 1, or use type: longrun")
 
 
@@ -289,7 +289,7 @@ def _check_schedule(process: ProcessConfig, path: Path, report: ProblemReport) -
     except CronError as error:
         hint = "write UTC, Local, or a name such as Europe/Berlin"
         report.error((*path, "schedule_timezone"), str(error), hint)
-    if process.scale > 1:
+    if process.scale > 1 or isinstance(process.scale, CpuCount):
         report.warning(
             (*path, "scale"),
             "has no effect on a process with a schedule",

@@ -52,6 +52,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.STATUSES: "write 200, 200-299, 2xx, or a list such as [200, 204]",
     Kind.UMASK: 'write octal digits such as "027"',
     Kind.ATTEMPTS: "write digits only, such as 3, or unlimited",
+    Kind.SCALE: "write digits only, such as 3, or auto for one instance a CPU",
     Kind.RLIMIT: "write digits only, such as 65536, or unlimited",
     Kind.SIZE_RLIMIT: "write 50MB, 8MiB, a number of bytes, or unlimited",
     Kind.SIGNAL: "use a name such as SIGTERM, SIGQUIT or SIGUSR1",
@@ -78,7 +79,7 @@ MOST_ENTRIES: Final = 20_000
 _OF_VARIABLES: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _NUMBERS: Final = (
     *(ValueType.INT, ValueType.FLOAT),
-    *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE),
+    *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.SCALE),
 )
 #: What is read from texts of variables, too, where a key does not take any text.
 _WRITTEN_NOTHING: Final = frozenset(("null", "[]", "{}"))
@@ -463,6 +464,8 @@ def _parsed(spec: ValueSpec, text: str) -> Value:
             return scalars.parse_umask(text)
         case Kind.ATTEMPTS:
             return scalars.parse_attempts(text)
+        case Kind.SCALE:
+            return scalars.parse_scale(text)
         case Kind.HOST:
             return "" if text.strip().lower() in ("all", "*") else text.strip()
     raise AssertionError(spec.value_type)

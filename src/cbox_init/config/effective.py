@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import LogDefaults
 from cbox_init.config.model import HealthCheckConfig, HealthCheckType, Secret
+from cbox_init.config.model.kinds import CpuCount
 from cbox_init.config.rules import global_backoff, is_loopback, restart_rules, stop_rules
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _process(
     stderr = process.stderr and process.logging.stderr
     return replace(
         process,
+        scale=_scale(process, global_),
         restart=restart_rules(global_, process).policy,
         shutdown=replace(process.shutdown, timeout=stop_rules(global_, process).timeout_s),
         stdout=stdout,
@@ -85,6 +87,14 @@ def _process(
         logging=replace(log_defaults.applied(process.logging), stdout=stdout, stderr=stderr),
         health_check=_health_check(process.health_check, global_),
     )
+
+
+def _scale(process: ProcessConfig, global_: GlobalConfig) -> int:
+    """Its scale; one instance for each CPU stops at the limits, since nobody has written that number."""
+    if not isinstance(process.scale, CpuCount):
+        return process.scale
+    limit = global_.max_process_scale
+    return CpuCount(min(process.scale, process.max_scale or limit, limit))
 
 
 def _with_zone_of_schedule(name: str, process: ProcessConfig, report: ProblemReport) -> ProcessConfig:

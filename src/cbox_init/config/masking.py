@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, Kind, Zero
+from cbox_init.config.model.kinds import INHERITS_ALL, UNLIMITED, CpuCount, Kind, Zero
 from cbox_init.config.schema import fields_of, secrets_in
 from cbox_init.config.secret import MASK, Secret
 from cbox_init.sensitive import (
@@ -87,6 +87,8 @@ def _worded(field: Field, section: Struct) -> object:
     value: object = getattr(section, field.attribute)
     if field.spec.zero is Zero.UNSET_OR_WORD and (word := worded(field.spec, value)) is not None:
         return word
+    if isinstance(value, CpuCount):
+        return "auto"
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value == UNLIMITED and field.spec.value_type in (Kind.RLIMIT, Kind.SIZE_RLIMIT):

@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.model.kinds import UNLIMITED
+from cbox_init.config.model.kinds import UNLIMITED, CpuCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +101,18 @@ def parse_attempts(text: str) -> int:
     """A number of attempts; 0 is no limit, as are "-1" and "unlimited"."""
     number = UNLIMITED if text.strip() == "-1" else parse_unlimited(text, parse_int, "a whole number")
     return 0 if number == UNLIMITED else number
+
+
+def parse_scale(text: str) -> int:
+    """A number of instances; "auto" is one for each CPU of this container, a part of a CPU being one."""
+    if text.strip().lower() == "auto":
+        from cbox_init.container import read_capacity
+
+        return CpuCount(max(1, math.ceil(read_capacity().cpus)))
+    try:
+        return parse_int(text)
+    except ValueError:
+        raise ValueError("a whole number or auto") from None
 
 
 def parse_umask(text: str) -> int:

@@ -309,9 +309,9 @@ class _App:
         cluster = self._text("exec_mode") in ("cluster", "cluster_mode")
         count = number(given) if given is not None else 1
         if given == "max" or (count is not None and count <= 0):
-            self._keys["scale"] = reference("WEB_CONCURRENCY", "1")
-            why = "the number of CPUs is not counted: scale is WEB_CONCURRENCY, or else 1"
-            self._lost("instances", why, "set that variable, or write a number")
+            self._keys["scale"] = "auto"
+            if count:
+                self._changed("instances", f"{count} leaves CPUs free: scale auto uses all of them")
         elif count is None:
             self._lost("instances", f"{(given or '')[:40]!r} is not a number", "set scale")
         elif count > 1:

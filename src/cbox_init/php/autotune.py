@@ -12,10 +12,10 @@ from msgspec import Struct
 from cbox_init.config.child_variables import inherited
 from cbox_init.config.model.enums import PhpFpmProfile
 from cbox_init.config.scalars import parse_float, parse_int
+from cbox_init.container import Capacity, LimitSource, read_capacity
 from cbox_init.errors import AutotuneError
 from cbox_init.php.programs import is_php_fpm
 from cbox_init.php.sizing import MIB, VARIABLES, PoolSize, size_pool
-from cbox_init.system.container import Capacity, LimitSource, read_capacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -48,6 +48,7 @@ _TYPES: Final = {
     Kind.UMASK: "octal number",
     Kind.ENVIRONMENT: "`inherit`, `clean` or list of names",
     Kind.ATTEMPTS: "integer or `unlimited`",
+    Kind.SCALE: "integer or `auto`",
 }
 #: What a number without a unit counts.
 _UNITS: Final[dict[ValueType | Kind, str]] = {
@@ -63,6 +64,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.RLIMIT: "65536",
     Kind.SIZE_RLIMIT: "8MiB",
     Kind.ATTEMPTS: "10",
+    Kind.SCALE: "3",
     Kind.SIGNAL: "SIGTERM",
     ValueType.INT: "10",
     ValueType.FLOAT: "0.5",

@@ -466,7 +466,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             the container with that code, as for a job beside a sidecar. `restart` is then `never` by
             default.
         scale: How many instances run. More than 1 is an error for a oneshot. 0 means the default
-            when the daemon starts; `off`: none until it is scaled.
+            when the daemon starts; `off`: none until it is scaled; `auto`: one for each CPU that the
+            container has.
             > 2
         max_scale: Most instances. 0: `global.max_process_scale` alone; the lower of the two counts.
             > 8

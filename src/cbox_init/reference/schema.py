@@ -50,6 +50,7 @@ _SIZE_TEXT: Final = rf"{_DIGITS}\s*(?:[kmgtKMGT][iI]?[bB]?|[bB])?"
 _NUMBER_TEXT: Final = rf"{_DIGITS}(?:[eE][+-]?\d{{1,3}})?"
 _STATUS: Final = r"\s*(?:[1-5]\d\d(?:-[1-5]\d\d)?|[1-5][xX][xX])\s*"
 _NO_LIMIT: Final = ("unlimited", "infinity")
+_AUTO: Final = "auto"
 _SEPARATORS: Final = "[-_ ]*"
 _LAST_SIGNAL: Final = 64
 
@@ -103,6 +104,7 @@ class _SchemaBuilder:
                 {"const": -1},
                 *_some_words(("-1", *_NO_LIMIT)),
             ],
+            Kind.SCALE: lambda spec: [*_whole_number(spec), *_some_words((_AUTO,))],
             Kind.COMMAND: lambda spec: [_ref("text"), _ref("texts")],
             Kind.SIGNAL: lambda spec: [_ref("signal")],
             Kind.HOST: lambda spec: [_ref("text")],
@@ -140,7 +142,7 @@ class _SchemaBuilder:
             oneshot = {"properties": {"type": {"const": "oneshot"}}, "required": ["type"]}
             never = {
                 "restart": {"not": {"const": "always"}},
-                "scale": {"not": {"type": "integer", "minimum": 2}},
+                "scale": {"not": {"anyOf": [{"type": "integer", "minimum": 2}, *_some_words((_AUTO,))]}},
             }
             found["if"], found["then"] = oneshot, {"properties": never}
         return found

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     SIGNAL = "signal"
     HOST = "host"
     ATTEMPTS = "number of attempts"
+    SCALE = "whole number or auto"
     STATUSES = "status or range of statuses"
     UMASK = "octal number"
     ENVIRONMENT = "inherit, clean or a list of names"
@@ -82,8 +83,14 @@ RingSize = Annotated[int, Meta(ge=0, le=2**30, extra={"kind": Kind.SIZE})]
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
 #: A number; 0 means not set.
 CountOrUnset = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET})]
-#: How many instances: in a file 0 means not set.
-Scale = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"zero": Zero.UNSET_IN_FILE})]
+
+
+class CpuCount(int):
+    """The number of CPUs of this container, for which a file has ``auto``."""
+
+
+#: How many instances: in a file 0 means not set. The value of ``auto`` is a `CpuCount`.
+Scale = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.SCALE, "zero": Zero.UNSET_IN_FILE})]
 #: A number of attempts: 0, -1 and "unlimited" are no limit.
 Attempts = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.ATTEMPTS})]
 #: Statuses of HTTP: ranges, each with its first and last one.

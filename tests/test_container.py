@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.system.container import Capacity, LimitSource, read_capacity
+from cbox_init.container import Capacity, LimitSource, read_capacity
 
 if TYPE_CHECKING:
     from pathlib import Path
