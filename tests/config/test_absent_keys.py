@@ -57,6 +57,8 @@ POSITIVE: Final = _names(
     processes.X.logging.outputs.X.rotate.max_size processes.X.logging.outputs.X.rotate.max_files
     processes.X.schedule_timeout processes.X.heartbeat.interval processes.X.heartbeat.timeout
     processes.X.limits.cpu processes.X.limits.memory
+    processes.X.autoscale.max processes.X.autoscale.target processes.X.autoscale.interval
+    processes.X.autoscale.timeout
     """
 )
 #: Of these 0 is a number like any other.
@@ -70,6 +72,7 @@ ZERO: Final = _names(
     hooks.post-start.0.retry_delay hooks.pre-stop.0.retry hooks.pre-stop.0.retry_delay
     hooks.post-stop.0.retry hooks.post-stop.0.retry_delay
     processes.X.umask processes.X.restart_delay processes.X.max_restarts processes.X.max_scale
+    processes.X.autoscale.min processes.X.autoscale.stabilization
     processes.X.port_base processes.X.health_check.initial_delay processes.X.watchdog
     processes.X.rollout.max_surge processes.X.rollout.max_unavailable processes.X.rollout.ready_timeout
     processes.X.rollout.pause processes.X.shutdown.pre_stop_hook.retry
@@ -91,7 +94,8 @@ EMPTY_TEXTS: Final = frozenset(("global.readiness.path", "global.readiness.conte
 EMPTY_SECTIONS: Final = ("rotate", "audit_rotate")
 
 _NUMBERS: Final = (
-    *(ValueType.INT, ValueType.FLOAT, Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.ATTEMPTS, Kind.SCALE),
+    *(ValueType.INT, ValueType.FLOAT, Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.ATTEMPTS),
+    *(Kind.SCALE, Kind.AMOUNT),
 )
 _NUMBERS_TOO: Final = (*_NUMBERS, Kind.RLIMIT, Kind.SIZE_RLIMIT, Kind.STATUSES, Kind.UMASK)
 _TEXTS: Final = (ValueType.TEXT, ValueType.SECRET, Kind.HOST)

@@ -262,7 +262,9 @@ def test_the_values_of_that_file() -> None:
 def test_a_file_with_every_key_is_also_good_when_strict() -> None:
     assert [problem.message.split(":")[0] for problem in load(str(FULL), ENVIRON, strict=True).problems] == [
         *(8 * ["has no effect on an output of type syslog"]),
-        "has no effect on a process with a schedule",
+        "has no effect on a process with a schedule",  # its autoscale
+        "has no effect on the metric http",  # its autoscale.command
+        "has no effect on a process with a schedule",  # its rollout
         "has no effect without type",  # its watchdog, with type: oneshot
         "has no effect with a schedule",
         "has no effect on a check of type http",  # its service

@@ -45,7 +45,14 @@ def test_every_key_is_found_by_its_path_and_by_its_variable() -> None:
         ("CBOX_INIT_PROCESS_QUEUE_MAIL_SHUTDOWN_TIMEOUT", ["processes.queue-mail.shutdown.timeout"]),
         ("CBOX_INIT_PROCESS_WEB_ENV_FILE", ["processes.web.env_file"]),
         ("CBOX_INIT_PROCESS_WEB_ENV_APP_KEY", ["processes.web.env"]),
-        ("interval", ["processes.NAME.health_check.period", "processes.NAME.heartbeat.interval"]),
+        (
+            "interval",
+            [
+                "processes.NAME.autoscale.interval",
+                "processes.NAME.health_check.period",
+                "processes.NAME.heartbeat.interval",
+            ],
+        ),
     ],
 )
 def test_what_is_found(asked: str, found: list[str]) -> None:

@@ -60,6 +60,10 @@ def check(config: Config, report: ProblemReport) -> None:
         )
     for name, process in config.processes.items():
         check_process(name, process, config, report)
+        if process.autoscale is not None:
+            from cbox_init.config.check_autoscale import check_autoscale
+
+            check_autoscale(process, process.autoscale, config.scale_limit(name), ("processes", name), report)
     _check_dependencies(config.processes, report)
     _check_readiness(config, report)
     if config.global_.log_outputs or any(

@@ -59,7 +59,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
         hint = f"call it {usable}" if usable else "use letters, digits, - and _"
         report.error(path, f"invalid name: it {fault}", hint)
     if process.enabled:
-        _check_command(process.command, (*path, "command"), report)
+        check_command(process.command, (*path, "command"), report)
     _check_env(process.env, (*path, "env"), report)
     for key in ("user", "group", "working_dir", "hook_user"):
         if getattr(process, key) == "":
@@ -95,7 +95,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
 
 def check_hook(hook: HookConfig, path: Path, report: ProblemReport) -> None:
     """Report what is wrong with one hook."""
-    _check_command(hook.command, (*path, "command"), report)
+    check_command(hook.command, (*path, "command"), report)
     _check_env(hook.env, (*path, "env"), report)
 
 
@@ -120,7 +120,8 @@ def _usable_name(name: str) -> str:
     return "-".join(words)[:_LONGEST_NAME].strip("-.")
 
 
-def _check_command(command: tuple[str, ...], path: Path, report: ProblemReport) -> None:
+def check_command(command: tuple[str, ...], path: Path, report: ProblemReport) -> None:
+    """Report a command that is missing or has no program."""
     if not command:
         report.missing(path, "a command is required", 'write a list such as ["php", "artisan", "queue:work"]')
     elif not command[0].strip():

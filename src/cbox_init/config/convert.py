@@ -52,6 +52,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.STATUSES: "write 200, 200-299, 2xx, or a list such as [200, 204]",
     Kind.UMASK: 'write octal digits such as "027"',
     Kind.ATTEMPTS: "write digits only, such as 3, or unlimited",
+    Kind.AMOUNT: "write a number such as 100, a percentage such as 70%, or a size such as 256M",
     Kind.SCALE: "write digits only, such as 3, or auto for one instance a CPU",
     Kind.RLIMIT: "write digits only, such as 65536, or unlimited",
     Kind.SIZE_RLIMIT: "write 50MB, 8MiB, a number of bytes, or unlimited",
@@ -79,7 +80,7 @@ MOST_ENTRIES: Final = 20_000
 _OF_VARIABLES: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _NUMBERS: Final = (
     *(ValueType.INT, ValueType.FLOAT),
-    *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.SCALE),
+    *(Kind.DURATION, Kind.DURATION_MS, Kind.SIZE, Kind.SCALE, Kind.AMOUNT),
 )
 #: What is read from texts of variables, too, where a key does not take any text.
 _WRITTEN_NOTHING: Final = frozenset(("null", "[]", "{}"))
@@ -464,6 +465,8 @@ def _parsed(spec: ValueSpec, text: str) -> Value:
             return scalars.parse_umask(text)
         case Kind.ATTEMPTS:
             return scalars.parse_attempts(text)
+        case Kind.AMOUNT:
+            return scalars.parse_amount(text)
         case Kind.SCALE:
             return scalars.parse_scale(text)
         case Kind.HOST:

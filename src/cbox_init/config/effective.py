@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from cbox_init.config.log_defaults import LogDefaults
-from cbox_init.config.model import HealthCheckConfig, HealthCheckType, Secret
+from cbox_init.config.model import AutoscaleMetric, HealthCheckConfig, HealthCheckType, Secret
 from cbox_init.config.model.kinds import CpuCount
 from cbox_init.config.rules import global_backoff, is_loopback, restart_rules, stop_rules
 
 if TYPE_CHECKING:
-    from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
+    from cbox_init.config.model import AutoscaleConfig, Config, GlobalConfig, ProcessConfig
     from cbox_init.config.problems import ProblemReport
 
+#: Percent of a CPU that an instance is to use, by default.
+_CPU_TARGET: Final = 70.0
 _BEARER: Final = "Bearer "
 
 
@@ -80,6 +82,7 @@ def _process(
     return replace(
         process,
         scale=_scale(process, global_),
+        autoscale=_autoscale(process.autoscale),
         restart=restart_rules(global_, process).policy,
         shutdown=replace(process.shutdown, timeout=stop_rules(global_, process).timeout_s),
         stdout=stdout,
@@ -91,10 +94,22 @@ def _process(
 
 def _scale(process: ProcessConfig, global_: GlobalConfig) -> int:
     """Its scale; one instance for each CPU stops at the limits, since nobody has written that number."""
-    if not isinstance(process.scale, CpuCount):
-        return process.scale
-    limit = global_.max_process_scale
-    return CpuCount(min(process.scale, process.max_scale or limit, limit))
+    if isinstance(process.scale, CpuCount):
+        limit = global_.max_process_scale
+        return CpuCount(min(process.scale, process.max_scale or limit, limit))
+    return process.scale
+
+
+def _autoscale(config: AutoscaleConfig | None) -> AutoscaleConfig | None:
+    """With the metric that its keys imply, and the target of that metric where it has one."""
+    if config is None:
+        return None
+    metric = config.metric
+    if metric is None:
+        metric = AutoscaleMetric.COMMAND if config.command else AutoscaleMetric.CPU
+        metric = metric if config.url is None else AutoscaleMetric.HTTP
+    target = _CPU_TARGET if config.target is None and metric is AutoscaleMetric.CPU else config.target
+    return replace(config, metric=metric, target=target)
 
 
 def _with_zone_of_schedule(name: str, process: ProcessConfig, report: ProblemReport) -> ProcessConfig:

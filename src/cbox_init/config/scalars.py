@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.config.model.kinds import UNLIMITED, CpuCount
@@ -113,6 +114,16 @@ def parse_scale(text: str) -> int:
         return parse_int(text)
     except ValueError:
         raise ValueError("a whole number or auto") from None
+
+
+def parse_amount(text: str) -> float:
+    """A number, a percentage or a size: "2.5", "70%" and "256M" are 2.5, 70 and 2**28."""
+    with suppress(ValueError):
+        return parse_float(text.strip().removesuffix("%"))
+    try:
+        return float(parse_size(text))
+    except ValueError:
+        raise ValueError("a number, a percentage or a size") from None
 
 
 def parse_umask(text: str) -> int:

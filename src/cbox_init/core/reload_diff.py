@@ -29,6 +29,7 @@ IN_PLACE: Final = frozenset(
             "scale",
             "max_scale",
             "scale_locked",
+            "autoscale",
             "depends_on",
             "dependency_timeout",
         ),
@@ -137,10 +138,12 @@ def _variables(process: ProcessConfig) -> tuple[object, ...]:
 def desired_after(desired: Desired, old: ProcessConfig, new: ProcessSettings) -> Desired:
     """What is wanted of a process whose configuration was ``old`` and is now that of ``new``.
 
-    What was stopped or scaled by hand stays so, unless the file has changed that very key.
+    What was stopped or scaled by hand stays so, unless the file has changed that very key. Without
+    ``autoscale`` any more, it has the scale of the file again.
     """
     process = new.process
-    scale = desired.scale if process.scale == old.scale else process.scale
+    unscaled = old.autoscale is not None and process.autoscale is None
+    scale = desired.scale if process.scale == old.scale and not unscaled else process.scale
     if new.scale_limit:
         scale = min(scale, new.scale_limit)
     if process.type is ProcessType.ONESHOT:

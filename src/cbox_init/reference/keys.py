@@ -49,6 +49,7 @@ _TYPES: Final = {
     Kind.ENVIRONMENT: "`inherit`, `clean` or list of names",
     Kind.ATTEMPTS: "integer or `unlimited`",
     Kind.SCALE: "integer or `auto`",
+    Kind.AMOUNT: "number, percentage or size",
 }
 #: What a number without a unit counts.
 _UNITS: Final[dict[ValueType | Kind, str]] = {
@@ -65,6 +66,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.SIZE_RLIMIT: "8MiB",
     Kind.ATTEMPTS: "10",
     Kind.SCALE: "3",
+    Kind.AMOUNT: "100",
     Kind.SIGNAL: "SIGTERM",
     ValueType.INT: "10",
     ValueType.FLOAT: "0.5",

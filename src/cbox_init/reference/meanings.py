@@ -17,6 +17,7 @@ from cbox_init.config.model import (
     ApiSocketRole,
     ApiTokenConfig,
     AuditRotateConfig,
+    AutoscaleConfig,
     CapabilitiesConfig,
     Config,
     EnvFileConfig,
@@ -472,6 +473,7 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         max_scale: Most instances. 0: `global.max_process_scale` alone; the lower of the two counts.
             > 8
         scale_locked: Refuse to scale: the API answers 409.
+        autoscale: How many instances it has, by its load; see [Autoscaling](autoscaling.md).
         port_base: Each instance gets `PORT` = `port_base` + its index. 0: no `PORT`.
             > 8000
         depends_on: Processes that must be ready before this one starts. See [Dependencies](#dependencies).
@@ -503,6 +505,31 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         limits: What an instance may use. See [Limits](#limits).
         priority: Read for older files; `depends_on` orders processes.
             > 0
+    """,
+    AutoscaleConfig: r"""
+        min: Fewest instances. 0 with `command` or `http`: none while nothing is to be done.
+            > 2
+        max: Most instances. Required; at most `max_scale` and `global.max_process_scale`.
+            > 10
+        metric: What is measured. Default: `http` with a `url`, `command` with a `command`, else `cpu`.
+        target: What one instance is to have of it: percent of a CPU, a size of memory, or what the command or
+            the server counts. Default: 70 for `cpu`; else required.
+            > 70%
+        interval: Time between two measurements.
+            > 30s
+        stabilization: For how long a load keeps the instances that it needed. 0: fewer are wanted at once.
+            > 10m
+        command: For `command`: a program that prints a number, of all instances together. It runs as the user
+            of the process, in its environment.
+            > [redis-cli, LLEN, jobs]
+        url: For `http`: the URL of a number, or of JSON with one, of all instances together.
+            > http://127.0.0.1:9000/stats
+        headers: For `http`: headers of the request.
+            > {Authorization: "Bearer ${METRICS_TOKEN}"}
+        value: Where the answer, in JSON, has the number: keys and indexes with dots between them. Without it
+            the answer is the number.
+            > queues.0.length
+        timeout: For `command` and `http`: how long one measurement may take.
     """,
     EnvFileConfig: r"""
         path: The file. It counts from the directory of the configuration file that names it. Required.

@@ -48,6 +48,7 @@ _DIGITS: Final = r"(?:\d+\.?\d*|\.\d+)"
 _DURATION_TEXT: Final = rf"(?:{_DIGITS}{_UNIT})+|{_DIGITS}(?:[eE][+-]?\d{{1,3}})?"
 _SIZE_TEXT: Final = rf"{_DIGITS}\s*(?:[kmgtKMGT][iI]?[bB]?|[bB])?"
 _NUMBER_TEXT: Final = rf"{_DIGITS}(?:[eE][+-]?\d{{1,3}})?"
+_AMOUNT_TEXT: Final = rf"{_NUMBER_TEXT}\s*%?|{_SIZE_TEXT}"
 _STATUS: Final = r"\s*(?:[1-5]\d\d(?:-[1-5]\d\d)?|[1-5][xX][xX])\s*"
 _NO_LIMIT: Final = ("unlimited", "infinity")
 _AUTO: Final = "auto"
@@ -105,6 +106,7 @@ class _SchemaBuilder:
                 *_some_words(("-1", *_NO_LIMIT)),
             ],
             Kind.SCALE: lambda spec: [*_whole_number(spec), *_some_words((_AUTO,))],
+            Kind.AMOUNT: lambda spec: _number(spec, _AMOUNT_TEXT),
             Kind.COMMAND: lambda spec: [_ref("text"), _ref("texts")],
             Kind.SIGNAL: lambda spec: [_ref("signal")],
             Kind.HOST: lambda spec: [_ref("text")],

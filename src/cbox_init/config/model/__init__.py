@@ -8,6 +8,7 @@ overrides and the checks are made from them, so a key is described in one place.
 from cbox_init.config.model.config import Config
 from cbox_init.config.model.enums import (
     AclMode,
+    AutoscaleMetric,
     ClientAuth,
     HealthCheckMode,
     HealthCheckType,
@@ -57,6 +58,7 @@ from cbox_init.config.model.logging import (
     RotateConfig,
 )
 from cbox_init.config.model.process import (
+    AutoscaleConfig,
     ChildVariables,
     EnvFileConfig,
     HealthCheckConfig,
@@ -75,6 +77,8 @@ __all__ = [
     "ApiSocketRole",
     "ApiTokenConfig",
     "AuditRotateConfig",
+    "AutoscaleConfig",
+    "AutoscaleMetric",
     "CapabilitiesConfig",
     "ChildVariables",
     "ClientAuth",

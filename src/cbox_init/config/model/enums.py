@@ -35,6 +35,15 @@ class Misfire(StrEnum):
     SKIP = "skip"
 
 
+class AutoscaleMetric(StrEnum):
+    """What decides how many instances a process has; the last two ask the user's own program or server."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    COMMAND = "command"
+    HTTP = "http"
+
+
 class EnvFileFormat(StrEnum):
     """How a file of variables is read: as Docker Compose does by default, or each value as it stands."""
 

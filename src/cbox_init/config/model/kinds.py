@@ -23,6 +23,7 @@ class Kind(StrEnum):
     HOST = "host"
     ATTEMPTS = "number of attempts"
     SCALE = "whole number or auto"
+    AMOUNT = "number, percentage or size"
     STATUSES = "status or range of statuses"
     UMASK = "octal number"
     ENVIRONMENT = "inherit, clean or a list of names"
@@ -107,6 +108,9 @@ PositiveCount = Annotated[int, Meta(ge=1, le=LARGEST_COUNT)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 #: A port, or 0 for none.
 OptionalPort = Annotated[int, Meta(ge=0, le=65535)]
+
+#: A load: a number, a percentage ("70" and "70%" are the same), or a size ("256M").
+Amount = Annotated[float, Meta(gt=0, le=1e15, extra={"kind": Kind.AMOUNT})]
 
 #: Program and arguments: a list, or a string that is split as a shell would.
 Command = Annotated[tuple[str, ...], Meta(extra={"kind": Kind.COMMAND})]

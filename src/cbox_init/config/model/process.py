@@ -1,10 +1,11 @@
 """One entry of ``processes``."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from cbox_init.config.model.enums import (
+    AutoscaleMetric,
     EnvFileFormat,
     HealthCheckMode,
     HealthCheckType,
@@ -21,10 +22,13 @@ from cbox_init.config.model.enums import (
 )
 from cbox_init.config.model.hooks import HookConfig
 from cbox_init.config.model.kinds import (
+    DURATION,
     INHERITS_ALL,
+    Amount,
     Attempts,
     Command,
     Count,
+    CountOrUnset,
     Inheritance,
     OptionalPort,
     PositiveCount,
@@ -132,6 +136,27 @@ class HeartbeatConfig(Struct, frozen=True, kw_only=True):
     headers: dict[str, Secret] = field(default_factory=dict)
 
 
+class AutoscaleConfig(Struct, frozen=True, kw_only=True):
+    """How many instances a process has, by its load. ``least`` and ``most`` are ``min`` and ``max``.
+
+    ``metric`` is None only before loading: it then follows from ``url`` or ``command``. ``target`` is that of
+    one instance: percent of a CPU, bytes, or what the command or the server counts; None is 70 % for ``cpu``.
+    ``value`` is where an answer in JSON has the number.
+    """
+
+    least: Count = field(default=1, name="min")
+    most: CountOrUnset | None = field(default=None, name="max")
+    metric: AutoscaleMetric | None = None
+    target: Amount | None = None
+    interval: Annotated[float, Meta(ge=0.1, le=3600, extra=DURATION)] = 15.0
+    stabilization: Annotated[float, Meta(ge=0, le=3600, extra=DURATION)] = 300.0
+    command: Command = ()
+    url: str | None = None
+    headers: dict[str, Secret] = field(default_factory=dict)
+    value: str | None = None
+    timeout: PositiveSeconds = 5.0
+
+
 class EnvFileConfig(Struct, frozen=True, kw_only=True):
     """A file of variables, ``NAME=value`` in each line."""
 
@@ -196,6 +221,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     scale: Scale = 1
     max_scale: Count = 0
     scale_locked: bool = False
+    autoscale: AutoscaleConfig | None = None
     port_base: OptionalPort = 0
     depends_on: tuple[str, ...] = ()
     dependency_timeout: SecondsOrNever | None = None
