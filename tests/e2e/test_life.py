@@ -90,11 +90,12 @@ processes: {{web: {{command: [sleep, "1000"]}}}}
 """
     )
     wait_for(lambda: get(port, "/readyz") == 200, "ready")
-    assert (daemon.folder / "ready").exists()
+    wait_for((daemon.folder / "ready").exists, "the file")
     daemon.signal(signal.SIGTERM)
     wait_for(lambda: get(port, "/readyz") == 503, "not ready while it drains")
     assert get(port, "/livez") == 200
-    assert not (daemon.folder / "ready").exists()
+    wait_for(lambda: not (daemon.folder / "ready").exists(), "the file is removed")
+    assert "Process instance stopped" not in daemon.messages()
     assert daemon.wait() == 0
     messages = daemon.messages()
     assert messages.index("Container is not ready") < messages.index("Process instance stopped")
