@@ -280,7 +280,7 @@ def test_it_heals_by_itself(tmp_path: Path, said: Said) -> None:
     assert said.messages()[-1] == "Log output can be written again"
 
 
-def test_a_read_only_file_system_and_no_permission(tmp_path: Path) -> None:
+def test_a_read_only_file_system_and_no_permission(public_path: Path) -> None:
     script = """
 import os, subprocess, sys
 from pathlib import Path
@@ -301,11 +301,8 @@ for place, errno in (("ro", "Read-only file system"), ("root", "Permission denie
     assert errno in said.records()[-1]["error"], said.records()
 said.close()
 """
-    for directory in (tmp_path, *tmp_path.parents):
-        if (mode := directory.stat().st_mode) | 0o011 != mode:
-            directory.chmod(mode | 0o011)
-    (tmp_path / "ro").mkdir()
-    subprocess.run(["unshare", "-m", sys.executable, "-c", script, tmp_path], check=True, timeout=60)
+    (public_path / "ro").mkdir()
+    subprocess.run(["unshare", "-m", sys.executable, "-c", script, public_path], check=True, timeout=60)
 
 
 def test_what_is_short_for_a_while_is_waited_for_but_not_for_ever(
