@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -458,6 +459,6 @@ async def test_the_last_lines_come_before_the_end(speakers: Speakers) -> None:
         read_end, write_end = os.pipe()
         os.write(write_end, b"bye\nbye again\n")
         os.close(write_end)
-        house.logs._processes["one"].capture("one-0", stdout=read_end, stderr=None).drain()
+        house.logs._processes["one"].capture("one-0", stdout=read_end, stderr=None).drain(inf)
         await asyncio.wait_for(speakers.service.server.close(60), 20)
         assert messages([event async for event in stream]) == ["bye", "bye again"]

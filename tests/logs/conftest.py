@@ -19,6 +19,8 @@ from cbox_init.logs.descriptor_writer import DescriptorWriter
 from cbox_init.logs.encode.json_format import JsonFormat
 from cbox_init.logs.hub import LogHub
 from cbox_init.logs.ring import RING_BYTES
+from cbox_init.logs.stages import guard
+from cbox_init.logs.stages.guard import SearchTimer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -168,6 +170,19 @@ async def bench(output: Output) -> AsyncIterator[Bench]:
     bench.hub.attach(asyncio.get_running_loop())
     yield bench
     await bench.close()
+
+
+@pytest.fixture(scope="module")
+def patient_searches() -> Iterator[None]:
+    """No search takes any time: none is ended, and no record is masked because it could not be searched.
+
+    The limits count CPU time of this process, in which a collection of garbage alone can take longer: the
+    heap of a test run is large.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SearchTimer, "limited", lambda _, search, text: search(text))
+        patch.setattr(guard, "thread_time", lambda: 0.0)
+        yield
 
 
 class Said:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.process import ProcessLog
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 NESTED = "[" * 600 + "]" * 600
 DEEPEST = "[" * 100_000 + "]" * 100_000
 BAD = [

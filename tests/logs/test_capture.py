@@ -279,7 +279,7 @@ os._exit(0)
 """
     capture, child = bench.spawn(bench.open(), program, pass_fds=(release,))
     child.wait()
-    capture.drain()
+    capture.drain(inf)
     assert [record.message for record in bench.hub.records("web", limit=5)] == ["from the child"]
     assert not capture.closed
     os.write(hold, b"x")
@@ -292,12 +292,12 @@ os._exit(0)
 async def test_closing_hands_on_what_was_read(bench: Bench) -> None:
     capture, fd = bench.pipe(bench.open())
     os.write(fd, b"no newline")
-    capture.drain()
+    capture.drain(inf)
     os.write(fd, b"more\nrest")
     await until(lambda: len(bench.hub.records("web", limit=5)) == 2)
     capture.close()
     capture.close()
-    capture.drain()
+    capture.drain(inf)
     with pytest.raises(BrokenPipeError):
         os.write(fd, b"x")
     os.close(fd)
@@ -354,6 +354,6 @@ async def test_lines_below_a_level_stay_in_the_ring(
     capture, fd = bench.pipe(bench.open(min_level=min_level))
     os.write(fd, b"line\n")
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
     assert [record.message for record in bench.hub.records("web", limit=5)] == ["line"]
     assert messages(await bench.finish()) == shown

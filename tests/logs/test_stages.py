@@ -8,6 +8,8 @@ import time
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from cbox_init.logs.filter import LogFilter
 from cbox_init.logs.past import BlockSlice
 from tests.logs.conftest import DEADLINE_S, Bench, PeakMemory, until
@@ -16,6 +18,8 @@ from tests.logs.stages.helpers import logging_of
 if TYPE_CHECKING:
     from cbox_init.logs.capture import Capture
     from cbox_init.logs.process import ProcessLog
+
+pytestmark = pytest.mark.usefixtures("patient_searches")
 
 SECRET = {"redaction": {"enabled": True, "patterns": [{"pattern": "hunter2"}]}}
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from cbox_init.logs.follow.growing_file import FileRead
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 
 def ring(bench: Bench, process: str = "web") -> list[str]:
     return [record.message for record in bench.hub.records(process, limit=10_000, newest_first=False)]

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,7 +57,7 @@ def write(bench: Bench, log: ProcessLog, text: bytes, instance: str = "web-0") -
     capture, fd = bench.pipe(log, instance)
     os.write(fd, text)
     os.close(fd)
-    capture.drain()
+    capture.drain(inf)
 
 
 def messages(path: Path) -> list[str]:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.logs.stages.helpers import Line, blocks_of, run, stages_of
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 DATA = "GET /healthz\nGET /\nPOST /\nPOST /healthz\nGET /healthz\n"
 
 

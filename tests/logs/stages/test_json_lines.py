@@ -11,6 +11,8 @@ from cbox_init.logs.encode import output_format
 from cbox_init.logs.stages.json_lines import level_of
 from tests.logs.stages.helpers import WEB, Line, blocks_of, run, stages_of
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 ALL = {"json": {"enabled": True, "extract_level": True, "extract_message": True, "merge_fields": True}}
 
 

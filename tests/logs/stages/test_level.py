@@ -6,6 +6,8 @@ import pytest
 
 from tests.logs.stages.helpers import Line, blocks_of, run, stages_of
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 USUAL = {"level_detection": {"enabled": True}}
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.logs.stages.helpers import Line, run
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 USUAL = {"level_detection": {"enabled": True}}
 
 CASES = [

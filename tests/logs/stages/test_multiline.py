@@ -9,6 +9,8 @@ import pytest
 from cbox_init.logs.framing import LINE_LIMIT
 from tests.logs.stages.helpers import Line, blocks_of, lines_of, run, stages_of
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 DATED = {"multiline": {"enabled": True, "pattern": r"^\d{4}-", "max_lines": 3}}
 
 

@@ -7,6 +7,7 @@ import tracemalloc
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from cbox_init.logs.encode import output_format
 from cbox_init.logs.framing import LINE_LIMIT, Framer
 from cbox_init.logs.stages.pipeline import Pipeline
 from tests.logs.stages.helpers import WEB, Line, blocks_of, lines_of, run, stages_of
+
+pytestmark = pytest.mark.usefixtures("patient_searches")
 
 SECTIONS: dict[str, Any] = {
     "multiline": {"enabled": True, "pattern": r"^\[|^\{", "max_lines": 4},

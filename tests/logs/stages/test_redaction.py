@@ -13,6 +13,8 @@ from cbox_init.logs.framing import LINE_LIMIT
 from cbox_init.logs.stages.redaction import OVERLAP
 from tests.logs.stages.helpers import Line, blocks_of, lines_of, run, stages_of
 
+pytestmark = pytest.mark.usefixtures("patient_searches")
+
 
 def own(pattern: str, replacement: str = "") -> dict[str, object]:
     return {"redaction": {"enabled": True, "patterns": [{"pattern": pattern, "replacement": replacement}]}}
