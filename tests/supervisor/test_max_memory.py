@@ -89,7 +89,7 @@ async def measured(house: House) -> int:
     instance = house.instance("web")
     assert instance.pid
     pid = instance.pid
-    await house.until(lambda: house.runtime.resident()(instance.id, pid) > 50 * 2**20)
+    await house.until(lambda: house.runtime.usage()(instance.id, pid).rss_bytes > 50 * 2**20)
     return pid
 
 

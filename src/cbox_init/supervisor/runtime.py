@@ -10,7 +10,7 @@ from cbox_init.sensitive import KnownSecrets
 from cbox_init.supervisor.defects import Defects
 from cbox_init.supervisor.instance.launch import MARKER
 from cbox_init.system import procfs
-from cbox_init.system.tree import Stray, find_strays, left_group, resident_bytes
+from cbox_init.system.tree import Stray, TreeUsage, find_strays, left_group, tree_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -141,16 +141,16 @@ class Runtime:
         """Every orphan that the daemon has inherited."""
         return [stray for family in self._search().values() for stray in family]
 
-    def resident(self) -> Callable[[str, int], int]:
-        """A function that gives the memory of a living instance in bytes, by its id and main process.
+    def usage(self) -> Callable[[str, int], TreeUsage]:
+        """A function that gives what a living instance uses, by its id and main process.
 
-        The memory includes all processes that the instance has started. One search for orphans serves all
-        calls of the function.
+        That includes all processes that the instance has started. One search for orphans serves all calls of
+        the function.
         """
         if not procfs.is_ours():
-            return lambda instance, pid: 0
+            return lambda instance, pid: TreeUsage(0.0, 0)
         strays, children = self._search(), procfs.child_lookup()
-        return lambda instance, pid: resident_bytes(pid, children, strays.get(instance, ()))
+        return lambda instance, pid: tree_usage(pid, children, strays.get(instance, ()))
 
     def _search(self) -> dict[str, list[Stray]]:
         return find_strays(MARKER, self.reaper.watched, self._ended)

@@ -21,14 +21,16 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 class ProcFigures(Struct, frozen=True):
     """One line of /proc/PID/stat.
 
-    ``cpu_s`` is the time that all threads together have used, in user and kernel mode. ``started_ticks``
-    is when it was started, in clock ticks since boot: with the pid it names one process for ever.
+    ``cpu_s`` is the time that all threads together have used, in user and kernel mode, ``waited_cpu_s`` that
+    of children that have ended and that it has waited for, with theirs. ``started_ticks`` is when it was
+    started, in clock ticks since boot: with the pid it names one process for ever.
     """
 
     state: str
     ppid: int
     pgid: int
     cpu_s: float
+    waited_cpu_s: float
     threads: int
     started_ticks: int
     vms_bytes: int
@@ -63,6 +65,7 @@ def read_figures(pid: int) -> ProcFigures | None:
         ppid=int(fields[1]),
         pgid=int(fields[2]),
         cpu_s=(int(fields[11]) + int(fields[12])) / TICKS_PER_S,
+        waited_cpu_s=(int(fields[13]) + int(fields[14])) / TICKS_PER_S,
         threads=int(fields[17]),
         started_ticks=int(fields[19]),
         vms_bytes=int(fields[20]),

@@ -142,13 +142,24 @@ def left_group(main_pid: int) -> list[Stray]:
     return [process for process in family if process.pgid != main_pid]
 
 
-def resident_bytes(main_pid: int, children: Callable[[int], list[int]], strays: Iterable[Stray] = ()) -> int:
-    """The resident memory of a living main process, of all below it, and of ``strays`` that were found to be
-    its own; pages that several of them share count for each.
+class TreeUsage(Struct, frozen=True):
+    """What a main process uses with all that it has started; pages that several share count for each.
+
+    ``cpu_s`` counts children that have ended too, as long as their parent lives and has waited for them.
+    """
+
+    cpu_s: float
+    rss_bytes: int
+
+
+def tree_usage(
+    main_pid: int, children: Callable[[int], list[int]], strays: Iterable[Stray] = ()
+) -> TreeUsage:
+    """What a living main process uses, all below it, and the ``strays`` that were found to be its own.
 
     ``children`` is a `procfs.child_lookup`. Costs some 55 µs for each process.
     """
-    total = 0
+    cpu_s, total = 0.0, 0
     seen: set[int] = set()
     queue = [main_pid, *(stray.pid for stray in strays)]
     for pid in queue:
@@ -158,8 +169,9 @@ def resident_bytes(main_pid: int, children: Callable[[int], list[int]], strays: 
         figures = procfs.read_figures(pid)
         if figures is not None and figures.alive:
             total += figures.rss_bytes
+            cpu_s += figures.cpu_s + figures.waited_cpu_s
             queue.extend(children(pid))
-    return total
+    return TreeUsage(cpu_s, total)
 
 
 def descends_from(pid: int, main_pid: int) -> bool:

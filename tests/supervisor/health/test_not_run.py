@@ -234,7 +234,7 @@ async def test_a_command_whose_output_cannot_be_watched_is_ended(
     add_reader = loop.add_reader
 
     def refuse(descriptor: int, callback: object, *args: object) -> None:
-        if "_Run._read" in repr(callback):
+        if "CommandRun._read" in repr(callback):
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         add_reader(descriptor, callback, *args)  # type: ignore[arg-type]
 

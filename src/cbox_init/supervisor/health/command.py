@@ -33,12 +33,12 @@ class CommandProbe:
         self.where = request.argv[0]
         self._request = request
         self._runtime = runtime
-        self._run: _Run | None = None
+        self._run: CommandRun | None = None
 
     async def __call__(self) -> None:
         if self._run is not None and not self._run.over:
             raise CheckFailed("the command of an earlier check was killed and has not ended yet")
-        self._run = run = _Run(self._request, self._runtime)
+        self._run = run = CommandRun(self._request, self._runtime)
         try:
             status = await run.ended
         finally:
@@ -48,10 +48,13 @@ class CommandProbe:
             raise CheckFailed(f"{status.describe()}: {line}" if line else status.describe())
 
 
-class _Run:
-    """One run of the command, from its spawn until it has been reaped. Raises SpawnError."""
+class CommandRun:
+    """One run of a command, from its spawn until it has been reaped. Raises SpawnError.
 
-    def __init__(self, request: SpawnRequest, runtime: Runtime) -> None:
+    ``ended`` gives its exit status. Of its output the last ``kept_bytes`` are kept.
+    """
+
+    def __init__(self, request: SpawnRequest, runtime: Runtime, *, kept_bytes: int = _KEPT_BYTES) -> None:
         loop = get_running_loop()
         read_fd, write_fd = output_pipe(request.identity)
         try:
@@ -66,6 +69,7 @@ class _Run:
         self._loop = loop
         self._runtime = runtime
         self._tail = b""
+        self._kept_bytes = kept_bytes
         self._fd = read_fd
         runtime.reaper.watch(self._pid, self._reaped)
         try:
@@ -79,9 +83,13 @@ class _Run:
         if not self.over:
             kill_tree(self._pid)
 
+    def output(self) -> str:
+        """What is kept of what it wrote."""
+        return self._tail.decode(errors="replace")
+
     def last_line(self) -> str:
         """The last line that it wrote and that is not empty."""
-        lines = [line for line in self._tail.decode(errors="replace").splitlines() if line.strip()]
+        lines = [line for line in self.output().splitlines() if line.strip()]
         return lines[-1].strip()[:_LONGEST_LINE] if lines else ""
 
     def _read(self) -> bool:
@@ -94,7 +102,7 @@ class _Run:
             data = b""
         if not data:
             self._loop.remove_reader(self._fd)
-        self._tail = (self._tail + data)[-_KEPT_BYTES:]
+        self._tail = (self._tail + data)[-self._kept_bytes :]
         return len(data) == _KEPT_BYTES
 
     def _reaped(self, status: ExitStatus) -> None:

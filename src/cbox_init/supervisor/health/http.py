@@ -88,6 +88,17 @@ class HttpProbe:
             self.where = f"{url.shown} (redirected from {self._url.shown})"
         raise CheckFailed(f"more than {MOST_REDIRECTS} redirects")
 
+    async def body(self, most_bytes: int) -> bytes:
+        """Ask once, without following a redirect; gives the whole body of the answer.
+
+        Raises CheckFailed also when the body is longer than ``most_bytes``.
+        """
+        answer = await self._ask(self._url, self._method, self._headers, most_bytes)
+        self._judge(answer)
+        if len(answer.body) > most_bytes:
+            raise CheckFailed(f"the answer is longer than {most_bytes >> 10} KiB")
+        return bytes(answer.body)
+
     def _judge(self, answer: Answer) -> None:
         if not is_expected(answer.status, self._expected_status):
             raise CheckFailed(f"status {answer.status}, expected {format_statuses(self._expected_status)}")
@@ -98,13 +109,17 @@ class HttpProbe:
                 else "the expected text is not in the body"
             )
 
-    async def _ask(self, url: Url, method: str, headers: Mapping[str, Secret]) -> Answer:
+    async def _ask(
+        self, url: Url, method: str, headers: Mapping[str, Secret], most_bytes: int | None = None
+    ) -> Answer:
         async with connected(self._resolver, url.endpoint) as plain:
             wire: Wire = plain
             if url.tls:
                 wire = await self._with_tls(plain, url)
             await wire.send(_request(url, method, headers))
-            answer = Answer(self._expected_status, self._expected_body, has_body=method != "HEAD")
+            answer = Answer(
+                self._expected_status, self._expected_body, has_body=method != "HEAD", most_bytes=most_bytes
+            )
             while not answer.enough:
                 data = await wire.receive()
                 if not data:
@@ -120,10 +135,18 @@ class HttpProbe:
 
 
 class Answer:
-    """The answer to a request, as far as it has come. ``status`` is 0 until the head is complete."""
+    """The answer to a request, as far as it has come. ``status`` is 0 until the head is complete.
+
+    With ``most_bytes`` the body is wanted, up to about this length.
+    """
 
     def __init__(
-        self, expected_status: Statuses, expected_body: bytes | None, *, has_body: bool = True
+        self,
+        expected_status: Statuses,
+        expected_body: bytes | None,
+        *,
+        has_body: bool = True,
+        most_bytes: int | None = None,
     ) -> None:
         self.status = 0
         self.location: str | None = None
@@ -133,6 +156,7 @@ class Answer:
         self._expected_body = expected_body or b""
         self._searched = 0
         self._has_body = has_body
+        self._most_bytes = most_bytes
         self._complete = False
         self._head_bytes = 0
         self._parser = httptools.HttpResponseParser(self)
@@ -143,6 +167,8 @@ class Answer:
         if not self.status:
             return False
         unexpected = not is_expected(self.status, self._expected_status)
+        if self._most_bytes is not None:
+            return unexpected or self._complete or len(self.body) > self._most_bytes
         return unexpected or self.found or self._complete or len(self.body) > MOST_BODY_BYTES
 
     def feed(self, data: bytes) -> None:

@@ -244,6 +244,8 @@ class HealthMonitor:
         from asyncio import timeout
 
         reason, ran = None, True
+        # What this imports is needed for a reason, when there may be no descriptor left to import it.
+        self._runtime.secrets.masked("")
         limit = timeout(self._rules.timeout_s)
         try:
             async with limit:

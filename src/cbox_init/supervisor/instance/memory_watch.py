@@ -59,12 +59,12 @@ class MemoryWatch:
         before, self._due = self._due, {}
         for tree in self._trees():
             self._due[tree.pid] = before.get(tree.pid) or next_measurement_at(spread(tree.id), now)
-        resident = None
+        usage = None
         for tree in self._trees():
             if self._due[tree.pid] > now:
                 continue
-            resident = resident or self._runtime.resident()
-            weight = resident(tree.id, tree.pid) if self._limit_mb else 0
+            usage = usage or self._runtime.usage()
+            weight = usage(tree.id, tree.pid).rss_bytes if self._limit_mb else 0
             self._due[tree.pid] = next_measurement_at(spread(tree.id), now)
             self._on_measured(tree.index, tree.pid, excess(weight, self._limit_mb))
             if time.monotonic() >= stop_at:
