@@ -97,6 +97,7 @@ class Output:
 def output() -> Iterator[Output]:
     output = Output()
     yield output
+    end_of_compressions()
     output.close_write()
     if output._thread.ident is not None:
         output._thread.join(DEADLINE_S)
@@ -202,6 +203,7 @@ class Said:
         return [record["msg"] for record in self.records()]
 
     def close(self) -> None:
+        end_of_compressions()
         end(self._stdout)
         os.close(self._fd)
 
@@ -211,6 +213,13 @@ def said(tmp_path: Path) -> Iterator[Said]:
     said = Said(tmp_path / "said")
     yield said
     said.close()
+
+
+def end_of_compressions() -> None:
+    """Wait for the threads that compress: what they log later would be in a file of the next test."""
+    for thread in threading.enumerate():
+        if thread.name == "log-compressor":
+            thread.join(DEADLINE_S)
 
 
 def end(writer: Writer) -> None:
