@@ -207,8 +207,6 @@ def test_laravel(folder: Path, made: list[Scaffolded]) -> None:
     """The preset on an application with the commands that it runs."""
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
     (folder / "cbox-init.yaml").unlink()
-    # Given to PHP-FPM's user at the start. The scheduler, which is root's, would make it at a full minute.
-    (folder / "storage/framework/cache/queues/default").mkdir(parents=True)
     site = Scaffolded(folder, "--nginx", "--dockerfile", "--queue-workers", "2")  # laravel, by its artisan
     made.append(site)
     site.nginx(**{"/var/www/html": str(folder)})

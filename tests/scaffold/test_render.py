@@ -87,6 +87,16 @@ def test_the_configuration_passes_the_strict_check(preset: Preset, tmp_path: Pat
             assert any(process.on_give_up == "shutdown" for process in processes.values())
 
 
+@pytest.mark.parametrize("preset", [one for one in PRESETS if one.base == "php"], ids=lambda one: one.name)
+def test_what_runs_beside_php_fpm_has_its_user(preset: Preset, tmp_path: Path) -> None:
+    """What root has made, PHP-FPM cannot write to."""
+    processes = yaml.safe_load(everything(preset, tmp_path)[CONFIG_FILE])["processes"]
+    assert {one.get("user") for name, one in processes.items() if name not in ("php-fpm", "nginx")} <= {
+        "www-data"
+    }
+    assert len(processes) > 2 or not preset.workers
+
+
 def test_the_check_would_find_a_mistake(tmp_path: Path) -> None:
     file = tmp_path / CONFIG_FILE
     text = render(next(choices(BY_NAME["laravel"])), str(tmp_path))[CONFIG_FILE]
