@@ -144,6 +144,10 @@ class UnknownProcess(RequestRefused):
         self.name = name
 
 
+class UnknownChange(RequestRefused):
+    """No change of that id is kept."""
+
+
 class NotScheduled(RequestRefused):
     """The process has no schedule."""
 

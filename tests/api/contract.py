@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 
 DOCUMENT = "/api/v1/openapi.json"
 
+#: The member of the replies to commands that the description of the API by others does not have.
+CHANGE = re.compile(rb',"change":"[0-9a-f]+-[0-9]+"(?=}$)')
+
 #: What the document's ``default`` stands for: refusals of a connection, before there is an operation.
 CONNECTION_STATUSES = {400, 408, 431, 503}
+
+
+def as_others_have_it(content: bytes) -> bytes:
+    """The reply to a command, without the member that this daemon adds behind all others."""
+    assert CHANGE.search(content), content
+    return CHANGE.sub(b"", content)
 
 
 class Contract:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from cbox_init.acting import Actor
 from cbox_init.audit.chain import LONGEST_BODY, START, read_sealed, seal
 from cbox_init.audit.diff import MOST_CHANGES, differences
-from cbox_init.audit.record import Actor, AuditEvent, Target, clean
+from cbox_init.audit.record import AuditEvent, Target, clean
 from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
 from cbox_init.config.model.global_ import ApiTokenConfig
 from cbox_init.config.secret import Secret

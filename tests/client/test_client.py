@@ -190,11 +190,11 @@ def test_every_problem_is_in_the_error(daemon: FakeDaemon, path: str) -> None:
 
 def test_commands(daemon: FakeDaemon, path: str) -> None:
     for action in ("start", "stop", "restart"):
-        reply = {"message": f"{action} initiated", "process": "web", "change": "an addition"}
+        reply = {"message": f"{action} initiated", "process": "web", "change": "5a-1", "newer": "an addition"}
         daemon.answers[f"POST {WEB}/{action}"] = Answer(reply, 202)
     assert both(path, lambda c: c.start("web"), lambda c: c.start("web")).message == "start initiated"
     assert both(path, lambda c: c.stop("web"), lambda c: c.stop("web")).message == "stop initiated"
-    expected = ActionReply("restart initiated", "web")
+    expected = ActionReply("restart initiated", "web", "5a-1")
     assert both(path, lambda c: c.restart("web"), lambda c: c.restart("web")) == expected
     assert {sent.body for sent in daemon.sent} == {b""}
 

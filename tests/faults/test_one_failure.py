@@ -17,6 +17,8 @@ from tests.supervisor.house import House
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cbox_init.supervisor.changes import Change
+
 #: How many of the calls of each target fail in turn, spread over all; CBOX_INIT_FAULTS=all tries each.
 PLACES: Final = None if os.environ.get("CBOX_INIT_FAULTS") == "all" else 4
 
@@ -44,9 +46,8 @@ async def play(house: House) -> None:
     await house.until(lambda: len(house.pids("web")) == 2)
     await house.until(lambda: house.instance("crasher").restart_count > 0)
     house.kill("web")
-    number = await trigger(house)
     with suppress(CboxError):
-        await house.supervisor.run_over("job", number)
+        await house.over(await trigger(house))
     house.supervisor.scale("web", 3)
     await house.until(lambda: len(house.pids("web")) == 3)
     house.file.write_text(PROCESSES.format(2))
@@ -57,7 +58,7 @@ async def play(house: House) -> None:
     house.supervisor.stop("crasher")
 
 
-async def trigger(house: House) -> int:
+async def trigger(house: House) -> Change:
     try:
         return house.supervisor.trigger("job")
     except Exception:  # noqa: BLE001  # the injected one

@@ -216,8 +216,7 @@ async def test_schedules(scrape: Scrape) -> None:
     assert samples.of("scheduled_task_total", task="job", status="failure") == 0
     due = samples.of("scheduled_task_next_run_timestamp", task="job")
     assert due is not None and due > time.time()
-    number = house.supervisor.trigger("job")
-    assert await house.supervisor.run_over("job", number) == 3
+    assert await house.over(house.supervisor.trigger("job")) == 3
     samples = await scraped.samples()
     assert samples.of("scheduled_task_total", task="job", status="failure") == 1
     assert samples.of("scheduled_task_total", task="job", status="success") == 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cbox_init.core.states import State
+    from cbox_init.supervisor.changes import Change
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
 
 DEADLINE_S = 20.0
@@ -156,6 +157,11 @@ class House:
 
     def lines(self, name: str) -> list[str]:
         return [r.message for r in self.logs.records(name, limit=10_000, newest_first=False)]
+
+    async def over(self, change: Change) -> int | None:
+        """Wait for the end of a change; gives the exit code of the run that it has triggered."""
+        await asyncio.wait_for(self.supervisor.changes.ended(change), DEADLINE_S)
+        return change.exit_code
 
     def let_go(self) -> None:
         """Let what ``WAITS`` go on."""

@@ -99,8 +99,8 @@ def job(monitor: Monitor, command: str = "exit 0", **keys: object) -> str:
     )
 
 
-async def run(house: House) -> int:
-    return await house.supervisor.run_over("job", house.supervisor.trigger("job"))
+async def run(house: House) -> int | None:
+    return await house.over(house.supervisor.trigger("job"))
 
 
 def records(house: House, message: str) -> list[dict[str, str]]:
@@ -211,7 +211,7 @@ async def test_one_that_hangs_holds_up_neither_the_job_nor_others(build: Build, 
     house = build(json.dumps(text))
     began = time.monotonic()
     await run(house)
-    await house.supervisor.run_over("other", house.supervisor.trigger("other"))
+    await house.over(house.supervisor.trigger("other"))
     assert time.monotonic() - began < 0.4 + 5
     assert house.lines("job") == ["ran"]
     await house.until(lambda: "/other" in monitor.paths())

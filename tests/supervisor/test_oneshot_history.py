@@ -104,7 +104,7 @@ async def test_a_reload_that_changes_it_and_one_that_makes_it_a_longrun(build: B
 
 async def test_runs_of_a_schedule(build: Build) -> None:
     house = build(config("exit 4", schedule="0 3 * * *"))
-    await house.supervisor.run_over("job", house.supervisor.trigger("job"))
+    await house.over(house.supervisor.trigger("job"))
     (run,) = await until_over(house, 1)
     assert (run.instance, run.trigger, run.error) == ("job-run-1", Trigger.MANUAL, "exit code 4")
     scheduled = house.supervisor.table["job"]

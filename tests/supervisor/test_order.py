@@ -224,8 +224,10 @@ async def test_scale_up_and_down(build: Build) -> None:
     house.supervisor.scale("web", 1)
     await house.supervisor.settled("web")
     assert [(i.index, i.pid) for i in house.status("web").instances] == [(0, kept)]
-    assert house.supervisor.scale_by("web", 2) == 3
-    assert house.supervisor.scale_by("web", -50) == 0
+    house.supervisor.scale_by("web", 2)
+    assert house.status("web").desired_scale == 3
+    house.supervisor.scale_by("web", -50)
+    assert house.status("web").desired_scale == 0
     await house.until_state("web", State.STOPPED)
     assert house.status("web").instances == ()
 

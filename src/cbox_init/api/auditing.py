@@ -11,12 +11,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from cbox_init.acting import Acting, acting
 from cbox_init.api.authentication import bearer
-from cbox_init.api.caller import address_of, caller_of
+from cbox_init.api.caller import actor_of
 from cbox_init.api.replies import encode, send_body
 from cbox_init.api.schemas import ErrorReply
-from cbox_init.audit.record import Actor, Target
-from cbox_init.audit.trail import Acting, acting
+from cbox_init.audit.record import Target
 from cbox_init.config.secret import MASK
 from cbox_init.errors import NotAudited
 from cbox_init.sensitive import sounds_secret
@@ -24,6 +24,7 @@ from cbox_init.sensitive import sounds_secret
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from cbox_init.acting import Actor
     from cbox_init.audit.record import Status
     from cbox_init.audit.trail import AuditTrail
 
@@ -149,15 +150,6 @@ class RecordRefusals:
             message={401: "token missing or wrong", 403: "not permitted", 429: "too many requests"}[status],
             http_status=status,
         )
-
-
-def actor_of(scope: Scope) -> Actor:
-    """Who sends a request, as records show it."""
-    caller = caller_of(scope)
-    if caller is None:
-        return Actor.anonymous(address_of(scope))
-    role = None if caller.role is None else str(caller.role)
-    return Actor(caller.kind, caller.name, caller.address, caller.uid, caller.pid, role)
 
 
 def _what(scope: Scope) -> tuple[str, Target]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from msgspec import Struct
 
+from cbox_init.acting import Actor
 from cbox_init.api.http.places import plain_address
 
 if TYPE_CHECKING:
@@ -103,3 +104,12 @@ def address_of(scope: MutableMapping[str, Any]) -> str:
     """The address of the client, of IPv4 where it is mapped into IPv6; empty on the Unix socket."""
     client = scope["client"]
     return plain_address(client[0]) if client else ""
+
+
+def actor_of(scope: MutableMapping[str, Any]) -> Actor:
+    """Who sends a request, as changes and the records of the audit show it."""
+    caller = caller_of(scope)
+    if caller is None:
+        return Actor.anonymous(address_of(scope))
+    role = None if caller.role is None else str(caller.role)
+    return Actor(caller.kind, caller.name, caller.address, caller.uid, caller.pid, role)

@@ -19,6 +19,7 @@ from cbox_init.errors import (
     NotAudited,
     NotScheduled,
     RequestRefused,
+    UnknownChange,
     UnknownProcess,
 )
 
@@ -151,7 +152,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         return await _request_error(request, InvalidBodyError(str(error)))
     if isinstance(error, NotAudited):
         return error_response(503, "the change is refused: audit_required is set", (str(error),))
-    if isinstance(error, UnknownProcess | NotScheduled):
+    if isinstance(error, UnknownProcess | NotScheduled | UnknownChange):
         return error_response(404, str(error))
     return error_response(409 if isinstance(error, Conflict) else 422, str(error))
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
 
-from cbox_init.api.caller import caller_of
+from cbox_init.acting import Acting, acting
+from cbox_init.api.caller import actor_of, caller_of
 from cbox_init.api.replies import ForbiddenError, error_response
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ JSON = "application/json"
 
 OPEN_PATH: Final = "/api/v1/health"
 """The one path that needs no token, so that a container's health check holds no secret."""
+
+_READS: Final = ("GET", "HEAD")
 
 _NO_ROLE: Final = {
     "certificate": "see api_certificate_roles",
@@ -87,7 +90,14 @@ class Resource:
             return
         if operation.role is not None:
             authorize(caller_of(scope), operation, scope["path_params"].get("name"))
-        await operation.app(scope, receive, send)
+        if scope["method"] in _READS or acting.get() is not None:
+            await operation.app(scope, receive, send)
+            return
+        token = acting.set(Acting(actor_of(scope)))
+        try:
+            await operation.app(scope, receive, send)
+        finally:
+            acting.reset(token)
 
 
 def authorize(caller: Caller | None, operation: Operation, process: str | None) -> None:

@@ -199,11 +199,15 @@ class ProcessDetail(Struct, frozen=True):
     config: dict[str, JsonValue]
 
 
+ChangeId = Annotated[str, Meta(description="What `/changes/{id}` shows, and the header Location.")]
+
+
 class ActionReply(Struct, frozen=True):
     """A command was taken; the work goes on behind the reply."""
 
     message: str
     process: str
+    change: ChangeId | UnsetType = UNSET
 
 
 class ScaleReply(Struct, frozen=True):
@@ -212,6 +216,7 @@ class ScaleReply(Struct, frozen=True):
     message: str
     process: str
     scale: Count
+    change: ChangeId | UnsetType = UNSET
 
 
 class ScaledReply(Struct, frozen=True, kw_only=True):
@@ -221,6 +226,7 @@ class ScaledReply(Struct, frozen=True, kw_only=True):
     process: str
     desired: Count | UnsetType = UNSET
     delta: int | UnsetType = UNSET
+    change: ChangeId | UnsetType = UNSET
 
 
 _COUNT: Final = {"minimum": 0}
@@ -326,6 +332,7 @@ class ScheduleReply(Struct, frozen=True):
 
     status: Annotated[str, Meta(extra_json_schema={"enum": ["paused", "resumed", "triggered"]})]
     process: str
+    change: ChangeId | UnsetType = UNSET
 
 
 class TriggerReply(Struct, frozen=True):
@@ -334,6 +341,7 @@ class TriggerReply(Struct, frozen=True):
     status: Annotated[str, Meta(extra_json_schema={"enum": ["completed", "triggered"]})]
     process: str
     exit_code: int | UnsetType = UNSET
+    change: ChangeId | UnsetType = UNSET
 
 
 _PROCESS: Final = {

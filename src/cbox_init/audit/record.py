@@ -12,6 +12,8 @@ from cbox_init.logs.encode.base import encodable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cbox_init.acting import Actor
+
 Status = Literal["success", "failure", "denied", "attempt"]
 """The outcome of an event; ``attempt``: a later record has the outcome."""
 
@@ -24,26 +26,6 @@ _LONGEST_TEXT: Final = 1024
 _LARGEST_CONTEXT: Final = 24 * 1024
 _MOST_MEMBERS: Final = 100
 _DEEPEST: Final = 6
-
-
-class Actor(NamedTuple):
-    """Who did it. ``type`` is the way it was recognised: ``token``, ``certificate``, ``socket``,
-    ``loopback``, ``anonymous``, or ``system`` for the daemon itself.
-
-    ``id`` is the name of the token, certificate or user; ``ip`` the client's address.
-    """
-
-    type: str
-    id: str
-    ip: str = ""
-    uid: int | None = None
-    pid: int | None = None
-    role: str | None = None
-
-    @classmethod
-    def anonymous(cls, address: str) -> Actor:
-        """A client that has not said who it is."""
-        return cls("anonymous", "anonymous", address)
 
 
 class Target(NamedTuple):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from cbox_init import __version__
+from cbox_init.acting import SYSTEM, Actor, acting
 from cbox_init.audit.chain import START
 from cbox_init.audit.diff import differences
 from cbox_init.audit.file import AuditFile, FoundChain
 from cbox_init.audit.limits import SAY_EACH_S, EventLimit
-from cbox_init.audit.record import Actor, AuditEvent, Target
+from cbox_init.audit.record import AuditEvent, Target
 from cbox_init.audit.writer import AuditWriter
 from cbox_init.config.model import AuditRotateConfig
 from cbox_init.errors import NotAudited
@@ -36,7 +36,6 @@ WRITTEN_WITHIN_S: Final = 5.0
 #: When a write that has not returned is said in the log, in seconds.
 _STUCK_S: Final = 5.0
 
-_SYSTEM: Final = Actor("system", "cbox-init")
 _LOG: Final = "log"
 _DAEMON: Final = Target("system", "cbox-init", "cbox-init")
 _CONFIGURATION: Final = Target("config", "configuration", "configuration")
@@ -54,18 +53,6 @@ _EVENTS: Final = {
 
 #: How long comparing two configurations may take, in seconds.
 _DIFF_TIMEOUT_S: Final = 10.0
-
-
-class Acting(NamedTuple):
-    """The request that is being carried out: who sent it, and its id."""
-
-    actor: Actor
-    request_id: str
-
-
-acting: ContextVar[Acting | None] = ContextVar("acting", default=None)
-"""Set while a request is carried out. Only what a command does at once is done by its sender: timers and
-tasks that it starts inherit the context, and act for the daemon."""
 
 
 class LogTarget:
@@ -152,7 +139,7 @@ class AuditTrail:
         **context: ContextValue,
     ) -> None:
         """Record an event. Without ``actor`` it is the sender of the request that is being carried out, or
-        the daemon; `_SYSTEM` is for what the daemon does by itself, whatever request has led to it.
+        the daemon; `SYSTEM` is for what the daemon does by itself, whatever request has led to it.
         """
         self._record(event_type, action, resource, actor, status, message, context)
 
@@ -232,8 +219,9 @@ class AuditTrail:
         request = acting.get() if actor is None else None
         if request is not None:
             actor = request.actor
-            context = {"request_id": request.request_id, **context}
-        actor = actor or _SYSTEM
+            if request.request_id:
+                context = {"request_id": request.request_id, **context}
+        actor = actor or SYSTEM
         now = time.monotonic()
         if not self._limit.take(event_type, actor.ip or action, now):
             self._say_left_out_later()
@@ -292,7 +280,7 @@ class AuditTrail:
             event_type,
             action,
             Target("instance", instance, process),
-            actor=_SYSTEM,
+            actor=SYSTEM,
             status=status,
             message=message or "",
             pid=pid,
@@ -327,7 +315,7 @@ class AuditTrail:
 
     def rolled_back(self, process: str) -> None:
         """The former configuration of a process is in force again: its rollout has failed."""
-        self.note("config.change", "roll back", _CONFIGURATION, actor=_SYSTEM, process=process)
+        self.note("config.change", "roll back", _CONFIGURATION, actor=SYSTEM, process=process)
 
     def shutting_down(self, reason: str, exit_code: int) -> None:
         """The shutdown begins."""
@@ -335,7 +323,7 @@ class AuditTrail:
             "system.shutdown",
             "shutdown",
             _DAEMON,
-            actor=_SYSTEM,
+            actor=SYSTEM,
             status="attempt",
             message=reason,
             exit_code=exit_code,
@@ -344,12 +332,12 @@ class AuditTrail:
     def ended(self, exit_code: int | None) -> None:
         """The shutdown is over, or the start has failed."""
         status: Status = "failure" if exit_code else "success"
-        self.note("system.shutdown", "end", _DAEMON, actor=_SYSTEM, status=status, exit_code=exit_code)
+        self.note("system.shutdown", "end", _DAEMON, actor=SYSTEM, status=status, exit_code=exit_code)
 
     def defect(self, where: str, error: BaseException) -> None:
         """An unexpected error was contained."""
         message = f"{type(error).__name__}: {error}"
-        self.note("system.error", where, _DAEMON, actor=_SYSTEM, status="failure", message=message)
+        self.note("system.error", where, _DAEMON, actor=SYSTEM, status="failure", message=message)
 
     # -- what is left out ------------------------------------------------------------------------------
 
@@ -373,7 +361,7 @@ class AuditTrail:
         stamp = self._times.microseconds(time.time_ns())
         resource = Target("system", "audit", "audit")
         context: dict[str, ContextValue] = {**figures}
-        return AuditEvent(stamp, event_type, _SYSTEM, action, resource, "failure", message, context).body()
+        return AuditEvent(stamp, event_type, SYSTEM, action, resource, "failure", message, context).body()
 
     # -- the daemon ------------------------------------------------------------------------------------
 
@@ -387,12 +375,12 @@ class AuditTrail:
             "system.start",
             "start",
             _DAEMON,
-            actor=_SYSTEM,
+            actor=SYSTEM,
             version=__version__,
             pid=os.getpid(),
             uid=os.getuid(),
         )
-        self.note("config.load", "load", _CONFIGURATION, actor=_SYSTEM, file=config or "(environment)")
+        self.note("config.load", "load", _CONFIGURATION, actor=SYSTEM, file=config or "(environment)")
 
     async def close(self, timeout_s: float) -> None:
         """Write what is queued, within ``timeout_s``, and end the thread."""

@@ -310,6 +310,11 @@ class Rolling(Generic[S]):
             return self._go_back(desired, rollout)
         return None
 
+    @property
+    def went_back(self) -> tuple[int, Rollout] | None:
+        """The last rollout that was rolled back, with the generation of the return."""
+        return self._went_back
+
     def _can_go_back(self, desired: Desired, instances: Collection[Instance]) -> bool:
         if self._goes_back(desired):
             return False

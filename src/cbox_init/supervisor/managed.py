@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.changes import Aim, Standing
     from cbox_init.core.instance import Instance
     from cbox_init.core.restart import Trigger
     from cbox_init.core.states import Desired
@@ -100,6 +101,9 @@ class Managed(Protocol):
     def settled(self) -> bool:
         """Whether the last command has had its effect."""
 
+    def standing(self, aim: Aim) -> Standing:
+        """How far a command is that wanted ``aim`` of it."""
+
     @property
     def held_back(self) -> bool:
         """Whether it starts nothing until its output flows again."""
@@ -155,14 +159,8 @@ class Schedule(Protocol):
     def trigger(self) -> int:
         """Run now; gives the number of the run. Raises Conflict."""
 
-    async def over(self, number: int) -> int:
-        """Wait for the end of a run; gives its exit code. Cancelled when the daemon ends."""
-
     def history(self, limit: int) -> list[RunStatus]:
         """The last ``limit`` runs that are over, newest first."""
-
-    def give_up_waiting(self) -> None:
-        """Cancel all waits for the end of a run."""
 
     def status(self) -> ProcessStatus:
         """The status of its process."""
@@ -183,6 +181,12 @@ class Host(Protocol):
 
     def refreshed(self) -> None:
         """Take in that figures in a status have changed, but nothing that others act on."""
+
+    def run_ended(self, name: str, number: int, *, exit_code: int, error: str | None) -> None:
+        """Act on the end of a run of the process ``name``; ``error`` says why it was no success."""
+
+    def run_dropped(self, name: str, number: int) -> None:
+        """Act on a run of the process ``name`` that does not begin any more."""
 
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """Put the former settings of the process ``name`` in force again."""

@@ -21,6 +21,7 @@ from cbox_init.supervisor.status import describe
 
 if TYPE_CHECKING:
     from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.changes import Aim, Standing
     from cbox_init.core.decide import Action
     from cbox_init.core.dependencies import Gate
     from cbox_init.core.health import CheckResult
@@ -188,6 +189,13 @@ class LongrunProcess(ProcessBase):
             return False
         stopped = self._rolling.shown is not None and self._rolling.shown.state is RolloutState.FAILED
         return stopped or has_settled(self.desired, self._instances.observed.values())
+
+    def standing(self, aim: Aim) -> Standing:
+        """How far a command is that wanted ``aim`` of it."""
+        from cbox_init.supervisor.changes import standing_of
+
+        gate = self._gate if self.blocked else None
+        return standing_of(self, aim, gate, self._rolling, self._settings.rollout_rules)
 
     @property
     def ended_for_good(self) -> bool:

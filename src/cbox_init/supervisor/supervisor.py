@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.changes import Change, Changes
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.managed import Managed, Schedule
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
@@ -77,6 +78,7 @@ class Supervisor:
         self._statuses: tuple[ProcessStatus, ...] = ()
         self._statuses_version = -1
         self._clearing: dict[str, None] = {}
+        self._changes: Changes | None = None
         self._oneshots: OneshotHistory | None = None
         self._reaping = Reaping(runtime, self._reaped)
         self.lifecycle = Lifecycle(
@@ -86,6 +88,7 @@ class Supervisor:
             runtime=runtime,
             manager=manager,
             on_started=on_started,
+            on_shutdown=self._shutdown_begun,
             on_finished=self._finished,
         )
         logs.on_room = self._output_flows_again
@@ -117,6 +120,15 @@ class Supervisor:
     def counts(self) -> Counts:
         """The numbers of processes, instances, restarts and runs."""
         return counts_of(self.table)
+
+    @property
+    def changes(self) -> Changes:
+        """What commands have begun, and what has become of them."""
+        if self._changes is None:
+            from cbox_init.supervisor.changes import Changes
+
+            self._changes = Changes(self.table, self._runtime)
+        return self._changes
 
     def status(self, name: str) -> ProcessStatus:
         """The status of one process. Raises UnknownProcess."""
@@ -168,19 +180,41 @@ class Supervisor:
         """
         self.lifecycle.begin()
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
         """Start the instances of a process that do not run, at once and with a new restart budget."""
-        self._accept_command(name, "start").start()
+        process = self._accept_command(name, "start")
+        with self.changes.command("start", name, change, why=why) as change:
+            process.start()
+            self.changes.aim(change, name, run=True)
+        return change
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
         """Stop every instance of a process."""
-        self._accept_command(name, "stop").stop()
+        process = self._accept_command(name, "stop")
+        with self.changes.command("stop", name, change, why=why) as change:
+            process.stop()
+            runs = process.desired.generation if process.schedule is not None else None
+            self.changes.aim(change, name, run=False, generation=runs)
+        return change
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
         """Replace every instance of a process, one after another."""
-        self._accept_command(name, "restart").restart()
+        process = self._accept_command(name, "restart")
+        with self.changes.command("restart", name, change, why=why) as change:
+            process.restart()
+            self.changes.aim(change, name, run=True, generation=process.desired.generation)
+        return change
 
-    def scale(self, name: str, count: int) -> None:
+    def scale(
+        self,
+        name: str,
+        count: int,
+        *,
+        change: Change | None = None,
+        why: str = "",
+        kind: str = "scale",
+        relative: bool = False,
+    ) -> Change:
         """Set the number of instances of a process to ``count``."""
         process = self._scalable(name)
         oneshot = process.config.type is ProcessType.ONESHOT
@@ -190,35 +224,45 @@ class Supervisor:
         self._runtime.log.info("Process scale requested", process=name, scale=count)
         if self._runtime.audit is not None:
             self._runtime.audit.command("scale", name, scale=count, before=process.desired.scale)
-        process.scale(count)
+        with self.changes.command(kind, name, change, why=why) as change:
+            before = process.desired
+            if relative:
+                self.changes.rescale(name, before.scale, count)
+            process.scale(count)
+            first = min(before.scale, count) if before.run else 0
+            self.changes.aim(change, name, scale=count, first=first, relative=relative)
+        return change
 
-    def scale_by(self, name: str, delta: int) -> int:
-        """Add ``delta`` instances (remove, when negative; not below 0); gives the new number."""
+    def scale_by(self, name: str, delta: int, *, change: Change | None = None, why: str = "") -> Change:
+        """Add ``delta`` instances (remove, when negative; not below 0)."""
         count = scaled_by(self._scalable(name).desired.scale, delta)
-        self.scale(name, count)
-        return count
+        return self.scale(name, count, change=change, why=why, relative=True)
 
-    def pause(self, name: str) -> None:
+    def pause(self, name: str, *, why: str = "") -> Change:
         """Begin no more runs of a scheduled process; those under way go on. Also raises NotScheduled."""
-        self._accept_schedule_command(name, "pause").pause()
+        schedule = self._accept_schedule_command(name, "pause")
+        with self.changes.command("pause", name, None, why=why) as change:
+            schedule.pause()
+            self.changes.done(change)
+        return change
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: str, *, why: str = "") -> Change:
         """Run a scheduled process at its times again. Also raises NotScheduled."""
-        self._accept_schedule_command(name, "resume").resume()
+        schedule = self._accept_schedule_command(name, "resume")
+        with self.changes.command("resume", name, None, why=why) as change:
+            schedule.resume()
+            self.changes.done(change)
+        return change
 
-    def trigger(self, name: str) -> int:
-        """Run a scheduled process now; gives the number of the run. Also raises NotScheduled.
+    def trigger(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
+        """Run a scheduled process now; its change ends with the run. Also raises NotScheduled.
 
         Raises Conflict also when it is paused or has ``schedule_max_concurrent`` runs under way.
         """
-        return self._accept_schedule_command(name, "trigger").trigger()
-
-    async def run_over(self, name: str, number: int) -> int:
-        """Wait for the end of a run that was just triggered; gives its exit code.
-
-        Cancelled when the run does not begin, or the daemon ends first.
-        """
-        return await self.schedule(name).over(number)
+        schedule = self._accept_schedule_command(name, "trigger")
+        with self.changes.command("trigger", name, change, why=why) as change:
+            self.changes.await_run(change, name, schedule.trigger())
+        return change
 
     async def settled(self, name: str) -> None:
         """Wait until the last command has had its effect, or an instance cannot be started."""
@@ -283,6 +327,8 @@ class Supervisor:
     def forget(self, name: str) -> None:
         """Drop what is kept about a process that was removed and has ended."""
         self._ready.pop(name, None)
+        if self._changes is not None:
+            self._changes.process_gone(name)
         if self._runtime.counters is not None:
             self._runtime.counters.forget(name)
 
@@ -335,6 +381,8 @@ class Supervisor:
                 self._runtime.run_queue.wake(self.table[dependent])
         if name in self._waiters and process.settled:
             self._waiters.resolve(name, None)
+        if self._changes is not None:
+            self._changes.follow(process)
         self.lifecycle.changed(process)
 
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
@@ -344,6 +392,16 @@ class Supervisor:
         self.factory.open_log(name, settings)
         if self.on_rolled_back is not None:
             self.on_rolled_back(name, settings.process)
+
+    def run_ended(self, name: str, number: int, *, exit_code: int, error: str | None) -> None:
+        """End the change that has triggered a run."""
+        if self._changes is not None:
+            self._changes.run_ended(name, number, exit_code=exit_code, error=error)
+
+    def run_dropped(self, name: str, number: int) -> None:
+        """Abort the change that has triggered a run."""
+        if self._changes is not None:
+            self._changes.run_dropped(name, number)
 
     def refreshed(self) -> None:
         """Take in that figures in a status have changed, but nothing that others act on."""
@@ -364,7 +422,13 @@ class Supervisor:
         """Kill everything at once, without a grace period (a second stop signal)."""
         self.lifecycle.kill(exit_code)
 
+    def _shutdown_begun(self) -> None:
+        """Abort what the shutdown prevents; stops and runs may still come to their end."""
+        if self._changes is not None:
+            self._changes.abort_all("the daemon is shutting down", but=frozenset(("stop", "trigger")))
+
     def _finished(self, exit_code: int) -> None:
         self._waiters.cancel_all()
-        self.factory.schedules.give_up_waiting()
+        if self._changes is not None:
+            self._changes.abort_all("the daemon has ended")
         self._on_finished(exit_code)

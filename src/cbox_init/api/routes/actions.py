@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cbox_init.api.replies import json_response
+from cbox_init.api.commands import accepted
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import ActionReply
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cbox_init.api.context import Context
+    from cbox_init.supervisor.changes import Change
 
 
 def resources(context: Context) -> tuple[Resource, ...]:
@@ -29,11 +30,11 @@ def resources(context: Context) -> tuple[Resource, ...]:
     )
 
 
-def _action(verb: str, command: Callable[[str], None], summary: str) -> Resource:
+def _action(verb: str, command: Callable[[str], Change], summary: str) -> Resource:
     async def act(request: Request) -> Response:
         name = request.path_params["name"]
-        command(name)
-        return json_response(ActionReply(f"{verb} initiated", name), 202)
+        change = command(name)
+        return accepted(ActionReply(f"{verb} initiated", name, change.id), change)
 
     post = Operation(
         answering(act),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, UnsetType
 
 from cbox_init.api.bodies import read_body
-from cbox_init.api.replies import InvalidBodyError, json_response
+from cbox_init.api.commands import accepted
+from cbox_init.api.replies import InvalidBodyError
 from cbox_init.api.resource import Operation, Reply, Resource, answering
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas import ScaledReply, ScaleReply, ScaleRequest
@@ -39,20 +40,20 @@ def resources(context: Context) -> tuple[Resource, ...]:
         match (wanted.scale, wanted.desired, wanted.delta):
             case (int() | float() as count, UnsetType(), UnsetType()):
                 count = int(count)
-                supervisor.scale(name, count)
-                return json_response(ScaleReply("scale initiated", name, count), 202)
+                change = supervisor.scale(name, count)
+                return accepted(ScaleReply("scale initiated", name, count, change.id), change)
             case (UnsetType(), int() | float() as count, UnsetType()):
                 count = int(count)
-                supervisor.scale(name, count)
-                done = ScaledReply(status="scaled", process=name, desired=count)
+                change = supervisor.scale(name, count)
+                done = ScaledReply(status="scaled", process=name, desired=count, change=change.id)
             case (UnsetType(), UnsetType(), int() | float() as delta):
                 delta = int(delta)
-                supervisor.scale_by(name, delta)
-                done = ScaledReply(status="scaled", process=name, delta=delta)
+                change = supervisor.scale_by(name, delta)
+                done = ScaledReply(status="scaled", process=name, delta=delta, change=change.id)
             case _:
                 raise InvalidBodyError
         await _until_settled(supervisor, name, request)
-        return json_response(done)
+        return accepted(done, change, 200)
 
     post = Operation(
         answering(scale),

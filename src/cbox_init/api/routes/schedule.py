@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from cbox_init.api.commands import accepted
 from cbox_init.api.queries import LIMIT, SYNC, flag_of, limit_of
 from cbox_init.api.replies import json_response
 from cbox_init.api.resource import Operation, Reply, Resource, answering
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cbox_init.api.context import Context
+    from cbox_init.supervisor.changes import Change
 
 _PATH: Final = f"{PATH}/{{name}}/schedule"
 
@@ -77,11 +79,11 @@ def _history(context: Context) -> Resource:
     return Resource(f"{_PATH}/history", {"GET": get})
 
 
-def _command(verb: str, status: str, command: Callable[[str], None], summary: str) -> Resource:
+def _command(verb: str, status: str, command: Callable[[str], Change], summary: str) -> Resource:
     async def act(request: Request) -> Response:
         name = request.path_params["name"]
-        command(name)
-        return json_response(ScheduleReply(status, name))
+        change = command(name)
+        return accepted(ScheduleReply(status, name, change.id), change, 200)
 
     post = Operation(
         answering(act),
@@ -101,15 +103,16 @@ def _trigger(context: Context) -> Resource:
     async def trigger(request: Request) -> Response:
         name = request.path_params["name"]
         sync = flag_of(request.query_params, "sync")
-        number = supervisor.trigger(name)
+        change = supervisor.trigger(name)
         if not sync:
-            return json_response(ScheduleReply("triggered", name), 202)
-        async with while_connected(request, supervisor.run_over(name, number), LONGEST_SYNC_S) as over:
-            if over.cancelled():
-                raise Conflict(f"{name} was stopped before its run began")
-            if over.done():
-                return json_response(TriggerReply("completed", name, over.result()))
-        return json_response(TriggerReply("triggered", name), 202)
+            return accepted(ScheduleReply("triggered", name, change.id), change)
+        async with while_connected(request, supervisor.changes.ended(change), LONGEST_SYNC_S):
+            pass
+        if change.exit_code is not None:
+            return accepted(TriggerReply("completed", name, change.exit_code, change.id), change, 200)
+        if change.over:
+            raise Conflict(f"{name}: {change.reason}")
+        return accepted(TriggerReply("triggered", name, change=change.id), change)
 
     post = Operation(
         answering(trigger),

@@ -33,8 +33,9 @@ class Lifecycle:
 
     ``config`` gives the configuration in force. ``manager`` is the service manager that started the daemon,
     if it wants notifications. ``on_started`` is called when all processes are up for the first time,
-    ``on_finished`` once, with the exit code of the daemon, when the shutdown is over. ``readiness`` is set if
-    the configuration enables it, ``removal`` once the configuration is loaded for changes.
+    ``on_shutdown`` when the shutdown begins, ``on_finished`` once, with the exit code of the daemon, when it
+    is over. ``readiness`` is set if the configuration enables it, ``removal`` once the configuration is
+    loaded for changes.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Lifecycle:
         runtime: Runtime,
         manager: ServiceManager | None,
         on_started: Callable[[], object] | None,
+        on_shutdown: Callable[[], object],
         on_finished: Callable[[int], None],
     ) -> None:
         self._table = table
@@ -54,6 +56,7 @@ class Lifecycle:
         self._runtime = runtime
         self._manager = manager
         self._on_started = on_started
+        self._on_shutdown = on_shutdown
         self._on_finished = on_finished
         self.removal: Removal | None = None
         self.validates = False
@@ -136,6 +139,8 @@ class Lifecycle:
         if self._runtime.audit is not None:
             self._runtime.audit.shutting_down(reason, exit_code)
         contain = self._runtime.defects.contain
+        with contain("changes could not be aborted"):
+            self._on_shutdown()
         for process in self._table:
             with contain("a process could not begin its shutdown", process=process.name):
                 process.begin_shutdown()

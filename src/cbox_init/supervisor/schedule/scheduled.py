@@ -40,13 +40,13 @@ from cbox_init.supervisor.status import (
     ScheduleState,
     ScheduleStatus,
 )
-from cbox_init.supervisor.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from cbox_init.config.model import HeartbeatConfig
     from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.changes import Aim, Standing
     from cbox_init.core.decide import Action
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.managed import Host
@@ -112,7 +112,6 @@ class ScheduledProcess(ProcessBase):
         self._begun: dict[int, _Begun] = {}
         self._totals = RunTotals()
         self._history: deque[FinishedRun] = deque(maxlen=history_size)
-        self._waiters: Waiters[int, int] = Waiters()
         self._alert = OverdueAlert.of(config.heartbeat)
         self._instances = Instances(
             InstanceContext(
@@ -238,6 +237,12 @@ class ScheduledProcess(ProcessBase):
         generation = self.desired.generation
         return all(run.generation >= generation for run in self._instances.observed.values())
 
+    def standing(self, aim: Aim) -> Standing:
+        """How far a command is that wanted ``aim`` of it."""
+        from cbox_init.core.changes import runs_standing
+
+        return runs_standing(aim, self.desired, self.instances)
+
     @property
     def drain_s(self) -> float:
         """For how long its runs may go on when the daemon ends, in seconds; 0 without any."""
@@ -257,14 +262,6 @@ class ScheduledProcess(ProcessBase):
             )
             for run in runs
         ]
-
-    async def over(self, number: int) -> int:
-        """Wait for the end of a run under way; gives its exit code. Cancelled when the daemon ends."""
-        return await self._waiters.wait(number)
-
-    def give_up_waiting(self) -> None:
-        """Cancel all waits for the end of a run."""
-        self._waiters.cancel_all()
 
     # -- times -----------------------------------------------------------------------------------------
 
@@ -362,7 +359,7 @@ class ScheduledProcess(ProcessBase):
             )
 
     def _finish_run(self, number: int) -> None:
-        """Record a run of which no process is left, and wake those who wait for its end."""
+        """Record a run of which no process is left, and end the change that has triggered it."""
         begun = self._begun.pop(number)
         instance = self._instances.observed[number]
         ending = instance.ending or Ending(1, instance.reason or "it was not started")
@@ -381,7 +378,8 @@ class ScheduledProcess(ProcessBase):
         self._history.append(run)
         with self._runtime.defects.contain("the end of a run could not be reported", process=self.name):
             self._report(run, in_history=begun.in_history)
-        self._waiters.resolve(number, ending.exit_code)
+        with self._runtime.defects.contain("a change could not be ended", process=self.name):
+            self._host.run_ended(self.name, number, exit_code=ending.exit_code, error=error)
 
     def _report(self, run: FinishedRun, *, in_history: bool) -> None:
         """Report a finished run to the counters, the alert, the heartbeat and the history of oneshots."""
@@ -444,7 +442,8 @@ class ScheduledProcess(ProcessBase):
             number = self._due.pop()
             del self._begun[number]
             self._started -= 1
-            self._waiters.cancel(number)
+            with self._runtime.defects.contain("a change could not be ended", process=self.name):
+                self._host.run_dropped(self.name, number)
         self._decision.drop()
 
     def _describe(self) -> ProcessStatus:

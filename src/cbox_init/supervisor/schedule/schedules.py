@@ -73,12 +73,6 @@ class Schedules:
         if self._timetable is not None:
             self._timetable.attach(loop)
 
-    def give_up_waiting(self) -> None:
-        """Cancel all waits for the end of a run."""
-        for process in self._processes:
-            if process.schedule is not None:
-                process.schedule.give_up_waiting()
-
     async def detach(self, timeout_s: float) -> None:
         """Release the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
         if self._timetable is not None:
