@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.sensitive import KnownSecrets
 from cbox_init.supervisor.defects import Defects
+from cbox_init.supervisor.events import Events
 from cbox_init.supervisor.instance.launch import MARKER
 from cbox_init.system import procfs
 from cbox_init.system.tree import Stray, TreeUsage, find_strays, left_group, tree_usage
@@ -56,6 +57,7 @@ class Runtime:
         self.secrets = secrets or KnownSecrets()
         self.audit = audit
         self.defects = Defects(log, None if audit is None else audit.defect)
+        self.events = Events(self.secrets, self.defects)
         self.set_deadline: Callable[[float], object] = lambda seconds: None
         """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
         self.unreachable: set[str] = set()

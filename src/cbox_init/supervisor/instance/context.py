@@ -61,7 +61,7 @@ class InstanceContext:
         self.on_event = on_event
         self.on_message = on_message
         self.oneshots = oneshots
-        self.messages = InstanceMessages(name, runtime.log, runtime.audit)
+        self.messages = InstanceMessages(name, runtime.log, runtime.events, runtime.audit)
         self.launch = launch or Launch(name, settings.process, runtime.environ)
         self.limits = self._limits_of(settings.process)
         self.stop_plan = self._stop_plan_of(settings)

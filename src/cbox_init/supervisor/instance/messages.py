@@ -1,4 +1,7 @@
-"""The log messages about the instances of a process. People search for some of them: keep their text."""
+"""What is reported of the instances of a process: messages of the log, events, records of the audit.
+
+People search for some of the messages: keep their text.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from cbox_init.errors import SpawnError
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.logs.ring import LogRing
+    from cbox_init.supervisor.events import Events
 
 #: How many lines of output are kept of an instance that has failed, and how many characters of each.
 LAST_LINES = 20
@@ -24,14 +28,15 @@ LONGEST_LINE = 500
 
 
 class InstanceMessages:
-    """Writes the messages about the instances of one process, and the records of the audit.
+    """Writes the messages about the instances of one process, emits the events, and records for the audit.
 
     ``instance_id`` names the instance in each message, ``pid`` its main process.
     """
 
-    def __init__(self, process: str, log: DaemonLog, audit: AuditTrail | None = None) -> None:
+    def __init__(self, process: str, log: DaemonLog, events: Events, audit: AuditTrail | None = None) -> None:
         self._process = process
         self._log = log
+        self._events = events
         self._audit = audit
 
     def started(self, instance_id: str, instance: Instance) -> None:
@@ -41,6 +46,13 @@ class InstanceMessages:
             instance_id=instance_id,
             pid=instance.pid,
             restart_count=instance.restart_count or None,
+        )
+        self._events.emit(
+            "instance.started",
+            self._process,
+            instance_id,
+            pid=instance.pid,
+            restart_count=instance.restart_count,
         )
         if self._audit is not None:
             self._audit.instance(
@@ -59,6 +71,13 @@ class InstanceMessages:
             instance_id=instance_id,
             exit_code=error.exit_code,
             error=str(error),
+        )
+        self._events.emit(
+            "instance.start_failed",
+            self._process,
+            instance_id,
+            reason=str(error),
+            exit_code=error.exit_code,
         )
         if self._audit is not None:
             self._audit.instance(
@@ -99,6 +118,15 @@ class InstanceMessages:
                 exit_code=ending.exit_code,
                 error=ending.reason,
             )
+        self._events.emit(
+            "instance.exited",
+            self._process,
+            instance_id,
+            reason=ending.reason,
+            pid=pid,
+            exit_code=ending.exit_code,
+            requested=requested,
+        )
         if self._audit is not None:
             crashed = not (requested or ending.success)
             self._audit.instance(
@@ -120,6 +148,13 @@ class InstanceMessages:
             restart_count=instance.restart_count + 1,
             delay=round(max(0.0, in_s), 3),
         )
+        self._events.emit(
+            "instance.restarting",
+            self._process,
+            instance_id,
+            restart_count=instance.restart_count + 1,
+            delay_s=round(max(0.0, in_s), 3),
+        )
         if self._audit is not None:
             count = instance.restart_count + 1
             self._audit.instance(
@@ -132,6 +167,13 @@ class InstanceMessages:
             process=self._process,
             instance_id=instance_id,
             error=instance.reason,
+            last_output="\n".join(last_output) or None,
+        )
+        self._events.emit(
+            "instance.given_up",
+            self._process,
+            instance_id,
+            reason=instance.reason,
             last_output="\n".join(last_output) or None,
         )
         if self._audit is not None:
@@ -148,7 +190,18 @@ class InstanceMessages:
         """Log a change of the health state or of readiness; a change of mere figures is not logged."""
         if before.state is not now.state:
             self._health_state_changed(instance_id, pid, now)
-        elif before.ready is not now.ready:
+            self._events.emit(
+                "instance.health",
+                self._process,
+                instance_id,
+                reason=None if now.state is HealthState.HEALTHY else now.failure,
+                before=before.state.value,
+                state=now.state.value,
+            )
+        if before.ready is not now.ready:
+            kind = "instance.ready" if now.ready else "instance.not_ready"
+            self._events.emit(kind, self._process, instance_id, reason=now.reason)
+        if before.state is now.state and before.ready is not now.ready:
             self._log.info(
                 "Process instance is ready again" if now.ready else "Process instance is not ready",
                 process=self._process,
@@ -180,10 +233,13 @@ class InstanceMessages:
 
     def killed(self, instance_id: str, pid: int) -> None:
         self._warn("Process instance did not stop in time and is killed", instance_id, pid, None)
+        self._events.emit("instance.killed", self._process, instance_id, pid=pid)
         if self._audit is not None:
             self._audit.instance("process.stop", "kill", self._process, instance_id, pid=pid)
 
     def suspended(self, instance_id: str, pid: int, reason: str | None) -> None:
+        kind = "instance.continued" if reason is None else "instance.suspended"
+        self._events.emit(kind, self._process, instance_id, reason=reason, pid=pid)
         if reason is None:
             self._log.info(
                 "Process instance continues", process=self._process, instance_id=instance_id, pid=pid
