@@ -215,7 +215,8 @@ def test_a_file_with_every_key() -> None:
 def test_each_of_its_values_is_another_than_the_default() -> None:
     shown = dict(leaves(masked(load(str(FULL), ENVIRON).config)))
     default = dict(leaves(masked(Config(processes={"web": ProcessConfig()}))))
-    assert [path for path, value in shown.items() if path in default and default[path] == value] == []
+    same = [path for path, value in shown.items() if path in default and default[path] == value]
+    assert same == ["processes.web.timeout"], "of a oneshot without a schedule alone"
 
 
 def leaves(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, object]]:
@@ -270,6 +271,8 @@ def test_a_file_with_every_key_is_also_good_when_strict() -> None:
         "has no effect on a check of type http",  # its service
         # its capabilities.add, with a user
         "gives nothing to a user other than root, but to programs with file capabilities",
+        "timeout and schedule_timeout mean the same; schedule_timeout counts",
+        "has no effect",  # its max_runtime, with type: oneshot and a schedule
         "is not run, since graceful is false",  # its pre_stop_hook, with graceful: false
         "not implemented yet, without effect",
     ]

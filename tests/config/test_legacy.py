@@ -128,7 +128,11 @@ def test_the_other_old_keys(read: Read) -> None:
           api_acl: {allow: [10.0.0.1], deny: [10.0.0.2]}
           api_auth: "Bearer abcdefghijklmnop"
         processes:
-          web: {command: a, timeout: 60, logging: {filter_patterns: [x], filters: {include: [y]}}}
+          web:
+            schedule: '@daily'
+            timeout: 60
+            command: a
+            logging: {filter_patterns: [x], filters: {include: [y]}}
     """
     found = read(text)
     config = config_of(found)
@@ -140,7 +144,7 @@ def test_the_other_old_keys(read: Read) -> None:
     assert web.schedule_timeout == 60.0
     assert web.logging.filters is not None
     assert (web.logging.filters.exclude, web.logging.filters.include) == (("x",), ("y",))
-    assert fields(found, Severity.WARNING) == ["global.api_auth", "processes.web.timeout"]
+    assert fields(found, Severity.WARNING) == ["global.api_auth"]
 
 
 def test_filters_that_are_there_already(read: Read) -> None:

@@ -108,7 +108,7 @@ class CheckedWorld(World):
 
     def terminate(self, index: int) -> None:
         instance = self.instances[index]
-        if not instance.excess:
+        if not instance.excess and instance.overran is None:
             health = instance.health
             assert health
             rules, notice = health.rules, health.notify

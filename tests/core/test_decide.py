@@ -3,8 +3,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from cbox_init.core.decide import Action, CancelRestart, Forget, Kill, Signal, Spawn, Stop, Wait, decide
+from cbox_init.config.rules import RunLimit
+from cbox_init.core import instance as transitions
+from cbox_init.core.decide import (
+    Action,
+    CancelRestart,
+    Expire,
+    Forget,
+    Kill,
+    Signal,
+    Spawn,
+    Stop,
+    Terminate,
+    Wait,
+    decide,
+)
 from cbox_init.core.states import Desired, State
 from tests.core.cases import LATER, NOW, ended, idle, running, stopping, waiting, want, want_stopped
 
@@ -12,6 +27,14 @@ if TYPE_CHECKING:
     from cbox_init.core.instance import Instance
 
     Case = tuple[str, Desired, list[Instance], list[Action]]
+
+
+def since(up_at: float, instance: Instance) -> Instance:
+    return replace(instance, up_at=up_at)
+
+
+def expired(instance: Instance, *, oneshot: bool = False) -> Instance:
+    return transitions.expired(instance, LIMIT, want(1).revision, oneshot=oneshot)
 
 
 def decided(desired: Desired, *instances: Instance, may_spawn: bool = True) -> list[Action]:
@@ -156,6 +179,44 @@ def test_while_dependencies_are_not_ready(
     desired: Desired, instances: list[Instance], expected: list[Action]
 ) -> None:
     assert decided(desired, *instances, may_spawn=False) == expected
+
+
+LIMIT = RunLimit(60.0, replaces=True)
+YOUNG, OLD = NOW - 10, NOW - 60
+LIMITED: list[Case] = [
+    ("it may go on", want(1), [since(YOUNG, running())], [Wait(YOUNG + 60)]),
+    ("its time is over", want(1), [since(OLD, running())], [Expire(0)]),
+    ("the earliest of two", want(2), [since(YOUNG, running(0)), since(NOW, running(1))], [Wait(YOUNG + 60)]),
+    ("two at a time", want(2), [since(OLD, running(0)), since(OLD, running(1))], [Expire(0), Expire(1)]),
+    (
+        "both are to be replaced: one after another",
+        want(2),
+        [expired(since(OLD, running(0))), expired(since(OLD, running(1)))],
+        [Stop(0)],
+    ),
+    (
+        "the first is on its way",
+        want(2),
+        [idle(0, generation=-1), expired(since(OLD, running(1)))],
+        [Spawn(0)],
+    ),
+    ("it takes too long, and fails", want(1), [expired(since(OLD, running()), oneshot=True)], [Terminate(0)]),
+    ("a restart replaces it anyway", want(1, generation=1), [since(OLD, running())], [Stop(0)]),
+    ("it is being stopped", want(1), [since(OLD, stopping())], [Wait(LATER)]),
+    ("it waits to be restarted", want(1), [since(OLD, waiting())], [Wait(LATER)]),
+    ("it has ended", want(1), [since(OLD, ended())], []),
+    ("it is not wanted", want_stopped(), [since(OLD, running())], [Stop(0)]),
+]
+
+
+@pytest.mark.parametrize(
+    ("desired", "instances", "expected"), [case[1:] for case in LIMITED], ids=[case[0] for case in LIMITED]
+)
+def test_how_long_an_instance_may_run(
+    desired: Desired, instances: list[Instance], expected: list[Action]
+) -> None:
+    by_index = {instance.index: instance for instance in instances}
+    assert decide(desired, by_index, may_spawn=True, now=NOW, limit=LIMIT) == expected
 
 
 def test_many_instances_are_started_in_the_order_of_their_index() -> None:

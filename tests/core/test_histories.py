@@ -140,6 +140,7 @@ histories = histories_of(
     step("sicken", st.integers(0, MOST_INSTANCES)),
     step("heal"),
     step("fatten", st.integers(0, MOST_INSTANCES)),
+    step("outlive", st.integers(0, MOST_INSTANCES)),
     step("say", st.integers(0, MOST_INSTANCES), messages),
     step("start"),
     step("stop"),

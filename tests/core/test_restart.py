@@ -21,6 +21,11 @@ SIGNALLED = Ending(137, "killed by SIGKILL")
         (SIGNALLED, False, 137, Cause.CRASH),
         (Ending(0, "unhealthy", Cause.HEALTH_CHECK), False, 1, Cause.HEALTH_CHECK),
         (Ending(143, "too large", Cause.MEMORY_LIMIT), False, 143, Cause.MEMORY_LIMIT),
+        (Ending(2, "exit code 2", success_code=True), True, 0, Cause.NORMAL_EXIT),
+        (Ending(143, "killed by SIGTERM", success_code=True), True, 0, Cause.NORMAL_EXIT),
+        (Ending(0, "exit code 0", success_code=False), False, 1, Cause.CRASH),
+        (Ending(127, "no such file", success_code=False), False, 127, Cause.CRASH),
+        (Ending(2, "timed out", Cause.TIMEOUT, success_code=True), False, 2, Cause.TIMEOUT),
     ],
 )
 def test_what_an_ending_counts_as(ending: Ending, success: bool, status: int, cause: Cause) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from cbox_init.config.model import RestartPolicyName
+from cbox_init.config.rules import RunLimit
 from cbox_init.core import dependencies
 from cbox_init.core import instance as transitions
 from cbox_init.core.decide import (
@@ -313,6 +314,18 @@ class World:
         if runs:
             fat = runs[nth % len(runs)]
             self.instances[fat.index] = transitions.memory_measured(fat, "too much")
+            self.next_at = self.now
+
+    def outlive(self, nth: int) -> None:
+        """The ``nth`` of those that run has run as long as it may."""
+        runs = [one for one in self.instances.values() if one.phase is Phase.RUNNING]
+        if runs:
+            old = runs[nth % len(runs)]
+            replaces = self.rules.restart.policy is not RestartPolicyName.NEVER
+            limit = RunLimit(60.0, replaces)
+            self.instances[old.index] = transitions.expired(
+                old, limit, self.desired.revision, oneshot=self.oneshot
+            )
             self.next_at = self.now
 
     def heal(self) -> None:

@@ -40,7 +40,12 @@ _LABEL_WIDTH = 11
 _DAEMON_LABEL_WIDTH = 13
 
 #: Reasons for restarts that are shown by name.
-_RESTARTED_FOR = {"health_check": "by its health check", "memory_limit": "by its memory limit"}
+_RESTARTED_FOR = {
+    "health_check": "by its health check",
+    "memory_limit": "by its memory limit",
+    "timeout": "after its timeout",
+    "max_runtime": "after its max_runtime",
+}
 
 
 def list_row(entry: ProcessEntry, now: float) -> list[Span]:

@@ -67,6 +67,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
     _check_files_of_variables(process, path, report)
     _check_hook_user(process, path, report)
     _check_type(process, path, report)
+    _check_time_limits(process, path, report)
     _check_notify(process, path, report)
     _check_scale(name, process, config, report)
     _check_rollout(process, (*path, "rollout"), report)
@@ -172,6 +173,18 @@ def _check_type(process: ProcessConfig, path: Path, report: ProblemReport) -> No
         )
     if process.scale > 1 or isinstance(process.scale, CpuCount):
         report.error((*path, "scale"), "a oneshot has one instance", "set scale to 1, or use type: longrun")
+
+
+def _check_time_limits(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
+    if process.timeout is not None and process.type is not ProcessType.ONESHOT:
+        report.warning(
+            (*path, "timeout"),
+            "has no effect: it limits a oneshot, or the runs of a schedule",
+            "set type: oneshot, or use max_runtime or dependency_timeout",
+        )
+    if process.max_runtime is not None and (process.schedule or process.type is ProcessType.ONESHOT):
+        key = "schedule_timeout" if process.schedule else "timeout"
+        report.warning((*path, "max_runtime"), "has no effect: what it limits is replaced", f"use {key}")
 
 
 def _check_notify(process: ProcessConfig, path: Path, report: ProblemReport) -> None:

@@ -50,6 +50,7 @@ _EXAMPLES: Final[dict[ValueType | Kind, str]] = {
     Kind.DURATION_MS: "write 500ms, 30s, 1m30s or a number of milliseconds",
     Kind.SIZE: "write 50MB, 8MiB or a number of bytes",
     Kind.STATUSES: "write 200, 200-299, 2xx, or a list such as [200, 204]",
+    Kind.EXIT_CODES: "write a list such as [0, 2]; 143 is an end by SIGTERM (128 + 15)",
     Kind.UMASK: 'write octal digits such as "027"',
     Kind.ATTEMPTS: "write digits only, such as 3, or unlimited",
     Kind.AMOUNT: "write a number such as 100, a percentage such as 70%, or a size such as 256M",
@@ -340,6 +341,15 @@ class Converter:
             return _INVALID
         return tuple(one for item in items for one in cast("tuple[tuple[int, int], ...]", item))
 
+    def _exit_codes(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
+        """One exit code, or a list of them."""
+        if not isinstance(raw, list):
+            return self._scalar(spec, raw, path)
+        items = [self._scalar(spec, item, (*path, index)) for index, item in enumerate(raw)]
+        if _INVALID in items:
+            return _INVALID
+        return tuple(dict.fromkeys(one for item in items for one in cast("tuple[int, ...]", item)))
+
     def _scalar(self, spec: ValueSpec, raw: Raw, path: Path) -> Value:
         text = self._text(raw, path, spec.value_type)
         if text is None:
@@ -403,6 +413,7 @@ _CONVERT: Final[dict[ValueType | Kind, Callable[[Converter, ValueSpec, Raw, Path
     ValueType.SECRET_MAP: Converter._secret_map,
     Kind.COMMAND: Converter._command,
     Kind.STATUSES: Converter._statuses,
+    Kind.EXIT_CODES: Converter._exit_codes,
     Kind.ENVIRONMENT: Converter._inheritance,
 }
 
@@ -461,6 +472,8 @@ def _parsed(spec: ValueSpec, text: str) -> Value:
             return _signal(text)
         case Kind.STATUSES:
             return scalars.parse_statuses(text)
+        case Kind.EXIT_CODES:
+            return scalars.parse_exit_codes(text)
         case Kind.UMASK:
             return scalars.parse_umask(text)
         case Kind.ATTEMPTS:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path, Raw
 
-#: Old key and the key that means the same, section by section.
+#: Old key and the key that means the same, section by section. ``timeout`` is old in a process with a
+#: schedule alone: otherwise it is that of a oneshot.
 RENAMED: Final[dict[type[Struct], dict[str, str]]] = {
     TlsConfig: {"client_ca_file": "ca_file"},
     AclConfig: {"allow": "allow_list", "deny": "deny_list"},
@@ -55,7 +56,7 @@ def with_current_keys(
     if section is RedactionConfig:
         return _patterns_by_name(raw)
     renamed = RENAMED.get(section)
-    if renamed is None:
+    if renamed is None or (section is ProcessConfig and unset("schedule", raw.get("schedule"))):
         return raw
     if section is HealthCheckConfig:
         raw = _address_that_is_a_url(raw, path, report, unset)

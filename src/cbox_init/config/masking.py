@@ -97,6 +97,8 @@ def _worded(field: Field, section: Struct) -> object:
         ranges: tuple[tuple[int, int], ...] = getattr(section, field.attribute)
         statuses = [first if first == last else f"{first}-{last}" for first, last in ranges]
         return statuses[0] if len(statuses) == 1 else statuses
+    if field.spec.value_type is Kind.EXIT_CODES:
+        return list(getattr(section, field.attribute))
     if field.spec.value_type is Kind.ENVIRONMENT:
         return "inherit" if value == INHERITS_ALL else "clean" if value == () else value
     if field.spec.value_type is Kind.UMASK and value is not None:

@@ -104,6 +104,25 @@ class HealthRules(Struct, frozen=True, kw_only=True):
     announced: bool = False
 
 
+class RunLimit(Struct, frozen=True):
+    """How long an instance may run. It is then replaced as by a restart, or is ended and has failed."""
+
+    seconds: float
+    replaces: bool
+
+
+def run_limit(global_: GlobalConfig, process: ProcessConfig) -> RunLimit | None:
+    """The time limit of the instances of ``process``, None without one; that of the runs of a schedule is
+    `schedule_timeout`. One that is never restarted is not replaced."""
+    once = process.type is ProcessType.ONESHOT
+    seconds = process.timeout if once else process.max_runtime
+    if not seconds or process.schedule:
+        return None
+    return RunLimit(
+        seconds, not once and restart_rules(global_, process).policy is not RestartPolicyName.NEVER
+    )
+
+
 def restart_rules(global_: GlobalConfig, process: ProcessConfig) -> RestartRules:
     """The restart rules of ``process``: its own keys over the global ones.
 

@@ -12,6 +12,7 @@ from cbox_init.config.model.kinds import UNLIMITED, CpuCount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LARGEST_EXIT_CODE: Final = 255
 _UNLIMITED: Final = frozenset(("unlimited", "infinity"))
 _TRUE: Final = frozenset(("true", "yes", "on", "1", "y", "t"))
 _FALSE: Final = frozenset(("false", "no", "off", "0", "n", "f"))
@@ -152,6 +153,20 @@ def parse_statuses(text: str) -> tuple[tuple[int, int], ...]:
             raise ValueError("statuses from 100 to 599")
         ranges.append((first, last))
     return tuple(ranges)
+
+
+def parse_exit_codes(text: str) -> tuple[int, ...]:
+    """Exit codes: "2", or several with commas between them."""
+    codes = []
+    for part in text.split(","):
+        try:
+            code = parse_int(part)
+        except ValueError:
+            code = -1
+        if not 0 <= code <= _LARGEST_EXIT_CODE:
+            raise ValueError(f"exit codes from 0 to {_LARGEST_EXIT_CODE}")
+        codes.append(code)
+    return tuple(dict.fromkeys(codes))
 
 
 def format_statuses(ranges: tuple[tuple[int, int], ...]) -> str:

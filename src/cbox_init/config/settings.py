@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from cbox_init.config.model.process import ProcessConfig  # noqa: TC001  # fields of a Struct
-from cbox_init.config.rules import HealthRules, RestartRules, RolloutRules, StopRules  # noqa: TC001
+from cbox_init.config.rules import (
+    HealthRules,
+    RestartRules,
+    RolloutRules,
+    RunLimit,
+    StopRules,
+    run_limit,
+)
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config
@@ -25,6 +32,7 @@ class ProcessSettings(Struct, frozen=True):
     scale_limit: int
     dependency_timeout_s: float
     ring_size: int
+    run_limit: RunLimit | None = None
 
 
 def settings_of(config: Config) -> dict[str, ProcessSettings]:
@@ -45,4 +53,5 @@ def settings_for(name: str, process: ProcessConfig, config: Config) -> ProcessSe
         config.scale_limit(name),
         config.global_.dependency_timeout if timeout_s is None else timeout_s,
         config.global_.log_ring_size if ring_size is None else ring_size,
+        run_limit(config.global_, process),
     )

@@ -17,7 +17,7 @@ from cbox_init.core.rollout import ONE_BY_ONE, Replacement
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cbox_init.config.rules import RolloutRules
+    from cbox_init.config.rules import RolloutRules, RunLimit
     from cbox_init.core.states import Desired
 
 
@@ -42,6 +42,12 @@ class Signal(Struct, frozen=True):
 
 class Terminate(Struct, frozen=True):
     """Stop the instance for its ``termination``; the restart policy decides what follows."""
+
+    index: int
+
+
+class Expire(Struct, frozen=True):
+    """Note that the instance has run as long as it may."""
 
     index: int
 
@@ -76,7 +82,7 @@ class Wait(Struct, frozen=True):
     until: float
 
 
-Action = Spawn | Stop | Terminate | NoteOverdue | Signal | Kill | CancelRestart | Forget | Wait
+Action = Spawn | Stop | Terminate | Expire | NoteOverdue | Signal | Kill | CancelRestart | Forget | Wait
 
 
 class Decision:
@@ -111,16 +117,17 @@ def decide(
     may_spawn: bool,
     now: float,
     rules: RolloutRules = ONE_BY_ONE,
+    limit: RunLimit | None = None,
 ) -> list[Action]:
     """The actions that bring the observed state closer to the desired one.
 
     Carrying them out and deciding again ends in an empty list or a lone ``Wait``. ``may_spawn`` is false
     while dependencies are not ready. Instances of an older generation are replaced as ``rules`` say: the next
     is stopped when enough others are ready, and its successor may start. Old ones that are not ready are
-    stopped first, since they serve nobody.
+    stopped first, since they serve nobody. ``limit`` is how long each may run.
     """
     wanted = desired.scale if desired.run else 0
-    plan = _Planner(desired, rules, now)
+    plan = _Planner(desired, rules, limit, now)
     surge = []
     for instance in instances.values():
         if instance.index < wanted:
@@ -180,6 +187,7 @@ class _Planner:
         "deadlines",
         "desired",
         "kept",
+        "limit",
         "now",
         "revision",
         "rollout",
@@ -187,8 +195,9 @@ class _Planner:
         "stable_since",
     )
 
-    def __init__(self, desired: Desired, rules: RolloutRules, now: float) -> None:
+    def __init__(self, desired: Desired, rules: RolloutRules, limit: RunLimit | None, now: float) -> None:
         self.desired = desired
+        self.limit = limit
         self.revision = desired.revision
         self.now = now
         self.stable_since = now - rules.pause_s
@@ -207,6 +216,8 @@ class _Planner:
             instance.phase is Phase.RUNNING
             and instance.health is None
             and instance.excess is None
+            and self.limit is None
+            and instance.overran is None
             and instance.proven
             and instance.generation >= self.desired.generation
             and instance.ready_at is not None
@@ -284,6 +295,12 @@ class _Planner:
                     self.actions.append(NoteOverdue(instance.index))
                 else:
                     self.deadlines.append(health.healthy_by)
+            if self.limit is not None and instance.generation >= self.desired.generation:
+                ends_at = instance.up_at + self.limit.seconds
+                if ends_at <= self.now:
+                    self.actions.append(Expire(instance.index))
+                else:
+                    self.deadlines.append(ends_at)
 
     def end(self, instance: Instance) -> None:
         """An instance that should not run."""

@@ -26,7 +26,7 @@ from cbox_init.core.states import Revision, State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cbox_init.config.rules import HealthRules, RestartRules, StopRules
+    from cbox_init.config.rules import HealthRules, RestartRules, RunLimit, StopRules
     from cbox_init.core.health import CheckResult, InstanceHealth
     from cbox_init.core.notify import NotifyMessage
 
@@ -65,6 +65,13 @@ class Phase(IntEnum):
     ENDED = 4  # it ended by itself and stays so until it is started
 
 
+class Termination(NamedTuple):
+    """What an instance is ended or replaced for, and the same in words."""
+
+    cause: Cause
+    reason: str | None
+
+
 class Instance(Struct, frozen=True, kw_only=True):
     """The observed state of one instance.
 
@@ -84,6 +91,9 @@ class Instance(Struct, frozen=True, kw_only=True):
     ``renewed_at`` is when the first instance of its generation was tried, and ``proven`` whether that
     generation has been ready yet; ``ready_at`` is since when it has been ready, None while it is not.
     ``surge``: it was spawned beyond the scale, for the time of a rollout.
+
+    ``overran`` is what it is ended for when it takes longer than it may; ``replaced_for`` why it is replaced
+    where no command asked for that.
     """
 
     index: int
@@ -114,6 +124,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     ready_at: float | None = None
     surge: bool = False
     excess: str | None = None
+    overran: Termination | None = None
+    replaced_for: Termination | None = None
     deferred_until: float = 0.0
     suspended: str | None = None
 
@@ -148,7 +160,9 @@ class Instance(Struct, frozen=True, kw_only=True):
         """Why it must be ended without a command; None when it may run on."""
         if self.health is not None and self.health.fatal:
             return Termination(Cause.HEALTH_CHECK, self.health.reason)
-        return Termination(Cause.MEMORY_LIMIT, self.excess) if self.excess else None
+        if self.excess:
+            return Termination(Cause.MEMORY_LIMIT, self.excess)
+        return self.overran
 
     def is_outdated(self, revision: Revision) -> bool:
         """Whether a start or restart was requested since it was spawned."""
@@ -171,13 +185,6 @@ class Instance(Struct, frozen=True, kw_only=True):
         return State.STOPPED
 
 
-class Termination(NamedTuple):
-    """What an instance is ended for, and the same in words."""
-
-    cause: Cause
-    reason: str | None
-
-
 def spawned(
     instance: Instance,
     *,
@@ -197,6 +204,8 @@ def spawned(
         ending=None,
         health=None if health is None else checks.begin(health, now=now),
         excess=None,
+        overran=None,
+        replaced_for=None,
     )
     return _judged(running, now=now)
 
@@ -232,7 +241,10 @@ def _tried(instance: Instance, revision: Revision, *, now: float) -> Instance:
     causes = instance.restart_causes
     if again:
         ending = instance.ending
-        cause = Cause.MANUAL if restarted or ending is None else ending.cause
+        if restarted:
+            cause = instance.replaced_for.cause if instance.replaced_for else Cause.MANUAL
+        else:
+            cause = Cause.MANUAL if ending is None else ending.cause
         causes = {**causes, cause: causes.get(cause, 0) + 1}
     return replace(
         instance,
@@ -257,7 +269,8 @@ def stop_begun(instance: Instance, *, now: float, rules: StopRules) -> Instance:
     """
     if instance.phase is Phase.STOPPING:
         return replace(instance, asked=True)
-    return replace(_stopping(instance, now=now, rules=rules), asked=True, reason=None)
+    reason = instance.replaced_for.reason if instance.replaced_for else None
+    return replace(_stopping(instance, now=now, rules=rules), asked=True, reason=reason)
 
 
 def pre_stop_ended(instance: Instance, *, now: float) -> Instance:
@@ -324,6 +337,18 @@ def unreachable(instance: Instance, reason: str, *, now: float) -> Instance:
 def memory_measured(instance: Instance, excess: str | None) -> Instance:
     """Its memory was measured; ``excess`` describes by what it is above its limit, if it is."""
     return replace(instance, excess=excess)
+
+
+def expired(instance: Instance, limit: RunLimit, revision: Revision, *, oneshot: bool) -> Instance:
+    """It has run as long as it may: it counts as one of an older generation and is replaced like these, or is
+    ended and has failed.
+    """
+    if oneshot:
+        return replace(instance, overran=Termination(Cause.TIMEOUT, f"timed out after {limit.seconds:g} s"))
+    why = Termination(Cause.MAX_RUNTIME, f"has run for its max_runtime of {limit.seconds:g} s")
+    if not limit.replaces:
+        return replace(instance, overran=why)
+    return replace(instance, generation=min(instance.generation, revision.generation - 1), replaced_for=why)
 
 
 def terminated(instance: Instance, *, now: float, revision: Revision, rules: StopRules) -> Instance:
@@ -463,5 +488,6 @@ def _settled(instance: Instance) -> Instance:
         killed=False,
         health=None,
         excess=None,
+        overran=None,
         ready_at=None,
     )

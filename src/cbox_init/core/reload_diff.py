@@ -34,7 +34,7 @@ IN_PLACE: Final = frozenset(
             "dependency_timeout",
         ),
         *("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold"),
-        *("on_give_up", "on_exit"),
+        *("on_give_up", "on_exit", "success_codes", "timeout", "max_runtime"),
         *("rollout", "shutdown", "logging", "health_check", "heartbeat", "max_memory_mb", "priority"),
         # What these give to instances is compared instead (`_variables`).
         *("env_file", "env_files_from_secrets", "environment", "hook_user"),

@@ -29,6 +29,8 @@ class Cause(StrEnum):
     NORMAL_EXIT = "normal_exit"
     HEALTH_CHECK = "health_check"
     MEMORY_LIMIT = "memory_limit"
+    TIMEOUT = "timeout"  # a oneshot took longer than it may
+    MAX_RUNTIME = "max_runtime"
 
 
 class Trigger(StrEnum):
@@ -44,22 +46,26 @@ class Trigger(StrEnum):
 class Ending(Struct, frozen=True):
     """How an instance ended: its exit code as a shell reports it, and the same in words.
 
-    ``ended_for``: it did not end by itself, but was ended for this: its checks failed, or it used too much
-    memory. That is a failure whatever its exit code.
+    ``ended_for``: it did not end by itself, but was ended for this: its checks failed, it used too much
+    memory, or took too long. That is a failure whatever its exit code. ``success_code`` says whether the exit
+    code is a success; None: 0 is.
     """
 
     exit_code: int
     reason: str
     ended_for: Cause | None = None
+    success_code: bool | None = None
 
     @property
     def success(self) -> bool:
-        return self.exit_code == 0 and self.ended_for is None
+        if self.ended_for is not None:
+            return False
+        return self.exit_code == 0 if self.success_code is None else self.success_code
 
     @property
     def status(self) -> int:
-        """Its exit code, but never 0 for a failure: what the daemon ends with, when it ends for this."""
-        return self.exit_code or int(not self.success)
+        """What the daemon ends with, when it ends for this: 0 for a success, never 0 for a failure."""
+        return 0 if self.success else self.exit_code or 1
 
     @property
     def cause(self) -> Cause:

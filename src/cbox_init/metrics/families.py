@@ -110,13 +110,18 @@ def _processes(value: Callable[[Process], float]) -> Samples[float]:
     return lambda snapshot: (((process.name,), value(process)) for process in snapshot.steady)
 
 
+#: Causes of restarts that only some keys lead to: they have a series from the first restart on.
+_BY_KEYS: Final = frozenset((Cause.TIMEOUT, Cause.MAX_RUNTIME))
+
+
 def _restarts(snapshot: Snapshot) -> Iterator[Sample[float]]:
     for process in snapshot.steady:
         counts = Counter(process.status.past_restarts)
         for instance in process.instances:
             counts.update(instance.restart_causes)
         for cause in Cause:
-            yield (process.name, str(cause)), counts[cause]
+            if cause not in _BY_KEYS or counts[cause]:
+                yield (process.name, str(cause)), counts[cause]
 
 
 def _uptime(snapshot: Snapshot) -> Iterator[Sample[float]]:

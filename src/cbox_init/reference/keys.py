@@ -45,6 +45,7 @@ _TYPES: Final = {
     Kind.SIGNAL: "signal",
     Kind.HOST: "host",
     Kind.STATUSES: "status, range, or list of these",
+    Kind.EXIT_CODES: "exit code, or list of these",
     Kind.UMASK: "octal number",
     Kind.ENVIRONMENT: "`inherit`, `clean` or list of names",
     Kind.ATTEMPTS: "integer or `unlimited`",
@@ -143,6 +144,8 @@ def default_of(section: type[Struct], attribute: str, spec: ValueSpec) -> Plain 
         return f"{default:o}"
     if spec.value_type is Kind.STATUSES:
         return format_statuses(cast("tuple[tuple[int, int], ...]", default))
+    if spec.value_type is Kind.EXIT_CODES:
+        return ", ".join(map(str, cast("tuple[int, ...]", default)))
     assert isinstance(default, bool | int | float | str)
     return default
 

@@ -414,8 +414,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
     ProcessConfig: r"""
         enabled: `false`: the process is checked, but neither started nor shown.
         type: How it runs. `longrun`: should run until it is stopped. `oneshot`: runs once, and ending with
-            0 is success. `notify`: a longrun that says itself when it is ready; see [Type
-            notify](#type-notify).
+            0, or one of `success_codes`, is success. `notify`: a longrun that says itself when it is ready;
+            see [Type notify](#type-notify).
         initial_state: Whether the daemon starts it. `stopped`: only a command does.
         command: Program and arguments. Required for an enabled process.
             > [php-fpm, --nodaemonize]
@@ -466,6 +466,16 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         on_exit: What happens when an instance has ended for good, with whatever exit code: `shutdown` ends
             the container with that code, as for a job beside a sidecar. `restart` is then `never` by
             default.
+        success_codes: Exit codes that are a success, for its restart policy, for what depends on a oneshot
+            and for the history. One that a signal has ended has 128 and its number. See [Exit codes and
+            time limits](#exit-codes-and-time-limits).
+            > [0, 2]
+        timeout: How long a oneshot may take; then it is stopped, and has failed. With a `schedule`:
+            `schedule_timeout`. See [Exit codes and time limits](#exit-codes-and-time-limits).
+            > 10m
+        max_runtime: How long an instance may run; then it is replaced, as by a restart. See [Exit codes and
+            time limits](#exit-codes-and-time-limits).
+            > 24h
         scale: How many instances run. More than 1 is an error for a oneshot. 0 means the default
             when the daemon starts; `off`: none until it is scaled; `auto`: one for each CPU that the
             container has.

@@ -50,6 +50,7 @@ _SIZE_TEXT: Final = rf"{_DIGITS}\s*(?:[kmgtKMGT][iI]?[bB]?|[bB])?"
 _NUMBER_TEXT: Final = rf"{_DIGITS}(?:[eE][+-]?\d{{1,3}})?"
 _AMOUNT_TEXT: Final = rf"{_NUMBER_TEXT}\s*%?|{_SIZE_TEXT}"
 _STATUS: Final = r"\s*(?:[1-5]\d\d(?:-[1-5]\d\d)?|[1-5][xX][xX])\s*"
+_EXIT_CODE: Final = r"\s*0*(?:1?\d?\d|2[0-4]\d|25[0-5])\s*"
 _NO_LIMIT: Final = ("unlimited", "infinity")
 _AUTO: Final = "auto"
 _SEPARATORS: Final = "[-_ ]*"
@@ -114,6 +115,10 @@ class _SchemaBuilder:
                 _ref("status"),
                 {"type": "array", "items": {"anyOf": [_ref("status"), _ref("variable")]}},
             ],
+            Kind.EXIT_CODES: lambda spec: [
+                _ref("exitCode"),
+                {"type": "array", "items": {"anyOf": [_ref("exitCode"), _ref("variable")]}},
+            ],
             Kind.UMASK: _octal,
             Kind.ENVIRONMENT: lambda spec: [
                 *_some_words(("inherit", "clean")),
@@ -132,7 +137,7 @@ class _SchemaBuilder:
     def section(self, section: type[Struct]) -> Schema:
         """A mapping with the keys of ``section`` and no others."""
         properties = {name: self._property(key) for name, key in self._keys[section].items()}
-        properties |= self._older(section)
+        properties = {**self._older(section), **properties}
         found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
         if section is Config:
             found["patternProperties"] = {"^x-": True}
@@ -280,6 +285,13 @@ def _common() -> Schema:
                 {"type": "string", "pattern": f"^{_STATUS}(?:,{_STATUS})*$|^0s?$"},
                 {"type": "integer", "minimum": 100, "maximum": 599},
                 {"const": 0},
+            ],
+        },
+        "exitCode": {
+            "$comment": "An exit code, or several with commas between them.",
+            "anyOf": [
+                {"type": "string", "pattern": f"^{_EXIT_CODE}(?:,{_EXIT_CODE})*$"},
+                {"type": "integer", "minimum": 0, "maximum": 255},
             ],
         },
     }  # fmt: skip

@@ -245,6 +245,7 @@ class LongrunProcess(ProcessBase):
             may_spawn=may_spawn,
             now=self._runtime.now(),
             rules=self._settings.rollout_rules,
+            limit=self._settings.run_limit,
         )
 
     @property

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SCALE = "whole number or auto"
     AMOUNT = "number, percentage or size"
     STATUSES = "status or range of statuses"
+    EXIT_CODES = "exit code"
     UMASK = "octal number"
     ENVIRONMENT = "inherit, clean or a list of names"
 
@@ -96,6 +97,8 @@ Scale = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.SCALE, "
 Attempts = Annotated[int, Meta(ge=0, le=LARGEST_COUNT, extra={"kind": Kind.ATTEMPTS})]
 #: Statuses of HTTP: ranges, each with its first and last one.
 Statuses = Annotated[tuple[tuple[int, int], ...], Meta(extra={"kind": Kind.STATUSES})]
+#: Exit codes of programs, 128 and a signal's number for one that it has ended.
+ExitCodes = Annotated[tuple[int, ...], Meta(extra={"kind": Kind.EXIT_CODES})]
 #: A file mode creation mask, in octal digits.
 Umask = Annotated[int, Meta(ge=0, le=0o777, extra={"kind": Kind.UMASK})]
 #: The names of variables that a child inherits, some with ``*`` at their end. In the file also ``inherit``,

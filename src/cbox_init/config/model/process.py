@@ -29,6 +29,7 @@ from cbox_init.config.model.kinds import (
     Command,
     Count,
     CountOrUnset,
+    ExitCodes,
     Inheritance,
     OptionalPort,
     PositiveCount,
@@ -185,7 +186,8 @@ class ChildVariables(Struct, frozen=True, kw_only=True):
 
 
 class ProcessConfig(Struct, frozen=True, kw_only=True):
-    """One process. After loading, ``restart`` and ``shutdown.timeout`` are never None.
+    """One process. After loading, ``restart`` and ``shutdown.timeout`` are never None. ``timeout`` is that of
+    a oneshot; of a process with a schedule it is `schedule_timeout`.
 
     ``env`` values are plain texts: show them through `cbox_init.config.masking.masked`. ``variables`` is no
     key (`not_keys`): loading makes it.
@@ -218,6 +220,9 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     restart_threshold: SignedSecondsOrOff | None = None
     on_give_up: OnGiveUp = OnGiveUp.KEEP
     on_exit: OnExit = OnExit.KEEP
+    success_codes: ExitCodes = (0,)
+    timeout: SecondsOrUnset | None = None
+    max_runtime: SecondsOrUnset | None = None
     scale: Scale = 1
     max_scale: Count = 0
     scale_locked: bool = False

@@ -75,6 +75,10 @@ class InstanceContext:
         """Whether the process is a oneshot."""
         return self.settings.process.type is ProcessType.ONESHOT
 
+    def accepts(self, exit_code: int) -> bool:
+        """Whether an end with this exit code is a success."""
+        return exit_code in self.settings.process.success_codes
+
     def detach(self) -> None:
         """Call the owner no more, and drop the references to it."""
         self.on_event, self.on_message = _ignore, None

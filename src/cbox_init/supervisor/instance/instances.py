@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cbox_init.core.decide import (
     Action,
     CancelRestart,
+    Expire,
     Forget,
     Kill,
     NoteOverdue,
@@ -111,6 +112,8 @@ class Instances:
                 self._slots[index].stop()
             case Terminate(index):
                 self._slots[index].terminate(revision)
+            case Expire(index):
+                self._slots[index].expire(revision)
             case NoteOverdue(index):
                 self._slots[index].note_overdue()
             case Signal(index):

@@ -231,6 +231,19 @@ class InstanceMessages:
     def too_large(self, instance_id: str, pid: int, reason: str | None) -> None:
         self._warn("Process instance uses too much memory and is stopped", instance_id, pid, reason)
 
+    def too_long(self, instance_id: str, pid: int, reason: str | None) -> None:
+        self._warn("Process instance takes too long and is stopped", instance_id, pid, reason)
+
+    def replaced(self, instance_id: str, pid: int, reason: str | None) -> None:
+        """It is replaced although no command asked for that."""
+        self._log.info(
+            "Process instance is replaced",
+            process=self._process,
+            instance_id=instance_id,
+            pid=pid,
+            reason=reason,
+        )
+
     def killed(self, instance_id: str, pid: int) -> None:
         self._warn("Process instance did not stop in time and is killed", instance_id, pid, None)
         self._events.emit("instance.killed", self._process, instance_id, pid=pid)

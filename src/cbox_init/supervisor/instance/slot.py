@@ -139,6 +139,8 @@ class InstanceSlot:
         )
         if self.state.terminated_for is Cause.MEMORY_LIMIT:
             self._context.messages.too_large(tree.id, tree.pid, self.state.reason)
+        elif self.state.terminated_for in (Cause.TIMEOUT, Cause.MAX_RUNTIME):
+            self._context.messages.too_long(tree.id, tree.pid, self.state.reason)
         self._begin_stop(tree)
 
     def signal(self) -> None:
@@ -156,6 +158,16 @@ class InstanceSlot:
             self._context.messages.killed(tree.id, tree.pid)
         self.record.state = transitions.killed(before, now=self._now)
         tree.signal_all(self._plan.rules.kill_signal)
+
+    def expire(self, revision: Revision) -> None:
+        """Record that it has run as long as it may: it is replaced, or ended by the next decision."""
+        context = self._context
+        limit = context.settings.run_limit
+        if limit is None:
+            return
+        after = self.record.state = transitions.expired(self.state, limit, revision, oneshot=context.oneshot)
+        if after.replaced_for is not None:
+            context.messages.replaced(self._live().id, after.pid, after.replaced_for.reason)
 
     def note_overdue(self) -> None:
         """Record and log that it has not become healthy in time."""
@@ -258,7 +270,8 @@ class InstanceSlot:
         with contain("the last output of an instance could not be read", instance_id=tree.id):
             tree.capture.drain()
         before = self.state
-        ending = Ending(status.exit_code, f"exit code {status.exit_code}")
+        accepted = self._context.accepts(status.exit_code)
+        ending = Ending(status.exit_code, f"exit code {status.exit_code}", success_code=accepted)
         with contain("the end of an instance could not be described", instance_id=tree.id):
             ending = self._ending(tree, status)
         self.record.state = transitions.main_exited(before, ending, now=self._now)
@@ -300,7 +313,8 @@ class InstanceSlot:
         return self._tree
 
     def _ending(self, tree: LiveTree, status: ExitStatus) -> Ending:
-        ending = Ending(status.exit_code, status.describe())
+        accepted = self._context.accepts(status.exit_code)
+        ending = Ending(status.exit_code, status.describe(), success_code=accepted)
         if ending.exit_code == _KILLED and not self.state.killed and tree.out_of_memory:
             limit = f"processes.{self._context.name}.limits.memory"
             reason = f"{ending.reason}: the kernel killed it for its memory, above {limit}"
@@ -331,7 +345,7 @@ class InstanceSlot:
         self._record_begin(self.state, revision)
         self.record.state = transitions.spawn_failed(
             self.state,
-            Ending(error.exit_code, reason),
+            Ending(error.exit_code, reason, success_code=False),
             now=self._now,
             revision=revision,
             rules=self._context.settings.restart_rules,
