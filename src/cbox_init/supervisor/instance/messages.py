@@ -243,6 +243,7 @@ class InstanceMessages:
             pid=pid,
             reason=reason,
         )
+        self._events.emit("instance.restarting", self._process, instance_id, reason=reason or "", pid=pid)
 
     def killed(self, instance_id: str, pid: int) -> None:
         self._warn("Process instance did not stop in time and is killed", instance_id, pid, None)
