@@ -100,4 +100,4 @@ async def test_many_changes_in_a_row_leave_one_monitor(build: Build) -> None:
     assert isinstance(process, LongrunProcess)
     await house.until(lambda: process.settled and healthy(house))
     await house.until(lambda: checks(house) > 2)
-    assert process._outgoing == []
+    assert process._measurers._outgoing == []

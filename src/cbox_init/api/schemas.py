@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 STATES = ("starting", "running", "stopping", "stopped", "failed", "completed", "scheduled", "paused")
 SCHEDULE_STATES = ("idle", "executing", "paused")
 HEALTH_STATES = ("starting", "healthy", "unhealthy")
+AUTOSCALE_METRICS = ("cpu", "memory", "command", "http")
 ROLLOUT_STATES = ("progressing", "failed", "rolled_back")
 NOTIFY_STATES = ("starting", "ready", "reloading", "stopping")
 TRIGGERS = ("startup", "reload", "manual", "restart", "schedule")
@@ -154,6 +155,26 @@ class RolloutEntry(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="Why it has stopped.")] | UnsetType = UNSET
 
 
+class AutoscaleEntry(Struct, frozen=True, kw_only=True):
+    """What autoscaling measured and decided last."""
+
+    metric: Annotated[str, Meta(extra_json_schema={"enum": list(AUTOSCALE_METRICS)})]
+    target: Annotated[float, Meta(gt=0, description="Percent of a CPU, bytes, or what the metric counts.")]
+    min: Annotated[int, Meta(ge=0)]
+    max: Annotated[int, Meta(ge=1)]
+    value: (
+        Annotated[
+            float,
+            Meta(ge=0, description="Of one instance for cpu and memory, else of all together."),
+        ]
+        | UnsetType
+    ) = UNSET
+    measured_at: Annotated[int, Meta(description="Unix seconds.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Of the last change of the scale.")] | UnsetType = UNSET
+    error: Annotated[str, Meta(description="Why the last measurement failed.")] | UnsetType = UNSET
+    errors: Annotated[int, Meta(ge=0, description="Measurements that failed.")] = 0
+
+
 class ProcessEntry(Struct, frozen=True, kw_only=True):
     """One process. ``scale`` counts the instances that exist now; the figures are sums over them.
 
@@ -177,6 +198,7 @@ class ProcessEntry(Struct, frozen=True, kw_only=True):
     ) = UNSET
     reason: Annotated[str, Meta(description="Why it is not as it should be.")] | UnsetType = UNSET
     rollout: RolloutEntry | UnsetType = UNSET
+    autoscale: AutoscaleEntry | UnsetType = UNSET
     schedule: str | UnsetType = UNSET
     schedule_state: ScheduleState | UnsetType = UNSET
     next_run: UnixSeconds | UnsetType = UNSET

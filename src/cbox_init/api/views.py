@@ -12,6 +12,7 @@ from msgspec.structs import asdict, replace
 from cbox_init import __version__
 from cbox_init.api.schemas import (
     ApiVitals,
+    AutoscaleEntry,
     CountsVitals,
     DaemonEntry,
     HealthEntry,
@@ -42,7 +43,13 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Record
     from cbox_init.supervisor.counts import Counts
     from cbox_init.supervisor.oneshot_history import Execution
-    from cbox_init.supervisor.status import InstanceStatus, ProcessStatus, RunStatus, ScheduleStatus
+    from cbox_init.supervisor.status import (
+        AutoscaleStatus,
+        InstanceStatus,
+        ProcessStatus,
+        RunStatus,
+        ScheduleStatus,
+    )
     from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.figures import Figure, Figures
     from cbox_init.telemetry.loop_lag import LagFigures
@@ -68,6 +75,7 @@ def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
         waiting_for=status.waiting_for or UNSET,
         reason=status.reason or UNSET,
         rollout=UNSET if status.rollout is None else _rollout_entry(status.name, status.rollout),
+        autoscale=UNSET if status.autoscale is None else _autoscale_entry(status.autoscale),
     )
     return entry if status.schedule is None else _with_schedule(entry, status.schedule)
 
@@ -79,6 +87,20 @@ def _rollout_entry(name: str, rollout: Rollout) -> RolloutEntry:
         total=rollout.total,
         instance=UNSET if rollout.failed is None else instance_id(name, rollout.failed),
         reason=rollout.reason or UNSET,
+    )
+
+
+def _autoscale_entry(status: AutoscaleStatus) -> AutoscaleEntry:
+    return AutoscaleEntry(
+        metric=status.metric,
+        target=status.target,
+        min=status.least,
+        max=status.most,
+        value=UNSET if status.value is None else status.value,
+        measured_at=UNSET if status.measured_at is None else int(status.measured_at),
+        reason=status.reason or UNSET,
+        error=status.error or UNSET,
+        errors=status.errors,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cbox_init.client import (
+        AutoscaleEntry,
         DaemonEntry,
         HealthEntry,
         InstanceEntry,
@@ -74,6 +75,8 @@ def status_lines(entry: ProcessEntry, now: float) -> list[list[Span]]:
         lines.append(_labelled("Rollout", Span(_rollout(entry.rollout))))
     if isinstance(entry.schedule, str):
         lines += _schedule_lines(entry, now)
+    if not isinstance(entry.autoscale, UnsetType):
+        lines.append(_labelled("Autoscale", Span(_autoscale(entry.autoscale))))
     lines.append(_labelled("Scale", Span(_scale(entry))))
     lines.append(_labelled("Restarts", Span(str(_restarts(entry)))))
     lines.append(_labelled("Instances", Span("" if entry.instances else "none")))
@@ -199,6 +202,22 @@ def _rollout(rollout: RolloutEntry) -> str:
     if isinstance(rollout.instance, str) and rollout.reason:
         words += f": {rollout.instance}: {rollout.reason}"
     return words
+
+
+def _autoscale(entry: AutoscaleEntry) -> str:
+    """Its last value and decision, such as "cpu 35 %, target 70 %, 2 to 8: cpu is 143 % of a CPU ..."."""
+    target = _amount(entry.metric, entry.target)
+    value = "not measured yet" if isinstance(entry.value, UnsetType) else _amount(entry.metric, entry.value)
+    words = f"{entry.metric} {value}, target {target}, {entry.min} to {entry.max}"
+    if entry.error:
+        return f"{words}: cannot be measured: {entry.error}"
+    return f"{words}: {entry.reason}" if entry.reason else words
+
+
+def _amount(metric: str, value: float) -> str:
+    if metric == "memory":
+        return size(int(value))
+    return percent(value) if metric == "cpu" else f"{value:g}"
 
 
 def _health(health: HealthEntry) -> str:

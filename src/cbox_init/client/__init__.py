@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from cbox_init.api.schemas import (
     ActionReply,
+    AutoscaleEntry,
     DaemonEntry,
     EditReply,
     Health,
@@ -53,6 +54,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "AsyncLogStream",
+    "AutoscaleEntry",
     "Client",
     "ClientError",
     "ClientTls",

@@ -55,7 +55,7 @@ class Needs(Struct, frozen=True):
         return self.entries[0][1] if self.entries else 0
 
 
-class Verdict(Struct, frozen=True):
+class ScaleVerdict(Struct, frozen=True):
     """The number of instances to have; ``needed`` is what the load alone asks for, within the limits."""
 
     scale: int
@@ -68,14 +68,14 @@ def rests(rules: AutoscaleRules, scale: int) -> bool:
     return scale == 0 and rules.least > 0
 
 
-def autoscale(rules: AutoscaleRules, scale: int, load: Load, needs: Needs, now: float) -> Verdict:
+def autoscale(rules: AutoscaleRules, scale: int, load: Load, needs: Needs, now: float) -> ScaleVerdict:
     """Decide on ``scale`` instances under ``load``. ``needs`` are those of the last verdict."""
     needed = _within(rules, _needed(rules, scale, load))
     needs = needs.with_need(needed, now, rules.stabilization_s)
     current = _within(rules, scale)
     if needed > current:
-        return Verdict(min(needed, current + max(LEAST_STEP, current)), needed, needs)
-    return Verdict(min(current, needs.highest), needed, needs)
+        return ScaleVerdict(min(needed, current + max(LEAST_STEP, current)), needed, needs)
+    return ScaleVerdict(min(current, needs.highest), needed, needs)
 
 
 def held(scale: int, now: float) -> Needs:

@@ -143,7 +143,7 @@ def desired_after(desired: Desired, old: ProcessConfig, new: ProcessSettings) ->
     """
     process = new.process
     unscaled = old.autoscale is not None and process.autoscale is None
-    scale = desired.scale if process.scale == old.scale and not unscaled else process.scale
+    scale = desired.scale if process.scale == old.scale and not unscaled else process.initial_scale
     if new.scale_limit:
         scale = min(scale, new.scale_limit)
     if process.type is ProcessType.ONESHOT:

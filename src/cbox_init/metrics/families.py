@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.metrics.snapshot import Process, Snapshot
-    from cbox_init.supervisor.status import InstanceStatus, ScheduleStatus
+    from cbox_init.supervisor.status import AutoscaleStatus, InstanceStatus, ScheduleStatus
     from cbox_init.telemetry.counters import Histogram, Outcomes
 
 _PREFIX: Final = "cbox_init_"
@@ -200,6 +200,19 @@ def _hook_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
     return (((name, moment), outcomes.durations) for name, moment, outcomes in _hooks(snapshot))
 
 
+# -- autoscaling -------------------------------------------------------------------------------------------
+
+
+def _autoscale(value: Callable[[AutoscaleStatus], float | None]) -> Samples[float]:
+    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+        for process in snapshot.steady:
+            status = process.status.autoscale
+            if status is not None and (found := value(status)) is not None:
+                yield (process.name, status.metric), found
+
+    return samples
+
+
 # -- schedules ---------------------------------------------------------------------------------------------
 
 
@@ -341,6 +354,24 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         "Whether no run has succeeded for longer than heartbeat.interval and grace: 1 or 0",
         ("task",),
         _schedules(lambda one: float(one.overdue)),
+    ),
+    _Gauge(
+        "autoscale_value",
+        "Load that was measured last: of one instance for cpu (percent) and memory (bytes), else of all",
+        ("process", "metric"),
+        _autoscale(lambda one: one.value),
+    ),
+    _Gauge(
+        "autoscale_target",
+        "Load of one instance that autoscaling aims at",
+        ("process", "metric"),
+        _autoscale(lambda one: one.target),
+    ),
+    _Counter(
+        "autoscale_errors",
+        "Measurements of the load that failed",
+        ("process", "metric"),
+        _autoscale(lambda one: one.errors),
     ),
     _Gauge(
         "manager_process_count",

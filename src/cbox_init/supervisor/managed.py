@@ -188,5 +188,11 @@ class Host(Protocol):
     def run_dropped(self, name: str, number: int) -> None:
         """Act on a run of the process ``name`` that does not begin any more."""
 
+    def autoscaled(self, name: str, count: int, reason: str) -> str:
+        """Set the scale of the process ``name``, as its load requires; gives the id of the change.
+
+        Raises Conflict.
+        """
+
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """Put the former settings of the process ``name`` in force again."""

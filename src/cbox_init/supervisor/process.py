@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import Launch, instance_id
+from cbox_init.supervisor.measurers import Measurers
 from cbox_init.supervisor.status import describe
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.rollout import Back, Rollout
     from cbox_init.logs.process import ProcessLog
-    from cbox_init.supervisor.health.monitor import HealthMonitor
+    from cbox_init.supervisor.autoscale.autoscaler import Measurable
     from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.status import ProcessStatus
@@ -45,7 +47,7 @@ class LongrunProcess(ProcessBase):
     def __init__(
         self, name: str, settings: ProcessSettings, *, runtime: Runtime, log: ProcessLog, host: Host
     ) -> None:
-        desired = Desired(run=False, scale=settings.process.scale)
+        desired = Desired(run=False, scale=settings.process.initial_scale)
         super().__init__(name, settings, desired, runtime=runtime, log=log, host=host)
         self._gate: Gate = dependencies.new_gate((), now=0.0, timeout_s=0.0)
         self._instances = Instances(
@@ -59,9 +61,17 @@ class LongrunProcess(ProcessBase):
                 oneshots=lambda: host.oneshots,
             )
         )
-        self._health = self._monitor(settings)
-        self._outgoing: list[tuple[int, HealthMonitor | None]] = []
         self._rolling = Rolling(settings)
+        self._measurers = Measurers(
+            name,
+            settings,
+            runtime=runtime,
+            log=log,
+            host=host,
+            measurable=self._measurable,
+            on_checked=self._checked,
+            on_shown=partial(self._publish_health, changed=False),
+        )
 
     # -- commands: change the desired state ------------------------------------------------------------
 
@@ -87,6 +97,7 @@ class LongrunProcess(ProcessBase):
     def scale(self, count: int) -> None:
         """Set the number of instances that it has when it runs."""
         self._instances.set_trigger(Trigger.MANUAL)
+        self._measurers.scaled(count)
         self._want(scale=count)
 
     def adopt(self, settings: ProcessSettings) -> None:
@@ -119,8 +130,10 @@ class LongrunProcess(ProcessBase):
         launch = Launch(self.name, process, self._runtime.environ) if replaced else None
         rechecks = checks != (process.health_check, settings.health_rules)
         if launch is not None or rechecks:
-            self._change_monitor(settings, desired)
+            self._measurers.change_checks(settings, before=self.desired.generation, after=desired.generation)
         self._instances.adopt(settings, launch=launch, rechecks=rechecks)
+        if replaced or before.process.autoscale != process.autoscale:
+            self._measurers.change_autoscale(process)
         self.desired = desired
 
     def kill(self) -> None:
@@ -134,7 +147,7 @@ class LongrunProcess(ProcessBase):
 
         replaced = replaces(self.config, settings.process)
         self.adopt(settings)
-        self.scale(settings.process.scale)
+        self.scale(settings.process.initial_scale)
         if not settings.process.starts_by_itself:
             self.stop()
         elif replaced:
@@ -143,16 +156,12 @@ class LongrunProcess(ProcessBase):
             self.start(Trigger.RELOAD)
 
     def begin_shutdown(self) -> None:
-        """End its health checks, whose results no longer matter."""
-        for _, monitor in (*self._outgoing, (0, self._health)):
-            if monitor is not None:
-                monitor.close()
+        """End its health checks and its autoscaling, whose results no longer matter."""
+        self._measurers.close()
 
     def release(self) -> None:
-        """End its health checks, and leave its parts."""
-        self.begin_shutdown()
-        self._outgoing.clear()
-        self._health = None
+        """End its health checks and its autoscaling, and leave its parts."""
+        self._measurers.release()
         self._instances.release()
 
     # -- queries ---------------------------------------------------------------------------------------
@@ -231,7 +240,7 @@ class LongrunProcess(ProcessBase):
         acted, wait = self._act(stop_at)
         changed |= acted
         changed |= self._follow_rollout()
-        self._follow_health()
+        self._measurers.follow(self._instances.observed)
         if changed:
             self._changed()
         deadline = self._gate.deadline if self.desired.run else None
@@ -264,6 +273,7 @@ class LongrunProcess(ProcessBase):
             supervised_at=self._supervised_at,
             scale_limit=self.scale_limit,
             rollout=self._rolling.shown,
+            autoscale=self._measurers.autoscale,
             now=self._runtime.now(),
             unix=self._runtime.unix(),
         )
@@ -362,42 +372,13 @@ class LongrunProcess(ProcessBase):
     def _oneshot(self) -> bool:
         return self.config.type is ProcessType.ONESHOT
 
-    def _monitor(self, settings: ProcessSettings) -> HealthMonitor | None:
-        rules = settings.health_rules
-        if rules is None or not rules.checked:
+    def _measurable(self) -> Measurable | None:
+        """What autoscaling decides on; None while it decides nothing."""
+        shown = self._rolling.shown
+        rolls = shown is not None and shown.state is RolloutState.PROGRESSING
+        if not self.desired.run or self.blocked or rolls:
             return None
-        from cbox_init.supervisor.health.monitor import HealthMonitor
-
-        return HealthMonitor(
-            self.name,
-            settings.process,
-            rules=rules,
-            runtime=self._runtime,
-            redacted=self._log.redacted,
-            on_result=self._checked,
-        )
-
-    def _change_monitor(self, settings: ProcessSettings, desired: Desired) -> None:
-        """Use other health checks from now on, but the old ones for instances that are to be replaced."""
-        if desired.generation > self.desired.generation:
-            self._outgoing.append((desired.generation, self._health))
-        elif self._health is not None:
-            self._health.close()
-        self._health = self._monitor(settings)
-
-    def _follow_health(self) -> None:
-        observed = self._instances.observed
-        for generation, monitor in tuple(self._outgoing):
-            older = {i: one for i, one in observed.items() if one.generation < generation}
-            observed = {i: one for i, one in observed.items() if i not in older}
-            if monitor is not None:
-                monitor.follow(older)
-            if not any(one.alive for one in older.values()):
-                self._outgoing.remove((generation, monitor))
-                if monitor is not None:
-                    monitor.close()
-        if self._health is not None:
-            self._health.follow(observed)
+        return self.desired.scale, [one for one in self.instances if one.ready and one.pid]
 
     def _new_gate(self) -> Gate:
         return dependencies.new_gate(

@@ -84,14 +84,35 @@ class RunStatus(Struct, frozen=True, kw_only=True):
     manual: bool
 
 
+class AutoscaleStatus(Struct, frozen=True, kw_only=True):
+    """What autoscaling has measured and decided last.
+
+    ``value`` is that of one instance for ``cpu`` (percent of a CPU) and ``memory`` (bytes), else that of the
+    whole process; None before the first. ``measured_at`` is in Unix seconds. ``error`` says why the last
+    measurement failed, None when it did not; ``errors`` counts all that did. ``reason`` is that of the last
+    change of the scale.
+    """
+
+    metric: str
+    target: float
+    least: int
+    most: int
+    value: float | None = None
+    measured_at: float | None = None
+    reason: str | None = None
+    error: str | None = None
+    errors: int = 0
+
+
 class ProcessStatus(Struct, frozen=True, kw_only=True):
     """The status of one process.
 
     ``scale`` counts the instances that exist (starting, running or stopping); ``waiting_for`` names the
     dependencies that are not ready yet; ``reason`` says why the process is not running or not healthy when it
     should be. ``schedule`` is there when it has one; ``instances`` are then the runs that are under way.
-    ``rollout`` is there while one is under way, and when it has failed. ``past_restarts`` are those of
-    instances that are gone, by their causes. It is supervised since the monotonic time ``supervised_at``.
+    ``rollout`` is there while one is under way, and when it has failed, ``autoscale`` when it is configured.
+    ``past_restarts`` are those of instances that are gone, by their causes. It is supervised since the
+    monotonic time ``supervised_at``.
     """
 
     name: str
@@ -107,6 +128,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     schedule: ScheduleStatus | None = None
     rollout: Rollout | None = None
+    autoscale: AutoscaleStatus | None = None
     past_restarts: Mapping[Cause, int] = field(default_factory=dict)
 
 
@@ -122,6 +144,7 @@ def describe(
     supervised_at: float,
     scale_limit: int,
     rollout: Rollout | None = None,
+    autoscale: AutoscaleStatus | None = None,
     now: float,
     unix: float,
 ) -> ProcessStatus:
@@ -145,6 +168,7 @@ def describe(
         instances=shown,
         waiting_for=gate.waiting_for if gate else (),
         rollout=None if rollout is None or rollout.state is RolloutState.COMPLETE else rollout,
+        autoscale=autoscale,
         reason=gate.reason if gate else next((one.reason for one in shown if one.reason), None),
         past_restarts=past_restarts,
     )

@@ -214,9 +214,10 @@ class Supervisor:
         why: str = "",
         kind: str = "scale",
         relative: bool = False,
+        locked: bool = True,
     ) -> Change:
-        """Set the number of instances of a process to ``count``."""
-        process = self._scalable(name)
+        """Set the number of instances of a process; ``locked``: if ``scale_locked`` permits it."""
+        process = self._scalable(name, locked=locked)
         oneshot = process.config.type is ProcessType.ONESHOT
         problem = scale_problem(count, process.scale_limit, oneshot=oneshot)
         if problem:
@@ -291,13 +292,13 @@ class Supervisor:
         self._accept_command(name, command)
         return schedule
 
-    def _scalable(self, name: str) -> Managed:
+    def _scalable(self, name: str, *, locked: bool = True) -> Managed:
         process = self.table[name]
         self._refuse_now(f"scale {name}")
         self._refuse_leaving(name, "scale")
         if process.schedule is not None:
             raise Conflict(f"cannot scale {name}: it has a schedule; schedule_max_concurrent limits its runs")
-        if process.config.scale_locked:
+        if locked and process.config.scale_locked:
             raise Conflict(f"cannot scale {name}: processes.{name}.scale_locked is set")
         return process
 
@@ -384,6 +385,16 @@ class Supervisor:
         if self._changes is not None:
             self._changes.follow(process)
         self.lifecycle.changed(process)
+
+    def autoscaled(self, name: str, count: int, reason: str) -> str:
+        """Set the scale of a process, as its load requires; ``scale_locked`` is for others.
+
+        Gives the id of the change. Raises Conflict.
+        """
+        from cbox_init.acting import acting_as
+
+        with acting_as("autoscale"):
+            return self.scale(name, count, kind="autoscale", why=reason, locked=False).id
 
     def rolled_back(self, name: str, settings: ProcessSettings) -> None:
         """Put the former settings of a process in force again after its rollout has failed."""

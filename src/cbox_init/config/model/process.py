@@ -249,6 +249,22 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     variables: ChildVariables = field(default_factory=ChildVariables)
 
     @property
+    def autoscales(self) -> bool:
+        """Whether its scale follows its load: not where it cannot be scaled, or without all that it needs."""
+        config = self.autoscale
+        if config is None or self.schedule or self.type is ProcessType.ONESHOT:
+            return False
+        return bool(config.metric and config.target and config.most)
+
+    @property
+    def initial_scale(self) -> int:
+        """How many instances it has at first: its scale, brought within the limits of ``autoscale``."""
+        limits = self.autoscale
+        if limits is None or not limits.most or not self.autoscales or self.scale == 0:
+            return self.scale
+        return max(limits.least, min(self.scale, limits.most))
+
+    @property
     def starts_by_itself(self) -> bool:
         """Whether the daemon starts it, or its schedule, rather than a command."""
         return self.initial_state is InitialState.RUNNING

@@ -1,0 +1,1 @@
+"""Processes with ``autoscale``: their load is measured, and their scale follows it."""
