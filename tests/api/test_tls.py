@@ -20,6 +20,7 @@ from cbox_init.api import followed_files
 from cbox_init.api import tls as module
 from cbox_init.api.http import tls as layer
 from cbox_init.api.listeners import Listeners
+from cbox_init.api.routes import log_stream
 from tests.api.service import WEB
 from tests.metrics.conftest import scrape
 from tests.supervisor.health.certificates import Authority, make_certificate
@@ -168,7 +169,8 @@ async def test_certificates_of_clients(
     assert await gets_in("--cert", client.cert, "--key", client.key)
 
 
-async def test_versions_and_suites(serve: Serve, certificate: Certificate) -> None:
+async def test_versions_and_suites(serve: Serve, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "localhost", rsa=True)
     service = await opened(
         serve,
         certificate,
@@ -471,8 +473,9 @@ async def connected(
 
 
 async def test_a_revoked_certificate_is_refused_also_on_an_open_connection(
-    serve: Serve, certificate: Certificate, tmp_path: Path
+    serve: Serve, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(log_stream, "KEEPALIVE_S", 0.2)  # when a stream finds out at the latest
     authority, crl = Authority(tmp_path, "clients"), tmp_path / "clients.crl"
     kept, revoked = authority.sign("kept"), authority.sign("revoked")
     authority.write_list(crl)

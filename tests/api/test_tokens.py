@@ -102,8 +102,9 @@ async def test_a_file_with_a_line_end(serve: Serve, tmp_path: Path, content: str
     ],
 )
 async def test_a_file_that_gives_no_token_opens_nothing(
-    serve: Serve, tmp_path: Path, content: bytes | str | None
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | str | None
 ) -> None:
+    monkeypatch.setattr(module, "TRY_AGAIN_S", 0.1)
     file = tmp_path / "token"
     if isinstance(content, bytes):
         file.write_bytes(content)
