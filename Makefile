@@ -29,7 +29,7 @@ run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foregro
 	@echo "  curl http://127.0.0.1:9180/api/v1/processes"
 	@exec $(VENV)/bin/cbox-init serve -c examples/demo.yaml $(ARGS)
 
-test: $(VENV)/.installed-test ## run the tests, as many at once as there are cores; ARGS="-n 0": one after another
+test: $(VENV)/.installed-test ## run the tests, two at once for each core; ARGS="-n 0": one after another
 	@.ci/packages test
 	@$(VENV)/bin/python -m pytest $(if $(findstring no:xdist,$(ARGS)),,-n auto --dist worksteal) $(ARGS)
 
