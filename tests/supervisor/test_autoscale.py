@@ -7,6 +7,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+import msgspec
 import pytest
 
 from cbox_init.errors import CheckFailed, Conflict
@@ -65,6 +66,14 @@ async def test_it_follows_a_command(build: Build) -> None:
     lines = [json.loads(line) for line in house.log_text().splitlines()]
     said = [(one["before"], one["scale"]) for one in lines if one["msg"] == "Process autoscaled"]
     assert said == [(1, 5), (5, 2), (2, 1)]
+    changes = list(house.supervisor.changes.latest())
+    assert [(one.kind, one.actor.id, one.why) for one in changes][-1] == (
+        "autoscale",
+        "autoscale",
+        "command says 42 for 1 instances, target 10 each",
+    )
+    events = [event for event in house.runtime.events.history("web") if event.kind == "autoscale.decided"]
+    assert [event.change for event in events] == [one.id for one in reversed(changes)]
 
 
 async def test_to_none_and_back(build: Build) -> None:
@@ -261,6 +270,14 @@ async def test_nothing_is_decided_while_it_is_stopped(build: Build) -> None:
     house.supervisor.stop("web")
     await house.until(lambda: not house.supervisor.status("web").scale)
     assert scale(house) == 3
+
+
+async def test_one_for_each_cpu_is_shown_as_a_number(build: Build) -> None:
+    house = build("processes: {web: {command: [sleep, '1000'], scale: auto}}")
+    assert msgspec.json.decode(msgspec.json.encode(house.supervisor.status("web")))["desired_scale"] >= 1
+    await reload(house, "processes: {web: {command: [sleep, '1000'], scale: 5}}")
+    await reload(house, "processes: {web: {command: [sleep, '1000'], scale: auto}}")
+    assert type(scale(house)) is int
 
 
 async def test_it_starts_within_the_limits(build: Build) -> None:

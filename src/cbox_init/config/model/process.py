@@ -261,7 +261,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
         """How many instances it has at first: its scale, brought within the limits of ``autoscale``."""
         limits = self.autoscale
         if limits is None or not limits.most or not self.autoscales or self.scale == 0:
-            return self.scale
+            return int(self.scale)  # a plain number, which every encoder takes
         return max(limits.least, min(self.scale, limits.most))
 
     @property
