@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.cron import Cron, CronError, find_zone, parse, split_zone
+from cbox_init.cron import Cron, CronError, Interval, find_zone, parse, split_zone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NEW_YORK = ZoneInfo("America/New_York")  # 2026: forward on 8 March 02:00, back on 1 November 02:00
 
 
-def times(cron: Cron, start: datetime, count: int) -> list[str]:
+def times(cron: Cron | Interval, start: datetime, count: int) -> list[str]:
     """The next times, in UTC, as a daemon comes to them: each asked for at the one before."""
     at, found = start.timestamp(), []
     for _ in range(count):
@@ -155,7 +155,6 @@ def test_no_day_is_without_its_times_and_none_has_them_twice(
         ("0 0 30 2 *", "bad day-of-month"),
         ("0 0 31 2,4 *", "bad day-of-month"),
         ("@reboot", "the names are @yearly"),
-        ("@every 5m", "has 2 fields, expected 5"),
     ],
 )
 def test_what_is_no_schedule_says_why(expression: str, reason: str) -> None:
@@ -236,3 +235,50 @@ def test_no_zone_in_tz(zone: str) -> None:
 )
 def test_a_zone_in_front(expression: str, split: tuple[str | None, str]) -> None:
     assert split_zone(expression) == split
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("@every 90s", 90.0),
+        ("@every 1h30m", 5400.0),
+        ("@EVERY  1.5s", 1.5),
+        ("@every 1000ms", 1.0),
+        ("@every 1h0m0.5s", 3600.5),
+        ("@every 87600h", 315_360_000.0),
+    ],
+)
+def test_an_interval(text: str, seconds: float) -> None:
+    every = parse(text, NEW_YORK, origin=1000.0)
+    assert isinstance(every, Interval)
+    assert every.seconds == seconds
+    assert every.after(1000.0) == 1000.0 + seconds
+    assert every.after(1000.0 + 2.5 * seconds) == pytest.approx(1000.0 + 3 * seconds)
+    assert every.after(0.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("@every", "has no interval"),
+        ("@every 5", "has no interval"),
+        ("@every -5s", "has no interval"),
+        ("@every 5x", "has no interval"),
+        ("@every 1 h", "has no interval"),
+        ("@every 500ms", "is not an interval from 1s"),
+        ("@every 0s", "is not an interval from 1s"),
+        ("@every 99999999h", "is not an interval from 1s"),
+        ("@reboot", "@every INTERVAL"),
+    ],
+)
+def test_no_interval(text: str, message: str) -> None:
+    with pytest.raises(CronError, match=message):
+        parse(text)
+
+
+@given(st.floats(1.0, 1e8), st.floats(0.0, 4e9), st.floats(0.0, 4e9))
+def test_the_next_time_of_an_interval_is_later_and_no_more_than_it_away(
+    seconds: float, origin: float, unix: float
+) -> None:
+    at = Interval(seconds, origin).after(unix)
+    assert unix < at <= unix + seconds * (1 + 1e-6) + 1e-6

@@ -31,6 +31,9 @@ def problems(read: Read, keys: str) -> list[tuple[str, str, str]]:
         ("schedule: 'TZ=UTC'", "schedule", "'TZ=UTC' has 1 field, expected 5", "five fields"),
         ("schedule: 'CRON_TZ=Mars/X * * * * *'", "schedule_timezone", "unknown time zone", "Europe/Berlin"),
         ("schedule: '@reboot'", "schedule", "the names are @yearly", "@daily"),
+        ("schedule: '@every 5'", "schedule", "has no interval such as 90s", "@every 90s"),
+        ("schedule: '@every 10ms'", "schedule", "is not an interval from 1s", "@every 90s"),
+        ("run_on_start: true", "run_on_start", "no effect without a schedule", "set schedule"),
         ("schedule: '0 0 30 2 *'", "schedule", "is not a schedule: bad day-of-month", "five fields"),
         (
             "schedule: '@daily', schedule_timezone: Europe/Berlni",

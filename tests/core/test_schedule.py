@@ -14,6 +14,7 @@ from cbox_init.core.schedule import (
     RunTotals,
     decide_due,
     decide_runs,
+    missed_while_down,
     next_due,
     refusal,
     with_run,
@@ -139,3 +140,21 @@ def test_tally() -> None:
     assert round(totals.success_rate, 2) == 66.67
     assert totals.average_s == pytest.approx(10 / 3)
     assert (totals.last_failure_unix, totals.last_exit_code, totals.finished) == (2002.0, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("answered", "now", "expected"),
+    [
+        (0.0, HOUR - 1, None),
+        (0.0, HOUR, HOUR),
+        (0.0, 5 * HOUR, HOUR),
+        (1.5 * HOUR, 2 * HOUR - 1, None),
+        (1.5 * HOUR, 2.5 * HOUR, 2 * HOUR),
+        (2 * HOUR, 2 * HOUR, None),
+        (9 * HOUR, 2.5 * HOUR, None),  # the clock was set back
+    ],
+)
+def test_what_was_missed_while_the_daemon_was_down(
+    answered: float, now: float, expected: float | None
+) -> None:
+    assert missed_while_down(Every(HOUR), answered, now) == expected

@@ -39,7 +39,7 @@ async def build(tmp_path: Path, adopted_orphans: None) -> AsyncIterator[Build]:
         return house
 
     yield make
-    for house in houses:
+    for house in reversed(houses):  # each puts back the signal handling of the one before
         await house.close()
 
 

@@ -150,6 +150,9 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
             "is not below shutdown_timeout, so that everything is killed when it is over",
             "lower it, or raise shutdown_timeout",
         )
+    if global_.state_dir is not None and not global_.state_dir.startswith("/"):
+        hint = "write the absolute path of a directory, such as /var/lib/cbox-init"
+        report.error((*path, "state_dir"), f"{global_.state_dir!r} is not an absolute path", hint)
     token = global_.api_auth
     if global_.api_enabled and token and len(token.reveal()) < _SHORT_TOKEN:
         report.suggestion((*path, "api_auth"), "is short enough to be guessed", "use 32 random characters")

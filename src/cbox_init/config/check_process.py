@@ -47,7 +47,7 @@ _ONLY_FOR_CHECKS: Final = {
 }
 _OF_SCHEDULES: Final = (
     *("schedule_timezone", "schedule_timeout", "schedule_max_concurrent", "schedule_misfire"),
-    "heartbeat",
+    *("run_on_start", "heartbeat"),
 )
 
 

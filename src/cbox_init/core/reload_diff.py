@@ -39,7 +39,7 @@ IN_PLACE: Final = frozenset(
         # What these give to instances is compared instead (`_variables`).
         *("env_file", "env_files_from_secrets", "environment", "hook_user"),
         *("schedule", "schedule_timezone", "schedule_timeout"),
-        *("schedule_max_concurrent", "schedule_misfire"),
+        *("schedule_max_concurrent", "schedule_misfire", "run_on_start"),
     )
 )
 

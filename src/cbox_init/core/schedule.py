@@ -53,6 +53,16 @@ def decide_due(times: Times, due: float, now: float, misfire: Misfire) -> DueDec
     return DueDecision(run=on_time or misfire is Misfire.RUN, missed=True)
 
 
+def missed_while_down(times: Times, answered: float, now: float) -> float | None:
+    """The first time after ``answered`` that has passed by ``now``; None when none has.
+
+    ``answered`` is up to when an earlier daemon has answered every time. When it lies ahead the clock was set
+    back, and nothing is known.
+    """
+    due = times.after(answered) if answered <= now else None
+    return due if due is not None and due <= now else None
+
+
 def next_due(times: Times, now: float, answered: float) -> float | None:
     """The next time to run. ``answered`` is the Unix time up to which every time has had its answer.
 

@@ -247,6 +247,10 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         tracing_service_name: Name of this service in traces.
             > shop
         tracing_use_tls: Use TLS to the collector.
+        state_dir: Directory, on a volume that outlives the container, in which the daemon keeps up to when
+            schedules have run, so that times that pass while it is down count as missed. See
+            [Schedules](#schedules).
+            > /var/lib/cbox-init
         schedule_history_size: Runs kept for each scheduled process.
         oneshot_history_max_entries: Executions of oneshots that are kept, of all together.
         oneshot_history_max_age: How long executions of oneshots are kept after their end.
@@ -499,7 +503,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         stdout: Short for `logging.stdout`; both must be true for it to be read.
         stderr: Short for `logging.stderr`; both must be true for it to be read.
         logging: What happens to its output; see [the log pipeline](logs.md).
-        schedule: When to run it: five cron fields, or `@hourly` and the like. See [Schedules](#schedules).
+        schedule: When to run it: five cron fields, `@hourly` and the like, or `@every 90s`. See
+            [Schedules](#schedules).
             > "*/5 * * * *"
         schedule_timezone: Zone of the schedule: `UTC`, `Local` or an IANA name.
             > Europe/Copenhagen
@@ -508,6 +513,7 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         schedule_max_concurrent: Runs at the same time. 1: no overlap. 0: no limit.
             > 1
         schedule_misfire: When a time was missed: one run for all that were, or none.
+        run_on_start: Also run it once when the daemon starts, when its dependencies are ready.
         heartbeat: URLs that are called for the runs of its schedule.
         max_memory_mb: Restart an instance whose resident set, with all that it started, is above this many
             MB (of 1024 KiB). 0: no limit. See [Memory](#memory).

@@ -218,6 +218,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     tracing_service_name: str = "cbox-init"
     tracing_use_tls: bool = False
 
+    state_dir: str | None = None
     schedule_history_size: Annotated[int, Meta(ge=0, le=10_000, extra=UNSET)] = 100
     oneshot_history_max_entries: Annotated[int, Meta(ge=0, le=100_000, extra=UNSET)] = 5000
     oneshot_history_max_age: SecondsOrUnset = 86_400.0

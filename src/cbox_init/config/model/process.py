@@ -242,6 +242,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     schedule_timeout: SecondsOrUnset | None = None
     schedule_max_concurrent: Count = 0
     schedule_misfire: Misfire = Misfire.RUN
+    run_on_start: bool = False
     heartbeat: HeartbeatConfig | None = None
     max_memory_mb: Count = 0
     limits: LimitsConfig | None = None

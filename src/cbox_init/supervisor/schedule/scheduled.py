@@ -15,12 +15,14 @@ from msgspec.structs import replace
 
 from cbox_init.config.model import ProcessType, RestartPolicyName
 from cbox_init.core.decide import Forget, Spawn, Stop
+from cbox_init.core.dependencies import new_gate, updated_gate
 from cbox_init.core.restart import Ending, Trigger
 from cbox_init.core.schedule import (
     FinishedRun,
     RunTotals,
     decide_due,
     decide_runs,
+    missed_while_down,
     next_due,
     refusal,
     with_run,
@@ -48,10 +50,13 @@ if TYPE_CHECKING:
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.changes import Aim, Standing
     from cbox_init.core.decide import Action
+    from cbox_init.core.dependencies import Gate
+    from cbox_init.core.schedule import Times
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.schedule.heartbeat import Heartbeat
+    from cbox_init.supervisor.schedule.kept_times import KeptTimes
     from cbox_init.supervisor.schedule.timetable import Timetable
 
 
@@ -95,14 +100,17 @@ class ScheduledProcess(ProcessBase):
         log: ProcessLog,
         host: Host,
         timetable: Timetable,
+        kept: KeptTimes | None,
         heartbeat_of: Callable[[HeartbeatConfig | None], Heartbeat | None],
     ) -> None:
         super().__init__(name, settings, Desired(run=False, scale=0), runtime=runtime, log=log, host=host)
         config = settings.process
         self._timetable = timetable
+        self._kept = kept
+        self._at_start: Gate | None = None
         self._heartbeat_of = heartbeat_of
         self._heartbeat = heartbeat_of(config.heartbeat)
-        self._times = parse(config.schedule or "", find_zone(config.schedule_timezone, runtime.environ))
+        self._times: Times = self._times_from(0.0)
         self._closed = False
         self._answered = 0.0
         self._next: float | None = None
@@ -129,7 +137,9 @@ class ScheduledProcess(ProcessBase):
     def pause(self) -> None:
         """Begin no run until it is resumed; those under way go on."""
         self.desired = replace(self.desired, run=False)
-        self._next = None
+        self._next = self._at_start = None
+        if self._kept is not None and not self._closed:  # times that pass while the daemon is down count
+            self._kept.forget(self.name)
         self._timetable.remove(self)
         self._alert = self._alert.ended()
         self._changed_and_wake()
@@ -138,6 +148,11 @@ class ScheduledProcess(ProcessBase):
         """Begin runs at their times again. Times that passed during the pause do not count as missed."""
         if self._closed or self.desired.run:
             return
+        self._times = self._times_from(self._runtime.unix())
+        self._note_answered(self._runtime.unix())
+        self._resume()
+
+    def _resume(self) -> None:
         self.desired = replace(self.desired, run=True)
         self._alert = self._alert.begun(self._runtime.now())
         self._timetable.enter(self)
@@ -150,8 +165,11 @@ class ScheduledProcess(ProcessBase):
         return self._request_run(manual=True)
 
     def start(self, trigger: Trigger = Trigger.MANUAL) -> None:
-        """Resume the schedule."""
-        self.resume()
+        """Resume the schedule. At the start of the daemon it also runs for times that were missed before."""
+        if trigger is Trigger.STARTUP and not self._closed and not self.desired.run:
+            self._start_with_daemon()
+        else:
+            self.resume()
 
     def stop(self) -> None:
         """Pause the schedule and end the runs."""
@@ -186,9 +204,9 @@ class ScheduledProcess(ProcessBase):
         launch = RunLaunch(self.name, process, self._runtime.environ, unix=self._runtime.unix)
         self._instances.adopt(_of_runs(settings), launch=launch)
         if (before.schedule, before.schedule_timezone) != (process.schedule, process.schedule_timezone):
-            zone = find_zone(process.schedule_timezone, self._runtime.environ)
-            self._times = parse(process.schedule or "", zone)
+            self._times = self._times_from(self._runtime.unix())
             if self.desired.run:
+                self._note_answered(self._runtime.unix())
                 self._timetable.enter(self)
         if before.heartbeat != process.heartbeat:
             self._alert = OverdueAlert.of(process.heartbeat)
@@ -212,6 +230,8 @@ class ScheduledProcess(ProcessBase):
     def release(self) -> None:
         """Leave the timetable and its parts."""
         self._timetable.remove(self)
+        if self._kept is not None and not self._closed:  # times that pass while the daemon is down count
+            self._kept.forget(self.name)
         self._instances.release()
 
     # -- queries ---------------------------------------------------------------------------------------
@@ -275,8 +295,18 @@ class ScheduledProcess(ProcessBase):
 
     def run_due(self, due: float, now: float) -> None:
         """Run, as the time ``due`` has come, unless it was missed and is skipped, or no run can begin."""
-        verdict = decide_due(self._times, due, now, self.config.schedule_misfire)
         self._answered = now
+        self._note_answered(now)
+        if not self._is_to_run(due, now):
+            return
+        if reason := self._refusal():
+            self._runtime.log.warn("Scheduled run is skipped", process=self.name, error=reason)
+            return
+        self._request_run(manual=False)
+
+    def _is_to_run(self, due: float, now: float) -> bool:
+        """Whether to run for the time ``due``; says when it was missed."""
+        verdict = decide_due(self._times, due, now, self.config.schedule_misfire)
         if verdict.missed:
             self._runtime.log.warn(
                 "Scheduled time was missed",
@@ -284,12 +314,60 @@ class ScheduledProcess(ProcessBase):
                 late=round(now - due, 3),
                 misfire=str(self.config.schedule_misfire),
             )
-        if not verdict.run:
-            return
-        if reason := self._refusal():
+        return verdict.run
+
+    def _times_from(self, origin: float) -> Times:
+        """The times of its schedule; an interval counts from the Unix time ``origin``."""
+        config = self.config
+        zone = find_zone(config.schedule_timezone, self._runtime.environ)
+        return parse(config.schedule or "", zone, origin=origin)
+
+    def _note_answered(self, now: float) -> None:
+        if self._kept is not None:
+            config = self.config
+            self._kept.note(self.name, config.schedule or "", config.schedule_timezone, now)
+
+    def _start_with_daemon(self) -> None:
+        """Begin at the start of the daemon, with a run where ``run_on_start`` or a missed time requires one.
+
+        That run waits for the dependencies. An interval goes on from the last run that is known.
+        """
+        config, now = self.config, self._runtime.unix()
+        kept = None
+        if self._kept is not None:
+            kept = self._kept.take(self.name, config.schedule or "", config.schedule_timezone)
+        known = kept is not None and kept <= now
+        self._times = self._times_from(kept if kept is not None and known else now)
+        missed = None if kept is None else missed_while_down(self._times, kept, now)
+        runs = config.run_on_start
+        if missed is not None and self._is_to_run(missed, now):
+            runs = True
+        if runs:
+            self._at_start = new_gate(
+                self._host.not_ready(self.name),
+                now=self._runtime.now(),
+                timeout_s=self._settings.dependency_timeout_s,
+            )
+        if not runs or not known:
+            self._note_answered(now)
+        self._resume()
+
+    def _run_at_start(self) -> float | None:
+        """Begin the run of the start when its dependencies are ready; gives when to give that up."""
+        gate = self._at_start
+        if gate is None:
+            return None
+        gate = updated_gate(gate, self._host.not_ready(self.name), now=self._runtime.now())
+        self._at_start = gate
+        if not gate.open and not gate.expired:
+            return gate.deadline
+        self._at_start = None
+        self._note_answered(self._runtime.unix())
+        if reason := gate.reason or self._refusal():
             self._runtime.log.warn("Scheduled run is skipped", process=self.name, error=reason)
-            return
-        self._request_run(manual=False)
+        else:
+            self._request_run(manual=False)
+        return None
 
     # -- reconciling -----------------------------------------------------------------------------------
 
@@ -298,6 +376,7 @@ class ScheduledProcess(ProcessBase):
         changed = self._instances.clear(self.desired.revision)
         if changed:
             self._decision.drop()
+        waits_until = self._run_at_start()
         acted, wait = self._act(stop_at)
         if changed or acted:
             self._changed()
@@ -308,7 +387,8 @@ class ScheduledProcess(ProcessBase):
             self._runtime.log.error(
                 "Scheduled process has not succeeded in time", process=self.name, error=self._alert.reason
             )
-        return min((at for at in (wait, self._alert.alert_at) if at is not None), default=None)
+        times = (wait, waits_until, self._alert.alert_at)
+        return min((at for at in times if at is not None), default=None)
 
     def _decide(self, *, may_spawn: bool) -> list[Action]:
         return decide_runs(
@@ -433,6 +513,7 @@ class ScheduledProcess(ProcessBase):
 
     def _close(self) -> None:
         self._closed = True
+        self._at_start = None
         self._timetable.remove(self)
         self._drop_due()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.managed import Host, Managed
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
+    from cbox_init.supervisor.schedule.kept_times import KeptTimes
     from cbox_init.supervisor.schedule.scheduled import ScheduledProcess
     from cbox_init.supervisor.schedule.timetable import Timetable
 
@@ -35,6 +36,7 @@ class Schedules:
         self._processes: set[Managed] = set()
         self._timetable: Timetable | None = None
         self._sender: HeartbeatSender | None = None
+        self._kept: KeptTimes | None = None
         self._loop: AbstractEventLoop | None = None
 
     def make(self, name: str, settings: ProcessSettings, log: ProcessLog) -> ScheduledProcess:
@@ -46,6 +48,7 @@ class Schedules:
             self._timetable = Timetable(self._runtime)
             if self._loop is not None:
                 self._timetable.attach(self._loop)
+            self._kept = self._keep_times()
         scheduled = ScheduledProcess(
             name,
             settings,
@@ -54,6 +57,7 @@ class Schedules:
             log=log,
             host=self._host,
             timetable=self._timetable,
+            kept=self._kept,
             heartbeat_of=partial(self._heartbeat, name),
         )
         self._processes.add(scheduled)
@@ -77,12 +81,27 @@ class Schedules:
         """Release the event loop; heartbeats that wait have ``timeout_s`` to be sent."""
         if self._timetable is not None:
             self._timetable.close()
+        if self._kept is not None:
+            with self._runtime.defects.contain("the times of schedules could not be kept"):
+                await self._kept.close()
         if self._sender is not None:
             from cbox_init.threads import in_thread
 
             close = partial(self._sender.close, timeout_s)
             with suppress(OSError):  # no thread to wait in, or no answer: what is left is lost
                 await in_thread(close, name="heartbeat-close", timeout_s=timeout_s + _CLOSE_MARGIN_S)
+
+    def _keep_times(self) -> KeptTimes | None:
+        folder = self._config.global_.state_dir
+        if folder is None:
+            return None
+        from cbox_init.supervisor.schedule.kept_times import KeptTimes
+
+        kept = KeptTimes(folder, self._runtime)
+        if self._loop is None:  # at the start; a schedule that a reload adds has missed nothing
+            with self._runtime.defects.contain("the kept times of schedules could not be read"):
+                kept.load()
+        return kept
 
     def _heartbeat(self, name: str, config: HeartbeatConfig | None) -> Heartbeat | None:
         if config is None or not config.enabled:
