@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.loop_lag import LoopLag
+    from cbox_init.tracing.tracing import Tracing
 
 #: How long children are started before the event loop is imported, in seconds: enough for the first dozen,
 #: and short enough that the API answers from the first moment.
@@ -202,6 +203,9 @@ class Daemon:
         self._watched = loaded.path if options.watch else None
         self._watching: Task[None] | None = None
         self._log_start(loaded, options)
+        self._tracing: Tracing | None = None
+        self._follow_tracing()
+        self._supervisor.on_config.append(self._follow_tracing)
         if runtime.audit is not None:
             runtime.audit.started(loaded.path)
 
@@ -279,7 +283,7 @@ class Daemon:
         from cbox_init.supervisor.configuration.watch import watch
 
         changed = Event()
-        self._supervisor.on_config = changed.set
+        self._supervisor.on_config.append(changed.set)
         await watch(
             path,
             lambda: self._reload("the file has changed"),
@@ -305,6 +309,9 @@ class Daemon:
         if self._metrics:
             await self._metrics.close()
         await self._supervisor.close(_HEARTBEATS_S)
+        if self._tracing is not None:
+            with self._parts.runtime.defects.contain("tracing could not be ended"):
+                await self._tracing.close()
         await self._parts.logs.drain(_CLOSING_S)
         if (audit := self._parts.runtime.audit) is not None:
             audit.ended(self._exit_code)
@@ -315,6 +322,17 @@ class Daemon:
         self._loop.remove_reader(self._signals.fileno())
         self._signals.close(ignore=ENDING)  # the exit code is decided
         self._parts.close()
+
+    def _follow_tracing(self) -> None:
+        """Begin, change or end tracing, as the configuration in force has it."""
+        with self._parts.runtime.defects.contain("tracing could not be changed"):
+            if self._tracing is not None:
+                self._tracing.reconfigure()
+            elif self._supervisor.config.global_.tracing_enabled:
+                from cbox_init.tracing.tracing import Tracing
+
+                at_start = self._loop is None
+                self._tracing = Tracing(self._supervisor, self._parts.runtime, at_start=at_start)
 
     def _bind_readyz(self, settings: GlobalConfig) -> ReadyzServer | None:
         if settings.readiness is None or not settings.readiness.enabled:

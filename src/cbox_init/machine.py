@@ -34,6 +34,8 @@ def check_machine(config: Config, report: ProblemReport) -> None:
     _check_withheld(config, report)
     _check_tls(config.global_, report)
     _check_audit(config.global_, report)
+    if config.global_.tracing_enabled:
+        _check_tracing(config.global_, report)
     if config.global_.api_tokens:
         from cbox_init.config.api_roles import check_token_files, check_token_hashes
 
@@ -51,6 +53,23 @@ def check_machine(config: Config, report: ProblemReport) -> None:
             _check_sandbox(name, process, report)
             if process.logging.files:
                 _check_followed(name, process, report)
+
+
+def _check_tracing(settings: GlobalConfig, report: ProblemReport) -> None:
+    """The extra that sends traces is not installed."""
+    from cbox_init.config.tracing_target import target_of
+    from cbox_init.tracing.extra import INSTALL, missing_package
+
+    try:
+        target = target_of(settings)
+    except ValueError:  # reported with the keys
+        return
+    if target is not None and (package := missing_package(grpc=target.grpc)) is not None:
+        report.warning(
+            ("global", "tracing_exporter"),
+            f"no traces are sent: {package} is not installed here",
+            f"{INSTALL}, or tracing_exporter: stdout",
+        )
 
 
 def _check_php(config: Config, report: ProblemReport) -> None:

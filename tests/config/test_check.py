@@ -218,18 +218,6 @@ def test_warnings(read: Read, text: str, field: str, message: str) -> None:
     assert warning.recommendation
 
 
-@pytest.mark.parametrize(
-    ("key", "field"),
-    [
-        ("tracing_enabled: true, tracing_exporter: jaeger", "global.tracing_exporter"),
-        ("tracing_enabled: true, tracing_exporter: zipkin", "global.tracing_exporter"),
-    ],
-)
-def test_warnings_about_what_is_not_acted_on_yet(read: Read, key: str, field: str) -> None:
-    found = read(f"{{global: {{{key}}}, processes: {{web: {{command: a}}}}}}")
-    assert fields(found, Severity.WARNING) == [field, ""]
-
-
 def test_more_memory_than_there_is(read: Read) -> None:
     found = read("{global: {autotune_memory_threshold: 1.1}, processes: {web: {command: a}}}")
     assert fields(found, Severity.WARNING) == ["global.autotune_memory_threshold"]
@@ -343,7 +331,7 @@ def test_a_list_that_refuses_everyone_is_a_warning(read: Read) -> None:
 
 def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     text = """
-        global: {process_stop_timeout: 5, tracing_enabled: true, readiness: {enabled: false}}
+        global: {process_stop_timeout: 5, resource_metrics_enabled: true, readiness: {enabled: false}}
         processes:
           web: {command: a, health_check: {address: "a:1"}, priority: 3, max_memory_mb: 0}
           job:
@@ -354,7 +342,7 @@ def test_what_is_not_acted_on_is_one_warning(read: Read) -> None:
     last = read(text).problems[-1]
     assert (
         last.message
-        == "not implemented yet, without effect: global.process_stop_timeout, global.tracing_enabled"
+        == "not implemented yet, without effect: global.process_stop_timeout, global.resource_metrics_enabled"
     )
     assert last.severity is Severity.WARNING
 

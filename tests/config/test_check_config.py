@@ -65,7 +65,7 @@ def test_strict_fails_on_warnings(tmp_path: Path) -> None:
     code, text = check(tmp_path, WARNS, strict=True, quiet=True)
     assert code == 1
     assert text.startswith("error: line 3: extra\n")
-    built = GOOD.replace("45", "45, tracing_enabled: true")
+    built = GOOD.replace("45", "45, process_stop_timeout: 5")
     assert check(tmp_path, built)[0] == 0
     assert check(tmp_path, built, strict=True)[0] == 1
 

@@ -57,7 +57,8 @@ def test_the_reference_sees_what_is_built_and_what_is_not() -> None:
     """The cells above are made from the model; these are known."""
     known = {key.path: key for key in keys()}
     assert known["global.shutdown_timeout"][4:8] == ("duration", "`30s`", "0 to 1h", "yes")
-    assert known["global.tracing_enabled"].built == "not yet"
+    assert known["global.process_stop_timeout"].built == "not yet"
+    assert known["global.tracing_enabled"].built == "yes"
     assert known["processes.NAME.shutdown.pre_stop_hook.timeout"].built == "yes"
     assert {path for path, key in known.items() if key.built == "unused"} == UNUSED
 

@@ -73,6 +73,7 @@ def test_the_configuration_passes_the_strict_check(preset: Preset, tmp_path: Pat
         processes = found.config.processes
         settings = found.config.global_
         assert settings.metrics_enabled is choice.observability
+        assert settings.tracing_enabled is choice.observability
         assert settings.readiness is not None
         assert settings.readiness.http_port
         scales = [process.scale for process in processes.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from cbox_init.api.caller import actor_of, caller_of
 from cbox_init.api.replies import ForbiddenError, error_response
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -90,14 +91,29 @@ class Resource:
             return
         if operation.role is not None:
             authorize(caller_of(scope), operation, scope["path_params"].get("name"))
-        if scope["method"] in _READS or acting.get() is not None:
+        if scope["method"] in _READS:
             await operation.app(scope, receive, send)
             return
-        token = acting.set(Acting(actor_of(scope)))
-        try:
+        with _asked_for_by(scope):
             await operation.app(scope, receive, send)
-        finally:
-            acting.reset(token)
+
+
+@contextmanager
+def _asked_for_by(scope: Scope) -> Iterator[None]:
+    """Carry out the block for the sender of a request, and as a part of its trace."""
+    who = acting.set(Acting(actor_of(scope))) if acting.get() is None else None
+    trace = None
+    if any(name == b"traceparent" for name, _ in scope["headers"]):
+        from cbox_init.tracing.context import from_headers, requested
+
+        trace = requested.set(from_headers(scope["headers"]))
+    try:
+        yield
+    finally:
+        if who is not None:
+            acting.reset(who)
+        if trace is not None:
+            trace.var.reset(trace)
 
 
 def authorize(caller: Caller | None, operation: Operation, process: str | None) -> None:

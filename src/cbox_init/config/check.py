@@ -14,7 +14,6 @@ from cbox_init.config.model import (
     LoggingConfig,
     LogLevel,
     ProcessConfig,
-    TracingExporter,
 )
 from cbox_init.config.rules import identified, is_loopback
 
@@ -31,8 +30,6 @@ _SHORT_TOKEN: Final = 12
 _NOT_YET: Final = (
     "process_stop_timeout",
     *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
-    *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
-    *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),
 )
 
 
@@ -163,10 +160,10 @@ def _check_global(global_: GlobalConfig, report: ProblemReport) -> None:
             "is below restart_backoff_initial, so that every wait is this long",
             "raise it",
         )
-    if global_.tracing_exporter in (TracingExporter.JAEGER, TracingExporter.ZIPKIN):
-        report.warning(
-            (*path, "tracing_exporter"), f"{global_.tracing_exporter} is reached over OTLP", "write otlp-grpc"
-        )
+    if global_.tracing_enabled:
+        from cbox_init.config.tracing_target import check_tracing
+
+        check_tracing(global_, report)
     if global_.autotune_memory_threshold > 1:
         report.warning(
             (*path, "autotune_memory_threshold"),
@@ -324,8 +321,6 @@ def _cycles(needs: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
 
 def _is_turned_on(path: str, global_: GlobalConfig) -> bool:
     """Whether a key belongs to something that is enabled: files with all keys have the others too."""
-    if path.startswith("global.tracing_"):
-        return global_.tracing_enabled
     return global_.resource_metrics_enabled or not path.startswith("global.resource_metrics_")
 
 

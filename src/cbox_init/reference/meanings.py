@@ -238,11 +238,13 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         audit_rotate: When the audit file is rotated. By default as with an empty section.
         audit_required: Refuse changes whose record cannot be written. Needs a file.
         audit_reads: Record requests that only read as well.
-        tracing_enabled: Send traces.
-        tracing_exporter: Where traces go to. `jaeger` and `zipkin` mean OTLP, with a warning.
-        tracing_endpoint: Address of the collector.
-            > otel-collector:4318
-        tracing_sample_rate: Share of traces that are sent.
+        tracing_enabled: Record [traces](tracing.md): the start, commands, jobs, hooks and the shutdown.
+        tracing_exporter: Where traces go to: over OTLP, or as lines of the log (`stdout`). `jaeger` and
+            `zipkin` mean OTLP over gRPC, with a warning.
+        tracing_endpoint: Address of the collector. By default `localhost:4317` for gRPC, `localhost:4318` for
+            HTTP.
+            > otel-collector:4317
+        tracing_sample_rate: Share of traces that are sent. A request with a `traceparent` decides itself.
             > 0.1
         tracing_service_name: Name of this service in traces.
             > shop

@@ -28,6 +28,8 @@ KINDS: Final[Mapping[str, str]] = {
     "instance.health": "Its health has changed.",
     "instance.ready": "It is ready.",
     "instance.not_ready": "It is ready no more.",
+    "hook.started": "A hook has begun, of an instance or of the stack.",
+    "hook.ended": "It is over, with all its tries.",
     "process.state": "The state of the process has changed.",
     "process.blocked": "It waits for its dependencies.",
     "process.timeout": "Its dependencies were not ready in time.",

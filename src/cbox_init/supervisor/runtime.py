@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.supervisor.instance.launch import Work
     from cbox_init.supervisor.run_queue import RunQueue
     from cbox_init.system.cgroup import Cgroups
     from cbox_init.system.reaper import Reaper
@@ -60,6 +61,9 @@ class Runtime:
         self.events = Events(self.secrets, self.defects)
         self.set_deadline: Callable[[float], object] = lambda seconds: None
         """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
+        self.job_variables: Callable[[Work, str, str], Mapping[str, str]] | None = None
+        """Gives the variables that a job or a hook gets beside its own, by what it is (``run``, ``instance``,
+        ``hook``), its process and its name. Called before each try to start it; raises nothing."""
         self.unreachable: set[str] = set()
         """The ids of instances that we are not permitted to signal: nothing waits for their end."""
         self.unseen: str | None = None

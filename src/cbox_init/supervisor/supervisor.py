@@ -44,7 +44,7 @@ class Supervisor:
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
     While ``changing`` is set, another configuration is being put in force and commands are refused.
     ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was rolled
-    back, ``on_config`` when another configuration is in force; ``on_finished``, ``on_started`` and
+    back, those of ``on_config`` when another configuration is in force; ``on_finished``, ``on_started`` and
     ``manager`` are those of its `Lifecycle`.
     """
 
@@ -62,7 +62,7 @@ class Supervisor:
         self.version = 0
         self.changing = False
         self.on_rolled_back: Callable[[str, ProcessConfig], None] | None = None
-        self.on_config: Callable[[], object] | None = None
+        self.on_config: list[Callable[[], object]] = []
         logs.defaults = default_logging(config.global_)
         self._runtime = runtime
         self._on_finished = on_finished
@@ -316,8 +316,8 @@ class Supervisor:
     def put_in_force(self, config: Config) -> None:
         """Have this configuration count from now on."""
         self.config = config
-        if self.on_config is not None:
-            self.on_config()
+        for call in self.on_config:
+            call()
 
     def recount(self) -> None:
         """Take in that processes were added, removed or configured differently."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
 from cbox_init.config.child_variables import inherited
+from cbox_init.config.model import ProcessType
 from cbox_init.config.substitute import expand_instance
 from cbox_init.system.identity import Identity, resolve
 from cbox_init.system.spawn_request import Sandbox, SpawnRequest
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.system.apply_sandbox import CapabilitySets
+
+Work = Literal["instance", "run", "hook"]
+"""What `Runtime.job_variables` is asked about."""
 
 #: The variable that marks each process that an instance started, so that it can be found when orphaned.
 MARKER = "CBOX_INIT_INSTANCE_ID"
@@ -68,22 +72,29 @@ class Launch:
     """
 
     recurring = False
+    kind: Work = "instance"
+    """What ``Runtime.job_variables`` calls it."""
 
     def __init__(self, name: str, config: ProcessConfig, environ: Mapping[str, str]) -> None:
-        self._name = name
+        self.process = name
         self._config = config
         self._environ = environ
         self._has_references = any("${" in word for word in (*config.command, *config.env.values()))
         self._identity: Identity | None = None
         self._sandbox = sandbox_of(name, config)
 
+    @property
+    def is_job(self) -> bool:
+        """Whether what is started does its work and ends: a oneshot, or a run of a schedule."""
+        return self.recurring or self._config.type is ProcessType.ONESHOT
+
     def instance_id(self, index: int) -> str:
         """The id of the instance ``index``."""
-        return instance_id(self._name, index)
+        return instance_id(self.process, index)
 
     def variables(self, index: int) -> dict[str, str]:
         """The variables that cbox-init adds to the environment of the instance ``index``."""
-        return instance_variables(self._name, index, self._config.port_base)
+        return instance_variables(self.process, index, self._config.port_base)
 
     def identity(self) -> Identity | None:
         """The user and group of the instances, None for the daemon's own; looked up when first needed.
@@ -145,12 +156,12 @@ class RunLaunch(Launch):
     """
 
     recurring = True
+    kind: Work = "run"
 
     def __init__(
         self, name: str, config: ProcessConfig, environ: Mapping[str, str], *, unix: Callable[[], float]
     ) -> None:
         super().__init__(name, config, environ)
-        self._process = name
         self._fixed: Mapping[str, str] = {
             **instance_variables(name, 0, config.port_base),
             "CBOX_INIT_SCHEDULED": "true",
@@ -159,12 +170,12 @@ class RunLaunch(Launch):
         self._unix = unix
 
     def instance_id(self, index: int) -> str:
-        return run_id(self._process, index)
+        return run_id(self.process, index)
 
     def variables(self, index: int) -> dict[str, str]:
         from datetime import UTC, datetime
 
-        name = run_id(self._process, index)
+        name = run_id(self.process, index)
         start = datetime.fromtimestamp(int(self._unix()), UTC)
         return {
             **self._fixed,

@@ -231,6 +231,8 @@ def spawn(
             made = replace(made, limits=applied.limits)
         if pipe is not None:
             made = replace(made, stdin_fd=pipe.read_fd)
+        if runtime.job_variables is not None and launch.is_job:
+            made = replace(made, env={**made.env, **runtime.job_variables(launch.kind, launch.process, name)})
         return made if channel is None else replace(made, env={**made.env, **channel.variables})
 
     try:

@@ -53,6 +53,7 @@ class InstanceMessages:
             instance_id,
             pid=instance.pid,
             restart_count=instance.restart_count,
+            ready=instance.ready or None,
         )
         if self._audit is not None:
             self._audit.instance(

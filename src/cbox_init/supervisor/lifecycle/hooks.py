@@ -80,6 +80,7 @@ class HookRun:
         self._deferred = False
         self._over = False
         runtime.run_queue.wake(self)
+        self._emit("hook.started")
 
     def reconcile(self, stop_at: float) -> float | None:
         """Begin the try that is due; kill one that has not ended in time."""
@@ -100,6 +101,8 @@ class HookRun:
 
     def cancel(self) -> None:
         """Kill it; ``on_over`` is not called."""
+        if not self._over:
+            self._emit("hook.ended", "cancelled")
         self._over = True
         if self._pid is not None:
             kill_tree(self._pid)
@@ -143,6 +146,8 @@ class HookRun:
         argv = tuple(expand_instance(word, known) for word in self._hook.command)
         own = {key: expand_instance(value, known) for key, value in self._hook.env.items()}
         env = {**environ, **own, "CBOX_INIT_HOOK_NAME": self._name}
+        if self._runtime.job_variables is not None:
+            env |= self._runtime.job_variables("hook", self._process or "", self._shown_as)
         return lambda stdout_fd, stderr_fd: SpawnRequest(
             argv, env, self._working_dir, identity, stdout_fd, stderr_fd, sandbox=self._sandbox
         )
@@ -174,6 +179,7 @@ class HookRun:
             return
         self._over = True
         self._count(success=verdict.error is None)
+        self._emit("hook.ended", verdict.error)
         if verdict.error is None:
             log.info("Hook done", **self._fields)
         else:
@@ -184,6 +190,12 @@ class HookRun:
         if self._runtime.counters is not None:
             took_s = self._runtime.now() - self._began_at
             self._runtime.counters.hooked(self._process, self._name, self._moment, took_s, success=success)
+
+    def _emit(self, kind: str, error: str | None = None) -> None:
+        instance = self._shown_as.partition("/")[0] if self._process else ""
+        self._runtime.events.emit(
+            kind, self._process or "", instance, reason=error, hook=self._name, moment=self._moment
+        )
 
     @property
     def _fields(self) -> dict[str, str | None]:
