@@ -253,7 +253,7 @@ async def test_the_end_does_not_wait_for_one_that_hangs(build: Build, monitor: M
     await house.until(lambda: monitor.got)
     began = time.monotonic()
     await house.supervisor.close(0.1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 15
     assert len(records(house, "Heartbeats are left unsent")) == 1
 
 

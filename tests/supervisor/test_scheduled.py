@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from typing import TYPE_CHECKING
@@ -159,6 +160,7 @@ async def test_two_thousand_schedules_sleep(build: Build) -> None:
 
     await asyncio.sleep(0.05)
     run_queue.run = counting  # type: ignore[method-assign]
+    gc.collect()  # so that none comes meanwhile
     used = time.process_time()
     await asyncio.sleep(0.5)
     assert looks == 0
@@ -330,8 +332,9 @@ async def test_at_shutdown_a_run_that_goes_on_is_stopped_in_time_for_the_others(
     began = time.monotonic()
     house.supervisor.shutdown("test")
     assert await house.ended() == 0
-    assert 2 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 2
     assert house.lines("web")[-1] == "bye"
+    assert "Process instance did not stop in time and is killed" not in house.messages()
 
 
 async def test_at_shutdown_a_run_of_a_paused_schedule_gets_its_stop_signal(build: Build) -> None:
