@@ -34,7 +34,7 @@ hooks:
   pre-start: [{name: prepare, command: [sh, -c, 'echo "$TRACEPARENT" > DIR/hook']}]
 processes:
   migrate: {type: oneshot, command: [sh, -c, 'echo "$TRACEPARENT" > DIR/oneshot']}
-  web: {command: [sh, -c, 'echo "${TRACEPARENT:-none}" > DIR/web; exec sleep 1000'], depends_on: [migrate]}
+  web: {command: [sh, -c, 'echo "none$TRACEPARENT" > DIR/web; exec sleep 1000'], depends_on: [migrate]}
   job:
     command: [sh, -c, 'echo "$TRACEPARENT $TRACESTATE" > DIR/job; exit 3']
     schedule: "0 3 1 1 *"

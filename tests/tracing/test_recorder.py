@@ -6,6 +6,8 @@ from itertools import count
 
 import pytest
 
+from cbox_init.acting import Actor
+from cbox_init.supervisor.changes import Change
 from cbox_init.supervisor.events import Event
 from cbox_init.tracing import recorder as module
 from cbox_init.tracing.context import TraceContext, parse, requested
@@ -19,9 +21,16 @@ class House:
     """A recorder, its events, and the spans that have ended."""
 
     def __init__(self, rate: float = 1.0) -> None:
+        self.changes: dict[str, Change] = {}
         self.ended: list[TraceSpan] = []
         self.numbers = count(1)
-        self.recorder = Recorder(Sampler(rate), self.ended.append, scale_of=lambda name: 2, count=lambda: 3)
+        self.recorder = Recorder(
+            Sampler(rate),
+            self.ended.append,
+            scale_of=lambda name: 2,
+            change_of=lambda name: self.changes.get(name),
+            count=lambda: 3,
+        )
 
     def hear(
         self,
@@ -84,7 +93,7 @@ def test_the_start(house: House) -> None:
 def test_a_process_that_fails(house: House) -> None:
     house.hear("process.state", "web", before="stopped", state="starting")
     house.hear("instance.start_failed", "web", "web-0", reason="no such program")
-    house.hear("process.state", "web", before="starting", state="failed", reason="no such program")
+    house.hear("process.state", "web", before="starting", state="failed")
     process = house.the("process_manager.start_process")
     assert (process.error, process.attributes["error"]) == ("no such program", "no such program")
     instance = house.the("instance.start")
@@ -103,7 +112,7 @@ def test_an_instance_that_ends_before_it_is_ready(house: House) -> None:
 
 def test_a_request_a_change_and_its_instances(house: House) -> None:
     token = requested.set(REQUEST)
-    house.hear("change.started", "web", change="c-1", change_kind="restart", actor="ops")
+    house.hear("change.started", "web", change="c-1", command="restart", actor="ops")
     requested.reset(token)
     house.hear("instance.started", "web", "web-0", pid=8)
     house.hear("instance.ready", "web", "web-0")
@@ -126,22 +135,66 @@ def test_a_request_a_change_and_its_instances(house: House) -> None:
 
 
 def test_a_change_that_fails(house: House) -> None:
-    house.hear("change.started", "web", change="c-1", change_kind="restart")
+    house.hear("change.started", "web", change="c-1", command="restart")
     house.hear("change.ended", "web", change="c-1", status="failed", reason="not healthy")
     change = house.the("change.restart")
     assert (change.error, change.parent_id) == ("not healthy", 0)
 
 
 def test_a_change_of_every_process(house: House) -> None:
-    house.hear("change.started", "*", change="c-1", change_kind="reload")
+    house.hear("change.started", change="c-1", command="reload")
     house.hear("instance.started", "web", "web-0")
     house.hear("instance.ready", "web", "web-0")
-    house.hear("change.ended", "*", change="c-1", status="done")
+    house.hear("change.ended", change="c-1", status="done")
     assert belongs(house.the("instance.start"), house.the("change.reload"))
 
 
+def test_a_command_to_several_processes(house: House) -> None:
+    house.changes["c-1"] = Change(
+        "c-1", "restart", ("web", "queue"), actor=Actor("token", "ops"), request_id="", why="", unix=0.0
+    )
+    house.hear("change.started", change="c-1", command="restart")
+    for name in ("web", "queue", "other"):
+        house.hear("instance.started", name, f"{name}-0", ready=True)
+    house.hear("change.ended", change="c-1", status="done")
+    change = house.the("change.restart")
+    assert change.attributes["change.processes"] == "web, queue"
+    assert [belongs(span, change) for span in house.ended[:3]] == [True, True, False]
+
+
+def test_what_the_daemon_decides_is_no_part_of_a_request(house: House) -> None:
+    house.changes["c-1"] = Change(
+        "c-1", "scale", ("web",), actor=Actor("system", "autoscale"), request_id="", why="", unix=0.0
+    )
+    token = requested.set(REQUEST)  # of the request in whose context the timer was set
+    house.hear("change.started", "web", change="c-1", command="scale")
+    requested.reset(token)
+    house.hear("change.ended", "web", change="c-1", status="done")
+    assert house.the("change.scale").parent_id == 0
+
+
+def test_the_start_of_a_process_belongs_to_the_command_that_is_announced_after_it(house: House) -> None:
+    house.hear("process.state", "web", before="stopped", state="starting")
+    house.hear("change.started", "web", change="c-1", command="start")
+    house.hear("instance.started", "web", "web-0", ready=True)
+    house.hear("process.state", "web", before="starting", state="running")
+    house.hear("change.ended", "web", change="c-1", status="done")
+    instance, process, change = house.ended
+    assert belongs(instance, process)
+    assert belongs(process, change)
+    assert change.start_ns <= process.start_ns
+
+
+def test_a_start_under_way_does_not_move_to_a_later_command(house: House) -> None:
+    house.hear("process.state", "web", before="stopped", state="starting")
+    house.hear("instance.started", "web", "web-0")
+    house.hear("change.started", "web", change="c-1", command="start")
+    house.hear("process.state", "web", before="starting", state="running")
+    assert house.the("process_manager.start_process").parent_id == 0
+
+
 def test_a_run_gets_the_context_that_its_span_has(house: House) -> None:
-    house.hear("change.started", "job", change="c-1", change_kind="trigger")
+    house.hear("change.started", "job", change="c-1", command="trigger")
     given = house.recorder.variables("run", "job", "job-run-1")
     assert given == house.recorder.variables("run", "job", "job-run-1")  # a start that is tried again
     house.hear("instance.started", "job", "job-run-1", pid=7)
@@ -162,6 +215,17 @@ def test_a_run_at_its_time_is_a_trace_of_its_own(house: House) -> None:
     house.hear("schedule.run_ended", "job", "job-run-1", exit_code=0)
     run = house.the("schedule.run")
     assert (run.parent_id, run.error) == (0, None)
+
+
+def test_a_run_at_its_time_leaves_a_trigger_to_the_run_that_it_asked_for(house: House) -> None:
+    house.hear("change.started", "job", change="c-1", command="trigger")
+    for number, manual in ((1, False), (2, True)):
+        house.hear("schedule.run_started", "job", f"job-run-{number}", manual=manual)
+        house.hear("schedule.run_ended", "job", f"job-run-{number}", exit_code=0)
+    house.hear("change.ended", "job", change="c-1", status="done")
+    timed, asked, change = house.ended
+    assert timed.parent_id == 0
+    assert belongs(asked, change)
 
 
 def test_a_oneshot_lasts_until_it_has_ended(house: House) -> None:
@@ -199,7 +263,7 @@ def test_hooks_of_the_stack(house: House) -> None:
 
 
 def test_a_hook_of_an_instance_belongs_to_the_change(house: House) -> None:
-    house.hear("change.started", "web", change="c-1", change_kind="stop")
+    house.hear("change.started", "web", change="c-1", command="stop")
     house.hear("hook.started", "web", "web-0", hook="drain", moment="pre_stop")
     given = house.recorder.variables("hook", "web", "web-0/drain")
     house.hear("hook.ended", "web", "web-0", hook="drain")
@@ -241,7 +305,7 @@ def test_what_is_not_sampled_is_not_sent_but_has_a_context() -> None:
 
 def test_the_sampling_of_a_request_counts(house: House) -> None:
     token = requested.set(REQUEST._replace(sampled=False))
-    house.hear("change.started", "web", change="c-1", change_kind="stop")
+    house.hear("change.started", "web", change="c-1", command="stop")
     requested.reset(token)
     house.hear("change.ended", "web", change="c-1", status="done")
     assert house.ended == []
@@ -251,7 +315,7 @@ def test_open_spans_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(module, "MOST_OPEN", 3)
     for number in range(10):
         house.hear("instance.started", "web", f"web-{number}")
-        house.hear("change.started", "web", change=f"c-{number}", change_kind="stop")
+        house.hear("change.started", "web", change=f"c-{number}", command="stop")
     house.recorder.finish()
     assert len(house.ended) == 3
     assert house.recorder.dropped == 17

@@ -16,6 +16,7 @@ from cbox_init.tracing.context import TraceContext, requested
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from cbox_init.supervisor.changes import Change
     from cbox_init.supervisor.events import Event
     from cbox_init.supervisor.instance.launch import Work
     from cbox_init.tracing.span import Sampler, TraceSpan, Value
@@ -49,7 +50,8 @@ class _Change(NamedTuple):
 class Recorder:
     """Records what the daemon does as spans; each is given to ``put`` when it has ended.
 
-    ``scale_of`` gives how many instances a process should have, ``count`` the number of processes.
+    ``scale_of`` gives how many instances a process should have, ``change_of`` the change of an id, and
+    ``count`` the number of processes.
     """
 
     def __init__(
@@ -58,15 +60,22 @@ class Recorder:
         put: Callable[[TraceSpan], object],
         *,
         scale_of: Callable[[str], int],
+        change_of: Callable[[str], Change | None],
         count: Callable[[], int],
     ) -> None:
         self.sampler = sampler
         self.dropped = 0
         self._put = put
         self._scale_of = scale_of
+        self._change_of = change_of
         self._count = count
         self._open: OrderedDict[_Key, TraceSpan] = OrderedDict()
         self._changes: OrderedDict[str, _Change] = OrderedDict()
+        self._failures: dict[str, str] = {}
+        """Why the last instance of a process that starts has failed."""
+        self._fresh: TraceSpan | None = None
+        """The start of a process that has just begun, and may be a part of the change that begins next: a
+        command comes first, and its change is announced when it was accepted."""
         self._run_for: deque[TraceContext] = deque(maxlen=_MOST_CHANGES)
         self._started_in: TraceContext | None = None
         self._handlers: Mapping[str, Callable[[Event], None]] = {
@@ -80,6 +89,7 @@ class Recorder:
             "instance.start_failed": self._instance_start_failed,
             "instance.ready": self._instance_ready,
             "instance.exited": self._instance_exited,
+            "instance.given_up": self._given_up,
             "instance.health": self._instance_health,
             "schedule.run_started": self._run_started,
             "schedule.run_ended": self._run_ended,
@@ -137,9 +147,11 @@ class Recorder:
     # -- changes ---------------------------------------------------------------------------------------
 
     def _change_started(self, event: Event) -> None:
-        parent = requested.get()
-        kind = str(event.data.get("change_kind", "change"))
-        processes = str(event.data.get("processes") or event.process or _ALL)
+        change = self._change_of(event.change)
+        # The context of a request is also that of what it has set going, such as the run queue.
+        parent = requested.get() if change is None or change.actor.type != "system" else None
+        kind = str(event.data.get("command", "command"))
+        names = change.processes if change is not None else (event.process or _ALL,)
         span = self._begin(
             ("change", event.change),
             f"change.{kind}",
@@ -147,17 +159,18 @@ class Recorder:
             {
                 "change.id": event.change,
                 "change.kind": kind,
-                "change.processes": processes,
+                "change.processes": ", ".join(names),
                 "change.actor": event.data.get("actor"),
                 "change.reason": event.reason,
             },
             start_ns=_ns(event),
             remote=parent is not None,
         )
-        names = frozenset(processes.replace(",", " ").split())
-        self._changes[event.change] = _Change(kind, span.context, names)
+        self._changes[event.change] = _Change(kind, span.context, frozenset(names))
         if len(self._changes) > _MOST_CHANGES:
             self._changes.popitem(last=False)
+        if self._fresh is not None and self._fresh.attributes["process.name"] in names:
+            _adopt(span, self._fresh)
 
     def _change_ended(self, event: Event) -> None:
         status = str(event.data.get("status", ""))
@@ -175,7 +188,7 @@ class Recorder:
         key = ("process", event.process)
         if state == "starting" and before not in ("running", "stopping"):
             if key not in self._open:
-                self._begin(
+                self._fresh = self._begin(
                     key,
                     "process_manager.start_process",
                     self._parent_of(event.process, event),
@@ -183,7 +196,7 @@ class Recorder:
                     start_ns=_ns(event),
                 )
         elif state == "failed":
-            self._end_process(event, event.reason or "it has failed")
+            self._end_process(event, self._failures.get(event.process, "it has failed"))
         elif state != "starting":
             self._end(key, event)
 
@@ -195,6 +208,10 @@ class Recorder:
         if span is not None:
             span.describe({"error": error})
         self._end(("process", event.process), event, error=error)
+
+    def _given_up(self, event: Event) -> None:
+        if ("process", event.process) in self._open:
+            self._failures[event.process] = event.reason
 
     def _instance_started(self, event: Event) -> None:
         if ("run", event.instance) in self._open:  # it is a run of a schedule, which has a span
@@ -212,6 +229,7 @@ class Recorder:
         if ("run", event.instance) not in self._open and ("instance", event.instance) not in self._open:
             self._begin_work("instance", event.process, event.instance, _ns(event), event)
         self._end(("instance", event.instance), event, error=event.reason or "it could not be started")
+        self._given_up(event)
 
     def _instance_ready(self, event: Event) -> None:
         self._end(("instance", event.instance), event)
@@ -276,6 +294,7 @@ class Recorder:
     def _begin_work(
         self, work: Work, process: str, name: str, start_ns: int, event: Event | None = None
     ) -> TraceSpan:
+        self._fresh = None
         parent: TraceContext | None
         attributes: dict[str, Value | None] = {"process.name": process}
         if work == "hook":
@@ -286,7 +305,8 @@ class Recorder:
             parent = parent or (self._started_in if moment in _AT_START else self._context(_SHUTDOWN))
         elif work == "run":
             attributes["run.id"] = name
-            parent = self._trigger_of(process)
+            by_hand = event is None or bool(event.data.get("manual"))
+            parent = self._trigger_of(process) if by_hand else None
         else:
             attributes["instance.id"] = name
             parent = self._parent_of(process, event)
@@ -348,6 +368,8 @@ class Recorder:
     def _end(self, key: _Key, event: Event, *, error: str | None = None) -> None:
         span = self._open.pop(key, None)
         if span is not None:
+            if key[0] == "process":
+                self._failures.pop(key[1], None)
             span.error = error
             self._hand_over(span, _ns(event))
 
@@ -355,6 +377,13 @@ class Recorder:
         span.end_ns = max(end_ns, span.start_ns)
         if span.context.sampled:
             self._put(span)
+
+
+def _adopt(parent: TraceSpan, child: TraceSpan) -> None:
+    """Make ``child``, which has no children yet, a child of ``parent``."""
+    child.context = parent.context._replace(span_id=child.context.span_id)
+    child.parent_id = parent.context.span_id
+    parent.start_ns = min(parent.start_ns, child.start_ns)
 
 
 def _hook(event: Event) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cbox_init.config.tracing_target import target_of
+from cbox_init.errors import UnknownChange
 from cbox_init.tracing.extra import INSTALL, missing_package
 from cbox_init.tracing.recorder import Recorder
 from cbox_init.tracing.sender import Exporter, MissingExtra, SpanSender
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import GlobalConfig
     from cbox_init.config.tracing_target import TracingTarget
+    from cbox_init.supervisor.changes import Change
     from cbox_init.supervisor.instance.launch import Work
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.supervisor import Supervisor
@@ -50,6 +52,7 @@ class Tracing:
             Sampler(settings.tracing_sample_rate),
             self._put,
             scale_of=lambda name: supervisor.table[name].desired.scale if name in supervisor.table else 0,
+            change_of=self._change_of,
             count=lambda: len(supervisor.table),
         )
         if settings.tracing_enabled:
@@ -101,6 +104,12 @@ class Tracing:
         with self._runtime.defects.contain("the trace of a job could not be begun"):
             return self.recorder.variables(work, process, name)
         return {}
+
+    def _change_of(self, identity: str) -> Change | None:
+        try:
+            return self._supervisor.changes[identity]
+        except UnknownChange:
+            return None
 
     def _put(self, span: TraceSpan) -> None:
         if self._output is not None:
