@@ -99,10 +99,13 @@ class Measurers:
             self._autoscaler.close()
 
     def release(self) -> None:
-        """Check and measure no more, and leave the monitors."""
+        """Check and measure no more, and leave the monitors and the process: each would keep the other."""
         self.close()
         self._outgoing.clear()
         self._monitor = self._autoscaler = None
+        self._measurable = lambda: None
+        self._on_checked = lambda index, generation, result: None
+        self._on_shown = lambda: None
 
     def _make_monitor(self, settings: ProcessSettings) -> HealthMonitor | None:
         rules = settings.health_rules
