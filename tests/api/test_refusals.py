@@ -78,7 +78,8 @@ async def test_unknown_process(service: Service, name: str, shown: str) -> None:
 
 async def test_a_name_may_be_percent_encoded(service: Service) -> None:
     reply = await service.tcp.post(f"{PROCESSES}/%77%65%62/start")
-    assert reply.json() == {"message": "start initiated", "process": "web"}
+    change = reply.json()["change"]
+    assert reply.json() == {"message": "start initiated", "process": "web", "change": change}
 
 
 @pytest.mark.parametrize(
