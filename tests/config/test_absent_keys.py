@@ -44,7 +44,7 @@ POSITIVE: Final = _names(
     global.audit_rotate.max_files global.schedule_history_size global.oneshot_history_max_entries
     global.oneshot_history_max_age global.log_outputs.X.rotate.max_size global.log_outputs.X.rotate.max_files
     hooks.pre-start.0.timeout hooks.post-start.0.timeout hooks.pre-stop.0.timeout hooks.post-stop.0.timeout
-    processes.X.timeout processes.X.max_runtime
+    processes.X.timeout processes.X.max_runtime processes.X.ready_when.timeout
     processes.X.max_restart_delay processes.X.restart_threshold processes.X.dependency_timeout
     processes.X.health_check.period processes.X.health_check.timeout
     processes.X.health_check.failure_threshold processes.X.health_check.success_threshold

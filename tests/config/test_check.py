@@ -353,3 +353,21 @@ def test_a_file_in_which_every_process_is_disabled_is_warned_of(read: Read) -> N
     (problem,) = read("processes: {web: {command: a, enabled: false}}").problems
     assert (problem.field, problem.severity) == ("processes", Severity.WARNING)
     assert problem.message == "every process is disabled, so nothing is started"
+
+
+@pytest.mark.parametrize(
+    ("keys", "field", "message"),
+    [
+        ("ready_when: {timeout: 5}", "ready_when.log", "is required"),
+        ("ready_when: {log: '('}", "ready_when.log", "the pattern "),
+        ("ready_when: {log: '(a*)*b'}", "ready_when.log", "can take exponential time"),
+        ("type: oneshot, ready_when: {log: a}", "ready_when", "a oneshot is ready when it has ended"),
+        ("type: notify, ready_when: {log: a}", "ready_when", "says itself when it is ready"),
+        ("stdout: false, stderr: false, ready_when: {log: a}", "ready_when", "neither stdout nor stderr"),
+        ("schedule: '@daily', ready_when: {log: a}", "ready_when", "no effect with a schedule"),
+    ],
+)
+def test_ready_when(read: Read, keys: str, field: str, message: str) -> None:
+    (found,) = read(f"processes: {{web: {{command: a, {keys}}}}}").problems
+    assert (found.field, message in found.message) == (f"processes.web.{field}", True)
+    assert found.recommendation

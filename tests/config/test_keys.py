@@ -266,6 +266,7 @@ def test_a_file_with_every_key_is_also_good_when_strict() -> None:
         "has no effect on a process with a schedule",  # its autoscale
         "has no effect on the metric http",  # its autoscale.command
         "has no effect on a process with a schedule",  # its rollout
+        "has no effect with a schedule",
         "has no effect without type",  # its watchdog, with type: oneshot
         "has no effect with a schedule",
         "has no effect on a check of type http",  # its service

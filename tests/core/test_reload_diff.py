@@ -34,7 +34,7 @@ WEB = ProcessConfig(command=("web",), scale=2)
 #: Written down once more, so that a new key is not put anywhere without thinking.
 NEEDS_NEW_INSTANCES = {
     *("type", "command", "working_dir", "user", "group", "env", "port_base", "stdout", "stderr"),
-    *("limits", "watchdog", "umask", "stdin"),
+    *("limits", "watchdog", "ready_when", "umask", "stdin"),
     *("no_new_privileges", "capabilities", "read_only_paths", "private_tmp"),
 }
 

@@ -40,7 +40,7 @@ def check_global_logging(
 ) -> None:
     """Reports what is wrong with the defaults of all processes."""
     path = ("global",)
-    _check_pattern(global_.log_multiline_pattern, (*path, "log_multiline_pattern"), report)
+    check_pattern(global_.log_multiline_pattern, (*path, "log_multiline_pattern"), report)
     if global_.log_multiline_enabled and not global_.log_multiline_pattern:
         report.warning(
             (*path, "log_multiline_enabled"),
@@ -52,7 +52,7 @@ def check_global_logging(
         ("log_filter_patterns", global_.log_filter_patterns),
     ):
         for index, pattern in enumerate(patterns):
-            _check_pattern(pattern, (*path, key, index), report)
+            check_pattern(pattern, (*path, key, index), report)
     if global_.log_level in _HIGH:
         silent = [name for name, process in processes.items() if not _finds_levels(process.logging)]
         if silent:
@@ -135,7 +135,7 @@ def _check_redaction_pattern(given: RedactionPattern, path: Path, report: Proble
         return
     from cbox_init.patterns.compile import compiled
 
-    if not _check_pattern(given.pattern, (*path, "pattern"), report):
+    if not check_pattern(given.pattern, (*path, "pattern"), report):
         return
     _, unknown = compiled(given.pattern).template(given.replacement)
     if unknown:
@@ -150,7 +150,7 @@ def _check_multiline(
     section: MultilineConfig, global_: GlobalConfig, path: Path, report: ProblemReport
 ) -> None:
     if section.pattern != global_.log_multiline_pattern:
-        _check_pattern(section.pattern, (*path, "pattern"), report)
+        check_pattern(section.pattern, (*path, "pattern"), report)
     elif section.enabled and not section.pattern and not global_.log_multiline_enabled:
         report.warning(
             (*path, "enabled"),
@@ -176,7 +176,7 @@ def _check_levels(section: LevelDetectionConfig, path: Path, report: ProblemRepo
             levels = [level.value for level in LogLevel]
             hint = report.did_you_mean(name, levels, f"use {', '.join(levels)}")
             report.error((*path, "patterns", name), f"{name!r} is not a level", hint)
-        _check_pattern(pattern, (*path, "patterns", name), report)
+        check_pattern(pattern, (*path, "patterns", name), report)
 
 
 def check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, report: ProblemReport) -> None:
@@ -185,10 +185,10 @@ def check_filters(section: FilterConfig, global_: GlobalConfig, path: Path, repo
     for key, patterns in (("exclude", section.exclude), ("include", section.include)):
         for index, pattern in enumerate(patterns):
             if key == "include" or pattern not in for_all:
-                _check_pattern(pattern, (*path, key, index), report)
+                check_pattern(pattern, (*path, key, index), report)
 
 
-def _check_pattern(pattern: str, path: Path, report: ProblemReport) -> bool:
+def check_pattern(pattern: str, path: Path, report: ProblemReport) -> bool:
     """Whether it can be used."""
     if not pattern:
         return True

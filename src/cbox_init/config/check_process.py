@@ -69,6 +69,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
     _check_type(process, path, report)
     _check_time_limits(process, path, report)
     _check_notify(process, path, report)
+    _check_ready_when(process, (*path, "ready_when"), report)
     _check_scale(name, process, config, report)
     _check_rollout(process, (*path, "rollout"), report)
     _check_shutdown(process, config, path, report)
@@ -201,6 +202,27 @@ def _check_notify(process: ProcessConfig, path: Path, report: ProblemReport) -> 
             "notify has no effect with a schedule: its runs are not checked for readiness",
             "use type: oneshot",
         )
+
+
+def _check_ready_when(process: ProcessConfig, path: Path, report: ProblemReport) -> None:
+    given = process.ready_when
+    if given is None:
+        return
+    if process.schedule:
+        report.warning(path, "has no effect with a schedule: its runs are not checked", "remove it")
+    elif process.type is ProcessType.ONESHOT:
+        report.error(path, "a oneshot is ready when it has ended", "remove it, or use type: longrun")
+    elif process.type is ProcessType.NOTIFY:
+        report.error(path, "type: notify says itself when it is ready", "remove it, or use type: longrun")
+    elif not (process.logging.stdout or process.logging.stderr):
+        hint = "set logging.stdout or logging.stderr to true"
+        report.error(path, "neither stdout nor stderr is read, so that no line could match", hint)
+    if not given.log:
+        report.missing((*path, "log"), "is required", "write a pattern, such as listening")
+        return
+    from cbox_init.config.check_logging import check_pattern
+
+    check_pattern(given.log, (*path, "log"), report)
 
 
 def _check_scale(name: str, process: ProcessConfig, config: Config, report: ProblemReport) -> None:

@@ -87,7 +87,7 @@ class HealthRules(Struct, frozen=True, kw_only=True):
     ``start_timeout_s`` is how long after its first check it may take to become healthy, 0 for no limit: until
     then failures do not end it, and it is checked every ``start_interval_s``. With ``strict`` an instance
     whose liveness counts is ended then. ``announced``: it reports itself when it is ready, and need not be
-    ``checked``.
+    ``checked``; by a line that matches ``pattern``, where that is given.
     """
 
     liveness: bool
@@ -102,6 +102,7 @@ class HealthRules(Struct, frozen=True, kw_only=True):
     strict: bool
     checked: bool = True
     announced: bool = False
+    pattern: str | None = None
 
 
 class RunLimit(Struct, frozen=True):
@@ -173,11 +174,14 @@ def longest_s(hook: HookConfig) -> float:
 
 
 def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules | None:
-    """The health rules of ``process``, None when it has no check and is not of type notify."""
-    check = process.health_check
-    announced = process.type is ProcessType.NOTIFY
+    """The health rules of ``process``, None when it has no check and does not report its readiness."""
+    check, line = process.health_check, process.ready_when
+    pattern = line.log if line is not None else None
+    announced = process.type is ProcessType.NOTIFY or pattern is not None
+    limit_s = line.timeout if line is not None else None
     if check is None:
-        return _announced_only(global_) if announced else None
+        start_timeout_s = _first(limit_s, global_.process_start_timeout)
+        return _announced_only(global_, start_timeout_s, pattern) if announced else None
     period_s = _first(check.period, global_.health_check_interval)
     return HealthRules(
         liveness=check.mode is not HealthCheckMode.READINESS,
@@ -187,15 +191,16 @@ def health_rules(global_: GlobalConfig, process: ProcessConfig) -> HealthRules |
         timeout_s=check.timeout,
         failure_threshold=check.failure_threshold,
         success_threshold=check.success_threshold,
-        start_timeout_s=_first(check.start_period, global_.process_start_timeout),
+        start_timeout_s=_first(limit_s, _first(check.start_period, global_.process_start_timeout)),
         start_interval_s=min(check.start_interval, period_s),
         strict=global_.health_check_strict,
         announced=announced,
+        pattern=pattern,
     )
 
 
-def _announced_only(global_: GlobalConfig) -> HealthRules:
-    """The rules for a process of type notify without a check."""
+def _announced_only(global_: GlobalConfig, start_timeout_s: float, pattern: str | None) -> HealthRules:
+    """The rules for a process that reports its readiness, without a check."""
     return HealthRules(
         liveness=True,
         readiness=True,
@@ -204,11 +209,12 @@ def _announced_only(global_: GlobalConfig) -> HealthRules:
         timeout_s=0.0,
         failure_threshold=1,
         success_threshold=1,
-        start_timeout_s=global_.process_start_timeout,
+        start_timeout_s=start_timeout_s,
         start_interval_s=0.0,
         strict=global_.health_check_strict,
         checked=False,
         announced=True,
+        pattern=pattern,
     )
 
 
@@ -243,7 +249,7 @@ def rollout_rules(global_: GlobalConfig, process: ProcessConfig) -> RolloutRules
 def gets_ready(process: ProcessConfig) -> bool:
     """Whether the readiness of an instance is reported or checked, so that running alone does not suffice."""
     check = process.health_check
-    if process.type is ProcessType.NOTIFY:
+    if process.type is ProcessType.NOTIFY or process.ready_when is not None:
         return True
     return check is not None and check.mode is not HealthCheckMode.LIVENESS
 

@@ -9,8 +9,9 @@ The mode says what follows. ``readiness``: only a healthy instance is ready, and
 ``liveness``: an unhealthy instance is ended, and the restart policy decides as after a crash; it is ready
 from its start. ``both`` is both.
 
-An instance of ``type: notify`` reports itself when it is ready (`cbox_init.core.notify`). Where it has a
-check too, both must agree; where it has none, its checks count as passed.
+An instance of ``type: notify`` reports itself when it is ready (`cbox_init.core.notify`), and one with
+``ready_when`` by a line of its output. Where it has a check too, both must agree; where it has none, its
+checks count as passed.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ class InstanceHealth(Struct, frozen=True, kw_only=True):
         if self.notify is not None and self.notify.failure:
             return f"unhealthy: {self.notify.failure}"
         if self.notify is not None and self.notify.starting:
+            if self.rules.pattern is not None:
+                return _not_matched(self.rules, self.rules.pattern, late=self.overdue)
             return _not_reported(self.rules, self.notify) if self.overdue else None
         if self.overdue:
             return f"not healthy {start_limit_s(self.rules):g} s after its first check{why}"
@@ -281,6 +284,12 @@ def _with_healthy_noted(health: InstanceHealth) -> InstanceHealth:
 def _not_reported(rules: HealthRules, notify: NotifyStatus) -> str:
     said = f'; its status is "{notify.status}"' if notify.status else ""
     return f"no READY=1 in time (global.process_start_timeout: {rules.start_timeout_s:g} s){said}"
+
+
+def _not_matched(rules: HealthRules, pattern: str, *, late: bool) -> str:
+    if not late:
+        return f"waiting for log pattern {pattern!r}"
+    return f"no line matched log pattern {pattern!r} within {rules.start_timeout_s:g} s"
 
 
 def _first_spread_s(rules: HealthRules) -> float:

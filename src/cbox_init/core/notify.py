@@ -50,6 +50,10 @@ class NotifyMessage(Struct, frozen=True, kw_only=True):
         return self != NotifyMessage(alive=self.alive)
 
 
+#: What an instance says that is ready, by READY=1 or by a line of its output.
+READY_MESSAGE: Final = NotifyMessage(states=(NotifyState.READY,))
+
+
 class NotifyStatus(Struct, frozen=True, kw_only=True):
     """What one run of an instance has reported so far; ``failure`` once its watchdog has expired."""
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block, Record
     from cbox_init.logs.stages.build import StageContext
     from cbox_init.logs.stages.filters import BlockFilter
+    from cbox_init.logs.stages.finder import Finder
+    from cbox_init.logs.stages.guard import BlockBudget
     from cbox_init.logs.stages.pipeline import Stages
     from cbox_init.logs.subscription import Subscription
 
@@ -146,6 +148,7 @@ class LogHub:
                 logging=logging,
                 stages=self._stages(process, logging),
                 ring_size=ring_size,
+                finder=partial(self._finder, process),
             )
         self._note_usual(process, usual=log.usual)
         if logging.files or process in self._files:
@@ -204,6 +207,12 @@ class LogHub:
 
         filters = build(process, LoggingConfig(filters=config), self._shared_by_stages()).filters
         return BlockFilter(filters) if filters is not None else None
+
+    def _finder(self, process: str, pattern: str) -> tuple[Finder, BlockBudget]:
+        """What finds the lines that make an instance of a process ready."""
+        from cbox_init.logs.stages.build import ready_finder
+
+        return ready_finder(process, pattern, self._shared_by_stages())
 
     def _shared_by_stages(self) -> StageContext:
         from cbox_init.logs.stages.build import StageContext

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class LineHandler:
     """Sends the lines of one source through its stages, if it has any, and then to ``emit``."""
 
-    __slots__ = ("_emit", "_pipeline", "encoder", "failed", "source")
+    __slots__ = ("_emit", "_pipeline", "encoder", "failed", "source", "watch")
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class LineHandler:
         self.encoder = encoder
         self._emit = emit
         self.failed = failed
+        self.watch: Callable[[Sequence[Frame]], object] | None = None
+        """Gets the lines as well, as they were read."""
         self._pipeline: Pipeline | None = None
         self.use(stages)
 
@@ -61,10 +63,21 @@ class LineHandler:
             now = time.time_ns()
             if self._pipeline is not None:
                 self._emit_all(self._pipeline.feed(frames, now))
-                return
-            source, info = self.source, LogLevel.INFO
-            self._emit([Block(now, source, info, data, partial) for data, partial in frames], self.encoder)
+            else:
+                source, info = self.source, LogLevel.INFO
+                self._emit(
+                    [Block(now, source, info, data, partial) for data, partial in frames], self.encoder
+                )
         except Exception as error:  # noqa: BLE001  # at most these lines are lost, and reading goes on
+            self.failed(error)
+        if self.watch is not None:
+            self._show(frames)
+
+    def _show(self, frames: Sequence[Frame]) -> None:
+        assert self.watch is not None
+        try:
+            self.watch(frames)
+        except Exception as error:  # noqa: BLE001  # what is in these lines is missed
             self.failed(error)
 
     def flush(self) -> None:

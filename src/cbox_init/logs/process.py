@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cbox_init.logs.record import Block
     from cbox_init.logs.ring import NumberedBlock
     from cbox_init.logs.routes import Destination, Routes
+    from cbox_init.logs.stages.finder import Finder
+    from cbox_init.logs.stages.guard import BlockBudget
     from cbox_init.logs.stages.pipeline import Stages
 
 _FEW_CAPTURES = 16
@@ -55,7 +57,9 @@ class ProcessLog:
         logging: LoggingConfig,
         stages: Stages | None,
         ring_size: int,
+        finder: Callable[[str], tuple[Finder, BlockBudget]],
     ) -> None:
+        self._finder = finder
         self.ring = LogRing(ring_size)
         self._name = name
         self._form = form
@@ -150,6 +154,12 @@ class ProcessLog:
         capture = Capture(tuple(streams))
         self._captures.append(capture)
         return capture
+
+    def watch(self, capture: Capture, pattern: str, on_match: Callable[[], object]) -> None:
+        """Call ``on_match`` once, for the first line of ``capture`` that matches ``pattern``."""
+        from cbox_init.logs.line_watch import LineWatch
+
+        LineWatch(*self._finder(pattern), capture.streams, on_match)
 
     def close(self) -> None:
         """Hand on what the pipes hold, and close all captures."""

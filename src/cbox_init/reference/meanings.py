@@ -38,6 +38,7 @@ from cbox_init.config.model import (
     ProcessConfig,
     RateLimitConfig,
     ReadinessConfig,
+    ReadyWhenConfig,
     RedactionConfig,
     RedactionPattern,
     RlimitConfig,
@@ -497,6 +498,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         dependency_timeout: How long it waits for them. `never`: no limit. Default:
             `global.dependency_timeout`.
         health_check: How to ask whether an instance is healthy; see [Health](#health).
+        ready_when: A line of its output that says that an instance is ready; see [Ready by a line of
+            output](#ready-by-a-line-of-output).
         watchdog: With `type: notify`: how long an instance may go without a sign of life. 0: it need not
             give any.
             > 30s
@@ -621,6 +624,13 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             > 5s
         on_failure: When a new instance does not get ready: leave the old ones that are left, or go back to
             them and to the configuration before.
+    """,
+    ReadyWhenConfig: r"""
+        log: Pattern in Go's syntax that a line of standard output or standard error matches. Required.
+            > "listening on"
+        timeout: How long that may take; then the instance is not healthy. Default: `start_period` of its
+            `health_check`, or `global.process_start_timeout`.
+            > 2m
     """,
     ShutdownConfig: r"""
         signal: First signal of a stop: `SIGTERM`, `term`, `15`, `RTMIN+3`.

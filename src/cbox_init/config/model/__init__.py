@@ -65,6 +65,7 @@ from cbox_init.config.model.process import (
     HealthTlsConfig,
     HeartbeatConfig,
     ProcessConfig,
+    ReadyWhenConfig,
     RolloutConfig,
     ShutdownConfig,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "RateLimitConfig",
     "ReadinessConfig",
     "ReadinessMode",
+    "ReadyWhenConfig",
     "RedactionConfig",
     "RedactionPattern",
     "RestartPolicyName",

@@ -88,6 +88,16 @@ class HealthCheckConfig(Struct, frozen=True, kw_only=True):
     mode: HealthCheckMode = HealthCheckMode.BOTH
 
 
+class ReadyWhenConfig(Struct, frozen=True, kw_only=True):
+    """When an instance is ready, beside its health check: when a line of its output matches ``log``.
+
+    ``timeout`` of None is `global.process_start_timeout`, or the ``start_period`` of its health check.
+    """
+
+    log: str | None = None
+    timeout: SecondsOrUnset | None = None
+
+
 class ShutdownConfig(Struct, frozen=True, kw_only=True):
     """How an instance is stopped. ``graceful: false`` sends the kill signal at once.
 
@@ -231,6 +241,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
     dependency_timeout: SecondsOrNever | None = None
     health_check: HealthCheckConfig | None = None
+    ready_when: ReadyWhenConfig | None = None
     watchdog: Seconds = 0.0
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     shutdown: ShutdownConfig = field(default_factory=ShutdownConfig)

@@ -53,6 +53,16 @@ def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
     )
 
 
+def ready_finder(process: str, pattern: str, shared: StageContext) -> tuple[Finder, BlockBudget]:
+    """What finds the lines that make an instance ready (``ready_when``), and what limits its time."""
+    from cbox_init.logs.stages.guard import BlockBudget
+
+    budget = BlockBudget()
+    guard = _guard(process, shared, budget, "ready_when", "do not make an instance ready")
+    (finder,) = _finders((pattern,), guard)
+    return finder, budget
+
+
 def _failed(process: str, shared: StageContext) -> Callable[[str, Exception], None]:
     """Logs that records were too much for a stage, for each stage at intervals."""
     reports: dict[str, RepeatedError] = {}

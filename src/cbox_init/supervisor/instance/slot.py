@@ -119,6 +119,8 @@ class InstanceSlot:
             revision=revision,
             health=context.settings.health_rules,
         )
+        with context.runtime.defects.contain("its output could not be searched", instance_id=tree.id):
+            self._watch_output(tree)
         with context.runtime.defects.contain("a start could not be recorded", instance_id=tree.id):
             self._record_begin(before, revision)
         context.messages.started(tree.id, self.state)
@@ -320,6 +322,16 @@ class InstanceSlot:
             reason = f"{ending.reason}: the kernel killed it for its memory, above {limit}"
             return Ending(ending.exit_code, reason, Cause.MEMORY_LIMIT)
         return ending
+
+    def _watch_output(self, tree: LiveTree) -> None:
+        """Have it be ready when a line of its output matches the pattern of ``ready_when``."""
+        context, health = self._context, self.state.health
+        if health is None or health.rules.pattern is None or context.on_message is None:
+            return
+        from cbox_init.core.notify import READY_MESSAGE
+
+        ready = partial(context.on_message, self.state.index, tree.pid, READY_MESSAGE)
+        context.log.watch(tree.capture, health.rules.pattern, ready)
 
     def _open_channel(self) -> NotifyChannel | None:
         """Open the socket for notifications of the next run (``type: notify``). Raises SpawnError."""
