@@ -79,8 +79,9 @@ class Scraped:
         first, *lines = head.decode().split("\r\n")
         return Reply(int(first.split()[1]), dict(line.split(": ") for line in lines), body)
 
-    async def get(self, path: str = "/metrics") -> Reply:
-        return await self.ask(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    async def get(self, path: str = "/metrics", accept: str | None = None) -> Reply:
+        header = "" if accept is None else f"accept: {accept}\r\n"
+        return await self.ask(f"GET {path} HTTP/1.1\r\nhost: x\r\n{header}\r\n".encode())
 
     async def samples(self) -> Samples:
         """What a scrape tells now."""

@@ -135,7 +135,10 @@ def _reply(reply: Reply, schema_of: Mapping[int, Json]) -> Json:
         schema = schema_of[id(reply.type)]
     else:
         schema = {"type": "string" if reply.media.startswith("text/") else "object"}
-    return {"description": reply.description, "content": {reply.media: {"schema": schema}}}
+    content: Json = {reply.media: {"schema": schema}}
+    if reply.also is not None:
+        content[reply.also] = {"schema": {"type": "string"}}
+    return {"description": reply.description, "content": content}
 
 
 def _error(status: int, schema: Json) -> Json:

@@ -44,11 +44,15 @@ class Parameter(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """One reply: its meaning, type and media type. Without a type it is any JSON, or any text."""
+    """One reply: its meaning, type and media type. Without a type it is any JSON, or any text.
+
+    ``also`` is another media type, as text, that it can have.
+    """
 
     description: str
     type: type | None = None
     media: str = JSON
+    also: str | None = None
 
 
 class Operation(NamedTuple):

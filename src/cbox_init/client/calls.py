@@ -35,6 +35,7 @@ from cbox_init.api.schemas import (
     ScheduleReply,
     TriggerReply,
 )
+from cbox_init.api.schemas_metrics import MetricsHistory
 from cbox_init.errors import ClientError, UnknownProcess
 
 if TYPE_CHECKING:
@@ -198,6 +199,31 @@ def oneshot_history(name: str | None = None, *, limit: int = 100) -> Call[Onesho
     """The last ``limit`` (1 to 10000) executions of one oneshot, or of all, newest first."""
     query = _query(limit=str(limit), process=name)
     return Call("GET", f"{_BASE}/oneshot/history{query}", OneshotList)
+
+
+def metrics_history(
+    process: str,
+    instance: str,
+    *,
+    since: str | float | None = None,
+    limit: int = 100,
+    step: str | int | None = None,
+) -> Call[MetricsHistory]:
+    """The last ``limit`` (1 to 10000) samples of what an instance has used, oldest first.
+
+    ``since`` is RFC 3339, Unix seconds, or a duration such as "5m" that has passed since; by default "1h".
+    With ``step``, seconds or a text such as "5m", they are averages over that time.
+
+    An ApiError with status 503 says that nothing is collected.
+    """
+    query = _query(
+        process=process,
+        instance=instance,
+        since=None if since is None else str(since),
+        limit=str(limit),
+        step=None if step is None else str(step),
+    )
+    return Call("GET", f"{_BASE}/metrics/history{query}", MetricsHistory)
 
 
 def pause(name: str) -> Call[ScheduleReply]:

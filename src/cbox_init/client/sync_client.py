@@ -109,6 +109,7 @@ class Client:
     schedule = _method(calls.schedule)
     schedule_history = _method(calls.schedule_history)
     oneshot_history = _method(calls.oneshot_history)
+    metrics_history = _method(calls.metrics_history)
     pause = _method(calls.pause)
     resume = _method(calls.resume)
     trigger = _method(calls.trigger)

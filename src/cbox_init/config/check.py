@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 _SHORT_TOKEN: Final = 12
 
 #: Keys of ``global`` that are read and have no effect yet.
-_NOT_YET: Final = (
-    "process_stop_timeout",
-    *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
-)
+_NOT_YET: Final = ("process_stop_timeout",)
 
 
 def check(config: Config, report: ProblemReport) -> None:
@@ -69,7 +66,7 @@ def check(config: Config, report: ProblemReport) -> None:
         from cbox_init.config.check_outputs import check_outputs
 
         check_outputs(config, report)
-    if ineffective := [path for path in not_acted_on(config) if _is_turned_on(path, config.global_)]:
+    if ineffective := not_acted_on(config):
         report.warning((), f"not implemented yet, without effect: {', '.join(ineffective)}", "remove them")
 
 
@@ -317,11 +314,6 @@ def _cycles(needs: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
                 del trail[name]
                 done.add(name)
     return cycles
-
-
-def _is_turned_on(path: str, global_: GlobalConfig) -> bool:
-    """Whether a key belongs to something that is enabled: files with all keys have the others too."""
-    return global_.resource_metrics_enabled or not path.startswith("global.resource_metrics_")
 
 
 def _is_set(value: object, default: object) -> bool:

@@ -55,6 +55,7 @@ GLOBAL_IN_PLACE: Final = frozenset(
         *("log_multiline_max_lines", "log_json_parsing", "log_level_detection"),
         *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
         *("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles", "api_insecure"),
+        *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
         *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
         *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
         *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),

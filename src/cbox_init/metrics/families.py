@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from math import inf
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from msgspec import Struct
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.metrics.snapshot import Process, Snapshot
     from cbox_init.supervisor.status import AutoscaleStatus, InstanceStatus, ScheduleStatus
+    from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.counters import Histogram, Outcomes
+    from cbox_init.telemetry.history import Sample
 
 _PREFIX: Final = "cbox_init_"
 _Value = TypeVar("_Value")
 
 if TYPE_CHECKING:
-    Sample = tuple[tuple[str, ...], _Value]
-    Samples = Callable[[Snapshot], Iterable[Sample[_Value]]]
+    Series = tuple[tuple[str, ...], _Value]
+    Samples = Callable[[Snapshot], Iterable[Series[_Value]]]
 
 
 class Family(Struct, Generic[_Value], frozen=True):
@@ -42,6 +45,7 @@ class Family(Struct, Generic[_Value], frozen=True):
     help: str
     labels: tuple[str, ...]
     samples: Samples[_Value]
+    prefix: str = _PREFIX
 
     def metrics(self, snapshot: Snapshot, most: int) -> Iterator[Metric]:
         """The metric in pieces of about ``most`` samples; none without samples."""
@@ -63,7 +67,7 @@ class Family(Struct, Generic[_Value], frozen=True):
 
 class _Gauge(Family[float], frozen=True):
     def _empty(self) -> Metric:
-        return GaugeMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
+        return GaugeMetricFamily(self.prefix + self.name, self.help, labels=self.labels)
 
     def _add(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         metric.add_sample(metric.name, dict(zip(self.labels, labels, strict=True)), value)
@@ -73,7 +77,7 @@ class _Counter(Family[float], frozen=True):
     """Its name ends in ``_total`` where it is shown."""
 
     def _empty(self) -> Metric:
-        return CounterMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
+        return CounterMetricFamily(self.prefix + self.name, self.help, labels=self.labels)
 
     def _add(self, metric: Metric, labels: tuple[str, ...], value: float) -> None:
         metric.add_sample(f"{metric.name}_total", dict(zip(self.labels, labels, strict=True)), value)
@@ -81,7 +85,7 @@ class _Counter(Family[float], frozen=True):
 
 class _Histogram(Family["Histogram"], frozen=True):
     def _empty(self) -> Metric:
-        return HistogramMetricFamily(_PREFIX + self.name, self.help, labels=self.labels)
+        return HistogramMetricFamily(self.prefix + self.name, self.help, labels=self.labels)
 
     def _add(self, metric: Metric, labels: tuple[str, ...], value: Histogram) -> None:
         buckets = [(_bound(upper_s), float(count)) for upper_s, count in value.cumulative()]
@@ -97,7 +101,7 @@ def _bound(seconds: float) -> str:
 
 
 def _instances(value: Callable[[InstanceStatus], float | None]) -> Samples[float]:
-    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    def samples(snapshot: Snapshot) -> Iterator[Series[float]]:
         for process in snapshot.processes:
             for instance in process.instances:
                 if (found := value(instance)) is not None:
@@ -114,7 +118,7 @@ def _processes(value: Callable[[Process], float]) -> Samples[float]:
 _BY_KEYS: Final = frozenset((Cause.TIMEOUT, Cause.MAX_RUNTIME))
 
 
-def _restarts(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _restarts(snapshot: Snapshot) -> Iterator[Series[float]]:
     for process in snapshot.steady:
         counts = Counter(process.status.past_restarts)
         for instance in process.instances:
@@ -124,9 +128,55 @@ def _restarts(snapshot: Snapshot) -> Iterator[Sample[float]]:
                 yield (process.name, str(cause)), counts[cause]
 
 
-def _uptime(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _uptime(snapshot: Snapshot) -> Iterator[Series[float]]:
     for process in snapshot.processes:
         yield (process.name,), snapshot.now - process.status.supervised_at
+
+
+# -- what instances use ------------------------------------------------------------------------------------
+
+
+def _used(value: Callable[[Sample], float | None], *more: str) -> Samples[float]:
+    """One figure of the latest sample of each instance that runs; ``more`` are values of further labels."""
+
+    def samples(snapshot: Snapshot) -> Iterator[Series[float]]:
+        for process, latest in snapshot.latest():
+            if (found := value(latest.sample)) is not None:
+                yield (process, latest.instance, *more), found
+
+    return samples
+
+
+def _memory(snapshot: Snapshot) -> Iterator[Series[float]]:
+    for process, latest in snapshot.latest():
+        yield (process, latest.instance, "rss"), latest.sample.memory_rss_bytes
+        yield (process, latest.instance, "vms"), latest.sample.memory_vms_bytes
+
+
+def _memory_percent(snapshot: Snapshot) -> Iterator[Series[float]]:
+    for process, latest in snapshot.latest():
+        used = 100 * latest.sample.memory_rss_bytes / snapshot.memory_bytes
+        yield (process, latest.instance), round(used, 2)
+
+
+def _transferred(snapshot: Snapshot) -> Iterator[Series[float]]:
+    for process, latest in snapshot.latest():
+        for direction, count in (("read", latest.usage.read_bytes), ("write", latest.usage.written_bytes)):
+            if count is not None:
+                yield (process, latest.instance, direction), count
+
+
+def _collection_errors(snapshot: Snapshot) -> Iterator[Series[float]]:
+    if snapshot.resources is not None:
+        for process in snapshot.steady:
+            for instance in process.instances:
+                errors = snapshot.resources.errors(process.name, instance.id)
+                yield (process.name, instance.id), errors
+
+
+def _collection_duration(snapshot: Snapshot) -> Iterator[Series[Histogram]]:
+    if snapshot.resources is not None:
+        yield (), snapshot.resources.durations
 
 
 # -- health ------------------------------------------------------------------------------------------------
@@ -140,14 +190,14 @@ def _verdict(states: Iterable[HealthState]) -> float | None:
     return 1 if HealthState.HEALTHY in known else None
 
 
-def _health(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _health(snapshot: Snapshot) -> Iterator[Series[float]]:
     for process in snapshot.steady:
         states = (one.health.state for one in process.instances if one.health is not None)
         if (verdict := _verdict(states)) is not None:
             yield (process.name,), verdict
 
 
-def _check_status(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _check_status(snapshot: Snapshot) -> Iterator[Series[float]]:
     for process in snapshot.steady:
         if process.check is not None:
             states = (one.health.checks for one in process.instances if one.health is not None)
@@ -155,7 +205,7 @@ def _check_status(snapshot: Snapshot) -> Iterator[Sample[float]]:
                 yield (process.name, process.check), verdict
 
 
-def _consecutive_fails(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _consecutive_fails(snapshot: Snapshot) -> Iterator[Series[float]]:
     for process in snapshot.steady:
         if process.check is not None:
             failures = (one.health.failures for one in process.instances if one.health is not None)
@@ -168,17 +218,17 @@ def _checks(snapshot: Snapshot) -> Iterator[tuple[str, str, Outcomes]]:
             yield process.name, kind, outcomes
 
 
-def _check_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _check_total(snapshot: Snapshot) -> Iterator[Series[float]]:
     for name, kind, outcomes in _checks(snapshot):
         yield (name, kind, "success"), outcomes.successes
         yield (name, kind, "failure"), outcomes.failures
 
 
-def _check_failures(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _check_failures(snapshot: Snapshot) -> Iterator[Series[float]]:
     return (((name, kind), outcomes.failures) for name, kind, outcomes in _checks(snapshot))
 
 
-def _check_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
+def _check_duration(snapshot: Snapshot) -> Iterator[Series[Histogram]]:
     return (((name, kind), outcomes.durations) for name, kind, outcomes in _checks(snapshot))
 
 
@@ -190,13 +240,13 @@ def _hooks(snapshot: Snapshot) -> Iterator[tuple[str, str, Outcomes]]:
         yield f"{process}/{name}" if process is not None else name, moment, outcomes
 
 
-def _hook_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _hook_total(snapshot: Snapshot) -> Iterator[Series[float]]:
     for name, moment, outcomes in _hooks(snapshot):
         yield (name, moment, "success"), outcomes.successes
         yield (name, moment, "failure"), outcomes.failures
 
 
-def _hook_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
+def _hook_duration(snapshot: Snapshot) -> Iterator[Series[Histogram]]:
     return (((name, moment), outcomes.durations) for name, moment, outcomes in _hooks(snapshot))
 
 
@@ -204,7 +254,7 @@ def _hook_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
 
 
 def _autoscale(value: Callable[[AutoscaleStatus], float | None]) -> Samples[float]:
-    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    def samples(snapshot: Snapshot) -> Iterator[Series[float]]:
         for process in snapshot.steady:
             status = process.status.autoscale
             if status is not None and (found := value(status)) is not None:
@@ -217,7 +267,7 @@ def _autoscale(value: Callable[[AutoscaleStatus], float | None]) -> Samples[floa
 
 
 def _schedules(value: Callable[[ScheduleStatus], float | None]) -> Samples[float]:
-    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    def samples(snapshot: Snapshot) -> Iterator[Series[float]]:
         for process in snapshot.scheduled:
             schedule = process.status.schedule
             if schedule is not None and (found := value(schedule)) is not None:
@@ -226,29 +276,47 @@ def _schedules(value: Callable[[ScheduleStatus], float | None]) -> Samples[float
     return samples
 
 
-def _run_total(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _run_total(snapshot: Snapshot) -> Iterator[Series[float]]:
     for process in snapshot.scheduled:
         if (schedule := process.status.schedule) is not None:
             yield (process.name, "success"), schedule.totals.succeeded
             yield (process.name, "failure"), schedule.totals.failed
 
 
-def _run_duration(snapshot: Snapshot) -> Iterator[Sample[Histogram]]:
+def _run_duration(snapshot: Snapshot) -> Iterator[Series[Histogram]]:
     return (((process.name,), snapshot.counters.runs(process.name)) for process in snapshot.scheduled)
+
+
+def _pings(snapshot: Snapshot) -> Iterator[Series[float]]:
+    for process in snapshot.scheduled:
+        if (pings := snapshot.counters.pings(process.name)) is not None:
+            yield (process.name, "success"), pings.successes
+            yield (process.name, "failure"), pings.failures
+
+
+def _last_ping(snapshot: Snapshot) -> Iterator[Series[float]]:
+    for process in snapshot.scheduled:
+        pings = snapshot.counters.pings(process.name)
+        if pings is not None and pings.delivered_unix is not None:
+            yield (process.name,), pings.delivered_unix
 
 
 # -- the daemon and its log --------------------------------------------------------------------------------
 
 
-def _shutdown(snapshot: Snapshot) -> Iterator[Sample[float]]:
+def _shutting_down(snapshot: Snapshot) -> Iterator[Series[float]]:
     if snapshot.shutdown_s is not None:
         yield (), snapshot.shutdown_s
+
+
+def _own(value: Callable[[OwnFigures], float]) -> Samples[float]:
+    return lambda snapshot: (((), value(snapshot.own)),)
 
 
 def _outputs(field: str) -> Samples[float]:
     """Outputs with the same address, but other headers for example, are one time series."""
 
-    def samples(snapshot: Snapshot) -> Iterator[Sample[float]]:
+    def samples(snapshot: Snapshot) -> Iterator[Series[float]]:
         sums: Counter[str] = Counter()
         for output in snapshot.outputs:
             sums[output.target] += getattr(output, field)
@@ -292,6 +360,78 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         "Instances that a process has: starting, running or stopping",
         ("name",),
         _processes(lambda one: one.status.scale),
+    ),
+    _Gauge(
+        "process_cpu_percent",
+        "CPU time that the main process of an instance used between two samples, of one CPU",
+        ("process", "instance"),
+        _used(lambda one: round(one.cpu_percent, 2)),
+    ),
+    _Gauge(
+        "process_memory_bytes",
+        "Memory of the main process of an instance: resident (rss) and virtual (vms)",
+        ("process", "instance", "type"),
+        _memory,
+    ),
+    _Gauge(
+        "process_memory_percent",
+        "Resident memory of the main process of an instance, of the memory of the container",
+        ("process", "instance"),
+        _memory_percent,
+    ),
+    _Gauge(
+        "process_threads",
+        "Threads of the main process of an instance",
+        ("process", "instance"),
+        _used(lambda one: one.threads),
+    ),
+    _Gauge(
+        "process_file_descriptors",
+        "Open file descriptors of the main process of an instance",
+        ("process", "instance"),
+        _used(lambda one: one.file_descriptors),
+    ),
+    _Gauge(
+        "process_tree_cpu_percent",
+        "CPU time that all processes of an instance used between two samples, of one CPU",
+        ("process", "instance"),
+        _used(lambda one: round(one.tree_cpu_percent, 2)),
+    ),
+    _Gauge(
+        "process_tree_memory_bytes",
+        "Resident memory of all processes of an instance",
+        ("process", "instance"),
+        _used(lambda one: one.tree_memory_rss_bytes),
+    ),
+    _Gauge(
+        "process_tree_processes",
+        "Processes of an instance",
+        ("process", "instance"),
+        _used(lambda one: one.tree_processes),
+    ),
+    _Gauge(
+        "process_cgroup_memory_bytes",
+        "Memory of the cgroup of an instance that has its own",
+        ("process", "instance"),
+        _used(lambda one: one.cgroup_memory_bytes),
+    ),
+    _Counter(
+        "process_io_bytes",
+        "Bytes that all processes of an instance have read from storage and written to it",
+        ("process", "instance", "direction"),
+        _transferred,
+    ),
+    _Histogram(
+        "resource_collection_duration_seconds",
+        "Time to sample what an instance uses",
+        (),
+        _collection_duration,
+    ),
+    _Counter(
+        "resource_collection_errors",
+        "Samples of what an instance uses that failed",
+        ("process", "instance"),
+        _collection_errors,
     ),
     _Gauge(
         "process_health_status",
@@ -355,6 +495,13 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         ("task",),
         _schedules(lambda one: float(one.overdue)),
     ),
+    _Counter("heartbeat_pings", "Heartbeats by their result", ("task", "result"), _pings),
+    _Gauge(
+        "heartbeat_last_ping_timestamp",
+        "When the last heartbeat was delivered, as a Unix time",
+        ("task",),
+        _last_ping,
+    ),
     _Gauge(
         "autoscale_value",
         "Load that was measured last: of one instance for cpu (percent) and memory (bytes), else of all",
@@ -385,7 +532,13 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         (),
         lambda snapshot: (((), snapshot.started_unix),),
     ),
-    _Gauge("shutdown_duration_seconds", "Time since the shutdown began", (), _shutdown),
+    _Gauge("shutdown_elapsed_seconds", "Time since the shutdown began", (), _shutting_down),
+    _Histogram(
+        "shutdown_duration_seconds",
+        "Duration of the shutdown, until all processes have ended and all hooks have run",
+        (),
+        lambda snapshot: (((), snapshot.counters.shutdowns),),
+    ),
     _Gauge(
         "tls_certificate_not_after_seconds",
         "When the certificate of a listener expires, in Unix seconds",
@@ -427,5 +580,38 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge(
         "audit_records_queued", "Audit records waiting to be written", (), _audit(lambda audit: audit.queued)
+    ),
+    # The names that Prometheus's own client libraries use for the process that is scraped.
+    _Counter("process_cpu_seconds", "CPU time of the daemon", (), _own(lambda one: one.cpu_s), ""),
+    _Gauge(
+        "process_resident_memory_bytes",
+        "Resident memory of the daemon",
+        (),
+        _own(lambda one: one.rss_bytes),
+        "",
+    ),
+    _Gauge(
+        "process_virtual_memory_bytes",
+        "Virtual memory of the daemon",
+        (),
+        _own(lambda one: one.vms_bytes),
+        "",
+    ),
+    _Gauge(
+        "process_start_time_seconds",
+        "When the daemon was started, as a Unix time",
+        (),
+        lambda snapshot: (((), snapshot.started_unix),),
+        "",
+    ),
+    _Gauge(
+        "process_open_fds", "Open file descriptors of the daemon", (), _own(lambda one: one.descriptors), ""
+    ),
+    _Gauge(
+        "process_max_fds",
+        "Most file descriptors that the daemon may open",
+        (),
+        _own(lambda one: one.most_descriptors if one.most_descriptors >= 0 else inf),
+        "",
     ),
 )

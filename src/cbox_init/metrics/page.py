@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics_exposition
 
 from cbox_init.api.waiting import Slices
 from cbox_init.logs.daemon import RepeatedError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from cbox_init.build import DaemonParts
     from cbox_init.telemetry.vitals import Vitals
 
+_EOF: Final = b"# EOF\n"
+
 #: Samples that are formatted at a time: about half a millisecond.
 _PIECE: Final = 64
 
@@ -26,15 +29,13 @@ _PIECE: Final = 64
 class Page:
     """Writes the metrics of one daemon: the state of its processes, and what has happened to them."""
 
-    content_type: Final = CONTENT_TYPE_PLAIN_0_0_4
-
     def __init__(self, parts: DaemonParts, vitals: Vitals) -> None:
         self._parts = parts
         self._vitals = vitals
         self._left_out = RepeatedError(parts.logs.daemon, "Unexpected: a metric is left out")
 
-    async def text(self) -> bytes:
-        """All metrics in the text format, from one snapshot."""
+    async def text(self, *, openmetrics: bool = False) -> tuple[bytes, str]:
+        """All metrics, from one snapshot, in the text format or that of OpenMetrics; and its content type."""
         slices = Slices()
         snapshot = await take(self._parts, self._vitals, slices)
         pieces: list[bytes] = []
@@ -42,12 +43,14 @@ class Page:
             whole = len(pieces)
             try:
                 for metric in family.metrics(snapshot, _PIECE):
-                    pieces.append(_text(metric, first=len(pieces) == whole))
+                    pieces.append(_text(metric, openmetrics=openmetrics, first=len(pieces) == whole))
                     await slices.breathe()
             except Exception as error:  # noqa: BLE001  # a defect: the other metrics are shown
                 del pieces[whole:]
                 self._left_out.report(error, metric=family.name)
-        return b"".join(pieces)
+        if openmetrics:
+            return b"".join([*pieces, _EOF]), openmetrics_exposition.CONTENT_TYPE_LATEST
+        return b"".join(pieces), CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Only:
@@ -60,7 +63,11 @@ class _Only:
         yield self._metric
 
 
-def _text(metric: Metric, *, first: bool) -> bytes:
+def _text(metric: Metric, *, openmetrics: bool, first: bool) -> bytes:
     """The lines of a metric; HELP and TYPE only the first time."""
-    text = generate_latest(_Only(metric))
+    if openmetrics:
+        written: bytes = openmetrics_exposition.generate_latest(_Only(metric))  # type: ignore[no-untyped-call]
+        text = written.removesuffix(_EOF)
+    else:
+        text = generate_latest(_Only(metric))
     return text if first else text.split(b"\n", 2)[2]

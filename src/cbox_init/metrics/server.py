@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 _IMPORT_TAKES_S: Final = 60.0
 
+#: Media ranges that match the text format, from the most specific; and how many a header may have.
+_TEXTS: Final = ("text/plain", "text/*", "*/*")
+_MOST_RANGES: Final = 50
+
+#: 0.0.1 is what 1.0.0 was called before: the text is the same.
+_OPENMETRICS_VERSIONS: Final = frozenset(("1.0.0", "0.0.1"))
+
 
 class MetricsServer(TcpPort):
     """The port; answers after ``serve``. ``missing`` is why there is none although it is enabled."""
@@ -50,7 +57,7 @@ class MetricsServer(TcpPort):
         self._settings = settings
         self._acl = acl
         self._page: Page | None = None
-        self._making: Task[PlainReply] | None = None
+        self._making: dict[bool, Task[PlainReply]] = {}
 
     @classmethod
     def bind(cls, settings: GlobalConfig) -> MetricsServer:
@@ -72,29 +79,28 @@ class MetricsServer(TcpPort):
         if self.missing is not None:
             log.error(self.missing)
 
-        async def make() -> PlainReply:
+        async def make(*, openmetrics: bool) -> PlainReply:
             from cbox_init.threads import in_thread
 
             try:
                 if self._page is None:
                     page = await in_thread(_import_page, name="metrics-import", timeout_s=_IMPORT_TAKES_S)
                     self._page = page(parts, vitals)
-                return PlainReply(200, await self._page.text(), self._page.content_type)
+                return PlainReply(200, *await self._page.text(openmetrics=openmetrics))
             except Exception as error:  # noqa: BLE001  # whatever it is, the children are not to suffer
                 failed.report(error)
                 return PlainReply(503, b'{"error":"the metrics cannot be served, the log says why"}')
 
-        def metrics() -> Future[PlainReply]:
+        def metrics(accept: bytes) -> Future[PlainReply]:
             """Scrapes that come while a text is made share it."""
-            if self._making is None or self._making.done():
-                self._making = loop.create_task(make())
-            return self._making
+            openmetrics = wants_openmetrics(accept.decode("latin-1"))
+            making = self._making.get(openmetrics)
+            if making is None or making.done():
+                making = self._making[openmetrics] = loop.create_task(make(openmetrics=openmetrics))
+            return making
 
-        paths: PlainPaths = {
-            b"/health": lambda: PlainReply(200, b"OK", "text/plain; charset=utf-8"),
-            self._path.encode(): metrics,
-        }
-        handler: Callable[[Exchange], None] = PlainHandler(paths, log)
+        paths: PlainPaths = {b"/health": lambda: PlainReply(200, b"OK", "text/plain; charset=utf-8")}
+        handler: Callable[[Exchange], None] = PlainHandler(paths, log, {self._path.encode(): metrics})
         exempt = None
         if self._acl is not None:
             from cbox_init.api.http.access import Access
@@ -107,11 +113,41 @@ class MetricsServer(TcpPort):
     async def close(self) -> None:
         """Stop answering; a scrape in progress is cancelled."""
         await super().close()
-        if self._making is not None:
+        if self._making:
             from asyncio import gather
 
-            self._making.cancel()
-            await gather(self._making, return_exceptions=True)
+            for making in self._making.values():
+                making.cancel()
+            await gather(*self._making.values(), return_exceptions=True)
+
+
+def wants_openmetrics(accept: str) -> bool:
+    """Whether a client that sends this header Accept prefers OpenMetrics to the text format of Prometheus.
+
+    It has to name OpenMetrics, and no text with a higher weight; of two with the same it gets OpenMetrics.
+    """
+    openmetrics = 0.0
+    texts: dict[str, float] = {}
+    for entry in accept.lower().split(",")[:_MOST_RANGES]:
+        name, *parameters = (part.strip() for part in entry.split(";"))
+        values = dict(parameter.partition("=")[::2] for parameter in parameters)
+        weight = _weight(values.get("q", "1"))
+        if name == "application/openmetrics-text":
+            if values.get("version", "1.0.0").strip('"') in _OPENMETRICS_VERSIONS:
+                openmetrics = max(openmetrics, weight)
+        elif name in _TEXTS:
+            texts[name] = max(texts.get(name, 0.0), weight)
+    text = next((texts[name] for name in _TEXTS if name in texts), 0.0)
+    return openmetrics > 0 and openmetrics >= text
+
+
+def _weight(text: str) -> float:
+    """A weight of RFC 9110; 0 for anything else."""
+    try:
+        weight = float(text)
+    except ValueError:
+        return 0.0
+    return weight if 0 <= weight <= 1 else 0.0
 
 
 def _import_page() -> type[Page]:

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from cbox_init.system.own_figures import read_own_figures
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cbox_init.api.waiting import Slices
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.build import DaemonParts
     from cbox_init.logs.outputs.destinations import OutputStatus
+    from cbox_init.supervisor.resources import Latest, ResourceSampler
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
+    from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.counters import Counters
     from cbox_init.telemetry.vitals import Vitals
 
@@ -47,6 +51,22 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     rate_limited: Mapping[str, int]
     audit: AuditTrail | None
     certificates: Mapping[str, float]
+    own: OwnFigures
+    resources: ResourceSampler | None
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the container."""
+        return 1 if self.resources is None else self.resources.memory_bytes
+
+    def latest(self) -> Iterator[tuple[str, Latest]]:
+        """The latest sample of each instance that runs, with the name of its process."""
+        if self.resources is not None:
+            for process in self.steady:
+                for instance in process.instances:
+                    latest = self.resources.latest(instance.id, instance.pid)
+                    if latest is not None:
+                        yield process.name, latest
 
     @property
     def steady(self) -> tuple[Process, ...]:
@@ -78,4 +98,6 @@ async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
         rate_limited=parts.logs.rate_limited(),
         audit=parts.runtime.audit,
         certificates=dict(vitals.certificates),
+        own=read_own_figures(),
+        resources=parts.supervisor.resources,
     )

@@ -230,9 +230,9 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             keys](#globalapi_tls-globalmetrics_tls-globalreadinesshttp_tls).
         metrics_acl: Which client addresses may use the metrics port: see [its
             keys](#globalapi_acl-globalmetrics_acl).
-        resource_metrics_enabled: Keep a history of CPU and memory of each instance.
-        resource_metrics_interval: Time between two samples.
-        resource_metrics_max_samples: Samples kept for each instance.
+        resource_metrics_enabled: Keep a history of [what each instance uses](resources.md).
+        resource_metrics_interval: Time between two samples of an instance; less than 100 ms counts as that.
+        resource_metrics_max_samples: Samples kept for each instance, 0 for none.
         audit_enabled: Record who did what: see [Audit](audit.md).
         audit_output: `log`, or the absolute path of a file.
             > /var/log/cbox-init/audit.jsonl

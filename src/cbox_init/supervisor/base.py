@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cbox_init.core.decide import Decision, Spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.settings import ProcessSettings
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cbox_init.core.states import Desired
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.instance.instances import Instances
+    from cbox_init.supervisor.instance.live import LiveTree
     from cbox_init.supervisor.managed import Host
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.status import ProcessStatus
@@ -75,6 +76,11 @@ class ProcessBase(ABC):
     def clearing(self) -> bool:
         """Whether the main process of an instance has ended, and other processes of it may be left."""
         return self._instances.clearing
+
+    @property
+    def trees(self) -> Sequence[LiveTree]:
+        """The process trees of its instances that run."""
+        return self._instances.trees()
 
     @property
     def names_alive(self) -> tuple[str, ...]:

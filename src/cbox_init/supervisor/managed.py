@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.settings import ProcessSettings
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cbox_init.core.instance import Instance
     from cbox_init.core.restart import Trigger
     from cbox_init.core.states import Desired
+    from cbox_init.supervisor.instance.live import LiveTree
     from cbox_init.supervisor.oneshot_history import OneshotHistory
     from cbox_init.supervisor.status import ProcessStatus, RunStatus
 
@@ -131,6 +132,10 @@ class Managed(Protocol):
     @property
     def drain_s(self) -> float:
         """For how long its runs may go on when the daemon ends, in seconds; 0 without any."""
+
+    @property
+    def trees(self) -> Sequence[LiveTree]:
+        """The process trees of its instances that run."""
 
     @property
     def names_alive(self) -> tuple[str, ...]:

@@ -147,6 +147,10 @@ class Runtime:
         """Every orphan that the daemon has inherited."""
         return [stray for family in self._search().values() for stray in family]
 
+    def orphans_by_instance(self) -> Mapping[str, Sequence[Stray]]:
+        """Every orphan that the daemon has inherited, by the id of the instance that it belongs to."""
+        return self._search()
+
     def usage(self) -> Callable[[str, int], TreeUsage]:
         """A function that gives what a living instance uses, by its id and main process.
 

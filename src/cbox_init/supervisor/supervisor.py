@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.managed import Managed, Schedule
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
+    from cbox_init.supervisor.resources import ResourceSampler
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.status import ProcessStatus
 
@@ -80,6 +81,8 @@ class Supervisor:
         self._clearing: dict[str, None] = {}
         self._changes: Changes | None = None
         self._oneshots: OneshotHistory | None = None
+        self.resources: ResourceSampler | None = None
+        """Samples what instances use, while ``resource_metrics_enabled`` is set."""
         self._reaping = Reaping(runtime, self._reaped)
         self.lifecycle = Lifecycle(
             self.table,
@@ -316,6 +319,8 @@ class Supervisor:
     def put_in_force(self, config: Config) -> None:
         """Have this configuration count from now on."""
         self.config = config
+        if self._runtime.run_queue.loop is not None:
+            self._sample_resources()
         for call in self.on_config:
             call()
 
@@ -332,12 +337,29 @@ class Supervisor:
             self._changes.process_gone(name)
         if self._runtime.counters is not None:
             self._runtime.counters.forget(name)
+        if self.resources is not None:
+            self.resources.forget(name)
+
+    def _sample_resources(self) -> None:
+        """Sample what instances use, or do so no longer, as the configuration says."""
+        settings = self.config.global_
+        with self._runtime.defects.contain("the sampling of resources could not be changed"):
+            if self.resources is None and settings.resource_metrics_enabled:
+                from cbox_init.supervisor.resources import ResourceSampler
+
+                self.resources = ResourceSampler(settings, runtime=self._runtime, processes=self.each_managed)
+            elif self.resources is not None and settings.resource_metrics_enabled:
+                self.resources.adopt(settings)
+            elif self.resources is not None:
+                self.resources.close()
+                self.resources = None
 
     # -- the event loop --------------------------------------------------------------------------------
 
     def attach(self, loop: AbstractEventLoop) -> None:
         """Use the event loop from now on."""
         self.factory.schedules.attach(loop)
+        self._sample_resources()
 
     async def close(self, timeout_s: float) -> None:
         """Release the event loop after the shutdown; heartbeats that wait have ``timeout_s`` to be sent."""

@@ -19,6 +19,7 @@ class OwnFigures(Struct, frozen=True):
     cpu_s: float
     rss_bytes: int
     peak_rss_bytes: int
+    vms_bytes: int
     threads: int
     descriptors: int
     most_descriptors: int
@@ -31,6 +32,7 @@ def read_own_figures() -> OwnFigures:
         cpu_s=time.process_time(),
         rss_bytes=_number(status, b"VmRSS") * 1024,
         peak_rss_bytes=_number(status, b"VmHWM") * 1024,
+        vms_bytes=_number(status, b"VmSize") * 1024,
         threads=_number(status, b"Threads"),
         descriptors=_count_descriptors(),
         most_descriptors=os.sysconf("SC_OPEN_MAX"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Final
@@ -53,9 +52,13 @@ def now_since_boot_s() -> float:
 def read_figures(pid: int) -> ProcFigures | None:
     """The figures of a process; None when there is no such process."""
     try:
-        data = read_bytes(f"/proc/{pid}/stat")
+        return figures_of(read_bytes(f"/proc/{pid}/stat"))
     except OSError:
         return None
+
+
+def figures_of(data: bytes) -> ProcFigures | None:
+    """The figures that are in the text of /proc/PID/stat; None for a part of it."""
     # The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
     fields = data[data.rfind(b")") + 2 :].split(b" ", 22)
     if len(fields) < 22:
@@ -150,9 +153,16 @@ def listed_children(pid: int) -> list[int]:
     except OSError:
         return found  # the process has ended
     for thread in threads:
-        with contextlib.suppress(OSError):  # the thread has ended, and its children are another's
-            found.extend(map(int, read_bytes(f"/proc/{pid}/task/{thread}/children").split()))
+        found.extend(children_of_thread(pid, thread))
     return found
+
+
+def children_of_thread(pid: int, thread: int | str) -> list[int]:
+    """The children that one thread of a process has made; none when it has ended: they are another's then."""
+    try:
+        return list(map(int, read_bytes(f"/proc/{pid}/task/{thread}/children").split()))
+    except OSError:
+        return []
 
 
 def children_table() -> dict[int, list[int]]:

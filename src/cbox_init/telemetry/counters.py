@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: Upper bounds of the buckets, in seconds.
 CHECK_BOUNDS_S: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 HOOK_BOUNDS_S: Final = (0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+SHUTDOWN_BOUNDS_S: Final = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 180.0, 300.0)
 RUN_BOUNDS_S: Final = (0.1, 1.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 
 
@@ -56,6 +57,20 @@ class Outcomes:
         self.durations.note(duration_s)
 
 
+class Pings:
+    """Counts the heartbeats of a process, and has the Unix time of the last that was delivered.
+
+    Each process's pings are sent one after another, so that no two threads count at the same time.
+    """
+
+    __slots__ = ("delivered_unix", "failures", "successes")
+
+    def __init__(self) -> None:
+        self.successes = 0
+        self.failures = 0
+        self.delivered_unix: float | None = None
+
+
 class Counters:
     """Counts since the start of the daemon, by process; global hooks are under None."""
 
@@ -63,6 +78,8 @@ class Counters:
         self._checks: dict[str, dict[str, Outcomes]] = {}
         self._hooks: dict[str | None, dict[tuple[str, str], Outcomes]] = {}
         self._runs: dict[str, Histogram] = {}
+        self._pings: dict[str, Pings] = {}
+        self.shutdowns = Histogram(SHUTDOWN_BOUNDS_S)
 
     def checked(self, process: str, kind: str, duration_s: float, *, success: bool) -> None:
         """Count a health check of this kind (tcp, http, exec)."""
@@ -86,11 +103,21 @@ class Counters:
             self._runs[process] = Histogram(RUN_BOUNDS_S)
         self._runs[process].note(duration_s)
 
+    def pinged(self, process: str, unix: float | None) -> None:
+        """Count a heartbeat that was delivered at this Unix time, None for one that was lost. Any thread."""
+        pings = self._pings.setdefault(process, Pings())
+        if unix is None:
+            pings.failures += 1
+        else:
+            pings.successes += 1
+            pings.delivered_unix = unix
+
     def forget(self, process: str) -> None:
         """Drop the counts of a removed process."""
         self._checks.pop(process, None)
         self._hooks.pop(process, None)
         self._runs.pop(process, None)
+        self._pings.pop(process, None)
 
     def checks(self, process: str) -> dict[str, Outcomes]:
         """The checks of a process, by kind."""
@@ -101,6 +128,10 @@ class Counters:
         for process, hooks in tuple(self._hooks.items()):
             for (name, moment), outcomes in tuple(hooks.items()):
                 yield process, name, moment, outcomes
+
+    def pings(self, process: str) -> Pings | None:
+        """The heartbeats of a scheduled process; None before the first."""
+        return self._pings.get(process)
 
     def runs(self, process: str) -> Histogram:
         """The durations of the runs of a scheduled process."""

@@ -25,27 +25,36 @@ class PlainReply(NamedTuple):
 if TYPE_CHECKING:
     #: The paths of a port, each with the function that answers it: at once, or when it is ready.
     PlainPaths = Mapping[bytes, Callable[[], PlainReply | Future[PlainReply]]]
+    #: The same for paths whose answer depends on the header Accept, which is given.
+    AcceptingPaths = Mapping[bytes, Callable[[bytes], PlainReply | Future[PlainReply]]]
 
 _NOT_FOUND: Final = PlainReply(404, b'{"error":"not found"}')
 _WRONG_METHOD: Final = PlainReply(405, b'{"error":"method not allowed"}')
 
 
 class PlainHandler:
-    """Answers GET and HEAD of ``paths``. An error of one of them is logged, and answered with 500."""
+    """Answers GET and HEAD of ``paths`` and of ``accepting``. An error of one of them is logged, and answered
+    with 500."""
 
-    def __init__(self, paths: PlainPaths, log: DaemonLog) -> None:
+    def __init__(self, paths: PlainPaths, log: DaemonLog, accepting: AcceptingPaths | None = None) -> None:
         self._paths = paths
+        self._accepting = accepting or {}
         self._failures = RequestFailures(log)
 
     def __call__(self, exchange: Exchange) -> None:
-        answer = self._paths.get(exchange.path)
-        if answer is None:
+        answer, accepting = self._paths.get(exchange.path), self._accepting.get(exchange.path)
+        if answer is None and accepting is None:
             _send(exchange, _NOT_FOUND)
         elif exchange.head.method not in ("GET", "HEAD"):
             _send(exchange, _WRONG_METHOD)
         else:
             try:
-                reply = answer()
+                if accepting is not None:
+                    accepts = [value for name, value in exchange.head.headers if name == b"accept"]
+                    reply = accepting(b",".join(accepts))
+                else:
+                    assert answer is not None
+                    reply = answer()
             except Exception as error:  # noqa: BLE001  # of one request
                 self._failures.failed(exchange, error)
                 return

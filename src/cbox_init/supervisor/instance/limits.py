@@ -32,6 +32,11 @@ class InstanceLimits:
         """Whether the kernel has killed a process of it for exceeding its memory limit."""
         return self._cgroup is not None and self._cgroup.oom_kills > 0
 
+    @property
+    def cgroup(self) -> str | None:
+        """The path of its cgroup, if it has one."""
+        return None if self._cgroup is None else self._cgroup.path
+
     def release(self) -> None:
         """Remove the cgroup; call when no process of the instance is left."""
         if self._cgroup is not None:

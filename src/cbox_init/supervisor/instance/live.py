@@ -110,6 +110,11 @@ class LiveTree:
         """Whether the kernel has killed a process of it for exceeding ``limits.memory``."""
         return self._limits is not None and self._limits.out_of_memory
 
+    @property
+    def cgroup(self) -> str | None:
+        """The path of its cgroup, if it has one of its own."""
+        return None if self._limits is None else self._limits.cgroup
+
     def anything_left(self) -> bool:
         """Whether processes are left, inside or outside of the group, after the main process has ended."""
         return bool(self._strays())

@@ -175,6 +175,8 @@ class Lifecycle:
         self._shutdown.kill()
 
     def _finish(self, exit_code: int) -> None:
+        if self._runtime.counters is not None and (duration_s := self.shutdown_s) is not None:
+            self._runtime.counters.shutdowns.note(duration_s)
         if self.removal:
             self.removal.abandon()
         self._on_finished(exit_code)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cbox_init.config.model import HeartbeatConfig, Secret
     from cbox_init.logs.daemon import DaemonLog
     from cbox_init.supervisor.run_queue import RunQueue
+    from cbox_init.telemetry.counters import Counters
 
 #: Threads at most. A server that never answers delays the pings of one process, and keeps one thread busy.
 _MOST_THREADS: Final = 8
@@ -73,7 +74,8 @@ class HeartbeatSender:
     Until the first ping there is no thread, and nothing is imported. ``close`` it at the end.
     """
 
-    def __init__(self, log: DaemonLog, run_queue: RunQueue) -> None:
+    def __init__(self, log: DaemonLog, run_queue: RunQueue, counters: Counters | None = None) -> None:
+        self._counters = counters
         self._log = log
         self._run_queue = run_queue
         self._changed = threading.Condition()
@@ -176,6 +178,8 @@ class HeartbeatSender:
             except Exception as error:  # noqa: BLE001  # whatever the library raises, it is only logged
                 problem, again = _describe(error, ping), True
             if problem is None:
+                if self._counters is not None:
+                    self._counters.pinged(ping.process, time.time())
                 return
             if attempt == tries or not again or self._pause(ping.config.retry_delay):
                 self._tell_lost(ping, f"{problem} ({attempt} tries)" if attempt > 1 else problem)
@@ -203,6 +207,8 @@ class HeartbeatSender:
             return self._client
 
     def _tell_lost(self, ping: Ping, problem: str) -> None:
+        if self._counters is not None:
+            self._counters.pinged(ping.process, None)
         self._log.warn(
             "Heartbeat could not be delivered", process=ping.process, error=f"heartbeat.{ping.key}: {problem}"
         )

@@ -109,5 +109,5 @@ class Schedules:
         from cbox_init.supervisor.schedule.heartbeat import Heartbeat, HeartbeatSender
 
         if self._sender is None:
-            self._sender = HeartbeatSender(self._runtime.log, self._runtime.run_queue)
+            self._sender = HeartbeatSender(self._runtime.log, self._runtime.run_queue, self._runtime.counters)
         return Heartbeat(name, config, self._sender)
