@@ -97,13 +97,15 @@ async def test_a_name_may_be_percent_encoded(service: Service) -> None:
         ("/api/v1/config/save", {"POST"}),
         ("/api/v1/logs", {"GET", "HEAD"}),
         ("/api/v1/logs/stream", {"GET", "HEAD"}),
+        ("/api/v1/events", {"GET", "HEAD"}),
+        (f"{PROCESSES}/web/events", {"GET", "HEAD"}),
         ("/api/v1/openapi.json", {"GET", "HEAD"}),
     ],
 )
 async def test_methods(service: Service, path: str, allowed: set[str]) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE", "HEAD", "GET"):
-        if path.endswith("stream") and method == "GET":
-            continue  # goes on for ever: see test_log_stream
+        if path.endswith(("logs/stream", "v1/events")) and method == "GET":
+            continue  # goes on for ever: see test_log_stream and test_events
         reply = await service.tcp.request(method, path)
         if method in allowed:
             assert reply.status_code in (200, 202, 400, 409)

@@ -17,6 +17,7 @@ from cbox_init.api.routes import (
     actions,
     config,
     daemon,
+    events,
     health,
     log_outputs,
     log_stream,
@@ -82,6 +83,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *logs.resources(context),
         *log_outputs.resources(context),
         *log_stream.resources(context),
+        *events.resources(context),
         *metrics_history.resources(context),
     )
     return (*described, *openapi.resources(described))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
 
     from starlette.requests import Request
-
-    from cbox_init.logs.subscription import Subscription
 
 _T = TypeVar("_T")
 
@@ -57,11 +55,24 @@ class Slices:
             self._end = monotonic() + self._seconds
 
 
+class Streamed(Protocol):
+    """What one stream sends: the lines of a log, or events."""
+
+    def end(self) -> None:
+        """Add nothing any more. What is pending can still be taken."""
+
+    def close(self) -> None:
+        """The reader is gone: drop everything."""
+
+
+_Streamed = TypeVar("_Streamed", bound=Streamed)
+
+
 class Streams:
-    """The subscriptions of open streams."""
+    """What open streams send."""
 
     def __init__(self) -> None:
-        self._open: set[Subscription] = set()
+        self._open: set[Streamed] = set()
         self._closed = False
         self._turn = asyncio.Lock()
 
@@ -70,7 +81,7 @@ class Streams:
         return len(self._open)
 
     @contextmanager
-    def entry(self, subscription: Subscription) -> Iterator[Subscription]:
+    def entry(self, subscription: _Streamed) -> Iterator[_Streamed]:
         """Keep ``subscription`` among the open ones during the block, then close it."""
         self._open.add(subscription)
         if self._closed:

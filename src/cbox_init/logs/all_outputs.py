@@ -59,6 +59,8 @@ class AllOutputs:
     ) -> None:
         self.on_room: Callable[[], None] | None = None
         """Called in the event loop when an output that was full has room."""
+        self.on_dropped: Callable[[str, int], None] | None = None
+        """Called in the event loop when records were dropped: with the output and their number."""
         self.drops = overflow is LogOverflow.DROP
         self.daemon = DaemonLog(form, level, stdout, drops=self.drops)
         self._stdout = stdout
@@ -146,6 +148,8 @@ class AllOutputs:
         for target, writer in self._all():
             if dropped := writer.take_unsaid():
                 self.daemon.warn("Log records were dropped", output=target, dropped=dropped)
+                if self.on_dropped is not None:
+                    self.on_dropped(target, dropped)
 
     async def close(self, timeout_s: float) -> bool:
         """Write all that is queued and end the writers; False when that takes longer than ``timeout_s``."""

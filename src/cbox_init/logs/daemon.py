@@ -101,13 +101,13 @@ class RepeatedError:
         self._said_at: float | None = None
         self._suppressed = 0
 
-    def report(self, error: BaseException | str, **fields: Field) -> None:
-        """Log ``error``, or count it when one was logged shortly before."""
+    def report(self, error: BaseException | str, **fields: Field) -> bool:
+        """Log ``error``, or count it when one was logged shortly before; whether it was logged."""
         now = time.monotonic()
         with self._lock:
             if self._said_at is not None and now - self._said_at < self._interval_s:
                 self._suppressed += 1
-                return
+                return False
             suppressed, self._suppressed, self._said_at = self._suppressed, 0, now
         trace = None
         if isinstance(error, BaseException):
@@ -122,6 +122,7 @@ class RepeatedError:
             suppressed=suppressed or None,
             traceback=trace,
         )
+        return True
 
 
 def _traceback(error: BaseException) -> str | None:

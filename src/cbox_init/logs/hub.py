@@ -76,6 +76,9 @@ class LogHub:
         self.on_room: Callable[[], None] | None = None
         """Called in the event loop when an output that was full has room: a process may no longer be
         ``backed_up``."""
+        self.on_dropped: Callable[[str, str, int], None] | None = None
+        """Called in the event loop when log lines were dropped: with the process and the output, each may be
+        empty, and their number."""
         self.run: Final = os.urandom(5).hex()
         """Distinguishes positions in this log from those of another run of the daemon."""
         self.defaults = LoggingConfig()
@@ -104,6 +107,7 @@ class LogHub:
             filters=self._filters,
         )
         self._all_outputs.on_room = self._room_made
+        self._all_outputs.on_dropped = lambda output, count: self._dropped("", output, count)
         self.daemon = self._all_outputs.daemon
 
     @property
@@ -222,10 +226,14 @@ class LogHub:
             from cbox_init.logs.stages.guard import SearchTimer
 
             failed = RepeatedError(self.daemon, "Unexpected failure while processing log records")
-            self._shared = StageContext(SearchTimer(), Deadlines(failed.report), self.daemon)
+            self._shared = StageContext(SearchTimer(), Deadlines(failed.report), self.daemon, self._dropped)
             if self._loop is not None:
                 self._shared.deadlines.attach(self._loop)
         return self._shared
+
+    def _dropped(self, process: str, output: str, count: int) -> None:
+        if self.on_dropped is not None:
+            self.on_dropped(process, output, count)
 
     def forget(self, process: str) -> None:
         """Drop the lines of ``process`` and close its captures."""

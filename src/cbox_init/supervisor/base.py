@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from cbox_init.core.decide import Decision, Spawn
+from cbox_init.core.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -53,6 +54,7 @@ class ProcessBase(ABC):
         self._host = host
         self._decision = Decision(())
         self._status: ProcessStatus | None = None
+        self._state = State.STOPPED
         self._supervised_at = runtime.now()
 
     # -- queries ---------------------------------------------------------------------------------------
@@ -112,6 +114,10 @@ class ProcessBase(ABC):
     def _describe(self) -> ProcessStatus: ...
 
     @abstractmethod
+    def _present_state(self) -> State:
+        """Its state as its status shows it."""
+
+    @abstractmethod
     def _decide(self, *, may_spawn: bool) -> list[Action]:
         """The actions that bring the instances closer to the desired state."""
 
@@ -163,6 +169,11 @@ class ProcessBase(ABC):
 
     def _changed(self) -> None:
         self._status = None
+        before, self._state = self._state, self._present_state()
+        if self._state is not before:
+            self._runtime.events.emit(
+                "process.state", self.name, before=before.value, state=self._state.value
+            )
         self._host.changed(self.name)
 
     def _changed_and_wake(self) -> None:

@@ -21,12 +21,14 @@ _MAX_PLACES: Final = 200
 
 class Defects:
     """Reports unexpected errors; one for each daemon. ``count`` is their number, ``last`` the latest.
-    ``record`` is called for each, and raises nothing.
+    ``record`` is called for each, and raises nothing; ``on_report`` for each that is not one too many for
+    the log.
     """
 
     def __init__(self, log: DaemonLog, record: Callable[[str, BaseException], object] | None = None) -> None:
         self._log = log
         self._record = record
+        self.on_report: Callable[[str, BaseException], object] | None = None
         self._places: dict[tuple[str, str], RepeatedError] = {}
         self.count = 0
         self.last: BaseException | None = None
@@ -46,7 +48,8 @@ class Defects:
             place = ("an error at one of many places", "")
         if place not in self._places:
             self._places[place] = RepeatedError(self._log, f"Unexpected: {place[0]}", interval_s=REPEAT_S)
-        self._places[place].report(error, **fields)
+        if self._places[place].report(error, **fields) and self.on_report is not None:
+            self.on_report(where, error)
 
 
 class _Containment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct, field
@@ -71,6 +72,12 @@ KEPT_EACH: Final = 128
 KEPT: Final = 4096
 KEPT_LEAST: Final = 5
 
+#: The latest events of all, kept whatever process they are of: readers that keep up need only those.
+LATEST: Final = 512
+
+#: Processes that were removed and whose events are kept.
+KEPT_REMOVED: Final = 32
+
 
 class Event(Struct, frozen=True, gc=False):
     """Something that has happened. Events are numbered from 1 on, over all processes; ``unix`` is the time in
@@ -89,6 +96,16 @@ class Event(Struct, frozen=True, gc=False):
     data: Mapping[str, Scalar] = field(default_factory=dict)
 
 
+class _History:
+    """The events of one process; ``dropped_upto`` is the number of the last one that was dropped."""
+
+    __slots__ = ("dropped_upto", "events")
+
+    def __init__(self, dropped_upto: int = 0) -> None:
+        self.events: deque[Event] = deque()
+        self.dropped_upto = dropped_upto
+
+
 class Events:
     """The events of one daemon. For the event loop's thread.
 
@@ -103,7 +120,10 @@ class Events:
         self._defects = defects
         self._unix = unix
         self._listeners: tuple[Callable[[Event], object], ...] = ()
-        self._histories: dict[str, deque[Event]] = {}
+        self._latest: deque[Event] = deque(maxlen=LATEST)
+        self._histories: dict[str, _History] = {}
+        self._removed: dict[str, None] = {}
+        self._forgotten_upto = 0
         self._kept = 0
         self._each = KEPT_EACH
         self._reporting = False
@@ -152,25 +172,76 @@ class Events:
 
     def history(self, process: str) -> tuple[Event, ...]:
         """The events that are kept of a process, oldest first."""
-        return tuple(self._histories.get(process, ()))
+        history = self._histories.get(process)
+        return () if history is None else tuple(history.events)
+
+    def processes(self) -> tuple[str, ...]:
+        """The processes of which events are kept, also removed ones; "" is the daemon."""
+        return tuple(self._histories)
+
+    def latest_after(self, number: int) -> list[Event] | None:
+        """All events after ``number``; None when they are no longer all among the latest."""
+        count = self.last - number
+        if count > len(self._latest):
+            return None
+        return list(islice(reversed(self._latest), max(0, count)))[::-1]
+
+    def kept_after(self, number: int) -> list[Event]:
+        """The events after ``number`` that are still kept, oldest first. Takes about a millisecond."""
+        found = {
+            event.number: event
+            for history in self._histories.values()
+            for event in history.events
+            if event.number > number
+        }
+        found.update((event.number, event) for event in self._latest if event.number > number)
+        return [found[key] for key in sorted(found)]
+
+    def dropped_after(self, number: int, of: Callable[[str], bool]) -> bool:
+        """Whether events after ``number`` of these processes may be kept no more."""
+        return self._forgotten_upto > number or any(
+            history.dropped_upto > number and of(name) for name, history in self._histories.items()
+        )
+
+    def forget(self, process: str) -> None:
+        """Take in that a process was removed: its events are kept until as many others are removed."""
+        if process not in self._histories:
+            return
+        self._removed.pop(process, None)
+        self._removed[process] = None
+        if len(self._removed) > KEPT_REMOVED:
+            name = next(iter(self._removed))
+            del self._removed[name]
+            history = self._histories.pop(name)
+            self._kept -= len(history.events)
+            self._forgotten_upto = max(self._forgotten_upto, history.dropped_upto, history.events[-1].number)
+            self._set_each()
 
     def _keep(self, event: Event) -> None:
-        history = self._histories.get(event.process)
+        name = event.process
+        history = self._histories.get(name)
         if history is None:
-            history = self._histories[event.process] = deque()
-            self._each = max(KEPT_LEAST, min(KEPT_EACH, KEPT // len(self._histories)))
-        history.append(event)
+            history = self._histories[name] = _History(self._forgotten_upto)
+            self._set_each()
+        if self._removed:
+            self._removed.pop(name, None)
+        history.events.append(event)
+        self._latest.append(event)
         self._kept += 1
         self.last = event.number
-        if len(history) > self._each:
+        if len(history.events) > self._each:
             self._trim(history)
         if self._kept > max(KEPT, KEPT_LEAST * len(self._histories)):
             for each in self._histories.values():
                 self._trim(each)
 
-    def _trim(self, history: deque[Event]) -> None:
-        while len(history) > self._each:
-            history.popleft()
+    def _set_each(self) -> None:
+        self._each = max(KEPT_LEAST, min(KEPT_EACH, KEPT // max(1, len(self._histories))))
+
+    def _trim(self, history: _History) -> None:
+        events = history.events
+        while len(events) > self._each:
+            history.dropped_upto = events.popleft().number
             self._kept -= 1
 
     def _text(self, text: str) -> str:

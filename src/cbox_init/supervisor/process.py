@@ -13,7 +13,14 @@ from cbox_init.core.decide import decide
 from cbox_init.core.restart import Trigger
 from cbox_init.core.rollout import Rolling, RolloutState
 from cbox_init.core.states import Desired
-from cbox_init.core.summary import ended_for_good, first_ended, first_given_up, has_settled, is_ready
+from cbox_init.core.summary import (
+    ended_for_good,
+    first_ended,
+    first_given_up,
+    has_settled,
+    is_ready,
+    process_state,
+)
 from cbox_init.supervisor.base import ProcessBase
 from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.instances import Instances
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
     from cbox_init.core.instance import Instance
     from cbox_init.core.notify import NotifyMessage
     from cbox_init.core.rollout import Back, Rollout
+    from cbox_init.core.states import State
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.autoscale.autoscaler import Measurable
     from cbox_init.supervisor.managed import Host
@@ -261,6 +269,11 @@ class LongrunProcess(ProcessBase):
     def _may_spawn(self) -> bool:
         return self._gate.open
 
+    def _present_state(self) -> State:
+        return process_state(
+            self.desired, self.instances, blocked=self.blocked, expired=self.blocked and self._gate.expired
+        )
+
     def _describe(self) -> ProcessStatus:
         return describe(
             self.name,
@@ -293,6 +306,8 @@ class LongrunProcess(ProcessBase):
         state = shown.state if shown else None
         if shown and (before is None or before.state is not state):
             self._log_rollout(shown)
+        elif shown and before and shown.updated != before.updated:
+            self._emit_rollout("step", shown)
         if back is not None:
             self._roll_back(back)
         return True
@@ -312,6 +327,7 @@ class LongrunProcess(ProcessBase):
         match shown.state:
             case RolloutState.COMPLETE:
                 log.info("Rollout complete", process=self.name, instances=of)
+                self._emit_rollout("complete", shown)
             case RolloutState.FAILED:
                 log.error(
                     "Rollout stopped, the remaining old instances keep running",
@@ -320,10 +336,23 @@ class LongrunProcess(ProcessBase):
                     instances=of,
                     error=shown.reason,
                 )
+                self._emit_rollout("failed", shown)
             case RolloutState.ROLLED_BACK:
                 log.warn("Rollout rolled back", process=self.name, instance_id=new, error=shown.reason)
+                self._emit_rollout("rolled_back", shown)
             case RolloutState.PROGRESSING:
                 log.info("Rollout started", process=self.name, instances=of)
+                self._emit_rollout("started", shown)
+
+    def _emit_rollout(self, what: str, shown: Rollout) -> None:
+        self._runtime.events.emit(
+            f"rollout.{what}",
+            self.name,
+            "" if shown.failed is None else instance_id(self.name, shown.failed),
+            reason=shown.reason,
+            updated=shown.updated,
+            total=shown.total,
+        )
 
     # -- internals -------------------------------------------------------------------------------------
 
@@ -381,11 +410,14 @@ class LongrunProcess(ProcessBase):
         return self.desired.scale, [one for one in self.instances if one.ready and one.pid]
 
     def _new_gate(self) -> Gate:
-        return dependencies.new_gate(
+        gate = dependencies.new_gate(
             self._host.not_ready(self.name),
             now=self._runtime.now(),
             timeout_s=self._settings.dependency_timeout_s,
         )
+        if not gate.open:
+            self._runtime.events.emit("process.blocked", self.name, reason=gate.reason)
+        return gate
 
     def _update_gate(self) -> bool:
         """Open the gate when the dependencies are ready, or let it expire; whether it has changed."""
@@ -397,4 +429,5 @@ class LongrunProcess(ProcessBase):
         )
         if self._gate.expired and not before.expired:
             self._runtime.log.error("Process cannot be started", process=self.name, error=self._gate.reason)
+            self._runtime.events.emit("process.timeout", self.name, reason=self._gate.reason)
         return self._gate != before

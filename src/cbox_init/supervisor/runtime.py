@@ -59,6 +59,7 @@ class Runtime:
         self.audit = audit
         self.defects = Defects(log, None if audit is None else audit.defect)
         self.events = Events(self.secrets, self.defects)
+        self.defects.on_report = self._defect_reported
         self.set_deadline: Callable[[float], object] = lambda seconds: None
         """Set the time, in seconds from now, when the daemon is ended by force (see `system.deadline`)."""
         self.job_variables: Callable[[Work, str, str], Mapping[str, str]] | None = None
@@ -101,6 +102,9 @@ class Runtime:
 
             self._cgroups = Cgroups()
         return self._cgroups
+
+    def _defect_reported(self, where: str, error: BaseException) -> None:
+        self.events.emit("daemon.defect", reason=f"{where}: {type(error).__name__}: {error}")
 
     # -- what instances leave behind -------------------------------------------------------------------
 

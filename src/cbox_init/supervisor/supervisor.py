@@ -95,6 +95,7 @@ class Supervisor:
             on_finished=self._finished,
         )
         logs.on_room = self._output_flows_again
+        logs.on_dropped = self._lines_dropped
 
     # -- queries ---------------------------------------------------------------------------------------
 
@@ -333,6 +334,7 @@ class Supervisor:
     def forget(self, name: str) -> None:
         """Drop what is kept about a process that was removed and has ended."""
         self._ready.pop(name, None)
+        self._runtime.events.forget(name)
         if self._changes is not None:
             self._changes.process_gone(name)
         if self._runtime.counters is not None:
@@ -389,6 +391,9 @@ class Supervisor:
         for process in self.table:
             if process.held_back:
                 self._runtime.run_queue.wake(process)
+
+    def _lines_dropped(self, process: str, output: str, count: int) -> None:
+        self._runtime.events.emit("log.dropped", process, output=output or None, lines=count)
 
     def changed(self, name: str) -> None:
         """Act on a change of a process's status: wake its dependents and all who wait for it."""

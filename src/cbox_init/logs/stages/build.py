@@ -31,6 +31,8 @@ class StageContext(Struct, frozen=True):
     alarm: SearchTimer
     deadlines: Deadlines
     log: DaemonLog
+    dropped: Callable[[str, str, int], object] = lambda process, output, count: None
+    """Called when lines of a process were dropped: with its name, no output, and their number."""
 
 
 def build(process: str, config: LoggingConfig, shared: StageContext) -> Stages:
@@ -184,6 +186,7 @@ def _rate(process: str, config: LoggingConfig, shared: StageContext) -> RecordRa
         shared.log.warn(
             "Lines were dropped: more than logging.rate_limit allows", process=process, lines=dropped
         )
+        shared.dropped(process, "", dropped)
 
     return RecordRateLimit(
         limit.lines, limit.burst or limit.lines, report=report, later=shared.deadlines.later

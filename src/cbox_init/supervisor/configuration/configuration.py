@@ -66,6 +66,7 @@ class Configuration:
         self._edits = self._no_edits(supervisor.config)
         self._log = logs.daemon
         self._audit = runtime.audit
+        self._events = runtime.events
         #: What ``scale: 0`` means for the processes of which the file said so last.
         self._zero_scales = dict.fromkeys(source.zero_scales if source is not None else (), 1)
         self._lock = asyncio.Lock()
@@ -117,6 +118,8 @@ class Configuration:
         if task.cancelled():
             return
         error = task.exception()  # fetched, as there may be no task that waits for it
+        if error is not None:
+            self._events.emit("config.failed", reason=str(error), action="reload")
         if error is not None and self._audit is not None:
             self._audit.reload("failure", str(error))
         if isinstance(error, ConfigError):
@@ -173,6 +176,7 @@ class Configuration:
     def _rolled_back(self, name: str, process: ProcessConfig) -> None:
         """Undo the edits of a process whose former configuration is in force again."""
         self._edits = self._edits.taken_back(name, process)
+        self._events.emit("config.changed", action="roll back", processes=name)
         if self._audit is not None:
             self._audit.rolled_back(name)
 
@@ -250,11 +254,13 @@ class Configuration:
             try:
                 plan = await self._applier.apply(edits.config, attempt=next(attempts))
             except NotApplied as error:
+                self._events.emit("config.failed", reason=str(error), action=verb, processes=process)
                 if self._audit is not None:
                     self._audit.changed(verb, status="failure", message=str(error), process=process)
                 raise
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
+        self._events.emit("config.changed", action=verb, processes=process)
 
     async def _know_secrets(self, *configs: Config) -> None:
         """Mask the secrets of these from now on: of what is in force, and of what is about to be.
@@ -320,6 +326,15 @@ class Configuration:
             )
         }
         self._log.info("Configuration reloaded", **lists, kept=len(plan.kept))
+        self._events.emit(
+            "config.changed",
+            action="reload",
+            added=lists["added"],
+            changed=lists["changed"],
+            adjusted=lists["adjusted"],
+            removed=lists["removed"],
+            needs_restart=", ".join(plan.needs_restart) or None,
+        )
         if self._audit is not None:
             self._audit.reload("success", "", {**lists, "needs_restart": list(plan.needs_restart) or None})
         if plan.needs_restart:

@@ -5,13 +5,13 @@ People search for some of the messages: keep their text.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from cbox_init.core.health import HealthState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.core.health import InstanceHealth
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 #: How many lines of output are kept of an instance that has failed, and how many characters of each.
 LAST_LINES = 20
 LONGEST_LINE = 500
+
+#: The same for the events of an instance; and how much of the log is searched for them.
+_EVENT_LINES = 5
+_EVENT_LINE = 199
+_SEARCHED_BLOCKS = 64
 
 
 class InstanceMessages:
@@ -100,8 +105,18 @@ class InstanceMessages:
             error=str(error),
         )
 
-    def ended(self, instance_id: str, pid: int, ending: Ending, *, requested: bool) -> None:
-        """Its main process has ended; ``requested``: by a command, a reload or its termination."""
+    def ended(
+        self,
+        instance_id: str,
+        pid: int,
+        ending: Ending,
+        *,
+        requested: bool,
+        last_output: Callable[[], Sequence[str]],
+    ) -> None:
+        """Its main process has ended; ``requested``: by a command, a reload or its termination.
+        ``last_output`` is called when it has failed."""
+        crashed = not (requested or ending.success)
         if requested or ending.success:
             self._log.info(
                 "Process instance stopped" if requested else "Process instance exited",
@@ -127,9 +142,9 @@ class InstanceMessages:
             pid=pid,
             exit_code=ending.exit_code,
             requested=requested,
+            last_output=_in_event(last_output()) if crashed else None,
         )
         if self._audit is not None:
-            crashed = not (requested or ending.success)
             self._audit.instance(
                 "process.crash" if crashed else "process.stop",
                 "stop" if requested else "exit",
@@ -175,7 +190,7 @@ class InstanceMessages:
             self._process,
             instance_id,
             reason=instance.reason,
-            last_output="\n".join(last_output) or None,
+            last_output=_in_event(last_output),
         )
         if self._audit is not None:
             self._audit.instance(
@@ -292,9 +307,30 @@ def last_lines(ring: LogRing, instance: str) -> tuple[str, ...]:
         if block.source.instance == instance
         for record in block.records(newest_first=True)
     )
-    lines = [_cut(line) for line in islice(newest_first, LAST_LINES)]
+    lines = [_cut(line, LONGEST_LINE) for line in islice(newest_first, LAST_LINES)]
     return tuple(reversed(lines))
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+def last_lines_of_run(ring: LogRing, instance: str, since: float) -> tuple[str, ...]:
+    """The lines of an event: the last few that ``instance`` has written since a Unix time, oldest first.
+
+    An end is reported for each of many instances that crash again and again, so that only the latest part of
+    ``ring`` is searched.
+    """
+    since_ns = int(since * 1e9)
+    newest_first = (
+        record
+        for block in islice(ring.newest_first(), _SEARCHED_BLOCKS)
+        if block.source.instance == instance
+        for record in block.records(newest_first=True)
+    )
+    new = takewhile(lambda record: record.time_ns >= since_ns, newest_first)
+    return tuple(record.message for record in islice(new, _EVENT_LINES))[::-1]
+
+
+def _in_event(lines: Sequence[str]) -> str | None:
+    return "\n".join(_cut(line, _EVENT_LINE) for line in lines[-_EVENT_LINES:]) or None
+
+
+def _cut(line: str, longest: int) -> str:
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -15,7 +15,7 @@ from cbox_init.core.restart import Cause, Ending, Trigger
 from cbox_init.core.states import State
 from cbox_init.errors import SpawnError
 from cbox_init.supervisor.instance.live import TreeRecord, spawn
-from cbox_init.supervisor.instance.messages import last_lines
+from cbox_init.supervisor.instance.messages import last_lines, last_lines_of_run
 from cbox_init.system.signals import signal_name
 
 if TYPE_CHECKING:
@@ -281,7 +281,13 @@ class InstanceSlot:
         self._context.clearing.add(before.index)
         with contain("the end of an instance could not be recorded", instance_id=tree.id):
             self._record_end(stopped=requested and before.asked)
-            self._context.messages.ended(tree.id, tree.pid, ending, requested=requested)
+            self._context.messages.ended(
+                tree.id,
+                tree.pid,
+                ending,
+                requested=requested,
+                last_output=lambda: last_lines_of_run(self._context.log.ring, tree.id, before.started_unix),
+            )
         self._context.on_event()
 
     def _main_suspended(self, tree: LiveTree, signum: int | None) -> None:

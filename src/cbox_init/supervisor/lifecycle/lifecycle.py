@@ -97,6 +97,7 @@ class Lifecycle:
 
     def begin(self) -> None:
         """Run the pre-start hooks, then start the processes; end with exit code 1 when a hook fails."""
+        self._runtime.events.emit("daemon.started")
         self._startup.begin()
 
     def start_as_configured(self, process: Managed, trigger: Trigger) -> None:
@@ -136,6 +137,7 @@ class Lifecycle:
         if self._shutdown:
             return
         self._runtime.log.info("Shutting down", reason=reason)
+        self._runtime.events.emit("daemon.stopping", reason=reason, exit_code=exit_code)
         if self._runtime.audit is not None:
             self._runtime.audit.shutting_down(reason, exit_code)
         contain = self._runtime.defects.contain
@@ -232,6 +234,8 @@ class Lifecycle:
             self.start_as_configured(self._table[name], Trigger.STARTUP)
 
     def _all_up(self) -> None:
+        if self.readiness is None:
+            self._runtime.events.emit("daemon.ready")
         if self._on_started is not None:
             self._on_started()
         if self._manager:

@@ -112,6 +112,7 @@ class ScheduledProcess(ProcessBase):
         self._heartbeat = heartbeat_of(config.heartbeat)
         self._times: Times = self._times_from(0.0)
         self._closed = False
+        self._was_active = False
         self._answered = 0.0
         self._next: float | None = None
         self._started = 0
@@ -136,6 +137,8 @@ class ScheduledProcess(ProcessBase):
 
     def pause(self) -> None:
         """Begin no run until it is resumed; those under way go on."""
+        if self.desired.run and not self._closed:
+            self._runtime.events.emit("schedule.paused", self.name)
         self.desired = replace(self.desired, run=False)
         self._next = self._at_start = None
         if self._kept is not None and not self._closed:  # times that pass while the daemon is down count
@@ -148,11 +151,14 @@ class ScheduledProcess(ProcessBase):
         """Begin runs at their times again. Times that passed during the pause do not count as missed."""
         if self._closed or self.desired.run:
             return
+        if self._was_active:
+            self._runtime.events.emit("schedule.resumed", self.name)
         self._times = self._times_from(self._runtime.unix())
         self._note_answered(self._runtime.unix())
         self._resume()
 
     def _resume(self) -> None:
+        self._was_active = True
         self.desired = replace(self.desired, run=True)
         self._alert = self._alert.begun(self._runtime.now())
         self._timetable.enter(self)
@@ -300,9 +306,13 @@ class ScheduledProcess(ProcessBase):
         if not self._is_to_run(due, now):
             return
         if reason := self._refusal():
-            self._runtime.log.warn("Scheduled run is skipped", process=self.name, error=reason)
+            self._skipped(reason)
             return
         self._request_run(manual=False)
+
+    def _skipped(self, reason: str) -> None:
+        self._runtime.log.warn("Scheduled run is skipped", process=self.name, error=reason)
+        self._runtime.events.emit("schedule.run_skipped", self.name, reason=reason)
 
     def _is_to_run(self, due: float, now: float) -> bool:
         """Whether to run for the time ``due``; says when it was missed."""
@@ -314,6 +324,8 @@ class ScheduledProcess(ProcessBase):
                 late=round(now - due, 3),
                 misfire=str(self.config.schedule_misfire),
             )
+        if not verdict.run:
+            self._runtime.events.emit("schedule.run_skipped", self.name, reason="its time was missed")
         return verdict.run
 
     def _times_from(self, origin: float) -> Times:
@@ -364,7 +376,7 @@ class ScheduledProcess(ProcessBase):
         self._at_start = None
         self._note_answered(self._runtime.unix())
         if reason := gate.reason or self._refusal():
-            self._runtime.log.warn("Scheduled run is skipped", process=self.name, error=reason)
+            self._skipped(reason)
         else:
             self._request_run(manual=False)
         return None
@@ -418,6 +430,7 @@ class ScheduledProcess(ProcessBase):
         begun = self._begun[number]
         begun.started_unix, begun.started_at = runtime.unix(), runtime.now()
         self._last_run = begun.started_unix
+        runtime.events.emit("schedule.run_started", self.name, run_id(self.name, number), manual=begun.manual)
         if self.config.type is ProcessType.ONESHOT:
             trigger = Trigger.MANUAL if begun.manual else Trigger.SCHEDULE
             self._host.oneshots.begun(self.name, run_id(self.name, number), trigger)
@@ -462,7 +475,17 @@ class ScheduledProcess(ProcessBase):
             self._host.run_ended(self.name, number, exit_code=ending.exit_code, error=error)
 
     def _report(self, run: FinishedRun, *, in_history: bool) -> None:
-        """Report a finished run to the counters, the alert, the heartbeat and the history of oneshots."""
+        """Report a finished run as an event, and to the counters, the alert, the heartbeat and the history of
+        oneshots."""
+        self._runtime.events.emit(
+            "schedule.run_ended",
+            self.name,
+            run_id(self.name, run.number),
+            reason=run.error,
+            exit_code=run.exit_code,
+            duration_s=round(run.duration_s, 3),
+            manual=run.manual,
+        )
         if self._runtime.counters is not None:
             self._runtime.counters.ran(self.name, run.duration_s)
         if run.error is None:
@@ -527,12 +550,16 @@ class ScheduledProcess(ProcessBase):
                 self._host.run_dropped(self.name, number)
         self._decision.drop()
 
+    def _present_state(self) -> State:
+        if not self.desired.run:
+            return State.PAUSED
+        return State.RUNNING if self._begun else State.SCHEDULED
+
     def _describe(self) -> ProcessStatus:
-        state = State.RUNNING if self._begun else State.SCHEDULED
         return ProcessStatus(
             name=self.name,
             type="scheduled",
-            state=State.PAUSED if (not self.desired.run) else state,
+            state=self._present_state(),
             scale=0,
             desired_scale=0,
             max_scale=0,
