@@ -79,6 +79,7 @@ async def test_reload_lists_what_it_changes(two: Service) -> None:
             **dry,
             "status": "reloaded",
             "message": "configuration reloaded: 1 added, 0 changed, 0 adjusted, 1 removed, 1 kept",
+            "change": next(two.house.supervisor.changes.latest()).id,
         },
     )
     assert {key: dry[key] for key in ("changed", "adjusted", "removed", "kept", "needs_restart")} == {
@@ -130,10 +131,9 @@ async def test_conflict_while_shutting_down(two: Service) -> None:
 async def test_add(two: Service) -> None:
     body = {"name": "queue", "process": {"command": SLEEP, "scale": 2, "depends_on": ["db"]}}
     reply = await two.tcp.post(PROCESSES, json=body)
-    assert (reply.status_code, reply.json()) == (
-        201,
-        {"status": "created", "process": "queue", "message": "process queue created"},
-    )
+    assert reply.status_code == 201
+    created = {"status": "created", "process": "queue", "message": "process queue created"}
+    assert reply.json() == {**created, "change": reply.headers["location"].rpartition("/")[2]}
     await two.house.until(lambda: len(two.house.pids("queue")) == 2)
     assert await names(two) == ["web", "db", "queue"]
     assert (await two.tcp.post(PROCESSES, json=body)).status_code == 409

@@ -441,6 +441,8 @@ def test_every_recorded_request(served: tuple[DaemonProcess, Caller]) -> None:
 
 #: Routes that no other client knows, and the stream, which is tested on its own.
 OURS: Final = {
+    f"{API}/changes",
+    f"{API}/changes/{{id}}",
     f"{API}/daemon",
     f"{API}/logs/outputs",
     f"{API}/logs/stream",

@@ -10,7 +10,7 @@ import pytest
 from cbox_init.acting import acting_as
 from cbox_init.core.changes import ChangeStatus
 from cbox_init.core.states import State
-from cbox_init.errors import Conflict, UnknownChange
+from cbox_init.errors import ConfigError, Conflict, UnknownChange
 from cbox_init.supervisor import changes as module
 from tests.supervisor.house import WAITS
 
@@ -165,3 +165,62 @@ async def test_few_are_kept_and_an_id_from_before_says_so(
     with pytest.raises(Conflict, match="3 changes are under way"):
         house.supervisor.stop("other")
     assert house.pids("other")
+
+
+async def test_a_reload_is_done_when_what_it_has_changed_is(build: Build) -> None:
+    house = build(text(web={"command": SLEEP}, old={"command": SLEEP}))
+    await house.until_state("web", State.RUNNING)
+    configuration = house.parts.configuration
+    nothing = configuration.reload_change()
+    await configuration.reload(nothing)
+    assert await ended(house, nothing) == (ChangeStatus.DONE, "nothing changed")
+    (before,) = house.pids("web")
+    house.file.write_text(text(web={"command": ["sleep", "1001"]}, new={"command": SLEEP, "scale": 2}))
+    change = configuration.reload_change()
+    await configuration.reload(change)
+    assert await ended(house, change) == (ChangeStatus.DONE, "")
+    assert before not in house.pids("web")
+    assert len(house.pids("new")) == 2
+    assert {step.id for step in change.steps} == {"web-0", "new-0", "new-1", "old-0"}
+    house.file.write_text("processes: {web: {}}")
+    wrong = configuration.reload_change()
+    with pytest.raises(ConfigError):
+        await configuration.reload(wrong)
+    status, reason = await ended(house, wrong)
+    assert (status, "command" in reason) == (ChangeStatus.FAILED, True)
+    removed = await configuration.remove("new")
+    assert (removed.kind, (await ended(house, removed))[0]) == ("remove", ChangeStatus.DONE)
+
+
+async def test_a_rollout_that_fails_is_taken_back_and_says_why(build: Build) -> None:
+    web = {"command": SLEEP, "scale": 2, "restart": "never", "rollout": {"on_failure": "rollback"}}
+    house = build(text(web=web))
+    await house.until(lambda: len(house.pids("web")) == 2)
+    check = {"type": "exec", "command": ["false"], "initial_delay": 0, "period": "50ms"}
+    house.file.write_text(text(web={**web, "command": ["sh", "-c", "exit 4"], "health_check": check}))
+    change = house.parts.configuration.reload_change()
+    await house.parts.configuration.reload(change)
+    status, reason = await ended(house, change)
+    assert (status, reason.startswith("web-0: exit code 4")) == (ChangeStatus.FAILED, True)
+    assert reason.endswith("; it was rolled back")
+
+
+async def test_an_error_in_one_change_leaves_the_others_alone(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build(text(web={"command": SLEEP}))
+    await house.until_state("web", State.RUNNING)
+    house.expects_defects = True
+    original = module.Changes._follow
+    restart = house.supervisor.restart("web")
+    second = house.supervisor.restart("web")
+
+    def fails(self: module.Changes, process: object, change: Change) -> None:
+        if change is restart:
+            raise RuntimeError("injected")
+        original(self, process, change)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.Changes, "_follow", fails)
+    assert await ended(house, second) == (ChangeStatus.DONE, "")
+    assert house.runtime.defects.count
+    assert not restart.over

@@ -10,11 +10,13 @@ from starlette.routing import Route
 
 from cbox_init.api.authentication import AuthenticateTcp
 from cbox_init.api.browsers import RefuseOtherSites
+from cbox_init.api.commands import Commands
 from cbox_init.api.guards import LimitBody, RateLimit
 from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.resource import OPEN_PATH
 from cbox_init.api.routes import (
     actions,
+    changes,
     config,
     daemon,
     events,
@@ -70,16 +72,18 @@ def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials) -> A
 
 def all_resources(context: Context) -> tuple[Resource, ...]:
     """Every path of the API, the most requested ones first."""
+    commands = Commands(context.supervisor)
     described = (
-        *processes.resources(context),
+        *processes.resources(context, commands),
         *health.resources(),
         *readiness.resources(context),
         *daemon.resources(context),
-        *actions.resources(context),
-        *scale.resources(context),
-        *schedule.resources(context),
+        *actions.resources(context, commands),
+        *scale.resources(context, commands),
+        *schedule.resources(context, commands),
+        *changes.resources(context, commands),
         *oneshot.resources(context),
-        *config.resources(context),
+        *config.resources(context, commands),
         *logs.resources(context),
         *log_outputs.resources(context),
         *log_stream.resources(context),

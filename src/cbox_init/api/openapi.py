@@ -95,9 +95,9 @@ def _types(resources: Iterable[Resource]) -> list[object]:
     }
     for resource in resources:
         for operation in resource.operations.values():
-            for kind in (operation.body, *(reply.type for reply in operation.replies.values())):
-                if kind is not None:
-                    types[id(kind)] = kind
+            replies = operation.replies.values()
+            found = [operation.body, *(one for reply in replies for one in (reply.type, *reply.others))]
+            types |= {id(kind): kind for kind in found if kind is not None}
     return list(types.values())
 
 
@@ -131,7 +131,9 @@ def _operation(operation: Operation, schema_of: Mapping[int, Json]) -> Json:
 
 
 def _reply(reply: Reply, schema_of: Mapping[int, Json]) -> Json:
-    if reply.type is not None:
+    if reply.others:
+        schema: Json = {"anyOf": [schema_of[id(kind)] for kind in (reply.type, *reply.others)]}
+    elif reply.type is not None:
         schema = schema_of[id(reply.type)]
     else:
         schema = {"type": "string" if reply.media.startswith("text/") else "object"}

@@ -47,12 +47,14 @@ class Reply(NamedTuple):
     """One reply: its meaning, type and media type. Without a type it is any JSON, or any text.
 
     ``also`` is another media type, as text, that it can have.
+    It is of one of ``others`` where the request has asked for that.
     """
 
     description: str
     type: type | None = None
     media: str = JSON
     also: str | None = None
+    others: tuple[object, ...] = ()
 
 
 class Operation(NamedTuple):

@@ -398,6 +398,7 @@ class EditReply(Struct, frozen=True):
     status: Annotated[str, Meta(extra_json_schema={"enum": ["created", "updated", "removed"]})]
     process: str
     message: str
+    change: ChangeId | UnsetType = UNSET
 
 
 class ReloadReply(Struct, frozen=True, kw_only=True):
@@ -414,6 +415,7 @@ class ReloadReply(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="Keys that keep their old value until the daemon is restarted.")
     ]
     warnings: Annotated[tuple[str, ...], Meta(description="Warnings and suggestions about the file.")]
+    change: ChangeId | UnsetType = UNSET
 
 
 class SavedReply(Struct, frozen=True):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cbox_init.core.instance import Instance, Phase
 from cbox_init.core.rollout import RolloutState
@@ -49,7 +50,8 @@ class Aim(Struct, frozen=True, kw_only=True):
 class Standing(Struct, frozen=True, kw_only=True):
     """How far a command is: ``done`` of ``total`` instances are as it wants them.
 
-    ``reason`` says why it has failed or goes on, ``index`` which instance that is about.
+    ``reason`` says why it has failed or goes on, ``index`` which instance that is about. ``mark`` differs
+    when one of the instances has gone on.
     """
 
     status: ChangeStatus
@@ -57,6 +59,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     total: int = 0
     reason: str = ""
     index: int | None = None
+    mark: int = 0
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -85,11 +88,12 @@ def standing(
         return Standing(status=ChangeStatus.FAILED, total=desired.scale, reason=held.waiting)
     if desired.scale == 0 and aim.scale is None and aim.generation is None:
         return Standing(status=ChangeStatus.FAILED, reason="its scale is 0; scale it to have instances")
-    done = total = left = 0
+    done = total = left = mark = 0
     failed_one: Instance | None = None
     doing: Instance | None = None
     for instance in instances:
         step = step_of(aim, desired, instance, oneshot=oneshot, rolls_back=held.rolls_back)
+        mark = hash((mark, instance.index, instance.phase, step))
         if instance.index >= desired.scale:
             left += step is not None
             continue
@@ -108,12 +112,11 @@ def standing(
     if done == total == desired.scale and not left:
         return Standing(status=ChangeStatus.DONE, done=done, total=done)
     if held.waiting:
-        return Standing(
-            status=ChangeStatus.DOING, done=done, total=desired.scale, reason=f"waiting for {held.waiting}"
-        )
+        reason = f"waiting for {held.waiting}"
+        return Standing(status=ChangeStatus.DOING, done=done, total=desired.scale, reason=reason, mark=mark)
     if doing is not None:
-        return _at(doing, ChangeStatus.DOING, done, desired.scale)
-    return Standing(status=ChangeStatus.DOING, done=done, total=desired.scale)
+        return replace(_at(doing, ChangeStatus.DOING, done, desired.scale), mark=mark)
+    return Standing(status=ChangeStatus.DOING, done=done, total=desired.scale, mark=mark)
 
 
 def step_of(

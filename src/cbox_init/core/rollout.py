@@ -315,6 +315,14 @@ class Rolling(Generic[S]):
         """The last rollout that was rolled back, with the generation of the return."""
         return self._went_back
 
+    def abandon(self, desired: Desired) -> bool:
+        """Let the present rollout be over as far as it is; whether there is one."""
+        if not desired.run or desired.generation == self._done:
+            return False
+        self._settle(desired.generation)
+        self.shown = None
+        return True
+
     def _can_go_back(self, desired: Desired, instances: Collection[Instance]) -> bool:
         if self._goes_back(desired):
             return False

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from contextlib import contextmanager
 from itertools import count, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,12 +23,13 @@ from cbox_init.supervisor.instance.launch import instance_id
 from cbox_init.supervisor.waiters import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cbox_init.acting import Actor
     from cbox_init.config.rules import RolloutRules
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.dependencies import Gate
+    from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.core.rollout import Rolling
     from cbox_init.supervisor.managed import Managed
     from cbox_init.supervisor.runtime import Runtime
@@ -109,6 +110,7 @@ class Change:
         "status",
         "steps",
         "superseded_by",
+        "told",
         "version",
         "why",
     )
@@ -138,6 +140,7 @@ class Change:
         self.exit_code: int | None = None
         self.version = 0
         self.announced = False
+        self.told = (0, 0)
         self.steps: tuple[InstanceStep, ...] = ()
         self.parts: dict[str, ChangePart] = {name: ChangePart() for name in processes if name != ALL}
         self._figures = (0, 0)
@@ -174,15 +177,9 @@ class Change:
 
 
 class Changes:
-    """The changes under way, and the last ones that have ended, of one run of the daemon.
-
-    ``on_started``, ``on_progress`` and ``on_ended`` are called with each change; they must not raise.
-    """
+    """The changes under way, and the last ones that have ended, of one run of the daemon."""
 
     def __init__(self, table: ProcessTable, runtime: Runtime) -> None:
-        self.on_started: Callable[[Change], object] = lambda change: None
-        self.on_progress: Callable[[Change], object] = lambda change: None
-        self.on_ended: Callable[[Change], object] = lambda change: None
         self._table = table
         self._runtime = runtime
         self._run = os.urandom(5).hex()
@@ -231,7 +228,7 @@ class Changes:
     def _announce(self, change: Change) -> None:
         if not change.announced:
             change.announced = True
-            self.on_started(change)
+            self._emit("change.started", change, change.why, actor=change.actor.id)
 
     @contextmanager
     def command(self, kind: str, name: str, change: Change | None, *, why: str) -> Iterator[Change]:
@@ -273,6 +270,31 @@ class Changes:
         part.relative = relative
         self._announce(change)
         self._follow(self._table[name], change)
+
+    def aim_as_configured(self, change: Change, plan: ReloadPlan) -> None:
+        """Have the change wait until the processes that another configuration has changed are as it wants."""
+        for name in (*plan.added, *plan.changed, *plan.adjusted, *plan.removed):
+            if name in self._table and name not in change.parts:
+                change.parts[name] = ChangePart()
+                self._doing.setdefault(name, {})[change.id] = change
+        replaced = frozenset(plan.changed)
+        for name, part in tuple(change.parts.items()):
+            if name not in self._table:
+                self._settle(change, name, part, Standing(status=ChangeStatus.DONE))
+                continue
+            process = self._table[name]
+            if self._table.is_leaving(name):
+                self.aim(change, name, run=False)
+            elif process.schedule is not None or not process.desired.run or not process.desired.scale:
+                self._settle(change, name, part, Standing(status=ChangeStatus.DONE))
+            elif name in plan.adjusted:
+                scale = process.desired.scale
+                self.aim(change, name, scale=scale, first=min(scale, len(process.instances)))
+            else:
+                generation = process.desired.generation if name in replaced else None
+                self.aim(change, name, run=True, generation=generation)
+        if not change.over and not change.parts:
+            self.end(change, ChangeStatus.DONE, "nothing changed")
 
     def await_run(self, change: Change, name: str, number: int) -> None:
         """Have the change wait for the end of a run."""
@@ -380,12 +402,40 @@ class Changes:
             del self._changes[self._ended.popleft()]
         self._waiting.resolve(change.id, None)
         self._stepping.resolve(change.id, None)
-        self.on_ended(change)
+        done, total = change.figures
+        self._emit("change.ended", change, reason, status=str(status), done=done, total=total)
 
     def _step(self, change: Change) -> None:
         change.version += 1
         self._stepping.resolve(change.id, None)
-        self.on_progress(change)
+        done, total = change.figures
+        if change.told != (done, total):
+            change.told = (done, total)
+            self._emit("change.progress", change, change.reason, done=done, total=total)
+
+    def _emit(self, kind: str, change: Change, reason: str, **data: Any) -> None:
+        process = "" if change.process == ALL else change.process
+        self._runtime.events.emit(
+            kind, process, "", change=change.id, reason=reason, command=change.kind, **data
+        )
+
+    def abandon(self, change: Change) -> None:
+        """Replace no more instances in its rollout; those that are left stay. Raises Conflict."""
+        what = f"cannot abandon {change.id}"
+        if change.over:
+            raise Conflict(f"{what}: it has ended ({change.status})")
+        rolling = [
+            name
+            for name, part in change.parts.items()
+            if not part.over and part.aim is not None and part.aim.run and part.aim.generation is not None
+        ]
+        if not rolling:
+            raise Conflict(f"{what}: it is a {change.kind}, and only a rollout can be abandoned")
+        left = [name for name in rolling if name in self._table and self._table[name].abandon_rollout()]
+        if not left:
+            raise Conflict(f"{what}: no old instance is left")
+        self._runtime.log.info("Rollout abandoned", process=", ".join(left), change=change.id)
+        self.end(change, ChangeStatus.ABORTED, f"abandoned by {present_actor().id}")
 
     def abort_all(self, reason: str, *, but: frozenset[str] = frozenset()) -> None:
         """End every change as aborted, apart from those of the kinds ``but``."""

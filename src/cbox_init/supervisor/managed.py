@@ -58,6 +58,9 @@ class Managed(Protocol):
     def scale(self, count: int) -> None:
         """Set the number of instances that it has when it runs."""
 
+    def abandon_rollout(self) -> bool:
+        """Keep the old instances of a rollout as they are; whether there was one."""
+
     def kill(self) -> None:
         """Kill its instances without a grace period; none starts any more."""
 

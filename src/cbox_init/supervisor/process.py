@@ -108,6 +108,16 @@ class LongrunProcess(ProcessBase):
         self._measurers.scaled(count)
         self._want(scale=count)
 
+    def abandon_rollout(self) -> bool:
+        """Let instances of older generations that run count as of this one; whether there are any."""
+        older = {one.generation for one in self.instances if one.alive} - {self.desired.generation}
+        if not older or not self._rolling.abandon(self.desired):
+            return False
+        for generation in older:
+            self._instances.count_as(generation, self.desired.generation)
+        self._changed_and_wake()
+        return True
+
     def adopt(self, settings: ProcessSettings) -> None:
         """Use another configuration; ``core.reload_diff`` says how the desired state changes.
 

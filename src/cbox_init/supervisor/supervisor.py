@@ -269,6 +269,11 @@ class Supervisor:
             self.changes.await_run(change, name, schedule.trigger())
         return change
 
+    def abandon(self, change: Change) -> None:
+        """Replace no more instances in the rollout of a change. Raises Conflict where there is none."""
+        self._refuse_now(f"abandon {change.id}")
+        self.changes.abandon(change)
+
     async def settled(self, name: str) -> None:
         """Wait until the last command has had its effect, or an instance cannot be started."""
         if not self.table[name].settled:

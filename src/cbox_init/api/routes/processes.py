@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from cbox_init.api.bodies import read_body
 from cbox_init.api.caller import processes_shown_to
+from cbox_init.api.commands import KEY, WAIT, WAITED, Accepted
 from cbox_init.api.process_list import ProcessListBody
 from cbox_init.api.replies import json_response, send_body
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering
 from cbox_init.api.schemas import ChangedProcess, EditReply, NewProcess, ProcessDetail, ProcessList
+from cbox_init.api.schemas_changes import ChangeEntry
 from cbox_init.config.masking import masked
 from cbox_init.config.model.enums import Role
 
@@ -18,14 +20,17 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
+    from cbox_init.api.commands import Commands
     from cbox_init.api.context import Context
     from cbox_init.config.raw import Raw
+    from cbox_init.supervisor.changes import Change
 
 PATH: Final = "/api/v1/processes"
+_WAITED: Final = {200: WAITED, 202: Reply("With wait: it is in force, and not done in time.", EditReply)}
 NAME: Final = Parameter("name", "Name of a process.", {"type": "string"}, "path")
 
 
-def resources(context: Context) -> tuple[Resource, ...]:
+def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
     """``/processes`` and ``/processes/{name}``."""
     supervisor = context.supervisor
     body = ProcessListBody(supervisor, context.figures, context.logs.daemon)
@@ -39,20 +44,31 @@ def resources(context: Context) -> tuple[Resource, ...]:
 
     async def add(request: Request) -> Response:
         given = await read_body(request, NewProcess)
-        await context.configuration.add(given.name, _raw(given.process))
-        return _edited("created", given.name, 201)
+
+        async def accept() -> Accepted:
+            change = await context.configuration.add(given.name, _raw(given.process))
+            return _edited("created", given.name, change, 201)
+
+        return await commands.carry_out(request, accept, await request.body())
 
     async def update(request: Request) -> Response:
         name = request.path_params["name"]
         context.configuration.check_known(name)  # reported before an invalid body
         given = await read_body(request, ChangedProcess)
-        await context.configuration.update(name, _raw(given.process))
-        return _edited("updated", name)
+
+        async def accept() -> Accepted:
+            change = await context.configuration.update(name, _raw(given.process))
+            return _edited("updated", name, change)
+
+        return await commands.carry_out(request, accept, await request.body())
 
     async def remove(request: Request) -> Response:
         name = request.path_params["name"]
-        await context.configuration.remove(name)
-        return _edited("removed", name)
+
+        async def accept() -> Accepted:
+            return _edited("removed", name, await context.configuration.remove(name))
+
+        return await commands.carry_out(request, accept)
 
     return (
         Resource(
@@ -63,8 +79,9 @@ def resources(context: Context) -> tuple[Resource, ...]:
                     role=Role.ADMIN,
                     name="addProcess",
                     summary="Add a process, and start it unless initial_state says otherwise",
-                    replies={201: Reply("It was added.", EditReply)},
+                    replies={201: Reply("It was added.", EditReply), **_WAITED},
                     errors=(400, 408, 409, 422),
+                    parameters=(WAIT, KEY),
                     body=NewProcess,
                 ),
                 "GET": Operation(
@@ -95,9 +112,9 @@ def resources(context: Context) -> tuple[Resource, ...]:
                     role=Role.ADMIN,
                     name="updateProcess",
                     summary="Replace the configuration of a process, and restart it alone if necessary",
-                    replies={200: Reply("It is in force.", EditReply)},
+                    replies={**_WAITED, 200: Reply("It is in force.", EditReply, others=(ChangeEntry,))},
                     errors=(400, 404, 408, 409, 422),
-                    parameters=(NAME,),
+                    parameters=(NAME, WAIT, KEY),
                     body=ChangedProcess,
                 ),
                 "DELETE": Operation(
@@ -105,9 +122,9 @@ def resources(context: Context) -> tuple[Resource, ...]:
                     role=Role.ADMIN,
                     name="removeProcess",
                     summary="Stop and remove a process",
-                    replies={200: Reply("It was removed.", EditReply)},
-                    errors=(404, 409),
-                    parameters=(NAME,),
+                    replies={**_WAITED, 200: Reply("It was removed.", EditReply, others=(ChangeEntry,))},
+                    errors=(400, 404, 409, 422),
+                    parameters=(NAME, WAIT, KEY),
                 ),
             },
         ),
@@ -119,5 +136,5 @@ def _raw(members: dict[str, object]) -> dict[str, Raw]:
     return cast("dict[str, Raw]", members)
 
 
-def _edited(status: str, name: str, code: int = 200) -> Response:
-    return json_response(EditReply(status, name, f"process {name} {status}"), code)
+def _edited(status: str, name: str, change: Change, code: int = 200) -> Accepted:
+    return Accepted(EditReply(status, name, f"process {name} {status}", change.id), change, code)

@@ -17,7 +17,9 @@ from cbox_init.config.edit import Edits
 from cbox_init.config.masking import secret_values
 from cbox_init.config.problems import Problem, Severity
 from cbox_init.config.save import saved
+from cbox_init.core.changes import ChangeStatus
 from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved, UnknownProcess
+from cbox_init.supervisor.changes import ALL
 from cbox_init.supervisor.configuration.apply import ConfigurationApplier
 from cbox_init.supervisor.garbage import CollectionPause
 from cbox_init.threads import NoThreadError, in_thread
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from cbox_init.config.raw import Raw
     from cbox_init.core.reload_diff import ReloadPlan
     from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.changes import Change
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.supervisor import Supervisor
 
@@ -72,7 +75,7 @@ class Configuration:
         self._lock = asyncio.Lock()
         self._no_collection = CollectionPause()
         self._queued: asyncio.Task[Reloaded] | None = None
-        self._tasks: set[asyncio.Task[Reloaded] | asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Reloaded] | asyncio.Task[ReloadPlan]] = set()
         supervisor.on_rolled_back = self._rolled_back
 
     # -- reload ----------------------------------------------------------------------------------------
@@ -88,16 +91,21 @@ class Configuration:
         if self._supervisor.shutting_down:
             self._log.warn("Configuration is not reloaded: the daemon is shutting down")
             return None
-        return self._queue(loop)
+        return self._queue(loop, self._supervisor.changes.open("reload", (ALL,), why=why))
 
-    async def reload(self) -> Reloaded:
-        """Read the file again and apply it.
+    def reload_change(self) -> Change:
+        """Begin the change of a reload that is asked for now. Raises Conflict."""
+        self._supervisor.refuse_in_shutdown("change the configuration")
+        return self._supervisor.changes.open("reload", (ALL,))
+
+    async def reload(self, change: Change | None = None) -> Reloaded:
+        """Read the file again and apply it; ``change`` follows that.
 
         Requests that come before a queued reload begins share that one: the file is read once, after the
         last of them. Raises ConfigError (nothing has changed then) and Conflict.
         """
-        self._supervisor.refuse_in_shutdown("change the configuration")
-        return await asyncio.shield(self._queue(asyncio.get_running_loop()))
+        change = change or self.reload_change()
+        return await asyncio.shield(self._queue(asyncio.get_running_loop(), change))
 
     async def preview(self) -> Reloaded:
         """What a reload would change now. Raises as ``reload`` does."""
@@ -105,13 +113,26 @@ class Configuration:
             loaded = await self._load()
             return Reloaded(await self._applier.plan(loaded.config), loaded.problems)
 
-    def _queue(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Reloaded]:
-        """Queue a reload, unless one that has not begun is queued already."""
+    def _queue(self, loop: asyncio.AbstractEventLoop, change: Change) -> asyncio.Task[Reloaded]:
+        """Queue a reload, unless one that has not begun is queued already; ``change`` follows it."""
         if self._queued is None:
             self._queued = loop.create_task(self._reload_and_log())
             self._tasks.add(self._queued)
             self._queued.add_done_callback(self._reload_done)
+        self._queued.add_done_callback(lambda task: self._follow(change, task))
         return self._queued
+
+    def _follow(self, change: Change, task: asyncio.Task[Reloaded] | asyncio.Task[ReloadPlan]) -> None:
+        """Have the change go on with what the configuration has changed, or end when it was not changed."""
+        changes = self._supervisor.changes
+        with self._runtime.defects.contain("a change could not be followed"):
+            if task.cancelled():
+                changes.end(change, ChangeStatus.ABORTED, "the daemon is shutting down")
+            elif error := task.exception():
+                changes.end(change, ChangeStatus.FAILED, self._runtime.secrets.masked(str(error)))
+            else:
+                result = task.result()
+                changes.aim_as_configured(change, result.plan if isinstance(result, Reloaded) else result)
 
     def _reload_done(self, task: asyncio.Task[Reloaded]) -> None:
         self._tasks.discard(task)
@@ -185,18 +206,24 @@ class Configuration:
         if name not in self._supervisor.config.processes:
             raise UnknownProcess(name)
 
-    async def add(self, name: str, raw: Mapping[str, Raw]) -> None:
+    async def add(self, name: str, raw: Mapping[str, Raw]) -> Change:
         """Add a process. Raises Conflict when there is one of that name, and ConfigError."""
-        await self._edit(lambda now, environ: now.added(name, raw, environ), "added", name)
+        change = self._supervisor.changes.open("add", (name,))
+        return await self._edit(lambda now, environ: now.added(name, raw, environ), "added", name, change)
 
-    async def update(self, name: str, raw: Mapping[str, Raw]) -> None:
+    async def update(self, name: str, raw: Mapping[str, Raw]) -> Change:
         """Change the configuration of a process. Raises UnknownProcess, Conflict and ConfigError."""
-        await self._edit(lambda now, environ: now.updated(name, raw, environ), "updated", name)
+        self.check_known(name)
+        change = self._supervisor.changes.open("update", (name,))
+        return await self._edit(lambda now, environ: now.updated(name, raw, environ), "updated", name, change)
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str) -> Change:
         """Remove a process; returns when it has ended. Raises UnknownProcess and Conflict."""
-        await self._edit(lambda now, environ: now.removed(name), "removed", name)
+        self.check_known(name)
+        change = self._supervisor.changes.open("remove", (name,))
+        await self._edit(lambda now, environ: now.removed(name), "removed", name, change)
         await self._applier.gone(name)
+        return change
 
     async def save(self) -> str:
         """Write the edits to the file; gives its path. Raises Conflict and NotSaved."""
@@ -221,25 +248,33 @@ class Configuration:
             self._audit.changed("save", file=path)
         return path
 
-    async def _edit(self, edit: Callable[[Edits, Mapping[str, str]], Edits], verb: str, process: str) -> None:
+    async def _edit(
+        self,
+        edit: Callable[[Edits, Mapping[str, str]], Edits],
+        verb: str,
+        process: str,
+        change: Change,
+    ) -> Change:
         """Make an edit. It goes on to its end when the caller is cancelled."""
 
-        async def whole() -> None:
+        async def whole() -> ReloadPlan:
             async with self._alone():
                 environ = self._environ()
-                await self._change(lambda now: edit(now, environ), verb, process)
+                return await self._change(lambda now: edit(now, environ), verb, process)
 
         task = asyncio.get_running_loop().create_task(whole())
         self._tasks.add(task)
         task.add_done_callback(self._edit_done)
+        task.add_done_callback(lambda task: self._follow(change, task))
         await asyncio.shield(task)
+        return change
 
-    def _edit_done(self, task: asyncio.Task[None]) -> None:
+    def _edit_done(self, task: asyncio.Task[ReloadPlan]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # fetched, as there may be no caller any more
 
-    async def _change(self, edit: Callable[[Edits], Edits], verb: str, process: str) -> None:
+    async def _change(self, edit: Callable[[Edits], Edits], verb: str, process: str) -> ReloadPlan:
         """Apply edits, and keep them only if that succeeds. Raises what ``edit`` does."""
         plan: ReloadPlan | None = None
         attempts = count()
@@ -261,6 +296,7 @@ class Configuration:
         self._edits = edits
         self._log.info(f"Process configuration {verb}", process=process)
         self._events.emit("config.changed", action=verb, processes=process)
+        return plan
 
     async def _know_secrets(self, *configs: Config) -> None:
         """Mask the secrets of these from now on: of what is in force, and of what is about to be.

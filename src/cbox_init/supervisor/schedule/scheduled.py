@@ -193,6 +193,10 @@ class ScheduledProcess(ProcessBase):
             f"cannot scale {self.name}: it has a schedule; schedule_max_concurrent limits its runs"
         )
 
+    def abandon_rollout(self) -> bool:
+        """Runs are not replaced."""
+        return False
+
     def kill(self) -> None:
         """Kill all runs without a grace period; none begins any more."""
         self._close()
