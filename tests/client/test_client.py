@@ -550,3 +550,40 @@ def test_leaving_early_closes_the_connection(path: str) -> None:
         assert ended.get(timeout=20) == b""
         assert asyncio.run(one()) == line("one")
         assert ended.get(timeout=20) == b""
+
+
+def test_changes(daemon: FakeDaemon, path: str) -> None:
+    entry = {
+        "id": "5a-1",
+        "kind": "restart",
+        "process": "web",
+        "status": "failed",
+        "reason": "web-0: exit code 3",
+        "actor": {"type": "system", "id": "autoscale"},
+        "started_at": "2026-11-24T10:49:28.120Z",
+        "progress": {"done": 0, "total": 1},
+        "instances": [{"id": "web-0", "process": "web", "status": "failed", "state": "failed"}],
+        "version": 3,
+    }
+    daemon.answers[f"GET {BASE}/changes/5a-1"] = daemon.answers[f"DELETE {BASE}/changes/5a-1"] = Answer(entry)
+    daemon.answers[f"GET {BASE}/changes/5a-1?wait=1.500&seen=2"] = Answer(entry)
+    daemon.answers[f"GET {BASE}/changes?limit=5&process=w%2A&status=failed"] = Answer(
+        {"changes": [entry], "count": 1, "limit": 5}
+    )
+    daemon.answers[f"POST {WEB}/start"] = Answer({"message": "start initiated", "process": "web"}, 202)
+    one = both(path, lambda c: c.change("5a-1"), lambda c: c.change("5a-1"))
+    assert (one.reason, one.instances[0].id, one.progress.total) == ("web-0: exit code 3", "web-0", 1)
+    waited = both(
+        path,
+        lambda c: c.change("5a-1", wait_s=1.5, seen=2),
+        lambda c: c.change("5a-1", wait_s=1.5, seen=2),
+    )
+    found = both(
+        path,
+        lambda c: c.changes(process="w*", status="failed", limit=5),
+        lambda c: c.changes(process="w*", status="failed", limit=5),
+    )
+    assert (waited, found.changes) == (one, (one,))
+    assert both(path, lambda c: c.abandon_change("5a-1"), lambda c: c.abandon_change("5a-1")) == one
+    both(path, lambda c: c.start("web", key="17"), lambda c: c.start("web", key="17"))
+    assert daemon.sent[-1].headers["idempotency-key"] == "17"

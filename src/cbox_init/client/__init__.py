@@ -41,6 +41,7 @@ from cbox_init.api.schemas import (
     ScheduleReply,
     TriggerReply,
 )
+from cbox_init.api.schemas_changes import ActorEntry, ChangeEntry, ChangeList, ProgressEntry, StepEntry
 from cbox_init.client.address import ClientTls
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
@@ -51,10 +52,13 @@ from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownPr
 __all__ = [
     "Action",
     "ActionReply",
+    "ActorEntry",
     "ApiError",
     "AsyncClient",
     "AsyncLogStream",
     "AutoscaleEntry",
+    "ChangeEntry",
+    "ChangeList",
     "Client",
     "ClientError",
     "ClientTls",
@@ -79,6 +83,7 @@ __all__ = [
     "ProcessDetail",
     "ProcessEntry",
     "ProcessReadiness",
+    "ProgressEntry",
     "ReadinessReply",
     "ReloadReply",
     "RolloutEntry",
@@ -89,6 +94,7 @@ __all__ = [
     "ScheduleDetail",
     "ScheduleHistory",
     "ScheduleReply",
+    "StepEntry",
     "Stream",
     "StreamFilters",
     "TriggerReply",

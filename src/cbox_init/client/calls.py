@@ -35,6 +35,7 @@ from cbox_init.api.schemas import (
     ScheduleReply,
     TriggerReply,
 )
+from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
 from cbox_init.api.schemas_metrics import MetricsHistory
 from cbox_init.errors import ClientError, UnknownProcess
 
@@ -47,6 +48,7 @@ Reply = TypeVar("Reply")
 _Value = str | list[str] | None
 Action = Literal["start", "stop", "restart"]
 Level = Literal["debug", "info", "warn", "error"]
+ChangeStatus = Literal["doing", "done", "failed", "superseded", "aborted"]
 Order = Literal["asc", "desc"]
 Stream = Literal["stdout", "stderr", "file"]
 
@@ -80,7 +82,8 @@ class LogFilters(StreamFilters, total=False):
 class Call(NamedTuple, Generic[Reply]):
     """One request, the type of its reply, and the time limit of the reply if it is not that of the client.
 
-    ``pick`` takes what the caller wants out of the decoded reply.
+    ``pick`` takes what the caller wants out of the decoded reply. Of calls with the same ``key``, the daemon
+    carries out one.
     """
 
     method: str
@@ -89,10 +92,12 @@ class Call(NamedTuple, Generic[Reply]):
     body: bytes | None = None
     timeout_s: float | None = None
     pick: Callable[[Any], Reply] | None = None
+    key: str | None = None
 
     def headers(self) -> dict[str, str]:
         """The headers of this call, in addition to those of every call."""
-        return {"Content-Type": "application/json"} if self.body is not None else {}
+        headers = {} if self.key is None else {"Idempotency-Key": self.key}
+        return {**headers, "Content-Type": "application/json"} if self.body is not None else headers
 
 
 def document(method: Callable[..., object], call: Callable[..., object]) -> None:
@@ -152,24 +157,52 @@ def process(name: str) -> Call[ProcessDetail]:
 # -- commands ----------------------------------------------------------------------------------------------
 
 
-def start(name: str) -> Call[ActionReply]:
-    """Start a process. Returns when the daemon has accepted it, not when it is done."""
-    return Call("POST", f"{_path(name)}/start", ActionReply)
+def start(name: str, *, key: str | None = None) -> Call[ActionReply]:
+    """Start a process. Returns when the daemon has accepted it; ``change`` waits until it is done.
+
+    Of calls with the same ``key``, chosen by the caller, the daemon carries out one.
+    """
+    return Call("POST", f"{_path(name)}/start", ActionReply, key=key)
 
 
-def stop(name: str) -> Call[ActionReply]:
-    """Stop all instances of a process. Returns when the daemon has accepted it, not when it is done."""
-    return Call("POST", f"{_path(name)}/stop", ActionReply)
+def stop(name: str, *, key: str | None = None) -> Call[ActionReply]:
+    """Stop all instances of a process. Returns, and uses ``key``, as ``start``."""
+    return Call("POST", f"{_path(name)}/stop", ActionReply, key=key)
 
 
-def restart(name: str) -> Call[ActionReply]:
-    """Replace all instances of a process. Returns when the daemon has accepted it, not when it is done."""
-    return Call("POST", f"{_path(name)}/restart", ActionReply)
+def restart(name: str, *, key: str | None = None) -> Call[ActionReply]:
+    """Replace all instances of a process. Returns, and uses ``key``, as ``start``."""
+    return Call("POST", f"{_path(name)}/restart", ActionReply, key=key)
 
 
-def scale(name: str, count: int) -> Call[ScaleReply]:
-    """Set the number of instances. Returns when the daemon has accepted it, not when it is done."""
-    return Call("POST", f"{_path(name)}/scale", ScaleReply, msgspec.json.encode(ScaleRequest(scale=count)))
+def scale(name: str, count: int, *, key: str | None = None) -> Call[ScaleReply]:
+    """Set the number of instances. Returns, and uses ``key``, as ``start``."""
+    body = msgspec.json.encode(ScaleRequest(scale=count))
+    return Call("POST", f"{_path(name)}/scale", ScaleReply, body, key=key)
+
+
+def change(identity: str, *, wait_s: float | None = None, seen: int | None = None) -> Call[ChangeEntry]:
+    """One change: what a command has begun, and how far that is. The reply to the command has its id.
+
+    With ``wait_s`` (at most 3600) it returns when the change has ended, or after that time; with ``seen``,
+    the ``version`` of an entry, also when the change has gone on since.
+    """
+    query = _query(wait=None if wait_s is None else f"{wait_s:.3f}", seen=None if seen is None else str(seen))
+    timeout_s = None if wait_s is None else wait_s + 10.0
+    return Call("GET", f"{_BASE}/changes/{_segment(identity)}{query}", ChangeEntry, timeout_s=timeout_s)
+
+
+def changes(
+    *, process: str | None = None, status: ChangeStatus | None = None, limit: int = 100
+) -> Call[ChangeList]:
+    """The last ``limit`` (1 to 10000) changes, newest first; ``process`` may be a pattern of names."""
+    query = _query(limit=str(limit), process=process, status=status)
+    return Call("GET", f"{_BASE}/changes{query}", ChangeList)
+
+
+def abandon_change(identity: str) -> Call[ChangeEntry]:
+    """Abandon a rollout: no more instances are replaced, the old ones that are left stay."""
+    return Call("DELETE", f"{_BASE}/changes/{_segment(identity)}", ChangeEntry)
 
 
 def scale_by(name: str, delta: int, *, timeout_s: float = 120.0) -> Call[ScaledReply]:
@@ -236,9 +269,9 @@ def resume(name: str) -> Call[ScheduleReply]:
     return Call("POST", f"{_path(name)}/schedule/resume", ScheduleReply)
 
 
-def trigger(name: str) -> Call[ScheduleReply]:
-    """Run a scheduled process now. Returns when the daemon has accepted it, not when it is done."""
-    return Call("POST", f"{_path(name)}/schedule/trigger", ScheduleReply)
+def trigger(name: str, *, key: str | None = None) -> Call[ScheduleReply]:
+    """Run a scheduled process now. Returns, and uses ``key``, as ``start``."""
+    return Call("POST", f"{_path(name)}/schedule/trigger", ScheduleReply, key=key)
 
 
 def trigger_and_wait(name: str) -> Call[TriggerReply]:
@@ -326,17 +359,21 @@ def _entries(found: ProcessList) -> tuple[ProcessEntry, ...]:
 
 
 def _path(name: str) -> str:
-    from urllib.parse import quote
-
     if not name:
         raise ClientError("the name of a process is empty")
     try:
-        segment = quote(name, safe="")
+        return f"{_BASE}/processes/{_segment(name)}"
     except UnicodeEncodeError:
         raise ClientError(f"{name!r} is not the name of a process: it is not valid UTF-8") from None
-    if name in (".", ".."):  # unquoted they would be steps in the path
-        segment = name.replace(".", "%2E")
-    return f"{_BASE}/processes/{segment}"
+
+
+def _segment(text: str) -> str:
+    """A part of a path."""
+    from urllib.parse import quote
+
+    if text in (".", ".."):  # unquoted they would be steps in the path
+        return text.replace(".", "%2E")
+    return quote(text, safe="")
 
 
 def _values(filters: StreamFilters) -> dict[str, _Value]:
