@@ -368,3 +368,37 @@ def test_ready_when(read: Read, keys: str, field: str, message: str) -> None:
     (found,) = read(f"processes: {{web: {{command: a, {keys}}}}}").problems
     assert (found.field, message in found.message) == (f"processes.web.{field}", True)
     assert found.recommendation
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "message"),
+    [
+        ("web: {command: a, restart_with: [dbb]}, db: {command: a}", "web.restart_with[0]", "no process"),
+        (
+            "web: {command: a, restart_with: [db]}, db: {command: a, enabled: false}",
+            "web.restart_with[0]",
+            "is disabled",
+        ),
+        ("web: {command: a, restart_with: [web]}", "web.restart_with", "for ever: web -> web"),
+        (
+            "a: {command: a, restart_with: [b]}, b: {command: a, restart_with: [a]}",
+            "a.restart_with",
+            "for ever: a -> b -> a",
+        ),
+        (
+            "web: {command: a, restart_with: [job]}, job: {command: a, schedule: '@daily'}",
+            "web.restart_with[0]",
+            "its runs restart nothing",
+        ),
+        (
+            "job: {command: a, schedule: '@daily', restart_with: [web]}, web: {command: a}",
+            "job.restart_with",
+            "its runs are not restarted",
+        ),
+    ],
+)
+def test_restart_with(read: Read, text: str, field: str, message: str) -> None:
+    (found,) = read(f"processes: {{{text}}}").problems
+    assert found.field == f"processes.{field}"
+    assert message in found.message
+    assert found.recommendation

@@ -46,6 +46,7 @@ _RESTARTED_FOR = {
     "memory_limit": "by its memory limit",
     "timeout": "after its timeout",
     "max_runtime": "after its max_runtime",
+    "dependency": "with another process",
 }
 
 

@@ -278,21 +278,49 @@ def _check_readiness(config: Config, report: ProblemReport) -> None:
 
 
 def _check_dependencies(processes: Mapping[str, ProcessConfig], report: ProblemReport) -> None:
-    needs = {name: process.depends_on for name, process in processes.items() if process.enabled}
-    for name, others in needs.items():
-        for index, other in enumerate(others):
-            path = ("processes", name, "depends_on", index)
-            if other not in processes:
-                hint = report.did_you_mean(other, processes, "name a process of this file, or remove it")
-                report.error(path, f"no process is called {other!r}", hint)
-            elif other not in needs:
-                report.warning(
-                    path, f"{other} is disabled, so nothing is waited for", "enable it, or remove it"
-                )
+    enabled = {name: process for name, process in processes.items() if process.enabled}
+    needs = {name: process.depends_on for name, process in enabled.items()}
+    _check_names(needs, "depends_on", "nothing is waited for", processes, report)
     for cycle in _cycles(needs):
         names = " -> ".join(cycle)
         where = ("processes", cycle[0], "depends_on")
         report.error(where, f"the processes wait for each other: {names}", "remove one of these")
+    follows = {name: process.restart_with for name, process in enabled.items()}
+    if not any(follows.values()):
+        return
+    _check_names(follows, "restart_with", "nothing is restarted with it", processes, report)
+    for cycle in _cycles(follows):
+        names = " -> ".join(cycle)
+        where = ("processes", cycle[0], "restart_with")
+        report.error(
+            where, f"the processes would restart each other for ever: {names}", "remove one of these"
+        )
+    for name, others in follows.items():
+        if others and enabled[name].schedule:
+            where = ("processes", name, "restart_with")
+            report.warning(where, "has no effect with a schedule: its runs are not restarted", "remove it")
+        for index, other in enumerate(others):
+            if other in enabled and enabled[other].schedule:
+                entry = ("processes", name, "restart_with", index)
+                report.warning(entry, f"{other} has a schedule: its runs restart nothing", "remove it")
+
+
+def _check_names(
+    named: Mapping[str, tuple[str, ...]],
+    key: str,
+    consequence: str,
+    processes: Mapping[str, ProcessConfig],
+    report: ProblemReport,
+) -> None:
+    """Report names of ``key`` that are no enabled processes."""
+    for name, others in named.items():
+        for index, other in enumerate(others):
+            path = ("processes", name, key, index)
+            if other not in processes:
+                hint = report.did_you_mean(other, processes, "name a process of this file, or remove it")
+                report.error(path, f"no process is called {other!r}", hint)
+            elif other not in named:
+                report.warning(path, f"{other} is disabled, so {consequence}", "enable it, or remove it")
 
 
 def _cycles(needs: Mapping[str, tuple[str, ...]]) -> list[list[str]]:

@@ -74,7 +74,11 @@ class Edits:
         """Without a process. Raises UnknownProcess, and Conflict when others need it or it is the last."""
         self._process(name)
         left = {other: process for other, process in self.config.processes.items() if other != name}
-        needing = [other for other, process in left.items() if process.enabled and name in process.depends_on]
+        needing = [
+            other
+            for other, process in left.items()
+            if process.enabled and name in (*process.depends_on, *process.restart_with)
+        ]
         if needing:
             names = ", ".join(needing)
             raise Conflict(

@@ -82,6 +82,8 @@ _KEYS: Final[dict[type[Struct], dict[str, str]]] = {
         "readinessprobe": "health_check",
         "watchdogsec": "watchdog",
         "after": "depends_on",
+        "bindsto": "restart_with",
+        "partof": "restart_with",
         "requires": "depends_on",
         "wants": "depends_on",
         "links": "depends_on",

@@ -92,6 +92,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     generation has been ready yet; ``ready_at`` is since when it has been ready, None while it is not.
     ``surge``: it was spawned beyond the scale, for the time of a rollout.
 
+    ``again_at`` is the monotonic time of its last start, where it had run before.
+
     ``overran`` is what it is ended for when it takes longer than it may; ``replaced_for`` why it is replaced
     where no command asked for that.
     """
@@ -120,6 +122,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     health: InstanceHealth | None = None
     renewed_at: float = 0.0
+    again_at: float = 0.0
     proven: bool = False
     ready_at: float | None = None
     surge: bool = False
@@ -206,6 +209,7 @@ def spawned(
         excess=None,
         overran=None,
         replaced_for=None,
+        again_at=now if instance.spawned_before else 0.0,
     )
     return _judged(running, now=now)
 
@@ -349,6 +353,11 @@ def expired(instance: Instance, limit: RunLimit, revision: Revision, *, oneshot:
     if not limit.replaces:
         return replace(instance, overran=why)
     return replace(instance, generation=min(instance.generation, revision.generation - 1), replaced_for=why)
+
+
+def replaced_with(instance: Instance, reason: str) -> Instance:
+    """It is restarted with another process, for the stated reason."""
+    return replace(instance, replaced_for=Termination(Cause.DEPENDENCY, reason))
 
 
 def terminated(instance: Instance, *, now: float, revision: Revision, rules: StopRules) -> Instance:

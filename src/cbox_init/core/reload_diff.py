@@ -31,6 +31,7 @@ IN_PLACE: Final = frozenset(
             "scale_locked",
             "autoscale",
             "depends_on",
+            "restart_with",
             "dependency_timeout",
         ),
         *("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold"),

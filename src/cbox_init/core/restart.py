@@ -31,6 +31,7 @@ class Cause(StrEnum):
     MEMORY_LIMIT = "memory_limit"
     TIMEOUT = "timeout"  # a oneshot took longer than it may
     MAX_RUNTIME = "max_runtime"
+    DEPENDENCY = "dependency"  # one of `restart_with` was replaced
 
 
 class Trigger(StrEnum):

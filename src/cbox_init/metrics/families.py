@@ -115,7 +115,7 @@ def _processes(value: Callable[[Process], float]) -> Samples[float]:
 
 
 #: Causes of restarts that only some keys lead to: they have a series from the first restart on.
-_BY_KEYS: Final = frozenset((Cause.TIMEOUT, Cause.MAX_RUNTIME))
+_BY_KEYS: Final = frozenset((Cause.TIMEOUT, Cause.MAX_RUNTIME, Cause.DEPENDENCY))
 
 
 def _restarts(snapshot: Snapshot) -> Iterator[Series[float]]:

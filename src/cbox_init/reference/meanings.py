@@ -495,6 +495,9 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             > 8000
         depends_on: Processes that must be ready before this one starts. See [Dependencies](#dependencies).
             > [migrate]
+        restart_with: Processes with which it is restarted: when one of them was replaced, after a crash or by
+            a restart, and is ready again. See [Restarts with others](#restarts-with-others).
+            > [db]
         dependency_timeout: How long it waits for them. `never`: no limit. Default:
             `global.dependency_timeout`.
         health_check: How to ask whether an instance is healthy; see [Health](#health).

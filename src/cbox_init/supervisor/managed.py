@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cbox_init.core.changes import Aim, Standing
     from cbox_init.core.instance import Instance
     from cbox_init.core.restart import Trigger
+    from cbox_init.core.restart_with import Companion
     from cbox_init.core.states import Desired
     from cbox_init.supervisor.instance.live import LiveTree
     from cbox_init.supervisor.oneshot_history import OneshotHistory
@@ -109,6 +110,10 @@ class Managed(Protocol):
         """How far a command is that wanted ``aim`` of it."""
 
     @property
+    def restart_pending(self) -> bool:
+        """Whether it will be restarted with another process (``restart_with``)."""
+
+    @property
     def held_back(self) -> bool:
         """Whether it starts nothing until its output flows again."""
 
@@ -183,6 +188,12 @@ class Host(Protocol):
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of the process ``name`` that are not ready."""
+
+    def companion(self, name: str) -> Companion | None:
+        """What has to be known of the process ``name`` to be restarted with it; None when it is gone."""
+
+    def restart_with(self, name: str, why: str) -> bool:
+        """Restart the process ``name`` with others; False when that is not possible now."""
 
     def changed(self, name: str) -> None:
         """Act on a change of the status of the process ``name``."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from cbox_init.logs.process import ProcessLog
     from cbox_init.supervisor.autoscale.autoscaler import Measurable
     from cbox_init.supervisor.managed import Host
+    from cbox_init.supervisor.restart_with import RestartWith
     from cbox_init.supervisor.runtime import Runtime
     from cbox_init.supervisor.status import ProcessStatus
 
@@ -69,6 +70,7 @@ class LongrunProcess(ProcessBase):
                 oneshots=lambda: host.oneshots,
             )
         )
+        self._others = self._restart_with()
         self._rolling = Rolling(settings)
         self._measurers = Measurers(
             name,
@@ -153,6 +155,8 @@ class LongrunProcess(ProcessBase):
         if replaced or before.process.autoscale != process.autoscale:
             self._measurers.change_autoscale(process)
         self.desired = desired
+        if before.process.restart_with != process.restart_with:
+            self._others = self._restart_with()
 
     def kill(self) -> None:
         """Kill all instances without a grace period; none starts any more."""
@@ -174,11 +178,13 @@ class LongrunProcess(ProcessBase):
             self.start(Trigger.RELOAD)
 
     def begin_shutdown(self) -> None:
-        """End its health checks and its autoscaling, whose results no longer matter."""
+        """End its health checks and its autoscaling, whose results no longer matter; nothing restarts it."""
+        self._others = None
         self._measurers.close()
 
     def release(self) -> None:
         """End its health checks and its autoscaling, and leave its parts."""
+        self._others = None
         self._measurers.release()
         self._instances.release()
 
@@ -225,6 +231,12 @@ class LongrunProcess(ProcessBase):
         return standing_of(self, aim, gate, self._rolling, self._settings.rollout_rules)
 
     @property
+    def restart_pending(self) -> bool:
+        """Whether it will be restarted with another process (``restart_with``)."""
+        others = self._others
+        return others is not None and self.desired.run and others.pending(self.instances, self._runtime.now())
+
+    @property
     def ended_for_good(self) -> bool:
         """Whether it should run, and has ended by itself or was given up."""
         if self.blocked:
@@ -261,9 +273,14 @@ class LongrunProcess(ProcessBase):
         self._measurers.follow(self._instances.observed)
         if changed:
             self._changed()
+        with_others = None
+        if self._others is not None and self.desired.run and self.settled:
+            with_others = self._others.follow(
+                self.instances, self._runtime.now(), self._instances.note_replacement
+            )
         deadline = self._gate.deadline if self.desired.run else None
         ready_by = self._rolling.shown.deadline if self._rolling.shown else None
-        return min((at for at in (wait, deadline, ready_by) if at is not None), default=None)
+        return min((at for at in (wait, with_others, deadline, ready_by) if at is not None), default=None)
 
     def _decide(self, *, may_spawn: bool) -> list[Action]:
         return decide(
@@ -324,7 +341,8 @@ class LongrunProcess(ProcessBase):
 
     def _roll_back(self, back: Back[ProcessSettings]) -> None:
         # Dependencies must fit those of all other processes, so they stay as they are configured now.
-        process = replace(back.settings.process, depends_on=self.config.depends_on)
+        now = self.config
+        process = replace(back.settings.process, depends_on=now.depends_on, restart_with=now.restart_with)
         settings = replace(back.settings, process=process)
         self._use(settings, replace(self.desired, generation=back.generation), replaced=True)
         self._instances.count_as(back.stable, back.generation)
@@ -418,6 +436,14 @@ class LongrunProcess(ProcessBase):
         if not self.desired.run or self.blocked or rolls:
             return None
         return self.desired.scale, [one for one in self.instances if one.ready and one.pid]
+
+    def _restart_with(self) -> RestartWith | None:
+        names = self.config.restart_with
+        if not names:
+            return None
+        from cbox_init.supervisor.restart_with import RestartWith
+
+        return RestartWith(self.name, names, self._host, now=self._runtime.now())
 
     def _new_gate(self) -> Gate:
         gate = dependencies.new_gate(

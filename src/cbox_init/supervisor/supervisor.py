@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.settings import ProcessSettings
+    from cbox_init.core.restart_with import Companion
     from cbox_init.logs.hub import LogHub
     from cbox_init.supervisor.changes import Change, Changes
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
@@ -391,6 +392,24 @@ class Supervisor:
         """The dependencies of a process that are not ready."""
         return self.table.not_ready(name)
 
+    def companion(self, name: str) -> Companion | None:
+        """What has to be known of the process ``name`` to be restarted with it; None when it is gone."""
+        from cbox_init.supervisor.restart_with import companion_of
+
+        return companion_of(self.table[name]) if name in self.table else None
+
+    def restart_with(self, name: str, why: str) -> bool:
+        """Restart the process ``name`` with others; False when that is not possible now."""
+        from cbox_init.acting import acting_as
+
+        self._runtime.log.info("Process is restarted with another", process=name, reason=why)
+        try:
+            with acting_as("restart_with"):
+                self.restart(name, why=why)
+        except Conflict:
+            return False
+        return True
+
     def _output_flows_again(self) -> None:
         """Reconcile the processes that started nothing while their output was backed up."""
         for process in self.table:
@@ -412,6 +431,8 @@ class Supervisor:
             self._ready[name] = process.ready
             for dependent in dependents:
                 self._runtime.run_queue.wake(self.table[dependent])
+        for follower in self.table.followers(name):
+            self._runtime.run_queue.wake(self.table[follower])
         if name in self._waiters and process.settled:
             self._waiters.resolve(name, None)
         if self._changes is not None:

@@ -24,6 +24,7 @@ class ProcessTable:
         self._processes: dict[str, Managed] = {}
         self._depends_on: dict[str, tuple[str, ...]] = {}
         self._dependents: dict[str, tuple[str, ...]] = {}
+        self._followers: dict[str, tuple[str, ...]] = {}
         self._up: Every[Managed] = Every(lambda process: process.up)
         self._ended: Every[Managed] = Every(lambda process: process.ended_for_good)
         self.leaving: dict[str, Managed] = {}
@@ -68,9 +69,11 @@ class ProcessTable:
                 self._dependents[dependency] = tuple(other for other in others if other != name)
 
     def recount(self) -> None:
-        """Compute ``all_up`` and ``all_ended`` again from all processes."""
+        """Compute ``all_up``, ``all_ended`` and ``followers`` again from all processes."""
         self._up.reset(self._processes.values())
         self._ended.reset(self.staying())
+        follow = {name: one.config.restart_with for name, one in self._processes.items()}
+        self._followers = dependencies.dependents(follow) if any(follow.values()) else {}
 
     def staying(self) -> Sequence[Managed]:
         """The processes that are configured; the others are being removed."""
@@ -95,6 +98,10 @@ class ProcessTable:
     def dependents(self, name: str) -> tuple[str, ...]:
         """The names that depend on ``name``."""
         return self._dependents[name]
+
+    def followers(self, name: str) -> tuple[str, ...]:
+        """The names that are restarted with ``name``."""
+        return tuple(one for one in self._followers.get(name, ()) if one in self._processes)
 
     def not_ready(self, name: str) -> tuple[str, ...]:
         """The dependencies of ``name`` that are not ready."""

@@ -60,5 +60,8 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
 
 
 def _without_missing(process: ProcessConfig, enabled: dict[str, ProcessConfig]) -> ProcessConfig:
-    kept = tuple(name for name in process.depends_on if name in enabled)
-    return process if kept == process.depends_on else replace(process, depends_on=kept)
+    needed = tuple(name for name in process.depends_on if name in enabled)
+    followed = tuple(name for name in process.restart_with if name in enabled)
+    if (needed, followed) == (process.depends_on, process.restart_with):
+        return process
+    return replace(process, depends_on=needed, restart_with=followed)

@@ -239,6 +239,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     autoscale: AutoscaleConfig | None = None
     port_base: OptionalPort = 0
     depends_on: tuple[str, ...] = ()
+    restart_with: tuple[str, ...] = ()
     dependency_timeout: SecondsOrNever | None = None
     health_check: HealthCheckConfig | None = None
     ready_when: ReadyWhenConfig | None = None

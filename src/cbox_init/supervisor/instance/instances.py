@@ -17,6 +17,7 @@ from cbox_init.core.decide import (
     Stop,
     Terminate,
 )
+from cbox_init.core.instance import replaced_with
 from cbox_init.supervisor.instance.slot import InstanceSlot
 
 if TYPE_CHECKING:
@@ -147,6 +148,11 @@ class Instances:
         for slot in self._slots.values():
             if slot.state.generation == stable:
                 slot.count_as(generation)
+
+    def note_replacement(self, reason: str) -> None:
+        """Record why all of them are about to be restarted, where no command asked for that."""
+        for slot in self._slots.values():
+            slot.record.state = replaced_with(slot.record.state, reason)
 
     def checked(self, index: int, pid: int, result: CheckResult) -> bool:
         """Take in the result of a health check of the run ``pid``; whether more than figures changes."""

@@ -87,6 +87,7 @@ class ScheduledProcess(ProcessBase):
     given_up = None
     ready = True  # what depends on a schedule does not wait for a run of it
     up = True
+    restart_pending = False
     ended_for_good = False  # a schedule is active, or can be resumed
     last_end = None  # the end of a run is not the end of the process
 
