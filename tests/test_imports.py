@@ -72,6 +72,7 @@ NOT_CONFIGURED = {
     "cbox_init.system.fork_server",
     "cbox_init.system.notify",
     "cbox_init.telemetry.counters",
+    "cbox_init.tracing",
 }
 
 EVERYTHING = """

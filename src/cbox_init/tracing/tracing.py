@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from cbox_init.config.tracing_target import target_of
@@ -13,6 +12,7 @@ from cbox_init.tracing.sender import Exporter, MissingExtra, SpanSender
 from cbox_init.tracing.span import Sampler
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Callable
 
     from cbox_init.config.model import GlobalConfig
@@ -46,7 +46,7 @@ class Tracing:
         self._runtime = runtime
         self._settings = settings = supervisor.config.global_
         self._output: Output | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[Task[None]] = set()
         self._leave: Callable[[], None] | None = None
         self.recorder = Recorder(
             Sampler(settings.tracing_sample_rate),
@@ -84,7 +84,9 @@ class Tracing:
         if output is not None:
             await output.close(FLUSH_S)
         if self._closing:
-            await asyncio.wait(self._closing, timeout=FLUSH_S)
+            from asyncio import wait
+
+            await wait(self._closing, timeout=FLUSH_S)
 
     def _begin(self) -> None:
         self._output = self._make_output()
@@ -127,11 +129,13 @@ class Tracing:
         return SpanSender(lambda: _exporter(target, service), log, target.endpoint, missing=missing)
 
     def _close_later(self, output: Output) -> None:
-        task = asyncio.get_running_loop().create_task(output.close(FLUSH_S))
+        from asyncio import get_running_loop
+
+        task = get_running_loop().create_task(output.close(FLUSH_S))
         self._closing.add(task)
         task.add_done_callback(self._closed)
 
-    def _closed(self, task: asyncio.Task[None]) -> None:
+    def _closed(self, task: Task[None]) -> None:
         self._closing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._runtime.defects.report("spans could not be sent at the end", error)
