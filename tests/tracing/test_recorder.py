@@ -280,8 +280,18 @@ def test_a_hook_of_an_instance_belongs_to_the_change(house: House) -> None:
 
 
 def test_a_check_that_changes_something(house: House) -> None:
-    house.hear("instance.health", "web", "web-0", before="healthy", state="unhealthy", reason="refused")
+    house.hear(
+        "instance.health",
+        "web",
+        "web-0",
+        before="healthy",
+        state="unhealthy",
+        reason="refused",
+        latency_s=0.5,
+        failures=3,
+    )
     check = house.the("health_check")
+    assert (check.end_ns - check.start_ns, check.attributes["health_check.failures"]) == (500_000_000, 3)
     assert check.error == "refused"
     assert check.attributes["health_check.before"] == "healthy"
 

@@ -246,7 +246,7 @@ class Recorder:
 
     def _instance_health(self, event: Event) -> None:
         """A check that has changed something: a span of the length of the check, where that is known."""
-        took = event.data.get("took_s")
+        took = event.data.get("latency_s")
         end_ns = _ns(event)
         start_ns = end_ns - int(took * 1e9) if isinstance(took, float | int) else end_ns
         state = event.data.get("state")

@@ -213,6 +213,10 @@ class InstanceMessages:
                 reason=None if now.state is HealthState.HEALTHY else now.failure,
                 before=before.state.value,
                 state=now.state.value,
+                failures=now.failures or None,
+                latency_s=now.last.latency_s
+                if now.last is not None and now.last is not before.last
+                else None,
             )
         if before.ready is not now.ready:
             kind = "instance.ready" if now.ready else "instance.not_ready"
