@@ -90,6 +90,39 @@ def test_the_start(house: House) -> None:
     assert [span.error for span in house.ended] == [None] * 3
 
 
+def test_a_process_starts_until_all_its_instances_are_ready(house: House) -> None:
+    house.recorder.begin_start()
+    house.hear("process.state", "web", before="stopped", state="starting")
+    house.hear("instance.started", "web", "web-0")
+    house.hear("instance.started", "web", "web-1")
+    house.hear("process.state", "web", before="starting", state="running")
+    house.hear("instance.ready", "web", "web-1")
+    assert len(house.ended) == 1
+    house.hear("instance.ready", "web", "web-0")
+    process, last = house.ended[-1], house.ended[-2]
+    assert (process.name, process.end_ns) == ("process_manager.start_process", last.end_ns)
+    house.hear("daemon.ready")
+    house.hear("instance.started", "web", "web-0", restart_count=1, ready=True)
+    assert house.ended[-1].parent_id == 0
+
+
+def test_the_start_ends_with_the_last_process_when_one_has_failed(house: House) -> None:
+    house.recorder.begin_start()
+    for name in ("web", "bad"):
+        house.hear("process.state", name, before="stopped", state="starting")
+    house.hear("instance.started", "web", "web-0")
+    house.hear("process.state", "web", before="starting", state="running")
+    house.hear("instance.given_up", "bad", "bad-0", reason="gave up")
+    house.hear("process.state", "bad", before="starting", state="failed")
+    assert house.ended[-1].name == "process_manager.start_process"
+    house.hear("instance.ready", "web", "web-0")
+    start = house.ended[-1]
+    assert (start.name, start.error) == ("process_manager.start", "bad: gave up")
+    house.hear("process.state", "bad", before="failed", state="starting")
+    house.hear("process.state", "bad", before="starting", state="running")
+    assert house.ended[-1].parent_id == 0
+
+
 def test_a_process_that_fails(house: House) -> None:
     house.hear("process.state", "web", before="stopped", state="starting")
     house.hear("instance.start_failed", "web", "web-0", reason="no such program")
@@ -190,6 +223,7 @@ def test_a_start_under_way_does_not_move_to_a_later_command(house: House) -> Non
     house.hear("instance.started", "web", "web-0")
     house.hear("change.started", "web", change="c-1", command="start")
     house.hear("process.state", "web", before="starting", state="running")
+    house.hear("instance.ready", "web", "web-0")
     assert house.the("process_manager.start_process").parent_id == 0
 
 
@@ -226,6 +260,17 @@ def test_a_run_at_its_time_leaves_a_trigger_to_the_run_that_it_asked_for(house: 
     timed, asked, change = house.ended
     assert timed.parent_id == 0
     assert belongs(asked, change)
+
+
+def test_a_oneshot_that_fails(house: House) -> None:
+    house.hear("process.state", "migrate", before="stopped", state="starting")
+    house.recorder.variables("instance", "migrate", "migrate-0")
+    house.hear("instance.started", "migrate", "migrate-0")
+    house.hear("process.state", "migrate", before="starting", state="running")
+    house.hear("instance.exited", "migrate", "migrate-0", exit_code=1, reason="exit code 1")
+    house.hear("instance.given_up", "migrate", "migrate-0", reason="exit code 1")
+    house.hear("process.state", "migrate", before="running", state="failed")
+    assert house.the("process_manager.start_process").error == "exit code 1"
 
 
 def test_a_oneshot_lasts_until_it_has_ended(house: House) -> None:

@@ -73,6 +73,13 @@ class Recorder:
         self._changes: OrderedDict[str, _Change] = OrderedDict()
         self._failures: dict[str, str] = {}
         """Why the last instance of a process that starts has failed."""
+        self._first: set[_Key] = set()
+        """The processes whose start belongs to that of the daemon, and goes on."""
+        self._failed_first: list[str] = []
+        self._starting: dict[str, set[_Key]] = {}
+        """The instances of a process that are not ready yet."""
+        self._up: set[str] = set()
+        """The processes that run, though not all of their instances are ready."""
         self._fresh: TraceSpan | None = None
         """The start of a process that has just begun, and may be a part of the change that begins next: a
         command comes first, and its change is announced when it was accepted."""
@@ -124,7 +131,8 @@ class Recorder:
         for span in list(self._open.values()):
             span.describe({"unfinished": True})
             self._hand_over(span, now)
-        self._open.clear()
+        for kept in (self._open, self._changes, self._first, self._failed_first, self._starting, self._up):
+            kept.clear()
         if shutdown is not None:
             self._hand_over(shutdown, now)
 
@@ -188,26 +196,39 @@ class Recorder:
         key = ("process", event.process)
         if state == "starting" and before not in ("running", "stopping"):
             if key not in self._open:
+                if _START in self._open:
+                    self._first.add(key)
                 self._fresh = self._begin(
                     key,
                     "process_manager.start_process",
-                    self._parent_of(event.process, event),
+                    self._parent_of(event.process, event) or self._context(_START),
                     {"process.name": event.process, "process.scale": self._scale_of(event.process)},
                     start_ns=_ns(event),
                 )
         elif state == "failed":
             self._end_process(event, self._failures.get(event.process, "it has failed"))
+        elif state == "running" and self._starting.get(event.process):
+            self._up.add(event.process)  # ended by the last instance that gets ready
         elif state != "starting":
-            self._end(key, event)
+            self._end_process(event)
 
     def _process_timeout(self, event: Event) -> None:
         self._end_process(event, event.reason or "its dependencies were not ready in time")
 
-    def _end_process(self, event: Event, error: str) -> None:
-        span = self._open.get(("process", event.process))
-        if span is not None:
-            span.describe({"error": error})
-        self._end(("process", event.process), event, error=error)
+    def _end_process(self, event: Event, error: str | None = None) -> None:
+        key = ("process", event.process)
+        self._up.discard(event.process)
+        self._failures.pop(event.process, None)
+        span = self._open.get(key)
+        if span is None:
+            return
+        span.describe({"error": error})
+        self._end(key, event, error=error)
+        if error is not None and key in self._first:
+            self._failed_first.append(f"{event.process}: {error}")
+        self._first.discard(key)
+        if self._failed_first and not self._first:  # `daemon.ready` does not come
+            self._end(_START, event, error="; ".join(self._failed_first))
 
     def _given_up(self, event: Event) -> None:
         if ("process", event.process) in self._open:
@@ -223,16 +244,28 @@ class Recorder:
             {"process.pid": event.data.get("pid"), "restart_count": event.data.get("restart_count") or None}
         )
         if job is None and event.data.get("ready"):  # nothing checks it
-            self._end(key, event)
+            self._end_instance(event)
 
     def _instance_start_failed(self, event: Event) -> None:
         if ("run", event.instance) not in self._open and ("instance", event.instance) not in self._open:
             self._begin_work("instance", event.process, event.instance, _ns(event), event)
-        self._end(("instance", event.instance), event, error=event.reason or "it could not be started")
+        self._end_instance(event, event.reason or "it could not be started")
         self._given_up(event)
 
     def _instance_ready(self, event: Event) -> None:
-        self._end(("instance", event.instance), event)
+        self._end_instance(event)
+
+    def _end_instance(self, event: Event, error: str | None = None) -> None:
+        key = ("instance", event.instance)
+        self._end(key, event, error=error)
+        starting = self._starting.get(event.process)
+        if starting is None:
+            return
+        starting.discard(key)
+        if not starting:
+            del self._starting[event.process]
+            if event.process in self._up and error is None:
+                self._end_process(event)
 
     def _instance_exited(self, event: Event) -> None:
         key = ("instance", event.instance)
@@ -242,7 +275,7 @@ class Recorder:
         code = event.data.get("exit_code")
         span.describe({"process.exit.code": code})
         done = code == 0 or event.data.get("requested")
-        self._end(key, event, error=None if done else event.reason or f"exit code {code}")
+        self._end_instance(event, None if done else event.reason or f"exit code {code}")
 
     def _instance_health(self, event: Event) -> None:
         """A check that has changed something: a span of the length of the check, where that is known."""
@@ -310,6 +343,7 @@ class Recorder:
         else:
             attributes["instance.id"] = name
             parent = self._parent_of(process, event)
+            self._starting.setdefault(process, set()).add((work, name))
         return self._begin((work, name), _TITLES[work], parent, attributes, start_ns=start_ns)
 
     # -- parents ---------------------------------------------------------------------------------------
@@ -324,7 +358,7 @@ class Recorder:
         for change in reversed(self._changes.values()):
             if process in change.processes or _ALL in change.processes:
                 return change.context
-        return self._context(_SHUTDOWN) or self._context(_START)
+        return self._context(_SHUTDOWN)
 
     def _trigger_of(self, process: str) -> TraceContext | None:
         """The command that a run was asked for by: the oldest of which no run has begun."""
@@ -368,8 +402,6 @@ class Recorder:
     def _end(self, key: _Key, event: Event, *, error: str | None = None) -> None:
         span = self._open.pop(key, None)
         if span is not None:
-            if key[0] == "process":
-                self._failures.pop(key[1], None)
             span.error = error
             self._hand_over(span, _ns(event))
 
