@@ -18,6 +18,7 @@ class Need(enum.Enum):
     CHECKS = "checks the health of its children"
     STREAM = "sends lines to many readers over HTTP"
     SCHEDULES = "runs jobs by cron expressions"
+    HISTORY = "keeps a history of what its children use"
     TRACE = "starts a hundred children in reasonable time while its system calls are counted"
 
 
@@ -46,6 +47,7 @@ class Job(NamedTuple):
     output: Output = Output.IGNORED
     writing: Writing | None = None
     check_port: int = 0  # each child's health is checked here, on 127.0.0.1, once a second
+    sample_s: int = 0  # what each child uses is sampled so often, in seconds, and kept
     schedule: str = ""  # the cron expression of as many jobs as there are children, which then end at once
     wrapper: tuple[str, ...] = ()  # a program that runs the daemon, such as strace
 

@@ -19,7 +19,10 @@ global:
   restart_backoff_initial: 1ms
   restart_backoff_max: 1ms
   restart_stability_window: 1ms
-processes:
+"""
+SAMPLED = """\
+  resource_metrics_enabled: true
+  resource_metrics_interval: {job.sample_s}
 """
 PROCESS = """\
   child:
@@ -64,6 +67,9 @@ def _config(work: Work) -> Iterator[str]:
     facts = work._asdict()
     job = work.job
     yield CONFIG.format(log_format="text" if job.output is Output.TEXT else "json", **facts)
+    if job.sample_s:
+        yield SAMPLED.format_map(facts)
+    yield "processes:\n"
     if job.schedule:
         yield from (SCHEDULED.format(number=number, **facts) for number in range(job.children))
         return

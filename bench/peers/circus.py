@@ -35,6 +35,7 @@ class Circus:
         Need.CHECKS: "its plugins check from other processes",
         Need.STREAM: "it answers over ZeroMQ",
         Need.SCHEDULES: "it has no schedules",
+        Need.HISTORY: "its statistics are published, not kept",
     }
 
     def prepare(self) -> str:

@@ -36,6 +36,7 @@ class Monit:
         Need.CHECKS: "its checks are the way it watches at all",
         Need.STREAM: "it is not the parent of what it watches",
         Need.SCHEDULES: "its cron expressions say when it checks",
+        Need.HISTORY: "it keeps the last figures alone",
     }
 
     def prepare(self) -> str:

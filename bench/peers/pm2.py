@@ -20,6 +20,7 @@ class Pm2:
         Need.CHECKS: "it has no health checks",
         Need.STREAM: "it answers over a socket of its own",
         Need.SCHEDULES: "its cron restarts a running child",
+        Need.HISTORY: "it keeps the last figures alone",
     }
 
     def prepare(self) -> str:

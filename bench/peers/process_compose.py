@@ -15,6 +15,7 @@ class ProcessCompose:
         Need.CHECKS: "not set up here",
         Need.STREAM: "its lines go over a WebSocket",
         Need.SCHEDULES: "not set up here",
+        Need.HISTORY: "it keeps no figures",
     }
 
     def prepare(self) -> str:

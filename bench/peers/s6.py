@@ -20,6 +20,7 @@ class S6:
         Need.CHECKS: "it has no health checks",
         Need.STREAM: "it has no HTTP",
         Need.SCHEDULES: "it has no schedules",
+        Need.HISTORY: "it measures nothing",
     }
 
     def prepare(self) -> str:

@@ -44,6 +44,7 @@ class Supervisord:
         Need.STREAM: "its log over HTTP is a file, a request at a time",
         Need.TRACE: "it tries to close 10,000 descriptors in each child",
         Need.SCHEDULES: "it has no schedules",
+        Need.HISTORY: "it measures nothing",
     }
 
     def prepare(self) -> str:

@@ -10,6 +10,7 @@ from bench.rows import (
     list_rate,
     log_flood,
     memory,
+    resources,
     respawn,
     spawn_cost,
 )
@@ -23,6 +24,7 @@ ALL: tuple[Row, ...] = (
     memory.REST_ROW,
     memory.ROW,
     idle.ROW,
+    resources.ROW,
     list_rate.ROW,
     log_flood.JSON,
     log_flood.TEXT,

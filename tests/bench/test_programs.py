@@ -90,9 +90,10 @@ def work(tmp_path: Path) -> Callable[..., Work]:
         Job(2, output=Output.TEXT),
         Job(2, output=Output.REDACTED),
         Job(2, check_port=8080),
+        Job(2, sample_s=5),
         Job(2, schedule="* * * * *"),
     ],
-    ids=["plain", "text", "redacted", "checked", "scheduled"],
+    ids=["plain", "text", "redacted", "checked", "sampled", "scheduled"],
 )
 def test_our_own_configuration_is_a_good_one(
     work: Callable[..., Work], job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,6 +72,24 @@ async def test_both_formats_have_the_same_metrics(scrape: Scrape) -> None:
     assert len(families["cbox_init_process_memory_bytes"].samples) == 80, "in pieces, with one head"
     reply = await scraped.get(accept="text/plain")
     assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_promtool_has_nothing_to_say_but_of_a_name(scrape: Scrape) -> None:
+    scraped = await scrape(
+        " {web: {command: [sleep, '1000']}}",
+        resource_metrics_enabled="true",
+        resource_metrics_interval="100ms",
+    )
+    await scraped.until(lambda one: one.labels("process_threads"))
+    checked = await asyncio.create_subprocess_exec(
+        *("promtool", "check", "metrics"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await checked.communicate((await scraped.get()).body)
+    (remark,) = output.decode().splitlines()
+    assert remark.startswith("cbox_init_manager_process_count"), "the name that dashboards know"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

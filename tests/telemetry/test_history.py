@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbox_init.telemetry.history import MOST_ENDED, SAMPLE_BYTES, History, Ring, Sample
+from cbox_init.telemetry.history import MOST_ENDED, SAMPLE_BYTES, History, Ring, Sample, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,12 +88,17 @@ def test_averages_and_largest_values_are_of_what_is_known() -> None:
     ring = Ring(10)
     for number, known in ((1, False), (2, True), (6, True)):
         ring.add(sample(number, number, known=known))
-    mean, most = ring.since(0).mean_and_most(0, 3)
+    columns, summary = ring.since(0), Summary()
+    summary.add(columns, 0, 2)
+    summary.add(columns, 2, 3)
+    mean, most = summary.mean(), summary.most()
     assert mean.memory_rss_bytes == 3 * PAGE and most.memory_rss_bytes == 6 * PAGE
     assert mean.cpu_percent == pytest.approx(1.5) and most.cpu_percent == 3
     assert mean.file_descriptors == 4 and most.file_descriptors == 6
     assert mean.io_read_bytes_per_second == 32 and most.cgroup_memory_bytes == 6 * PAGE
-    mean, most = ring.since(0).mean_and_most(0, 1)
+    summary = Summary()
+    summary.add(columns, 0, 1)
+    mean, most = summary.mean(), summary.most()
     assert mean.file_descriptors is most.io_write_bytes_per_second is mean.cgroup_memory_bytes is None
 
 

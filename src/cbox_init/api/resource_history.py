@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from msgspec import UNSET, Raw, UnsetType
@@ -12,14 +11,16 @@ from cbox_init.api.replies import encode
 from cbox_init.api.schemas_metrics import MetricSample
 from cbox_init.api.waiting import Slices
 from cbox_init.logs.encode.base import Timestamps
+from cbox_init.telemetry.history import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbox_init.telemetry.history import Columns, Ring, Sample
 
-#: Entries that are made at a time.
+#: Entries that are made at a time, and samples that are summed up: about half a millisecond.
 _PIECE: Final = 50
+_SUMMED: Final = 1000
 
 _OTHERS: Final = frozenset(("timestamp", "samples", "max"))
 _FIGURES: Final = tuple(one.name for one in fields(MetricSample) if one.name not in _OTHERS)
@@ -41,8 +42,9 @@ async def entries(
     count = 0
     slices = Slices()
     for piece in _pieces(ring, selection, memory_bytes):
-        pieces.append(Raw(encode(piece)[1:-1]))
-        count += len(piece)
+        if piece:
+            pieces.append(Raw(encode(piece)[1:-1]))
+            count += len(piece)
         await slices.breathe()
     return count, cast("tuple[MetricSample, ...]", tuple(pieces))
 
@@ -72,14 +74,21 @@ def _text(value: float | UnsetType | None) -> str:
 
 
 def _pieces(ring: Ring, selection: Selection, memory_bytes: int) -> Iterator[list[MetricSample]]:
-    """The newest entries, oldest first, some at a time; the ring may go on meanwhile."""
+    """The newest entries, oldest first, some or none at a time; the ring may go on meanwhile."""
+    made: Iterator[MetricSample | None]
     if selection.step_ms is None:
         made = _each(ring.since(selection.since, selection.limit), memory_bytes)
     else:
         columns = ring.since(selection.since)
         made = _averaged(columns, selection.step_ms, selection.limit, memory_bytes)
-    while piece := list(islice(made, _PIECE)):
-        yield piece
+    piece: list[MetricSample] = []
+    for entry in made:
+        if entry is not None:
+            piece.append(entry)
+        if entry is None or len(piece) == _PIECE:
+            yield piece
+            piece = []
+    yield piece
 
 
 def _each(columns: Columns, memory_bytes: int) -> Iterator[MetricSample]:
@@ -90,8 +99,11 @@ def _each(columns: Columns, memory_bytes: int) -> Iterator[MetricSample]:
         yield MetricSample(timestamp=timestamp, **_figures(sample, memory_bytes))
 
 
-def _averaged(columns: Columns, step_ms: int, limit: int, memory_bytes: int) -> Iterator[MetricSample]:
-    """Averages over steps that begin at multiples of their length; one without samples is left out."""
+def _averaged(columns: Columns, step_ms: int, limit: int, memory_bytes: int) -> Iterator[MetricSample | None]:
+    """Averages over steps that begin at multiples of their length; one without samples is left out.
+
+    Now and then None, when some work was done.
+    """
     times = Timestamps()
     steps: list[tuple[int, int, int]] = []
     end = len(columns)
@@ -100,13 +112,24 @@ def _averaged(columns: Columns, step_ms: int, limit: int, memory_bytes: int) -> 
         begin = min(columns.from_time(start_ms / 1000), end - 1)
         steps.append((start_ms, begin, end))
         end = begin
+        if not len(steps) % _SUMMED:
+            yield None
+    added = 0
     for start_ms, begin, end in reversed(steps):
-        mean, most = columns.mean_and_most(begin, end)
+        summary = Summary()
+        for part in range(begin, end, _SUMMED):
+            part_end = min(part + _SUMMED, end)
+            summary.add(columns, part, part_end)
+            added += part_end - part
+            if added >= _SUMMED:
+                added = 0
+                yield None
+        most = _figures(summary.most(), memory_bytes)
         yield MetricSample(
             timestamp=times.milliseconds(start_ms * 1_000_000),
             samples=end - begin,
-            max={name: value for name, value in _figures(most, memory_bytes).items() if value is not UNSET},
-            **_figures(mean, memory_bytes),
+            max={name: value for name, value in most.items() if value is not UNSET},
+            **_figures(summary.mean(), memory_bytes),
         )
 
 

@@ -78,7 +78,10 @@ class ResourceSampler:
         self._processes = processes
         self._interval_s = _interval_of(settings)
         self._latest: dict[int, Latest] = {}
+        self._round: deque[Managed] = deque()
         self._queue: deque[tuple[str, LiveTree]] = deque()
+        self._seen: set[int] = set()
+        self._expected = 0
         self._together = 0
         self._left = 0
         self._step_s = 0.0
@@ -131,39 +134,50 @@ class ResourceSampler:
         now = self._runtime.now()
         if now < self._next_at:
             return self._next_at
-        if not self._queue:
+        if not self._queue and not self._round:
             self._begin_round(now)
         stop_at = min(stop_at, time.monotonic() + _SLICE_S)
-        while self._queue and self._left:
-            if not self._go_on(stop_at):
-                break
-            self._left -= 1
+        while self._find_next() and (self._left or not self._queue) and self._go_on(stop_at):
             if time.monotonic() >= stop_at:
                 break
         now = self._runtime.now()
-        if self._queue and self._left:
+        over = not self._queue and not self._round
+        if self._left and not over:
             return now + _PAUSE_S
         self._left = self._together
         end = self._round_at + self._interval_s
-        self._next_at = max(now + _PAUSE_S, min(self._next_at + self._step_s, end) if self._queue else end)
+        if over:
+            self._end_round()
+        self._next_at = max(now + _PAUSE_S, end if over else min(self._next_at + self._step_s, end))
         return self._next_at
 
     def _begin_round(self, now: float) -> None:
+        """Share the interval among as many instances as there were in the last round."""
         self._round_at = self._next_at = now
-        seen: set[int] = set()
-        oldest = self._runtime.unix() - self.history.most * self._interval_s
-        for process in self._processes():
+        self._round.extend(self._processes())
+        expected = max(self._expected, len(self._round) if not self._seen else 0)
+        steps = max(1, min(math.ceil(expected / _TOGETHER), int(self._interval_s / _LEAST_STEP_S)))
+        self._left = self._together = max(1, math.ceil(expected / steps))
+        self._step_s = self._interval_s / steps
+        self._seen = set()
+
+    def _find_next(self) -> bool:
+        """Have the next instance at the head of the queue, or do a part of that; whether any is left."""
+        if not self._queue and self._round:
+            process = self._round.popleft()
             trees = process.trees
             self._queue.extend((process.name, tree) for tree in trees)
-            seen.update(tree.pid for tree in trees)
+            self._seen.update(tree.pid for tree in trees)
             running = {tree.id for tree in trees}
+            oldest = self._runtime.unix() - self.history.most * self._interval_s
             self.history.prune(process.name, running, older_than=oldest)
             self._prune_errors(process.name, running)
-        for pid in self._latest.keys() - seen:
+        return bool(self._queue or self._round)
+
+    def _end_round(self) -> None:
+        self._expected = len(self._seen)
+        for pid in self._latest.keys() - self._seen:
             del self._latest[pid]
-        steps = max(1, min(math.ceil(len(self._queue) / _TOGETHER), int(self._interval_s / _LEAST_STEP_S)))
-        self._left = self._together = math.ceil(len(self._queue) / steps)
-        self._step_s = self._interval_s / steps
 
     def _prune_errors(self, process: str, running: set[str]) -> None:
         errors = self._errors.get(process)
@@ -174,6 +188,8 @@ class ResourceSampler:
 
     def _go_on(self, stop_at: float) -> bool:
         """Sample the next instance, or a part of it; whether it is done."""
+        if not self._queue:
+            return True
         process, tree = self._queue[0]
         usage: InstanceUsage | None = None
         if not tree.record.main_ended:
@@ -195,6 +211,7 @@ class ResourceSampler:
                 self._runtime.defects.report("an instance could not be sampled", error)
         self._walk, self._walked_s = None, 0.0
         self._queue.popleft()
+        self._left -= 1
         return True
 
     def _read(self, tree: LiveTree, stop_at: float) -> InstanceUsage | None:

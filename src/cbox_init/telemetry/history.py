@@ -12,7 +12,7 @@ from math import inf, isnan, nan
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 #: Instances of one process that do not run and whose samples are kept, at most.
 MOST_ENDED: Final = 100
@@ -90,27 +90,53 @@ class Columns:
         ]
         return Sample(*values)  # type: ignore[arg-type]
 
-    def mean_and_most(self, begin: int, end: int) -> tuple[Sample, Sample]:
-        """The averages of the samples from ``begin`` to before ``end``, one at least, and the largest values.
-
-        Both are those of the samples in which a figure is known.
-        """
-        means: list[float | None] = []
-        largest: list[float | None] = []
+    def known(self, begin: int, end: int) -> Iterator[array[float] | array[int] | Sequence[float]]:
+        """Of each figure the values that are known, as they are kept, from ``begin`` to before ``end``."""
         for column, kind in zip(self._arrays, _COLUMNS, strict=True):
-            known = _known(column[begin:end], kind) if column is not None else ()
-            if not known:
-                means.append(None)
-                largest.append(None)
-                continue
-            mean = sum(known) / len(known) * kind.unit
-            means.append(mean if kind.code in "fd" else round(mean))
-            largest.append(max(known) * kind.unit)
-        return Sample(*means), Sample(*largest)  # type: ignore[arg-type]
+            yield () if column is None else _known(column[begin:end], kind)
 
     def from_time(self, unix: float) -> int:
         """The place of the first sample that is not before this time."""
         return bisect_left(self.times, unix)
+
+
+class Summary:
+    """The averages and the largest values of samples that are added in parts.
+
+    Both are those of the samples in which a figure is known.
+    """
+
+    def __init__(self) -> None:
+        self._sums = [0.0] * len(_COLUMNS)
+        self._counts = [0] * len(_COLUMNS)
+        self._most: list[float | None] = [None] * len(_COLUMNS)
+
+    def add(self, columns: Columns, begin: int, end: int) -> None:
+        """Add the samples from ``begin`` to before ``end``; takes about 0.4 µs for each."""
+        for number, known in enumerate(columns.known(begin, end)):
+            if known:
+                most = self._most[number]
+                self._sums[number] += sum(known)
+                self._counts[number] += len(known)
+                self._most[number] = max(known) if most is None else max(most, max(known))
+
+    def mean(self) -> Sample:
+        """The averages."""
+        return Sample(*map(self._mean, range(len(_COLUMNS))))  # type: ignore[arg-type]
+
+    def most(self) -> Sample:
+        """The largest values."""
+        values = (
+            None if most is None else most * kind.unit
+            for most, kind in zip(self._most, _COLUMNS, strict=True)
+        )
+        return Sample(*values)  # type: ignore[arg-type]
+
+    def _mean(self, number: int) -> float | None:
+        if not self._counts[number]:
+            return None
+        mean = self._sums[number] / self._counts[number] * _COLUMNS[number].unit
+        return mean if _COLUMNS[number].code in "fd" else round(mean)
 
 
 class Ring:
