@@ -13,6 +13,7 @@
     ├── UnsafePathError        a path that another user could lead elsewhere; an OSError as well
     ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
+    │   ├── UnknownNotification no notification of that name
     │   ├── NotScheduled       it has no schedule
     │   ├── Conflict           not in this state
     │   │   ├── NotApplied     a configuration cannot be put in force now
@@ -146,6 +147,13 @@ class UnknownProcess(RequestRefused):
 
 class UnknownChange(RequestRefused):
     """No change of that id is kept."""
+
+
+class UnknownNotification(RequestRefused):
+    """No notification of that name is configured and enabled."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"notification not found: {name}")
 
 
 class NotScheduled(RequestRefused):

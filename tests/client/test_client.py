@@ -265,6 +265,20 @@ def test_log_outputs(daemon: FakeDaemon, path: str) -> None:
     assert (found.type, found.written, found.dropped, found.queued_bytes) == ("stdout", 1, 2, 3)
 
 
+def test_notifications(daemon: FakeDaemon, path: str) -> None:
+    figures = dict.fromkeys(("waiting", "sent", "failed", "dropped", "retries"), 1)
+    one = {"name": "ops", "type": "command", "events": ["problems"], "processes": [], **figures}
+    daemon.answers[f"GET {BASE}/notifications"] = Answer({"notifications": [one]})
+    (found,) = both(path, Client.notifications, AsyncClient.notifications).notifications
+    assert (found.name, found.sent, found.template) == ("ops", 1, msgspec.UNSET)
+    tested = {"notification": "a/b", "delivered": False, "error": "no"}
+    daemon.answers[f"POST {BASE}/notifications/a%2Fb/test"] = Answer(tested)
+    reply = both(
+        path, lambda client: client.test_notification("a/b"), lambda client: client.test_notification("a/b")
+    )
+    assert (reply.delivered, reply.error) == (False, "no")
+
+
 @pytest.mark.parametrize(
     ("name", "segment"),
     [

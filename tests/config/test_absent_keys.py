@@ -45,6 +45,7 @@ POSITIVE: Final = _names(
     global.oneshot_history_max_age global.log_outputs.X.rotate.max_size global.log_outputs.X.rotate.max_files
     hooks.pre-start.0.timeout hooks.post-start.0.timeout hooks.pre-stop.0.timeout hooks.post-stop.0.timeout
     processes.X.timeout processes.X.max_runtime processes.X.ready_when.timeout
+    notifications.0.timeout notifications.0.retry_delay
     processes.X.max_restart_delay processes.X.restart_threshold processes.X.dependency_timeout
     processes.X.health_check.period processes.X.health_check.timeout
     processes.X.health_check.failure_threshold processes.X.health_check.success_threshold
@@ -72,6 +73,7 @@ ZERO: Final = _names(
     hooks.pre-start.0.retry hooks.pre-start.0.retry_delay hooks.post-start.0.retry
     hooks.post-start.0.retry_delay hooks.pre-stop.0.retry hooks.pre-stop.0.retry_delay
     hooks.post-stop.0.retry hooks.post-stop.0.retry_delay
+    notifications.0.min_interval notifications.0.retry
     processes.X.umask processes.X.restart_delay processes.X.max_restarts processes.X.max_scale
     processes.X.autoscale.min processes.X.autoscale.stabilization
     processes.X.port_base processes.X.health_check.initial_delay processes.X.watchdog

@@ -118,8 +118,8 @@ def test_the_model_has_the_keys_it_should() -> None:
 
 
 def takes_one_value(key: Key) -> bool:
-    """Whether a single value stands for a list of sections."""
-    return (
+    """Whether a single text stands for a section, or a single value for a list of sections."""
+    return str(key).endswith(".webhook") or (
         isinstance(key.type, inspect.VarTupleType)
         and isinstance(key.type.item_type, inspect.StructType)
         and hasattr(key.type.item_type.cls, "one_value_gives")

@@ -24,6 +24,8 @@ MORE = """
   backup:
     command: [sh, -c, "echo done"]
     schedule: "30 3 * * *"
+notifications:
+  - {name: ops, command: ["true"]}
 """
 #: Replies that need another daemon than this one, by how they begin after their status.
 OTHER_DAEMON = (

@@ -17,11 +17,16 @@ from tests.docs.markdown import PAGES, ROOT, sections
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TOP = re.compile(r"(?:#.*\n)*(?:global|hooks|processes|include):")
+_TOP = re.compile(r"(?:#.*\n)*(?:global|hooks|notifications|processes|include):")
 _REFERENCE = re.compile(r"\$\{([A-Z_]+)\}")
 
 #: What a variable of an example holds, where its key takes no text such as this one.
-VALUES = {"API_TOKEN": "0123456789abcdef0123456789abcdef", "HEARTBEAT_URL": "https://example.org/ping"}
+VALUES = {
+    "SLACK_URL": "https://a/",
+    "CHAT_URL": "https://a/",
+    "API_TOKEN": "0123456789abcdef0123456789abcdef",
+    "HEARTBEAT_URL": "https://example.org/ping",
+}
 
 
 def _blocks() -> dict[str, str]:

@@ -446,6 +446,8 @@ OURS: Final = {
     f"{API}/daemon",
     f"{API}/logs/outputs",
     f"{API}/logs/stream",
+    f"{API}/notifications",
+    f"{API}/notifications/{{notification}}/test",
     f"{API}/openapi.json",
     f"{API}/readiness",
 }

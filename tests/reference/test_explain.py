@@ -109,7 +109,7 @@ def test_as_json() -> None:
     }
     (section,) = explained("health_check")
     assert {"type", "url", "period"} <= set(section["keys"])
-    assert explained() == ["version", "include", "global", "hooks", "processes"]
+    assert explained() == ["version", "include", "global", "hooks", "notifications", "processes"]
 
 
 def test_a_wrong_key_is_one_line_and_exit_code_1() -> None:

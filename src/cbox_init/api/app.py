@@ -25,6 +25,7 @@ from cbox_init.api.routes import (
     log_stream,
     logs,
     metrics_history,
+    notifications,
     oneshot,
     openapi,
     processes,
@@ -89,5 +90,6 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *log_stream.resources(context),
         *events.resources(context),
         *metrics_history.resources(context),
+        *notifications.resources(context),
     )
     return (*described, *openapi.resources(described))

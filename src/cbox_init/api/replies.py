@@ -20,6 +20,7 @@ from cbox_init.errors import (
     NotScheduled,
     RequestRefused,
     UnknownChange,
+    UnknownNotification,
     UnknownProcess,
 )
 
@@ -152,7 +153,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         return await _request_error(request, InvalidBodyError(str(error)))
     if isinstance(error, NotAudited):
         return error_response(503, "the change is refused: audit_required is set", (str(error),))
-    if isinstance(error, UnknownProcess | NotScheduled | UnknownChange):
+    if isinstance(error, UnknownProcess | NotScheduled | UnknownChange | UnknownNotification):
         return error_response(404, str(error))
     return error_response(409 if isinstance(error, Conflict) else 422, str(error))
 

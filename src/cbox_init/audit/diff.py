@@ -44,6 +44,10 @@ def differences(before: Config, after: Config, known: KnownSecrets | None = None
         shown.append(entry)
     for path, old, new in _of_sections("hooks", before.hooks, after.hooks, known):
         shown.append(_entry(path, old, new))
+    if before.notifications != after.notifications:
+        field = fields_of(type(after))["notifications"]
+        sides = (masked_value(side, "notifications", field, known) for side in (before, after))
+        shown.append(_entry("notifications", *sides))
     for index, name in enumerate(names):
         if len(shown) >= MOST_CHANGES:
             shown.append({"path": "processes", "more": len(names) - index})

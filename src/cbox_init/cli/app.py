@@ -20,6 +20,7 @@ from cbox_init.cli.health import health
 from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
 from cbox_init.cli.mcp import mcp
+from cbox_init.cli.notifications import notifications
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
@@ -133,7 +134,19 @@ _CONFIGURING = (reload_config, audit, token, autotune, version)
 
 _FILES = (serve, check_config, scaffold, import_, explain, schema)
 
-for _command in (*_FILES, list_, status, *_ACTIONS, history, logs, health, fleet, mcp, *_CONFIGURING):
+for _command in (
+    *_FILES,
+    list_,
+    status,
+    *_ACTIONS,
+    history,
+    logs,
+    notifications,
+    health,
+    fleet,
+    mcp,
+    *_CONFIGURING,
+):
     commands.add_command(_command)
 
 

@@ -42,6 +42,7 @@ from cbox_init.api.schemas import (
     TriggerReply,
 )
 from cbox_init.api.schemas_changes import ActorEntry, ChangeEntry, ChangeList, ProgressEntry, StepEntry
+from cbox_init.api.schemas_notifications import NotificationEntry, NotificationList, NotificationTest
 from cbox_init.client.address import ClientTls
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
@@ -77,6 +78,9 @@ __all__ = [
     "LogRecord",
     "LogStream",
     "MissedEvent",
+    "NotificationEntry",
+    "NotificationList",
+    "NotificationTest",
     "OneshotEntry",
     "OneshotList",
     "Order",

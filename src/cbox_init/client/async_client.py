@@ -124,6 +124,8 @@ class AsyncClient:
     save_config = _method(calls.save_config)
     logs = _method(calls.logs)
     log_outputs = _method(calls.log_outputs)
+    notifications = _method(calls.notifications)
+    test_notification = _method(calls.test_notification)
 
     @asynccontextmanager
     async def follow(

@@ -37,6 +37,7 @@ from cbox_init.api.schemas import (
 )
 from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
 from cbox_init.api.schemas_metrics import MetricsHistory
+from cbox_init.api.schemas_notifications import NotificationList, NotificationTest
 from cbox_init.errors import ClientError, UnknownProcess
 
 if TYPE_CHECKING:
@@ -354,17 +355,40 @@ def log_stream(
     return f"{_BASE}/logs/stream{query}"
 
 
+# -- notifications -----------------------------------------------------------------------------------------
+
+
+def notifications() -> Call[NotificationList]:
+    """The notifications that are enabled, with the numbers sent, failed and dropped."""
+    return Call("GET", f"{_BASE}/notifications", NotificationList)
+
+
+def test_notification(name: str, *, timeout_s: float = 620.0) -> Call[NotificationTest]:
+    """Send a message that says that it is a test, and wait until it has arrived or cannot be delivered."""
+    return Call(
+        "POST",
+        f"{_BASE}/notifications/{_named(name, 'notification')}/test",
+        NotificationTest,
+        timeout_s=timeout_s,
+    )
+
+
 def _entries(found: ProcessList) -> tuple[ProcessEntry, ...]:
     return found.processes
 
 
 def _path(name: str) -> str:
+    return f"{_BASE}/processes/{_named(name, 'process')}"
+
+
+def _named(name: str, what: str) -> str:
+    """The part of a path that names something."""
     if not name:
-        raise ClientError("the name of a process is empty")
+        raise ClientError(f"the name of a {what} is empty")
     try:
-        return f"{_BASE}/processes/{_segment(name)}"
+        return _segment(name)
     except UnicodeEncodeError:
-        raise ClientError(f"{name!r} is not the name of a process: it is not valid UTF-8") from None
+        raise ClientError(f"{name!r} is not the name of a {what}: it is not valid UTF-8") from None
 
 
 def _segment(text: str) -> str:

@@ -66,6 +66,10 @@ def check(config: Config, report: ProblemReport) -> None:
         from cbox_init.config.check_outputs import check_outputs
 
         check_outputs(config, report)
+    if config.notifications:
+        from cbox_init.config.check_notifications import check_notifications
+
+        check_notifications(config, report)
     if ineffective := not_acted_on(config):
         report.warning((), f"not implemented yet, without effect: {', '.join(ineffective)}", "remove them")
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.environment import owner_of, secret_settings
 from cbox_init.config.legacy import RENAMED
-from cbox_init.config.model import ChildVariables, GlobalConfig, ProcessConfig
+from cbox_init.config.model import ChildVariables, Config, GlobalConfig, ProcessConfig
 from cbox_init.config.model.enums import EnvFileFormat
 from cbox_init.config.model.kinds import INHERITS_ALL
 from cbox_init.config.schema import ValueSpec, ValueType, fields_of, may_hold_secret, secrets_in
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cbox_init.config.env_file import FileReader
-    from cbox_init.config.model import Config
     from cbox_init.config.problems import ProblemReport
     from cbox_init.config.raw import Path, Raw
 
@@ -94,6 +93,7 @@ def daemon_secrets(config: Config, roots: Iterable[Raw], environ: Mapping[str, s
     for root in roots:
         if isinstance(root, dict):
             found.update(_referred(ValueSpec(ValueType.SECTION, GlobalConfig), root.get("global")))
+            found.update(_referred(fields_of(Config)["notifications"].spec, root.get("notifications")))
             processes = root.get("processes")
             for process in processes.values() if isinstance(processes, dict) else ():
                 if isinstance(process, dict):

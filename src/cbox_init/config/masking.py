@@ -50,6 +50,7 @@ def secret_values(config: Config, environ: Mapping[str, str], withheld: Iterable
     yield from _secret_variables(environ)
     yield from (environ[name] for name in withheld if name in environ)
     yield from secrets_in(config.global_)
+    yield from secrets_in(config.notifications)
     hooks = config.hooks
     for hook in (*hooks.pre_start, *hooks.post_start, *hooks.pre_stop, *hooks.post_stop):
         yield from _secret_variables(hook.env)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cbox_init.config.edit import Edits
-    from cbox_init.config.model import ProcessConfig
+    from cbox_init.config.model import Config, ProcessConfig
     from cbox_init.config.raw import Raw
     from cbox_init.config.schema import ValueSpec
     from cbox_init.safe_paths.place import Place
@@ -176,11 +176,13 @@ def _verify(path: str, text: str, changed: str, edits: Edits, environ: Mapping[s
             same = overridden or read == edits.config.processes.get(name)
         if not same:
             raise PatchError(f"processes.{name} would not be read as it should be")
-    if before.config is not None and (before.config.global_, before.config.hooks) != (
-        after.config.global_,
-        after.config.hooks,
-    ):
+    if before.config is not None and _others(before.config) != _others(after.config):
         raise PatchError("other sections would be read differently")
+
+
+def _others(config: Config) -> tuple[object, ...]:
+    """The sections that an edit does not touch."""
+    return config.global_, config.hooks, config.notifications
 
 
 def _processes(found: Examined) -> Mapping[str, ProcessConfig]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.metrics.snapshot import Process, Snapshot
+    from cbox_init.supervisor.notifications.notifier import NotifierState
     from cbox_init.supervisor.status import AutoscaleStatus, InstanceStatus, ScheduleStatus
     from cbox_init.system.own_figures import OwnFigures
     from cbox_init.telemetry.counters import Histogram, Outcomes
@@ -329,6 +330,10 @@ def _audit(value: Callable[[AuditTrail], int]) -> Samples[float]:
     return lambda snapshot: () if snapshot.audit is None else (((), value(snapshot.audit)),)
 
 
+def _notifications(value: Callable[[NotifierState], float]) -> Samples[float]:
+    return lambda snapshot: (((one.name,), value(one)) for one in snapshot.notifications)
+
+
 FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     _Gauge(
         "process_up",
@@ -580,6 +585,30 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
     ),
     _Gauge(
         "audit_records_queued", "Audit records waiting to be written", (), _audit(lambda audit: audit.queued)
+    ),
+    _Counter(
+        "notifications_sent",
+        "Messages that were delivered",
+        ("notification",),
+        _notifications(lambda one: one.sent),
+    ),
+    _Counter(
+        "notifications_failed",
+        "Messages that could not be delivered",
+        ("notification",),
+        _notifications(lambda one: one.failed),
+    ),
+    _Counter(
+        "notifications_dropped",
+        "Events of which no message was sent, as too many waited",
+        ("notification",),
+        _notifications(lambda one: one.dropped),
+    ),
+    _Gauge(
+        "notifications_waiting",
+        "Messages that are not sent yet",
+        ("notification",),
+        _notifications(lambda one: one.waiting),
     ),
     # The names that Prometheus's own client libraries use for the process that is scraped.
     _Counter("process_cpu_seconds", "CPU time of the daemon", (), _own(lambda one: one.cpu_s), ""),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cbox_init.audit.trail import AuditTrail
     from cbox_init.build import DaemonParts
     from cbox_init.logs.outputs.destinations import OutputStatus
+    from cbox_init.supervisor.notifications.notifier import NotifierState
     from cbox_init.supervisor.resources import Latest, ResourceSampler
     from cbox_init.supervisor.status import InstanceStatus, ProcessStatus
     from cbox_init.system.own_figures import OwnFigures
@@ -51,6 +52,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     rate_limited: Mapping[str, int]
     audit: AuditTrail | None
     certificates: Mapping[str, float]
+    notifications: tuple[NotifierState, ...]
     own: OwnFigures
     resources: ResourceSampler | None
 
@@ -87,6 +89,7 @@ async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
         processes.append(Process(process.status(), kind))
         await slices.breathe()
     counters = parts.runtime.counters
+    notifications = parts.supervisor.notifications
     assert counters is not None, "they are there where metrics are served"
     return Snapshot(
         now=time.monotonic(),
@@ -98,6 +101,7 @@ async def take(parts: DaemonParts, vitals: Vitals, slices: Slices) -> Snapshot:
         rate_limited=parts.logs.rate_limited(),
         audit=parts.runtime.audit,
         certificates=dict(vitals.certificates),
+        notifications=notifications.states() if notifications is not None else (),
         own=read_own_figures(),
         resources=parts.supervisor.resources,
     )

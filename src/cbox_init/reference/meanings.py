@@ -34,6 +34,7 @@ from cbox_init.config.model import (
     LogFileConfig,
     LoggingConfig,
     MultilineConfig,
+    NotificationConfig,
     OutputConfig,
     ProcessConfig,
     RateLimitConfig,
@@ -47,6 +48,7 @@ from cbox_init.config.model import (
     ShutdownConfig,
     SizeRlimitConfig,
     TlsConfig,
+    WebhookConfig,
 )
 
 if TYPE_CHECKING:
@@ -102,6 +104,9 @@ _TEXTS: Final[dict[type[Struct], str]] = {
             > [conf.d/*.yaml, workers.yaml]
         global: Settings of the daemon, and the defaults of every process.
         hooks: Commands around the life of the whole stack.
+        notifications: Who is notified of events: by requests to Slack, Discord, ntfy, PagerDuty or any
+            other address, or by commands. See [Notifications](notifications.md).
+            > [{webhook: {url: "${SLACK_URL}", template: slack}}]
         processes: What runs: a section for each process, by name.
     """,
     GlobalConfig: r"""
@@ -732,6 +737,48 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         level_detection: Find the level of a line.
         multiline: Join lines into one record.
         filters: Drop lines.
+    """,
+    NotificationConfig: r"""
+        name: Name in the API, in logs and for `cbox-init notifications test`. Default: `notification-0` and
+            so on by its place in the list.
+            > ops
+        enabled: `false` turns it off.
+        events: Kinds of events, with patterns; `problems` stands for those that say that something is wrong.
+            Default: `problems`. See [Which events](notifications.md#which-events).
+            > [problems, daemon.stopping, rollout.*]
+        processes: Names of processes, with patterns. Default: all, and events of the daemon itself.
+            > [web, queue-*]
+        command: Program and arguments to run for each message, with the message as JSON on its standard
+            input. Either this or `webhook`.
+            > [/usr/local/bin/notify, --urgent]
+        webhook: Request to send for each message: a URL, or these keys.
+            > {url: "${SLACK_URL}", template: slack}
+        min_interval: Shortest time between two messages about the same kind of event of the same process;
+            events in between are counted, and sent as one message when it is over. `0` sends each event.
+            > 5m
+        timeout: How long one try may take in all.
+        retry: Further tries after a failure that may pass: no answer, a status of 500 and above, 408, 425,
+            429, or an exit code that is not 0.
+        retry_delay: Wait before the second try. Doubles with each further one, up to a minute.
+            > 5s
+    """,
+    WebhookConfig: r"""
+        url: Address that messages are sent to, by `POST`. Default with `template: pagerduty`: that of
+            PagerDuty.
+            > ${SLACK_URL}
+        url_file: File that holds the address, read for each message.
+            > /run/secrets/slack_url
+        headers: Headers of each request.
+            > {Authorization: "Bearer ${NTFY_TOKEN}"}
+        header_files: Headers whose values are in files, read for each message.
+            > {X-Api-Key: /run/secrets/api_key}
+        template: Form of the body: `json`, `slack`, `discord`, `ntfy`, `pagerduty`, or a text with
+            [placeholders](notifications.md#your-own-template).
+            > '{"message": "{title}", "why": "{reason}"}'
+        routing_key: Integration key of a service of PagerDuty, for `template: pagerduty`.
+            > ${PAGERDUTY_KEY}
+        routing_key_file: File that holds the integration key, read for each message.
+            > /run/secrets/pagerduty_key
     """,
     HeartbeatConfig: r"""
         enabled: `false` turns the calls off.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.changes import Change, Changes
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.managed import Managed, Schedule
+    from cbox_init.supervisor.notifications.notifications import Notifications
     from cbox_init.supervisor.oneshot_history import Execution, OneshotHistory
     from cbox_init.supervisor.resources import ResourceSampler
     from cbox_init.supervisor.runtime import Runtime
@@ -97,6 +98,10 @@ class Supervisor:
         )
         logs.on_room = self._output_flows_again
         logs.on_dropped = self._lines_dropped
+        self.notifications: Notifications | None = None
+        """Made when the first notification is configured."""
+        self._logs = logs
+        self._configure_notifications()
 
     # -- queries ---------------------------------------------------------------------------------------
 
@@ -328,8 +333,19 @@ class Supervisor:
         self.config = config
         if self._runtime.run_queue.loop is not None:
             self._sample_resources()
+        self._configure_notifications()
         for call in self.on_config:
             call()
+
+    def _configure_notifications(self) -> None:
+        """Notify as the configuration in force says."""
+        with self._runtime.defects.contain("the notifications could not be configured"):
+            if self.notifications is None and self.config.notifications:
+                from cbox_init.supervisor.notifications.notifications import Notifications
+
+                self.notifications = Notifications(runtime=self._runtime, logs=self._logs)
+            if self.notifications is not None:
+                self.notifications.configure(self.config.notifications)
 
     def recount(self) -> None:
         """Take in that processes were added, removed or configured differently."""
@@ -368,10 +384,19 @@ class Supervisor:
         """Use the event loop from now on."""
         self.factory.schedules.attach(loop)
         self._sample_resources()
+        if self.notifications is not None:
+            self.notifications.attach()
 
     async def close(self, timeout_s: float) -> None:
-        """Release the event loop after the shutdown; heartbeats that wait have ``timeout_s`` to be sent."""
-        await self.factory.schedules.detach(timeout_s)
+        """Release the event loop after the shutdown; heartbeats and notifications that wait have
+        ``timeout_s`` to be sent.
+        """
+        if self.notifications is None:
+            await self.factory.schedules.detach(timeout_s)
+        else:
+            from asyncio import gather
+
+            await gather(self.factory.schedules.detach(timeout_s), self.notifications.close(timeout_s))
 
     # -- events ----------------------------------------------------------------------------------------
 

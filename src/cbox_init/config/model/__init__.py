@@ -57,6 +57,7 @@ from cbox_init.config.model.logging import (
     RedactionPattern,
     RotateConfig,
 )
+from cbox_init.config.model.notifications import NotificationConfig, WebhookConfig, notification_name
 from cbox_init.config.model.process import (
     AutoscaleConfig,
     ChildVariables,
@@ -105,6 +106,7 @@ __all__ = [
     "LoggingConfig",
     "Misfire",
     "MultilineConfig",
+    "NotificationConfig",
     "OnExit",
     "OnGiveUp",
     "OutputConfig",
@@ -133,4 +135,6 @@ __all__ = [
     "TlsConfig",
     "TlsVersion",
     "TracingExporter",
+    "WebhookConfig",
+    "notification_name",
 ]

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from cbox_init.config.model.global_ import GlobalConfig
 from cbox_init.config.model.hooks import HooksConfig
+from cbox_init.config.model.notifications import NotificationConfig
 from cbox_init.config.model.process import ProcessConfig
 from cbox_init.config.rules import (
     HealthRules,
@@ -29,6 +30,7 @@ class Config(Struct, frozen=True, kw_only=True, rename={"global_": "global"}):
 
     global_: GlobalConfig = field(default_factory=GlobalConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
+    notifications: tuple[NotificationConfig, ...] = ()
     processes: dict[str, ProcessConfig] = field(default_factory=dict)
 
     def enabled_processes(self) -> dict[str, ProcessConfig]:

@@ -1,0 +1,1 @@
+"""Notifications: messages about events, sent to webhooks and commands beside everything else."""
