@@ -107,7 +107,8 @@ def test_stop_and_start_and_wait(with_daemon: Run) -> None:
     assert with_daemon("list").code == 0  # what was stopped by hand need not run
     done = with_daemon("start", "db", "web", "--wait", "--json")
     replies = [json.loads(line) for line in done.out.splitlines()]
-    assert replies[0] == {"message": "start initiated", "process": "db"}
+    change = replies[0]["change"]
+    assert replies[0] == {"message": "start initiated", "process": "db", "change": change}
     assert [(reply["name"], reply["state"]) for reply in replies[2:]] == [
         ("db", "running"),
         ("web", "running"),
@@ -127,9 +128,8 @@ def test_scale(with_daemon: Run) -> None:
     assert with_daemon("scale", "web", "4", "--wait").out == "web: scale initiated\nweb: running, 4/4\n"
     assert with_daemon("scale", "web", "-1").out == "web: scaled by -1\n"
     assert len(pids(with_daemon, "web")) == 3
-    assert (
-        with_daemon("scale", "web", "+1", "--json").out == '{"status":"scaled","process":"web","delta":1}\n'
-    )
+    reply = json.loads(with_daemon("scale", "web", "+1", "--json").out)
+    assert reply == {"status": "scaled", "process": "web", "delta": 1, "change": reply["change"]}
     assert with_daemon("scale", "web", "2", "--json", "--wait").code == 0
     assert len(pids(with_daemon, "web")) == 2
 
