@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from msgspec import UNSET
 
 from cbox_init.cli.connection import connect, daemon_options
 
@@ -58,6 +57,8 @@ def notifications(daemon: DaemonOptions, action: str, names: tuple[str, ...], as
 
 
 def _row(entry: NotificationEntry) -> tuple[str, ...]:
+    from msgspec import UNSET
+
     kind = entry.type if entry.template is UNSET else f"{entry.type} ({entry.template})"
     error = "" if entry.last_error is UNSET else str(entry.last_error)
     if error and entry.last_sent is not UNSET and str(entry.last_sent) > str(entry.last_failed):
