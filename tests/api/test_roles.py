@@ -88,7 +88,7 @@ def expected(operation: dict[str, Any], who: Who) -> int:
         return 200
     if who.role is None:
         return 401
-    by_path = any(one["in"] == "path" for one in operation.get("parameters", ()))
+    by_path = any((one["in"], one["name"]) == ("path", "name") for one in operation.get("parameters", ()))
     if by_path:
         assert operation["x-limited-to-processes"]
     if ROLES.index(who.role) < ROLES.index(needed) or (by_path and not who.matches):

@@ -125,7 +125,7 @@ def _operation(operation: Operation, schema_of: Mapping[int, Json]) -> Json:
     needed = [operation.role.value]
     described["security"] = [{"token": needed}, {"certificate": needed}, {}]
     described["x-required-role"] = operation.role.value
-    if operation.limited or any(one.where == "path" for one in operation.parameters):
+    if operation.limited or any(one.where == "path" and one.name == "name" for one in operation.parameters):
         described["x-limited-to-processes"] = True
     return described
 
