@@ -1,7 +1,7 @@
 """Writes the parts of the documentation that are made from the code: `make reference`.
 
-The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema; and
-docs/api-reference.md, from the OpenAPI document.
+The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema;
+docs/api-reference.md, from the OpenAPI document; and the dashboard of deploy/grafana.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).parent))
 
 from api_reference import page as api_reference
+from dashboard import text as dashboard
 
 from cbox_init.reference.keys import keys
 from cbox_init.reference.schema import SCHEMA_FILE, schema_text
@@ -70,6 +71,7 @@ def written() -> dict[Path, str]:
         page: configuration(page.read_text()),
         DOCS / SCHEMA_FILE: schema_text(),
         DOCS / "api-reference.md": api_reference(DOCS.parent),
+        DOCS.parent / "deploy/grafana/cbox-init.json": dashboard(),
     }
 
 
