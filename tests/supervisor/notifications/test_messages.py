@@ -148,9 +148,46 @@ def test_a_storm_of_many_processes_is_bounded_and_counted() -> None:
             found.add(crash(f"web-{number}"), 0)
     assert len(found) == MOST_WAITING
     assert found.dropped == 60
-    messages = take_all(found, 0)
-    assert {one.count for one in messages} == {3}
-    assert messages[0].event.process == "web-0"
+    (message,) = take_all(found, 0)
+    assert message.event.process == "web-0"
+    assert message.count == 3 * MOST_WAITING
+    assert len(message.others) == MOST_WAITING - 1
+
+
+def test_the_same_of_a_few_processes_is_a_message_each() -> None:
+    found = queue()
+    for number in range(4):
+        found.add(crash(f"web-{number}"), 0)
+    assert [one.others for one in take_all(found, 0)] == [()] * 4
+
+
+def test_the_same_of_many_processes_is_one_message_that_names_them() -> None:
+    found = queue("*")
+    for number in range(30):
+        found.add(crash(f"web-{number}"), 0)
+    found.add(event("instance.started"), 0)
+    first, second = take_all(found, 0)
+    assert second.event.kind == "instance.started"
+    said = text(first.event, first.count, first.others)
+    assert said.startswith("web-0-0 has ended: exit code 1 (30 times), also: web-1-0, web-2-0")
+    assert said.endswith("web-20-0 and 9 more")
+    found.add(crash("web-7"), 1)
+    assert take_all(found, 59) == []
+
+
+def test_incidents_are_not_joined() -> None:
+    found = queue(pagerduty=True)
+    for number in range(30):
+        found.add(crash(f"web-{number}"), 0)
+    assert len(take_all(found, 0)) == 30
+
+
+def test_at_the_end_the_daemon_comes_first() -> None:
+    found = queue("*")
+    found.add(crash(), 0)
+    found.add(event("daemon.stopping", process=""), 0)
+    found.flush()
+    assert [one.event.kind for one in take_all(found, 0)] == ["daemon.stopping", "instance.exited"]
 
 
 def test_what_is_remembered_of_subjects_is_bounded() -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from cbox_init.config.notification_templates import LONGEST_BODY, filled, is_json
 from cbox_init.supervisor.notifications.messages import MessageStatus
-from cbox_init.supervisor.notifications.wording import EventSeverity, severity, text, title
+from cbox_init.supervisor.notifications.wording import EventSeverity, severity, text, title_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,8 +111,8 @@ def values_of(message: Message, sender: Sender) -> dict[str, str | int | float]:
         "instance": event.instance,
         "change": event.change,
         "reason": event.reason,
-        "title": title(event),
-        "text": text(event, message.count),
+        "title": title_with(event, message.others),
+        "text": text(event, message.count, message.others),
         "count": message.count,
         "key": f"{sender.host}/{message.key}",
     }
@@ -120,7 +120,12 @@ def values_of(message: Message, sender: Sender) -> dict[str, str | int | float]:
 
 def plain(message: Message, values: dict[str, str | int | float]) -> Json:
     """The message as JSON without a service's form, also for the standard input of commands."""
-    return {**values, "since": _time(message.since_unix), "data": dict(message.event.data)}
+    return {
+        **values,
+        "since": _time(message.since_unix),
+        "others": list(message.others),
+        "data": dict(message.event.data),
+    }
 
 
 def _slack(message: Message, values: dict[str, str | int | float]) -> Json:
@@ -221,6 +226,8 @@ def _facts(message: Message, values: dict[str, str | int | float]) -> list[tuple
     facts = [(name, str(values[name])) for name in _SHOWN if values[name]]
     data = [(name, str(value)) for name, value in message.event.data.items() if name not in _OUTPUT]
     times = [("times", str(message.count))] if message.count > 1 else []
+    if message.others:
+        times.append(("others", ", ".join(message.others)))
     return [*times, *((name, value) for name, value in (*facts, *data) if value != "")][:12]
 
 

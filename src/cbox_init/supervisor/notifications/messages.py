@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from cbox_init.config.event_kinds import PROBLEMS
 from cbox_init.supervisor.notifications.wording import is_problem, problem_key, recovered_keys
@@ -28,6 +29,8 @@ MOST_WAITING: Final = 500
 #: Subjects whose last message is remembered.
 _MOST_REMEMBERED: Final = 4 * MOST_WAITING
 _MOST_INCIDENTS: Final = 1000
+#: From so many messages of one kind on that are due, they are one.
+_MANY: Final = 5
 
 
 class MessageStatus(StrEnum):
@@ -40,13 +43,17 @@ class MessageStatus(StrEnum):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One message to send: the last of ``count`` events about the same."""
+    """One message to send: the last of ``count`` events about the same.
+
+    ``others`` are further processes and instances that the same has happened to; ``count`` is of all.
+    """
 
     event: Event
     status: MessageStatus
     key: str
     count: int = 1
     since_unix: float = 0.0
+    others: tuple[str, ...] = ()
 
 
 class MessageQueue:
@@ -89,15 +96,29 @@ class MessageQueue:
         return self._join((event.process, event.kind), event, status, problem_key(event))
 
     def take(self, now: float) -> Message | None:
-        """The first message that is due, which is no longer in the queue then."""
-        for group, message in self._waiting.items():
-            if self._due_at(group) <= now:
-                del self._waiting[group]
-                if self._settles_at.pop(group, None) is not None:
-                    self._open.discard(message.key)
-                self._remember(group, now)
-                return message
-        return None
+        """The first message that is due, which is no longer in the queue then, nor are those joined with it.
+
+        At the end those of the daemon itself come first.
+        """
+        due = [group for group in self._waiting if self._due_at(group) <= now]
+        if not due:
+            return None
+        group = due[0]
+        if self._flushing:
+            group = next((one for one in due if not self._waiting[one].event.process), group)
+        first = self._waiting[group]
+        alike = [one for one in due if self._waiting[one].event.kind == first.event.kind and one != group]
+        if self._incidents or len(alike) + 1 < _MANY or not first.event.process:
+            alike = []
+        joined = [self._remove(one, now) for one in (group, *alike)]
+        if not alike:
+            return first
+        return replace(
+            first,
+            count=sum(one.count for one in joined),
+            since_unix=min(one.since_unix for one in joined),
+            others=tuple(one.event.instance or one.event.process for one in joined[1:]),
+        )
 
     def next_at(self) -> float | None:
         """When a message is due; None when none waits."""
@@ -113,6 +134,13 @@ class MessageQueue:
         self._waiting.clear()
         self._settles_at.clear()
         return left
+
+    def _remove(self, group: Hashable, now: float) -> Message:
+        message = self._waiting.pop(group)
+        if self._settles_at.pop(group, None) is not None:
+            self._open.discard(message.key)
+        self._remember(group, now)
+        return message
 
     def _wants(self, event: Event) -> bool:
         config = self._config

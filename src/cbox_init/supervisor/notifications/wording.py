@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cbox_init.supervisor.events import Event
 
 
@@ -106,6 +108,9 @@ _RECOVERIES: Final = {
     "autoscale.decided": ("autoscale",),
 }
 
+#: Of others that the same has happened to, so many are named.
+_MOST_NAMED: Final = 20
+
 #: Problems of a process as a whole, although an instance is named.
 _OF_PROCESSES: Final = frozenset(("dependencies", "rollout", "runs", "autoscale"))
 
@@ -161,10 +166,18 @@ def title(event: Event) -> str:
     return f"{subject} {words}"
 
 
-def text(event: Event, count: int) -> str:
-    """An event in a line: title, reason, and how often it was there."""
+def title_with(event: Event, others: Sequence[str]) -> str:
+    """The same, with the number of others that it has happened to."""
+    return f"{title(event)}, and {len(others)} more" if others else title(event)
+
+
+def text(event: Event, count: int, others: Sequence[str] = ()) -> str:
+    """An event in a line: title, reason, to whom else it has happened, and how often it was there."""
+    more = f": {', '.join(others[:_MOST_NAMED])}" if others else ""
+    rest = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
     times = f" ({count} times)" if count > 1 else ""
-    return f"{title(event)}{': ' if event.reason else ''}{event.reason}{times}"
+    why = f": {event.reason}" if event.reason else ""
+    return f"{title(event)}{why}{times}{', also' if others else ''}{more}{rest}"
 
 
 def _subject_of(event: Event, about: str) -> str:
