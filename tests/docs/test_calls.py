@@ -66,7 +66,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonPro
     port = free_port()
     text = (ROOT / "examples/demo.yaml").read_text().replace("9180", str(port))
     text = text.replace("8001", str(free_ports(6))).replace(
-        "  log_format: text", "  log_format: json\n  api_socket: SOCKET"
+        "  log_format: text", "  log_format: json\n  resource_metrics_enabled: true\n  api_socket: SOCKET"
     )
     process = DaemonProcess(folder, text + MORE)
     process.until_said("All processes started successfully")

@@ -10,6 +10,7 @@ import pytest
 from cbox_init.supervisor import resources
 from cbox_init.system import procfs
 from cbox_init.system.usage import UsageWalk
+from cbox_init.threads import NoThreadError
 
 if TYPE_CHECKING:
     from cbox_init.supervisor.resources import ResourceSampler
@@ -185,3 +186,41 @@ async def test_many_are_sampled_a_few_at_a_time(build: Build, monkeypatch: pytes
     before = count(house, "web-19")
     await until_sampled(house, "web-19", before + 2)
     assert max(at_once) == 1
+
+
+async def test_proportional_memory_is_measured_beside(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "PSS_EVERY_S", 0.0)
+    house = build(FAST + WEB)
+    house.supervisor.start_all()
+    await until_sampled(house, "web-0", 2)
+
+    def pss() -> int | None:
+        latest = sampler(house).latest("web-0", house.pids("web")[0])
+        return None if latest is None else latest.sample.tree_memory_pss_bytes
+
+    assert pss() is None
+    more = FAST.replace("100ms", "100ms, resource_metrics_pss: true")
+    await reload(house, more + WEB)
+    await house.until(lambda: pss())
+
+    def fail(*_: object) -> int:
+        raise RuntimeError("a defect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resources, "proportional_bytes", fail)
+        await house.until(lambda: "What an instance uses could not be read" in house.messages())
+    before = count(house, "web-0")
+    await until_sampled(house, "web-0", before + 2)
+    await reload(house, FAST + WEB)
+    await house.until(lambda: pss() is None)
+
+
+async def test_proportional_memory_without_a_thread(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, name: str) -> None:
+        raise NoThreadError(name)
+
+    monkeypatch.setattr(resources, "begin_in_thread", none)
+    house = build(FAST.replace("100ms", "100ms, resource_metrics_pss: true") + WEB)
+    house.supervisor.start_all()
+    await until_sampled(house, "web-0", 3)
+    assert house.messages().count("What an instance uses could not be read") == 1

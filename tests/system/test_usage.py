@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cbox_init.system import procfs
-from cbox_init.system.usage import UsageWalk, count_descriptors, read_transferred
+from cbox_init.system.usage import UsageWalk, count_descriptors, proportional_bytes, read_transferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,18 @@ def test_figures_of_ourselves() -> None:
     before = read_transferred(os.getpid())
     assert before is not None, "of ourselves it is always shown"
     assert count_descriptors(os.getpid()) == len(os.listdir("/proc/self/fd")) - 1
+
+
+def test_proportional_memory(tree: int) -> None:
+    figures = procfs.read_figures(tree)
+    assert figures is not None
+    found = proportional_bytes(tree, figures.started_ticks, ())
+    whole = proportional_bytes(tree, figures.started_ticks, (os.getpid(),))
+    assert found is not None and whole is not None
+    assert 100_000 < found < figures.rss_bytes * 3
+    assert whole > found
+    assert proportional_bytes(tree, figures.started_ticks + 1, ()) is None, "another with the same number"
+    assert proportional_bytes(2**22 + 1, 1, ()) is None
 
 
 def test_what_is_not_shown_is_none(tree: int, monkeypatch: pytest.MonkeyPatch) -> None:

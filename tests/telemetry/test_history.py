@@ -30,6 +30,7 @@ def sample(unix: float, number: int = 1, *, known: bool = True) -> Sample:
         io_read_bytes_per_second=number * 8.0 if known else None,
         io_write_bytes_per_second=number * 16.0 if known else None,
         cgroup_memory_bytes=number * PAGE if known else None,
+        tree_memory_pss_bytes=number * 1024 if known else None,
     )
 
 
@@ -72,7 +73,7 @@ def test_memory_grows_with_the_samples_up_to_the_limit() -> None:
         ring.add(sample(number, known=False))
     assert ring.size == 100 * SAMPLE_BYTES
     ring.add(sample(0))
-    assert ring.size == 100 * (SAMPLE_BYTES + 12), "I/O and cgroup take theirs when they are known"
+    assert ring.size == 100 * (SAMPLE_BYTES + 16), "I/O, cgroup and PSS take theirs when they are known"
 
 
 def test_a_copy_does_not_change_while_the_ring_goes_on() -> None:

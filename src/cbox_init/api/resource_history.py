@@ -135,7 +135,7 @@ def _averaged(columns: Columns, step_ms: int, limit: int, memory_bytes: int) -> 
 
 def _figures(sample: Sample, memory_bytes: int) -> dict[str, Any]:
     read, written = sample.io_read_bytes_per_second, sample.io_write_bytes_per_second
-    cgroup = sample.cgroup_memory_bytes
+    cgroup, pss = sample.cgroup_memory_bytes, sample.tree_memory_pss_bytes
     return {
         "cpu_percent": round(sample.cpu_percent, 2),
         "memory_rss_bytes": sample.memory_rss_bytes,
@@ -149,4 +149,5 @@ def _figures(sample: Sample, memory_bytes: int) -> dict[str, Any]:
         "io_read_bytes_per_second": UNSET if read is None else round(read, 1),
         "io_write_bytes_per_second": UNSET if written is None else round(written, 1),
         "cgroup_memory_bytes": UNSET if cgroup is None else cgroup,
+        "tree_memory_pss_bytes": UNSET if pss is None else pss,
     }

@@ -34,6 +34,10 @@ class MetricSample(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, description="Of the cgroup of the instance, when it has its own.")]
         | UnsetType
     ) = UNSET
+    tree_memory_pss_bytes: (
+        Annotated[int, Meta(ge=0, description="Of a minute ago at most; with resource_metrics_pss.")]
+        | UnsetType
+    ) = UNSET
     samples: Annotated[int, Meta(ge=1, description="How many samples this is of.")] | UnsetType = UNSET
     max: Annotated[dict[str, float | None], Meta(description="Largest figures, by name.")] | UnsetType = UNSET
 

@@ -57,6 +57,7 @@ GLOBAL_IN_PLACE: Final = frozenset(
         *("log_redaction_enabled", "log_redaction_patterns", "log_redaction_placeholder"),
         *("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles", "api_insecure"),
         *("resource_metrics_enabled", "resource_metrics_interval", "resource_metrics_max_samples"),
+        "resource_metrics_pss",
         *("log_filter_enabled", "log_filter_level", "log_filter_patterns"),
         *("tracing_enabled", "tracing_exporter", "tracing_endpoint"),
         *("tracing_sample_rate", "tracing_service_name", "tracing_use_tls"),

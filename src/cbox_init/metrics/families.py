@@ -409,6 +409,12 @@ FAMILIES: Final[tuple[Family[float] | Family[Histogram], ...]] = (
         _used(lambda one: one.tree_memory_rss_bytes),
     ),
     _Gauge(
+        "process_tree_pss_bytes",
+        "Proportional memory of all processes of an instance: shared pages count in part",
+        ("process", "instance"),
+        _used(lambda one: one.tree_memory_pss_bytes),
+    ),
+    _Gauge(
         "process_tree_processes",
         "Processes of an instance",
         ("process", "instance"),

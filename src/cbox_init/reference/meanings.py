@@ -238,6 +238,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         resource_metrics_enabled: Keep a history of [what each instance uses](resources.md).
         resource_metrics_interval: Time between two samples of an instance; less than 100 ms counts as that.
         resource_metrics_max_samples: Samples kept for each instance, 0 for none.
+        resource_metrics_pss: Measure [proportional memory](resources.md#proportional-memory) too, every
+            minute.
         audit_enabled: Record who did what: see [Audit](audit.md).
         audit_output: `log`, or the absolute path of a file.
             > /var/log/cbox-init/audit.jsonl

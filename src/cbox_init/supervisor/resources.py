@@ -17,11 +17,13 @@ from msgspec import Struct
 from cbox_init.container import read_capacity
 from cbox_init.logs.daemon import RepeatedError
 from cbox_init.system import procfs
-from cbox_init.system.usage import UsageWalk
+from cbox_init.system.usage import UsageWalk, proportional_bytes
 from cbox_init.telemetry.counters import Histogram
 from cbox_init.telemetry.history import History, Sample
+from cbox_init.threads import NoThreadError, begin_in_thread
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cbox_init.config.model import GlobalConfig
@@ -47,6 +49,9 @@ _LEAST_STEP_S: Final = 0.02
 
 #: How long a search for orphans serves, in seconds.
 _ORPHANS_S: Final = 1.0
+
+#: The time between two measurements of proportional memory, in seconds.
+PSS_EVERY_S: Final = 60.0
 
 #: The resolution of CPU time, in seconds; over a shorter time a percentage is meaningless.
 _TICK_S: Final = 1 / procfs.TICKS_PER_S
@@ -92,6 +97,10 @@ class ResourceSampler:
         self._orphans: Mapping[str, Sequence[Stray]] = {}
         self._children: Callable[[int], list[int]] = procfs.listed_children
         self._orphans_until = 0.0
+        self._pss = settings.resource_metrics_pss
+        self._pss_of: dict[tuple[int, int], int] = {}
+        self._pss_at = self._round_at
+        self._measuring: Future[dict[tuple[int, int], int]] | None = None
         self._unreadable = RepeatedError(runtime.log, "What an instance uses could not be read")
         runtime.run_queue.wake(self)
 
@@ -115,6 +124,9 @@ class ResourceSampler:
             self._interval_s = interval_s
             self._next_at = min(self._next_at, self._runtime.now() + interval_s)
             self._runtime.run_queue.wake(self)
+        self._pss = settings.resource_metrics_pss
+        if not self._pss:
+            self._pss_of = {}
         if settings.resource_metrics_max_samples != self.history.most:
             self.history.resize(settings.resource_metrics_max_samples)
 
@@ -126,6 +138,8 @@ class ResourceSampler:
     def close(self) -> None:
         """Sample no more."""
         self._runtime.run_queue.forget(self)
+        if self._measuring is not None:
+            self._measuring.cancel()
 
     # -- sampling --------------------------------------------------------------------------------------
 
@@ -178,6 +192,37 @@ class ResourceSampler:
         self._expected = len(self._seen)
         for pid in self._latest.keys() - self._seen:
             del self._latest[pid]
+        if self._pss and self._runtime.now() >= self._pss_at:
+            self._measure_pss()
+
+    def _measure_pss(self) -> None:
+        """Measure the proportional memory of all in a thread: the kernel may take seconds for it."""
+        if self._measuring is not None and not self._measuring.done():
+            return
+        trees = [
+            (pid, one.usage.started_ticks, [stray.pid for stray in self._orphans.get(one.instance, ())])
+            for pid, one in self._latest.items()
+        ]
+
+        def measure() -> dict[tuple[int, int], int]:
+            found = ((pid, ticks, proportional_bytes(pid, ticks, strays)) for pid, ticks, strays in trees)
+            return {(pid, ticks): pss for pid, ticks, pss in found if pss is not None}
+
+        try:
+            self._measuring = begin_in_thread(measure, name="pss")
+        except NoThreadError as error:
+            self._unreadable.report(error)
+        else:
+            self._measuring.add_done_callback(self._pss_measured)
+
+    def _pss_measured(self, measured: Future[dict[tuple[int, int], int]]) -> None:
+        self._pss_at = self._runtime.now() + PSS_EVERY_S
+        if measured.cancelled() or not self._pss:
+            return
+        if (error := measured.exception()) is not None:
+            self._unreadable.report(error)
+            return
+        self._pss_of = measured.result()
 
     def _prune_errors(self, process: str, running: set[str]) -> None:
         errors = self._errors.get(process)
@@ -260,6 +305,7 @@ class ResourceSampler:
             io_read_bytes_per_second=_rate(usage.read_bytes, read, elapsed_s),
             io_write_bytes_per_second=_rate(usage.written_bytes, written, elapsed_s),
             cgroup_memory_bytes=_cgroup_memory(tree.cgroup),
+            tree_memory_pss_bytes=self._pss_of.get((tree.pid, usage.started_ticks)),
         )
         self._latest[tree.pid] = Latest(tree.id, usage, sample)
         self.history.add(process, tree.id, sample)

@@ -134,3 +134,35 @@ def read_transferred(pid: int) -> tuple[int, int] | None:
         return int(lines[4].rpartition(b" ")[2]), int(lines[5].rpartition(b" ")[2])
     except (IndexError, ValueError):
         return None
+
+
+def proportional_bytes(main_pid: int, started_ticks: int, strays: Iterable[int]) -> int | None:
+    """The proportional memory (PSS) of a process that was started then, of all below it, and of ``strays``.
+
+    A page that N processes share counts for each with an Nth. None when the main process has ended, or what
+    it uses is not shown. The kernel goes through all pages: 13 µs for a megabyte. For a thread.
+    """
+    main = procfs.read_figures(main_pid)
+    if main is None or main.started_ticks != started_ticks:
+        return None
+    children = procfs.child_lookup()
+    total = read_proportional(main_pid)
+    if total is None:
+        return None
+    queue = [*children(main_pid), *strays]
+    seen = {main_pid}
+    for pid in queue:
+        if pid not in seen:
+            seen.add(pid)
+            total += read_proportional(pid) or 0
+            queue.extend(children(pid))
+    return total
+
+
+def read_proportional(pid: int) -> int | None:
+    """The proportional memory of one process, None when it is not shown."""
+    try:
+        lines = procfs.read_bytes(f"/proc/{pid}/smaps_rollup").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:"))
+    except (OSError, StopIteration):
+        return None

@@ -1,7 +1,7 @@
 """Keeps what instances have used: a ring of samples for each, made of arrays that grow up to a limit.
 
-A sample takes `SAMPLE_BYTES` (44), 8 more where its I/O is known, and 4 more with a cgroup. CPython's arrays
-have up to an eighth more room than is used while they grow.
+A sample takes `SAMPLE_BYTES` (44), 8 more where its I/O is known, and 4 more each with a cgroup and with
+PSS. CPython's arrays have up to an eighth more room than is used while they grow.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Sample(NamedTuple):
     io_read_bytes_per_second: float | None
     io_write_bytes_per_second: float | None
     cgroup_memory_bytes: int | None
+    tree_memory_pss_bytes: int | None = None
 
 
 class _Column(NamedTuple):
@@ -65,6 +66,7 @@ _COLUMNS: Final = (
     _Column("f", optional=True),
     _Column("f", optional=True),
     _Column("I", _PAGE, optional=True),
+    _Column("I", 1024, optional=True),
 )
 _NONE: Final = {"f": nan, "I": _MISSING}
 

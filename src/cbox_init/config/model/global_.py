@@ -205,6 +205,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     resource_metrics_enabled: bool = False
     resource_metrics_interval: Annotated[float, Meta(gt=0, le=3600, extra=DURATION)] = 5.0
     resource_metrics_max_samples: Annotated[int, Meta(ge=0, le=100_000)] = 720
+    resource_metrics_pss: bool = False
 
     audit_enabled: bool = False
     audit_output: str = "log"
