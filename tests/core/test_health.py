@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cbox_init.config.model import HealthCheckMode
 from cbox_init.core.decide import Action, NoteOverdue, Spawn, Stop, Terminate, Wait, decide
@@ -22,6 +23,7 @@ from cbox_init.core.health import (
     first_check_at,
     in_start,
     next_check_at,
+    notified,
     overdue,
     shows_change,
     spread,
@@ -38,6 +40,7 @@ from cbox_init.core.instance import (
     stop_begun,
     terminated,
 )
+from cbox_init.core.notify import READY_MESSAGE
 from cbox_init.core.restart import Cause, Ending
 from cbox_init.core.states import Revision, State
 from cbox_init.core.summary import has_settled, is_ready
@@ -433,3 +436,12 @@ def test_results_reach_the_instance() -> None:
 def test_causes(before: Instance, revision: Revision, cause: Cause) -> None:
     again = spawned(before, pid=7, now=NOW, unix=0.0, revision=revision)
     assert again.restart_causes == {cause: 1}
+
+
+def test_what_is_said_of_a_line_that_has_not_come() -> None:
+    rules = replace(health_rules(checked=False, announced=True), pattern="x" * 1000)
+    begun = begin(rules, now=NOW)
+    assert begun.reason == f"waiting for log pattern '{'x' * 99}…'"
+    assert (overdue(begun).reason or "").endswith("…' within 30 s")
+    ready = notified(begun, READY_MESSAGE, now=NOW)
+    assert (ready.state, ready.reason) == (HealthState.HEALTHY, None)

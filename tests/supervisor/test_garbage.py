@@ -26,6 +26,12 @@ BUSY = (
     "health_check: {type: exec, command: ['true'], period: 1}, logging: {redaction: {patterns: [email]}}"
 )
 
+FOLLOWING = (
+    f"{PLAIN}, restart_with: [web], ready_when: {{log: never}}, max_runtime: 1h, success_codes: [0, 2]"
+)
+    f"{PLAIN}, restart_with: [web], ready_when: {{log: never}}, max_runtime: 1h, success_codes: [0, 2]"
+)
+
 
 @pytest.fixture
 def frozen() -> Iterator[None]:
@@ -43,7 +49,9 @@ async def change(house: House, new: str) -> None:
     await house.parts.configuration.reload()
 
 
-@pytest.mark.parametrize("keys", [PLAIN, SCHEDULED, BUSY], ids=["plain", "scheduled", "busy"])
+@pytest.mark.parametrize(
+    "keys", [PLAIN, SCHEDULED, BUSY, FOLLOWING], ids=["plain", "scheduled", "busy", "following"]
+)
 async def test_a_process_that_was_removed_is_freed_at_once(build: Build, keys: str) -> None:
     house = build(text("command: ['true'], initial_state: stopped"))
     with no_cycles():

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from msgspec import Struct
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: `_FIRST_SPREAD_S`, since others may be waiting for them.
 _FIRST_SPREAD = 0.1
 _FIRST_SPREAD_S = 1.0
+
+#: How much of a pattern is shown, in characters.
+_LONGEST_PATTERN: Final = 100
 
 #: Seconds until a check that could not be run is tried again; less where the period is less.
 CHECK_AGAIN_S = 1.0
@@ -287,6 +290,8 @@ def _not_reported(rules: HealthRules, notify: NotifyStatus) -> str:
 
 
 def _not_matched(rules: HealthRules, pattern: str, *, late: bool) -> str:
+    if len(pattern) > _LONGEST_PATTERN:
+        pattern = f"{pattern[: _LONGEST_PATTERN - 1]}…"
     if not late:
         return f"waiting for log pattern {pattern!r}"
     return f"no line matched log pattern {pattern!r} within {rules.start_timeout_s:g} s"

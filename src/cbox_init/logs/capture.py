@@ -109,6 +109,7 @@ class PipeStream:
         if self.closed:
             return
         self._flush()
+        self.lines.watch = None  # else it and this stream would be a cycle
         fd, self._fd = self._fd, -1
         try:
             self._reader.remove(fd)
