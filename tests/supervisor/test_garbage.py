@@ -29,8 +29,6 @@ BUSY = (
 FOLLOWING = (
     f"{PLAIN}, restart_with: [web], ready_when: {{log: never}}, max_runtime: 1h, success_codes: [0, 2]"
 )
-    f"{PLAIN}, restart_with: [web], ready_when: {{log: never}}, max_runtime: 1h, success_codes: [0, 2]"
-)
 
 
 @pytest.fixture
