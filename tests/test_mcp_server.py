@@ -25,7 +25,7 @@ processes:
   broken: {command: [sh, -c, "echo why; exit 3"], restart: never}
   job: {command: ["true"], schedule: "0 0 1 1 *"}
 """
-_READING = {"list_processes", "process_status", "daemon_status", "logs", "history"}
+_READING = {"list_processes", "process_status", "daemon_status", "logs", "history", "change_status"}
 _WRITING = {"start_process", "stop_process", "restart_process", "scale_process", "trigger_run"}
 
 
@@ -108,7 +108,9 @@ async def test_with_write_it_acts(daemon: DaemonProcess) -> None:
         interrupting = {name for name, hints in tools.items() if hints and hints.destructive_hint}
         assert interrupting == {"stop_process", "restart_process"}
         reply = await call(assistant, "scale_process", name="web", count=2)
-        assert (reply["process"], reply["scale"]) == ("web", 2)
+        assert (reply["process"], reply["scale"], reply["status"]) == ("web", 2, "done")
+        again = await call(assistant, "change_status", change=reply["change"])
+        assert (again["kind"], again["progress"]) == ("scale", {"done": 2, "total": 2})
         wait_for(lambda: len(daemon.lines("web")) == 4, "the second one has spoken")
         refused = await call(assistant, "scale_process", name="web", count=9)
         assert refused.startswith("error: ")

@@ -21,13 +21,26 @@ from cbox_init.errors import ApiError, CboxError, UnknownProcess
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cbox_init.client import Client, ProcessEntry
+    from cbox_init.client import (
+        ActionReply,
+        ChangeEntry,
+        Client,
+        ProcessEntry,
+        ScaleReply,
+        ScheduleReply,
+    )
+
+    _Accepted = ActionReply | ScaleReply | ScheduleReply
 
 #: What is shown of long answers.
 MOST_PROCESSES: Final = 500
 MOST_INSTANCES: Final = 100
 MOST_LINES: Final = 500
 LONGEST_MESSAGE: Final = 2000
+MOST_STEPS: Final = 20
+
+#: How long a tool that acts waits until it is done, in seconds.
+ACTED_WITHIN_S: Final = 20.0
 
 _READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _ACTS: Final = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
@@ -50,7 +63,8 @@ def build_server(connect: Callable[[], Client], *, write: bool) -> MCPServer[Any
         "cbox-init", instructions=instructions, version=__version__, log_level="WARNING"
     )
     tools = _Tools(connect)
-    for read in (tools.list_processes, tools.process_status, tools.daemon_status, tools.logs, tools.history):
+    reads = (tools.list_processes, tools.process_status, tools.daemon_status, tools.logs, tools.history)
+    for read in (*reads, tools.change_status):
         server.add_tool(_contained(read), annotations=_READS, structured_output=False)
     if write:
         for act in (tools.start_process, tools.scale_process, tools.trigger_run):
@@ -161,11 +175,34 @@ class _Tools:
         """Run a process with a schedule now."""
         return self._act(lambda client: client.trigger(name))
 
-    def _act(self, command: Callable[[Client], object]) -> dict[str, Any]:
-        """The command is accepted, and carried out behind the answer."""
+    def change_status(
+        self,
+        change: Annotated[str, Field(description="The id that a tool which acts has returned.")],
+        wait_seconds: Annotated[float, Field(ge=0, le=60, description="Until it has ended.")] = 0,
+    ) -> dict[str, Any]:
+        """What a command has begun: done, failed and why, or how far it is, with each instance."""
         with self._connect() as client:
-            shown: dict[str, Any] = to_builtins(command(client))
-        return {**shown, "note": "accepted; process_status shows when it is done"}
+            return _change(client.change(change, wait_s=wait_seconds))
+
+    def _act(self, command: Callable[[Client], _Accepted]) -> dict[str, Any]:
+        """Give the command, and wait a while until it is done."""
+        with self._connect() as client:
+            reply = command(client)
+            shown: dict[str, Any] = to_builtins(reply)
+            if isinstance(reply.change, UnsetType):
+                return {**shown, "note": "accepted; process_status shows when it is done"}
+            entry = client.change(reply.change, wait_s=ACTED_WITHIN_S)
+        shown |= _change(entry)
+        return shown if entry.status != "doing" else {**shown, "note": "it goes on; see change_status"}
+
+
+def _change(entry: ChangeEntry) -> dict[str, Any]:
+    """A change, with some of its instances."""
+    shown: dict[str, Any] = to_builtins(entry)
+    shown["change"] = shown.pop("id")
+    shown["instances"] = shown["instances"][:MOST_STEPS]
+    del shown["version"]
+    return shown
 
 
 def _summary(entry: ProcessEntry) -> dict[str, Any]:

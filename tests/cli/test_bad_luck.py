@@ -149,9 +149,9 @@ def test_a_daemon_that_dies_in_the_middle_of_a_stream(cbox: Run, path: str, fake
 
 
 def test_a_daemon_that_dies_while_a_command_waits(cbox: Run, path: str, fake: FakeDaemon) -> None:
-    fake.answers[LIST] = [listed(process(instance())), Answer({"error": "the daemon is shutting down"}, 503)]
+    fake.answers["GET /api/v1/changes/5a-1"] = Answer({"error": "the daemon is shutting down"}, 503)
     fake.answers["POST /api/v1/processes/web/restart"] = Answer(
-        {"message": "restart initiated", "process": "web"}, 202
+        {"message": "restart initiated", "process": "web", "change": "5a-1"}, 202
     )
     done = cbox("--socket", path, "restart", "web", "--wait")
     assert done == (1, "web: restart initiated\n", "cbox-init: the daemon is shutting down\n")

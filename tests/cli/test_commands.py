@@ -103,21 +103,30 @@ def test_an_unknown_name_is_told_with_the_nearest(with_daemon: Run, arguments: l
 
 def test_stop_and_start_and_wait(with_daemon: Run) -> None:
     done = with_daemon("stop", "db", "web", "--wait")
-    assert done == (0, "db: stop initiated\nweb: stop initiated\ndb: stopped, 0/1\nweb: stopped, 0/2\n", "")
+    lines = done.out.splitlines()
+    assert lines[:4] == ["db: stop initiated", "web: stop initiated", "  db-0: stopped", "db: stopped, 0/1"]
+    assert sorted(lines[4:]) == ["  web-0: stopped", "  web-1: stopped", "web: stopped, 0/2"]
+    assert (done.code, done.err) == (0, "")
     assert with_daemon("list").code == 0  # what was stopped by hand need not run
     done = with_daemon("start", "db", "web", "--wait", "--json")
     replies = [json.loads(line) for line in done.out.splitlines()]
-    change = replies[0]["change"]
-    assert replies[0] == {"message": "start initiated", "process": "db", "change": change}
-    assert [(reply["name"], reply["state"]) for reply in replies[2:]] == [
-        ("db", "running"),
-        ("web", "running"),
-    ]
+    assert replies[0] == {
+        "message": "start initiated",
+        "process": "db",
+        "change": replies[2]["id"],
+    }
+    ends = [(reply["kind"], reply["process"], reply["status"]) for reply in replies[2:]]
+    assert ends == [("start", "db", "done"), ("start", "web", "done")]
 
 
 def test_restart_and_wait_replaces_every_instance(with_daemon: Run) -> None:
     before = pids(with_daemon, "web")
-    assert with_daemon("restart", "web", "--wait").out == "web: restart initiated\nweb: running, 2/2\n"
+    assert with_daemon("restart", "web", "--wait").out.splitlines() == [
+        "web: restart initiated",
+        "  web-0: running",
+        "  web-1: running",
+        "web: running, 2/2",
+    ]
     after = pids(with_daemon, "web")
     assert len(after) == 2
     assert not set(before) & set(after)
@@ -125,13 +134,36 @@ def test_restart_and_wait_replaces_every_instance(with_daemon: Run) -> None:
 
 
 def test_scale(with_daemon: Run) -> None:
-    assert with_daemon("scale", "web", "4", "--wait").out == "web: scale initiated\nweb: running, 4/4\n"
+    lines = with_daemon("scale", "web", "4", "--wait").out.splitlines()
+    assert (lines[0], lines[-1]) == ("web: scale initiated", "web: running, 4/4")
+    assert sorted(lines[1:-1]) == ["  web-2: running", "  web-3: running"]
     assert with_daemon("scale", "web", "-1").out == "web: scaled by -1\n"
     assert len(pids(with_daemon, "web")) == 3
-    reply = json.loads(with_daemon("scale", "web", "+1", "--json").out)
-    assert reply == {"status": "scaled", "process": "web", "delta": 1, "change": reply["change"]}
+    scaled = json.loads(with_daemon("scale", "web", "+1", "--json").out)
+    del scaled["change"]
+    assert scaled == {"status": "scaled", "process": "web", "delta": 1}
+    assert with_daemon("scale", "web", "-1", "--wait").out.endswith("web: running, 3/3\n")
+    assert with_daemon("scale", "web", "+1", "--no-wait").out == "web: scaled by +1\n"
     assert with_daemon("scale", "web", "2", "--json", "--wait").code == 0
     assert len(pids(with_daemon, "web")) == 2
+
+
+def test_changes(with_daemon: Run) -> None:
+    with_daemon("stop", "migrate", "--wait")
+    done = with_daemon("changes", "--process", "migrate", "--limit", "1")
+    header, line = done.out.splitlines()
+    assert header.split()[:4] == ["ID", "KIND", "PROCESS", "STATUS"]
+    identity, *cells = line.split()
+    assert cells[:3] == ["stop", "migrate", "done"]
+    shown = with_daemon("changes", identity).out.splitlines()
+    assert shown[:2] == ["migrate: stop is done", f"asked for by uid:{os.getuid()}"]
+    assert json.loads(with_daemon("changes", identity, "--json").out)["id"] == identity
+    assert with_daemon("changes", identity, "--wait").code == 0
+    done = with_daemon("changes", identity, "--abandon")
+    assert (done.code, done.err) == (1, f"cbox-init: cannot abandon {identity}: it has ended (done)\n")
+    assert "there is no change 'x'" in with_daemon("changes", "x").err
+    assert "--wait needs the ID of a change" in with_daemon("changes", "--wait").err
+    with_daemon("start", "migrate", "--wait")
 
 
 def test_what_the_daemon_refuses_is_one_line(with_daemon: Run) -> None:

@@ -47,16 +47,21 @@ class Answer(NamedTuple):
 
 
 class FakeDaemon:
-    """Answers what ``answers`` says for "METHOD /path"; a list is given out one by one, the last for good."""
+    """Answers what ``answers`` says for "METHOD /path"; a list is given out one by one, the last for good.
+
+    ``any_query``: the query does not count.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: dict[str, Answer | list[Answer]] = {}
         self.sent: list[Sent] = []
+        self.any_query = False
 
     def answer(self, sent: Sent) -> Answer:
         self.sent.append(sent)
-        found = self.answers.get(f"{sent.method} {sent.path}", Answer({"error": "not found"}, 404))
+        path = sent.path.partition("?")[0] if self.any_query else sent.path
+        found = self.answers.get(f"{sent.method} {path}", Answer({"error": "not found"}, 404))
         if isinstance(found, list):
             return found.pop(0) if len(found) > 1 else found[0]
         return found

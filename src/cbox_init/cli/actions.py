@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,8 @@ from cbox_init.errors import CboxError, DaemonUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from msgspec import UnsetType
 
     from cbox_init.cli.connection import DaemonOptions
     from cbox_init.cli.console import Console
@@ -25,9 +28,11 @@ _json_option = click.option(
     "as_json",
     "--json",
     is_flag=True,
-    help="The API's replies as JSON, one a line; with --wait followed by the state of each process.",
+    help="The API's replies as JSON, one a line; with --wait followed by each change.",
 )
-_wait_option = click.option("--wait", is_flag=True, help="Wait until it is done.")
+_wait_option = click.option(
+    "--wait/--no-wait", "wait", default=None, help="Wait until it is done; by default on a terminal."
+)
 _timeout_option = click.option(
     "timeout_s",
     "--timeout",
@@ -47,10 +52,11 @@ def _action(action: Action, summary: str) -> click.Command:
     @_timeout_option
     @daemon_options
     def command(
-        daemon: DaemonOptions, names: tuple[str, ...], as_json: bool, wait: bool, timeout_s: float
+        daemon: DaemonOptions, names: tuple[str, ...], as_json: bool, wait: bool | None, timeout_s: float
     ) -> int:
+        wait_s = timeout_s if _waits(wait, as_json=as_json) else None
         with connect(daemon) as client:
-            return _act(client, action, names, as_json=as_json, wait_s=timeout_s if wait else None)
+            return _act(client, action, names, as_json=as_json, wait_s=wait_s)
 
     return command
 
@@ -69,49 +75,76 @@ restart = _action(
 @_wait_option
 @_timeout_option
 @daemon_options
-def scale(daemon: DaemonOptions, name: str, count: str, as_json: bool, wait: bool, timeout_s: float) -> None:
+def scale(
+    daemon: DaemonOptions, name: str, count: str, as_json: bool, wait: bool | None, timeout_s: float
+) -> None:
     """Set the number of instances of a process.
 
-    N is the new number; +N and -N add and remove instances, and return when that is done.
+    N is the new number; +N and -N add and remove instances, and return when that is done by default.
     """
     if not _COUNT.fullmatch(count):
         raise click.UsageError(f"{count!r} is not a number of instances; write 3, +1 or -1")
-    with connect(daemon) as client, naming_nearest(client, name):
-        from cbox_init.cli.console import stdout
-        from cbox_init.cli.waiting import Goal, wait_for
+    from cbox_init.cli.console import stdout
 
-        out = stdout()
+    waiting = _waits(wait, as_json=as_json)
+    out = stdout()
+    with connect(daemon) as client, naming_nearest(client, name):
         if count[0] in "+-":
-            scaled = client.scale_by(name, int(count), timeout_s=timeout_s)
+            settles = wait is None and not waiting
+            scaled = client.scale_by(name, int(count), timeout_s=timeout_s, settles=settles)
+            change = scaled.change
             _print(out, scaled, f"{name}: scaled by {count}", as_json=as_json)
-            return
-        before = client.status(name) if wait else None
-        reply = client.scale(name, int(count))
-        _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
-        if before is not None:
-            _print_end(out, wait_for(client, Goal("scale", before, int(count)), timeout_s), as_json=as_json)
+        else:
+            reply = client.scale(name, int(count))
+            change = reply.change
+            _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
+        if waiting:
+            _wait(client, out, name, change, timeout_s, as_json=as_json)
 
 
 def _act(client: Client, action: Action, names: Iterable[str], *, as_json: bool, wait_s: float | None) -> int:
     """Send the command for every process, then wait. An error for one process does not stop the others."""
     from cbox_init.cli.console import stdout
-    from cbox_init.cli.waiting import Goal, wait_for
 
     out = stdout()
     send: Callable[[str], ActionReply] = getattr(client, action)
-    goals: list[Goal] = []
+    accepted: list[ActionReply] = []
     errors = _ErrorCount()
     for name in dict.fromkeys(names):
         with errors, naming_nearest(client, name):
-            before = client.status(name) if wait_s is not None else None
             reply = send(name)
             _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
-            if before is not None:
-                goals.append(Goal(action, before))
-    for goal in goals:
+            accepted.append(reply)
+    for reply in accepted if wait_s is not None else ():
         with errors:
-            _print_end(out, wait_for(client, goal, wait_s or 0.0), as_json=as_json)
+            _wait(client, out, reply.process, reply.change, wait_s or 0.0, as_json=as_json)
     return 1 if errors.count else 0
+
+
+def _wait(
+    client: Client, out: Console, name: str, change: str | UnsetType, timeout_s: float, *, as_json: bool
+) -> None:
+    """Wait for the end of a change, and show its progress, then the state of the process."""
+    from cbox_init.cli.waiting import wait_for
+
+    def say(line: str) -> None:
+        if not as_json:
+            out.text(f"  {line}")
+            out.flush()
+
+    done = wait_for(client, change, timeout_s, say)
+    if as_json:
+        out.json(done)
+        out.flush()
+    else:
+        _print_end(out, client.status(name))
+
+
+def _waits(wait: bool | None, *, as_json: bool) -> bool:
+    """Whether a command waits: as its options say, else on a terminal."""
+    if wait is not None:
+        return wait
+    return not as_json and sys.stdout is not None and sys.stdout.isatty()
 
 
 class _ErrorCount:
@@ -138,5 +171,6 @@ def _print(out: Console, reply: object, text: str, *, as_json: bool) -> None:
     out.flush()
 
 
-def _print_end(out: Console, entry: ProcessEntry, *, as_json: bool) -> None:
-    _print(out, entry, f"{entry.name}: {entry.state}, {entry.scale}/{entry.desired_scale}", as_json=as_json)
+def _print_end(out: Console, entry: ProcessEntry) -> None:
+    out.text(f"{entry.name}: {entry.state}, {entry.scale}/{entry.desired_scale}")
+    out.flush()

@@ -13,6 +13,7 @@ from cbox_init.cli import COMPLETION_VARIABLE, PROGRAM, complain
 from cbox_init.cli.actions import restart, scale, start, stop
 from cbox_init.cli.audit import audit
 from cbox_init.cli.autotune import autotune
+from cbox_init.cli.changes import changes
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.fleet import fleet
@@ -128,7 +129,7 @@ def version(short: bool) -> None:
     click.echo(f"cbox-init {__version__} (Python {platform.python_version()})")
 
 
-_ACTIONS = (start, stop, restart, scale, trigger, pause, resume)
+_ACTIONS = (start, stop, restart, scale, trigger, pause, resume, changes)
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 

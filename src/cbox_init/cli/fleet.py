@@ -16,7 +16,6 @@ from cbox_init.errors import ClientError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from cbox_init.cli.waiting import Goal
     from cbox_init.client import Action, Client, Level, LogEntry, ProcessEntry
     from cbox_init.fleet.everywhere import DaemonAnswer
     from cbox_init.fleet.targets import DaemonTarget
@@ -380,14 +379,14 @@ def _send(client: Client, wanted: Sequence[_Wanted], wait_s: float | None) -> _S
 def _send_one(
     client: Client, entry: ProcessEntry, action: Any, count: int | None, wait_s: float | None
 ) -> str:
-    from cbox_init.cli.waiting import Goal, wait_for
+    from cbox_init.cli.waiting import wait_for
 
     name = entry.name
     reply = client.scale(name, count) if count is not None else getattr(client, action)(name)
     if wait_s is None:
         return f"{name}: {reply.message}"
-    goal: Goal = Goal(action, entry, count)
-    now = wait_for(client, goal, wait_s)
+    wait_for(client, reply.change, wait_s)
+    now = client.status(name)
     return f"{name}: {now.state}, {now.scale}/{now.desired_scale}"
 
 

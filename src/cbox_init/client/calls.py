@@ -206,14 +206,18 @@ def abandon_change(identity: str) -> Call[ChangeEntry]:
     return Call("DELETE", f"{_BASE}/changes/{_segment(identity)}", ChangeEntry)
 
 
-def scale_by(name: str, delta: int, *, timeout_s: float = 120.0) -> Call[ScaledReply]:
+def scale_by(
+    name: str, delta: int, *, timeout_s: float = 120.0, settles: bool = True, key: str | None = None
+) -> Call[ScaledReply]:
     """Add ``delta`` instances, or remove them when it is negative. Returns when it is done.
 
     The number does not go below 0. The daemon adds to its own number, so the deltas of two callers at the
     same time add up. After ``timeout_s`` DaemonUnreachable is raised, but the command remains in effect.
+    Without ``settles`` it returns as ``start`` does.
     """
     body = msgspec.json.encode(ScaleRequest(delta=delta))
-    return Call("POST", f"{_path(name)}/scale", ScaledReply, body, timeout_s)
+    query = "" if settles else "?wait=0"
+    return Call("POST", f"{_path(name)}/scale{query}", ScaledReply, body, timeout_s, key=key)
 
 
 # -- schedules and oneshots --------------------------------------------------------------------------------
