@@ -39,6 +39,17 @@ def test_a_limit_that_cannot_be_set_here(tmp_path: Path) -> None:
     assert found.recommendation == "an instance would not start here"
 
 
+def test_traces_that_cannot_be_sent_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "cbox-init.yaml"
+    keys = {"tracing_enabled": True, "tracing_exporter": "otlp-grpc"}
+    config.write_text(json.dumps({"global": keys, "processes": {"web": {"command": ["true"]}}}))
+    assert not examine(str(config), {}, machine=check_machine).problems
+    monkeypatch.setattr("cbox_init.tracing.extra.missing_package", lambda grpc: "grpc")
+    (found,) = examine(str(config), {}, machine=check_machine).problems
+    assert (found.field, found.severity) == ("global.tracing_exporter", Severity.WARNING)
+    assert "pip install 'cbox-init[tracing]'" in found.recommendation
+
+
 def test_a_place_in_which_the_audit_file_cannot_be(tmp_path: Path) -> None:
     path, config = tmp_path / "audit.log", tmp_path / "cbox-init.yaml"
     keys = {"audit_enabled": True, "audit_output": str(path)}

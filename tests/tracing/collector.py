@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+    from tests.supervisor.health.certificates import Certificate
 
 DEADLINE_S = 30.0
 
@@ -45,6 +48,7 @@ class Collector:
     """Keeps what it receives. ``hang`` makes it answer nothing until ``close``; ``refuse`` fail at once."""
 
     address = ""
+    port = 0
 
     def __init__(self) -> None:
         self.requests = 0
@@ -114,7 +118,7 @@ class Collector:
 
 
 class GrpcCollector(Collector):
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, certificate: Certificate | None = None) -> None:
         super().__init__()
         collector = self
 
@@ -128,7 +132,12 @@ class GrpcCollector(Collector):
 
         self._server = grpc.server(ThreadPoolExecutor(4), options=(("grpc.so_reuseport", 0),))
         service.add_TraceServiceServicer_to_server(Service(), self._server)  # type: ignore[no-untyped-call]
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        if certificate is None:
+            self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        else:
+            pair = (certificate.key.read_bytes(), certificate.cert.read_bytes())
+            credentials = grpc.ssl_server_credentials([pair])
+            self.port = self._server.add_secure_port(f"127.0.0.1:{port}", credentials)
         self.address = f"127.0.0.1:{self.port}"
         self._server.start()
 
@@ -138,7 +147,9 @@ class GrpcCollector(Collector):
 
 
 class HttpCollector(Collector):
-    def __init__(self, port: int = 0) -> None:
+    """``tail`` is how many bytes it says that it sends in its answer, and does not."""
+
+    def __init__(self, port: int = 0, certificate: Certificate | None = None) -> None:
         super().__init__()
         collector = self
 
@@ -149,16 +160,21 @@ class HttpCollector(Collector):
                 collector.headers.append(dict(self.headers))
                 taken = collector.take(messages.ExportTraceServiceRequest.FromString(body))
                 self.send_response(200 if taken else 400)
-                self.send_header("content-length", "0")
+                self.send_header("content-length", str(collector.tail))
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
+        self.tail = 0
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that are gone
         self.port = self._server.server_port
         self.address = f"http://127.0.0.1:{self.port}"

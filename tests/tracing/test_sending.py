@@ -14,10 +14,12 @@ from cbox_init.tracing.sdk import SdkExporter
 from cbox_init.tracing.sender import BATCH, MOST_WAITING, MissingExtra, SpanSender
 from cbox_init.tracing.span import Sampler, TraceSpan
 from tests.ports import free_port
+from tests.supervisor.health.certificates import make_certificate
 from tests.tracing.collector import Collector, GrpcCollector, HttpCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 SAMPLER = Sampler(1.0)
 SOON_S = 0.01
@@ -144,6 +146,42 @@ async def test_what_a_collector_refuses_is_given_up(make: Callable[[], Collector
     assert [one.name for one in collector.spans] == ["taken"]
     (warning,) = log.named("Traces cannot be sent")
     assert "not these" in warning["error"] or "400" in warning["error"]
+
+
+@pytest.mark.parametrize("make", [GrpcCollector, HttpCollector])
+async def test_tls_is_checked_against_the_authorities_of_the_sdk(
+    make: Callable[..., Collector], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, log = make_certificate(tmp_path, "localhost"), Said()
+    with make(certificate=certificate) as collector:
+        grpc = isinstance(collector, GrpcCollector)
+        place = f"localhost:{collector.port}"
+        secured = TracingTarget(grpc, place if grpc else f"https://{place}/v1/traces", True)
+        distrusts = sender(lambda: SdkExporter(secured, "x", timeout_s=1.0), log)
+        distrusts.put(span("distrusted"))
+        await until(lambda: log.named("Traces cannot be sent"))
+        await distrusts.close(5.0)
+        assert collector.spans == []
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(certificate.cert))
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-token=abc")
+        trusts = sender(lambda: SdkExporter(secured, "x"))
+        trusts.put(span("trusted"))
+        await until(lambda: collector.spans)
+        await trusts.close(5.0)
+    assert [one.name for one in collector.spans] == ["trusted"]
+    if isinstance(collector, HttpCollector):
+        assert collector.headers[-1]["x-token"] == "abc"
+
+
+async def test_an_answer_that_never_ends_is_not_read() -> None:
+    with HttpCollector() as collector:
+        collector.tail = 10**12
+        sends = sender(lambda: SdkExporter(target(collector), "x"))
+        for name in ("first", "second"):
+            sends.put(span(name))
+            await until(lambda: name in [one.name for one in collector.spans])  # noqa: B023
+        await sends.close(5.0)
+    assert sends.lost == 0
 
 
 class Scripted:

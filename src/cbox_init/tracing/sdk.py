@@ -177,8 +177,10 @@ def _http(target: TracingTarget, timeout_s: float, note: Callable[[str], None]) 
         """Reads no more of a response than its head: a body may be of any length."""
 
         def request(self, *args: object, **kwargs: object) -> Response:
+            # `verify` here, else REQUESTS_CA_BUNDLE replaces OTEL_EXPORTER_OTLP_CERTIFICATE.
+            given = {**kwargs, "stream": True, "verify": self.verify}
             try:
-                response = super().request(*args, **{**kwargs, "stream": True})  # type: ignore[arg-type]
+                response = super().request(*args, **given)  # type: ignore[arg-type]
             except RequestException as error:
                 note(str(error))
                 raise
