@@ -73,19 +73,53 @@ def test_a_life_in_spans(serve: Serve, make: type[Collector], exporter: str) -> 
     with make() as collector:
         daemon = serve(stack(exporter, collector.address))
         daemon.until_said("All processes started successfully")
+        reply = post(
+            daemon,
+            "/api/v1/processes/job/schedule/trigger",
+            f"traceparent: 00-{TRACE}-{PARENT}-01",
+            "tracestate: shop=1",
+        )
+        assert b" 202 " in reply.partition(b"\r\n")[0]
+        run = collector.one("schedule.run", process_name="job")
+        reply = post(daemon, "/api/v1/processes/web/restart")
+        assert b" 202 " in reply.partition(b"\r\n")[0]
+        restart = collector.one("change.restart")
         assert daemon.stop() == 0
         spans = collector.spans
         start = collector.one("process_manager.start")
+        shutdown = collector.one("process_manager.shutdown")
     assert {span.resource["service.name"] for span in spans} == {"shop"}
+    assert start.attributes == {"process.count": 3}
+    assert "SIGTERM" in str(shutdown.attributes["shutdown.reason"])
+    assert shutdown.attributes["process.count"] == 3
+    processes = {
+        span.attributes["process.name"]: span for span in collector.named("process_manager.start_process")
+    }
+    assert belongs(processes["web"], start)
+    assert processes["web"].attributes == {"process.name": "web", "process.scale": 1}
+    instances = [
+        span for span in collector.named("instance.start") if span.attributes["instance.id"] == "web-0"
+    ]
+    assert belongs(instances[0], processes["web"])
+    assert belongs(instances[1], restart)
+    assert restart.parent_id == ""
+    assert restart.attributes["change.status"] == "done"
+
+    (trigger,) = collector.named("change.trigger")
+    assert (trigger.trace_id, trigger.parent_id, trigger.state) == (TRACE, PARENT, "shop=1")
+    assert belongs(run, trigger)
+    assert run.failed
+    assert run.attributes["process.exit.code"] == 3
+    assert text(daemon.folder, "job") == f"00-{run.trace_id}-{run.span_id}-01 shop=1"
+
     hook = collector.one("hook", hook_name="prepare")
     assert belongs(hook, start)
     assert text(daemon.folder, "hook") == f"00-{hook.trace_id}-{hook.span_id}-01"
-    instances = collector.named("instance.start")
-    (migrate,) = (span for span in instances if span.attributes["process.name"] == "migrate")
+    (migrate,) = (
+        span for span in collector.named("instance.start") if span.attributes["process.name"] == "migrate"
+    )
     assert text(daemon.folder, "oneshot") == f"00-{migrate.trace_id}-{migrate.span_id}-01"
     assert migrate.attributes["process.exit.code"] == 0
-    (web,) = (span for span in instances if span.attributes["process.name"] == "web")
-    assert not web.failed
     assert text(daemon.folder, "web") == "none"
     assert daemon.errors() == ""
 
@@ -96,7 +130,7 @@ def test_spans_in_the_log(serve: Serve) -> None:
     assert daemon.stop() == 0
     records = [json.loads(line) for line in daemon.output().splitlines()]
     spans = {record["name"]: record for record in records if record["msg"] == "Span"}
-    start, process = spans["process_manager.start"], spans["hook"]
+    start, process = spans["process_manager.start"], spans["process_manager.start_process"]
     assert start["process.count"] == 3
     assert "parent_span_id" not in start
     assert (process["trace_id"], process["parent_span_id"]) == (start["trace_id"], start["span_id"])

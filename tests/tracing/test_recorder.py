@@ -218,6 +218,16 @@ def test_the_start_of_a_process_belongs_to_the_command_that_is_announced_after_i
     assert change.start_ns <= process.start_ns
 
 
+def test_a_restart_during_a_start_has_the_instances_that_come_after_it(house: House) -> None:
+    house.hear("process.state", "web", before="stopped", state="starting")
+    house.hear("instance.started", "web", "web-0")
+    house.hear("change.started", "web", change="c-1", command="restart")
+    house.hear("instance.exited", "web", "web-0", exit_code=143, requested=True)
+    house.hear("instance.started", "web", "web-0", ready=True)
+    house.hear("change.ended", "web", change="c-1", status="done")
+    assert belongs(house.ended[-2], house.the("change.restart"))
+
+
 def test_a_start_under_way_does_not_move_to_a_later_command(house: House) -> None:
     house.hear("process.state", "web", before="stopped", state="starting")
     house.hear("instance.started", "web", "web-0")

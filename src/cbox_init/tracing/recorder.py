@@ -40,9 +40,10 @@ _AT_START: Final = ("pre_start", "post_start")
 
 
 class _Change(NamedTuple):
-    """A change under way: its span, and the processes that it is about."""
+    """A change under way: its span, when it began, and the processes that it is about."""
 
     kind: str
+    start_ns: int
     context: TraceContext
     processes: frozenset[str]
 
@@ -174,11 +175,12 @@ class Recorder:
             start_ns=_ns(event),
             remote=parent is not None,
         )
-        self._changes[event.change] = _Change(kind, span.context, frozenset(names))
+        self._changes[event.change] = _Change(kind, span.start_ns, span.context, frozenset(names))
         if len(self._changes) > _MOST_CHANGES:
             self._changes.popitem(last=False)
         if self._fresh is not None and self._fresh.attributes["process.name"] in names:
             _adopt(span, self._fresh)
+            self._changes[event.change] = self._changes[event.change]._replace(start_ns=span.start_ns)
 
     def _change_ended(self, event: Event) -> None:
         status = str(event.data.get("status", ""))
@@ -353,12 +355,13 @@ class Recorder:
         named = self._changes.get(event.change) if event is not None else None
         if named is not None:
             return named.context
-        if (starting := self._context(("process", process))) is not None:
-            return starting
+        starting = self._open.get(("process", process))
         for change in reversed(self._changes.values()):
+            if starting is not None and change.start_ns <= starting.start_ns:
+                break  # the start of the process is a part of it, or has nothing to do with it
             if process in change.processes or _ALL in change.processes:
                 return change.context
-        return self._context(_SHUTDOWN)
+        return starting.context if starting is not None else self._context(_SHUTDOWN)
 
     def _trigger_of(self, process: str) -> TraceContext | None:
         """The command that a run was asked for by: the oldest of which no run has begun."""
