@@ -16,6 +16,7 @@ from cbox_init.cli.autotune import autotune
 from cbox_init.cli.changes import changes
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
+from cbox_init.cli.events import events
 from cbox_init.cli.fleet import fleet
 from cbox_init.cli.health import health
 from cbox_init.cli.import_ import import_
@@ -142,6 +143,7 @@ for _command in (
     *_ACTIONS,
     history,
     logs,
+    events,
     notifications,
     health,
     fleet,

@@ -46,7 +46,7 @@ class Console:
     def __init__(self, stream: TextIO, environ: Mapping[str, str], *, colour: bool = True) -> None:
         self._stream = stream
         self._colour = colour and wants_colour(stream, environ)
-        self._is_terminal = stream.isatty()
+        self.is_terminal = stream.isatty()
 
     def lines(self, lines: Iterable[Sequence[Span]]) -> None:
         """Write each line."""
@@ -71,7 +71,7 @@ class Console:
 
     def _shown(self, text: str) -> str:
         """``text`` without what a terminal would act on."""
-        return _CONTROL.sub(_visible, text) if self._is_terminal and not text.isprintable() else text
+        return _CONTROL.sub(_visible, text) if self.is_terminal and not text.isprintable() else text
 
     def flush(self) -> None:
         """Write what is buffered, so that a reader sees it now."""

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from cbox_init.cli.connection import connect, daemon_options, naming_nearest
+from cbox_init.errors import ApiError
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions
+    from cbox_init.cli.console import Span
     from cbox_init.client import Client, DaemonEntry, OneshotList, ProcessEntry, ScheduleHistory
+
+
+#: How many of the last events ``status`` shows.
+_EVENTS = 5
 
 
 @click.command("list")
@@ -45,6 +51,7 @@ def status(daemon: DaemonOptions, name: str | None, as_json: bool) -> None:
     """Show one process with its instances; without NAME, the daemon itself."""
     from cbox_init.cli.console import stdout
 
+    out = stdout()
     entry: DaemonEntry | ProcessEntry
     with connect(daemon) as client:
         if name is None:
@@ -58,7 +65,9 @@ def status(daemon: DaemonOptions, name: str | None, as_json: bool) -> None:
             with naming_nearest(client, name):
                 entry = client.status(name)
             lines = status_lines(entry, time.time())
-    out = stdout()
+            # Scripts search this output for ids of instances, which events have too.
+            if not as_json and out.is_terminal:
+                lines += _last_events(client, name)
     if as_json:
         out.json(entry)
     else:
@@ -99,6 +108,20 @@ def history(daemon: DaemonOptions, name: str | None, limit: int, as_json: bool) 
         out.json(reply)
     else:
         out.lines(table_lines(HISTORY_HEADER, rows))
+
+
+def _last_events(client: Client, name: str) -> list[list[Span]]:
+    """The last events of a process, oldest first; none from a daemon that has no events."""
+    from cbox_init.cli.console import Span
+    from cbox_init.cli.event_lines import event_lines
+    from cbox_init.cli.views import events_header
+
+    try:
+        events = client.process_events(name, limit=_EVENTS, order="asc").events
+    except ApiError:
+        return []
+    lines = [line for event in events for line in event_lines(event, output=False)]
+    return [events_header(), *([Span("  "), *line] for line in lines)] if lines else []
 
 
 def _is_scheduled(client: Client, name: str) -> bool:

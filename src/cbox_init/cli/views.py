@@ -92,6 +92,11 @@ def status_lines(entry: ProcessEntry, now: float) -> list[list[Span]]:
     return lines
 
 
+def events_header() -> list[Span]:
+    """The line above the last events of a process."""
+    return _labelled("Events", Span(""))
+
+
 def _schedule_lines(entry: ProcessEntry, now: float) -> list[list[Span]]:
     lines = [_labelled("Schedule", Span(f"{entry.schedule} ({entry.schedule_state})"))]
     next_run = f"in {uptime(entry.next_run - now)}" if entry.next_run else "-"

@@ -42,11 +42,20 @@ from cbox_init.api.schemas import (
     TriggerReply,
 )
 from cbox_init.api.schemas_changes import ActorEntry, ChangeEntry, ChangeList, ProgressEntry, StepEntry
+from cbox_init.api.schemas_events import EventEntry, EventList, MissedEvents
 from cbox_init.api.schemas_notifications import NotificationEntry, NotificationList, NotificationTest
 from cbox_init.client.address import ClientTls
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
-from cbox_init.client.stream import AsyncLogStream, LogRecord, LogStream, run_of
+from cbox_init.client.stream import (
+    AsyncEventStream,
+    AsyncLogStream,
+    EventRecord,
+    EventStream,
+    LogRecord,
+    LogStream,
+    run_of,
+)
 from cbox_init.client.sync_client import Client
 from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownProcess
 
@@ -56,6 +65,7 @@ __all__ = [
     "ActorEntry",
     "ApiError",
     "AsyncClient",
+    "AsyncEventStream",
     "AsyncLogStream",
     "AutoscaleEntry",
     "ChangeEntry",
@@ -66,6 +76,10 @@ __all__ = [
     "DaemonEntry",
     "DaemonUnreachable",
     "EditReply",
+    "EventEntry",
+    "EventList",
+    "EventRecord",
+    "EventStream",
     "Health",
     "HealthEntry",
     "InstanceEntry",
@@ -78,6 +92,7 @@ __all__ = [
     "LogRecord",
     "LogStream",
     "MissedEvent",
+    "MissedEvents",
     "NotificationEntry",
     "NotificationList",
     "NotificationTest",

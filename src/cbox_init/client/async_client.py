@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Un
 from cbox_init.client import calls
 from cbox_init.client.address import ClientSettings, ClientTls
 from cbox_init.client.answers import read_answer
-from cbox_init.client.stream import AsyncLogStream
+from cbox_init.client.stream import AsyncEventStream, AsyncLogStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from types import TracebackType
 
     from cbox_init.client.calls import Call, StreamFilters
@@ -126,6 +126,8 @@ class AsyncClient:
     log_outputs = _method(calls.log_outputs)
     notifications = _method(calls.notifications)
     test_notification = _method(calls.test_notification)
+    process_events = _method(calls.process_events)
+    next_events = _method(calls.next_events)
 
     @asynccontextmanager
     async def follow(
@@ -148,3 +150,26 @@ class AsyncClient:
         path = calls.log_stream(names, tail, last_event_id, filters)
         async with self._transport.stream(path) as events:
             yield AsyncLogStream(events, last_event_id)
+
+    @asynccontextmanager
+    async def events(
+        self,
+        *names: str,
+        tail: int | None = None,
+        since: str | float | None = None,
+        kind: str | Sequence[str] = (),
+        last_event_id: str | None = None,
+    ) -> AsyncIterator[AsyncEventStream]:
+        """Events of the named processes (also patterns such as "queue-*"), or of all and of the daemon.
+
+            async with client.events("web", kind="instance.*") as events:
+                async for event in events: ...
+
+        They come from now on, after ``tail`` (0 to 10000) earlier ones, or those since a time or an id. After
+        a stream broke, another one can continue with its ``events.last_event_id``. MissedEvents stands where
+        events are missing. The iteration ends when the daemon ends the stream, and raises DaemonUnreachable
+        when it breaks.
+        """
+        path = calls.event_stream(names, tail, since, kind, last_event_id)
+        async with self._transport.stream(path) as events:
+            yield AsyncEventStream(events, last_event_id)

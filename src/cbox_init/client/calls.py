@@ -36,6 +36,7 @@ from cbox_init.api.schemas import (
     TriggerReply,
 )
 from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
+from cbox_init.api.schemas_events import EventList
 from cbox_init.api.schemas_metrics import MetricsHistory
 from cbox_init.api.schemas_notifications import NotificationList, NotificationTest
 from cbox_init.errors import ClientError, UnknownProcess
@@ -375,6 +376,67 @@ def test_notification(name: str, *, timeout_s: float = 620.0) -> Call[Notificati
         NotificationTest,
         timeout_s=timeout_s,
     )
+
+
+def process_events(
+    name: str,
+    limit: int = 100,
+    order: Order = "desc",
+    kind: str | Sequence[str] = (),
+    since: str | float | None = None,
+) -> Call[EventList]:
+    """The last ``limit`` (1 to 10000) events of a process, of these kinds (such as "instance.*"), or of all.
+
+    ``order`` is newest first ("desc") or oldest first ("asc"); ``since`` is a time as for ``logs``.
+    """
+    kinds = [kind] if isinstance(kind, str) else list(kind)
+    at = None if since is None else str(since)
+    query = _query(limit=str(limit), order=order, kind=kinds, since=at)
+    return Call("GET", f"{_path(name)}/events{query}", EventList)
+
+
+def next_events(
+    *names: str,
+    wait_s: float = 0.0,
+    tail: int | None = None,
+    limit: int = 100,
+    kind: str | Sequence[str] = (),
+    since: str | float | None = None,
+) -> Call[EventList]:
+    """Events of the named processes (also patterns such as "queue-*"), or of all and the daemon.
+
+    The oldest come first. ``since`` is the ``last_event_id`` of a reply, or a time as for ``logs``; without
+    it all that are kept come, or the last ``tail``. When there is none, the daemon waits for one for
+    ``wait_s`` (0 to 60) seconds.
+    """
+    kinds = [kind] if isinstance(kind, str) else list(kind)
+    query = _query(
+        process=list(names),
+        kind=kinds,
+        wait=f"{round(wait_s * 1000)}ms",
+        limit=str(limit),
+        tail=None if tail is None else str(tail),
+        since=None if since is None else str(since),
+    )
+    return Call("GET", f"{_BASE}/events{query}", EventList, timeout_s=wait_s + 10.0)
+
+
+def event_stream(
+    names: Sequence[str],
+    tail: int | None,
+    since: str | float | None,
+    kind: str | Sequence[str],
+    last_event_id: str | None,
+) -> str:
+    """The path of the stream of events; ``events`` of the clients reads it."""
+    query = _query(
+        process=list(names),
+        kind=[kind] if isinstance(kind, str) else list(kind),
+        tail=None if tail is None else str(tail),
+        since=None if since is None else str(since),
+        last_event_id=last_event_id,
+    )
+    return f"{_BASE}/events{query}"
 
 
 def _entries(found: ProcessList) -> tuple[ProcessEntry, ...]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from cbox_init.client import calls
 from cbox_init.client.address import ClientSettings, ClientTls
 from cbox_init.client.answers import read_answer
-from cbox_init.client.stream import LogStream
+from cbox_init.client.stream import EventStream, LogStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from cbox_init.client.calls import Call, StreamFilters
@@ -126,6 +126,8 @@ class Client:
     log_outputs = _method(calls.log_outputs)
     notifications = _method(calls.notifications)
     test_notification = _method(calls.test_notification)
+    process_events = _method(calls.process_events)
+    next_events = _method(calls.next_events)
 
     @contextmanager
     def follow(
@@ -148,3 +150,26 @@ class Client:
         path = calls.log_stream(names, tail, last_event_id, filters)
         with self._transport.stream(path) as events:
             yield LogStream(events, last_event_id)
+
+    @contextmanager
+    def events(
+        self,
+        *names: str,
+        tail: int | None = None,
+        since: str | float | None = None,
+        kind: str | Sequence[str] = (),
+        last_event_id: str | None = None,
+    ) -> Iterator[EventStream]:
+        """Events of the named processes (also patterns such as "queue-*"), or of all and of the daemon.
+
+            with client.events("web", kind="instance.*") as events:
+                for event in events: ...
+
+        They come from now on, after ``tail`` (0 to 10000) earlier ones, or those since a time or an id. After
+        a stream broke, another one can continue with its ``events.last_event_id``. MissedEvents stands where
+        events are missing. The iteration ends when the daemon ends the stream, and raises DaemonUnreachable
+        when it breaks.
+        """
+        path = calls.event_stream(names, tail, since, kind, last_event_id)
+        with self._transport.stream(path) as events:
+            yield EventStream(events, last_event_id)

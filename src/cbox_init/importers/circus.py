@@ -32,7 +32,8 @@ _OWN_STREAMS: Final = ("StdoutStream", "FancyStdoutStream", "StderrStream")
 _FILE_STREAMS: Final = ("FileStream", "WatchedFileStream", "TimedRotatingFileStream")
 _LOST: Final = {
     "use_sockets": ("sockets are not passed on to children", "let the program listen itself"),
-    "max_age_variance": ("max_runtime has no random part", "leave it out"),
+    "max_age": ("instances are not replaced by their age", "restart it by a schedule that calls the API"),
+    "max_age_variance": ("instances are not replaced by their age", "leave it out"),
     "virtualenv": ("there is no virtualenv key", "write the Python of the virtualenv as the program"),
     "virtualenv_py_ver": ("there is no virtualenv key", "leave it out"),
     "on_demand": ("instances do not start with the first connection", "leave it out"),
@@ -256,12 +257,6 @@ def _entry(keys: Tree, entry: IniEntry, put: _Expander, notes: Notes, section: I
                 lost(f"expected a whole number, got {value[:40]!r}", "set max_restarts")
             else:
                 keys["max_restarts"] = "unlimited" if tries < 0 else tries
-        case "max_age":
-            age = seconds(value)
-            if age is None:
-                lost(f"{value[:40]!r} is not a time", "set max_runtime")
-            elif age:
-                keys["max_runtime"] = duration(age)
         case "warmup_delay":
             if seconds(value):
                 lost("instances start at once, and one after another in a restart", "set rollout.pause")

@@ -30,7 +30,7 @@ from cbox_init.sensitive import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cbox_init.importers.model import Value
 
@@ -207,17 +207,6 @@ def _rename_dependencies(process: ImportedProcess, renamed: dict[str, str], note
         process.keys["depends_on"] = kept
     else:
         del process.keys["depends_on"]
-    _keep_followed(process, {name: new for name, new in renamed.items() if new in kept})
-
-
-def _keep_followed(process: ImportedProcess, names: Mapping[str, str]) -> None:
-    """Keep in ``restart_with`` the dependencies that are left, under their new names."""
-    followed = process.keys.get("restart_with")
-    if isinstance(followed, list):
-        left: list[Value] = [names[str(name)] for name in followed if str(name) in names]
-        process.keys["restart_with"] = left
-        if not left:
-            del process.keys["restart_with"]
 
 
 def _without_circles(processes: dict[str, ImportedProcess], notes: Notes) -> None:
@@ -251,7 +240,6 @@ def _drop_need(process: ImportedProcess, other: str, notes: Notes) -> None:
         process.keys["depends_on"] = left
     else:
         del process.keys["depends_on"]
-    _keep_followed(process, {str(need): str(need) for need in left})
     why = f"{process.name} and {other} wait for each other"
     hint = "one direction is left out: check which one is needed"
     notes.add((Note(NoteKind.LOST, process.origin, "depends_on", why, hint, process.name),))

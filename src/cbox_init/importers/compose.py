@@ -337,15 +337,18 @@ class _ServiceReader:
             self._lost("depends_on", "is neither a mapping nor a list", "correct it")
             return
         names: list[Value] = []
-        followed: list[Value] = []
         for name, entry in value.items():
             names.append(name)
             entry = entry if isinstance(entry, RawMap) else RawMap()
             if boolean(str(entry.get("restart", "false"))):
-                followed.append(name)
+                why = f"a restart of {name} does not restart this one"
+                self._lost(
+                    "depends_on.restart",
+                    why,
+                    "restart both by `cbox-init restart`",
+                    entry.lines.get("restart"),
+                )
         self._keys["depends_on"] = names
-        if followed:
-            self._keys["restart_with"] = followed
 
     def _healthcheck(self, value: Raw) -> None:
         if not isinstance(value, RawMap):

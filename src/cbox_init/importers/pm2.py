@@ -369,14 +369,9 @@ class _App:
             if codes is not None
             else []
         )
-        self._keys["restart"] = "on-failure" if listed else "always"
-        success = [number(code) for code in listed]
-        if None in success or any(not 0 <= code <= 255 for code in success if code is not None):
-            self._lost("stop_exit_codes", "is not a list of exit codes", "set success_codes")
-        elif listed and listed != ["0"]:
-            self._keys["success_codes"] = [code for code in success if code is not None]
-            if 0 not in success:
-                self._changed("stop_exit_codes", "an end with 0 counts as a failure, as it is restarted")
+        self._keys["restart"] = "on-failure" if "0" in listed else "always"
+        if any(code != "0" for code in listed):
+            self._lost("stop_exit_codes", "success is exit code 0 alone", "map the code in a shell")
         backoff = self._milliseconds("exp_backoff_restart_delay")
         delay = self._milliseconds("restart_delay")
         if backoff:

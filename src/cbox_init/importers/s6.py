@@ -57,7 +57,7 @@ _LOST: Final = {
         "readiness on a descriptor is not read",
         "set a health_check, or type: notify with a program that calls sd_notify",
     ),
-    "timeout-up": ("the time to get ready is global", "set global.process_start_timeout"),
+    "timeout-up": ("a oneshot has no time limit", "put `timeout` in front of the command"),
     "timeout-down": ("has no meaning here", "leave it out"),
     "lock-fd": ("there is no lock", "leave it out"),
     "producer-for": ("the output goes to standard output, not into another service", "set logging.outputs"),
@@ -418,17 +418,12 @@ class _S6Reader:
 
     def _file(self, entry: _Entry, name: str, keys: Tree) -> None:
         path = os.path.join(entry.path, name)
-        if name == "timeout-up" and entry.kind != "oneshot":
-            self._lost(entry, name, *_LOST[name])
-            return
-        if name in ("timeout-kill", "timeout-finish", "timeout-up", "max-death-tally"):
+        if name in ("timeout-kill", "timeout-finish", "max-death-tally"):
             found = number(self._files.text(path).strip())
             if found is None or found < 0:
                 self._lost(entry, name, "is not a number", "write one")
             elif name == "timeout-kill" and found:
                 section_of(keys, "shutdown")["timeout"] = duration(found / 1000)
-            elif name == "timeout-up" and found:
-                keys["timeout"] = duration(found / 1000)
             elif name == "max-death-tally" and entry.kind == "longrun" and "max_restarts" in keys:
                 keys["max_restarts"] = found or "unlimited"
             return

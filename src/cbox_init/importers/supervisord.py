@@ -440,13 +440,10 @@ class _Program:
             self._keys["restart_delay"] = "1s"
             self._keys["restart_threshold"] = duration(max(starting, 1))
         codes = self._entries.get("exitcodes")
-        if codes is None or self._keys.get("restart") in ("always", "never"):
-            return
-        listed = [number(code) for code in self._text(codes).split(",")]
-        if None in listed or any(not 0 <= code <= 255 for code in listed if code is not None):
-            self._lost(codes, "is not a list of exit codes", "set success_codes")
-        elif listed != [0]:
-            self._keys["success_codes"] = [code for code in listed if code is not None]
+        if codes is not None and word == "unexpected" and self._text(codes).replace(" ", "") != "0":
+            why = f"success is exit code 0 alone, not {self._text(codes)}"
+            hint = "map the code in a shell: `sh -c 'PROGRAM || [ $? = CODE ]'`"
+            self._lost(codes, why, hint)
 
     def _stopping(self) -> None:
         shutdown: Tree = {}

@@ -52,9 +52,8 @@ def read(sources: Sequence[tuple[str, str]], files: SourceFiles) -> list[Importe
 
 
 def _depend(units: Sequence[tuple[Unit, Imported]], whole: Imported) -> None:
-    """After, Requires and the like among the files become depends_on; BindsTo and PartOf restart_with too."""
+    """After, Requires and the like among the files become depends_on."""
     needs: dict[str, dict[str, None]] = {}
-    follows: dict[str, dict[str, None]] = {}
     for unit, _ in units:
         if not unit.name.endswith(".service") or whole.named(process_name(unit.name)) is None:
             continue
@@ -63,14 +62,10 @@ def _depend(units: Sequence[tuple[Unit, Imported]], whole: Imported) -> None:
             for entry, _ in unit.values(key):
                 for other in (entry.value or "").split():
                     _one_need(unit, entry, name, other, needs, whole)
-                    if key in ("BindsTo", "PartOf") and process_name(other) in needs.get(name, {}):
-                        follows.setdefault(name, {})[process_name(other)] = None
     for name, found in needs.items():
         process = whole.named(name)
         if process is not None and found:
             process.keys["depends_on"] = [*found]
-            if name in follows:
-                process.keys["restart_with"] = [*follows[name]]
 
 
 def _one_need(

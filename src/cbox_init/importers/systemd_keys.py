@@ -61,12 +61,10 @@ LOST: Final = {
     "ExecStartPost": ("a process has no command after its start", "use hooks.post-start"),
     "ExecCondition": ("a start has no condition", "test it in the command"),
     "TimeoutStartSec": ("the time to get ready is global", "set global.process_start_timeout"),
-    "RuntimeRandomizedExtraSec": ("max_runtime has no random part", "leave it out"),
-    "RestartPreventExitStatus": (
-        "no exit code prevents a restart but a success",
-        "set success_codes and restart: on-failure",
-    ),
-    "RestartForceExitStatus": ("no exit code alone forces a restart", "set restart: always"),
+    "RuntimeMaxSec": ("the time to run has no limit", "put `timeout` in front of the command"),
+    "SuccessExitStatus": ("success is exit code 0 alone", "map the code in a shell"),
+    "RestartPreventExitStatus": ("success is exit code 0 alone", "map the code in a shell"),
+    "RestartForceExitStatus": ("success is exit code 0 alone", "map the code in a shell"),
     "SendSIGKILL": ("what is left after the grace period is always killed", "raise shutdown.timeout"),
     "OnFailure": (
         "no unit is started after a failure",

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.capabilities import NAMES
-from cbox_init.config.rules import signal_number
 from cbox_init.config.scalars import parse_size
 from cbox_init.importers.ini import IniEntry
 from cbox_init.importers.model import (
@@ -308,16 +307,6 @@ class ServiceUnit:
                     self._lost(entry, f"{text[:40]!r} is not a time", "set shutdown.timeout")
                 else:
                     section_of(self._keys, "shutdown")["timeout"] = duration(found_s)
-            case "SuccessExitStatus":
-                self._success_codes(entry, text)
-            case "RuntimeMaxSec" if "max_runtime" not in self._keys:
-                self._max_runtime(entry, text)
-            case "TimeoutStartSec" if self._keys.get("type") == "oneshot":
-                found_s = seconds(text)
-                if text != "infinity" and found_s is None:
-                    self._lost(entry, f"{text[:40]!r} is not a time", "set timeout")
-                elif found_s:
-                    self._keys["timeout"] = duration(found_s)
             case "KillMode":
                 self._kill_mode(entry, text)
             case _ if key in DIRECTORIES:
@@ -334,34 +323,6 @@ class ServiceUnit:
                     self._lost(entry, "there is no such sandbox", "use the options of the container runtime")
             case _ if not key.endswith(("Mode", "Preserve")) or key.removesuffix("Mode") not in DIRECTORIES:
                 self._lost(entry, "unknown key", "remove it, or write by hand what it means")
-
-    def _success_codes(self, entry: IniEntry, text: str) -> None:
-        """Exit codes and signals that are a success beside 0."""
-        found = self._keys.setdefault("success_codes", [0])
-        assert isinstance(found, list)
-        for word in text.split():
-            code = number(word)
-            if code is None:
-                try:
-                    code = 128 + signal_number(word)
-                except ValueError:
-                    self._lost(entry, f"{word[:40]!r} is no exit code or signal", "write its number")
-                    continue
-            if code not in found:
-                found.append(code)
-        if found == [0]:
-            del self._keys["success_codes"]
-
-    def _max_runtime(self, entry: IniEntry, text: str) -> None:
-        if text == "infinity":
-            return
-        found = seconds(text)
-        if found is None:
-            self._lost(entry, f"{text[:40]!r} is not a time", "set max_runtime")
-        elif found:
-            self._keys["max_runtime"] = duration(found)
-            if self._unit.text("Restart") not in ("", "no"):
-                self._changed(entry, "an instance that has run for so long is replaced, and has not failed")
 
     def _memory(self, entry: IniEntry, text: str) -> None:
         if text == "infinity":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.importers.calendar import calendar_to_cron
 from cbox_init.importers.systemd_unit import process_name
-from cbox_init.importers.values import boolean, duration, seconds
+from cbox_init.importers.values import boolean, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ def add_timer(unit: Unit, whole: Imported) -> None:
         notes.lost(None, unit.name, f"its service {name} is not among the files", "import it too")
         return
     keys = process.keys
-    at_start: list[IniEntry] = []
     for section, entry, _ in unit.entries:
         key, value = entry.key, entry.value or ""
 
@@ -36,35 +35,18 @@ def add_timer(unit: Unit, whole: Imported) -> None:
             _calendar(keys, value, lost)
         elif key in ("OnUnitActiveSec", "OnUnitInactiveSec"):
             _interval(keys, value, lost)
-            if key == "OnUnitInactiveSec" and str(keys.get("schedule", "")).startswith("@every"):
-                why = "counts from the begin of a run, not from its end"
-                notes.changed(entry.line, key, why, process=name)
         elif key == "Persistent":
             if boolean(value):
-                why = "times that pass while the daemon is down are made up for with global.state_dir alone"
-                notes.changed(entry.line, key, why, "set global.state_dir", process=name)
+                why = "times that pass while the daemon does not run are not made up for"
+                notes.changed(entry.line, key, why, process=name)
             else:
                 keys["schedule_misfire"] = "skip"
         elif key in ("OnBootSec", "OnStartupSec", "OnActiveSec"):
-            at_start.append(entry)
+            lost("a schedule cannot count from the start", "sleep in a oneshot")
         elif key in ("RandomizedDelaySec", "FixedRandomDelay"):
             lost("schedules have no random delay", "add `sleep` to the command")
         elif section == "Timer" and key not in ("Unit", "AccuracySec", "WakeSystem", "RemainAfterElapse"):
             lost("unknown key", "remove it")
-    for entry in at_start:
-        if "schedule" not in keys:
-            notes.lost(
-                entry.line,
-                entry.key,
-                "a schedule cannot count from the start",
-                "sleep in a oneshot",
-                process=name,
-            )
-            continue
-        keys["run_on_start"] = True
-        if seconds(entry.value or ""):
-            why = f"becomes run_on_start: it runs at once, and not after {(entry.value or '')[:40]}"
-            notes.changed(entry.line, entry.key, why, process=name)
     if "schedule" in keys:
         for key in ("restart", "restart_delay", "max_restart_delay", "max_restarts", "restart_threshold"):
             keys.pop(key, None)
@@ -94,7 +76,5 @@ def _interval(keys: Tree, value: str, lost: Callable[[str, str], None]) -> None:
         keys.update(
             {"schedule": f"0 */{hours} * * *" if hours < 24 else "0 0 * * *", "schedule_timezone": "Local"}
         )
-    elif every is not None and every >= 1:
-        keys["schedule"] = f"@every {duration(every)}"
     else:
-        lost(f"{value[:40]!r} is not a time of a second or more", "write a schedule such as @every 90s")
+        lost(f"every {value[:40]} has no form in cron", "write a schedule of five fields")

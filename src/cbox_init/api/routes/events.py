@@ -46,6 +46,10 @@ LONGEST_WAIT_S: Final = 60.0
 MOST_PATTERNS: Final = 50
 LONGEST_PATTERN: Final = 200
 
+#: Known words that are compared with a wrong one, and that are shown where none is near.
+_COMPARED: Final = 1000
+_SHOWN: Final = 8
+
 _GLOB: Final = frozenset("*?[")
 _MEDIA: Final = "text/event-stream"
 _HEADERS: Final = (
@@ -199,7 +203,8 @@ def kinds_of(patterns: Iterable[str]) -> frozenset[str] | None:
     for pattern in patterns:
         matching = {kind for kind in ALL if fnmatchcase(kind, pattern)}
         if not matching:
-            raise BadRequestError(f"kind: there is no {queries.shown(pattern)}{_hint(pattern, ALL)}")
+            known = [*ALL, *dict.fromkeys(f"{kind.partition('.')[0]}.*" for kind in ALL)]
+            raise BadRequestError(f"kind: there is no {queries.shown(pattern)}{_hint(pattern, known)}")
         found |= matching
     return frozenset(found)
 
@@ -247,11 +252,15 @@ def _checked(name: str, patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _hint(text: str, known: Iterable[str]) -> str:
-    """The nearest known word, for the end of a message."""
+    """The nearest known word, or else what there is, for the end of a message."""
     from difflib import get_close_matches
 
-    nearest = get_close_matches(text, list(known)[:1000], n=1, cutoff=0.5)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+    words = list(dict.fromkeys(known))
+    nearest = get_close_matches(text, words[:_COMPARED], n=1, cutoff=0.5)
+    if nearest:
+        return f"; did you mean {nearest[0]}?"
+    more = ", ..." if len(words) > _SHOWN else ""
+    return f"; there are {', '.join(words[:_SHOWN])}{more}" if words else ""
 
 
 def _wait_of(request: Request) -> float | None:
