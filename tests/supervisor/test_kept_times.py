@@ -123,7 +123,9 @@ async def test_a_time_that_was_missed_while_the_daemon_was_down(build: Build, tm
         (MIDNIGHT - 30 * 24 * HOUR, {"initial_state": "stopped"}),
         (MIDNIGHT - 1, {}),
         (MIDNIGHT + 9 * HOUR, {}),  # the clock was set back
-        (float("inf"), {}),
+        (1e300, {}),
+        (-1e300, {}),
+        (1e300, {"schedule": "@every 1h"}),
     ],
 )
 async def test_nothing_is_made_up_for(

@@ -229,3 +229,24 @@ async def test_a_refused_restart_is_tried_again(build: Build, monkeypatch: pytes
     assert house.instance("web").restart_count == 0
     house.supervisor.changing = False
     await until_followed(house)
+
+
+async def test_an_error_costs_the_restart_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = build(text())
+    house.expects_defects = True
+    await all_up(house)
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("cbox_init.supervisor.supervisor.Supervisor.companion", fail)
+    house.kill("db")
+    await house.until_restarted("db", 1)
+    house.kill("web")
+    await house.until_restarted("web", 1)
+    await house.until_state("web", State.RUNNING)
+    assert house.runtime.defects.count
+    house.kill("db")
+    await house.until_restarted("db", 2)
+    monkeypatch.undo()
+    await until_followed(house)

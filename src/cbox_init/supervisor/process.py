@@ -26,6 +26,7 @@ from cbox_init.supervisor.instance.context import InstanceContext
 from cbox_init.supervisor.instance.instances import Instances
 from cbox_init.supervisor.instance.launch import Launch, instance_id
 from cbox_init.supervisor.measurers import Measurers
+from cbox_init.supervisor.run_queue import RETRY_S
 from cbox_init.supervisor.status import describe
 
 if TYPE_CHECKING:
@@ -273,11 +274,13 @@ class LongrunProcess(ProcessBase):
         self._measurers.follow(self._instances.observed)
         if changed:
             self._changed()
-        with_others = None
+        with_others: float | None = None
         if self._others is not None and self.desired.run and self.settled:
-            with_others = self._others.follow(
-                self.instances, self._runtime.now(), self._instances.note_replacement
-            )
+            with_others = self._runtime.now() + RETRY_S  # unless it succeeds
+            with self._runtime.defects.contain("restart_with could not be followed", process=self.name):
+                with_others = self._others.follow(
+                    self.instances, self._runtime.now(), self._instances.note_replacement
+                )
         deadline = self._gate.deadline if self.desired.run else None
         ready_by = self._rolling.shown.deadline if self._rolling.shown else None
         return min((at for at in (wait, with_others, deadline, ready_by) if at is not None), default=None)

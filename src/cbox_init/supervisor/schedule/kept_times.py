@@ -6,7 +6,6 @@ module is imported where ``state_dir`` is set and a process has a schedule.
 
 from __future__ import annotations
 
-import math
 import os
 from contextlib import suppress
 from threading import Lock
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "schedules.json"
 
 _LARGEST: Final = 8 << 20
+#: Unix times beyond this are damage: no time of a schedule can be computed from them.
+_LATEST: Final = 1e11
 _READ_S: Final = 2.0
 _CLOSE_S: Final = 2.0
 _WRITE_EVERY_S: Final = 1.0
@@ -75,7 +76,7 @@ class KeptTimes:
                 error=getattr(error, "strerror", None) or str(error),
             )
             return
-        self._before = {name: one for name, one in found.schedules.items() if math.isfinite(one.answered)}
+        self._before = {name: one for name, one in found.schedules.items() if 0.0 <= one.answered <= _LATEST}
 
     def take(self, name: str, schedule: str, timezone: str) -> float | None:
         """Up to when an earlier daemon has answered this schedule; None when that is not known. Once."""
