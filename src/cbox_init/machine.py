@@ -40,6 +40,10 @@ def check_machine(config: Config, report: ProblemReport) -> None:
         from cbox_init.config.api_roles import check_token_files, check_token_hashes
 
         check_token_hashes(config.global_, check_token_files(config.global_, report), report)
+    if config.notifications:
+        from cbox_init.config.check_notifications import check_files
+
+        check_files(config, report)
     _check_php(config, report)
     limited = {
         name: process.limits

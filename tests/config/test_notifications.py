@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.config.check_notifications import check_files
 from cbox_init.config.masking import masked, secret_values
 from cbox_init.config.model import NotificationConfig
 from cbox_init.config.notification_templates import filled, is_json
+from cbox_init.config.problems import ProblemReport, Severity
 from tests.config.helpers import config_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.config.conftest import Read
 
 WEB = "processes: {web: {command: a}}\n"
@@ -136,3 +140,22 @@ def test_templates_of_text_and_of_json() -> None:
     assert filled("{title} {a b} {} {data.x}", {"title": 'a"b'}) == 'a"b {a b} {} '
     values: dict[str, str | int | float | bool | None] = {"title": 'a"b\n', "n": 1.5, "b": True}
     assert filled('{"t": "{title}", "n": {n}, "b": {b}}', values) == '{"t": "a\\"b\\n", "n": 1.5, "b": true}'
+
+
+def test_files_that_this_machine_lacks_are_warnings(read: Read, tmp_path: Path) -> None:
+    good, open_to_all = tmp_path / "good", tmp_path / "open"
+    for file, mode in ((good, 0o600), (open_to_all, 0o644)):
+        file.write_text("https://x.test/a")
+        file.chmod(mode)
+    entries = ", ".join(
+        f"{{webhook: {{url_file: {file}}}}}" for file in (good, open_to_all, tmp_path / "none")
+    )
+    config = config_of(
+        read(f"{WEB}notifications: [{entries}, {{webhook: {{url_file: /x}}, enabled: false}}]")
+    )
+    report = ProblemReport()
+    check_files(config, report)
+    assert [(one.field, one.severity) for one in report.problems()] == [
+        ("notifications[1].webhook.url_file", Severity.WARNING),
+        ("notifications[2].webhook.url_file", Severity.WARNING),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from cbox_init.config.notification_templates import (
 )
 from cbox_init.config.raw import quoted
 from cbox_init.config.secret import Secret
+from cbox_init.config.small_file import SmallFileError, read_small_file
 
 if TYPE_CHECKING:
     from cbox_init.config.model import Config, NotificationConfig, WebhookConfig
@@ -31,6 +33,8 @@ _MOST: Final = 50
 _MOST_PATTERNS: Final = 200
 _OF_NAMES: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _LONGEST_NAME: Final = 64
+#: Bytes of a file with a secret.
+_LARGEST_FILE: Final = 16 * 1024
 _ANY_SECRET: Final = Secret("x")
 _EXAMPLE: Final = "write webhook: {url: URL, template: slack}, or command: [PROGRAM, ARGUMENT]"
 
@@ -59,6 +63,31 @@ def check_notifications(config: Config, report: ProblemReport) -> None:
             check_command(one.command, (*path, "command"), report)
         else:
             report.missing(path, "has neither webhook nor command", _EXAMPLE)
+
+
+def check_files(config: Config, report: ProblemReport) -> None:
+    """Report files of notifications that this machine does not have, as they may be mounted elsewhere."""
+    for index, one in enumerate(config.notifications):
+        if one.webhook is None or not one.enabled:
+            continue
+        path: Path = ("notifications", index, "webhook")
+        files = [((*path, key), getattr(one.webhook, key)) for key in ("url_file", "routing_key_file")]
+        files += [((*path, "header_files", name), file) for name, file in one.webhook.header_files.items()]
+        for key, file in files:
+            if file is None:
+                continue
+            try:
+                _, mode = read_small_file(
+                    file,
+                    _LARGEST_FILE,
+                    "name a file that holds the value",
+                    "name a file with the value alone",
+                )
+            except SmallFileError as error:
+                report.warning(key, f"{error.message}; messages are not sent until it is there", error.hint)
+                continue
+            if mode & (stat.S_IROTH | stat.S_IWOTH):
+                report.warning(key, f"{file} can be read by every user", f"chmod 600 {file}")
 
 
 def _check_selection(one: NotificationConfig, path: Path, config: Config, report: ProblemReport) -> None:

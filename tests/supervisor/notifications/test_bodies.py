@@ -22,7 +22,7 @@ CRASH = Event(
     "web-0",
     "c1",
     EVIL,
-    {"exit_code": 3, "requested": False, "last_output": f"{EVIL}\n{EVIL}"},
+    {"exit_code": 3, "requested": False, "failed": True, "last_output": f"{EVIL}\n{EVIL}"},
 )
 
 

@@ -25,7 +25,9 @@ def event(kind: str, process: str = "web", instance: str = "", reason: str = "",
 
 
 def crash(process: str = "web", code: int = 1) -> Event:
-    return event("instance.exited", process, f"{process}-0", f"exit code {code}", exit_code=code)
+    return event(
+        "instance.exited", process, f"{process}-0", f"exit code {code}", exit_code=code, failed=code != 0
+    )
 
 
 def queue(
@@ -61,10 +63,18 @@ def test_every_kind_has_words(kind: str) -> None:
     [
         (crash(), True),
         (crash(code=0), False),
-        (event("instance.exited", exit_code=143, requested=True), False),
+        (event("instance.exited", exit_code=143, requested=True, failed=False), False),
+        (event("daemon.not_ready", process=""), True),
+        (event("daemon.not_ready", process="", shutting_down=True), False),
+        (event("process.blocked", reason="waits for db"), False),
+        (event("process.timeout"), True),
+        (event("hook.ended", reason="exit code 1"), True),
+        (event("hook.ended", reason="cancelled"), False),
+        (event("log.dropped", output="/x", lines=3), True),
         (event("instance.health", state="unhealthy"), True),
         (event("instance.health", state="healthy"), False),
-        (event("schedule.run_ended", exit_code=1), True),
+        (event("schedule.run_ended", reason="exit code 1", exit_code=1), True),
+        (event("schedule.run_ended", exit_code=2), False),
         (event("schedule.run_ended", exit_code=0), False),
         (event("change.ended", status="failed"), True),
         (event("change.ended", status="done"), False),
@@ -202,7 +212,7 @@ def test_a_recovery_ends_what_it_is_about() -> None:
     (key,) = {problem_key(crash()), problem_key(event("instance.given_up", instance="web-0"))}
     assert key in recovered_keys(event("instance.ready", instance="web-0"))
     assert key not in recovered_keys(event("instance.ready", instance="web-1"))
-    assert recovered_keys(event("schedule.run_ended", exit_code=1)) == ()
+    assert recovered_keys(event("schedule.run_ended", reason="exit code 1")) == ()
     assert recovered_keys(event("instance.health", state="starting")) == ()
 
 

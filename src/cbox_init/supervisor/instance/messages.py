@@ -142,6 +142,7 @@ class InstanceMessages:
             pid=pid,
             exit_code=ending.exit_code,
             requested=requested,
+            failed=crashed,
             last_output=_in_event(last_output()) if crashed else None,
         )
         if self._audit is not None:

@@ -117,7 +117,8 @@ class Readiness:
         if ready != self._shown:
             self._shown = ready
             self._runtime.log.info("Container is ready" if ready else "Container is not ready")
-            self._runtime.events.emit("daemon.ready" if ready else "daemon.not_ready")
+            kind = "daemon.ready" if ready else "daemon.not_ready"
+            self._runtime.events.emit(kind, shutting_down=self._withdrawn or None)
         return None if self._file is None else self._file.keep(ready=ready)
 
     def _file_settled(self) -> None:

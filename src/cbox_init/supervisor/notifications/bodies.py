@@ -232,7 +232,7 @@ def _facts(message: Message, values: dict[str, str | int | float]) -> list[tuple
 
 
 #: The names of data that are lines of a child.
-_OUTPUT: Final = ("output", "last_output")
+_OUTPUT: Final = ("last_output",)
 
 
 def _output_of(message: Message) -> str:

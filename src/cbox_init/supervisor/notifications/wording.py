@@ -26,14 +26,12 @@ TEST_KIND: Final = "notification.test"
 _SEVERITIES: Final = {
     "instance.given_up": EventSeverity.CRITICAL,
     "instance.start_failed": EventSeverity.ERROR,
-    "process.blocked": EventSeverity.WARNING,
     "process.timeout": EventSeverity.ERROR,
     "rollout.failed": EventSeverity.ERROR,
     "rollout.rolled_back": EventSeverity.ERROR,
     "schedule.overdue": EventSeverity.ERROR,
     "config.failed": EventSeverity.ERROR,
     "log.dropped": EventSeverity.WARNING,
-    "daemon.not_ready": EventSeverity.WARNING,
     "daemon.defect": EventSeverity.ERROR,
     "autoscale.failed": EventSeverity.WARNING,
     "notification.failed": EventSeverity.WARNING,
@@ -85,7 +83,6 @@ _ABOUT: Final = {
     "instance.start_failed": "run",
     "instance.exited": "run",
     "instance.health": "health",
-    "process.blocked": "dependencies",
     "process.timeout": "dependencies",
     "rollout.failed": "rollout",
     "rollout.rolled_back": "rollout",
@@ -120,8 +117,9 @@ def severity(event: Event) -> EventSeverity:
     data = event.data
     match event.kind:
         case "instance.exited":
-            wrong = not data.get("requested") and data.get("exit_code") not in (0, None)
-            return EventSeverity.WARNING if wrong else EventSeverity.INFO
+            return EventSeverity.WARNING if data.get("failed") else EventSeverity.INFO
+        case "daemon.not_ready":
+            return EventSeverity.INFO if data.get("shutting_down") else EventSeverity.WARNING
         case "instance.health":
             return EventSeverity.WARNING if data.get("state") == "unhealthy" else EventSeverity.INFO
         case "schedule.run_ended":
@@ -186,4 +184,4 @@ def _subject_of(event: Event, about: str) -> str:
 
 
 def _run_failed(event: Event) -> bool:
-    return bool(event.data.get("error")) or event.data.get("exit_code") not in (0, None)
+    return bool(event.reason)
