@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cbox_init.supervisor import resources
+from cbox_init.supervisor import resources, runtime
 from cbox_init.system import procfs
+from cbox_init.system.tree import TreeUsage
 from cbox_init.system.usage import UsageWalk
 from cbox_init.threads import NoThreadError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cbox_init.supervisor.resources import ResourceSampler
     from cbox_init.system.usage import InstanceUsage
     from tests.supervisor.house import Build, House
@@ -115,6 +118,34 @@ async def test_runs_of_a_schedule_are_sampled(build: Build) -> None:
     house.supervisor.start_all()
     house.supervisor.trigger("job")
     await until_sampled(house, "job-run-1", 2, "job")
+
+
+async def test_others_use_what_was_just_sampled(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = build(FAST + WEB)
+    house.supervisor.start_all()
+    await until_sampled(house, "web-0", 1)
+    await until_sampled(house, "web-1", 1)
+    pid = house.pids("web")[0]
+    measured: list[int] = []
+
+    def tree_usage(pid: int, *_: object) -> TreeUsage:
+        measured.append(pid)
+        return TreeUsage(0.0, 0)
+
+    monkeypatch.setattr(runtime, "tree_usage", tree_usage)
+    usage = house.runtime.usage(1000.0)
+    assert usage("web-0", pid).rss_bytes > 0 and measured == []
+    usage("web-1", pid)
+    house.runtime.usage(0.0)("web-0", pid)
+    house.runtime.usage(1e-9)("web-0", pid)
+    assert measured == [pid] * 3, "another instance's, and what is too old, does not count"
+
+
+def test_the_memory_of_a_cgroup(tmp_path: Path) -> None:
+    assert resources._cgroup_memory(None) is None
+    assert resources._cgroup_memory(str(tmp_path)) is None
+    (tmp_path / "memory.current").write_text("4096000\n")
+    assert resources._cgroup_memory(str(tmp_path)) == 4096000
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ PERIOD_S: Final = 5.0
 #: Memory is measured at multiples of this many seconds: instances are spread over the period in groups.
 SLOT_S: Final = 1.0
 
+#: How old a sample of the history may be to be used instead of a measurement, in seconds.
+SAMPLE_SERVES_S: Final = PERIOD_S / 2
+
 MIB: Final = 2**20
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from cbox_init.container import read_capacity
 from cbox_init.logs.daemon import RepeatedError
 from cbox_init.system import procfs
+from cbox_init.system.tree import TreeUsage
 from cbox_init.system.usage import UsageWalk, proportional_bytes
 from cbox_init.telemetry.counters import Histogram
 from cbox_init.telemetry.history import History, Sample
@@ -110,6 +111,13 @@ class ResourceSampler:
         """The latest sample of an instance whose main process is ``pid``; None when there is none yet."""
         found = self._latest.get(pid) if pid else None
         return found if found is not None and found.instance == instance else None
+
+    def used_lately(self, instance: str, pid: int, max_age_s: float) -> TreeUsage | None:
+        """What an instance used at most so many seconds ago; None when that is not known."""
+        latest = self.latest(instance, pid)
+        if latest is None or procfs.now_since_boot_s() - latest.usage.at > max_age_s:
+            return None
+        return TreeUsage(latest.usage.tree_cpu_s, latest.usage.tree_rss_bytes)
 
     def errors(self, process: str, instance: str) -> int:
         """How many samples of an instance have failed."""

@@ -65,6 +65,9 @@ class Runtime:
         self.job_variables: Callable[[Work, str, str], Mapping[str, str]] | None = None
         """Gives the variables that a job or a hook gets beside its own, by what it is (``run``, ``instance``,
         ``hook``), its process and its name. Called before each try to start it; raises nothing."""
+        self.sampled: Callable[[str, int, float], TreeUsage | None] | None = None
+        """The last sample of an instance by id and main process, if it is not older than so many seconds;
+        None unless instances are sampled."""
         self.unreachable: set[str] = set()
         """The ids of instances that we are not permitted to signal: nothing waits for their end."""
         self.unseen: str | None = None
@@ -155,14 +158,29 @@ class Runtime:
         """Every orphan that the daemon has inherited, by the id of the instance that it belongs to."""
         return self._search()
 
-    def usage(self) -> Callable[[str, int], TreeUsage]:
+    def usage(self, max_age_s: float = 0.0) -> Callable[[str, int], TreeUsage]:
         """A function that gives what a living instance uses, by its id and main process.
 
         That includes all processes that the instance has started. One search for orphans serves all calls of
-        the function.
+        the function. A sample that the history has, and that is not older than ``max_age_s``, serves as well.
         """
         if not procfs.is_ours():
             return lambda instance, pid: TreeUsage(0.0, 0)
+        sampled = self.sampled
+        if sampled is None or not max_age_s:
+            return self._measured()
+        measured: list[Callable[[str, int], TreeUsage]] = []
+
+        def usage(instance: str, pid: int) -> TreeUsage:
+            if (found := sampled(instance, pid, max_age_s)) is not None:
+                return found
+            if not measured:
+                measured.append(self._measured())
+            return measured[0](instance, pid)
+
+        return usage
+
+    def _measured(self) -> Callable[[str, int], TreeUsage]:
         strays, children = self._search(), procfs.child_lookup()
         return lambda instance, pid: tree_usage(pid, children, strays.get(instance, ()))
 

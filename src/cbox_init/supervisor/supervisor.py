@@ -372,11 +372,12 @@ class Supervisor:
                 from cbox_init.supervisor.resources import ResourceSampler
 
                 self.resources = ResourceSampler(settings, runtime=self._runtime, processes=self.each_managed)
+                self._runtime.sampled = self.resources.used_lately
             elif self.resources is not None and settings.resource_metrics_enabled:
                 self.resources.adopt(settings)
             elif self.resources is not None:
                 self.resources.close()
-                self.resources = None
+                self.resources = self._runtime.sampled = None
 
     # -- the event loop --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from cbox_init.config.model import AutoscaleMetric, HealthTlsConfig
 from cbox_init.config.scalars import parse_float
 from cbox_init.config.substitute import expand_instance
 from cbox_init.core.autoscale import Load
+from cbox_init.core.memory import SAMPLE_SERVES_S
 from cbox_init.errors import CheckFailed
 from cbox_init.supervisor.instance.launch import Launch, helper_identity
 from cbox_init.system.procfs import now_since_boot_s
@@ -100,7 +101,7 @@ class _MemoryLoad:
         self._runtime = runtime
 
     async def __call__(self, instances: Iterable[Measured]) -> Load:
-        usage = self._runtime.usage()
+        usage = self._runtime.usage(SAMPLE_SERVES_S)
         total = count = 0
         async for one in _in_slices(instances):
             used = usage(one.id, one.pid).rss_bytes

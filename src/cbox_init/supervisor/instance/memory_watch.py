@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cbox_init.core.health import spread
-from cbox_init.core.memory import excess, next_measurement_at
+from cbox_init.core.memory import SAMPLE_SERVES_S, excess, next_measurement_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,7 @@ class MemoryWatch:
         for tree in self._trees():
             if self._due[tree.pid] > now:
                 continue
-            usage = usage or self._runtime.usage()
+            usage = usage or self._runtime.usage(SAMPLE_SERVES_S)
             weight = usage(tree.id, tree.pid).rss_bytes if self._limit_mb else 0
             self._due[tree.pid] = next_measurement_at(spread(tree.id), now)
             self._on_measured(tree.index, tree.pid, excess(weight, self._limit_mb))
