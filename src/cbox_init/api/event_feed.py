@@ -290,16 +290,16 @@ class EventReader:
         if found is None:
             found = self._events.kept_after(self.after)
         wanted = [event for event in found if self.chosen.takes(event)]
-        if whole:
-            self._counted, self._left = self.after, 0
-        else:
+        if not whole:
             count = self._missing(found, wanted)
             if count != 0:
                 missed = MissedEvents(UNSET if count is None else count, True if restarted else UNSET)
             self._counted = now
         events = wanted[:most]
         self.after = events[-1].number if len(wanted) > most else now
-        self._left = 0 if whole else len(wanted) - len(events)
+        self._left = len(wanted) - len(events)
+        if whole:
+            self._counted, self._left = self.after, 0
         return Batch(events, missed)
 
     async def wait(self, timeout_s: float) -> None:
