@@ -59,7 +59,7 @@ def test_a_scrape_from_the_first_moment_to_the_last(serve: Serve) -> None:
     daemon.until_said("Process instance stopped")
     samples = scrape(port)
     assert samples.of("process_up", name="web", instance="web-0") == 0
-    assert samples.of("shutdown_duration_seconds") is not None
+    assert samples.of("shutdown_elapsed_seconds") is not None
     stop_again(daemon)
     assert daemon.wait() == 143
     with pytest.raises(ConnectionRefusedError):
