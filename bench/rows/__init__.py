@@ -12,6 +12,7 @@ from bench.rows import (
     memory,
     resources,
     respawn,
+    restart_wait,
     spawn_cost,
 )
 from bench.rows.base import Row
@@ -21,6 +22,7 @@ ALL: tuple[Row, ...] = (
     children.row(100),
     children.row(1000),
     respawn.ROW,
+    restart_wait.ROW,
     memory.REST_ROW,
     memory.ROW,
     idle.ROW,
