@@ -404,6 +404,15 @@ async def test_the_end_waits_for_what_is_sent_and_no_longer(build: Build, receiv
     assert "no time for those of y" in left[0]
 
 
+async def test_a_shutdown_is_told(build: Build, receiver: Receiver) -> None:
+    house = build(configuration(hook(receiver, events=["daemon.*"])))
+    house.supervisor.shutdown("enough")
+    await house.ended()
+    await house.supervisor.close(5)
+    last = receiver.got[-1].json
+    assert (last["kind"], last["text"]) == ("daemon.stopping", "cbox-init is shutting down: enough")
+
+
 async def test_a_test_says_whether_it_has_arrived(build: Build, receiver: Receiver) -> None:
     receiver.answers["/bad"] = [(403, {}, "no_service")]
     receiver.answers["/slow"] = ["hang"]
