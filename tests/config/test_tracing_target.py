@@ -52,8 +52,10 @@ def test_the_log_has_no_target() -> None:
         "collector:x",
         "collector:99999",
         "ftp://collector",
-        "http://user:word@collector",
+        "http://user:pa55@collector",
         "http://c:1/path",
+        "http://c:1/?key=pa55",
+        "user:pa55@collector:1",
         "://",
     ],
 )
@@ -64,6 +66,7 @@ def test_an_endpoint_that_cannot_be_used(read: Read, endpoint: str) -> None:
     """
     found = read(text)
     assert fields(found, Severity.ERROR) == ["global.tracing_endpoint"]
+    assert "pa55" not in str(found.problems)
     off = read(text.replace("tracing_enabled: true, ", ""))
     assert fields(off, Severity.ERROR) == []
 

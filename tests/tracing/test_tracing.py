@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -118,6 +119,29 @@ async def test_without_the_extra_the_daemon_says_how_to_install_it(
     log = house.log_text()
     assert log.count("Traces are not sent") == 1
     assert "grpc is not installed: pip install 'cbox-init[tracing]'" in log
+
+
+async def test_a_start_that_fails_is_a_line_of_the_log_with_its_reason(build: Build) -> None:
+    text = """
+global: {tracing_enabled: true, log_level: error, max_restart_attempts: 1, restart_backoff_initial: 0.01}
+processes:
+  bad: {command: [/no/such]}
+  stays: {command: [sleep, "1000"]}
+"""
+    house = build(text, start=False)
+    tracing = traced(house)
+    house.supervisor.start_all()
+    await house.until_state("bad", State.FAILED)
+    await tracing.close()
+    records = [json.loads(line) for line in house.log_text().splitlines()]
+    failed = [one for one in records if one["msg"] == "Span" and one["status"] == "error"]
+    assert {one["name"] for one in failed} == {
+        "instance.start",
+        "process_manager.start_process",
+        "process_manager.start",
+    }
+    assert all("/no/such" in one["error"] for one in failed)
+    assert all("error" not in one for one in records if one.get("status") == "ok")
 
 
 def test_all_its_keys_count_at_a_reload() -> None:

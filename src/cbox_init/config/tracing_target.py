@@ -41,13 +41,14 @@ def target_of(settings: GlobalConfig) -> TracingTarget | None:
     port = _GRPC_PORT if grpc else _HTTP_PORT
     text = (settings.tracing_endpoint or "").strip() or f"localhost:{port}"
     tls = settings.tracing_use_tls
+    for sign, what in (("@", "a user or a password"), ("?", "a query")):
+        if sign in text:  # first: other errors quote it
+            raise ValueError(f"it has {what}")
     if "://" not in text:
         endpoint = parse_address(text if _has_port(text) else f"{text}:{port}")
         scheme = "https" if tls else "http"
         return TracingTarget(grpc, str(endpoint) if grpc else f"{scheme}://{endpoint}{_HTTP_PATH}", tls)
     url = parse_url(text)
-    if url.userinfo is not None:
-        raise ValueError("it holds a user or a password")
     tls = tls or url.tls
     if grpc:
         if url.target != "/":
@@ -71,7 +72,7 @@ def check_tracing(settings: GlobalConfig, report: ProblemReport) -> None:
     except ValueError as error:
         report.error(
             ("global", "tracing_endpoint"),
-            f"{settings.tracing_endpoint!r} cannot be used: {error}",
+            f"{_shown(settings.tracing_endpoint or '')!r} cannot be used: {error}",
             "write HOST:PORT or, with a path for otlp-http, http://HOST:PORT/PATH; "
             "credentials go into OTEL_EXPORTER_OTLP_HEADERS",
         )
@@ -94,6 +95,12 @@ def _speaks_something_else(settings: GlobalConfig) -> bool:
     authority = (settings.tracing_endpoint or "").partition("://")[2] or settings.tracing_endpoint or ""
     port = authority.partition("/")[0].rpartition(":")[2]
     return any(port == str(one) for one in _OTHER_PORTS)
+
+
+def _shown(endpoint: str) -> str:
+    """An endpoint without what may be a secret."""
+    scheme, separator, rest = endpoint.partition("?")[0].rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
 def _has_port(authority: str) -> bool:

@@ -8,6 +8,7 @@ from cbox_init.logs.encode.base import Timestamps
 
 if TYPE_CHECKING:
     from cbox_init.logs.daemon import DaemonLog
+    from cbox_init.logs.encode.base import Field
     from cbox_init.tracing.span import TraceSpan
 
 
@@ -24,17 +25,18 @@ class LogSpans:
     def put(self, span: TraceSpan) -> None:
         """Write a span, whatever the level of the log."""
         context = span.context
-        self._log.always(
-            "Span",
-            name=span.name,
-            trace_id=f"{context.trace_id:032x}",
-            span_id=f"{context.span_id:016x}",
-            parent_span_id=f"{span.parent_id:016x}" if span.parent_id else None,
-            start=self._times.microseconds(span.start_ns),
-            duration_ms=round((span.end_ns - span.start_ns) / 1e6, 3),
-            status="error" if span.error is not None else "ok",
+        fields: dict[str, Field] = {
+            "name": span.name,
+            "trace_id": f"{context.trace_id:032x}",
+            "span_id": f"{context.span_id:016x}",
+            "parent_span_id": f"{span.parent_id:016x}" if span.parent_id else None,
+            "start": self._times.microseconds(span.start_ns),
+            "duration_ms": round((span.end_ns - span.start_ns) / 1e6, 3),
+            "status": "ok" if span.error is None else "error",
+            "error": span.error,
             **span.attributes,
-        )
+        }
+        self._log.always("Span", **fields)
 
     async def close(self, timeout_s: float) -> None:
         """There is nothing to send."""
