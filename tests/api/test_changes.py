@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cbox_init.api import commands
 from cbox_init.core.states import State
 
 if TYPE_CHECKING:
@@ -186,3 +187,55 @@ async def test_the_shutdown_ends_every_wait(serve: Serve) -> None:
     house.supervisor.shutdown("test")
     change = await done(await waiting, "aborted")
     assert change["reason"] == "the daemon is shutting down"
+
+
+async def test_requests_with_one_key_share_what_takes_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await serve("\n  web: {command: [sleep, '1000']}\n")
+    configuration = service.house.parts.configuration
+    begin, let = asyncio.Event(), asyncio.Event()
+    original = type(configuration).reload
+
+    async def slow(self: object, change: object = None) -> object:
+        begin.set()
+        await let.wait()
+        return await original(configuration, change)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(configuration), "reload", slow)
+    key = {"Idempotency-Key": "17"}
+    first = asyncio.create_task(service.unix.post("/api/v1/config/reload", headers=key))
+    await begin.wait()
+    second = asyncio.create_task(service.unix.post("/api/v1/config/reload?wait=20s", headers=key))
+    await asyncio.sleep(0)
+    let.set()
+    replies = [await first, await second]
+    assert [reply.status_code for reply in replies] == [200, 200]
+    assert replies[0].json()["change"] == replies[1].json()["id"]
+    assert len(tuple(service.house.supervisor.changes.latest())) == 1
+
+
+async def test_keys_are_limited_and_forgotten(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "MOST_KEYS", 2)
+
+    async def post(key: str) -> str:
+        reply = await service.tcp.post(f"{WEB}/start", headers={"Idempotency-Key": key})
+        return str(reply.json()["change"])
+
+    first = await post("a")
+    assert await post("a") == first
+    await post("b")
+    await post("c")
+    assert await post("a") != first
+    monkeypatch.setattr(commands, "KEPT_FOR_S", 0.0)
+    latest = await post("d")
+    assert await post("d") != latest
+
+
+async def test_a_command_is_seen_in_the_events(service: Service) -> None:
+    change = await done(await service.tcp.post(f"{WEB}/restart?wait=20s"))
+    events = service.house.runtime.events.kept_after(0)
+    of_it = [(one.kind, one.process) for one in events if one.change == change["id"]]
+    assert of_it[0] == ("change.started", "web")
+    assert of_it[-1] == ("change.ended", "web")
+    assert ("change.progress", "web") in of_it

@@ -400,3 +400,29 @@ async def test_what_is_open_without_a_token(serve: Serve, host: str, insecure: s
         assert status != 401
         if refused:
             assert b"this needs the role admin: set api_auth or api_tokens" in body
+
+
+async def test_changes_are_shown_to_whom_their_processes_are(serve: Serve) -> None:
+    service = await serve(TWO, api_tokens=TOKENS)
+    supervisor = service.house.supervisor
+    ids = {name: supervisor.stop(name).id for name in ("web", "worker-1")}
+    both = supervisor.changes.open("restart", ("web", "worker-1"))
+    supervisor.changes.done(both)
+    supervisor.changes.done(supervisor.changes.open("reload", ("*",)))
+    path = "/api/v1/changes"
+
+    async def shown(token: str) -> list[str]:
+        reply = await service.tcp.get(path, headers=headers_of(token))
+        return [one["kind"] + " " + one["process"] for one in reply.json()["changes"]]
+
+    assert await shown("the-token-of-web-reader") == ["stop web"]
+    assert await shown("the-token-of-the-viewer") == ["reload *", "restart *", "stop worker-1", "stop web"]
+    for identity in (ids["worker-1"], both.id):
+        reply = await service.tcp.get(
+            f"{path}/{identity}?wait=5s", headers=headers_of("the-token-of-web-reader")
+        )
+        assert (reply.status_code, reply.json()) == (404, {"error": f"there is no change {identity!r}"})
+    reply = await service.tcp.get(f"{path}?process=worker-1", headers=headers_of("the-token-of-web-reader"))
+    assert reply.status_code == 403
+    reply = await service.tcp.delete(f"{path}/{ids['web']}", headers=headers_of("the-token-of-worker"))
+    assert reply.status_code == 404
