@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cbox_init.client import ApiError, AsyncClient
 from cbox_init.telemetry.history import Sample
 
 if TYPE_CHECKING:
@@ -162,3 +163,14 @@ async def test_the_largest_reply(serve: Serve) -> None:
     reply = (await get(service, f"{WEB_0}&since=0&limit=10000")).json()
     assert reply["samples"] == len(reply["data"]) == 10_000
     assert reply["data"][-1]["cpu_percent"] == 10_499
+
+
+async def test_by_the_client(serve: Serve) -> None:
+    service = await with_samples(serve, 100)
+    async with AsyncClient.connect(socket=service.path) as client:
+        found = await client.metrics_history("web", "web-0", since=0, limit=2)
+        assert [entry.cpu_percent for entry in found.data] == [98, 99]
+        found = await client.metrics_history("web", "web-0", since="2026-01-01", step=60, limit=1)
+        assert found.data[0].samples == 41 and found.data[0].max
+        with pytest.raises(ApiError, match="no instance 'web-9'"):
+            await client.metrics_history("web", "web-9")

@@ -24,6 +24,7 @@ global:
   api_socket: SOCKET
   api_rate_limit: 0
   shutdown_timeout: 5
+  resource_metrics_enabled: true
 MORE
   api_tokens:
     - {name: viewer, role: viewer, token: viewer-0123456789-0123456789}
