@@ -19,6 +19,8 @@ from tests.e2e.daemon import wait_for as until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cli.conftest import Run
+
 CHANGE = "/api/v1/changes/5a-1"
 
 
@@ -125,3 +127,25 @@ def test_ctrl_c_ends_the_wait_alone(path: str) -> None:
         "cbox-init: stopped waiting; the command remains in effect: "
         "`cbox-init changes 5a-1` shows its progress\n"
     )
+
+
+def test_a_reload_waits_for_what_it_has_changed(path: str, cbox: Run) -> None:
+    reply: dict[str, object] = {
+        name: [] for name in ("added", "adjusted", "removed", "kept", "needs_restart", "warnings")
+    }
+    with fake_daemon(path) as daemon:
+        daemon.any_query = True
+        daemon.answers["POST /api/v1/config/reload"] = Answer(
+            {"status": "reloaded", "message": "", "changed": ["web"], "change": "5a-1", **reply}
+        )
+        daemon.answers[f"GET {CHANGE}"] = Answer(entry("done", step(0), kind="reload", process="*"))
+        done = cbox("--socket", path, "reload-config", "--wait")
+        assert done == (0, "changed:  web\nkept:     0\n  web-0: running\n", "")
+        failed = entry("failed", kind="reload", process="*", reason="web: web-0: exit code 3")
+        daemon.answers[f"GET {CHANGE}"] = Answer(failed)
+        done = cbox("--socket", path, "reload-config", "--wait")
+        assert (done.code, done.err) == (
+            1,
+            "cbox-init: configuration: reload failed: web: web-0: exit code 3\n",
+        )
+        assert cbox("--socket", path, "reload-config").code == 0

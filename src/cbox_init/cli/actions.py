@@ -30,10 +30,10 @@ _json_option = click.option(
     is_flag=True,
     help="The API's replies as JSON, one a line; with --wait followed by each change.",
 )
-_wait_option = click.option(
+wait_option = click.option(
     "--wait/--no-wait", "wait", default=None, help="Wait until it is done; by default on a terminal."
 )
-_timeout_option = click.option(
+timeout_option = click.option(
     "timeout_s",
     "--timeout",
     type=click.FloatRange(0, _LONGEST_WAIT_S),
@@ -48,13 +48,13 @@ def _action(action: Action, summary: str) -> click.Command:
     @click.command(action, help=summary)
     @click.argument("names", nargs=-1, required=True, metavar="NAME...")
     @_json_option
-    @_wait_option
-    @_timeout_option
+    @wait_option
+    @timeout_option
     @daemon_options
     def command(
         daemon: DaemonOptions, names: tuple[str, ...], as_json: bool, wait: bool | None, timeout_s: float
     ) -> int:
-        wait_s = timeout_s if _waits(wait, as_json=as_json) else None
+        wait_s = timeout_s if waits(wait, as_json=as_json) else None
         with connect(daemon) as client:
             return _act(client, action, names, as_json=as_json, wait_s=wait_s)
 
@@ -72,8 +72,8 @@ restart = _action(
 @click.argument("name")
 @click.argument("count", metavar="N")
 @_json_option
-@_wait_option
-@_timeout_option
+@wait_option
+@timeout_option
 @daemon_options
 def scale(
     daemon: DaemonOptions, name: str, count: str, as_json: bool, wait: bool | None, timeout_s: float
@@ -86,7 +86,7 @@ def scale(
         raise click.UsageError(f"{count!r} is not a number of instances; write 3, +1 or -1")
     from cbox_init.cli.console import stdout
 
-    waiting = _waits(wait, as_json=as_json)
+    waiting = waits(wait, as_json=as_json)
     out = stdout()
     with connect(daemon) as client, naming_nearest(client, name):
         if count[0] in "+-":
@@ -140,7 +140,7 @@ def _wait(
         _print_end(out, client.status(name))
 
 
-def _waits(wait: bool | None, *, as_json: bool) -> bool:
+def waits(wait: bool | None, *, as_json: bool) -> bool:
     """Whether a command waits: as its options say, else on a terminal."""
     if wait is not None:
         return wait

@@ -7,29 +7,35 @@ from typing import TYPE_CHECKING
 import click
 
 from cbox_init.cli import complain
+from cbox_init.cli.actions import timeout_option, wait_option, waits
 from cbox_init.cli.connection import connect, daemon_options
 from cbox_init.errors import ApiError
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions
-    from cbox_init.client import ReloadReply
+    from cbox_init.client import Client, ReloadReply
 
 
 @click.command("reload-config")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as one JSON object.")
+@wait_option
+@timeout_option
 @daemon_options
-def reload_config(daemon: DaemonOptions, dry_run: bool, as_json: bool) -> int:
+def reload_config(
+    daemon: DaemonOptions, dry_run: bool, as_json: bool, wait: bool | None, timeout_s: float
+) -> int:
     """Make the daemon read its configuration again.
 
     Only processes whose configuration differs are started, stopped or restarted. A file with errors changes
     nothing: every error is shown, and the exit code is 1.
     """
-    from cbox_init.cli.console import stdout
-
     try:
         with connect(daemon) as client:
             reply = client.reload_config(dry_run=dry_run)
+            _print(reply, as_json=as_json)
+            if not dry_run and waits(wait, as_json=as_json):
+                _wait(client, reply, timeout_s, as_json=as_json)
     except ApiError as error:
         if error.status != 422 or not error.details:
             raise
@@ -38,13 +44,36 @@ def reload_config(daemon: DaemonOptions, dry_run: bool, as_json: bool) -> int:
         for other in others:
             complain(f"and {other}")
         return 1
+    return 0
+
+
+def _print(reply: ReloadReply, *, as_json: bool) -> None:
+    from cbox_init.cli.console import stdout
+
     out = stdout()
     if as_json:
         out.json(reply)
-        return 0
-    for line in report(reply):
-        out.text(line)
-    return 0
+    else:
+        for line in report(reply):
+            out.text(line)
+    out.flush()
+
+
+def _wait(client: Client, reply: ReloadReply, timeout_s: float, *, as_json: bool) -> None:
+    """Wait until the processes that the reload has changed are as the file has them."""
+    from cbox_init.cli.console import stdout
+    from cbox_init.cli.waiting import wait_for
+
+    out = stdout()
+
+    def say(line: str) -> None:
+        if not as_json:
+            out.text(f"  {line}")
+            out.flush()
+
+    done = wait_for(client, reply.change, timeout_s, say)
+    if as_json:
+        out.json(done)
 
 
 def report(reply: ReloadReply) -> list[str]:
