@@ -83,6 +83,19 @@ def test_problems(read: Read, entry: str, field: str, message: str, hint: str) -
     assert "k3y" not in found[2] + found[3]
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("notifications: [{command: a, url: 'https://k3y/'}]", "write webhook.url"),
+        ("notifications: [{command: a, interval: 1}]", "write min_interval"),
+        ("webhooks: []", "write notifications"),
+    ],
+)
+def test_keys_that_others_would_expect(read: Read, text: str, hint: str) -> None:
+    (found,) = read(f"{WEB}{text}").problems
+    assert (found.message, found.recommendation) == ("unknown key", hint)
+
+
 def test_names_are_unique(read: Read) -> None:
     (found,) = problems(read, "{command: a, name: notification-1}, {command: a}")
     assert found[1:3] == ("notifications[1].name", "is also that of notifications[0]")

@@ -6,7 +6,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.config.model import ApiSocketRole, Config, HealthCheckConfig, ProcessConfig, ShutdownConfig
+from cbox_init.config.model import (
+    ApiSocketRole,
+    Config,
+    HealthCheckConfig,
+    NotificationConfig,
+    ProcessConfig,
+    ShutdownConfig,
+)
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -24,6 +31,17 @@ _KEYS: Final[dict[type[Struct], dict[str, str]]] = {
         "settings": "global",
         "supervisord": "global",
         "includes": "include",
+        "alerts": "notifications",
+        "webhooks": "notifications",
+    },
+    NotificationConfig: {
+        "url": "webhook.url",
+        "template": "webhook.template",
+        "headers": "webhook.headers",
+        "kinds": "events",
+        "process": "processes",
+        "interval": "min_interval",
+        "retries": "retry",
     },
     ApiSocketRole: {"uid": "user", "gid": "group", "name": "user"},
     ProcessConfig: {
