@@ -224,3 +224,22 @@ async def test_an_error_in_one_change_leaves_the_others_alone(
     assert await ended(house, second) == (ChangeStatus.DONE, "")
     assert house.runtime.defects.count
     assert not restart.over
+
+
+async def test_few_instances_are_shown_those_that_have_failed_first(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_STEPS", 2)
+    command = ["sh", "-c", "test $CBOX_INIT_INSTANCE_ID != web-2 || exit 3; exec sleep 1000"]
+    check = {"type": "exec", "command": ["false"], "initial_delay": 0, "period": "1m"}
+    web = {
+        "command": command,
+        "scale": 3,
+        "restart": "never",
+        "health_check": check,
+        "initial_state": "stopped",
+    }
+    house = build(text(web=web))
+    change = house.supervisor.start("web")
+    assert (await ended(house, change))[0] is ChangeStatus.FAILED
+    assert [step.id for step in change.steps] == ["web-2", "web-0"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -323,7 +323,7 @@ class Changes:
         if standing == part.standing:
             return
         if standing.status is not ChangeStatus.DOING:
-            part.steps = tuple(_steps_of(process, part))
+            part.steps = _most_telling(_steps_of(process, part))
         if standing.status is ChangeStatus.SUPERSEDED and self._current not in (None, change):
             change.superseded_by = self._current.id if self._current else None
         self._settle(change, process.name, part, standing)
@@ -472,8 +472,7 @@ class Changes:
                 found += part.steps
             else:
                 found += _steps_of(self._table[name], part)
-        found.sort(key=lambda step: step.status is not ChangeStatus.FAILED)
-        return tuple(islice(found, MOST_STEPS))
+        return _most_telling(found)
 
     # -- waiting ---------------------------------------------------------------------------------------
 
@@ -550,6 +549,11 @@ def _steps_of(process: Managed, part: ChangePart) -> Iterator[InstanceStep]:
                 reason=status.reason,
                 last_output=status.last_output if step is ChangeStatus.FAILED else (),
             )
+
+
+def _most_telling(steps: Iterable[InstanceStep]) -> tuple[InstanceStep, ...]:
+    """`MOST_STEPS` of these, those that have failed first."""
+    return tuple(sorted(steps, key=lambda step: step.status is not ChangeStatus.FAILED)[:MOST_STEPS])
 
 
 def _is_oneshot(process: Managed) -> bool:
