@@ -1,6 +1,6 @@
 """How figures grow with a number, one series a file. A new one is a Series like these and a line in ALL."""
 
-from bench.growth import checks, children, connections, floods, readers, resources, schedules
+from bench.growth import checks, children, connections, event_readers, floods, readers, resources, schedules
 from bench.growth.base import Series
 
 __all__ = ["ALL", "Series"]
@@ -11,6 +11,7 @@ ALL: tuple[Series, ...] = (
     floods.SERIES,
     checks.SERIES,
     readers.SERIES,
+    event_readers.SERIES,
     resources.SERIES,
     schedules.SERIES,
 )

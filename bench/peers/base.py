@@ -19,6 +19,7 @@ class Need(enum.Enum):
     STREAM = "sends lines to many readers over HTTP"
     SCHEDULES = "runs jobs by cron expressions"
     HISTORY = "keeps a history of what its children use"
+    EVENTS = "sends events to many readers over HTTP"
     TRACE = "starts a hundred children in reasonable time while its system calls are counted"
 
 
@@ -47,6 +48,7 @@ class Job(NamedTuple):
     output: Output = Output.IGNORED
     writing: Writing | None = None
     check_port: int = 0  # each child's health is checked here, on 127.0.0.1, once a second
+    connections: int = 0  # that are open at once, where that is more than usual
     sample_s: int = 0  # what each child uses is sampled so often, in seconds, and kept
     schedule: str = ""  # the cron expression of as many jobs as there are children, which then end at once
     wrapper: tuple[str, ...] = ()  # a program that runs the daemon, such as strace
@@ -79,6 +81,7 @@ class Launch(NamedTuple):
     list_request: Request | None = None  # for the states of all instances
     list_command: list[str] | None = None  # for a daemon that answers, but not over HTTP
     stream_request: Request | None = None  # for lines as they come
+    event_request: Request | None = None  # for events as they come
     logs: tuple[Path, ...] = ()  # where the children's lines go; without any, to standard output
     stop_signal: int = signal.SIGTERM
 

@@ -20,6 +20,10 @@ global:
   restart_backoff_max: 1ms
   restart_stability_window: 1ms
 """
+CONNECTIONS = """\
+  api_max_connections: {job.connections}
+  api_max_connections_per_address: {job.connections}
+"""
 SAMPLED = """\
   resource_metrics_enabled: true
   resource_metrics_interval: {job.sample_s}
@@ -60,6 +64,7 @@ class CboxInit:
             argv=[str(self._programs / "cbox-init"), "serve", "-c", str(file)],
             list_request=Request(work.port, "/api/v1/processes"),
             stream_request=Request(work.port, "/api/v1/logs/stream"),
+            event_request=Request(work.port, "/api/v1/events"),
         )
 
 
@@ -67,6 +72,8 @@ def _config(work: Work) -> Iterator[str]:
     facts = work._asdict()
     job = work.job
     yield CONFIG.format(log_format="text" if job.output is Output.TEXT else "json", **facts)
+    if job.connections:
+        yield CONNECTIONS.format_map(facts)
     if job.sample_s:
         yield SAMPLED.format_map(facts)
     yield "processes:\n"

@@ -36,6 +36,7 @@ class Circus:
         Need.STREAM: "it answers over ZeroMQ",
         Need.SCHEDULES: "it has no schedules",
         Need.HISTORY: "its statistics are published, not kept",
+        Need.EVENTS: "it publishes them over ZeroMQ",
     }
 
     def prepare(self) -> str:

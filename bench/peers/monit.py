@@ -37,6 +37,7 @@ class Monit:
         Need.STREAM: "it is not the parent of what it watches",
         Need.SCHEDULES: "its cron expressions say when it checks",
         Need.HISTORY: "it keeps the last figures alone",
+        Need.EVENTS: "it has none, but alerts by mail",
     }
 
     def prepare(self) -> str:

@@ -21,6 +21,7 @@ class Pm2:
         Need.STREAM: "it answers over a socket of its own",
         Need.SCHEDULES: "its cron restarts a running child",
         Need.HISTORY: "it keeps the last figures alone",
+        Need.EVENTS: "they come over a socket of its own",
     }
 
     def prepare(self) -> str:

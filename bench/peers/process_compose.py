@@ -16,6 +16,7 @@ class ProcessCompose:
         Need.STREAM: "its lines go over a WebSocket",
         Need.SCHEDULES: "not set up here",
         Need.HISTORY: "it keeps no figures",
+        Need.EVENTS: "its states go over a WebSocket",
     }
 
     def prepare(self) -> str:

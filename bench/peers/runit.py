@@ -25,6 +25,7 @@ class Runit:
         Need.STREAM: "it has no HTTP",
         Need.SCHEDULES: "it has no schedules",
         Need.HISTORY: "it measures nothing",
+        Need.EVENTS: "it has none",
     }
 
     def prepare(self) -> str:

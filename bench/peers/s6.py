@@ -21,6 +21,7 @@ class S6:
         Need.STREAM: "it has no HTTP",
         Need.SCHEDULES: "it has no schedules",
         Need.HISTORY: "it measures nothing",
+        Need.EVENTS: "they come through FIFOs",
     }
 
     def prepare(self) -> str:

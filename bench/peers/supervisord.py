@@ -45,6 +45,7 @@ class Supervisord:
         Need.TRACE: "it tries to close 10,000 descriptors in each child",
         Need.SCHEDULES: "it has no schedules",
         Need.HISTORY: "it measures nothing",
+        Need.EVENTS: "they go to children of its own, over pipes",
     }
 
     def prepare(self) -> str:

@@ -19,7 +19,7 @@ MEDIAN = Figure("respawn_median", "killed to respawned, median", "ms")
 P99 = Figure("respawn_p99", "killed to respawned, p99", "ms")
 
 
-def respawn_times(daemon: Daemon, effort: Effort, spared: int = 0) -> list[float]:
+def respawn_times(daemon: Daemon, effort: Effort, spared: int = 0, pause_s: float = _PAUSE_S) -> list[float]:
     """Kill children of a daemon that is up, and return the milliseconds until each had a successor.
 
     One after another, each time a random one, when its predecessor's successor is there; never one of the
@@ -37,7 +37,7 @@ def respawn_times(daemon: Daemon, effort: Effort, spared: int = 0) -> list[float
         successor = daemon.wait_records(known + 1, _TIMEOUT_S)[known]
         times_ms.append((successor.started_ns - killed_ns) / 1e6)
         living[victim] = successor.pid
-        time.sleep(_PAUSE_S)
+        time.sleep(pause_s)
     return times_ms
 
 

@@ -31,9 +31,11 @@ _KEPT_PIECES: Final = 32
 #: Readers that are woken in one turn of the event loop.
 _WOKEN_AT_ONCE: Final = 50
 
-#: Events wake the readers at once this many times in a window of so many seconds; more come at its end.
-_AT_ONCE: Final = 5
+#: In a window of so many seconds events wake the readers at once until this many were woken in all, and
+#: some times at least; further ones come together at its end.
 _WINDOW_S: Final = 0.2
+_WOKEN_IN_WINDOW: Final = 2000
+_LEAST_WAKES: Final = 3
 
 _SECOND_NS: Final = 1_000_000_000
 _LONGEST_NUMBER: Final = 18
@@ -178,14 +180,14 @@ class EventFeed:
         )
 
     def _heard(self, _: Event) -> None:
-        if self._due:
+        if self._due or not self._readers:
             return
         self._due = True
         loop, now = get_running_loop(), monotonic()
         if now >= self._window_ends:
             self._window_ends, self._wakes = now + _WINDOW_S, 0
         self._wakes += 1
-        if self._wakes <= _AT_ONCE:
+        if self._wakes <= max(_LEAST_WAKES, _WOKEN_IN_WINDOW // len(self._readers)):
             loop.call_soon(self._wake_all, loop)
         else:
             loop.call_later(self._window_ends - now, self._wake_all, loop)
