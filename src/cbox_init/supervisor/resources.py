@@ -174,10 +174,11 @@ class ResourceSampler:
         return self._next_at
 
     def _begin_round(self, now: float) -> None:
-        """Share the interval among as many instances as there were in the last round."""
+        """Share the interval among as many instances as should run, or ran in the last round."""
         self._round_at = self._next_at = now
         self._round.extend(self._processes())
-        expected = max(self._expected, len(self._round) if not self._seen else 0)
+        wanted = sum(process.desired.scale for process in self._round if process.desired.run)
+        expected = max(self._expected, wanted)
         steps = max(1, min(math.ceil(expected / _TOGETHER), int(self._interval_s / _LEAST_STEP_S)))
         self._left = self._together = max(1, math.ceil(expected / steps))
         self._step_s = self._interval_s / steps
