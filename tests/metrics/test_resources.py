@@ -28,7 +28,7 @@ async def test_what_instances_use(scrape: Scrape) -> None:
     )
     scraped.house.supervisor.trigger("job")
     of_web = {"process": "web", "instance": "web-0"}
-    samples = await scraped.until(lambda one: one.of("process_threads", **of_web))
+    samples = await scraped.until(lambda one: one.of("process_memory_bytes", **of_web, type="rss"))
     for name in OF_INSTANCES:
         assert samples.of(name, **of_web) is not None, name
         assert len(samples.labels(name)) == 1, "runs of a schedule would be ever new series"
