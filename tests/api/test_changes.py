@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CHANGES = "/api/v1/changes"
 WEB = "/api/v1/processes/web"
+PROCESSES = "/api/v1/processes/{name}"
 
 #: Its second instance does not get ready after a restart until the file is there.
 GATED = """
@@ -239,3 +240,21 @@ async def test_a_command_is_seen_in_the_events(service: Service) -> None:
     assert of_it[0] == ("change.started", "web")
     assert of_it[-1] == ("change.ended", "web")
     assert ("change.progress", "web") in of_it
+
+
+async def test_a_caller_whose_permission_ends_gets_nothing(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = await serve(GATED)
+    reply = await service.tcp.post("/api/v1/processes/backup/schedule/trigger")
+    monkeypatch.setattr(commands, "is_still_allowed", lambda scope: False)
+    refused = await service.tcp.get(f"{reply.headers['location']}?wait=0.01")
+    assert (refused.status_code, refused.json()["error"]) == (403, "forbidden")
+    service.house.let_go()
+
+
+async def test_the_document_names_the_header(service: Service) -> None:
+    paths = service.contract.document["paths"]
+    for path in (f"{PROCESSES}/restart", f"{PROCESSES}/scale", f"{PROCESSES}/schedule/trigger"):
+        replies = paths[path]["post"]["responses"]
+        assert all("Location" in replies[code]["headers"] for code in ("200", "202"))

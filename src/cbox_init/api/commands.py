@@ -7,10 +7,10 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cbox_init.api.caller import caller_of
+from cbox_init.api.caller import caller_of, is_still_allowed
 from cbox_init.api.change_views import change_entry
 from cbox_init.api.queries import shown
-from cbox_init.api.replies import BadRequestError, RequestError, json_response
+from cbox_init.api.replies import BadRequestError, ForbiddenError, RequestError, json_response
 from cbox_init.api.resource import Parameter, Reply
 from cbox_init.api.schemas_changes import ChangeEntry
 from cbox_init.api.waiting import while_connected
@@ -50,7 +50,9 @@ KEY: Final = Parameter(
     {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     where="header",
 )
-WAITED: Final = Reply("With wait: the change has ended, well or not; its status says how.", ChangeEntry)
+WAITED: Final = Reply(
+    "With wait: the change has ended, well or not; its status says how.", ChangeEntry, located=True
+)
 
 
 class Accepted(NamedTuple):
@@ -115,6 +117,8 @@ class Commands:
         work = changes.ended(change) if seen is None else changes.stepped(change, seen)
         async with while_connected(request, work, wait_s):
             pass
+        if not is_still_allowed(request.scope):
+            raise ForbiddenError("what you may do has changed while this request waited")
 
     async def accept(
         self, request: Request, command: Callable[[], Awaitable[Accepted]], body: bytes = b""

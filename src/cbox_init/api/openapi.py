@@ -131,8 +131,9 @@ def _operation(operation: Operation, schema_of: Mapping[int, Json]) -> Json:
 
 
 def _reply(reply: Reply, schema_of: Mapping[int, Json]) -> Json:
+    kinds = (reply.type, *reply.others)
     if reply.others:
-        schema: Json = {"anyOf": [schema_of[id(kind)] for kind in (reply.type, *reply.others)]}
+        schema: Json = {"anyOf": [schema_of[id(kind)] for kind in kinds]}
     elif reply.type is not None:
         schema = schema_of[id(reply.type)]
     else:
@@ -140,7 +141,16 @@ def _reply(reply: Reply, schema_of: Mapping[int, Json]) -> Json:
     content: Json = {reply.media: {"schema": schema}}
     if reply.also is not None:
         content[reply.also] = {"schema": {"type": "string"}}
-    return {"description": reply.description, "content": content}
+    described: Json = {"description": reply.description, "content": content}
+    names_change = any("change" in getattr(kind, "__struct_fields__", ()) for kind in kinds)
+    if names_change if reply.located is None else reply.located:
+        described["headers"] = {
+            "Location": {
+                "description": "Where the change is shown that the request has begun.",
+                "schema": {"type": "string"},
+            }
+        }
+    return described
 
 
 def _error(status: int, schema: Json) -> Json:

@@ -47,7 +47,8 @@ class Reply(NamedTuple):
     """One reply: its meaning, type and media type. Without a type it is any JSON, or any text.
 
     ``also`` is another media type, as text, that it can have.
-    It is of one of ``others`` where the request has asked for that.
+    It is of one of ``others`` where the request has asked for that. ``located``: whether
+    with a header Location; by default when it names a change.
     """
 
     description: str
@@ -55,6 +56,7 @@ class Reply(NamedTuple):
     media: str = JSON
     also: str | None = None
     others: tuple[object, ...] = ()
+    located: bool | None = None
 
 
 class Operation(NamedTuple):

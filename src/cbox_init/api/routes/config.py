@@ -60,6 +60,7 @@ def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
                             "ended, well or not.",
                             ReloadReply,
                             others=(ChangeEntry,),
+                            located=False,  # a dry run has none
                         ),
                         202: Reply("With wait: it is in force, and not done in time.", ReloadReply),
                     },
