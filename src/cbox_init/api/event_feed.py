@@ -182,19 +182,23 @@ class EventFeed:
     def _heard(self, _: Event) -> None:
         if self._due or not self._readers:
             return
-        self._due = True
         loop, now = get_running_loop(), monotonic()
+        self._due = True
         if now >= self._window_ends:
             self._window_ends, self._wakes = now + _WINDOW_S, 0
         self._wakes += 1
         if self._wakes <= max(_LEAST_WAKES, _WOKEN_IN_WINDOW // len(self._readers)):
+            # They run in the next turn of the loop, and take what else this one brings. One that has begun to
+            # wait meanwhile is woken then.
+            self._wake_all(loop)
+            self._due = True
             loop.call_soon(self._wake_all, loop)
         else:
             loop.call_later(self._window_ends - now, self._wake_all, loop)
 
     def _wake_all(self, loop: AbstractEventLoop) -> None:
         self._due = False
-        self._wake_some(loop, [reader for reader in self._readers if reader.waiting])
+        self._wake_some(loop, [one for one in self._readers if one.waiting and one.pending])
 
     def _wake_some(self, loop: AbstractEventLoop, readers: list[EventReader]) -> None:
         for reader in readers[:_WOKEN_AT_ONCE]:

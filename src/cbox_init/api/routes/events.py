@@ -348,7 +348,10 @@ async def _send_all(reader: EventReader, streams: Streams, send: Send, allowed: 
     marked = reader.id
     chunk = b"retry: %d\nid: %b\n\n" % (_RETRY_MS, marked.encode())
     due = monotonic() + KEEPALIVE_S
-    while allowed():
+    while True:
+        late = monotonic() >= due
+        if (reader.pending or late) and not allowed():
+            return
         if reader.pending:
             data = reader.take_cached()
             if data is None:
@@ -359,7 +362,7 @@ async def _send_all(reader: EventReader, streams: Streams, send: Send, allowed: 
             chunk += data
         elif not chunk and reader.ended:
             return
-        if monotonic() >= due:
+        if late:
             mark = b"" if reader.id == marked else b"id: %b\n" % reader.id.encode()
             chunk += b": keepalive\n%b\n" % mark
             marked, due = reader.id, monotonic() + KEEPALIVE_S
