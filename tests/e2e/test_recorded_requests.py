@@ -443,6 +443,8 @@ def test_every_recorded_request(served: tuple[DaemonProcess, Caller]) -> None:
 OURS: Final = {
     f"{API}/changes",
     f"{API}/changes/{{id}}",
+    f"{API}/events",
+    f"{API}/processes/{{name}}/events",
     f"{API}/daemon",
     f"{API}/logs/outputs",
     f"{API}/logs/stream",
