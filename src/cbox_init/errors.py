@@ -13,6 +13,8 @@
     ├── UnsafePathError        a path that another user could lead elsewhere; an OSError as well
     ├── RequestRefused         a command that cannot be accepted
     │   ├── UnknownProcess     no process of that name
+    │   ├── UnknownInstance    no instance of that id
+    │   ├── NothingSelected    no process matches a pattern, or is in a group
     │   ├── UnknownNotification no notification of that name
     │   ├── NotScheduled       it has no schedule
     │   ├── Conflict           not in this state
@@ -143,6 +145,21 @@ class UnknownProcess(RequestRefused):
     def __init__(self, name: str) -> None:
         super().__init__(f"process not found: {name}")
         self.name = name
+
+
+class UnknownInstance(RequestRefused):
+    """No instance has that id now."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(f"instance not found: {identity[:200]}")
+
+
+class NothingSelected(RequestRefused):
+    """A selector selects no process."""
+
+    def __init__(self, selector: str, names: Sequence[str]) -> None:
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        super().__init__(f"no process matches {selector[:200]!r}; there are {shown or 'none'}")
 
 
 class UnknownChange(RequestRefused):

@@ -310,3 +310,21 @@ def test_version(cbox: Run) -> None:
     assert cbox("version", "-s") == (0, f"{__version__}\n", "")
     assert cbox("--version") == (0, f"cbox-init {__version__}\n", "")
     assert cbox("version").out.startswith(f"cbox-init {__version__} (Python 3.")
+
+
+def test_instances_patterns_and_all(with_daemon: Run) -> None:
+    done = with_daemon("restart", "web-1", "--wait")
+    assert done.out.splitlines() == ["web-1: restart initiated", "  web-1: running", "web: running, 2/2"]
+    done = with_daemon("signal", "CONT", "web", "web-0", "w*")
+    assert done.out.splitlines() == ["web: SIGCONT sent", "web-0: SIGCONT sent", "web: signal initiated"]
+    assert with_daemon("stop", "d?", "--wait").out.splitlines() == [
+        "db: stop initiated",
+        "  db-0: stopped",
+        "db: stop is done",
+    ]
+    done = with_daemon("restart", "web-7")
+    assert (done.code, done.err.splitlines()[0][:42]) == (1, "cbox-init: no process is named 'web-7'; di")
+    done = with_daemon("signal", "NOPE", "web")
+    assert (done.code, "'NOPE' is no signal" in done.err) == (1, True)
+    done = with_daemon("restart", "@none")
+    assert (done.code, "no process matches '@none'" in done.err) == (1, True)

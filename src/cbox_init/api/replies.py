@@ -17,9 +17,11 @@ from cbox_init.errors import (
     Conflict,
     InvalidScale,
     NotAudited,
+    NothingSelected,
     NotScheduled,
     RequestRefused,
     UnknownChange,
+    UnknownInstance,
     UnknownNotification,
     UnknownProcess,
 )
@@ -33,6 +35,15 @@ if TYPE_CHECKING:
 _JSON = (b"content-type", b"application/json")
 
 _ENCODER = Encoder()
+
+_NOT_FOUND = (
+    UnknownProcess,
+    UnknownInstance,
+    NothingSelected,
+    NotScheduled,
+    UnknownChange,
+    UnknownNotification,
+)
 
 #: Levels of lists and objects that a reply keeps when it is too deep to be written.
 _DEEPEST = 64
@@ -153,7 +164,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         return await _request_error(request, InvalidBodyError(str(error)))
     if isinstance(error, NotAudited):
         return error_response(503, "the change is refused: audit_required is set", (str(error),))
-    if isinstance(error, UnknownProcess | NotScheduled | UnknownChange | UnknownNotification):
+    if isinstance(error, _NOT_FOUND):
         return error_response(404, str(error))
     return error_response(409 if isinstance(error, Conflict) else 422, str(error))
 

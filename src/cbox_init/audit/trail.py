@@ -49,6 +49,7 @@ _EVENTS: Final = {
     "pause": "process.stop",
     "restart": "process.restart",
     "scale": "process.scale",
+    "signal": "process.signal",
 }
 
 #: How long comparing two configurations may take, in seconds.

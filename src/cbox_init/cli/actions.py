@@ -1,28 +1,40 @@
-"""``start``, ``stop``, ``restart`` and ``scale``."""
+"""``start``, ``stop``, ``restart``, ``signal`` and ``scale``."""
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
 from cbox_init.cli import complain
 from cbox_init.cli.connection import connect, daemon_options, naming_nearest
-from cbox_init.errors import CboxError, DaemonUnreachable
+from cbox_init.errors import ApiError, CboxError, DaemonUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from msgspec import UnsetType
 
     from cbox_init.cli.connection import DaemonOptions
     from cbox_init.cli.console import Console
-    from cbox_init.client import Action, ActionReply, Client, ProcessEntry
+    from cbox_init.client import (
+        Action,
+        ActionReply,
+        ActionsReply,
+        Client,
+        InstanceActionReply,
+        ProcessEntry,
+    )
 
 _COUNT = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 _LONGEST_WAIT_S = 86_400.0
+
+#: What may be the id of an instance.
+_INSTANCE = re.compile(r".+-[0-9]{1,9}", re.ASCII)
+_SELECTORS = "NAME may be a pattern ('queue-*'), a group (@workers) or all."
 
 _json_option = click.option(
     "as_json",
@@ -56,16 +68,47 @@ def _action(action: Action, summary: str) -> click.Command:
     ) -> int:
         wait_s = timeout_s if waits(wait, as_json=as_json) else None
         with connect(daemon) as client:
-            return _act(client, action, names, as_json=as_json, wait_s=wait_s)
+            sender = _Sender(
+                one=getattr(client, action),
+                instance=getattr(client, f"{action}_instance", None),
+                many=partial(client.act, action),
+            )
+            return _act(client, sender, names, as_json=as_json, wait_s=wait_s)
 
     return command
 
 
-start = _action("start", "Start processes.\n\nTheir restart budget is reset.")
-stop = _action("stop", "Stop processes.\n\nThey stay stopped until they are started again.")
-restart = _action(
-    "restart", "Restart processes, one instance after another.\n\nStopped processes are started."
+start = _action("start", f"Start processes.\n\nTheir restart budget is reset. {_SELECTORS}")
+stop = _action(
+    "stop",
+    "Stop processes, or single instances (web-0).\n\n"
+    f"They stay stopped until they are started again. {_SELECTORS}",
 )
+restart = _action(
+    "restart",
+    "Restart processes, one instance after another, or single instances (web-0).\n\n"
+    f"Stopped processes are started. {_SELECTORS}",
+)
+
+
+@click.command(
+    help="Send a signal to processes, or to single instances (web-0).\n\n"
+    f"SIGNAL is a name or a number. {_SELECTORS}"
+)
+@click.argument("signal_", metavar="SIGNAL")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--group", is_flag=True, help="To the whole process group, not to the main process alone.")
+@_json_option
+@daemon_options
+def signal(daemon: DaemonOptions, signal_: str, names: tuple[str, ...], group: bool, as_json: bool) -> int:
+    to: Literal["main", "group"] = "group" if group else "main"
+    with connect(daemon) as client:
+        sender = _Sender(
+            one=lambda name: client.signal(name, signal_, to=to),
+            instance=lambda identity: client.signal_instance(identity, signal_, to=to),
+            many=lambda selectors: client.act("signal", selectors, signal=signal_, to=to),
+        )
+        return _act(client, sender, names, as_json=as_json, wait_s=None)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -102,30 +145,70 @@ def scale(
             _wait(client, out, name, change, timeout_s, as_json=as_json)
 
 
-def _act(client: Client, action: Action, names: Iterable[str], *, as_json: bool, wait_s: float | None) -> int:
-    """Send the command for every process, then wait. An error for one process does not stop the others."""
+class _Sender(NamedTuple):
+    """How a command is given: to one process, to one instance where that is possible, and to a selection."""
+
+    one: Callable[[str], ActionReply]
+    instance: Callable[[str], InstanceActionReply] | None
+    many: Callable[[Sequence[str]], ActionsReply]
+
+
+def _act(
+    client: Client, sender: _Sender, names: Iterable[str], *, as_json: bool, wait_s: float | None
+) -> int:
+    """Send the command for every process, then wait. An error for one process does not stop the others.
+
+    Patterns, groups and ``all`` are one command of the daemon, which knows the order of dependencies.
+    """
     from cbox_init.cli.console import stdout
 
     out = stdout()
-    send: Callable[[str], ActionReply] = getattr(client, action)
-    accepted: list[ActionReply] = []
+    accepted: list[tuple[str, str | UnsetType]] = []
     errors = _ErrorCount()
+    selectors = [name for name in dict.fromkeys(names) if _selects(name)]
     for name in dict.fromkeys(names):
+        if name in selectors:
+            continue
         with errors, naming_nearest(client, name):
-            reply = send(name)
+            reply = _to_one(sender, name)
             _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
-            accepted.append(reply)
-    for reply in accepted if wait_s is not None else ():
+            accepted.append((reply.process, reply.change))
+    if selectors:
         with errors:
-            _wait(client, out, reply.process, reply.change, wait_s or 0.0, as_json=as_json)
+            chosen = sender.many(selectors)
+            _print(out, chosen, f"{', '.join(chosen.processes)}: {chosen.message}", as_json=as_json)
+            accepted.append(("", chosen.change))
+    for process, change in accepted if wait_s is not None else ():
+        with errors:
+            _wait(client, out, process, change, wait_s or 0.0, as_json=as_json)
     return 1 if errors.count else 0
+
+
+def _selects(name: str) -> bool:
+    """Whether it is a pattern, a group or ``all``, and not the name of a process or an instance."""
+    return name == "all" or name.startswith("@") or any(sign in name for sign in "*?[")
+
+
+def _to_one(sender: _Sender, name: str) -> ActionReply | InstanceActionReply:
+    """Give the command to a process, or to the instance of that id where no process is called so."""
+    try:
+        return sender.one(name)
+    except ApiError as error:
+        if error.status != 404 or sender.instance is None or not _INSTANCE.fullmatch(name):
+            raise
+        try:
+            return sender.instance(name)
+        except ApiError as unknown:
+            if unknown.status != 404:
+                raise
+            raise error from None
 
 
 def _wait(
     client: Client, out: Console, name: str, change: str | UnsetType, timeout_s: float, *, as_json: bool
 ) -> None:
     """Wait for the end of a change, and show its progress, then the state of the process."""
-    from cbox_init.cli.waiting import wait_for
+    from cbox_init.cli.waiting import outcome, subject, wait_for
 
     def say(line: str) -> None:
         if not as_json:
@@ -135,6 +218,9 @@ def _wait(
     done = wait_for(client, change, timeout_s, say)
     if as_json:
         out.json(done)
+        out.flush()
+    elif not name:
+        out.text(f"{subject(done)}: {outcome(done)}")
         out.flush()
     else:
         _print_end(out, client.status(name))

@@ -10,7 +10,7 @@ import click
 
 from cbox_init import __version__
 from cbox_init.cli import COMPLETION_VARIABLE, PROGRAM, complain
-from cbox_init.cli.actions import restart, scale, start, stop
+from cbox_init.cli.actions import restart, scale, signal, start, stop
 from cbox_init.cli.audit import audit
 from cbox_init.cli.autotune import autotune
 from cbox_init.cli.changes import changes
@@ -130,7 +130,7 @@ def version(short: bool) -> None:
     click.echo(f"cbox-init {__version__} (Python {platform.python_version()})")
 
 
-_ACTIONS = (start, stop, restart, scale, trigger, pause, resume, changes)
+_ACTIONS = (start, stop, restart, signal, scale, trigger, pause, resume, changes)
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 

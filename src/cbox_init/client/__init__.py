@@ -41,6 +41,7 @@ from cbox_init.api.schemas import (
     ScheduleReply,
     TriggerReply,
 )
+from cbox_init.api.schemas_actions import ActionsReply, InstanceActionReply
 from cbox_init.api.schemas_changes import ActorEntry, ChangeEntry, ChangeList, ProgressEntry, StepEntry
 from cbox_init.api.schemas_events import EventEntry, EventList, MissedEvents
 from cbox_init.api.schemas_notifications import NotificationEntry, NotificationList, NotificationTest
@@ -62,6 +63,7 @@ from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownPr
 __all__ = [
     "Action",
     "ActionReply",
+    "ActionsReply",
     "ActorEntry",
     "ApiError",
     "AsyncClient",
@@ -82,6 +84,7 @@ __all__ = [
     "EventStream",
     "Health",
     "HealthEntry",
+    "InstanceActionReply",
     "InstanceEntry",
     "Level",
     "LogEntry",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 import msgspec
+from msgspec import UNSET
 
 from cbox_init.api.schemas import (
     ActionReply,
@@ -34,6 +35,13 @@ from cbox_init.api.schemas import (
     ScheduleHistory,
     ScheduleReply,
     TriggerReply,
+)
+from cbox_init.api.schemas_actions import (
+    ActionName,
+    ActionRequest,
+    ActionsReply,
+    InstanceActionReply,
+    SignalRequest,
 )
 from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
 from cbox_init.api.schemas_events import EventList
@@ -175,6 +183,56 @@ def stop(name: str, *, key: str | None = None) -> Call[ActionReply]:
 def restart(name: str, *, key: str | None = None) -> Call[ActionReply]:
     """Replace all instances of a process. Returns, and uses ``key``, as ``start``."""
     return Call("POST", f"{_path(name)}/restart", ActionReply, key=key)
+
+
+def signal(
+    name: str, signal: str, *, to: Literal["main", "group"] = "main", key: str | None = None
+) -> Call[ActionReply]:
+    """Send a signal ("HUP") to the main processes of all instances, or to their process groups."""
+    body = msgspec.json.encode(SignalRequest(signal=signal, to=to))
+    return Call("POST", f"{_path(name)}/signal", ActionReply, body, key=key)
+
+
+def stop_instance(identity: str, *, key: str | None = None) -> Call[InstanceActionReply]:
+    """Stop one instance ("web-0"). It stays down until it, or its process, is started or restarted."""
+    return Call("POST", f"{_instance(identity)}/stop", InstanceActionReply, key=key)
+
+
+def restart_instance(identity: str, *, key: str | None = None) -> Call[InstanceActionReply]:
+    """Replace one instance ("web-0"), or start it again where it is down."""
+    return Call("POST", f"{_instance(identity)}/restart", InstanceActionReply, key=key)
+
+
+def signal_instance(
+    identity: str, signal: str, *, to: Literal["main", "group"] = "main", key: str | None = None
+) -> Call[InstanceActionReply]:
+    """Send a signal to one instance ("web-0")."""
+    body = msgspec.json.encode(SignalRequest(signal=signal, to=to))
+    return Call("POST", f"{_instance(identity)}/signal", InstanceActionReply, body, key=key)
+
+
+def act(
+    action: ActionName,
+    processes: Sequence[str],
+    *,
+    signal: str | None = None,
+    to: Literal["main", "group"] = "main",
+    scale: int | None = None,
+    key: str | None = None,
+) -> Call[ActionsReply]:
+    """Give a command to several processes: names, patterns ("queue-*"), groups ("@workers") or "all".
+
+    It is one change, in the order of dependencies. ``signal`` and ``to`` are for the action signal, ``scale``
+    for the action scale.
+    """
+    body = ActionRequest(
+        action=action,
+        processes=tuple(processes),
+        signal=UNSET if signal is None else signal,
+        to=to,
+        scale=UNSET if scale is None else scale,
+    )
+    return Call("POST", f"{_BASE}/actions", ActionsReply, msgspec.json.encode(body), key=key)
 
 
 def scale(name: str, count: int, *, key: str | None = None) -> Call[ScaleReply]:
@@ -445,6 +503,10 @@ def _entries(found: ProcessList) -> tuple[ProcessEntry, ...]:
 
 def _path(name: str) -> str:
     return f"{_BASE}/processes/{_named(name, 'process')}"
+
+
+def _instance(identity: str) -> str:
+    return f"{_BASE}/instances/{_named(identity, 'instance')}"
 
 
 def _named(name: str, what: str) -> str:

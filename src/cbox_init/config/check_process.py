@@ -65,6 +65,7 @@ def check_process(name: str, process: ProcessConfig, config: Config, report: Pro
         if getattr(process, key) == "":
             report.error((*path, key), "is empty", "set it, or remove the key")
     _check_files_of_variables(process, path, report)
+    _check_groups(process.groups, (*path, "groups"), report)
     _check_hook_user(process, path, report)
     _check_type(process, path, report)
     _check_time_limits(process, path, report)
@@ -142,6 +143,17 @@ def _check_files_of_variables(process: ProcessConfig, path: Path, report: Proble
     for index, entry in enumerate(process.env_file):
         if not entry.path:
             report.missing((*path, "env_file", index, "path"), "is empty", "write the path of a file")
+
+
+def _check_groups(groups: tuple[str, ...], path: Path, report: ProblemReport) -> None:
+    for index, name in enumerate(groups):
+        if (
+            len(name) > _LONGEST_NAME
+            or not name.replace("-", "a").replace("_", "a").replace(".", "a").isalnum()
+        ):
+            report.error(
+                (*path, index), f"{quoted(name)} is not the name of a group", "use letters, digits, - and _"
+            )
 
 
 def _check_hook_user(process: ProcessConfig, path: Path, report: ProblemReport) -> None:

@@ -38,13 +38,16 @@ class Aim(Struct, frozen=True, kw_only=True):
     """What a command wants of one process; None where it does not matter.
 
     ``generation`` is what a restart has raised it to: older instances have to be replaced. Instances below
-    ``first`` are no concern of it: a scale waits for the instances that it adds.
+    ``first`` are no concern of it: a scale waits for the instances that it adds. With an ``index`` it is
+    about that instance alone, which a command has stopped or restarted at the monotonic time ``since``.
     """
 
     run: bool | None = None
     scale: int | None = None
     generation: int | None = None
     first: int = 0
+    index: int | None = None
+    since: float = 0.0
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -77,6 +80,8 @@ def standing(
     aim: Aim, desired: Desired, instances: Collection[Instance], held: Held, *, oneshot: bool
 ) -> Standing:
     """How far a command is that wanted ``aim`` of a process."""
+    if aim.index is not None:
+        return _of_instance(aim, desired, instances)
     if reason := _superseded(aim, desired):
         return Standing(status=ChangeStatus.SUPERSEDED, reason=reason)
     if not desired.run:
@@ -139,6 +144,8 @@ def step_of(
 
     ``rolls_back``: a rollout that fails is taken back, so that it alone says that it has failed.
     """
+    if aim.index is not None:
+        return _alone(aim, desired, instance) if instance.index == aim.index else None
     if not desired.run:
         return ChangeStatus.DOING if instance.alive else ChangeStatus.DONE
     if instance.index >= desired.scale:
@@ -169,6 +176,41 @@ def runs_standing(aim: Aim, desired: Desired, runs: Collection[Instance]) -> Sta
         return Standing(status=ChangeStatus.DONE)
     left = sum(1 for run in runs if run.generation < aim.generation)
     return Standing(status=ChangeStatus.DOING if left else ChangeStatus.DONE, total=left)
+
+
+def _of_instance(aim: Aim, desired: Desired, instances: Collection[Instance]) -> Standing:
+    """How far a command to one instance is."""
+    instance = next((one for one in instances if one.index == aim.index), None)
+    if instance is None:
+        if aim.run is False:
+            return Standing(status=ChangeStatus.DONE, done=1, total=1)
+        return Standing(status=ChangeStatus.SUPERSEDED, reason="a later command scaled it away")
+    status = _alone(aim, desired, instance)
+    if status is ChangeStatus.DONE:
+        return Standing(status=status, done=1, total=1)
+    if status is ChangeStatus.SUPERSEDED:
+        what = "stopped" if aim.run else "started"
+        return Standing(status=status, total=1, reason=f"a later command {what} it")
+    mark = hash((instance.phase, instance.generation))
+    return replace(_at(instance, status, 0, 1), mark=mark)
+
+
+def _alone(aim: Aim, desired: Desired, instance: Instance) -> ChangeStatus:
+    """How far a command to this instance is."""
+    if not aim.run:
+        if not instance.alive:
+            return ChangeStatus.DONE
+        stops = not desired.run or instance.stays_down(desired.revision)
+        return ChangeStatus.DOING if stops else ChangeStatus.SUPERSEDED
+    if not desired.run or instance.stays_down(desired.revision):
+        return ChangeStatus.SUPERSEDED
+    if instance.phase is Phase.RUNNING and instance.up_at >= aim.since:
+        if instance.ready:
+            return ChangeStatus.DONE
+        return ChangeStatus.FAILED if instance.stalled else ChangeStatus.DOING
+    if instance.phase is Phase.ENDED and not instance.is_outdated(desired.revision):
+        return ChangeStatus.FAILED if instance.outcome is State.FAILED else ChangeStatus.DONE
+    return ChangeStatus.DOING
 
 
 def _superseded(aim: Aim, desired: Desired) -> str:

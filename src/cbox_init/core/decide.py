@@ -218,6 +218,7 @@ class _Planner:
             and instance.excess is None
             and self.limit is None
             and instance.overran is None
+            and not instance.held
             and instance.proven
             and instance.generation >= self.desired.generation
             and instance.ready_at is not None
@@ -242,6 +243,10 @@ class _Planner:
         """Add what an instance that should run needs."""
         if self._is_due(instance):
             self._spawn(instance)
+            self.rollout.add_starting(1)
+            return
+        if instance.phase is Phase.RUNNING and instance.stops_alone(self.revision):
+            self.actions.append(Stop(instance.index))
             self.rollout.add_starting(1)
             return
         self._wait_for(instance)

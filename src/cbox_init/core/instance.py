@@ -49,6 +49,9 @@ LEAST_GRACE_S = 2.0
 #: Seconds within which a main process that ends well and leaves others has gone into the background.
 BACKGROUND_S = 10.0
 
+#: The generation of an instance that is to be replaced: older than any, so that no rollback keeps it.
+OLDEST = -1
+
 _HOW = (
     "which are ended; run the program in the foreground "
     "(nginx -g 'daemon off;', php-fpm -F, httpd -DFOREGROUND, sshd -D, redis-server --daemonize no)"
@@ -95,7 +98,8 @@ class Instance(Struct, frozen=True, kw_only=True):
     ``again_at`` is the monotonic time of its last start, where it had run before.
 
     ``overran`` is what it is ended for when it takes longer than it may; ``replaced_for`` why it is replaced
-    where no command asked for that.
+    where no command asked for that. ``held``: a command has stopped this instance alone, and it stays down
+    until it, or its process, is started or restarted.
     """
 
     index: int
@@ -131,6 +135,7 @@ class Instance(Struct, frozen=True, kw_only=True):
     replaced_for: Termination | None = None
     deferred_until: float = 0.0
     suspended: str | None = None
+    held: bool = False
 
     @property
     def alive(self) -> bool:
@@ -150,6 +155,15 @@ class Instance(Struct, frozen=True, kw_only=True):
         if self.phase is Phase.ENDED:
             return self.outcome is State.FAILED
         return self.phase in (Phase.STOPPING, Phase.WAITING)
+
+    def stays_down(self, revision: Revision) -> bool:
+        """Whether a command has stopped it alone, and none since wants it to run."""
+        return self.held and not self.is_outdated(revision)
+
+    def stops_alone(self, revision: Revision) -> bool:
+        """Whether a command stops or restarts it alone: at once, whatever becomes of the others."""
+        restarts = self.replaced_for is not None and self.replaced_for.cause is Cause.MANUAL
+        return restarts or self.stays_down(revision)
 
     @property
     def stalled(self) -> bool:
@@ -262,6 +276,7 @@ def _tried(instance: Instance, revision: Revision, *, now: float) -> Instance:
         deferred_until=0.0,
         renewed_at=now if renewed else instance.renewed_at,
         proven=instance.proven and not renewed,
+        held=False,
     )
 
 
@@ -352,12 +367,23 @@ def expired(instance: Instance, limit: RunLimit, revision: Revision, *, oneshot:
     why = Termination(Cause.MAX_RUNTIME, f"has run for its max_runtime of {limit.seconds:g} s")
     if not limit.replaces:
         return replace(instance, overran=why)
-    return replace(instance, generation=min(instance.generation, revision.generation - 1), replaced_for=why)
+    return replace(instance, generation=OLDEST, replaced_for=why)
 
 
 def replaced_with(instance: Instance, reason: str) -> Instance:
     """It is restarted with another process, for the stated reason."""
     return replace(instance, replaced_for=Termination(Cause.DEPENDENCY, reason))
+
+
+def restarted_alone(instance: Instance) -> Instance:
+    """A command restarts it alone: it counts as one of no generation, and is replaced at once."""
+    return replace(instance, held=False, generation=OLDEST, replaced_for=Termination(Cause.MANUAL, None))
+
+
+def held_down(instance: Instance, revision: Revision) -> Instance:
+    """A command stops it alone. A start or restart that was asked for before does not bring it back."""
+    held = replace(instance, held=True, generation=revision.generation, starts=revision.starts)
+    return held if held.alive else _stays_down(held)
 
 
 def terminated(instance: Instance, *, now: float, revision: Revision, rules: StopRules) -> Instance:
@@ -434,6 +460,8 @@ def gone(
     A start that was asked for while it ran is answered by its having run, hence the new ``starts``. One that
     came while its descendants were ending is not: it must run again.
     """
+    if instance.stays_down(revision):
+        return _stays_down(instance)
     if instance.phase is Phase.STOPPING:
         if instance.asked:
             return restart_cancelled(instance)
@@ -452,6 +480,12 @@ def restart_cancelled(instance: Instance) -> Instance:
     """A command ended it, or its wait for a restart: it comes back when it is wanted again."""
     return replace(
         _settled(instance), phase=Phase.IDLE, attempts=0, due_at=0.0, reason=None, deferred_until=0.0
+    )
+
+
+def _stays_down(instance: Instance) -> Instance:
+    return replace(
+        restart_cancelled(instance), phase=Phase.ENDED, outcome=State.STOPPED, reason="stopped by a command"
     )
 
 

@@ -30,6 +30,7 @@ IN_PLACE: Final = frozenset(
             "max_scale",
             "scale_locked",
             "autoscale",
+            "groups",
             "depends_on",
             "restart_with",
             "dependency_timeout",

@@ -40,14 +40,16 @@ def process_state(
 def is_ready(desired: Desired, instances: Collection[Instance], *, oneshot: bool) -> bool:
     """Whether what depends on this process may start: all of it is ready, or the oneshot has completed.
 
-    An instance without a readiness check is ready when it runs.
+    An instance without a readiness check is ready when it runs. Those that a command has stopped alone do not
+    count, as long as there are others.
     """
     wanted = [instance for instance in instances if instance.index < desired.scale]
     if not desired.run or desired.scale == 0 or len(wanted) < desired.scale:
         return oneshot and _completed(wanted, desired)
     if oneshot:
         return _completed(wanted, desired)
-    return all(instance.ready for instance in wanted)
+    counted = [instance for instance in wanted if not instance.stays_down(desired.revision)]
+    return bool(counted) and all(instance.ready for instance in counted)
 
 
 def has_settled(desired: Desired, instances: Collection[Instance]) -> bool:
@@ -92,7 +94,8 @@ def ended_for_good(desired: Desired, instances: Collection[Instance]) -> bool:
         and desired.scale > 0
         and sum(1 for instance in instances if instance.index < desired.scale) == desired.scale
         and all(
-            instance.phase is Phase.ENDED and not instance.is_outdated(revision) for instance in instances
+            instance.phase is Phase.ENDED and not instance.held and not instance.is_outdated(revision)
+            for instance in instances
         )
     )
 
@@ -107,6 +110,7 @@ def first_ended(desired: Desired, instances: Collection[Instance]) -> Instance |
         and instance.ending is not None
         and desired.run
         and instance.index < desired.scale
+        and not instance.held
         and not instance.is_outdated(revision)
     )
     return min(ended, key=lambda instance: instance.ended_at, default=None)

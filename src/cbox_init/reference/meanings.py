@@ -500,6 +500,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         autoscale: How many instances it has, by its load; see [Autoscaling](autoscaling.md).
         port_base: Each instance gets `PORT` = `port_base` + its index. 0: no `PORT`.
             > 8000
+        groups: Groups that it belongs to, by which commands select it: `cbox-init restart @workers`.
+            > [workers]
         depends_on: Processes that must be ready before this one starts. See [Dependencies](#dependencies).
             > [migrate]
         restart_with: Processes with which it is restarted: when one of them was replaced, after a crash or by

@@ -104,6 +104,10 @@ class ProcessBase(ABC):
             self._status = self._describe()
         return self._status
 
+    def send_signal(self, signum: int, *, group: bool, index: int | None = None) -> list[tuple[str, bool]]:
+        """Send a signal to its instances that run, or to one; gives each, and whether it could be sent."""
+        return self._instances.send(signum, group=group, index=index)
+
     # -- carrying out ----------------------------------------------------------------------------------
 
     @abstractmethod

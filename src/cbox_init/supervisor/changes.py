@@ -260,13 +260,15 @@ class Changes:
         generation: int | None = None,
         first: int = 0,
         relative: bool = False,
+        index: int | None = None,
+        since: float = 0.0,
     ) -> None:
         """Have the change wait for what its command wants of a process (`core.changes.Aim`)."""
         part = change.parts.get(name)
         if part is None:
             part = change.parts[name] = ChangePart()
             self._doing.setdefault(name, {})[change.id] = change
-        part.aim = Aim(run=run, scale=scale, generation=generation, first=first)
+        part.aim = Aim(run=run, scale=scale, generation=generation, first=first, index=index, since=since)
         part.relative = relative
         self._announce(change)
         self._follow(self._table[name], change)
@@ -295,6 +297,12 @@ class Changes:
                 self.aim(change, name, run=True, generation=generation)
         if not change.over and not change.parts:
             self.end(change, ChangeStatus.DONE, "nothing changed")
+
+    def part_done(self, change: Change, name: str, count: int) -> None:
+        """The command has had its effect on ``count`` instances of a process at once."""
+        self._announce(change)
+        standing = Standing(status=ChangeStatus.DONE, done=count, total=count)
+        self._settle(change, name, change.parts[name], standing)
 
     def await_run(self, change: Change, name: str, number: int) -> None:
         """Have the change wait for the end of a run."""

@@ -62,6 +62,15 @@ class Managed(Protocol):
     def abandon_rollout(self) -> bool:
         """Keep the old instances of a rollout as they are; whether there was one."""
 
+    def stop_instance(self, index: int) -> None:
+        """Stop one instance; it stays down until it, or the process, is started or restarted."""
+
+    def restart_instance(self, index: int) -> None:
+        """Replace one instance."""
+
+    def send_signal(self, signum: int, *, group: bool, index: int | None = ...) -> list[tuple[str, bool]]:
+        """Send a signal to its instances that run, or to one; gives each, and whether it could be sent."""
+
     def kill(self) -> None:
         """Kill its instances without a grace period; none starts any more."""
 

@@ -111,6 +111,23 @@ class LongrunProcess(ProcessBase):
         self._measurers.scaled(count)
         self._want(scale=count)
 
+    def stop_instance(self, index: int) -> None:
+        """Stop one instance; it stays down until it, or the process, is started or restarted.
+
+        The process is stopped with the last one.
+        """
+        others = (one for one in self.instances if one.index < self.desired.scale and one.index != index)
+        if all(one.stays_down(self.desired.revision) for one in others):
+            self.stop()
+            return
+        self._instances.hold(index, self.desired.revision)
+        self._changed_and_wake()
+
+    def restart_instance(self, index: int) -> None:
+        """Replace one instance."""
+        self._instances.restart(index)
+        self._changed_and_wake()
+
     def abandon_rollout(self) -> bool:
         """Let instances of older generations that run count as of this one; whether there are any."""
         older = {one.generation for one in self.instances if one.alive} - {self.desired.generation}

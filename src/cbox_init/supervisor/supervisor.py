@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cbox_init.config.settings import ProcessSettings
     from cbox_init.core.restart_with import Companion
     from cbox_init.logs.hub import LogHub
+    from cbox_init.supervisor.actions import Actions
     from cbox_init.supervisor.changes import Change, Changes
     from cbox_init.supervisor.lifecycle.service_manager import ServiceManager
     from cbox_init.supervisor.managed import Managed, Schedule
@@ -82,6 +83,7 @@ class Supervisor:
         self._statuses_version = -1
         self._clearing: dict[str, None] = {}
         self._changes: Changes | None = None
+        self._actions: Actions | None = None
         self._oneshots: OneshotHistory | None = None
         self.resources: ResourceSampler | None = None
         """Samples what instances use, while ``resource_metrics_enabled`` is set."""
@@ -130,6 +132,15 @@ class Supervisor:
     def counts(self) -> Counts:
         """The numbers of processes, instances, restarts and runs."""
         return counts_of(self.table)
+
+    @property
+    def actions(self) -> Actions:
+        """Commands to single instances, signals, and commands to several processes."""
+        if self._actions is None:
+            from cbox_init.supervisor.actions import Actions
+
+            self._actions = Actions(self, self.table, self._runtime)
+        return self._actions
 
     @property
     def changes(self) -> Changes:
@@ -192,7 +203,7 @@ class Supervisor:
 
     def start(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
         """Start the instances of a process that do not run, at once and with a new restart budget."""
-        process = self._accept_command(name, "start")
+        process = self.accept_command(name, "start")
         with self.changes.command("start", name, change, why=why) as change:
             process.start()
             self.changes.aim(change, name, run=True)
@@ -200,7 +211,7 @@ class Supervisor:
 
     def stop(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
         """Stop every instance of a process."""
-        process = self._accept_command(name, "stop")
+        process = self.accept_command(name, "stop")
         with self.changes.command("stop", name, change, why=why) as change:
             process.stop()
             runs = process.desired.generation if process.schedule is not None else None
@@ -209,7 +220,7 @@ class Supervisor:
 
     def restart(self, name: str, *, change: Change | None = None, why: str = "") -> Change:
         """Replace every instance of a process, one after another."""
-        process = self._accept_command(name, "restart")
+        process = self.accept_command(name, "restart")
         with self.changes.command("restart", name, change, why=why) as change:
             process.restart()
             self.changes.aim(change, name, run=True, generation=process.desired.generation)
@@ -290,21 +301,26 @@ class Supervisor:
         if self.shutting_down:
             raise Conflict(f"cannot {what}: the daemon is shutting down")
 
-    def _accept_command(self, name: str, command: str) -> Managed:
-        """The process that is to carry out ``command``; logs it. Raises UnknownProcess and Conflict."""
+    def check_command(self, name: str, command: str) -> Managed:
+        """The process that could carry out ``command`` now. Raises UnknownProcess and Conflict."""
         process = self.table[name]
         self._refuse_now(f"{command} {name}")
         if self.lifecycle.held_back:
             raise Conflict(f"cannot {command} {name}: the pre-start hooks and tests are still running")
         self._refuse_leaving(name, command)
-        self._runtime.log.info(f"Process {command} requested", process=name)
+        return process
+
+    def accept_command(self, name: str, command: str, **what: str) -> Managed:
+        """The process that is to carry out ``command``; logs it. Raises UnknownProcess and Conflict."""
+        process = self.check_command(name, command)
+        self._runtime.log.info(f"Process {command} requested", process=name, **what)
         if self._runtime.audit is not None:
-            self._runtime.audit.command(command, name)
+            self._runtime.audit.command(command, name, **what)
         return process
 
     def _accept_schedule_command(self, name: str, command: str) -> Schedule:
         schedule = self.schedule(name)
-        self._accept_command(name, command)
+        self.accept_command(name, command)
         return schedule
 
     def _scalable(self, name: str, *, locked: bool = True) -> Managed:

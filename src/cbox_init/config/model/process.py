@@ -238,6 +238,7 @@ class ProcessConfig(Struct, frozen=True, kw_only=True):
     scale_locked: bool = False
     autoscale: AutoscaleConfig | None = None
     port_base: OptionalPort = 0
+    groups: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     restart_with: tuple[str, ...] = ()
     dependency_timeout: SecondsOrNever | None = None

@@ -143,6 +143,25 @@ class Instances:
                 del self._living[index]
         return bool(ended)
 
+    def hold(self, index: int, revision: Revision) -> None:
+        """Stop one alone."""
+        self._slots[index].hold(revision)
+
+    def restart(self, index: int) -> None:
+        """Replace one alone."""
+        self._slots[index].restart()
+
+    def send(self, signum: int, *, group: bool, index: int | None = None) -> list[tuple[str, bool]]:
+        """Send a signal to those that run, or to one of them; gives each by its id, and whether it got it."""
+        found = []
+        for slot in tuple(self._living.values()):
+            if slot.tree is None or index not in (None, slot.state.index):
+                continue
+            sent = slot.send(signum, group=group)
+            if sent is not None:
+                found.append((slot.tree.id, sent))
+        return found
+
     def count_as(self, stable: int, generation: int) -> None:
         """Treat those of ``stable`` that run as instances of ``generation`` (see `core.rollout.Back`)."""
         for slot in self._slots.values():

@@ -142,6 +142,18 @@ class LiveTree:
         signal_group(self.pid, SIGCONT)
         return True
 
+    def send(self, signum: int, *, group: bool) -> bool:
+        """Send a signal that a command asks for, and nothing after it; False when we are not permitted to.
+
+        Raises ProcessLookupError when there is no such group: its main process has left it.
+        """
+        target = -self.pid if group else self.pid
+        try:
+            os.kill(target, signum)
+        except PermissionError:
+            return self._runtime.spawner.signal_as_owner((target,), signum)
+        return True
+
     def signal_rest(self, signum: int) -> None:
         """Signal each process that the main process left behind, once.
 

@@ -230,6 +230,26 @@ class InstanceSlot:
             rules = self._context.settings.health_rules
             self.record.state = transitions.rechecked(self.state, rules, now=self._now)
 
+    def hold(self, revision: Revision) -> None:
+        """Stop it alone; it stays down until it, or its process, is started or restarted."""
+        self.record.state = transitions.held_down(self.state, revision)
+
+    def restart(self) -> None:
+        """Replace it alone."""
+        self.record.state = transitions.restarted_alone(self.state)
+
+    def send(self, signum: int, *, group: bool) -> bool | None:
+        """Send a signal to its main process, or its group; None when it does not run.
+
+        False when we are not permitted to.
+        """
+        if self._tree is None or not self.state.pid:
+            return None
+        try:
+            return self._tree.send(signum, group=group)
+        except ProcessLookupError:
+            return None
+
     def count_as(self, generation: int) -> None:
         """Treat it as an instance of ``generation``, if it runs (see `core.rollout.Back`)."""
         self.record.state = transitions.counted_as(self.state, generation=generation)

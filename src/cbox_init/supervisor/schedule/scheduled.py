@@ -198,6 +198,12 @@ class ScheduledProcess(ProcessBase):
         """Runs are not replaced."""
         return False
 
+    def stop_instance(self, index: int) -> None:
+        """A run cannot be stopped alone: `supervisor.actions` refuses it."""
+
+    def restart_instance(self, index: int) -> None:
+        """A run cannot be restarted alone: `supervisor.actions` refuses it."""
+
     def kill(self) -> None:
         """Kill all runs without a grace period; none begins any more."""
         self._close()
