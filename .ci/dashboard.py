@@ -201,6 +201,17 @@ ROWS: Final[dict[str, tuple[Panel, ...]]] = {
             width=12,
         ),
     ),
+    "Notifications": (
+        _graph(
+            "Messages",
+            "none",
+            (_of("notifications_sent_total", by=""), "{{notification}} sent"),
+            (_of("notifications_failed_total", by=""), "{{notification}} failed"),
+            (_of("notifications_dropped_total", by=""), "{{notification}} dropped"),
+            width=12,
+        ),
+        _graph("Waiting", "none", (_of("notifications_waiting", by=""), "{{notification}}"), width=12),
+    ),
     "Hooks": (
         _graph(
             "Hooks",

@@ -149,6 +149,20 @@ CASES = [
         "Heartbeats of backup could not be delivered",
     ),
     Case(
+        "CboxInitNotificationsFail",
+        {
+            'cbox_init_notifications_failed_total{notification="ops"}': "0x5 1x60",
+            'cbox_init_notifications_dropped_total{notification="ops"}': "0x60",
+        },
+        {
+            'cbox_init_notifications_failed_total{notification="ops"}': "7x60",
+            'cbox_init_notifications_dropped_total{notification="ops"}': "0x60",
+        },
+        "20m",
+        {"notification": "ops"},
+        "Messages of the notification ops could not be delivered",
+    ),
+    Case(
         "CboxInitHookFailed",
         {'cbox_init_hook_executions_total{name="warm", type="post_start", status="failure"}': "_x80 1x60"},
         {'cbox_init_hook_executions_total{name="warm", type="post_start", status="failure"}': "3x600"},

@@ -41,6 +41,7 @@ global:
   audit_enabled: true
   resource_metrics_enabled: true
   resource_metrics_interval: 200ms
+notifications: [{name: ops, command: ["true"]}]
 hooks:
   pre-start: [{name: warm, command: ["true"]}]
   post-start: [{name: report, command: ["false"], continue_on_error: true}]
