@@ -15,7 +15,7 @@ from cbox_init.api.schemas_events import EventEntry, MissedEvents
 from cbox_init.logs.encode.base import Timestamps
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
+    from asyncio import AbstractEventLoop, Future, TimerHandle
     from collections.abc import Callable, Iterable
     from types import TracebackType
 
@@ -232,6 +232,7 @@ class EventReader:
         self._ended = False
         self._gone = False
         self._waiting: Future[None] | None = None
+        self._timer: TimerHandle | None = None
         self.after = self._events.last
         # What was said to be missing was counted up to event number `_counted`; `_left` of the wanted ones up
         # to there were still kept.
@@ -309,17 +310,22 @@ class EventReader:
         return Batch(events, missed)
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until there is something to take, nothing will come any more, or ``timeout_s`` has passed."""
+        """Wait until there is something to take, nothing will come any more, or ``timeout_s`` has passed; it
+        may return earlier."""
         if self.pending or self._ended or timeout_s <= 0:
             return
         loop = get_running_loop()
         self._waiting = loop.create_future()
-        timer = loop.call_later(timeout_s, self.wake)
+        if self._timer is None:  # one serves all waits until the same time
+            self._timer = loop.call_later(timeout_s, self._time_is_up)
         try:
             await self._waiting
         finally:
-            timer.cancel()
             self._waiting = None
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.wake()
 
     def wake(self) -> None:
         """End its wait."""
@@ -334,6 +340,9 @@ class EventReader:
     def close(self) -> None:
         """The reader is gone: nothing is pending any more."""
         self._gone = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.end()
         self._feed.leave(self)
 
