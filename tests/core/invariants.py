@@ -40,6 +40,8 @@ class CheckedWorld(World):
         self._moments = count()
         self._last_start = -1
         self._seen_to_end: dict[int, int] = {}
+        self._down: dict[int, int] = {}
+        self._alone: set[int] = set()
 
     # -- what is watched -------------------------------------------------------------------------------
 
@@ -50,6 +52,22 @@ class CheckedWorld(World):
     def restart(self) -> None:
         super().restart()
         self._last_start = next(self._moments)
+
+    def stop_one(self, nth: int) -> None:
+        before = dict(self.instances)
+        super().stop_one(nth)
+        for index, one in self.instances.items():
+            if one is not before[index]:
+                self._down[index] = next(self._moments)
+                self._alone.add(index)
+
+    def restart_one(self, nth: int) -> None:
+        before = dict(self.instances)
+        super().restart_one(nth)
+        for index, one in self.instances.items():
+            if one is not before[index]:
+                self._down.pop(index, None)
+                self._alone.add(index)
 
     def roll_back(self, back: Back[Rules]) -> None:
         assert self.rules.rollout.rollback
@@ -70,6 +88,9 @@ class CheckedWorld(World):
 
     def spawn(self, index: int, *, surge: bool = False) -> None:
         self._check_spawn(index)
+        held_since = self._down.pop(index, -1)
+        assert held_since < self._last_start, "a command has stopped it, and none has started it"
+        self._alone.discard(index)
         before = self.instances.get(index)
         by_policy = before is not None and before.phase is Phase.WAITING
         again = before is not None and before.spawned_before
@@ -129,6 +150,8 @@ class CheckedWorld(World):
         assert index >= self.desired.scale, "forgotten, and not scaled away"
         super().forget(index)
         self._restarts.pop(index, None)
+        self._down.pop(index, None)
+        self._alone.discard(index)
 
     def reconcile(self) -> None:
         super().reconcile()
@@ -167,7 +190,8 @@ class CheckedWorld(World):
                 assert instance.ready
             else:
                 assert instance.phase is Phase.ENDED
-                assert self._seen_to_end[instance.index] > self._last_start, "a start was lost"
+                seen_at = max(self._seen_to_end[instance.index], self._down.get(instance.index, -1))
+                assert seen_at > self._last_start, "a start was lost"
         assert has_settled(desired, self.instances.values())
 
     def _check_observed(self) -> None:
@@ -244,9 +268,12 @@ class CheckedWorld(World):
 
     def _check_replacement(self, index: int) -> None:
         """A wanted instance is told to stop for a rollout alone, when enough others serve."""
-        assert self.gate.open
         before, rules = self.instances[index], self.rules.rollout
         assert before.phase is Phase.RUNNING
+        if index in self._alone:
+            self._alone.discard(index)
+            return
+        assert self.gate.open
         assert before.generation < self.desired.generation
         if rules.strategy is not RolloutStrategy.ROLLING:
             return
@@ -302,7 +329,9 @@ class CheckedWorld(World):
             assert state is (State.STOPPING if self.lives else State.STOPPED)
         if not self.oneshot:
             ready = [index for index in up if self.instances[index].ready]
-            assert is_ready(desired, instances, oneshot=False) == (0 < len(ready) == self.wanted)
+            held = [one for one in instances if one.stays_down(desired.revision)]
+            of = self.wanted - sum(one.index < self.wanted for one in held)
+            assert is_ready(desired, instances, oneshot=False) == (0 < len(ready) == of)
         if ended_for_good(desired, instances):
             assert not self.lives
             assert self.decide() == []

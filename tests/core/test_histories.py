@@ -145,6 +145,8 @@ histories = histories_of(
     step("start"),
     step("stop"),
     step("restart"),
+    step("stop_one", st.integers(0, MOST_INSTANCES)),
+    step("restart_one", st.integers(0, MOST_INSTANCES)),
     step("scale", st.integers(0, MOST_INSTANCES)),
     step("exit", st.integers(0, MOST_INSTANCES), st.sampled_from([0, 1, 139])),
     step("breeds", breeds),

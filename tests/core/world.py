@@ -227,6 +227,26 @@ class World:
         self._begin_gate()
         self.want(run=True, scale=self.desired.scale, generation=self.desired.generation + 1)
 
+    def stop_one(self, nth: int) -> None:
+        """A command stops the ``nth`` of those that are wanted alone; the process with the last one."""
+        wanted = [one for one in self.instances.values() if one.index < self.wanted]
+        if not wanted:
+            return
+        one, revision = wanted[nth % len(wanted)], self.desired.revision
+        if all(other.stays_down(revision) for other in wanted if other is not one):
+            self.stop()
+            return
+        self.instances[one.index] = transitions.held_down(one, revision)
+        self.next_at = self.now
+
+    def restart_one(self, nth: int) -> None:
+        """A command replaces the ``nth`` of those that are wanted alone."""
+        wanted = [one for one in self.instances.values() if one.index < self.wanted]
+        if wanted:
+            one = wanted[nth % len(wanted)]
+            self.instances[one.index] = transitions.restarted_alone(one)
+            self.next_at = self.now
+
     def scale(self, count: int) -> None:
         self.want(run=self.desired.run, scale=min(count, 1) if self.oneshot else count)
 
@@ -318,7 +338,9 @@ class World:
 
     def outlive(self, nth: int) -> None:
         """The ``nth`` of those that run has run as long as it may."""
-        runs = [one for one in self.instances.values() if one.phase is Phase.RUNNING]
+        runs = [
+            one for one in self.instances.values() if one.phase is Phase.RUNNING and not one.held
+        ]
         if runs:
             old = runs[nth % len(runs)]
             replaces = self.rules.restart.policy is not RestartPolicyName.NEVER
