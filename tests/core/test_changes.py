@@ -56,6 +56,7 @@ WENT_BACK = Held(went_back=(2, STOPPED_ROLLOUT))
         (START, ONE, [], Held(waiting="db is not ready", expired=True), FAILED, "db is not ready"),
         (STOP, OFF, [STOPPING], Held(), DOING, ""),
         (STOP, OFF, [IDLE, GIVEN_UP], Held(), DONE, ""),
+        (STOP, OFF, [WAITING], Held(), DOING, ""),
         (STOP, ONE, [up()], Held(), SUPERSEDED, "a later command started it"),
         (RESTART, NEW, [up(generation=0)], Held(), DOING, ""),
         (RESTART, NEW, [STOPPING], Held(), DOING, ""),
@@ -95,6 +96,19 @@ def test_standing(
 def test_a_oneshot_is_done_when_it_has_completed() -> None:
     assert standing(START, ONE, [up()], Held(), oneshot=True).status is DOING
     assert standing(START, ONE, [ended(State.COMPLETED)], Held(), oneshot=True).status is DONE
+
+
+def test_one_instance_of_a_oneshot_is_done_when_it_has_completed() -> None:
+    one = Aim(run=True, index=0)
+    assert standing(one, ONE, [up()], Held(), oneshot=False).status is DONE
+    assert standing(one, ONE, [up()], Held(), oneshot=True).status is DOING
+    assert standing(one, ONE, [ended(State.COMPLETED)], Held(), oneshot=True).status is DONE
+
+
+def test_the_stop_of_one_instance_is_done_when_its_restart_is_cancelled() -> None:
+    one = Aim(run=False, index=0)
+    assert standing(one, OFF, [WAITING], Held(), oneshot=False).status is DOING
+    assert standing(one, OFF, [IDLE], Held(), oneshot=False).status is DONE
 
 
 def test_every_step_of_an_instance_has_another_mark() -> None:

@@ -81,7 +81,7 @@ def standing(
 ) -> Standing:
     """How far a command is that wanted ``aim`` of a process."""
     if aim.index is not None:
-        return _of_instance(aim, desired, instances)
+        return _of_instance(aim, desired, instances, oneshot=oneshot)
     if reason := _superseded(aim, desired):
         return Standing(status=ChangeStatus.SUPERSEDED, reason=reason)
     if not desired.run:
@@ -145,9 +145,9 @@ def step_of(
     ``rolls_back``: a rollout that fails is taken back, so that it alone says that it has failed.
     """
     if aim.index is not None:
-        return _alone(aim, desired, instance) if instance.index == aim.index else None
+        return _alone(aim, desired, instance, oneshot=oneshot) if instance.index == aim.index else None
     if not desired.run:
-        return ChangeStatus.DOING if instance.alive else ChangeStatus.DONE
+        return ChangeStatus.DONE if _is_down(instance) else ChangeStatus.DOING
     if instance.index >= desired.scale:
         return None if instance.surge and aim.generation is None else ChangeStatus.DOING
     if instance.index < aim.first:
@@ -178,14 +178,16 @@ def runs_standing(aim: Aim, desired: Desired, runs: Collection[Instance]) -> Sta
     return Standing(status=ChangeStatus.DOING if left else ChangeStatus.DONE, total=left)
 
 
-def _of_instance(aim: Aim, desired: Desired, instances: Collection[Instance]) -> Standing:
+def _of_instance(
+    aim: Aim, desired: Desired, instances: Collection[Instance], *, oneshot: bool
+) -> Standing:
     """How far a command to one instance is."""
     instance = next((one for one in instances if one.index == aim.index), None)
     if instance is None:
         if aim.run is False:
             return Standing(status=ChangeStatus.DONE, done=1, total=1)
         return Standing(status=ChangeStatus.SUPERSEDED, reason="a later command scaled it away")
-    status = _alone(aim, desired, instance)
+    status = _alone(aim, desired, instance, oneshot=oneshot)
     if status is ChangeStatus.DONE:
         return Standing(status=status, done=1, total=1)
     if status is ChangeStatus.SUPERSEDED:
@@ -195,17 +197,17 @@ def _of_instance(aim: Aim, desired: Desired, instances: Collection[Instance]) ->
     return replace(_at(instance, status, 0, 1), mark=mark)
 
 
-def _alone(aim: Aim, desired: Desired, instance: Instance) -> ChangeStatus:
+def _alone(aim: Aim, desired: Desired, instance: Instance, *, oneshot: bool) -> ChangeStatus:
     """How far a command to this instance is."""
     if not aim.run:
-        if not instance.alive:
+        if _is_down(instance):
             return ChangeStatus.DONE
         stops = not desired.run or instance.stays_down(desired.revision)
         return ChangeStatus.DOING if stops else ChangeStatus.SUPERSEDED
     if not desired.run or instance.stays_down(desired.revision):
         return ChangeStatus.SUPERSEDED
     if instance.phase is Phase.RUNNING and instance.up_at >= aim.since:
-        if instance.ready:
+        if instance.ready and not oneshot:
             return ChangeStatus.DONE
         return ChangeStatus.FAILED if instance.stalled else ChangeStatus.DOING
     if instance.phase is Phase.ENDED and not instance.is_outdated(desired.revision):
@@ -225,9 +227,14 @@ def _superseded(aim: Aim, desired: Desired) -> str:
 
 
 def _of_stop(instances: Collection[Instance]) -> Standing:
-    alive = sum(1 for instance in instances if instance.alive)
-    status = ChangeStatus.DOING if alive else ChangeStatus.DONE
-    return Standing(status=status, done=len(instances) - alive, total=len(instances))
+    left = sum(1 for instance in instances if not _is_down(instance))
+    status = ChangeStatus.DOING if left else ChangeStatus.DONE
+    return Standing(status=status, done=len(instances) - left, total=len(instances))
+
+
+def _is_down(instance: Instance) -> bool:
+    """Whether nothing of it lives, and its restart, if it waited for one, is cancelled."""
+    return not instance.alive and instance.phase is not Phase.WAITING
 
 
 def _failed(rollout: Rollout, what: str) -> Standing:
