@@ -70,6 +70,28 @@ async def test_signals_and_instances(serve: Serve) -> None:
     assert (reply.status_code, reply.json()["instances"][0]["id"]) == (200, "web-1")
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"action": "scale", "scale": 1}, "scale_locked"),
+        ({"action": "signal", "signal": "TERM"}, "cannot signal fixed: it does not run"),
+    ],
+)
+async def test_none_is_touched_when_one_cannot_take_it(
+    serve: Serve, body: dict[str, object], says: str
+) -> None:
+    service = await serve(
+        SEVERAL + "  fixed: {command: [sleep, '1'], scale_locked: true, initial_state: stopped}\n"
+    )
+    await service.house.until(lambda: len(service.house.pids("web")) == 2)
+    before = service.house.pids("web")
+    reply = await service.unix.post(f"{API}/actions", json={**body, "processes": ["web", "fixed"]})
+    assert (reply.status_code, says in reply.text) == (409, True), reply.text
+    assert (await service.unix.get(f"{API}/changes")).json()["count"] == 0
+    assert service.house.status("web").desired_scale == 2
+    assert service.house.pids("web") == before
+
+
 async def test_several_processes_are_one_change(serve: Serve) -> None:
     service = await serve(SEVERAL)
     reply = await service.unix.post(

@@ -78,20 +78,15 @@ class Actions:
         change: Change | None,
         why: str,
     ) -> Change:
-        sent = process.send_signal(signum, group=group, index=index)
-        if not sent:
-            what = "its process group" if group else "it"
-            raise Conflict(f"cannot signal {process.name}: {what} does not run")
-        refused = [identity for identity, reached in sent if not reached]
-        if refused:
-            raise Conflict(
-                f"cannot signal {', '.join(refused[:5])}: not permitted; "
-                "run the daemon as root, or as the user of the process"
-            )
+        sent = _sent(process, signum, group=group, index=index)
         changes = self._supervisor.changes
         with changes.command("signal", process.name, change, why=why or signal_name(signum)) as change:
-            changes.part_done(change, process.name, len(sent))
+            changes.part_done(change, process.name, sent)
         return change
+
+    def check_signal(self, name: str, *, group: bool) -> None:
+        """Raise what ``signal`` would raise now."""
+        _sent(self._supervisor.check_command(name, "signal"), 0, group=group, index=None)
 
     # -- one instance ----------------------------------------------------------------------------------
 
@@ -147,18 +142,26 @@ class Actions:
     # -- several processes -----------------------------------------------------------------------------
 
     def begin(
-        self, action: str, names: Sequence[str], command: Callable[[str, Change], object], *, why: str = ""
+        self,
+        action: str,
+        names: Sequence[str],
+        command: Callable[[str, Change], object],
+        *,
+        check: Callable[[str], object] | None = None,
+        why: str = "",
     ) -> Change:
         """Give a command to several processes, as one change in the order of dependencies.
 
         ``command`` gives it to one of them. A stop begins with those on which no other depends; any other
         command begins with those that depend on none, and ends when it fails for one. Those of the next rank
-        get it when it has had its effect on those of the rank before. Raises what the command raises for the
-        first, and Conflict where one of the others cannot take it: nothing is done then.
+        get it when it has had its effect on those of the rank before. ``check`` raises where one of them
+        cannot take it: nothing is done then. When the command raises nevertheless, the change has failed.
         """
         supervisor = self._supervisor
         for name in names:
             supervisor.check_command(name, action)
+            if check is not None:
+                check(name)
         ranks = self._ranks(names, reverse=action == "stop")
         change = supervisor.changes.open(action, tuple(names), why=why)
         until = time.monotonic() + _SLICE_S
@@ -166,6 +169,9 @@ class Actions:
         try:
             while left and time.monotonic() < until:
                 command(left.popleft(), change)
+        except CboxError as error:
+            supervisor.changes.end(change, ChangeStatus.FAILED, str(error))
+            return change
         except BaseException as error:
             supervisor.changes.end(change, ChangeStatus.FAILED, str(error))
             raise
@@ -239,3 +245,21 @@ class Actions:
         changes = self._supervisor.changes
         while not change.over and not all(change.parts[name].over for name in names):
             await changes.stepped(change, change.version)
+
+
+def _sent(process: Managed, signum: int, *, group: bool, index: int | None) -> int:
+    """Send a signal (0: none, it is only seen whether one could be sent); gives how many instances got it.
+
+    Raises Conflict when none runs, or we are not permitted to.
+    """
+    sent = process.send_signal(signum, group=group, index=index)
+    if not sent:
+        what = "its process group" if group else "it"
+        raise Conflict(f"cannot signal {process.name}: {what} does not run")
+    refused = [identity for identity, reached in sent if not reached]
+    if refused:
+        raise Conflict(
+            f"cannot signal {', '.join(refused[:5])}: not permitted; "
+            "run the daemon as root, or as the user of the process"
+        )
+    return len(sent)

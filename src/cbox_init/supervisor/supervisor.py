@@ -238,11 +238,7 @@ class Supervisor:
         locked: bool = True,
     ) -> Change:
         """Set the number of instances of a process; ``locked``: if ``scale_locked`` permits it."""
-        process = self._scalable(name, locked=locked)
-        oneshot = process.config.type is ProcessType.ONESHOT
-        problem = scale_problem(count, process.scale_limit, oneshot=oneshot)
-        if problem:
-            raise InvalidScale(problem)
+        process = self.check_scale(name, count, locked=locked)
         self._runtime.log.info("Process scale requested", process=name, scale=count)
         if self._runtime.audit is not None:
             self._runtime.audit.command("scale", name, scale=count, before=process.desired.scale)
@@ -322,6 +318,15 @@ class Supervisor:
         schedule = self.schedule(name)
         self.accept_command(name, command)
         return schedule
+
+    def check_scale(self, name: str, count: int, *, locked: bool = True) -> Managed:
+        """The process that could be scaled to ``count`` now. Raises what ``scale`` raises."""
+        process = self._scalable(name, locked=locked)
+        oneshot = process.config.type is ProcessType.ONESHOT
+        problem = scale_problem(count, process.scale_limit, oneshot=oneshot)
+        if problem:
+            raise InvalidScale(problem)
+        return process
 
     def _scalable(self, name: str, *, locked: bool = True) -> Managed:
         process = self.table[name]

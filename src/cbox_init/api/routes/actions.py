@@ -178,10 +178,10 @@ def _actions(commands: Commands, supervisor: Supervisor) -> Resource:
     async def act(request: Request) -> Response:
         wanted = await read_body(request, ActionRequest)
         names = _chosen(supervisor, wanted.processes, caller_of(request.scope))
-        command = _command(supervisor, wanted)
+        command, check = _command(supervisor, wanted)
 
         async def accept() -> Accepted:
-            change = supervisor.actions.begin(wanted.action, names, command)
+            change = supervisor.actions.begin(wanted.action, names, command, check=check)
             return Accepted(ActionsReply(f"{wanted.action} initiated", names, change.id), change)
 
         return await commands.carry_out(request, accept, await request.body())
@@ -200,8 +200,13 @@ def _actions(commands: Commands, supervisor: Supervisor) -> Resource:
     return Resource("/api/v1/actions", {"POST": post})
 
 
-def _command(supervisor: Supervisor, wanted: ActionRequest) -> Callable[[str, Change], object]:
-    """What gives the command to one process. Raises InvalidBodyError."""
+def _command(
+    supervisor: Supervisor, wanted: ActionRequest
+) -> tuple[Callable[[str, Change], object], Callable[[str], object] | None]:
+    """What gives the command to one process, and what checks first whether that can take it.
+
+    Raises InvalidBodyError.
+    """
     given = {
         "signal": not isinstance(wanted.signal, UnsetType),
         "scale": not isinstance(wanted.scale, UnsetType),
@@ -213,16 +218,23 @@ def _command(supervisor: Supervisor, wanted: ActionRequest) -> Callable[[str, Ch
             )
     match wanted.action:
         case "start":
-            return lambda name, change: supervisor.start(name, change=change)
+            return lambda name, change: supervisor.start(name, change=change), None
         case "stop":
-            return lambda name, change: supervisor.stop(name, change=change)
+            return lambda name, change: supervisor.stop(name, change=change), None
         case "restart":
-            return lambda name, change: supervisor.restart(name, change=change)
+            return lambda name, change: supervisor.restart(name, change=change), None
         case "scale":
             count = int(str(wanted.scale).removesuffix(".0"))
-            return lambda name, change: supervisor.scale(name, count, change=change)
+            return (
+                lambda name, change: supervisor.scale(name, count, change=change),
+                lambda name: supervisor.check_scale(name, count),
+            )
     signum, group = _signum(str(wanted.signal)), wanted.to == "group"
-    return lambda name, change: supervisor.actions.signal(name, signum, group=group, change=change)
+    actions = supervisor.actions
+    return (
+        lambda name, change: actions.signal(name, signum, group=group, change=change),
+        lambda name: actions.check_signal(name, group=group),
+    )
 
 
 def _chosen(supervisor: Supervisor, selectors: Sequence[str], caller: Caller | None) -> tuple[str, ...]:
