@@ -34,6 +34,7 @@ SEVERAL = """
         ("actions", {"action": "stop", "processes": []}, 400, "invalid request body"),
         ("actions", {"action": "stop", "processes": ["x*"]}, 404, "no process matches 'x*'; there are web"),
         ("actions", {"action": "stop", "processes": ["wbe"]}, 404, "no process matches 'wbe'"),
+        ("actions", {"action": "stop", "processes": ["@x"]}, 404, "no process matches '@x'; there are none"),
         ("actions", {"action": "jump", "processes": ["web"]}, 400, "invalid request body"),
         ("actions", {"action": "scale", "processes": ["web"]}, 400, "the action scale needs scale"),
         (

@@ -338,9 +338,7 @@ class World:
 
     def outlive(self, nth: int) -> None:
         """The ``nth`` of those that run has run as long as it may."""
-        runs = [
-            one for one in self.instances.values() if one.phase is Phase.RUNNING and not one.held
-        ]
+        runs = [one for one in self.instances.values() if one.phase is Phase.RUNNING and not one.held]
         if runs:
             old = runs[nth % len(runs)]
             replaces = self.rules.restart.policy is not RestartPolicyName.NEVER

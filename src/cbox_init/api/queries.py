@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from fnmatch import translate
+from typing import TYPE_CHECKING, Any, Final
 
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Parameter
@@ -10,10 +12,15 @@ from cbox_init.api.schemas import LEVELS
 from cbox_init.config.model.enums import LogLevel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.datastructures import QueryParams
 
 DEFAULT_LIMIT: Final = 100
 LARGEST_LIMIT: Final = 10_000
+LONGEST_PATTERN: Final = 200
+"""The characters of one name or pattern at most."""
+
 _ORDERS: Final = ("desc", "asc")
 _ALL_LEVELS: Final = "all"
 _FLAGS: Final = {"true": True, "1": True, "": True, "false": False, "0": False}
@@ -38,6 +45,23 @@ SYNC = Parameter(
 )
 LEVEL = Parameter("level", "Minimum level to show.", {"type": "string", "enum": [*LEVELS, "all"]})
 PROCESS = Parameter("process", "Only of this process.", {"type": "string"})
+
+
+def pattern_of(name: str, text: str) -> str:
+    """A name or a pattern of names, given as the parameter ``name``; raises BadRequestError for a length."""
+    if not 0 < len(text) <= LONGEST_PATTERN:
+        raise BadRequestError(
+            f"{name} must have 1 to {LONGEST_PATTERN} characters, not {len(text)}: {shown(text)}"
+        )
+    return text
+
+
+def matcher_of(*patterns: str) -> Callable[[str], Any]:
+    """A function that gives something true for what one of the patterns matches.
+
+    Clients choose patterns, and ``fnmatchcase`` would keep many thousands of them in memory.
+    """
+    return re.compile("|".join(map(translate, patterns))).match
 
 
 def limit_of(query: QueryParams) -> int:

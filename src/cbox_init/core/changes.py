@@ -178,9 +178,7 @@ def runs_standing(aim: Aim, desired: Desired, runs: Collection[Instance]) -> Sta
     return Standing(status=ChangeStatus.DOING if left else ChangeStatus.DONE, total=left)
 
 
-def _of_instance(
-    aim: Aim, desired: Desired, instances: Collection[Instance], *, oneshot: bool
-) -> Standing:
+def _of_instance(aim: Aim, desired: Desired, instances: Collection[Instance], *, oneshot: bool) -> Standing:
     """How far a command to one instance is."""
     instance = next((one for one in instances if one.index == aim.index), None)
     if instance is None:

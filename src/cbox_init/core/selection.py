@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
+from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.errors import NothingSelected
@@ -40,7 +41,11 @@ def select(
     for selector in selectors:
         found = _selected(selector, groups, permitted)
         if not found:
-            raise NothingSelected(selector, tuple(filter(permitted, groups)))
+            visible = tuple(filter(permitted, groups))
+            if selector.startswith(_GROUP):
+                of = dict.fromkeys(group for name in visible for group in groups[name])
+                raise NothingSelected(selector, tuple(f"{_GROUP}{group}" for group in of))
+            raise NothingSelected(selector, visible)
         chosen.update(found)
     return tuple(name for name in groups if name in chosen)
 
@@ -57,4 +62,5 @@ def _selected(
         return [name for name in visible if selector[1:] in groups[name]]
     if sum(selector.count(sign) for sign in _WILD) > _MOST_WILD:
         return []
-    return [name for name in visible if fnmatchcase(name, selector)]
+    # Clients choose selectors, and `fnmatchcase` would keep many thousands of them in memory.
+    return list(filter(re.compile(translate(selector)).match, visible))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.caller import caller_of, processes_shown_to
 from cbox_init.api.change_views import change_entry
 from cbox_init.api.commands import CHANGES, WAIT, wait_of
-from cbox_init.api.queries import LIMIT, limit_of, shown
+from cbox_init.api.queries import LIMIT, LONGEST_PATTERN, limit_of, matcher_of, pattern_of, shown
 from cbox_init.api.replies import BadRequestError, json_response
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering, check_process
+from cbox_init.api.routes.events import check_matches
 from cbox_init.api.schemas_changes import CHANGE_STATUSES, ChangeEntry, ChangeList
 from cbox_init.config.model.enums import Role
 from cbox_init.errors import UnknownChange
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _ID: Final = Parameter("id", "Id of a change.", {"type": "string"}, "path")
 _PROCESS: Final = Parameter(
-    "process", "Only those of this process; with *, ? or [ a pattern of names.", {"type": "string"}
+    "process",
+    "Only those of this process; with *, ? or [ a pattern of names.",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN},
 )
 _STATUS: Final = Parameter("status", "Only those.", {"type": "string", "enum": list(CHANGE_STATUSES)})
 _SEEN: Final = Parameter(
@@ -44,16 +46,26 @@ def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
     async def list_all(request: Request) -> Response:
         query = request.query_params
         limit, status, name = limit_of(query), _status_of(query), query.get("process")
-        if name is not None and not _is_pattern(name):
+        matches = None
+        if name is not None and not _is_pattern(pattern_of("process", name)):
             check_process(caller_of(request.scope), name)
+        elif name is not None:
+            matches = matcher_of(name)
         found = tuple(
             change
             for change in supervisor.changes.latest()
             if _may_see(request, change)
             and (status is None or change.status == status)
-            and (name is None or any(fnmatchcase(one, name) or one == name for one in change.processes))
+            and (
+                name is None
+                or name in change.processes
+                or bool(matches and any(map(matches, change.processes)))
+            )
         )
-        if not found and name is not None and not _is_pattern(name):
+        if not found and matches is not None and name is not None:
+            allowed = processes_shown_to(request.scope)
+            check_matches(name, [one for one in supervisor.config.processes if allowed.match(one)])
+        elif not found and name is not None:
             supervisor.check_known(name)
         entries = tuple(change_entry(supervisor.changes, one) for one in islice(found, limit))
         return json_response(ChangeList(changes=entries, count=len(entries), limit=limit))

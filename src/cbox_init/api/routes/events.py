@@ -42,9 +42,8 @@ _RETRY_MS: Final = 2000
 #: The longest time that a request may wait for an event, in seconds.
 LONGEST_WAIT_S: Final = 60.0
 
-#: Names and patterns of one filter at most, and the characters of one.
+#: Names and patterns of one filter at most.
 MOST_PATTERNS: Final = 50
-LONGEST_PATTERN: Final = 200
 
 #: Known words that are compared with a wrong one, and that are shown where none is near.
 _COMPARED: Final = 1000
@@ -59,7 +58,7 @@ _HEADERS: Final = (
 )
 _PATTERNS: Final = {
     "type": "array",
-    "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_PATTERN},
+    "items": {"type": "string", "minLength": 1, "maxLength": queries.LONGEST_PATTERN},
     "maxItems": MOST_PATTERNS,
 }
 KINDS: Final = Parameter(
@@ -192,8 +191,6 @@ def resources(context: Context) -> tuple[Resource, ...]:
 def kinds_of(patterns: Iterable[str]) -> frozenset[str] | None:
     """The kinds of events that kinds and patterns of them stand for; None without any, for all kinds. Raises
     BadRequestError for one that stands for none."""
-    from fnmatch import fnmatchcase
-
     from cbox_init.supervisor.events import KINDS as ALL
 
     patterns = _checked("kind", patterns)
@@ -201,7 +198,7 @@ def kinds_of(patterns: Iterable[str]) -> frozenset[str] | None:
         return None
     found: set[str] = set()
     for pattern in patterns:
-        matching = {kind for kind in ALL if fnmatchcase(kind, pattern)}
+        matching = set(filter(queries.matcher_of(pattern), ALL))
         if not matching:
             known = [*ALL, *dict.fromkeys(f"{kind.partition('.')[0]}.*" for kind in ALL)]
             raise BadRequestError(f"kind: there is no {queries.shown(pattern)}{_hint(pattern, known)}")
@@ -223,17 +220,15 @@ def _filter_of(request: Request, supervisor: Supervisor, events: Events) -> Even
             if pattern not in kept:
                 supervisor.check_known(pattern)
         else:
-            _check_matches(
+            check_matches(
                 pattern, [name for name in (*supervisor.config.processes, *kept) if allowed.match(name)]
             )
     return EventFilter(patterns, kinds_of(query.getlist("kind")), allowed)
 
 
-def _check_matches(pattern: str, names: list[str]) -> None:
+def check_matches(pattern: str, names: list[str]) -> None:
     """Raise BadRequestError when a pattern matches none of ``names``."""
-    from fnmatch import fnmatchcase
-
-    if not any(fnmatchcase(name, pattern) for name in names):
+    if not any(map(queries.matcher_of(pattern), names)):
         raise BadRequestError(f"process: no process matches {queries.shown(pattern)}{_hint(pattern, names)}")
 
 
@@ -242,13 +237,7 @@ def _checked(name: str, patterns: Iterable[str]) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(patterns))
     if len(found) > MOST_PATTERNS:
         raise BadRequestError(f"{name} is given {len(found)} times, at most {MOST_PATTERNS} are allowed")
-    for pattern in found:
-        if not 0 < len(pattern) <= LONGEST_PATTERN:
-            raise BadRequestError(
-                f"{name} must have 1 to {LONGEST_PATTERN} characters, not {len(pattern)}: "
-                f"{queries.shown(pattern)}"
-            )
-    return found
+    return tuple(queries.pattern_of(name, pattern) for pattern in found)
 
 
 def _hint(text: str, known: Iterable[str]) -> str:
