@@ -134,15 +134,20 @@ class AuthenticateTcp:
         else:
             caller = self._of_certificate(settings, scope) or _anyone(settings, scope)
         if caller is not None:
-            set_caller(scope, caller, lambda: self._again(scope, caller))
+            set_caller(scope, caller, lambda: self._again(scope, caller, settings))
         by_itself = not credentials.identified or (caller is not None and caller.kind != "token")
         await (self._sites if by_itself else self._app)(scope, receive, send)
 
-    def _again(self, scope: Scope, before: Caller) -> Caller | None:
-        """The caller of a request as it is recognised now; ``before`` where a file is yet to be read."""
+    def _again(self, scope: Scope, before: Caller, under: GlobalConfig) -> Caller | None:
+        """The caller of a request as it is recognised now; ``before`` where a file is yet to be read.
+
+        It was recognised ``under`` those settings: who needs no token is the same as long as they count.
+        """
         credentials = self._credentials
         settings = credentials.current()
         if not credentials.identified:
+            if settings is under and before.kind != "certificate":
+                return before
             return self._of_certificate(settings, scope) or _anyone(settings, scope)
         if before.kind == "certificate":
             return self._of_certificate(settings, scope)
