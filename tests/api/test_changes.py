@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cbox_init.api import commands
+from cbox_init.api import commands, waiting
 from cbox_init.core.states import State
 
 if TYPE_CHECKING:
@@ -60,6 +60,23 @@ async def test_an_action_answers_with_its_end(service: Service) -> None:
     reply = await service.unix.get(f"{CHANGES}?process=w*&limit=2")
     assert [one["kind"] for one in reply.json()["changes"]] == ["stop", "scale"]
     assert (await service.unix.get(f"{CHANGES}?process=web&status=failed")).json()["changes"] == []
+
+
+async def test_a_long_list_lets_others_have_their_turn(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here after each change, so that they can be counted."""
+    changes = service.house.supervisor.changes
+    for _ in range(300):
+        changes.done(changes.open("signal", ("web",)))
+    monkeypatch.setattr(waiting, "SLICE_S", 0.0)
+    listing = asyncio.ensure_future(service.unix.get(f"{CHANGES}?limit=1000"))
+    turns = 0
+    while not listing.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert (await listing).json()["count"] == 300
+    assert turns > 300
 
 
 async def test_what_takes_longer_is_answered_with_202_and_can_be_waited_for(serve: Serve) -> None:

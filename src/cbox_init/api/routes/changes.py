@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.caller import caller_of, processes_shown_to
@@ -13,6 +12,7 @@ from cbox_init.api.replies import BadRequestError, json_response
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering, check_process
 from cbox_init.api.routes.events import check_matches
 from cbox_init.api.schemas_changes import CHANGE_STATUSES, ChangeEntry, ChangeList
+from cbox_init.api.waiting import Slices
 from cbox_init.config.model.enums import Role
 from cbox_init.errors import UnknownChange
 
@@ -51,24 +51,25 @@ def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
             check_process(caller_of(request.scope), name)
         elif name is not None:
             matches = matcher_of(name)
-        found = tuple(
-            change
-            for change in supervisor.changes.latest()
-            if _may_see(request, change)
-            and (status is None or change.status == status)
-            and (
-                name is None
-                or name in change.processes
-                or bool(matches and any(map(matches, change.processes)))
-            )
-        )
-        if not found and matches is not None and name is not None:
+        entries: list[ChangeEntry] = []
+        slices = Slices()
+        for change in supervisor.changes.latest():
+            await slices.breathe()  # changes may be many, each of many processes
+            if status not in (None, change.status) or not _may_see(request, change):
+                continue
+            if matches is None and name is not None and name not in change.processes:
+                continue
+            if matches is not None and not any(map(matches, change.processes)):
+                continue
+            entries.append(change_entry(supervisor.changes, change))
+            if len(entries) == limit:
+                break
+        if not entries and matches is not None and name is not None:
             allowed = processes_shown_to(request.scope)
             check_matches(name, [one for one in supervisor.config.processes if allowed.match(one)])
-        elif not found and name is not None:
+        elif not entries and name is not None:
             supervisor.check_known(name)
-        entries = tuple(change_entry(supervisor.changes, one) for one in islice(found, limit))
-        return json_response(ChangeList(changes=entries, count=len(entries), limit=limit))
+        return json_response(ChangeList(changes=tuple(entries), count=len(entries), limit=limit))
 
     async def show(request: Request) -> Response:
         wait_s, seen = wait_of(request.query_params), _seen_of(request.query_params)
