@@ -131,7 +131,7 @@ def test_masked_process() -> None:
 
 
 def test_masking_uses_the_files_keys() -> None:
-    assert set(masked(Config())) == {"version", "include", "global", "hooks", "processes"}
+    assert set(masked(Config())) == {*("version", "include", "global", "hooks", "notifications", "processes")}
     assert masked(Config())["hooks"] == {"pre-start": [], "post-start": [], "pre-stop": [], "post-stop": []}
 
 

@@ -441,6 +441,11 @@ def test_every_recorded_request(served: tuple[DaemonProcess, Caller]) -> None:
 
 #: Routes that no other client knows, and the stream, which is tested on its own.
 OURS: Final = {
+    f"{API}/actions",
+    f"{API}/instances/{{id}}/restart",
+    f"{API}/instances/{{id}}/signal",
+    f"{API}/instances/{{id}}/stop",
+    f"{API}/processes/{{name}}/signal",
     f"{API}/changes",
     f"{API}/changes/{{id}}",
     f"{API}/events",
