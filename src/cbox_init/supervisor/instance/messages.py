@@ -215,7 +215,7 @@ class InstanceMessages:
                 before=before.state.value,
                 state=now.state.value,
                 failures=now.failures or None,
-                latency_s=now.last.latency_s
+                latency_s=round(now.last.latency_s, 6)
                 if now.last is not None and now.last is not before.last
                 else None,
             )
