@@ -46,6 +46,8 @@ CASES = [
             'cbox_init_process_up{name="web", instance="web-0"}': "0x60",
             'cbox_init_process_up{name="job", instance="job-0"}': "0x60",
             'cbox_init_process_last_exit_code{name="job", instance="job-0"}': "0x60",
+            'cbox_init_process_up{name="stopped", instance="stopped-0"}': "0x60",
+            'cbox_init_process_last_exit_code{name="stopped", instance="stopped-0"}': "143x60",
             'cbox_init_process_last_exit_code{name="web", instance="web-0"}': "1x60",
         },
         {'cbox_init_process_up{name="web", instance="web-0"}': "0x3 1x60"},
