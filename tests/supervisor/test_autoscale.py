@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 import pytest
 
+from cbox_init.core.autoscale import Load
 from cbox_init.errors import CheckFailed, Conflict
 from cbox_init.supervisor.autoscale.sources import number_in
 from tests.ports import free_port
@@ -326,3 +327,24 @@ def test_texts_that_are_no_load(text: str) -> None:
 )
 def test_texts_that_are_a_load(text: str, path: str | None, number: float) -> None:
     assert number_in(text, path) == number
+
+
+async def test_a_measurement_of_no_instance_is_no_success(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+
+    class Source:
+        where = "cpu"
+
+        async def __call__(self, instances: object) -> Load:
+            measured.append(1)
+            if len(measured) == 1:
+                raise CheckFailed("nothing can be read")
+            return Load(0, 0)
+
+    monkeypatch.setattr("cbox_init.supervisor.autoscale.autoscaler.load_source", lambda *_: Source())
+    house = build(config(f"max: 3, target: 10, {QUICK}"))
+    await house.until(lambda: len(measured) > 3)
+    assert shown(house).error == "cpu: nothing can be read"
+    assert "can be measured again" not in house.log_text()

@@ -159,10 +159,10 @@ class Autoscaler:
 
     def _take(self, load: Load) -> None:
         """Decide on a load that was measured."""
-        if self.status.error is not None:
-            self._runtime.log.info("The load can be measured again", process=self._name)
         value = load.total / load.measured if load.measured else load.total
-        if load.measured != 0:
+        if load.measured != 0:  # of no instance there is nothing to measure: that is no success either
+            if self.status.error is not None:
+                self._runtime.log.info("The load can be measured again", process=self._name)
             self._show(value=value, measured_at=self._runtime.unix(), error=None)
         found = self._measurable()
         if found is None or self._closed or rests(self._rules, found[0]):
