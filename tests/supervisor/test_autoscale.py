@@ -121,8 +121,14 @@ async def test_commands_that_fail(build: Build, command: str, timeout: str, erro
     assert "The load cannot be measured, the scale stays" in house.messages()
 
 
+async def test_warnings_are_no_part_of_json(build: Build) -> None:
+    command = """command: [sh, -c, 'echo {\\"n\\": 30}; echo old >&2'], value: n"""
+    house = build(config(f"max: 5, target: 10, {command}, {QUICK}"))
+    await house.until(lambda: scale(house) == 3)
+
+
 async def test_of_much_output_the_last_line_counts(build: Build) -> None:
-    command = "command: [sh, -c, 'yes | head -c 1000000; echo 30']"
+    command = "command: [sh, -c, 'yes | head -c 1000000; echo old >&2; echo 30']"
     house = build(config(f"max: 5, target: 10, {command}, {QUICK}"))
     await house.until(lambda: scale(house) == 3)
 

@@ -161,7 +161,9 @@ class _CommandLoad:
 
         if self._run is not None and not self._run():
             raise CheckFailed("the command of an earlier measurement was killed and has not ended yet")
-        run = CommandRun(self._request, self._runtime, kept_bytes=_MOST_ANSWER_BYTES)
+        run = CommandRun(
+            self._request, self._runtime, kept_bytes=_MOST_ANSWER_BYTES, with_stderr=self._path is None
+        )
         self._run = lambda: run.over
         try:
             status = await run.ended

@@ -51,14 +51,22 @@ class CommandProbe:
 class CommandRun:
     """One run of a command, from its spawn until it has been reaped. Raises SpawnError.
 
-    ``ended`` gives its exit status. Of its output the last ``kept_bytes`` are kept.
+    ``ended`` gives its exit status. Of its output the last ``kept_bytes`` are kept, those of standard error
+    ``with_stderr``.
     """
 
-    def __init__(self, request: SpawnRequest, runtime: Runtime, *, kept_bytes: int = _KEPT_BYTES) -> None:
+    def __init__(
+        self,
+        request: SpawnRequest,
+        runtime: Runtime,
+        *,
+        kept_bytes: int = _KEPT_BYTES,
+        with_stderr: bool = True,
+    ) -> None:
         loop = get_running_loop()
         read_fd, write_fd = output_pipe(request.identity)
         try:
-            self._pid = runtime.spawner.spawn(replace(request, stdout_fd=write_fd, stderr_fd=write_fd))
+            self._pid = runtime.spawner.spawn(_with_output(request, write_fd, with_stderr=with_stderr))
         except BaseException:
             os.close(read_fd)
             raise
@@ -117,3 +125,7 @@ class CommandRun:
             os.close(self._fd)
             if not self.ended.done():
                 self.ended.set_result(status)
+
+
+def _with_output(request: SpawnRequest, write_fd: int, *, with_stderr: bool) -> SpawnRequest:
+    return replace(request, stdout_fd=write_fd, stderr_fd=write_fd if with_stderr else request.stderr_fd)
