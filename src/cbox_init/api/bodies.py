@@ -13,6 +13,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 
 from cbox_init.api.replies import BodyTooSlowError, InvalidBodyError
+from cbox_init.decoders import decoder_of
 from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def parse_body(body: bytes, kind: type[_Body]) -> _Body:
     if _is_deeper(body, _DEEPEST):
         raise InvalidBodyError(f"lists and objects are nested deeper than {_DEEPEST} levels")
     try:
-        value = msgspec.json.decode(body, type=kind)
+        value = decoder_of(kind).decode(body)
         json.loads(body, object_pairs_hook=_without_duplicates)  # a member that occurs twice is ambiguous
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
         raise InvalidBodyError from None

@@ -9,6 +9,7 @@ import msgspec
 
 from cbox_init.api.schemas import ErrorReply
 from cbox_init.client.address import FORBIDDEN, no_daemon, no_permission
+from cbox_init.decoders import decoder_of
 from cbox_init.errors import ApiError, DaemonUnreachable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def read_answer(call: Call[Reply], status: int, body: bytes, address: DaemonAddr
     if not 200 <= status < 300:
         raise refusal(status, body, address)
     try:
-        reply = msgspec.json.decode(body, type=call.reply)
+        reply = decoder_of(call.reply).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ApiError(
             status, f"the server at {address} is not the API of cbox-init, or another version of it: {error}"
@@ -61,7 +62,7 @@ def check_event_stream(content_type: str, address: DaemonAddress) -> None:
 
 def _error(body: bytes) -> ErrorReply | None:
     try:
-        return msgspec.json.decode(body, type=ErrorReply)
+        return decoder_of(ErrorReply).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

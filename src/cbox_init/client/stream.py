@@ -8,6 +8,7 @@ import msgspec
 
 from cbox_init.api.schemas import LogEntry, MissedEvent
 from cbox_init.api.schemas_events import EventEntry, MissedEvents
+from cbox_init.decoders import decoder_of
 from cbox_init.errors import ClientError
 
 if TYPE_CHECKING:
@@ -139,6 +140,6 @@ def _record(event: ServerEvent, kinds: Mapping[str, type[_Record]]) -> _Record |
     if kind is None or not event.data:
         return None
     try:
-        return msgspec.json.decode(event.data, type=kind)
+        return decoder_of(kind).decode(event.data)
     except msgspec.DecodeError as error:
         raise ClientError(f"the stream sent an invalid record: {error}") from None

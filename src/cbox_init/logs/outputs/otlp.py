@@ -10,6 +10,7 @@ from msgspec import DecodeError, Raw, Struct, field, json
 
 from cbox_init import __version__
 from cbox_init.config.model.enums import LogLevel
+from cbox_init.decoders import decoder_of
 from cbox_init.imports import whole
 from cbox_init.logs.encode.base import encodable
 from cbox_init.logs.record import Encoded
@@ -154,7 +155,7 @@ class OtlpBackend:
     def _rejected(self, response: httpx.Response) -> int:
         """How many records of an accepted request the collector has rejected."""
         try:
-            found = json.decode(response.content, type=_Response) if response.content else _Response()
+            found = decoder_of(_Response).decode(response.content) if response.content else _Response()
         except DecodeError:  # an answer that says nothing
             return 0
         rejected = int(found.partial_success.rejected_log_records)  # 64 bits are a text in this JSON
