@@ -78,7 +78,9 @@ def test_status_and_json(cbox: Run, two: Two) -> None:
         ["one", "2", "2/2", "0"],
         ["two", "2", "2/2", "0"],
     ]
-    found = json.loads(cbox("fleet", "list", "-f", two.file, "--json").out)["daemons"]
+    done = cbox("fleet", "list", "-f", two.file, "--json")
+    assert done.out, done.err
+    found = json.loads(done.out)["daemons"]
     assert [(one["name"], one["address"], one["error"]) for one in found] == [
         ("one", two.urls[0], None),
         ("two", two.urls[1], None),

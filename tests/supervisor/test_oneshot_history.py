@@ -48,6 +48,7 @@ async def test_startup_and_by_hand(build: Build) -> None:
     assert (first.trigger, first.exit_code, first.error) == (Trigger.STARTUP, 0, "")
     assert first.duration_s is not None and first.ended_unix is not None
     assert abs(first.started_unix - house.runtime.unix()) < 60
+    await house.until_state("job", State.COMPLETED)  # a start that comes before is answered by this run
     house.supervisor.start("job")
     await until_over(house, 2)
     house.supervisor.restart("job")
@@ -60,6 +61,7 @@ async def test_each_try_of_its_policy_and_why_it_failed(build: Build) -> None:
     house = build(config("exit 3", restart="on-failure", restart_delay="1ms", max_restarts=2))
     await until_over(house, 3)
     assert triggers(house) == [Trigger.RESTART, Trigger.RESTART, Trigger.STARTUP]
+    await house.until_state("job", State.FAILED)
     assert {(one.exit_code, one.error) for one in executions(house)} == {(3, "exit code 3")}
     house.supervisor.start("job")
     await until_over(house, 6)
