@@ -79,7 +79,9 @@ def test_without_lists_of_children(tree: int) -> None:
 def test_figures_of_ourselves() -> None:
     before = read_transferred(os.getpid())
     assert before is not None, "of ourselves it is always shown"
-    assert count_descriptors(os.getpid()) == len(os.listdir("/proc/self/fd")) - 1
+    # One that an earlier test has left may be closed between the two.
+    counts = [(count_descriptors(os.getpid()), len(os.listdir("/proc/self/fd")) - 1) for _ in range(100)]
+    assert any(ours == listed for ours, listed in counts)
 
 
 def test_proportional_memory(tree: int) -> None:
