@@ -20,7 +20,7 @@ _SMALL_BUFFER = 2304
 
 
 class EventReaders:
-    """So many connections. Those that ``read`` are read from until the context is left.
+    """A number of connections. Those that ``read`` are read from until the context is left.
 
     ``delays_ms`` has the time from each event, by its own time, until each reader had it.
     """

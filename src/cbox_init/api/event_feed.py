@@ -31,14 +31,14 @@ _KEPT_PIECES: Final = 32
 #: Readers that are woken in one turn of the event loop.
 _WOKEN_AT_ONCE: Final = 50
 
-#: In a window of so many seconds events wake the readers at once until this many were woken in all, and
-#: some times at least; further ones come together at its end.
+#: In a window of this length, in seconds, events wake the readers at once until this many were woken in
+#: all, and some times at least; further ones come together at its end.
 _WINDOW_S: Final = 0.2
 _WOKEN_IN_WINDOW: Final = 2000
 _LEAST_WAKES: Final = 3
 
-#: So many readers are woken once for all events of so many seconds: an exit and the start that follows it are
-#: sent together, and the last reader has both sooner.
+#: From this many readers on they are woken once for all events of this time, in seconds: an exit and the
+#: start that follows it are sent together, and the last reader has both sooner.
 _MANY: Final = 20
 _GATHERED_S: Final = 0.0015
 

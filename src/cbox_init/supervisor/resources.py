@@ -113,7 +113,7 @@ class ResourceSampler:
         return found if found is not None and found.instance == instance else None
 
     def used_lately(self, instance: str, pid: int, max_age_s: float) -> TreeUsage | None:
-        """What an instance used at most so many seconds ago; None when that is not known."""
+        """What an instance used at most this many seconds ago; None when that is not known."""
         latest = self.latest(instance, pid)
         if latest is None or procfs.now_since_boot_s() - latest.usage.at > max_age_s:
             return None

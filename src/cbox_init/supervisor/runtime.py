@@ -66,7 +66,7 @@ class Runtime:
         """Gives the variables that a job or a hook gets beside its own, by what it is (``run``, ``instance``,
         ``hook``), its process and its name. Called before each try to start it; raises nothing."""
         self.sampled: Callable[[str, int, float], TreeUsage | None] | None = None
-        """The last sample of an instance by id and main process, if it is not older than so many seconds;
+        """The last sample of an instance by id and main process, if it is not older than this many seconds;
         None unless instances are sampled."""
         self.unreachable: set[str] = set()
         """The ids of instances that we are not permitted to signal: nothing waits for their end."""

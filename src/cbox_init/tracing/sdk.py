@@ -160,8 +160,8 @@ def _listen_to_libraries(handler: logging.Handler) -> None:
 
 
 def _grpc(target: TracingTarget, timeout_s: float) -> SpanExporter:
-    # Its C library writes to standard error, and handles fork(2), unless told by the environment before it
-    # is loaded. Not `os.environ`, which other threads read.
+    # Its C library writes to standard error, and handles fork(2), unless the environment says otherwise
+    # before it is loaded. Not `os.environ`, which other threads read.
     os.putenv("GRPC_VERBOSITY", "NONE")
     os.putenv("GRPC_ENABLE_FORK_SUPPORT", "0")
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter

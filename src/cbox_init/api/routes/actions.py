@@ -224,7 +224,8 @@ def _command(
         case "restart":
             return lambda name, change: supervisor.restart(name, change=change), None
         case "scale":
-            count = int(str(wanted.scale).removesuffix(".0"))
+            assert not isinstance(wanted.scale, UnsetType)  # checked above
+            count = int(wanted.scale)
             return (
                 lambda name, change: supervisor.scale(name, count, change=change),
                 lambda name: supervisor.check_scale(name, count),

@@ -29,7 +29,7 @@ MOST_WAITING: Final = 500
 #: Subjects whose last message is remembered.
 _MOST_REMEMBERED: Final = 4 * MOST_WAITING
 _MOST_INCIDENTS: Final = 1000
-#: From so many messages of one kind on that are due, they are one.
+#: From this number of due messages of one kind on, they become one.
 _MANY: Final = 5
 
 

@@ -105,7 +105,7 @@ _RECOVERIES: Final = {
     "autoscale.decided": ("autoscale",),
 }
 
-#: Of others that the same has happened to, so many are named.
+#: How many others that the same has happened to are named.
 _MOST_NAMED: Final = 20
 
 #: Problems of a process as a whole, although an instance is named.
