@@ -55,6 +55,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Report a failure with the real functions: pytest's worker crashes if it needs one that is patched."""
+    patches = item.funcargs.get("monkeypatch") if isinstance(item, pytest.Function) else None
+    if call.excinfo and isinstance(patches, pytest.MonkeyPatch):
+        patches.undo()
+
+
 @pytest.fixture
 def public_path() -> Iterator[Path]:
     """A folder as ``tmp_path`` is one, which other users may enter: those of pytest are closed to them."""

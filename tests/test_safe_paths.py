@@ -118,7 +118,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         with suppress(OSError):
             _read(path)
     _append(tmp_path / "file")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @as_root

@@ -101,7 +101,7 @@ processes:
     house.kill("open")
     await house.until(lambda: house.pids("open") not in ([], [pid]))
     assert house.lines("open") == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 async def test_keep_keeps_the_others(build: Build) -> None:

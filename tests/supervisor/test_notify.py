@@ -301,7 +301,7 @@ async def test_one_that_cannot_be_started_leaves_no_socket(build: Build) -> None
     house = build(config({"web": web, "stay": {"command": ["sleep", "1000"]}}))
     sockets = open_sockets()
     await house.until_state("web", State.FAILED)
-    assert open_sockets() == sockets
+    assert open_sockets() <= sockets
 
 
 def open_sockets() -> int:

@@ -42,9 +42,12 @@ def test_an_older_kernel_has_them_listed(monkeypatch: pytest.MonkeyPatch) -> Non
     class NoSize:
         st_size = 0
 
-    known = read_own_figures().descriptors
-    monkeypatch.setattr("os.stat", lambda path: NoSize())
-    assert read_own_figures().descriptors == known
+    def test() -> None:
+        known = read_own_figures().descriptors
+        monkeypatch.setattr("os.stat", lambda path: NoSize())
+        assert read_own_figures().descriptors == known
+
+    isolated(test)
 
 
 def test_without_proc_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,9 +158,9 @@ def test_an_empty_command(spawner: Spawner, argv: list[str]) -> None:
 
 
 def test_a_failed_start_leaves_nothing_behind(spawner: Spawner) -> None:
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(SpawnError):
         spawner.spawn(make_request("/nonexistent"))
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
