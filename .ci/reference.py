@@ -1,7 +1,8 @@
 """Writes the parts of the documentation that are made from the code: `make reference`.
 
 The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema;
-docs/api-reference.md, from the OpenAPI document; and the dashboard of deploy/grafana.
+docs/api-reference.md, from the OpenAPI document; the words of other tools in docs/migrating.md; and the
+dashboard of deploy/grafana.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from api_reference import page as api_reference
 from dashboard import text as dashboard
 
+from cbox_init.cli.other_words import WORDS
 from cbox_init.reference.keys import keys
 from cbox_init.reference.schema import SCHEMA_FILE, schema_text
 
@@ -64,11 +66,19 @@ def _row(key: Key) -> str:
     return f"| `{key.name}` | {key.type} | {key.default} | {key.range} | {key.built} | {key.text} |"
 
 
+def migrating(text: str) -> str:
+    """The page with its table of the words of other tools, which is the last of it."""
+    head, header, _ = text.partition("| tool | word | here |\n|---|---|---|\n")
+    rows = (f"| {one.tools or one.word} | `{one.word}` | {one.here} |" for one in WORDS)
+    return "\n".join((head + header.rstrip("\n"), *rows)) + "\n"
+
+
 def written() -> dict[Path, str]:
     """Each file with what it should hold."""
-    page = DOCS / "configuration.md"
+    page, moving = DOCS / "configuration.md", DOCS / "migrating.md"
     return {
         page: configuration(page.read_text()),
+        moving: migrating(moving.read_text()),
         DOCS / SCHEMA_FILE: schema_text(),
         DOCS / "api-reference.md": api_reference(DOCS.parent),
         DOCS.parent / "deploy/grafana/cbox-init.json": dashboard(),

@@ -80,7 +80,7 @@ def test_auto_of_the_environment_does_not_measure(
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["autotune", *arguments]) == 1
+    assert run(["autotune", *arguments]) in (1, 2)
     shown = capsys.readouterr()
     assert said in shown.err
     assert (shown.err.count("\n"), shown.out) == (1, "")

@@ -38,10 +38,10 @@ def fake(path: str) -> Iterator[FakeDaemon]:
         yield daemon
 
 
-def failure(cbox: Run, *arguments: str, env: dict[str, str] | None = None) -> str:
+def failure(cbox: Run, *arguments: str, env: dict[str, str] | None = None, code: int = 1) -> str:
     """The one line of a command that fails."""
     done = cbox(*arguments, env=env)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (code, "")
     assert done.err.startswith("cbox-init: ")
     assert done.err.count("\n") == 1
     return done.err.removeprefix("cbox-init: ")
@@ -59,7 +59,7 @@ def failure(cbox: Run, *arguments: str, env: dict[str, str] | None = None) -> st
     ],
 )
 def test_no_daemon(cbox: Run, path: str, command: list[str]) -> None:
-    said = failure(cbox, *command, "--socket", path)
+    said = failure(cbox, *command, "--socket", path, code=3)
     assert said.startswith(
         f"no daemon answers at {path}: is cbox-init running? start it with `cbox-init serve`"
     )
@@ -68,7 +68,7 @@ def test_no_daemon(cbox: Run, path: str, command: list[str]) -> None:
 def test_a_dead_socket(cbox: Run, path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
-    assert f"no daemon answers at {path}" in failure(cbox, "--socket", path, "list")
+    assert f"no daemon answers at {path}" in failure(cbox, "--socket", path, "list", code=3)
 
 
 def test_nonsense(cbox: Run, path: str) -> None:
@@ -77,7 +77,7 @@ def test_nonsense(cbox: Run, path: str) -> None:
             connection.sendall(b"220 mail.example.com ESMTP\r\n\r\n")
 
     with raw_server(path, behave):
-        assert "does not speak HTTP as cbox-init does" in failure(cbox, "--socket", path, "list")
+        assert "does not speak HTTP as cbox-init does" in failure(cbox, "--socket", path, "list", code=3)
 
 
 def test_a_reply_that_is_none(cbox: Run, path: str, fake: FakeDaemon) -> None:
@@ -142,7 +142,7 @@ def test_a_daemon_that_dies_in_the_middle_of_a_stream(cbox: Run, path: str, fake
         content_type="text/event-stream", chunks=(event(line("one")),), complete=False
     )
     done = cbox("logs", "-f", "--socket", path)
-    assert (done.code, done.out) == (1, "2026-11-24T09:08:03.000Z web-0 INFO  one\n")
+    assert (done.code, done.out) == (3, "2026-11-24T09:08:03.000Z web-0 INFO  one\n")
     assert done.err == (
         f"cbox-init: the daemon at {path} closed the connection before its answer was complete; did it end?\n"
     )
@@ -167,32 +167,50 @@ def test_names_are_not_markup(cbox: Run, path: str, fake: FakeDaemon) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["lst"], "No such command 'lst'. Did you mean 'list'?; see cbox-init --help"),
+        (["lst"], "no command is called 'lst'; did you mean 'list'?; see cbox-init --help"),
+        (["fleet", "lst"], "no command is called 'lst'; did you mean 'list'?; see cbox-init fleet --help"),
         (["--bogus"], "No such option '--bogus'; see cbox-init --help"),
-        (["serve", "--bogus"], "No such option '--bogus'; see cbox-init serve --help"),
-        (["--dry-run", "--bogus"], "No such option '--bogus'; see cbox-init serve --help"),
-        (["--autotune-memory-threshold", "x"], "see cbox-init serve --help"),
         (["--url", "http://localhost:1"], "see cbox-init --help"),
         (["start"], "Missing argument 'NAME...'; see cbox-init start --help"),
         (
             ["scale", "web", "many"],
             "'many' is not a number of instances; write 3, +1 or -1; see cbox-init scale",
         ),
+        (["scale", "web"], "'web' does not say how many; write NAME=3, or NAME 3 for one process"),
+        (["scale", "web=2", "queue"], "'queue' does not say how many"),
+        (["scale", "web=2", "queue", "db=1"], "'queue' does not say how many"),
+        (["scale", "web=2", "all=+1"], "'all' takes a new number, such as 3"),
+        (["reload", "web"], "to replace its instances one after another: `cbox-init restart web`"),
+        (["check-config", "-c"], "Option '-c' requires an argument; see cbox-init"),
         (["logs", "--tail", "-1"], "see cbox-init logs --help"),
         (["logs", "--stream", "out"], "see cbox-init logs --help"),
         (["logs", "--retry"], "--retry works only with -f: give -f as well"),
         (["logs", "-f", "--until", "5m"], "--until cannot be used with -f: leave one of them out"),
+        (["list", "--url", "http://x", "--socket", "/x"], "--url and --socket were both given"),
+    ],
+)
+def test_mistakes_in_the_command_line(cbox: Run, arguments: list[str], said: str) -> None:
+    assert said in failure(cbox, *arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "--bogus"], "No such option '--bogus'; see cbox-init serve --help"),
+        (["--dry-run", "--bogus"], "No such option '--bogus'; see cbox-init serve --help"),
+        (["--autotune-memory-threshold", "x"], "see cbox-init serve --help"),
+        (["health", "--timeout", "soon"], "'soon' is not a time of at most 10 minutes"),
+        (["health", "--bogus"], "No such option '--bogus'; see cbox-init health --help"),
         (
             ["logs", "--url", "http://localhost:1", "--grep", "\udcff"],
             "cannot be sent: it is not valid UTF-8",
         ),
         (["list", "--url", "localhost:9180"], "'localhost:9180' is not a URL of an API"),
-        (["list", "--url", "http://x", "--socket", "/x"], "a URL and a socket were both given"),
         (["serve", "-c", "/nonexistent.yaml"], "/nonexistent.yaml"),
         (["-c", "/nonexistent.yaml"], "/nonexistent.yaml"),
     ],
 )
-def test_mistakes(cbox: Run, arguments: list[str], said: str) -> None:
+def test_what_fails(cbox: Run, arguments: list[str], said: str) -> None:
     assert said in failure(cbox, *arguments)
 
 

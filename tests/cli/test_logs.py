@@ -200,7 +200,7 @@ def test_the_end_of_the_daemon(talk: Talk) -> None:
         talk.say("first")
         follower.until(lambda: follower.out == ["first"])
         talk.daemon.process.kill()
-        assert follower.wait() == 1
+        assert follower.wait() == 3
         assert follower.err == [
             f"the daemon at {talk.socket} closed the connection before its answer was complete; did it end?"
         ]

@@ -94,7 +94,7 @@ def test_what_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         (("go", "--app-name", "My App"), "'My App' is no name for images and services; "),
         (("-i",), "-i needs a terminal; give the choices as options: PRESET, --app-name, "),
     ):
-        assert run(["scaffold", *arguments, "-o", str(tmp_path)]) == 1, arguments
+        assert run(["scaffold", *arguments, "-o", str(tmp_path)]) in (1, 2), arguments
         error = capsys.readouterr().err
         assert error.startswith("cbox-init: "), arguments
         assert reason in error, arguments

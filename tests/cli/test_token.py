@@ -63,7 +63,7 @@ def test_token_new_as_json(cbox: Run) -> None:
 )
 def test_mistakes(cbox: Run, arguments: tuple[str, ...], words: str) -> None:
     done = cbox("token", *arguments)
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
     assert words in done.err and done.err.count("\n") == 1
 
 

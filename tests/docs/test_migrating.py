@@ -60,5 +60,5 @@ def test_every_section_begins_with_the_command() -> None:
     page = (ROOT / "docs/migrating.md").read_text()
     for section in page.split("\n## ")[1:]:
         heading, _, text = section.partition("\n")
-        if "the Go program" not in heading:
+        if "the Go program" not in heading and "Words" not in heading:
             assert text.lstrip("\n").startswith("    cbox-init import "), heading

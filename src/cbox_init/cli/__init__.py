@@ -10,6 +10,9 @@ PROGRAM = "cbox-init"
 COMPLETION_VARIABLE = "_CBOX_INIT_COMPLETE"
 """Set by a shell's completion (click's convention for the program's name)."""
 
+FAILED, USAGE, NO_DAEMON = 1, 2, 3
+"""Exit codes: something failed or is not well, a mistake in the command line, and no daemon answers."""
+
 INTERRUPTED = 130
 """The exit code that a shell reports for a program that Ctrl-C ended."""
 

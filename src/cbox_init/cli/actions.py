@@ -112,37 +112,69 @@ def signal(daemon: DaemonOptions, signal_: str, names: tuple[str, ...], group: b
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name")
-@click.argument("count", metavar="N")
+@click.argument("words", nargs=-1, required=True, metavar="{NAME N | NAME=N...}")
 @_json_option
 @wait_option
 @timeout_option
 @daemon_options
 def scale(
-    daemon: DaemonOptions, name: str, count: str, as_json: bool, wait: bool | None, timeout_s: float
-) -> None:
-    """Set the number of instances of a process.
+    daemon: DaemonOptions, words: tuple[str, ...], as_json: bool, wait: bool | None, timeout_s: float
+) -> int:
+    """Set the number of instances of processes: scale web 3, or scale web=3 queue=5.
 
-    N is the new number; +N and -N add and remove instances, and return when that is done by default.
+    N is the new number; +N and -N add and remove instances, and return when that is done by default. NAME may
+    be a pattern ('queue-*'=3), a group (@workers=2) or all, with a new number.
     """
-    if not _COUNT.fullmatch(count):
-        raise click.UsageError(f"{count!r} is not a number of instances; write 3, +1 or -1")
+    counts = _counts(words)
     from cbox_init.cli.console import stdout
 
     waiting = waits(wait, as_json=as_json)
     out = stdout()
-    with connect(daemon) as client, naming_nearest(client, name):
-        if count[0] in "+-":
-            settles = wait is None and not waiting
-            scaled = client.scale_by(name, int(count), timeout_s=timeout_s, settles=settles)
-            change = scaled.change
-            _print(out, scaled, f"{name}: scaled by {count}", as_json=as_json)
-        else:
-            reply = client.scale(name, int(count))
-            change = reply.change
-            _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
-        if waiting:
-            _wait(client, out, name, change, timeout_s, as_json=as_json)
+    accepted: list[tuple[str, str | UnsetType]] = []
+    errors = _ErrorCount()
+    with connect(daemon) as client:
+        for name, count in counts.items():
+            with errors, naming_nearest(client, name):
+                if _selects(name):
+                    chosen = client.act("scale", (name,), scale=int(count))
+                    _print(out, chosen, f"{', '.join(chosen.processes)}: {chosen.message}", as_json=as_json)
+                    accepted.append(("", chosen.change))
+                elif count[0] in "+-":
+                    settles = wait is None and not waiting
+                    scaled = client.scale_by(name, int(count), timeout_s=timeout_s, settles=settles)
+                    _print(out, scaled, f"{name}: scaled by {count}", as_json=as_json)
+                    accepted.append((name, scaled.change))
+                else:
+                    reply = client.scale(name, int(count))
+                    _print(out, reply, f"{name}: {reply.message}", as_json=as_json)
+                    accepted.append((name, reply.change))
+        for name, change in accepted if waiting else ():
+            with errors:
+                _wait(client, out, name, change, timeout_s, as_json=as_json)
+    return 1 if errors.count else 0
+
+
+def _counts(words: Sequence[str]) -> dict[str, str]:
+    """Each name, and its new number or the difference; raises UsageError."""
+    pairs: list[tuple[str, str]] = []
+    if len(words) == 2 and "=" not in words[1] and ("=" not in words[0] or _COUNT.fullmatch(words[1])):
+        pairs.append((words[0], words[1]))
+    else:
+        for word in words:
+            name, equals, count = word.rpartition("=")
+            if not equals or not name:
+                raise click.UsageError(
+                    f"{word!r} does not say how many; write NAME=3, or NAME 3 for one process"
+                )
+            pairs.append((name, count))
+    for name, count in pairs:
+        if not _COUNT.fullmatch(count):
+            raise click.UsageError(f"{count!r} is not a number of instances; write 3, +1 or -1")
+        if _selects(name) and count[0] in "+-":
+            raise click.UsageError(
+                f"{name!r} takes a new number, such as 3; +1 and -1 are for a single process"
+            )
+    return dict(pairs)
 
 
 class _Sender(NamedTuple):

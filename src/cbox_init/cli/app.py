@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cbox_init import __version__
-from cbox_init.cli import COMPLETION_VARIABLE, PROGRAM, complain
+from cbox_init.cli import COMPLETION_VARIABLE, FAILED, NO_DAEMON, PROGRAM, USAGE, complain
 from cbox_init.cli.actions import restart, scale, signal, start, stop
 from cbox_init.cli.audit import audit
 from cbox_init.cli.autotune import autotune
@@ -18,6 +18,7 @@ from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.events import events
 from cbox_init.cli.fleet import fleet
+from cbox_init.cli.group import ALIASES, CommandGroup
 from cbox_init.cli.health import health
 from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
@@ -29,7 +30,7 @@ from cbox_init.cli.reload import reload_config
 from cbox_init.cli.scaffold import scaffold
 from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.token import token
-from cbox_init.errors import CboxError
+from cbox_init.errors import CboxError, DaemonUnreachable
 from cbox_init.options import SERVE_OPTIONS, serve_arguments
 
 if TYPE_CHECKING:
@@ -44,15 +45,18 @@ Completion of commands and options in your shell:
   zsh    eval "$(_CBOX_INIT_COMPLETE=zsh_source cbox-init)"
   fish   _CBOX_INIT_COMPLETE=fish_source cbox-init | source
 
-Exit code: 0, or 1 after one line on standard error that says what is wrong.
+Exit codes: 0; 1 when something failed or is not well; 2 for a mistake in the command line; 3 when no daemon
+answers. One line on standard error says what is wrong.
 """
 
 
-class _Commands(click.Group):
+class _Commands(CommandGroup):
     """The group of commands; a line that begins with an option of ``serve`` means ``serve``.
 
     ``-c FILE`` may stand before any command too, and behind it. Those that need no file take it as well.
     """
+
+    aliases = ALIASES
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         of_serve = serve_arguments(args)
@@ -83,6 +87,11 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet
+
+    def unknown(self, word: str) -> str:
+        from cbox_init.cli.other_words import unknown_word
+
+        return unknown_word(word, (*self.commands, *self.aliases))
 
 
 def _accept_config(command: click.Command) -> None:
@@ -134,6 +143,12 @@ _ACTIONS = (start, stop, restart, signal, scale, trigger, pause, resume, changes
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 
+_ONLY_FAIL = ("serve", "health")
+"""Commands whose exit code is 1 for a mistake in the command line too.
+
+1 is a start that has failed, and Docker takes 0 and 1 alone from a health check.
+"""
+
 _FILES = (serve, check_config, scaffold, import_, explain, schema)
 
 for _command in (
@@ -165,9 +180,11 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.UsageError as error:
-        return _fail(_usage(error))
+        return _fail(_usage(error), FAILED if _command_of(error, arguments) in _ONLY_FAIL else USAGE)
     except click.ClickException as error:
         return _fail(error.format_message())
+    except DaemonUnreachable as error:
+        return _fail(str(error), NO_DAEMON)
     except CboxError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -180,9 +197,18 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = FAILED) -> int:
     complain(message)
-    return 1
+    return code
+
+
+def _command_of(error: click.UsageError, arguments: Sequence[str]) -> str | None:
+    """The command that the error is about; click does not always say it."""
+    words = error.ctx.command_path.split() if error.ctx is not None else []
+    if len(words) > 1:
+        return words[1]
+    named = next((word for word in arguments if word in commands.commands), None)
+    return "serve" if named is None and serve_arguments(arguments) is not None else named
 
 
 def _usage(error: click.UsageError) -> str:

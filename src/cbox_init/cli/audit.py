@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from cbox_init.cli.group import CommandGroup
 from cbox_init.errors import CboxError
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def audit() -> None:
     """Check the audit trail."""
 

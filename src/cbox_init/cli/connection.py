@@ -70,6 +70,9 @@ def daemon_options(
         own = DaemonOptions(*(_text(kwargs.pop(field)) for field in DaemonOptions._fields))
         before = click.get_current_context().find_object(DaemonOptions) or DaemonOptions()
         merged = DaemonOptions(*(mine or other for mine, other in zip(own, before, strict=True)))
+        for given in (own, before):
+            if given.url is not None and given.socket is not None:
+                raise click.UsageError("--url and --socket were both given; give one of them")
         if own.url is not None or own.socket is not None:
             merged = merged._replace(url=own.url, socket=own.socket)
         return function(merged, *args, **kwargs)

@@ -11,6 +11,7 @@ import click
 
 from cbox_init.cli import complain
 from cbox_init.cli.connection import DaemonOptions, connect, most_similar
+from cbox_init.cli.group import CommandGroup
 from cbox_init.errors import ClientError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _fleet_options(
     return command
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def fleet() -> None:
     """Show and control many daemons at once.
 

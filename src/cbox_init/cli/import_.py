@@ -78,7 +78,7 @@ def import_(
     from cbox_init.importers.source import SourceFiles
 
     if output is not None and not force and os.path.lexists(output):
-        raise click.UsageError(f"{output} exists; give --force to replace it")
+        raise CboxError(f"{output} exists; give --force to replace it")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CBOX_INIT_")}
     base = os.path.dirname(output or _USUAL_NAME) or "."
     files = SourceFiles(environ, base)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cbox_init.cli.connection import check_known, connect, daemon_options
-from cbox_init.errors import ApiError, ClientError
+from cbox_init.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,9 @@ _LINES = 100
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
+    "-n",
     "--tail",
+    "--lines",
     type=click.IntRange(0, _MOST_LINES),
     metavar="N",
     help="Number of last lines to show, for all named processes together.  "
@@ -81,9 +83,9 @@ def logs(
     from cbox_init.cli.log_lines import LineFormat, log_line
 
     if retry and not follow:
-        raise ClientError("--retry works only with -f: give -f as well")
+        raise click.UsageError("--retry works only with -f: give -f as well")
     if until is not None and follow:
-        raise ClientError("--until cannot be used with -f: leave one of them out")
+        raise click.UsageError("--until cannot be used with -f: leave one of them out")
     out = stdout(colour=not no_color)
     line_format = LineFormat.of(timestamps=timestamps, text=grep, ignore_case=ignore_case)
 

@@ -17,19 +17,30 @@ if TYPE_CHECKING:
 
 
 @click.command("reload-config")
+@click.argument("names", nargs=-1, metavar="")
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as one JSON object.")
 @wait_option
 @timeout_option
 @daemon_options
 def reload_config(
-    daemon: DaemonOptions, dry_run: bool, as_json: bool, wait: bool | None, timeout_s: float
+    daemon: DaemonOptions,
+    names: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    wait: bool | None,
+    timeout_s: float,
 ) -> int:
     """Make the daemon read its configuration again.
 
     Only processes whose configuration differs are started, stopped or restarted. A file with errors changes
     nothing: every error is shown, and the exit code is 1.
     """
+    if names:  # pm2 calls it so
+        raise click.UsageError(
+            f"the whole file is read again, not that of {names[0]!r}; to replace its instances one after "
+            f"another: `cbox-init restart {' '.join(names)}`"
+        )
     try:
         with connect(daemon) as client:
             reply = client.reload_config(dry_run=dry_run)
