@@ -72,6 +72,7 @@ async def test_reload_lists_what_it_changes(two: Service) -> None:
     before = two.house.pids("web")
     dry = (await two.tcp.post(RELOAD, params={"dry_run": "true"})).json()
     assert (dry["status"], dry["added"], await names(two)) == ("dry_run", ["q"], ["web", "db"])
+    assert (bool(dry.pop("diff")), dry.pop("changed_keys")) == (True, {})
     reply = await two.tcp.post(RELOAD)
     assert (reply.status_code, reply.json()) == (
         200,

@@ -93,6 +93,8 @@ async def test_a_name_may_be_percent_encoded(service: Service) -> None:
         (f"{PROCESSES}/web/restart", {"POST"}),
         (SCALE, {"POST"}),
         (f"{PROCESSES}/web/logs", {"GET", "HEAD"}),
+        ("/api/v1/config", {"GET", "HEAD"}),
+        ("/api/v1/config/validate", {"POST"}),
         ("/api/v1/config/reload", {"POST"}),
         ("/api/v1/config/save", {"POST"}),
         ("/api/v1/logs", {"GET", "HEAD"}),

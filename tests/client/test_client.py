@@ -162,6 +162,39 @@ def test_the_configuration_as_a_whole(daemon: FakeDaemon, path: str) -> None:
     tried = both(path, lambda c: c.reload_config(dry_run=True), lambda c: c.reload_config(dry_run=True))
     assert tried.status == "dry_run"
     assert both(path, Client.save_config, AsyncClient.save_config).status == "saved"
+    dry = {"status": "dry_run", "message": "m", "diff": "+a"}
+    daemon.answers[f"POST {BASE}/config/save?dry_run=true"] = Answer(dry)
+    saved = both(path, lambda c: c.save_config(dry_run=True), lambda c: c.save_config(dry_run=True))
+    assert saved.diff == "+a"
+
+
+def test_the_configuration_and_checks_of_it(daemon: FakeDaemon, path: str) -> None:
+    shown: dict[str, object] = {
+        "path": None,
+        "config": {"processes": {}},
+        "unsaved": False,
+        "diff": "",
+        "file_errors": [],
+    }
+    daemon.answers[f"GET {BASE}/config"] = Answer(shown)
+    assert both(path, Client.config, AsyncClient.config).config == {"processes": {}}
+    problem = {"field": "a", "message": "b", "recommendation": "", "severity": "error"}
+    daemon.answers[f"POST {BASE}/config/validate"] = Answer(
+        {"valid": False, "errors": [problem], "warnings": [], "suggestions": []}
+    )
+    keys = {"command": ["a"]}
+    found = (
+        both(path, lambda c: c.validate_process("web", keys), lambda c: c.validate_process("web", keys)),
+        both(path, lambda c: c.validate_config("processes:"), lambda c: c.validate_config("processes:")),
+        both(path, lambda c: c.validate_config({"a": 1}), lambda c: c.validate_config({"a": 1})),
+    )
+    assert {one.errors[0].field for one in found} == {"a"}
+    bodies = [msgspec.json.decode(sent.body) for sent in daemon.sent if sent.path.endswith("/validate")]
+    assert bodies[::3] == [
+        {"name": "web", "process": keys},
+        {"yaml": "processes:"},
+        {"config": {"a": 1}},
+    ]
 
 
 def test_edits(daemon: FakeDaemon, path: str) -> None:

@@ -450,6 +450,8 @@ OURS: Final = {
     f"{API}/changes/{{id}}",
     f"{API}/events",
     f"{API}/processes/{{name}}/events",
+    f"{API}/config",
+    f"{API}/config/validate",
     f"{API}/daemon",
     f"{API}/logs/outputs",
     f"{API}/logs/stream",

@@ -416,13 +416,28 @@ class ReloadReply(Struct, frozen=True, kw_only=True):
     ]
     warnings: Annotated[tuple[str, ...], Meta(description="Warnings and suggestions about the file.")]
     change: ChangeId | UnsetType = UNSET
+    diff: (
+        Annotated[str, Meta(description="With dry_run: from what is in force to the file; see ConfigReply.")]
+        | UnsetType
+    ) = UNSET
+    changed_keys: (
+        Annotated[
+            dict[str, tuple[str, ...]],
+            Meta(description="With dry_run: the keys that differ, of each process that stays."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class SavedReply(Struct, frozen=True):
-    """What was changed through the API is in the file."""
+    """What was changed through the API is in the file; with ``dry_run`` it would be."""
 
-    status: Annotated[str, Meta(extra_json_schema={"const": "saved"})]
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["saved", "dry_run"]})]
     message: str
+    diff: (
+        Annotated[str, Meta(description="With dry_run: what would change in the file; see ConfigReply.")]
+        | UnsetType
+    ) = UNSET
 
 
 class LoopVitals(Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ from cbox_init.api.schemas import (
 )
 from cbox_init.api.schemas_actions import ActionsReply, InstanceActionReply
 from cbox_init.api.schemas_changes import ActorEntry, ChangeEntry, ChangeList, ProgressEntry, StepEntry
+from cbox_init.api.schemas_config import ConfigReply, ProblemEntry, ValidateReply
 from cbox_init.api.schemas_events import EventEntry, EventList, MissedEvents
 from cbox_init.api.schemas_notifications import NotificationEntry, NotificationList, NotificationTest
 from cbox_init.client.address import ClientTls
@@ -75,6 +76,7 @@ __all__ = [
     "Client",
     "ClientError",
     "ClientTls",
+    "ConfigReply",
     "DaemonEntry",
     "DaemonUnreachable",
     "EditReply",
@@ -102,6 +104,7 @@ __all__ = [
     "OneshotEntry",
     "OneshotList",
     "Order",
+    "ProblemEntry",
     "ProcessDetail",
     "ProcessEntry",
     "ProcessReadiness",
@@ -121,5 +124,6 @@ __all__ = [
     "StreamFilters",
     "TriggerReply",
     "UnknownProcess",
+    "ValidateReply",
     "run_of",
 ]

@@ -44,6 +44,7 @@ from cbox_init.api.schemas_actions import (
     SignalRequest,
 )
 from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
+from cbox_init.api.schemas_config import ConfigReply, ValidateReply, ValidateRequest
 from cbox_init.api.schemas_events import EventList
 from cbox_init.api.schemas_metrics import MetricsHistory
 from cbox_init.api.schemas_notifications import NotificationList, NotificationTest
@@ -378,9 +379,34 @@ def reload_config(*, dry_run: bool = False, timeout_s: float = 60.0) -> Call[Rel
     return Call("POST", f"{_BASE}/config/reload{query}", ReloadReply, timeout_s=timeout_s)
 
 
-def save_config(*, timeout_s: float = 60.0) -> Call[SavedReply]:
-    """Write what was changed through the API to the configuration file."""
-    return Call("POST", f"{_BASE}/config/save", SavedReply, timeout_s=timeout_s)
+def save_config(*, dry_run: bool = False, timeout_s: float = 60.0) -> Call[SavedReply]:
+    """Write what was changed through the API to the file; with ``dry_run`` only say what would change."""
+    query = _query(dry_run="true" if dry_run else None)
+    return Call("POST", f"{_BASE}/config/save{query}", SavedReply, timeout_s=timeout_s)
+
+
+def config(*, timeout_s: float = 60.0) -> Call[ConfigReply]:
+    """The configuration in force, secrets masked, and how the file differs from it."""
+    return Call("GET", f"{_BASE}/config", ConfigReply, timeout_s=timeout_s)
+
+
+def validate_process(
+    name: str, process: Mapping[str, object], *, timeout_s: float = 60.0
+) -> Call[ValidateReply]:
+    """Check a process, new or not, as adding or updating it would. Nothing is changed."""
+    return _validate(ValidateRequest(name=name, process=dict(process)), timeout_s)
+
+
+def validate_config(content: str | Mapping[str, object], *, timeout_s: float = 60.0) -> Call[ValidateReply]:
+    """Check a whole configuration: the text of a file, or the same as JSON. Nothing is changed."""
+    if isinstance(content, str):
+        return _validate(ValidateRequest(yaml=content), timeout_s)
+    return _validate(ValidateRequest(config=dict(content)), timeout_s)
+
+
+def _validate(body: ValidateRequest, timeout_s: float) -> Call[ValidateReply]:
+    path = f"{_BASE}/config/validate"
+    return Call("POST", path, ValidateReply, msgspec.json.encode(body), timeout_s=timeout_s)
 
 
 # -- logs --------------------------------------------------------------------------------------------------

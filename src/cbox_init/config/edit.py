@@ -14,6 +14,7 @@ from cbox_init.config.effective import effective
 from cbox_init.config.masking import masked, secret_values
 from cbox_init.config.model import Config, ProcessConfig
 from cbox_init.config.problems import ProblemReport, Severity
+from cbox_init.config.raw import path_text
 from cbox_init.config.schema import fields_of
 from cbox_init.config.secret import MASK, Secret
 from cbox_init.config.substitute import expand_values
@@ -23,6 +24,7 @@ from cbox_init.sensitive import KnownSecrets
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cbox_init.config.problems import Problem
     from cbox_init.config.raw import Raw
 
 #: Keys and sections whose texts each instance expands, or in which ``${name}`` is a group.
@@ -64,11 +66,7 @@ class Edits:
         A value that is masked, or that holds a literal ``${``, stands for the value that is there when it is
         just as the API shows it. Raises UnknownProcess and ConfigError.
         """
-        current = self._process(name)
-        known = KnownSecrets(lambda: secret_values(self.config, environ))
-        whole = _unmasked(raw, masked(current, known), _revealed(current))
-        assert isinstance(whole, dict)
-        return self._with(name, whole, environ)
+        return self._with(name, self._unmasked(raw, self._process(name), environ), environ)
 
     def removed(self, name: str) -> Edits:
         """Without a process. Raises UnknownProcess, and Conflict when others need it or it is the last."""
@@ -105,7 +103,45 @@ class Edits:
         except KeyError:
             raise UnknownProcess(name) from None
 
+    def problems(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> tuple[Problem, ...]:
+        """What is wrong with ``raw`` as the configuration of a process, new or not, and what could be better.
+
+        Errors of other processes are among them, such as one that waits for this one.
+        """
+        current = self.config.processes.get(name)
+        if current is not None:
+            raw = self._unmasked(raw, current, environ)
+        config, report = self._examined(name, raw, environ)
+        problems = report.problems(KnownSecrets(lambda: secret_values(config, environ)))
+        own = path_text(("processes", name))
+        return tuple(
+            one
+            for one in problems
+            if one.severity is Severity.ERROR
+            or one.field == own
+            or one.field.startswith((f"{own}.", f"{own}["))
+        )
+
     def _with(self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]) -> Edits:
+        config, report = self._examined(name, raw, environ)
+        if report.failed:
+            problems = report.problems(KnownSecrets(lambda: secret_values(config, environ)))
+            first = next(problem for problem in problems if problem.severity is Severity.ERROR)
+            raise ConfigError(str(first), problems)
+        return self._next(config, {**self.raws, name: dict(raw)})
+
+    def _unmasked(
+        self, raw: Mapping[str, Raw], current: ProcessConfig, environ: Mapping[str, str]
+    ) -> Mapping[str, Raw]:
+        known = KnownSecrets(lambda: secret_values(self.config, environ))
+        whole = _unmasked(raw, masked(current, known), _revealed(current))
+        assert isinstance(whole, dict)
+        return whole
+
+    def _examined(
+        self, name: str, raw: Mapping[str, Raw], environ: Mapping[str, str]
+    ) -> tuple[Config, ProblemReport]:
+        """The configuration with ``raw`` as that of a process, and what is wrong with it."""
         report = ProblemReport()
         path = ("processes", name)
         process = Converter(report, environ, from_api=True).section(
@@ -121,11 +157,7 @@ class Edits:
             kept = replace(process.variables, kept=before.variables.kept)
             config.processes[name] = replace(process, variables=kept)
         check(config, report)
-        if report.failed:
-            problems = report.problems(KnownSecrets(lambda: secret_values(config, environ)))
-            first = next(problem for problem in problems if problem.severity is Severity.ERROR)
-            raise ConfigError(str(first), problems)
-        return self._next(config, {**self.raws, name: dict(raw)})
+        return config, report
 
 
 def _unmasked(raw: object, shown: object, actual: object, *, literal: bool = True) -> Raw:

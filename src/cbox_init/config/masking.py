@@ -42,6 +42,11 @@ def masked_value(section: Struct, key: str, field: Field, known: KnownSecrets | 
     return _shown(key, _worded(field, section), known or KnownSecrets())
 
 
+def plain_value(section: Struct, key: str, field: Field) -> object:
+    """As ``masked_value``, with everything that is secret: for comparison, never to be shown."""
+    return _plain(_worded(field, section))
+
+
 def secret_values(config: Config, environ: Mapping[str, str], withheld: Iterable[str] = ()) -> Iterator[str]:
     """The values of all secrets of a configuration and of the environment that it was read under.
 
@@ -127,6 +132,16 @@ def _shown(key: str, value: object, known: KnownSecrets) -> object:
     if isinstance(value, tuple):
         return [_shown(key, item, known) for item in value]
     return value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _environment(env: Mapping[str, str], known: KnownSecrets) -> dict[str, object]:

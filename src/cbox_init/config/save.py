@@ -40,25 +40,44 @@ def saved(path: str, edits: Edits, environ: Mapping[str, str]) -> None:
     """
     try:
         with locate(path) as place:
-            _save(path, place, edits, environ)
+            text, before = _read(place)
+            changed, _, _ = _changed(path, text.removeprefix(_BOM), edits, environ)
+            bom = _BOM if text.startswith(_BOM) else ""
+            if bom + changed != text:
+                _write(place, (bom + changed).encode(), before)
     except (OSError, UnicodeDecodeError) as error:
         raise _not_saved(path, error) from None
 
 
-def _save(path: str, place: Place, edits: Edits, environ: Mapping[str, str]) -> None:
+def planned(path: str, edits: Edits, environ: Mapping[str, str]) -> tuple[Config | None, Config]:
+    """What the file means now, None where that is nothing, and after `saved`, which would succeed so far.
+
+    Nothing is written. Raises NotSaved. Blocks: not for the event loop.
+    """
+    try:
+        with locate(path) as place:
+            text, _ = _read(place)
+        _, before, after = _changed(path, text.removeprefix(_BOM), edits, environ)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _not_saved(path, error) from None
+    return before, after
+
+
+def _read(place: Place) -> tuple[str, os.stat_result]:
     with open(place.open_regular(), encoding="utf-8", newline="") as file:
-        before = os.fstat(file.fileno())
-        text = file.read()
-    bom = _BOM if text.startswith(_BOM) else ""
-    text = text.removeprefix(_BOM)
+        return file.read(), os.fstat(file.fileno())
+
+
+def _changed(
+    path: str, text: str, edits: Edits, environ: Mapping[str, str]
+) -> tuple[str, Config | None, Config]:
+    """The text with ``edits`` in it, and what it means without and with them. Raises NotSaved."""
     _refuse_included(path, text, edits, environ)
     try:
         changed = edited(text, edits)
-        _verify(path, text, changed, edits, environ)
+        return changed, *_verified(path, text, changed, edits, environ)
     except PatchError as error:
         raise NotSaved(f"cannot save {path}: {error}; edit the file by hand") from None
-    if changed != text:
-        _write(place, (bom + changed).encode(), before)
 
 
 def _refuse_included(path: str, text: str, edits: Edits, environ: Mapping[str, str]) -> None:
@@ -160,8 +179,10 @@ def _with_old_items(
     return items
 
 
-def _verify(path: str, text: str, changed: str, edits: Edits, environ: Mapping[str, str]) -> None:
-    """Read what would be written: it must mean what is in force for what was edited, and else the same."""
+def _verified(
+    path: str, text: str, changed: str, edits: Edits, environ: Mapping[str, str]
+) -> tuple[Config | None, Config]:
+    """What both texts mean. ``changed`` must mean what is in force for what was edited, and else the same."""
     before, after = examine_text(text, path, environ), examine_text(changed, path, environ)
     if not after.valid or after.config is None:
         first = next(problem for problem in after.problems if problem.severity == "error")
@@ -178,6 +199,7 @@ def _verify(path: str, text: str, changed: str, edits: Edits, environ: Mapping[s
             raise PatchError(f"processes.{name} would not be read as it should be")
     if before.config is not None and _others(before.config) != _others(after.config):
         raise PatchError("other sections would be read differently")
+    return before.config, after.config
 
 
 def _others(config: Config) -> tuple[object, ...]:

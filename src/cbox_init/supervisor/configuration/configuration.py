@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,7 +22,7 @@ from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved, Unknow
 from cbox_init.supervisor.changes import ALL
 from cbox_init.supervisor.configuration.apply import ConfigurationApplier
 from cbox_init.supervisor.garbage import CollectionPause
-from cbox_init.threads import NoThreadError, in_thread
+from cbox_init.threads import NoThreadError, OneThread, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -53,6 +53,16 @@ class Reloaded:
     def __init__(self, plan: ReloadPlan, problems: Iterable[Problem]) -> None:
         self.plan = plan
         self.warnings = tuple(str(problem) for problem in problems)
+
+
+class ConfigurationState(NamedTuple):
+    """What the configuration is now. ``children`` is the environment of children, in which edits are read."""
+
+    in_force: Config
+    edits: Edits
+    source: ConfigSource | None
+    children: Mapping[str, str]
+    withheld: frozenset[str]
 
 
 class Configuration:
@@ -111,7 +121,22 @@ class Configuration:
         """What a reload would change now. Raises as ``reload`` does."""
         with self._no_collection.begin():
             loaded = await self._load()
-            return Reloaded(await self._applier.plan(loaded.config), loaded.problems)
+            return Reloaded(await self.plan(loaded.config), loaded.problems)
+
+    async def plan(self, config: Config) -> ReloadPlan:
+        """What a reload would change now if the file meant ``config``."""
+        return await self._applier.plan(config)
+
+    async def read(self, thread: OneThread) -> Loaded:
+        """What the file means now, read in ``thread``. Raises as ``reload`` does."""
+        with self._no_collection.begin():
+            return await self._load(thread)
+
+    def state(self) -> ConfigurationState:
+        """What is in force now, and where it is from."""
+        return ConfigurationState(
+            self._supervisor.config, self._edits, self._source, self._runtime.environ, self._withheld
+        )
 
     def _queue(self, loop: asyncio.AbstractEventLoop, change: Change) -> asyncio.Task[Reloaded]:
         """Queue a reload, unless one that has not begun is queued already; ``change`` follows it."""
@@ -165,11 +190,12 @@ class Configuration:
         self._log_reloaded(plan, loaded)
         return Reloaded(plan, loaded.problems)
 
-    async def _load(self) -> Loaded:
+    async def _load(self, thread: OneThread | None = None) -> Loaded:
         if self._source is None:
             raise Conflict(f"cannot reload: {_NO_FILE}")
+        thread = thread or OneThread("config-read")
         try:
-            loaded = await in_thread(self._source.load, name="config-read", timeout_s=_FILE_TIMEOUT_S)
+            loaded = await thread.run(self._source.load, timeout_s=_FILE_TIMEOUT_S)
             return self._with_zero_scales(loaded)
         except TimeoutError:
             message = f"cannot read {self._source.path}: no answer within {_FILE_TIMEOUT_S:.0f} s"
