@@ -161,6 +161,8 @@ def _type(schema: Json) -> str:
     if isinstance(kind, list):
         return " or ".join(kind)
     if kind == "array":
+        if members := schema.get("prefixItems"):
+            return f"[{', '.join(_type(one) for one in members)}]"
         return f"list of {_type(schema.get('items', {}))}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return f"{_type(schema['additionalProperties'])} by name"

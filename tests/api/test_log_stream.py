@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import httpx
 import pytest
 
+from cbox_init.api import waiting
 from cbox_init.api.log_feed import Feed
 from cbox_init.api.routes import log_stream
 from cbox_init.logs.past import StartCollector
@@ -211,7 +212,7 @@ async def test_keepalive_comes_among_lines_too(speakers: Speakers, monkeypatch: 
 
 
 def test_keepalive_is_each_15_seconds() -> None:
-    assert log_stream.KEEPALIVE_S == 15
+    assert waiting.KEEPALIVE_S == 15
 
 
 async def test_the_end_of_the_daemon_ends_the_stream(speakers: Speakers) -> None:

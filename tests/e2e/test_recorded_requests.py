@@ -453,12 +453,15 @@ OURS: Final = {
     f"{API}/config",
     f"{API}/config/validate",
     f"{API}/daemon",
+    f"{API}/live",
     f"{API}/logs/outputs",
     f"{API}/logs/stream",
     f"{API}/notifications",
     f"{API}/notifications/{{notification}}/test",
     f"{API}/openapi.json",
     f"{API}/readiness",
+    f"{API}/schedules/upcoming",
+    f"{API}/whoami",
 }
 
 

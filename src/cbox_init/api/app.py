@@ -12,6 +12,7 @@ from cbox_init.api.authentication import AuthenticateTcp
 from cbox_init.api.browsers import RefuseOtherSites
 from cbox_init.api.commands import Commands
 from cbox_init.api.guards import LimitBody, RateLimit
+from cbox_init.api.process_list import ProcessListBody
 from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.resource import OPEN_PATH
 from cbox_init.api.routes import (
@@ -21,6 +22,7 @@ from cbox_init.api.routes import (
     daemon,
     events,
     health,
+    live,
     log_outputs,
     log_stream,
     logs,
@@ -32,6 +34,7 @@ from cbox_init.api.routes import (
     readiness,
     scale,
     schedule,
+    upcoming,
 )
 from cbox_init.config.rules import is_loopback
 
@@ -74,14 +77,17 @@ def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials) -> A
 def all_resources(context: Context) -> tuple[Resource, ...]:
     """Every path of the API, the most requested ones first."""
     commands = Commands(context.supervisor)
+    listed = ProcessListBody(context.supervisor, context.figures, context.logs.daemon)
     described = (
-        *processes.resources(context, commands),
+        *processes.resources(context, commands, listed),
         *health.resources(),
         *readiness.resources(context),
         *daemon.resources(context),
+        *live.resources(context, listed),
         *actions.resources(context, commands),
         *scale.resources(context, commands),
         *schedule.resources(context, commands),
+        *upcoming.resources(context),
         *changes.resources(context, commands),
         *oneshot.resources(context),
         *config.resources(context, commands),

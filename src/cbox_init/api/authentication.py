@@ -192,10 +192,11 @@ class AuthenticateTcp:
         rules = self._credentials.certificates
         for rule in rules:
             if rule.matches(peer):
-                return Caller(name, "certificate", rule.role, rule.processes, address)
+                return Caller(name, "certificate", rule.role, rule.processes, address, expires=peer.expires)
         if settings.api_auth is not None or settings.api_tokens:
             return None
-        return Caller(name, "certificate", None if rules else Role.ADMIN, _ALL, address)
+        role = None if rules else Role.ADMIN
+        return Caller(name, "certificate", role, _ALL, address, expires=peer.expires)
 
 
 class AuthenticateSocket:
@@ -280,7 +281,7 @@ def is_token(given: bytes, token: Secret) -> bool:
 
 
 def _of_grant(grant: TokenGrant, address: str) -> Caller:
-    return Caller(grant.name, "token", grant.role, grant.processes, address)
+    return Caller(grant.name, "token", grant.role, grant.processes, address, expires=grant.expires)
 
 
 def _anyone(settings: GlobalConfig, scope: Scope) -> Caller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from math import inf
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from msgspec import Struct
@@ -48,6 +49,7 @@ class Caller(Struct, frozen=True):
     ``name`` is the name of a token (``api_auth`` for that one), the subject of a certificate, the user of the
     process at the other end of the Unix socket (``uid:1000``), else the kind. A caller without a ``role`` is
     known and may do nothing. ``address`` is empty on the Unix socket, ``uid`` and ``pid`` are None elsewhere.
+    ``expires`` is the Unix time from which the caller is refused.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Caller(Struct, frozen=True):
     address: str
     uid: int | None = None
     pid: int | None = None
+    expires: float = inf
 
     def __str__(self) -> str:
         """In words, for messages: ``the token deploy``."""

@@ -6,18 +6,18 @@ import re
 from asyncio import get_running_loop
 from fnmatch import translate
 from time import monotonic
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import UNSET
 
 from cbox_init.api.replies import encode
 from cbox_init.api.schemas_events import EventEntry, MissedEvents
+from cbox_init.api.waiting import StreamReader
 from cbox_init.logs.encode.base import Timestamps
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future, TimerHandle
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable
-    from types import TracebackType
 
     from cbox_init.api.caller import ProcessPatterns
     from cbox_init.supervisor.events import Event, Events
@@ -216,7 +216,7 @@ class EventFeed:
             loop.call_soon(self._wake_some, loop, readers[_WOKEN_AT_ONCE:])
 
 
-class EventReader:
+class EventReader(StreamReader):
     """The position of one reader: ``take`` what comes next, ``wait`` when there is nothing.
 
     It begins after event number ``after``; without that with the last ``last`` events that are kept, or those
@@ -234,14 +234,11 @@ class EventReader:
         since: float | None = None,
         restarted: bool = False,
     ) -> None:
+        super().__init__()
         self._feed = feed
         self._events = feed.events
         self.chosen: Final = chosen
         self._restarted = restarted
-        self._ended = False
-        self._gone = False
-        self._waiting: Future[None] | None = None
-        self._timer: TimerHandle | None = None
         self.after = self._events.last
         # What was said to be missing was counted up to event number `_counted`; `_left` of the wanted ones up
         # to there were still kept.
@@ -260,16 +257,6 @@ class EventReader:
     def pending(self) -> bool:
         """Whether there may be something to take."""
         return not self._gone and (self.after < self._events.last or self._restarted)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether it waits for the next event."""
-        return self._waiting is not None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the daemon ends the stream, or the reader is gone."""
-        return self._ended
 
     @property
     def id(self) -> str:
@@ -318,50 +305,10 @@ class EventReader:
             self._counted, self._left = self.after, 0
         return Batch(events, missed)
 
-    async def wait(self, timeout_s: float) -> None:
-        """Wait until there is something to take, nothing will come any more, or ``timeout_s`` has passed; it
-        may return earlier."""
-        if self.pending or self._ended or timeout_s <= 0:
-            return
-        loop = get_running_loop()
-        self._waiting = loop.create_future()
-        if self._timer is None:  # one serves all waits until the same time
-            self._timer = loop.call_later(timeout_s, self._time_is_up)
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
-
-    def _time_is_up(self) -> None:
-        self._timer = None
-        self.wake()
-
-    def wake(self) -> None:
-        """End its wait."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-    def end(self) -> None:
-        """End the stream when what is pending was taken."""
-        self._ended = True
-        self.wake()
-
     def close(self) -> None:
         """The reader is gone: nothing is pending any more."""
-        self._gone = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.end()
+        super().close()
         self._feed.leave(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _keeps_up(self, piece: EventPiece) -> bytes:
         self.after = self._counted = piece.end

@@ -33,7 +33,7 @@ _RFC_3339: Final = re.compile(
 )
 
 PROCESSES = Parameter("process", "A process; can be given more than once. All when absent.", _TEXTS)
-_MOMENTS: Final = {
+MOMENTS: Final = {
     "type": "string",
     "minLength": 1,
     "anyOf": [
@@ -43,8 +43,8 @@ _MOMENTS: Final = {
         {"pattern": r"^([0-9]{1,5}(ns|us|ms|s|m|h|d)){1,4}$"},
     ],
 }
-SINCE = Parameter("since", f"No line before this time: {_MOMENT}", _MOMENTS)
-UNTIL = Parameter("until", f"No line after this time: {_MOMENT}", _MOMENTS)
+SINCE = Parameter("since", f"No line before this time: {_MOMENT}", MOMENTS)
+UNTIL = Parameter("until", f"No line after this time: {_MOMENT}", MOMENTS)
 FILTERS = (
     queries.LEVEL,
     Parameter(

@@ -70,14 +70,14 @@ def limit_of(query: QueryParams) -> int:
     return DEFAULT_LIMIT if limit is None else limit
 
 
-def count_of(query: QueryParams, name: str, *, least: int) -> int | None:
-    """The parameter ``name``, a number of lines; None when it is absent. Raises BadRequestError."""
+def count_of(query: QueryParams, name: str, *, least: int, most: int = LARGEST_LIMIT) -> int | None:
+    """The parameter ``name``, a whole number; None when it is absent. Raises BadRequestError."""
     text = query.get(name)
     if text is None:
         return None
-    if len(text) <= 9 and text.isascii() and text.isdigit() and least <= int(text) <= LARGEST_LIMIT:
+    if len(text) <= 9 and text.isascii() and text.isdigit() and least <= int(text) <= most:
         return int(text)
-    raise BadRequestError(f"{name} must be a whole number from {least} to {LARGEST_LIMIT}, not {shown(text)}")
+    raise BadRequestError(f"{name} must be a whole number from {least} to {most}, not {shown(text)}")
 
 
 def flag_of(query: QueryParams, name: str) -> bool:

@@ -5,17 +5,33 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
+    from types import TracebackType
 
     from starlette.requests import Request
+    from starlette.types import Receive
 
 _T = TypeVar("_T")
 
 #: How long one request may work in one turn of the event loop, in seconds.
 SLICE_S: Final = 0.002
+
+#: Seconds between two comments that tell both sides, and what is between them, that the stream lives.
+KEEPALIVE_S: Final = 15.0
+
+#: When a browser comes back after the connection broke, in milliseconds.
+RETRY_MS: Final = 2000
+
+#: The media type of server-sent events, and the headers of a stream of them.
+EVENT_STREAM: Final = "text/event-stream"
+STREAM_HEADERS: Final = (
+    (b"content-type", EVENT_STREAM.encode()),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
 
 
 @asynccontextmanager
@@ -63,6 +79,81 @@ class Streamed(Protocol):
 
     def close(self) -> None:
         """The reader is gone: drop everything."""
+
+
+class StreamReader:
+    """The reader of one stream, which waits for what comes next. Leaving the ``with`` block closes it."""
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._gone = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be something to take."""
+        raise NotImplementedError
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it waits for what comes next."""
+        return self._waiting is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the daemon ends the stream, or the reader is gone."""
+        return self._ended
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until there is something to take, nothing will come any more, or ``timeout_s`` has passed; it
+        may return earlier."""
+        if self.pending or self._ended or timeout_s <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()
+        if self._timer is None:  # one serves all waits until the same time
+            self._timer = loop.call_later(timeout_s, self._time_is_up)
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def wake(self) -> None:
+        """End its wait."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def end(self) -> None:
+        """End the stream when what is pending was taken."""
+        self._ended = True
+        self.wake()
+
+    def close(self) -> None:
+        """The reader is gone: nothing is pending any more."""
+        self._gone = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.end()
+
+    async def close_when_gone(self, receive: Receive) -> None:
+        """Close it when the client has disconnected."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 _Streamed = TypeVar("_Streamed", bound=Streamed)

@@ -45,15 +45,28 @@ from cbox_init.api.schemas_actions import ActionsReply, InstanceActionReply
 from cbox_init.api.schemas_changes import ActorEntry, ChangeEntry, ChangeList, ProgressEntry, StepEntry
 from cbox_init.api.schemas_config import ConfigReply, ProblemEntry, ValidateReply
 from cbox_init.api.schemas_events import EventEntry, EventList, MissedEvents
+from cbox_init.api.schemas_live import (
+    LiveDaemon,
+    LiveFigures,
+    LiveProcesses,
+    LiveSnapshot,
+    UpcomingRun,
+    UpcomingRuns,
+    Whoami,
+)
 from cbox_init.api.schemas_notifications import NotificationEntry, NotificationList, NotificationTest
 from cbox_init.client.address import ClientTls
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
+from cbox_init.client.live import LiveState
 from cbox_init.client.stream import (
     AsyncEventStream,
+    AsyncLiveStream,
     AsyncLogStream,
     EventRecord,
     EventStream,
+    LiveRecord,
+    LiveStream,
     LogRecord,
     LogStream,
     run_of,
@@ -69,6 +82,7 @@ __all__ = [
     "ApiError",
     "AsyncClient",
     "AsyncEventStream",
+    "AsyncLiveStream",
     "AsyncLogStream",
     "AutoscaleEntry",
     "ChangeEntry",
@@ -89,6 +103,13 @@ __all__ = [
     "InstanceActionReply",
     "InstanceEntry",
     "Level",
+    "LiveDaemon",
+    "LiveFigures",
+    "LiveProcesses",
+    "LiveRecord",
+    "LiveSnapshot",
+    "LiveState",
+    "LiveStream",
     "LogEntry",
     "LogFilters",
     "LogList",
@@ -124,6 +145,9 @@ __all__ = [
     "StreamFilters",
     "TriggerReply",
     "UnknownProcess",
+    "UpcomingRun",
+    "UpcomingRuns",
     "ValidateReply",
+    "Whoami",
     "run_of",
 ]

@@ -46,6 +46,7 @@ from cbox_init.api.schemas_actions import (
 from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
 from cbox_init.api.schemas_config import ConfigReply, ValidateReply, ValidateRequest
 from cbox_init.api.schemas_events import EventList
+from cbox_init.api.schemas_live import UpcomingRuns, Whoami
 from cbox_init.api.schemas_metrics import MetricsHistory
 from cbox_init.api.schemas_notifications import NotificationList, NotificationTest
 from cbox_init.errors import ClientError, UnknownProcess
@@ -141,6 +142,11 @@ def openapi() -> Call[dict[str, object]]:
 def daemon() -> Call[DaemonEntry]:
     """The daemon itself: its version, age, resources, event loop and counts."""
     return Call("GET", f"{_BASE}/daemon", DaemonEntry)
+
+
+def whoami() -> Call[Whoami]:
+    """Who sends the calls of this client, with which role, and for which processes."""
+    return Call("GET", f"{_BASE}/whoami", Whoami)
 
 
 def processes() -> Call[tuple[ProcessEntry, ...]]:
@@ -291,6 +297,22 @@ def schedule(name: str) -> Call[ScheduleDetail]:
 def schedule_history(name: str, *, limit: int = 100) -> Call[ScheduleHistory]:
     """The last ``limit`` (1 to 10000) finished runs of a scheduled process, newest first."""
     return Call("GET", f"{_path(name)}/schedule/history{_query(limit=str(limit))}", ScheduleHistory)
+
+
+def upcoming_runs(
+    *, from_: str | float | None = None, until: str | float | None = None, limit: int = 100
+) -> Call[UpcomingRuns]:
+    """The next runs of all schedules, the earliest first, at most ``limit`` (1 to 1000) of each process.
+
+    They are from ``from_``, by default now, until ``until``, by default 7 days later: RFC 3339, Unix seconds,
+    or a duration from now on such as "36h".
+    """
+    query = _query(
+        **{"from": None if from_ is None else str(from_)},
+        until=None if until is None else str(until),
+        limit=str(limit),
+    )
+    return Call("GET", f"{_BASE}/schedules/upcoming{query}", UpcomingRuns)
 
 
 def oneshot_history(name: str | None = None, *, limit: int = 100) -> Call[OneshotList]:
@@ -521,6 +543,11 @@ def event_stream(
         last_event_id=last_event_id,
     )
     return f"{_BASE}/events{query}"
+
+
+def live_stream(interval_s: int) -> str:
+    """The path of the stream of the live state; ``live`` of the clients reads it."""
+    return f"{_BASE}/live{_query(interval=str(interval_s))}"
 
 
 def _entries(found: ProcessList) -> tuple[ProcessEntry, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar, Unpack
 from cbox_init.client import calls
 from cbox_init.client.address import ClientSettings, ClientTls
 from cbox_init.client.answers import read_answer
-from cbox_init.client.stream import EventStream, LogStream
+from cbox_init.client.stream import EventStream, LiveStream, LogStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -98,6 +98,7 @@ class Client:
     openapi = _method(calls.openapi)
     readiness = _method(calls.readiness)
     daemon = _method(calls.daemon)
+    whoami = _method(calls.whoami)
     processes = _method(calls.processes)
     status = _method(calls.status)
     process = _method(calls.process)
@@ -116,6 +117,7 @@ class Client:
     abandon_change = _method(calls.abandon_change)
     schedule = _method(calls.schedule)
     schedule_history = _method(calls.schedule_history)
+    upcoming_runs = _method(calls.upcoming_runs)
     oneshot_history = _method(calls.oneshot_history)
     metrics_history = _method(calls.metrics_history)
     pause = _method(calls.pause)
@@ -181,3 +183,19 @@ class Client:
         path = calls.event_stream(names, tail, since, kind, last_event_id)
         with self._transport.stream(path) as events:
             yield EventStream(events, last_event_id)
+
+    @contextmanager
+    def live(self, *, interval_s: int = 2) -> Iterator[LiveStream]:
+        """The state of the daemon and of its processes, and how it changes.
+
+            with client.live() as messages:
+                for message in messages: ...
+
+        The first message is a LiveSnapshot, which has everything. LiveProcesses has what has changed, and
+        LiveFigures, each ``interval_s`` (1 to 60) seconds, what is used. A later LiveSnapshot takes the place
+        of all before it; so does that of another stream, after this one has ended or broken. `LiveState`
+        takes them in. The iteration ends when the daemon ends the stream, and raises DaemonUnreachable when
+        it breaks.
+        """
+        with self._transport.stream(calls.live_stream(interval_s)) as events:
+            yield LiveStream(events)

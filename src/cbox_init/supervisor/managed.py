@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from cbox_init.config.model import ProcessConfig
     from cbox_init.config.settings import ProcessSettings
@@ -183,6 +183,9 @@ class Schedule(Protocol):
 
     def history(self, limit: int) -> list[RunStatus]:
         """The last ``limit`` runs that are over, newest first."""
+
+    def upcoming(self, after: float) -> Iterator[float]:
+        """The Unix times after this one at which it starts runs; none when it is paused."""
 
     def status(self) -> ProcessStatus:
         """The status of its process."""

@@ -46,6 +46,7 @@ class Supervisor:
 
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be accepted.
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
+    ``on_changed`` is called then; it raises nothing, and reads no status before the turn is over.
     While ``changing`` is set, another configuration is being put in force and commands are refused.
     ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was rolled
     back, those of ``on_config`` when another configuration is in force; ``on_finished``, ``on_started`` and
@@ -65,6 +66,7 @@ class Supervisor:
         self.config = config
         self.version = 0
         self.changing = False
+        self.on_changed: Callable[[], object] | None = None
         self.on_rolled_back: Callable[[str, ProcessConfig], None] | None = None
         self.on_config: list[Callable[[], object]] = []
         logs.defaults = default_logging(config.global_)
@@ -370,7 +372,7 @@ class Supervisor:
 
     def recount(self) -> None:
         """Take in that processes were added, removed or configured differently."""
-        self.version += 1
+        self._advance()
         self.table.recount()
         self.lifecycle.recount()
 
@@ -468,7 +470,7 @@ class Supervisor:
 
     def changed(self, name: str) -> None:
         """Act on a change of a process's status: wake its dependents and all who wait for it."""
-        self.version += 1
+        self._advance()
         process = self.table[name]
         if process.clearing:
             self._clearing[name] = None
@@ -516,7 +518,12 @@ class Supervisor:
 
     def refreshed(self) -> None:
         """Take in that figures in a status have changed, but nothing that others act on."""
+        self._advance()
+
+    def _advance(self) -> None:
         self.version += 1
+        if self.on_changed is not None:
+            self.on_changed()
 
     # -- shutdown --------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from asyncio import Handle
     from collections.abc import Callable, Iterable, Iterator
 
-#: The least time between two samples, in seconds.
+#: The least time between two samples, in seconds; a reader of the live state may have it shorter.
 INTERVAL_S: Final = 2.0
 
 #: How long one slice of sampling may hold the event loop, in seconds.
@@ -71,12 +72,17 @@ class Figures:
         self._clock = boot_clock or _since_boot
         self._samples: dict[int, _Sample] = {}
         self._next: dict[int, _Sample] = {}
-        self._due_at = 0.0
+        self._sampled_at = -math.inf
         self._pending: Handle | None = None
 
-    def due(self) -> bool:
-        """Whether the figures are old enough for a new sample."""
-        return self._pending is None and self._clock() >= self._due_at
+    def due(self, age_s: float = INTERVAL_S) -> bool:
+        """Whether the figures are ``age_s`` old, and no sample is in progress."""
+        return self._pending is None and self._clock() >= self._sampled_at + age_s
+
+    @property
+    def sampling(self) -> bool:
+        """Whether a sample is in progress."""
+        return self._pending is not None
 
     def of(self, pid: int | None) -> Figure:
         """The latest figure of a process; zeros when there is none yet."""
@@ -89,7 +95,7 @@ class Figures:
         If that takes longer than a slice, it continues in later turns of the running event loop, and until
         then ``of`` gives the previous figures.
         """
-        self._due_at = self._clock() + INTERVAL_S
+        self._sampled_at = self._clock()
         self._next = {}
         self._take(iter(tuple(pids)))
 

@@ -17,7 +17,7 @@ from cbox_init.api.replies import BadRequestError, json_response
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering, check_process
 from cbox_init.api.routes.processes import NAME, PATH
 from cbox_init.api.schemas_events import EventList
-from cbox_init.api.waiting import while_connected
+from cbox_init.api.waiting import EVENT_STREAM, KEEPALIVE_S, RETRY_MS, STREAM_HEADERS, while_connected
 from cbox_init.config.model.enums import Role
 from cbox_init.config.scalars import parse_duration
 
@@ -33,12 +33,6 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.events import Events
     from cbox_init.supervisor.supervisor import Supervisor
 
-#: Seconds between two comments that tell both sides, and what is between them, that the stream lives.
-KEEPALIVE_S: Final = 15.0
-
-#: When a browser comes back after the connection broke, in milliseconds.
-_RETRY_MS: Final = 2000
-
 #: The longest time that a request may wait for an event, in seconds.
 LONGEST_WAIT_S: Final = 60.0
 
@@ -50,12 +44,6 @@ _COMPARED: Final = 1000
 _SHOWN: Final = 8
 
 _GLOB: Final = frozenset("*?[")
-_MEDIA: Final = "text/event-stream"
-_HEADERS: Final = (
-    (b"content-type", _MEDIA.encode()),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
 _PATTERNS: Final = {
     "type": "array",
     "items": {"type": "string", "minLength": 1, "maxLength": queries.LONGEST_PATTERN},
@@ -121,7 +109,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
             await response(scope, receive, send)
             return
         with streams.entry(_reader_of(request, feed(), chosen, everything=False)) as reader:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             if scope["method"] != "HEAD":
                 await _relay(reader, streams, receive, send, lambda: is_still_allowed(scope))
         await send({"type": "http.response.body", "body": b""})
@@ -160,7 +148,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 "MissedEvents where events are missing; an `id` with each, from which the stream can be "
                 f"resumed; a comment each {KEEPALIVE_S:.0f} seconds. With `wait` an EventList, oldest first.",
                 EventList,
-                also=_MEDIA,
+                also=EVENT_STREAM,
             )
         },
         errors=(400, 404),
@@ -328,14 +316,14 @@ async def _relay(
 ) -> None:
     """Send one reader its events until the daemon ends them, the client disconnects, or may not read on."""
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(_close_when_gone(reader, receive))
+        watching = tasks.create_task(reader.close_when_gone(receive))
         await _send_all(reader, streams, send, allowed)
         watching.cancel()
 
 
 async def _send_all(reader: EventReader, streams: Streams, send: Send, allowed: Callable[[], bool]) -> None:
     marked = reader.id
-    chunk = b"retry: %d\nid: %b\n\n" % (_RETRY_MS, marked.encode())
+    chunk = b"retry: %d\nid: %b\n\n" % (RETRY_MS, marked.encode())
     due = monotonic() + KEEPALIVE_S
     while True:
         late = monotonic() >= due
@@ -360,9 +348,3 @@ async def _send_all(reader: EventReader, streams: Streams, send: Send, allowed: 
             chunk = b""
         else:
             await reader.wait(due - monotonic())
-
-
-async def _close_when_gone(reader: EventReader, receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    reader.close()

@@ -15,7 +15,7 @@ from cbox_init.api.caller import is_still_allowed
 from cbox_init.api.log_feed import EventWriter, Feed
 from cbox_init.api.replies import BadRequestError
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource
-from cbox_init.api.waiting import SLICE_S
+from cbox_init.api.waiting import EVENT_STREAM, KEEPALIVE_S, RETRY_MS, SLICE_S, STREAM_HEADERS
 from cbox_init.config.model.enums import Role
 from cbox_init.logs.past import Position, StartCollector, position_of
 from cbox_init.logs.subscription import BACKLOG_BYTES, Missed
@@ -32,26 +32,14 @@ if TYPE_CHECKING:
     from cbox_init.logs.ring import NumberedBlock
     from cbox_init.logs.subscription import Subscription
 
-#: Seconds between two comments that tell both sides, and what is between them, that the stream lives.
-KEEPALIVE_S: Final = 15.0
-
 #: Seconds in which lines behind one that was just sent come together. What is written after a silence goes at
 #: once; a line a millisecond is twenty sends a second and not a thousand.
 _TOGETHER_S: Final = 0.05
-
-#: When a browser comes back after the connection broke, in milliseconds.
-_RETRY_MS: Final = 2000
 
 #: Memory for lines that were there already and that readers have yet to take, of all of them together. Each
 #: has its backlog at least.
 _PAST_BYTES: Final = 4 * 1024 * 1024
 
-_MEDIA: Final = "text/event-stream"
-_HEADERS: Final = (
-    (b"content-type", _MEDIA.encode()),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
 _PARAMETERS: Final = (
     log_queries.PROCESSES,
     *log_queries.FILTERS,
@@ -94,7 +82,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         past = logs.past(chosen.processes)
         writer = writer_of_all()
         with streams.entry(logs.subscribe(chosen)) as lines:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             if scope["method"] != "HEAD":
                 await _begin(lines, past, beginning, room, streams)
                 relay = _Relay(logs, streams, lines, writer, send, lambda: is_still_allowed(scope))
@@ -113,7 +101,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
                 "Until either side ends it. `event: log` with a LogEntry as data; `event: missed` with a "
                 "MissedEvent where lines are missing; an `id` with each, from which the stream can be taken "
                 f"up again; a comment each {KEEPALIVE_S:.0f} seconds.",
-                media=_MEDIA,
+                media=EVENT_STREAM,
             )
         },
         errors=(400, 404),
@@ -188,7 +176,7 @@ class _Relay:
             watching.cancel()
 
     async def _relay(self) -> None:
-        chunk = b"retry: %d\n%b" % (_RETRY_MS, self._feed.mark(self._logs.position) or b"\n")
+        chunk = b"retry: %d\n%b" % (RETRY_MS, self._feed.mark(self._logs.position) or b"\n")
         due = monotonic() + KEEPALIVE_S
         while self._allowed():
             if self._feed.pending:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, cast
 from cbox_init.api.bodies import read_body
 from cbox_init.api.caller import processes_shown_to
 from cbox_init.api.commands import KEY, WAIT, WAITED, Accepted
-from cbox_init.api.process_list import ProcessListBody
 from cbox_init.api.replies import json_response, send_body
 from cbox_init.api.resource import Operation, Parameter, Reply, Resource, answering
 from cbox_init.api.schemas import ChangedProcess, EditReply, NewProcess, ProcessDetail, ProcessList
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.commands import Commands
     from cbox_init.api.context import Context
+    from cbox_init.api.process_list import ProcessListBody
     from cbox_init.config.raw import Raw
     from cbox_init.supervisor.changes import Change
 
@@ -30,10 +30,9 @@ _WAITED: Final = {200: WAITED, 202: Reply("With wait: it is in force, and not do
 NAME: Final = Parameter("name", "Name of a process.", {"type": "string"}, "path")
 
 
-def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
-    """``/processes`` and ``/processes/{name}``."""
+def resources(context: Context, commands: Commands, body: ProcessListBody) -> tuple[Resource, ...]:
+    """``/processes`` and ``/processes/{name}``; ``body`` is that of the list."""
     supervisor = context.supervisor
-    body = ProcessListBody(supervisor, context.figures, context.logs.daemon)
 
     async def list_all(scope: Scope, receive: Receive, send: Send) -> None:
         await send_body(send, await body.current(processes_shown_to(scope)))

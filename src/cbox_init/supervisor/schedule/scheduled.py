@@ -44,7 +44,7 @@ from cbox_init.supervisor.status import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from cbox_init.config.model import HeartbeatConfig
     from cbox_init.config.settings import ProcessSettings
@@ -301,6 +301,16 @@ class ScheduledProcess(ProcessBase):
         ]
 
     # -- times -----------------------------------------------------------------------------------------
+
+    def upcoming(self, after: float) -> Iterator[float]:
+        """The Unix times after this one at which it starts runs; none when it is paused."""
+        at = self._next if self.desired.run and not self._closed else None
+        times = self._times
+        if at is not None and at <= after:
+            at = times.after(after)
+        while at is not None:
+            yield at
+            at = times.after(at)
 
     def next_due(self, now: float) -> float | None:
         """The Unix time of the next run, for the timetable; remembers it for the status."""
