@@ -142,7 +142,8 @@ async def test_what_waits_for_a_dependency_says_for_which(serve: Serve) -> None:
         "\n  web: {command: [sleep, '1000'], depends_on: [db]}"
     )
     processes = (await service.unix.get("/api/v1/processes")).json()["processes"]
-    assert processes[1]["waiting_for"] == ["db"]
+    assert processes[1]["waiting_for"] == processes[1]["depends_on"] == ["db"]
+    assert "depends_on" not in processes[0]
 
 
 async def test_shutting_down_is_a_conflict(service: Service) -> None:

@@ -193,6 +193,10 @@ class ProcessEntry(Struct, frozen=True, kw_only=True):
     memory_percent: Percent
     instances: tuple[InstanceEntry, ...]
     wanted: Annotated[bool, Meta(description="False when it was stopped, or has a desired_scale of 0.")]
+    depends_on: (
+        Annotated[tuple[str, ...], Meta(description="The processes that it waits for at its start.")]
+        | UnsetType
+    ) = UNSET
     waiting_for: (
         Annotated[tuple[str, ...], Meta(description="Dependencies that are not ready.")] | UnsetType
     ) = UNSET

@@ -72,6 +72,7 @@ def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
         memory_percent=sum_.memory_percent,
         instances=tuple(map(_instance_entry, status.instances, of_instances)),
         wanted=status.wanted,
+        depends_on=status.depends_on or UNSET,
         waiting_for=status.waiting_for or UNSET,
         reason=status.reason or UNSET,
         rollout=UNSET if status.rollout is None else _rollout_entry(status.name, status.rollout),

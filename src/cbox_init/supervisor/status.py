@@ -124,6 +124,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     wanted: bool
     supervised_at: float
     instances: tuple[InstanceStatus, ...] = ()
+    depends_on: tuple[str, ...] = ()
     waiting_for: tuple[str, ...] = ()
     reason: str | None = None
     schedule: ScheduleStatus | None = None
@@ -166,6 +167,7 @@ def describe(
         wanted=desired.run and desired.scale > 0,
         supervised_at=supervised_at,
         instances=shown,
+        depends_on=config.depends_on,
         waiting_for=gate.waiting_for if gate else (),
         rollout=None if rollout is None or rollout.state is RolloutState.COMPLETE else rollout,
         autoscale=autoscale,

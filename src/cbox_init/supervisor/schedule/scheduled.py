@@ -587,6 +587,7 @@ class ScheduledProcess(ProcessBase):
             wanted=bool(self.desired.run),
             supervised_at=self._supervised_at,
             instances=tuple(self._instances_shown()),
+            depends_on=self.config.depends_on,
             schedule=self._describe_schedule(),
         )
 
