@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cbox_init
+from cbox_init.config.event_kinds import EVENT_KINDS
 
 APP = Path(cbox_init.__file__).parent / "web" / "static" / "app"
 TESTS = Path(__file__).parent / "model"
@@ -44,3 +45,8 @@ def test_module(name: str, folder: Path) -> None:
 def test_every_module_is_tested() -> None:
     modules = {path.stem for path in (APP / "model").glob("*.js")}
     assert modules == {path.name.removesuffix(".test.mjs") for path in TESTS.glob("*.test.mjs")}
+
+
+def test_every_kind_of_event_has_words() -> None:
+    text = (APP / "event_text.js").read_text()
+    assert [kind for kind in EVENT_KINDS if f'"{kind}": (' not in text] == []

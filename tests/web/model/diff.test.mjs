@@ -4,7 +4,7 @@ import { rowsOf, totalsOf } from "../app/model/diff.js";
 
 const DIFF = `--- file
 +++ running
-@@ -1,4 +1,4 @@
+@@ -1,4 +1,4 @@ processes.web
  processes:
 -  scale: 2
 +  scale: 3
@@ -23,13 +23,13 @@ test("rows have their kind and line numbers; lines that look like headers are li
     [
       ["file", "--- file", undefined, undefined],
       ["file", "+++ running", undefined, undefined],
-      ["hunk", "@@ -1,4 +1,4 @@", undefined, undefined],
+      ["hunk", "processes.web", undefined, undefined],
       ["same", "processes:", 1, 1],
       ["removed", "  scale: 2", 2, undefined],
       ["added", "  scale: 3", undefined, 2],
       ["same", "  --- not a header", 3, 3],
       ["same", "end", 4, 4],
-      ["hunk", "@@ -10 +10,2 @@", undefined, undefined],
+      ["hunk", "", undefined, undefined],
       ["removed", "old", 10, undefined],
       ["added", "new", undefined, 10],
       ["added", "++ added, not a header", undefined, 11],

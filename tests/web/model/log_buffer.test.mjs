@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { colourOf, highlight, Intake, LineFilter, LogBuffer } from "../app/model/log_buffer.js";
+import { colourOf, highlight, Intake, LineFilter, LogBuffer, piecesOf } from "../app/model/log_buffer.js";
 
 const line = (number, more = {}) => ({
   timestamp: `2026-01-01T00:00:00.${String(number).padStart(9, "0")}Z`,
@@ -127,4 +127,25 @@ test("highlight marks every occurrence, whatever its case, and is not confused b
 test("a name has always the same colour", () => {
   assert.equal(colourOf("web"), colourOf("web"));
   assert.ok(new Set(Array.from({ length: 40 }, (_, index) => colourOf(`p${index}`))).size === 8);
+});
+
+test("what is searched is found across colours, and colours stay", () => {
+  const message = "an \u001b[31mer\u001b[1mror\u001b[0m here";
+  assert.ok(new LineFilter({ text: "error" }).finds(line(1, { message })));
+  assert.deepEqual(
+    piecesOf(message, "error").map(({ text, className, hit }) => [text, className, hit]),
+    [
+      ["an ", "", false],
+      ["er", "a-fg1", true],
+      ["ror", "a-fg1 a-bold", true],
+      [" here", "", false],
+    ],
+  );
+});
+
+test("a note is a gap that stands alone and counts nothing", () => {
+  const buffer = new LogBuffer();
+  buffer.append([{ gap: 2 }, { gap: 0, note: "connected again" }, { gap: 0, note: "connected again" }]);
+  assert.equal(buffer.height, 3);
+  assert.deepEqual([buffer.missed, buffer.unknownMissed], [2, false]);
 });

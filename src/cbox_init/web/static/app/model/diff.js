@@ -2,7 +2,7 @@
 
 /**
  * The rows of a unified diff: `{kind, text, old, new, parts}` with kind "file", "hunk", "same", "removed" or "added"
- * and line numbers. `parts` are `{text, differs}` where a removed line stands against an added one.
+ * and line numbers; the text of a hunk is what stands behind its numbers. `parts` are `{text, differs}` where a removed line stands against an added one.
  */
 export function rowsOf(diff) {
   const rows = [];
@@ -11,11 +11,11 @@ export function rowsOf(diff) {
   let left = [0, 0];
   const lines = diff.endsWith("\n") ? diff.slice(0, -1).split("\n") : diff.split("\n");
   for (const line of diff ? lines : []) {
-    const hunk = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(line);
+    const hunk = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)/.exec(line);
     if (hunk) {
       [old, now] = [Number(hunk[1]), Number(hunk[3])];
       left = [Number(hunk[2] ?? 1), Number(hunk[4] ?? 1)];
-      rows.push({ kind: "hunk", text: line });
+      rows.push({ kind: "hunk", text: hunk[5] });
     } else if (line[0] === "-" && left[0] > 0) {
       left[0]--;
       rows.push({ kind: "removed", text: line.slice(1), old: old++ });

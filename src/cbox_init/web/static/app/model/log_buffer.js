@@ -1,6 +1,6 @@
 // The lines of the log view: a ring of the last ones, and the part of them that the filter lets through.
 
-import { columnsOf } from "./terminal_text.js";
+import { columnsOf, harmless, spansOf } from "./terminal_text.js";
 
 /** A line is shown up to this many characters; the whole of it is in its details. */
 export const SHOWN_CHARACTERS = 4000;
@@ -18,7 +18,7 @@ export class Intake {
     this.dropped = 0;
   }
 
-  /** Add a log entry or a gap (`{gap: count}`; 0 when the number is not known). */
+  /** Add a log entry or a gap (`{gap: count}`; 0 when the number is not known, with `note` something else to say). */
   add(item) {
     this.waiting.push(item);
     if (this.waiting.length > 2 * this.limit) this.#shed();
@@ -32,7 +32,7 @@ export class Intake {
   take() {
     this.#shed();
     const items = this.waiting;
-    if (this.dropped) items.unshift({ gap: this.dropped, here: true });
+    if (this.dropped) items.unshift({ gap: this.dropped });
     this.waiting = [];
     this.dropped = 0;
     return items;
@@ -121,7 +121,9 @@ export class LineFilter {
 
   /** Whether the searched text is in this line. */
   finds(item) {
-    return this.text !== "" && item.gap === undefined && item.message.toLowerCase().includes(this.text);
+    if (this.text === "" || item.gap !== undefined) return false;
+    item.searched ??= harmless(item.message).toLowerCase();
+    return item.searched.includes(this.text);
   }
 }
 
@@ -163,9 +165,9 @@ export class LogBuffer {
     for (const item of items) {
       if (item.gap !== undefined) {
         if (item.gap) this.missed += item.gap;
-        else this.unknownMissed = true;
+        else if (!item.note) this.unknownMissed = true;
         const last = this.all.last;
-        if (last?.gap !== undefined && !!last.gap === !!item.gap) {
+        if (last?.gap !== undefined && !!last.gap === !!item.gap && !last.note && !item.note) {
           last.gap += item.gap;
           continue;
         }
@@ -301,6 +303,26 @@ export function highlight(text, needle) {
   }
   if (from < text.length) parts.push({ text: text.slice(from), hit: false });
   return parts;
+}
+
+/** The pieces of a line as they are drawn: `{text, className, hit}`, its colours and what the search has found. */
+export function piecesOf(message, needle) {
+  const spans = spansOf(message);
+  if (!needle) return spans;
+  const parts = highlight(spans.map(({ text }) => text).join(""), needle);
+  const pieces = [];
+  let [index, used] = [0, 0];
+  for (const { text, hit } of parts) {
+    for (let left = text.length; left > 0; ) {
+      const span = spans[index];
+      const length = Math.min(left, span.text.length - used);
+      pieces.push({ text: span.text.slice(used, used + length), className: span.className, hit });
+      left -= length;
+      used += length;
+      if (used === span.text.length) [index, used] = [index + 1, 0];
+    }
+  }
+  return pieces;
 }
 
 /** One of `count` colours for a name, always the same one. */
