@@ -278,7 +278,14 @@ def _install_packages(python: str, wheel: Path, modules: Path) -> None:
 
 
 def _move_licenses(modules: Path, licenses: Path) -> None:
-    """Keep the license of each package, and of its metadata only the name, version and license."""
+    """Keep the license of each package, and of its metadata only the name, version and license.
+
+    Those of the libraries in the web pages are beside where these were.
+    """
+    vendored = modules / "cbox_init" / "web" / "static" / "vendor"
+    for folder in vendored.iterdir():
+        shutil.copytree(folder, licenses / folder.name)
+    shutil.rmtree(vendored.parent)
     for metadata in modules.glob("*.dist-info"):
         for path in metadata.rglob("*"):
             if path.is_file() and re.match(r"(?i)licen[sc]e|copying|notice|authors", path.name):
@@ -367,10 +374,16 @@ def _packages_of(libraries: Iterable[Path]) -> dict[str, str]:
 
 
 def _write_bill(modules: Path, debian: dict[str, str], bill: Path) -> None:
-    """Write a bill of materials (CycloneDX): the packages of Python, and the libraries of Debian."""
+    """Write a bill of materials (CycloneDX): the packages of Python and npm, and the libraries of Debian."""
     python = (message_from_string(path.read_text()) for path in modules.glob("*.dist-info/METADATA"))
     pairs = sorted((one["Name"], one["Version"]) for one in python)
     components = [_component(name, version, f"pkg:pypi/{name.lower()}@{version}") for name, version in pairs]
+    pins = json.loads((_HERE.parents[1] / ".ci" / "vendor.json").read_text())
+    components += [
+        _component(name, pin["version"], f"pkg:npm/{name}@{pin['version']}")
+        for name, pin in sorted(pins.items())
+        if pin["to"].startswith("src/")
+    ]
     components += [
         _component(name, version, f"pkg:deb/debian/{name}@{version}?distro=debian")
         for name, version in sorted(debian.items())

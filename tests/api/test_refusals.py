@@ -28,7 +28,6 @@ INVALID = b'{"error":"invalid request body"}'
 
 
 UNKNOWN_PATHS = [
-    "/",
     "/api",
     "/api/v1",
     "/api/v1/",

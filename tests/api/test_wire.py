@@ -35,7 +35,7 @@ HEALTHY = b'{"status":"healthy"}'
         b"\0\0\0\0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS to a port without
         b"GET / HTTP/9.9\r\n\r\n",
-        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET  /x HTTP/1.1\r\n\r\n",
         b"GET /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n",

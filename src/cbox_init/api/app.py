@@ -12,6 +12,7 @@ from cbox_init.api.authentication import AuthenticateTcp
 from cbox_init.api.browsers import RefuseOtherSites
 from cbox_init.api.commands import Commands
 from cbox_init.api.guards import LimitBody, RateLimit
+from cbox_init.api.pages import WithPages
 from cbox_init.api.process_list import ProcessListBody
 from cbox_init.api.replies import EXCEPTION_HANDLERS
 from cbox_init.api.resource import OPEN_PATH
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from cbox_init.api.authentication import Credentials
     from cbox_init.api.context import Context
+    from cbox_init.api.pages import Pages
     from cbox_init.api.resource import Resource
     from cbox_init.config.model import GlobalConfig
 
@@ -55,8 +57,8 @@ def build_app(context: Context, most_body_bytes: int) -> ASGIApp:
     return LimitBody(app, most_body_bytes)
 
 
-def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials) -> ASGIApp:
-    """The application for TCP, with the configured rate limit and authentication.
+def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials, pages: Pages) -> ASGIApp:
+    """The application and the pages for TCP, with the configured rate limit and authentication.
 
     The rate limit comes first, so that it also slows down attempts to guess the token. Without a token, web
     pages of other sites are refused, and those under names that an attacker could choose.
@@ -64,13 +66,15 @@ def guarded(app: ASGIApp, settings: GlobalConfig, credentials: Credentials) -> A
     origins = settings.api_cors_origins
     names = ("localhost", settings.api_host, gethostname())
     sites = RefuseOtherSites(app, origins, names, only_these=is_loopback(settings.api_host))
-    app = AuthenticateTcp(app, sites, credentials)
+    app = WithPages(AuthenticateTcp(app, sites, credentials), pages)
     if origins:
         from cbox_init.api.browsers import AllowOrigins
 
         app = AllowOrigins(app, origins)
     if settings.api_rate_limit:
-        app = RateLimit(app, settings.api_rate_limit, settings.api_rate_burst, open_path=OPEN_PATH)
+        app = RateLimit(
+            app, settings.api_rate_limit, settings.api_rate_burst, open_path=OPEN_PATH, pages=pages.have
+        )
     return app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbox_init.api.http.places import address_key
 from cbox_init.api.replies import BodyTooLargeError, send_error
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+#: Requests that one page may need at once: a browser does not try again after 429.
+_FILES_OF_A_PAGE: Final = 100
 
 
 class NotVerifiedError(Exception):
@@ -31,7 +35,8 @@ class NotVerifiedError(Exception):
 class RateLimit:
     """Answers 429 with Retry-After to a client address (IPv6: a /64) that sends too many requests.
 
-    ``open_path`` counts by itself, so that a probe is answered beside a busy client of the same address.
+    ``open_path`` counts by itself, so that a probe is answered beside a busy client of the same address. So
+    do the paths of ``pages``, each of which loads many files at once.
     """
 
     def __init__(
@@ -42,16 +47,23 @@ class RateLimit:
         clock: Callable[[], float] = time.monotonic,
         *,
         open_path: str = "",
+        pages: Callable[[str], bool] | None = None,
     ) -> None:
         self._app = app
         self._buckets = TokenBuckets(rate, burst)
         self._open_path = open_path
         self._probes = TokenBuckets(rate, burst)
+        self._are_pages = pages
+        self._pages = TokenBuckets(rate, max(burst, _FILES_OF_A_PAGE))
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope["client"]
-        buckets = self._probes if scope["path"] == self._open_path else self._buckets
+        buckets = self._buckets
+        if scope["path"] == self._open_path:
+            buckets = self._probes
+        elif self._are_pages is not None and self._are_pages(scope["path"]):
+            buckets = self._pages
         wait_s = buckets.take(address_key(client[0]) if client else "", self._clock())
         if wait_s:
             retry_after = (b"retry-after", str(math.ceil(wait_s)).encode())

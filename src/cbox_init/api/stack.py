@@ -14,6 +14,7 @@ from cbox_init.api.http.budget import MemoryBudget
 from cbox_init.api.http.limits import API_LIMITS, SOCKET_LIMITS, configured
 from cbox_init.api.http.places import is_this_machine
 from cbox_init.api.http.server import HttpServer
+from cbox_init.api.pages import Pages, WithPages
 from cbox_init.api.waiting import Streams
 from cbox_init.container import read_capacity
 from cbox_init.logs.stdlib import forward_logging
@@ -59,8 +60,9 @@ class Stack:
             from cbox_init.api.auditing import RecordRequests
 
             app = RecordRequests(app, audit)
-        unix_app: ASGIApp = AuthenticateSocket(app, self._credentials)
-        tcp_app = guarded(app, settings, self._credentials)
+        pages = Pages(self._credentials.current, log)
+        unix_app: ASGIApp = WithPages(AuthenticateSocket(app, self._credentials), pages)
+        tcp_app = guarded(app, settings, self._credentials, pages)
         if audit is not None:
             from cbox_init.api.auditing import RecordRefusals
 

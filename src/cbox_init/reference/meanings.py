@@ -216,6 +216,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         api_rate_burst: Requests at once for each client address before the rate counts.
         api_preload: Import the HTTP stack right after the start, not at the first connection: the first
             request is quicker by some 100 ms, the daemon larger by some 12 MB.
+        api_ui: Serve the web page at `/` and the page of the API at `/docs`, wherever the API is served; see
+            [the pages](api.md#the-pages).
         api_cors_origins: Origins of web pages that may use the API, such as `https://admin.example.com`;
             see [web pages](api.md#web-pages).
             > [https://admin.example.com]

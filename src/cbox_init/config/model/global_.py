@@ -192,6 +192,7 @@ class GlobalConfig(Struct, frozen=True, kw_only=True):
     api_rate_limit: Annotated[float, Meta(ge=0, le=1e9)] = 100.0
     api_rate_burst: CountOrUnset = 200
     api_preload: bool = False
+    api_ui: bool = True
     api_cors_origins: tuple[str, ...] = ()
     api_tls: TlsConfig | None = None
     api_acl: AclConfig | None = None

@@ -1,0 +1,1 @@
+"""The web pages: their sources in ``static``, and how they are compressed and read."""
