@@ -48,7 +48,14 @@ def _run(arguments: list[str]) -> int:
         from cbox_init.cli.launch import launch
 
         return launch(options)
-    if "serve" not in arguments:  # other commands end by these signals as any program does
+    if "run" in arguments:
+        from cbox_init.cli.run import parse_run
+
+        if (options := parse_run(arguments)) is not None:
+            from cbox_init.cli.launch import launch
+
+            return launch(options)
+    elif "serve" not in arguments:  # other commands end by these signals as any program does
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     if arguments[:1] == ["health"]:
         from cbox_init.cli.health_probe import parse_health, quick_health

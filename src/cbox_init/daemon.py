@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cbox_init.api.listeners import Listeners
@@ -22,7 +23,7 @@ from cbox_init.build import build_daemon
 from cbox_init.config.child_variables import files_of_variables, for_children
 from cbox_init.config.load import ConfigSource, load
 from cbox_init.config.model import LogFormat
-from cbox_init.errors import ListenError
+from cbox_init.errors import CboxError, ListenError
 from cbox_init.imports import without
 from cbox_init.supervisor.garbage import CollectionTimer
 from cbox_init.system import procfs
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from cbox_init.api.readyz import ReadyzServer
     from cbox_init.api.server import ApiServer
     from cbox_init.config.load import Loaded
-    from cbox_init.config.model import Config, GlobalConfig
+    from cbox_init.config.model import Config, GlobalConfig, ProcessConfig
     from cbox_init.config.problems import ProblemReport
     from cbox_init.logs.encode.colours import Colours
     from cbox_init.metrics.server import MetricsServer
@@ -99,11 +100,13 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
     the code of the process that ended last when all have ended for good, or that was given up with
     `on_give_up: shutdown`, 1 for a start that failed.
 
-    Raises ConfigError for a configuration that cannot be used and ListenError for a port or socket that
-    cannot be had; nothing has been started then.
+    Raises ConfigError for a configuration that cannot be used, ListenError for a port or socket that cannot
+    be had, and SpawnError for a command of ``run`` that is not there; nothing has been started then.
     """
     gc.disable()  # nothing becomes garbage while starting, and looking for it takes 3 ms
-    loaded = load(options.config, environ, machine=_check_places)
+    loaded = load(options.config, environ, machine=_check_places, main=options.main)
+    if options.main is not None:
+        _check_main(loaded.config.processes.get(options.main.name), environ)
     autotuned = _autotuned(loaded.config, options, environ)
     if options.dry_run:
         _print_plan(loaded, environ)
@@ -111,6 +114,28 @@ def serve(options: ServeOptions, environ: Mapping[str, str] = os.environ) -> int
             print(f"{name}={value}")
         return 0
     return Daemon(loaded, options, environ, autotuned).run()
+
+
+def _check_main(process: ProcessConfig | None, environ: Mapping[str, str]) -> None:
+    """Raise SpawnError for a command of ``run`` that is not there or not executable.
+
+    Where the file says more about its process, only its start can tell.
+    """
+    if process is None or process.env or process.env_file or process.working_dir or process.depends_on:
+        return
+    command = process.command[0]
+    folders = [""] if "/" in command else os.get_exec_path(environ)
+    places = [os.path.join(folder, command) for folder in folders]
+    if any(os.path.isfile(place) and os.access(place, os.X_OK) for place in places):
+        return
+    from errno import EACCES, ENOENT
+
+    from cbox_init.system.exec_failure import explain
+    from cbox_init.system.spawn_request import SpawnRequest
+
+    number = EACCES if any(os.path.exists(place) for place in places) else ENOENT
+    request = SpawnRequest(process.command, environ, None, None, -1, -1)
+    raise explain(OSError(number, os.strerror(number), command), request, None)
 
 
 def _autotuned(config: Config, options: ServeOptions, environ: Mapping[str, str]) -> Autotuned | None:
@@ -162,7 +187,9 @@ class Daemon:
         self._shutdown_timeout_s = settings.shutdown_timeout
         self._deadline: Deadline | None = None
         self._ignored: set[int] = set()
-        self._signals = SignalPipe((*HANDLED, *WITHOUT_MEANING), self._limit_shutdown)
+        # Ignored by default: only the main process of `run` could handle it.
+        resized = () if options.main is None else (signal.SIGWINCH,)
+        self._signals = SignalPipe((*HANDLED, *WITHOUT_MEANING, *resized), self._limit_shutdown)
         reset_inherited()  # now, so that a stop that came while we were loading finds its handler
         self._exit_code: int | None = None
         self._loop: AbstractEventLoop | None = None
@@ -171,7 +198,7 @@ class Daemon:
         self._metrics = self._bind_metrics(settings)
         self._parts = build_daemon(
             config,
-            ConfigSource(loaded.path or options.config, environ, loaded.zero_scales),
+            ConfigSource(loaded.path or options.config, environ, loaded.zero_scales, options.main),
             environ=for_children(
                 environ if autotuned is None else {**environ, **autotuned.added},
                 loaded.withheld | _OF_THE_SERVICE_MANAGER,
@@ -190,6 +217,8 @@ class Daemon:
         self._supervisor.lifecycle.validates = not options.skip_runtime_validation and (
             environ.get("CBOX_INIT_SKIP_RUNTIME_VALIDATION", "").strip().lower() not in _ON
         )
+        self._main = self._supervisor.lifecycle.main = None if options.main is None else options.main.name
+        self._handed_on = _handed_on(with_file=bool(loaded.path))
         runtime = self._parts.runtime
         runtime.unseen = procfs.blind_spot()
         if runtime.unseen:
@@ -390,6 +419,8 @@ class Daemon:
     def _handle(self, signum: int) -> None:
         if signum == signal.SIGCHLD:
             self._supervisor.reap()
+        elif self._main is not None and signum in self._handed_on:
+            self._hand_on(self._main, signum)
         elif signum == signal.SIGHUP:
             self._reload("received SIGHUP")
         elif signum == signal.SIGUSR1:
@@ -400,7 +431,20 @@ class Daemon:
         elif self._supervisor.shutting_down:
             self._supervisor.kill(128 + signum)
         else:
+            if self._main is not None:
+                self._stop_main_with(self._main, signum)
             self._supervisor.shutdown(f"received {signal.Signals(signum).name}")
+
+    def _hand_on(self, main: str, signum: int) -> None:
+        """Send a signal that means nothing to the daemon to the main process of ``run``."""
+        with suppress(CboxError):  # it is stopping, or was removed
+            self._supervisor.actions.signal(main, signum, group=False, why=f"received {signal_name(signum)}")
+
+    def _stop_main_with(self, main: str, signum: int) -> None:
+        """Have the main process of ``run`` stopped by the signal that came, unless the file names one."""
+        process = self._supervisor.config.processes.get(main)
+        if process is not None and process.shutdown.signal == "SIGTERM":
+            self._parts.runtime.stop_signals[main] = signum
 
     def _ignore(self, signum: int) -> None:
         if signum not in self._ignored:  # logged once for each: any number may be sent
@@ -447,6 +491,15 @@ class Daemon:
             self._log.info("Readiness listening", address=address)
         for address in self._metrics.addresses() if self._metrics else ():
             self._log.info("Metrics listening", address=address)
+
+
+def _handed_on(*, with_file: bool) -> tuple[int, ...]:
+    """The signals that go to the main process of ``run``: all but those that mean something to the daemon.
+
+    Without a file there is nothing to reload, and no output of which a file could be opened again.
+    """
+    without_file = () if with_file else (signal.SIGHUP, signal.SIGUSR1)
+    return (*WITHOUT_MEANING, signal.SIGWINCH, *without_file)
 
 
 def _service_manager(environ: Mapping[str, str], runtime: Runtime) -> ServiceManager | None:

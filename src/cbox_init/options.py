@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cbox_init.config.main_process import MainProcess
+
 
 class ServeOptions(NamedTuple):
-    """The options of ``serve`` from the command line; one that was not given is None or False."""
+    """The options of ``serve`` from the command line; one that was not given is None or False.
+
+    ``main`` is the command of ``run``, which is ``serve`` with one process more.
+    """
 
     config: str | None = None
     dry_run: bool = False
@@ -23,6 +28,7 @@ class ServeOptions(NamedTuple):
     autotune_memory_threshold: float | None = None
     skip_permission_setup: bool = False
     skip_runtime_validation: bool = False
+    main: MainProcess | None = None
 
 
 class ServeOption(NamedTuple):

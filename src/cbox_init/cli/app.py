@@ -16,6 +16,7 @@ from cbox_init.cli.autotune import autotune
 from cbox_init.cli.changes import changes
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
+from cbox_init.cli.daemon import run as run_
 from cbox_init.cli.events import events
 from cbox_init.cli.fleet import fleet
 from cbox_init.cli.group import ALIASES, CommandGroup
@@ -143,13 +144,13 @@ _ACTIONS = (start, stop, restart, signal, scale, trigger, pause, resume, changes
 
 _CONFIGURING = (reload_config, audit, token, autotune, version)
 
-_ONLY_FAIL = ("serve", "health")
+_ONLY_FAIL = ("serve", "run", "health")
 """Commands whose exit code is 1 for a mistake in the command line too.
 
 1 is a start that has failed, and Docker takes 0 and 1 alone from a health check.
 """
 
-_FILES = (serve, check_config, scaffold, import_, explain, schema)
+_FILES = (serve, run_, check_config, scaffold, import_, explain, schema)
 
 for _command in (
     *_FILES,

@@ -1,4 +1,4 @@
-"""``serve`` and ``check-config``: the commands that do not talk to a daemon."""
+"""``serve``, ``run`` and ``check-config``: the commands that do not talk to a daemon."""
 
 from __future__ import annotations
 
@@ -40,6 +40,26 @@ def serve(**values: object) -> int:
     from cbox_init.cli.launch import launch
 
     return launch(ServeOptions(**values))  # type: ignore[arg-type]
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@_serve_options
+@click.option("--name", metavar="NAME", help="The name of the process of CMD, by default main.", default=None)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD [ARGUMENT]...")
+def run(name: str | None, command: tuple[str, ...], **values: object) -> int:
+    """Run the daemon with CMD as its main process.
+
+    Its exit code is that of the daemon; when it ends, the other processes are stopped. The keys of a process
+    `main` in the configuration file count for it, apart from its command.
+    """
+    from cbox_init.cli.launch import launch
+    from cbox_init.cli.run import main_process
+    from cbox_init.config.main_process import DEFAULT_NAME
+
+    if not command or not command[0]:
+        raise click.UsageError("no command: write cbox-init run -- CMD; in an image, CMD is what is run")
+    main = main_process(command, name or DEFAULT_NAME)
+    return launch(ServeOptions(**values)._replace(main=main))  # type: ignore[arg-type]
 
 
 @click.command("check-config")

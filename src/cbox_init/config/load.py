@@ -24,6 +24,7 @@ from cbox_init.sensitive import KnownSecrets
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from cbox_init.config.main_process import MainProcess
     from cbox_init.config.raw import Raw
 
 _LARGEST_FILE: Final = 8 * 2**20
@@ -33,16 +34,17 @@ _EXTENSIONS: Final = (".yaml", ".yml")
 class ConfigSource(NamedTuple):
     """Where the configuration came from, to read it again: a file (or none), and the environment over it.
 
-    ``zero_scales`` is that of `Loaded`.
+    ``zero_scales`` is that of `Loaded`; ``main`` is the process of ``cbox-init run``.
     """
 
     path: str | None
     environ: Mapping[str, str]
     zero_scales: frozenset[str] = frozenset()
+    main: MainProcess | None = None
 
     def load(self) -> Loaded:
         """As it is there now. Raises ConfigError."""
-        return load(self.path, self.environ)
+        return load(self.path, self.environ, main=self.main)
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -90,13 +92,14 @@ def load(
     *,
     strict: bool = False,
     machine: Callable[[Config, ProblemReport], None] | None = None,
+    main: MainProcess | None = None,
 ) -> Loaded:
     """The configuration of ``path``, or of the first file of the search order, under ``environ``'s overrides.
 
     Raises ConfigError with all problems when one of them is an error; with ``strict`` an unknown key is one.
-    ``machine`` is that of `examine`.
+    ``machine`` and ``main`` are those of `examine`.
     """
-    found = examine(path, environ, strict=strict, machine=machine)
+    found = examine(path, environ, strict=strict, machine=machine, main=main)
     if found.config is None or not found.valid:
         raise ConfigError(_summary(found), found.problems)
     return Loaded(
@@ -114,14 +117,16 @@ def examine(
     *,
     strict: bool = False,
     machine: Callable[[Config, ProblemReport], None] | None = None,
+    main: MainProcess | None = None,
 ) -> Examined:
     """As `load`, but return the problems instead of raising.
 
-    ``machine`` adds what fits this machine badly, such as users that it does not have.
+    ``machine`` adds what fits this machine badly, such as users that it does not have. ``main`` is the
+    process of ``cbox-init run``.
     """
     report = ProblemReport(strict=strict)
     file = find(path, environ)
-    config = _read(file, environ, report)
+    config = _read(file, environ, report, main)
     if config is not None:
         check(config, report)
         if machine is not None:
@@ -177,7 +182,9 @@ def usual_places(environ: Mapping[str, str]) -> list[str]:
     return [base + extension for base in bases for extension in _EXTENSIONS]
 
 
-def _read(file: str | None, environ: Mapping[str, str], report: ProblemReport) -> Config | None:
+def _read(
+    file: str | None, environ: Mapping[str, str], report: ProblemReport, main: MainProcess | None
+) -> Config | None:
     """The configuration with effective values; None when there is nothing to convert."""
     text: str | None = None
     if file == "":
@@ -189,11 +196,15 @@ def _read(file: str | None, environ: Mapping[str, str], report: ProblemReport) -
         text = _text(file, report)
         if text is None:
             return None
-    return _converted(text, file, environ, report)
+    return _converted(text, file, environ, report, main)
 
 
 def _converted(
-    text: str | None, file: str | None, environ: Mapping[str, str], report: ProblemReport
+    text: str | None,
+    file: str | None,
+    environ: Mapping[str, str],
+    report: ProblemReport,
+    main: MainProcess | None = None,
 ) -> Config | None:
     root = None if text is None else _content(text, environ, report)
     if root is None and report.failed:
@@ -206,7 +217,12 @@ def _converted(
 
         root = include(root, file, lambda name: _included(name, environ, report), report)
     report.root = root
-    content = override(root or {}, environ, report)
+    content = root or {}
+    if main is not None:
+        from cbox_init.config.main_process import with_main
+
+        content = with_main(content, main)
+    content = override(content, environ, report)
     if not content:
         _report_nothing(file, environ, report)
         return None

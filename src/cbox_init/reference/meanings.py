@@ -466,7 +466,8 @@ _TEXTS: Final[dict[type[Struct], str]] = {
         private_tmp: Each instance has a /tmp and /var/tmp of its own, empty, in memory. Needs
             CAP_SYS_ADMIN. See [Sandbox](#sandbox).
         stdin: Standard input: /dev/null, or a pipe that stays open and empty, for programs that end when
-            their input does.
+            their input does. `inherit`: the first instance has the daemon's own, and where that is a
+            terminal the whole terminal, so that its output is not captured.
         restart: When it comes back after it ended by itself. Default: `global.restart_policy`; `never` for
             a oneshot. `always` is an error for a oneshot.
         restart_delay: First wait before a restart. Default: the global one. Raises the default cap when it

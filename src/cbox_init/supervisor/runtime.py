@@ -70,6 +70,9 @@ class Runtime:
         None unless instances are sampled."""
         self.unreachable: set[str] = set()
         """The ids of instances that we are not permitted to signal: nothing waits for their end."""
+        self.stop_signals: dict[str, int] = {}
+        """The signals that processes, by name, are stopped with instead of the configured one: the main
+        process of ``run`` gets the signal that the daemon has got."""
         self.unseen: str | None = None
         """Why processes that instances leave behind cannot all be found, where that is so."""
         self._may_signal_all: bool | None = None

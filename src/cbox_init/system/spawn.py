@@ -59,6 +59,7 @@ class Spawner:
         """Start a child in a session of its own and return its pid, which is the id of its process group too.
 
         With a session it has no controlling terminal: one that opens /dev/tty is refused, instead of stopped.
+        With ``request.terminal`` it stays in the daemon's session, except with limits or a sandbox.
         When this returns, the program runs: exec has succeeded. The child has the descriptors 0, 1 and 2
         and no other (see `descriptors.inherit_nothing`), no signal blocked or ignored (see
         `signals.reset_inherited`). The caller has its exit awaited by the `Reaper`, and calls this in the
@@ -184,7 +185,8 @@ class Spawner:
             user=None if identity is None else identity.uid,
             group=None if identity is None else identity.gid,
             extra_groups=None if identity is None else identity.groups,
-            start_new_session=True,
+            start_new_session=not request.terminal,
+            process_group=0 if request.terminal else None,
             umask=-1 if request.umask is None else request.umask,
             close_fds=False,
         )

@@ -67,6 +67,8 @@ class SpawnRequest(Struct, frozen=True):
     """All that a child gets. ``env`` is its whole environment; ``argv[0]`` is looked up in its PATH.
 
     None means the daemon's own, and /dev/null for ``stdin_fd``. The descriptors stay the caller's.
+    ``terminal``: ``stdin_fd`` is the daemon's terminal, so that the child stays in its session, as a process
+    group of its own.
     """
 
     argv: Sequence[str]
@@ -79,3 +81,4 @@ class SpawnRequest(Struct, frozen=True):
     umask: int | None = None
     stdin_fd: int | None = None
     sandbox: Sandbox | None = None
+    terminal: bool = False

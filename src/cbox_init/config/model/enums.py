@@ -66,10 +66,11 @@ class OnExit(StrEnum):
 
 
 class Stdin(StrEnum):
-    """The standard input of an instance: /dev/null, or a pipe that stays open and empty."""
+    """The standard input of an instance: /dev/null, a pipe that stays open and empty, or the daemon's own."""
 
     NULL = "null"
     PIPE = "pipe"
+    INHERIT = "inherit"
 
 
 class RolloutStrategy(StrEnum):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from cbox_init.config.model import Stdin
 from cbox_init.errors import SpawnError
 from cbox_init.system.descriptors import out_of_descriptors, output_pipe
 from cbox_init.system.procfs import now_since_boot_s
@@ -76,7 +77,18 @@ class LiveTree:
     the terminal) would not handle the signal.
     """
 
-    __slots__ = ("_channel", "_limits", "_runtime", "_stdin", "capture", "id", "index", "pid", "record")
+    __slots__ = (
+        "_channel",
+        "_limits",
+        "_runtime",
+        "_stdin",
+        "_terminal",
+        "capture",
+        "id",
+        "index",
+        "pid",
+        "record",
+    )
 
     def __init__(
         self,
@@ -87,9 +99,11 @@ class LiveTree:
         limits: InstanceLimits | None = None,
         channel: NotifyChannel | None = None,
         stdin: StdinPipe | None = None,
+        terminal: bool = False,
     ) -> None:
         self._runtime = runtime
         self._stdin = stdin
+        self._terminal = terminal
         self._limits = limits
         self._channel = channel
         self.record = record
@@ -102,6 +116,10 @@ class LiveTree:
         self._runtime.main_ended(self.id, self.pid)
         if self._stdin is not None:
             self._stdin.close()
+        if self._terminal:
+            from cbox_init.system.terminal import take_back
+
+            take_back(self.pid)
         if self._channel is not None:
             self._channel.close()
 
@@ -229,16 +247,24 @@ def spawn(
     index: int,
     stdout: bool,
     stderr: bool,
-    stdin: bool = False,
+    stdin: Stdin = Stdin.NULL,
     limits: ProcessLimits | None = None,
     channel: NotifyChannel | None = None,
 ) -> LiveTree:
     """Start the main process of an instance, with its output captured. Raises SpawnError.
 
-    With ``stdin`` its input is a pipe that stays open, otherwise /dev/null. Its environment names
-    ``channel``, which belongs to the new tree from now on.
+    Its input is what ``stdin`` says; the daemon's own is for the first instance, others have /dev/null. Where
+    it is a terminal, outputs that are a terminal too are not captured. Its environment names ``channel``,
+    which belongs to the new tree from now on.
     """
     name = launch.instance_id(index)
+    inherits = stdin is Stdin.INHERIT and index == 0
+    terminal = inherits and os.isatty(0)
+    outputs = (False, False)
+    if terminal:
+        from cbox_init.system.terminal import shared_outputs
+
+        outputs = shared_outputs()
     applied = limits.prepare(name) if limits is not None else None
     pipe: StdinPipe | None = None
 
@@ -248,15 +274,27 @@ def spawn(
             made = replace(made, limits=applied.limits)
         if pipe is not None:
             made = replace(made, stdin_fd=pipe.read_fd)
+        if inherits:
+            out_fd, err_fd = (
+                standard if shared else fd
+                for standard, shared, fd in zip((1, 2), outputs, (out, err), strict=True)
+            )
+            made = replace(made, stdin_fd=0, stdout_fd=out_fd, stderr_fd=err_fd, terminal=terminal)
         if runtime.job_variables is not None and launch.is_job:
             made = replace(made, env={**made.env, **runtime.job_variables(launch.kind, launch.process, name)})
         return made if channel is None else replace(made, env={**made.env, **channel.variables})
 
     try:
-        if stdin:
+        if stdin is Stdin.PIPE:
             pipe = StdinPipe()
         pid, capture = spawn_captured(
-            runtime, log, name, request, identity=launch.identity(), stdout=stdout, stderr=stderr
+            runtime,
+            log,
+            name,
+            request,
+            identity=launch.identity(),
+            stdout=stdout and not outputs[0],
+            stderr=stderr and not outputs[1],
         )
     except BaseException:
         if pipe is not None:
@@ -269,10 +307,16 @@ def spawn(
         raise
     if pipe is not None:
         pipe.spawned()
+    if terminal:
+        from cbox_init.system.terminal import lend
+
+        lend(pid)
     if channel is not None:
         channel.follow(pid)
     record = TreeRecord(name, index, pid)
-    return LiveTree(runtime, record, capture=capture, limits=applied, channel=channel, stdin=pipe)
+    return LiveTree(
+        runtime, record, capture=capture, limits=applied, channel=channel, stdin=pipe, terminal=terminal
+    )
 
 
 def spawn_captured(

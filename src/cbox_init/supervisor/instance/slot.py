@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from cbox_init.config.model import ProcessType, ShutdownMode, Stdin
+from cbox_init.config.model import ProcessType, ShutdownMode
 from cbox_init.core import instance as transitions
 from cbox_init.core.health import HealthState, shows_change
 from cbox_init.core.instance import Instance, Phase
@@ -94,7 +94,7 @@ class InstanceSlot:
                 index=before.index,
                 stdout=outputs.stdout,
                 stderr=outputs.stderr,
-                stdin=context.settings.process.stdin is Stdin.PIPE,
+                stdin=context.settings.process.stdin,
                 limits=context.limits,
                 channel=self._open_channel(),
             )
@@ -420,7 +420,7 @@ class InstanceSlot:
     def _send_stop_signal(self, tree: LiveTree) -> None:
         rules = self._plan.rules
         send = tree.signal_main if rules.mode is ShutdownMode.MAIN else tree.signal_group
-        if not send(rules.signal):
+        if not send(self._context.runtime.stop_signals.get(self._context.name, rules.signal)):
             self._context.messages.not_permitted(tree.id, tree.pid, NOT_PERMITTED)
             self.record.state = transitions.unreachable(self.state, NOT_PERMITTED, now=self._now)
 

@@ -59,6 +59,8 @@ class Lifecycle:
         self._on_shutdown = on_shutdown
         self._on_finished = on_finished
         self.removal: Removal | None = None
+        self.main: str | None = None
+        """The process of ``cbox-init run``, whose exit code is that of the daemon."""
         self.validates = False
         """Whether PHP-FPM and nginx test their configuration before the start."""
         self._shutdown: Shutdown | None = None
@@ -165,7 +167,7 @@ class Lifecycle:
             timeout_s=settings.shutdown_timeout,
             drain_s=settings.shutdown_drain,
             withdrawn=lambda: self.readiness is None or self.readiness.file_settled,
-            on_finished=lambda left: self._finish(exit_code or int(left)),
+            on_finished=lambda left: self._finish(exit_code or self._code_of_main() or int(left)),
         )
         self._runtime.run_queue.wake(self._shutdown)
 
@@ -182,6 +184,13 @@ class Lifecycle:
         if self.removal:
             self.removal.abandon()
         self._on_finished(exit_code)
+
+    def _code_of_main(self) -> int:
+        """The exit code of the main process of ``run``, for a shutdown by a signal; 0 without one."""
+        if self.main is None or self.main not in self._table:
+            return 0
+        end = self._table[self.main].last_end
+        return 0 if end is None else end[1]
 
     def _act_on(self, process: Managed) -> None:
         """Go on with the start if a process is up; end the daemon if its end or give-up requires it."""
