@@ -19,7 +19,7 @@
 //                                      the function gets an AbortSignal
 import * as fmt from "./fmt.js";
 import { html, memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./preact.js";
-import { useNow } from "./store.js";
+import { now as clockNow, useNow } from "./store.js";
 
 const PATHS = {
   overview: "M2.5 3.5h11M2.5 8h11M2.5 12.5h7",
@@ -157,6 +157,7 @@ export function stateOf(entry) {
   if (entry.instances) {
     if (entry.rollout?.state === "progressing") return { tone: "info", label: "Rolling", icon: "busy" };
     if (entry.rollout?.state === "failed") return { tone: "bad", label: "Rollout failed", icon: "bad" };
+    if (entry.state === "running" && entry.type !== "scheduled" && entry.instances.some(flapping)) return { tone: "warn", label: "Unstable", icon: "warn" };
     if (entry.state === "running" && entry.instances.some(ill)) return { tone: "warn", label: "Degraded", icon: "warn" };
     if (entry.state === "starting" && entry.instances.some((i) => i.next_restart_at)) return { tone: "bad", label: "Crashing", icon: "restart" };
     if (entry.state === "starting" && entry.waiting_for?.length) return { tone: "idle", label: "Waiting", icon: "clock" };
@@ -170,6 +171,12 @@ export function stateOf(entry) {
 
 function ill(instance) {
   return instance.state === "failed" || !!instance.next_restart_at || instance.health?.status === "unhealthy" || !!instance.health?.overdue;
+}
+
+/** Runs just now, but has crashed again and again, and not run for a minute since. */
+function flapping(instance) {
+  const crashes = instance.restart_reasons?.crash ?? 0;
+  return crashes >= 3 && instance.state === "running" && clockNow() - instance.started_at < 60;
 }
 
 export function troubled(entry) {

@@ -162,7 +162,7 @@ function Exits({ name }) {
     { id: "output", title: "Last output", hide: true, cell: (e) => html`<span class="mono small muted last-words">${e.data?.last_output}</span>` },
     { id: "when", title: "When", right: true, cell: (e) => html`<${Ago} at=${e.timestamp} />` },
   ];
-  return html`<${Card} flush title="Last exits" count=${data.events.length}>
+  return html`<${Card} flush title="Last exits">
     <${Table} label="Last exits" keyOf=${(e) => e.number} columns=${columns} rows=${data.events} empty=${html`<${Empty} icon="ok" title="None has ended">Exits show here with their last lines of output.</${Empty}>`} /></${Card}>`;
 }
 
@@ -215,9 +215,15 @@ function flat(section, above = "") {
 
 function Value({ of: value }) {
   if (value === null) return html`<span class="faint">not set</span>`;
-  if (Array.isArray(value)) return value.length ? html`<code>${value.every((v) => typeof v !== "object") ? value.join(" ") : JSON.stringify(value)}</code>` : html`<span class="faint">none</span>`;
+  if (Array.isArray(value)) return value.length ? html`<code>${value.every((v) => typeof v !== "object") ? value.map(quoted).join(" ") : JSON.stringify(value)}</code>` : html`<span class="faint">none</span>`;
   if (typeof value === "object") return html`<span class="faint">none</span>`;
   return html`<code>${String(value)}</code>`;
+}
+
+/** A word of a command as one would type it in a shell. */
+function quoted(word) {
+  const text = String(word);
+  return /^[\w@%+=:,./{}$-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function Environment({ name }) {

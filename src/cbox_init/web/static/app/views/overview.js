@@ -1,11 +1,11 @@
 // All processes with their live state, what needs somebody, and what has happened last.
 import { EventList } from "../event_text.js";
 import * as fmt from "../fmt.js";
-import { html, memo, useMemo, useState } from "../preact.js";
-import { ProcessButtons, menuFor, restart, resume, startUp, stop, trigger } from "../process_actions.js";
+import { html, memo, useMemo } from "../preact.js";
+import { menuFor } from "../process_actions.js";
 import { go, link, setQuery } from "../router.js";
 import { can, trend, useEvents, useStore } from "../store.js";
-import { Ago, Badge, Button, Card, Dots, Empty, Icon, Menu, Search, Segments, Skeleton, Spark, StateBadge, Uptime, View, stateOf, troubled } from "../ui.js";
+import { Ago, Button, Card, Dots, Empty, Icon, Menu, Search, Segments, Skeleton, Spark, StateBadge, Uptime, View, troubled } from "../ui.js";
 
 const KINDS = {
   all: () => true,
@@ -98,6 +98,8 @@ function Trouble({ processes }) {
 
 export function whyOf(p) {
   const one = p.instances.find((i) => i.reason) ?? {};
+  const crashes = Math.max(0, ...p.instances.map((i) => i.restart_reasons?.crash ?? 0));
+  if (p.state === "running" && !p.reason && !one.reason && crashes >= 3 && troubled(p)) return `has crashed ${crashes} times`;
   if (p.reason) return p.reason;
   if (p.rollout?.reason) return p.rollout.reason;
   if (one.reason) return p.instances.length > 1 ? `${one.id}: ${one.reason}` : one.reason;
