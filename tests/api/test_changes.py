@@ -121,6 +121,19 @@ async def test_each_step_can_be_waited_for_and_a_rollout_abandoned(serve: Serve)
     assert not set(first.values()) & set(house.pids("web"))
 
 
+async def test_a_rollout_whose_new_instances_are_all_ready_is_aborted_and_not_done(serve: Serve) -> None:
+    rollout = "{max_surge: 0, max_unavailable: 1, pause: 1h}"
+    service = await serve(f"\n  web: {{command: [sleep, '1000'], scale: 2, rollout: {rollout}}}\n")
+    house = service.house
+    await house.until(lambda: len(house.pids("web")) == 2)
+    where = (await service.unix.post(f"{WEB}/restart")).headers["location"]
+    change = (await service.tcp.get(where)).json()
+    while not change["progress"]["done"]:
+        change = (await service.tcp.get(f"{where}?wait=20s&seen={change['version']}")).json()
+    change = (await service.tcp.delete(where)).json()
+    assert (change["status"], change["progress"]) == ("aborted", {"done": 1, "total": 2})
+
+
 async def test_only_a_rollout_can_be_abandoned(serve: Serve) -> None:
     service = await serve(GATED)
     reply = await service.tcp.post("/api/v1/processes/backup/schedule/trigger")

@@ -439,8 +439,12 @@ class Changes:
         ]
         if not rolling:
             raise Conflict(f"{what}: it is a {change.kind}, and only a rollout can be abandoned")
+        for name in rolling:  # else it would be done at once: the old instances count as new ones now
+            self._leave(name, change)
         left = [name for name in rolling if name in self._table and self._table[name].abandon_rollout()]
         if not left:
+            for name in rolling:
+                self._doing.setdefault(name, {})[change.id] = change
             raise Conflict(f"{what}: no old instance is left")
         self._runtime.log.info("Rollout abandoned", process=", ".join(left), change=change.id)
         self.end(change, ChangeStatus.ABORTED, f"abandoned by {present_actor().id}")
