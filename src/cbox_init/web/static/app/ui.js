@@ -259,7 +259,7 @@ export function Table({ columns, rows, keyOf = (row) => row.id, onRow, sort, emp
   }, [rows, by, columns]);
   const pick = (id) => setBy(by?.id !== id ? { id, down: false } : by.down ? null : { id, down: true });
   if (!rows.length && empty) return empty;
-  return html`<div class="scroll-x" tabindex=${onRow ? undefined : "0"} role=${onRow ? undefined : "region"} aria-label=${onRow ? undefined : label}><table class="table" aria-label=${label}>
+  return html`<div class="scroll-x" tabindex=${onRow ? undefined : "0"} role=${onRow ? undefined : "region"} aria-label=${onRow ? undefined : `${label}, table`}><table class="table" aria-label=${label}>
     <thead><tr>${columns.map((c) => html`<th key=${c.id} scope="col" class="${c.right ? "right" : ""} ${c.hide ? "hide-s" : ""}"
       aria-sort=${by?.id === c.id ? (by.down ? "descending" : "ascending") : undefined}>
       ${c.sort ? html`<button type="button" onClick=${() => pick(c.id)}>${c.title}${by?.id === c.id && html`<${Icon} name=${by.down ? "down" : "up"} size=12 />`}</button>`

@@ -113,7 +113,7 @@ function Form({ name, start }) {
       </div>
       <aside class="edit-side" aria-label="Check">
         <${Card} title="Check">
-          <${Findings} found=${found} touched=${touched || !!name} broken=${broken} />
+          <${Findings} found=${found} name=${called || "new"} touched=${touched || !!name} broken=${broken} />
         </${Card}>
         ${refused && html`<${ErrorBox} error=${refused} />`}
         <div class="btns">
@@ -154,12 +154,16 @@ function keyOf(name, field) {
 
 function errorAt(found, name, key) {
   const one = (found.errors ?? []).find((e) => { const at = keyOf(name, e.field); return at === key || at.startsWith(`${key}.`) || at.startsWith(`${key}[`); });
-  return one ? `${one.message}${one.recommendation ? `. ${one.recommendation}` : ""}` : "";
+  return one ? [one.message, one.recommendation].filter(Boolean).map(sentence).join(" ") : "";
 }
 
-function Findings({ found, touched, broken }) {
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}
+
+function Findings({ found, name, touched, broken }) {
   if (broken) return html`<p class="muted">Checked again when it is JSON.</p>`;
-  if (found.unknown) return html`<p class="muted">It could not be checked: ${found.unknown.message} It is checked again when you apply it.</p>`;
+  if (found.unknown) return html`<p class="muted">It could not be checked: ${sentence(found.unknown.message)} It is checked again when you apply it.</p>`;
   if (!found.errors) return html`<${Skeleton} lines=2 />`;
   const all = [["bad", found.errors], ["warn", found.warnings ?? []], ["info", found.suggestions ?? []]];
   const shown = touched ? all : all.slice(1);
@@ -170,7 +174,7 @@ function Findings({ found, touched, broken }) {
   }
   return html`<ul class="findings" aria-live="polite">${shown.flatMap(([tone, list]) => list.map((e) => html`<li>
     <span class="tone-${tone}"><${Icon} name=${tone === "info" ? "info" : tone} /></span>
-    <div class="grow"><code>${e.field}</code> <span>${e.message}</span>${e.recommendation && html`<div class="muted">${e.recommendation}</div>`}</div></li>`))}</ul>`;
+    <div class="grow"><code>${keyOf(name, e.field)}</code><div>${sentence(e.message)}</div>${e.recommendation && html`<div class="muted">${sentence(e.recommendation)}</div>`}</div></li>`))}</ul>`;
 }
 
 function NameField({ value, error, onInput }) {

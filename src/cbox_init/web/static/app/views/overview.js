@@ -112,7 +112,7 @@ function lastWords(p) {
 }
 
 const COLUMNS = ["Name", "State", "Instances", "CPU", "", "Memory", "Restarts", "Uptime"];
-const HIDDEN = new Set(["", "Restarts", "Uptime", "CPU", "Memory"]);
+const HIDDEN = new Set(["", "Instances", "Restarts", "Uptime", "CPU", "Memory"]);
 const RIGHT = new Set(["CPU", "Memory", "Restarts", "Uptime"]);
 
 function Rows({ processes }) {
@@ -129,11 +129,12 @@ const Row = memo(function Row({ process: p }) {
   const since = Math.min(...p.instances.filter((i) => i.state === "running" && i.started_at).map((i) => i.started_at));
   return html`<tr class="link" data-process=${p.name} onClick=${(event) => event.target.closest("a, button") || go(link(["p", p.name]))}>
     <td><a class="name" href=${link(["p", p.name])}>${p.name}</a>
-      ${why ? html`<div class="why">${why}</div>` : p.type !== "longrun" && html`<div class="why">${p.schedule ? html`<code>${p.schedule}</code>` : p.type}</div>`}</td>
+      ${why ? html`<div class="why">${why}</div>` : p.type !== "longrun" && html`<div class="why">${p.schedule ? html`<code>${p.schedule}</code>` : p.type}</div>`}
+      ${!p.schedule && p.type !== "oneshot" && p.wanted && html`<div class="only-s why num">${readyOf(p)} of ${p.desired_scale} ready</div>`}</td>
     <td><${StateBadge} process=${p} />${p.rollout?.state === "progressing" && html` <span class="small faint num">${p.rollout.updated}/${p.rollout.total}</span>`}</td>
-    <td>${p.schedule
+    <td class="hide-s">${p.schedule
       ? html`<span class="small muted">${p.next_run ? html`next <${Ago} at=${p.next_run} />` : `${p.run_count ?? 0} runs`}</span>`
-      : html`<span class="row"><span class="num ${p.scale === p.desired_scale ? "" : "strong"}">${readyOf(p)}<span class="faint">/${p.wanted ? p.desired_scale : 0}</span></span><span class="hide-s"><${Dots} instances=${p.instances} most=12 /></span></span>`}</td>
+      : html`<span class="row"><span class="num ${p.scale === p.desired_scale ? "" : "strong"}">${readyOf(p)}<span class="faint">/${p.wanted ? p.desired_scale : 0}</span></span><${Dots} instances=${p.instances} most=12 /></span>`}</td>
     <${Figures} process=${p} />
     <td class="right hide-s ${restarts ? "" : "faint"}">${fmt.number(restarts)}</td>
     <td class="right hide-s">${Number.isFinite(since) ? html`<${Uptime} since=${since} />` : html`<span class="faint">–</span>`}</td>
