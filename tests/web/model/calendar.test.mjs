@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agenda, days, fullness, grid, span, weekOf } from "../app/model/calendar.js";
+import { agenda, days, frequent, fullness, grid, span, weekOf } from "../app/model/calendar.js";
 
 const at = (text) => new Date(text).getTime();
 
@@ -54,4 +54,12 @@ test("frequent runs are one entry of the list, others one each", () => {
 
 test("spans are as people say them", () => {
   assert.deepEqual([span(5000), span(-300000), span(7200000), span(3 * 86400000)], ["5 s", "5 min", "2 h", "3 d"]);
+});
+
+test("what runs too often to be drawn is named with its distance, if it has one", () => {
+  const runs = [0, 60, 120].flatMap((second) => [{ process: "even", time: second }, { process: "odd", time: second * second }]);
+  assert.deepEqual(frequent(runs, ["even", "odd", "gone"]), [
+    { process: "even", time: 0, every: 60 },
+    { process: "odd", time: 0, every: 0 },
+  ]);
 });

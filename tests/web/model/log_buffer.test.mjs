@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { colourOf, highlight, Intake, LineFilter, LogBuffer, piecesOf } from "../app/model/log_buffer.js";
+import { colourOf, coloursOf, highlight, Intake, LineFilter, LogBuffer, piecesOf } from "../app/model/log_buffer.js";
 
 const line = (number, more = {}) => ({
   timestamp: `2026-01-01T00:00:00.${String(number).padStart(9, "0")}Z`,
@@ -126,6 +126,9 @@ test("highlight marks every occurrence, whatever its case, and is not confused b
 
 test("a name has always the same colour", () => {
   assert.equal(colourOf("web"), colourOf("web"));
+  const colours = coloursOf(["a", "b", "c", "d", "e", "f", "g", "h", "i"]);
+  assert.deepEqual([..."abcdefghi"].map(colours), [0, 1, 2, 3, 4, 5, 6, 7, 0]);
+  assert.equal(colours("web"), colourOf("web"));
   assert.ok(new Set(Array.from({ length: 40 }, (_, index) => colourOf(`p${index}`))).size === 8);
 });
 

@@ -6,7 +6,11 @@
 //   role     the least role that sees it, by default viewer
 //   hidden   not in the navigation
 //
-// `panels` are further tabs of a process (#/p/NAME?tab=ID); the component gets {process}, its ProcessEntry.
+// `panels` are further tabs of a process (#/p/NAME?tab=ID); the component gets {process}, its ProcessEntry. One that
+// is `scheduled` is there for processes with a schedule alone.
+import { html, useEffect, useState } from "./preact.js";
+import { Skeleton } from "./ui.js";
+
 export const views = [
   { id: "overview", title: "Processes", icon: "overview", key: "o", load: () => import("./views/overview.js") },
   { id: "logs", title: "Logs", icon: "logs", key: "l", load: () => import("./views/logs.js") },
@@ -21,4 +25,20 @@ export const views = [
   { id: "new", title: "Add a process", hidden: true, role: "admin", load: () => import("./views/edit.js") },
 ];
 
-export const panels = [];
+export const panels = [
+  { id: "logs", title: "Logs", component: lazy(() => import("./views/logs.js"), "ProcessLogs") },
+  { id: "charts", title: "Charts", component: lazy(() => import("./views/charts.js"), "ProcessCharts") },
+  { id: "runs", title: "History", scheduled: true, component: lazy(() => import("./views/schedules.js"), "ProcessSchedule") },
+];
+
+/** The component `name` of a module that is loaded when it is drawn first. */
+function lazy(load, name) {
+  let Loaded = null;
+  return function Lazy(properties) {
+    const [, again] = useState(null);
+    useEffect(() => {
+      if (!Loaded) load().then((module) => { Loaded = module[name]; again({}); }, (error) => again({ error }));
+    }, []);
+    return Loaded ? html`<${Loaded} ...${properties} />` : html`<${Skeleton} lines=6 />`;
+  };
+}

@@ -100,3 +100,14 @@ export function span(ms) {
   if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} d`;
 }
+
+/** The processes of `names`, with the time of their next run, and `every` where the known runs have one distance. */
+export function frequent(runs, names) {
+  return names.flatMap((process) => {
+    const known = runs.filter((run) => run.process === process).map(({ time }) => time);
+    if (!known.length) return [];
+    const every = known[1] - known[0];
+    const regular = known.every((time, index) => index === 0 || time - known[index - 1] === every);
+    return [{ process, time: known[0], every: regular ? every : 0 }];
+  });
+}

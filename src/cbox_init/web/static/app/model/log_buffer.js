@@ -325,6 +325,12 @@ export function piecesOf(message, needle) {
   return pieces;
 }
 
+/** A function that gives each of `names` a colour, the first eight different ones, and others always the same. */
+export function coloursOf(names) {
+  const places = new Map(names.map((name, index) => [name, index % 8]));
+  return (name) => places.get(name) ?? colourOf(name);
+}
+
 /** One of `count` colours for a name, always the same one. */
 export function colourOf(name, count = 8) {
   let hash = 2166136261;

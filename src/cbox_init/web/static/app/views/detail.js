@@ -35,7 +35,7 @@ function Process({ process: p, tab }) {
   const tabs = [
     { id: "instances", label: p.schedule ? "Runs" : "Instances", count: p.instances.length },
     { id: "events", label: "Events" },
-    ...panels.map(({ id, title }) => ({ id, label: title })),
+    ...panels.filter(({ scheduled }) => !scheduled || p.schedule).map(({ id, title }) => ({ id, label: title })),
     ...(can("admin") ? [{ id: "config", label: "Configuration" }, { id: "env", label: "Environment" }] : []),
   ];
   const at = tabs.some((t) => t.id === tab) ? tab : "instances";
