@@ -18,6 +18,7 @@ from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.daemon import run as run_
 from cbox_init.cli.events import events
+from cbox_init.cli.exec_ import exec_
 from cbox_init.cli.fleet import fleet
 from cbox_init.cli.group import ALIASES, CommandGroup
 from cbox_init.cli.health import health
@@ -162,6 +163,7 @@ for _command in (
     events,
     notifications,
     health,
+    exec_,
     fleet,
     mcp,
     *_CONFIGURING,
