@@ -168,7 +168,7 @@ def test_inline_is_found() -> None:
 
 
 _IMPORT = re.compile(
-    r"""(?:^|[;}])\s*(?:import|export)\b[^;"'()]*?["']([^"'\n]+)["']|\bimport\(\s*["']([^"'\n]+)"""
+    r"""(?:^|[;}])\s*(?:import|export)\b[^;"'()=]*?["']([^"'\n]+)["']|\bimport\(\s*["']([^"'\n]+)"""
 )
 
 
