@@ -31,6 +31,8 @@ global:
   api_port: PORT
   api_socket: SOCKET
   api_rate_limit: 0
+  resource_metrics_enabled: true
+  resource_metrics_interval: 1
   api_auth: {ADMIN}
   api_tokens: [{{name: eyes, role: viewer, token: {VIEWER}}}]
   restart_backoff_initial: 300ms
