@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 class Actor(NamedTuple):
     """Who did it. ``type`` is the way it was recognised: ``token``, ``certificate``, ``socket``,
-    ``loopback``, ``anonymous``, or ``system`` for the daemon itself.
+    ``session``, ``loopback``, ``anonymous``, or ``system`` for the daemon itself.
 
     ``id`` is the name of the token, certificate or user; ``ip`` the client's address.
     """

@@ -58,10 +58,12 @@ def test_health_is_the_only_one_without_a_token(service: Service) -> None:
     open_paths = [
         path
         for path, item in service.contract.document["paths"].items()
-        if "401" not in item.get("get", item.get("post"))["responses"]
+        for operation in item.values()
+        if "401" not in operation["responses"]
     ]
     assert open_paths == ["/api/v1/health"]
     assert service.contract.document["paths"]["/api/v1/health"]["get"]["security"] == []
+    assert service.contract.document["paths"]["/api/v1/sessions"]["post"]["security"] == []
 
 
 @pytest.mark.parametrize(

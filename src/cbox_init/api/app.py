@@ -35,6 +35,7 @@ from cbox_init.api.routes import (
     readiness,
     scale,
     schedule,
+    sessions,
     upcoming,
 )
 from cbox_init.config.rules import is_loopback
@@ -95,6 +96,7 @@ def all_resources(context: Context) -> tuple[Resource, ...]:
         *changes.resources(context, commands),
         *oneshot.resources(context),
         *config.resources(context, commands),
+        *sessions.resources(context),
         *logs.resources(context),
         *log_outputs.resources(context),
         *log_stream.resources(context),

@@ -112,8 +112,8 @@ class RecordRequests:
         )
 
     def _note_success(self, actor: Actor) -> None:
-        """Record that a token or a certificate was accepted, now and then."""
-        if actor.type not in ("token", "certificate"):
+        """Record that a token, a certificate or a session was accepted, now and then."""
+        if actor.type not in ("token", "certificate", "session"):
             return
         key, now = (actor.type, actor.id, actor.ip), time.monotonic()
         known_at = self._known.pop(key, None)

@@ -12,11 +12,11 @@ import time
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
-from cbox_init.api.caller import Caller, ProcessPatterns, address_of, set_caller
+from cbox_init.api.caller import SESSION_PREFIX, Caller, ProcessPatterns, address_of, set_caller
 from cbox_init.api.guards import NotVerifiedError
 from cbox_init.api.http.asgi import EXCHANGE
 from cbox_init.api.replies import send_error
-from cbox_init.api.resource import OPEN_PATH
+from cbox_init.api.resource import LOGIN_PATH, OPEN_PATH
 from cbox_init.config.model.enums import Role
 from cbox_init.config.rules import identified, is_loopback
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from cbox_init.api.http.peer import Peer
+    from cbox_init.api.sessions import Sessions
     from cbox_init.api.tokens import TokenGrant, Tokens
     from cbox_init.config.model import ApiCertificateRole, ApiSocketRole, GlobalConfig, Secret
     from cbox_init.logs.daemon import DaemonLog
@@ -37,6 +38,9 @@ _CHALLENGE: Final = ((b"www-authenticate", b"Bearer"),)
 _KEYS: Final = ("api_auth", "api_tokens", "api_certificate_roles", "api_socket_roles")
 
 TRUSTED_UID: Final = 0
+
+#: Kinds of callers that a browser sends no proof of by itself.
+_BEARERS: Final = ("token", "session")
 
 _ALL: Final = ProcessPatterns()
 
@@ -52,11 +56,14 @@ class Credentials:
         self._log = log
         self._seen: GlobalConfig | None = None
         self._closing: set[Task[None]] = set()
+        self._key = os.urandom(32)
         self.tokens: Tokens | None = None
         self.identified = True
         """Whether a client on TCP has to say who it is."""
         self.certificates: tuple[CertificateRule, ...] = ()
         self.sockets: tuple[SocketRule, ...] = ()
+        self.sessions: Sessions | None = None
+        """The sessions that were begun with a login code; None before the first code."""
 
     def current(self) -> GlobalConfig:
         """The settings in force; the rest of this object is brought up to date with them."""
@@ -82,6 +89,96 @@ class Credentials:
 
             self.tokens = Tokens(settings.api_tokens, self._log, before=former)
             self.tokens.start(get_running_loop())
+
+    # -- who is who, at once ---------------------------------------------------------------------------
+
+    def caller_of_token(self, given: bytes, address: str) -> Caller | None:
+        """The caller by its token, as far as that is found without computing a hash."""
+        settings = self.current()
+        if settings.api_auth and is_token(given, settings.api_auth):
+            return Caller("api_auth", "token", Role.ADMIN, _ALL, address)
+        grant = None if self.tokens is None else self.tokens.find_at_once(given)
+        return None if grant is None else _of_grant(grant, address)
+
+    def caller_of_session(self, given: bytes, address: str) -> Caller | None:
+        """The caller by the token of its session."""
+        return None if self.sessions is None else self.sessions.find(given, address)
+
+    def caller_of_certificate(self, peer: Peer, address: str) -> Caller | None:
+        """The caller by its verified certificate.
+
+        Where no token and no role is configured, whoever has one may do everything.
+        """
+        settings = self.current()
+        if not (peer.subject or peer.names) or time.time() >= peer.expires:
+            return None  # a connection may outlive the certificate
+        name, rules = shown_subject(peer), self.certificates
+        for rule in rules:
+            if rule.matches(peer):
+                return Caller(name, "certificate", rule.role, rule.processes, address, expires=peer.expires)
+        if settings.api_auth is not None or settings.api_tokens:
+            return None
+        role = None if rules else Role.ADMIN
+        return Caller(name, "certificate", role, _ALL, address, expires=peer.expires)
+
+    def caller_of_process(self, peer: Peer) -> Caller:
+        """The caller by the process at the other end of the Unix socket."""
+        self.current()
+        name, rules = f"uid:{peer.uid}", self.sockets
+        for rule in rules:
+            if rule.matches(peer):
+                return Caller(name, "socket", rule.role, rule.processes, "", peer.uid, peer.pid)
+        # Root and the daemon's own user could take over the daemon anyhow.
+        trusted = not rules or peer.uid in (TRUSTED_UID, os.geteuid())
+        return Caller(name, "socket", Role.ADMIN if trusted else None, _ALL, "", peer.uid, peer.pid)
+
+    # -- login codes -----------------------------------------------------------------------------------
+
+    def issuer_of(self, scope: Scope, caller: Caller) -> Callable[[], Caller | None] | None:
+        """A function that recognises the sender of this request again later, without its request.
+
+        None for a caller that has no identity of its own: it needs none, or has a session only.
+        """
+        peer: Peer = scope[EXCHANGE].peer
+        if caller.kind == "socket":
+            return lambda: self.caller_of_process(peer)
+        if caller.kind == "certificate":
+            return lambda: self.caller_of_certificate(peer, caller.address)
+        header = _authorization(scope["headers"])
+        given = None if header is None else bearer(header)
+        if caller.kind != "token" or given is None:
+            return None
+        # Not the token itself: this is kept as long as the session.
+        digest = self._digest(given)
+        find = None if self.tokens is None else self.tokens.finder(given)
+
+        def recognise() -> Caller | None:
+            settings = self.current()
+            if settings.api_auth and compare_digest(
+                digest, self._digest(settings.api_auth.reveal().encode())
+            ):
+                return Caller("api_auth", "token", Role.ADMIN, _ALL, caller.address)
+            if find is None or self.tokens is None:
+                return None
+            grant = find(self.tokens)
+            if grant is not None:
+                return _of_grant(grant, caller.address)
+            return None if self.tokens.are_read or time.time() >= caller.expires else caller
+
+        return recognise
+
+    def open_sessions(self) -> Sessions:
+        """The codes and sessions, from now on."""
+        if self.sessions is None:
+            from cbox_init.api.sessions import Sessions
+
+            self.sessions = Sessions()
+        return self.sessions
+
+    def _digest(self, token: bytes) -> bytes:
+        from hashlib import blake2b
+
+        return blake2b(token, key=self._key, digest_size=32).digest()
 
     def _drop_tokens(self) -> None:
         tokens, self.tokens = self.tokens, None
@@ -115,15 +212,17 @@ class AuthenticateTcp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         credentials = self._credentials
         settings = credentials.current()
-        is_open = scope["path"] == OPEN_PATH
-        caller: Caller | None = None
-        if credentials.identified:
+        is_open = scope["path"] in (OPEN_PATH, LOGIN_PATH)
+        caller = self._of_session(scope)
+        if caller is not None:
+            pass
+        elif credentials.identified:
             header = _authorization(scope["headers"])
             try:
                 if header is not None and (settings.api_auth is not None or settings.api_tokens):
-                    caller = await self._of_token(header, settings, scope, at_once=is_open)
+                    caller = await self._of_token(header, scope, at_once=is_open)
                 else:
-                    caller = self._of_certificate(settings, scope)
+                    caller = self._of_certificate(scope)
             except NotVerifiedError as error:
                 wait = (b"retry-after", str(math.ceil(error.wait_s)).encode())
                 await send_error(send, error.status, str(error), (wait,))
@@ -132,10 +231,10 @@ class AuthenticateTcp:
                 await send_error(send, 401, "unauthorized", _CHALLENGE)
                 return
         else:
-            caller = self._of_certificate(settings, scope) or _anyone(settings, scope)
+            caller = self._of_certificate(scope) or _anyone(settings, scope)
         if caller is not None:
             set_caller(scope, caller, lambda: self._again(scope, caller, settings))
-        by_itself = not credentials.identified or (caller is not None and caller.kind != "token")
+        by_itself = not credentials.identified or (caller is not None and caller.kind not in _BEARERS)
         await (self._sites if by_itself else self._app)(scope, receive, send)
 
     def _again(self, scope: Scope, before: Caller, under: GlobalConfig) -> Caller | None:
@@ -145,58 +244,42 @@ class AuthenticateTcp:
         """
         credentials = self._credentials
         settings = credentials.current()
+        if before.kind == "session":
+            return self._of_session(scope)
         if not credentials.identified:
             if settings is under and before.kind != "certificate":
                 return before
-            return self._of_certificate(settings, scope) or _anyone(settings, scope)
+            return self._of_certificate(scope) or _anyone(settings, scope)
         if before.kind == "certificate":
-            return self._of_certificate(settings, scope)
+            return self._of_certificate(scope)
         header = _authorization(scope["headers"])
         given = None if header is None else bearer(header)
         if given is None:
             return None
         tokens = credentials.tokens
-        caller = self._at_once(given, settings, address_of(scope))
+        caller = credentials.caller_of_token(given, address_of(scope))
         return before if caller is None and tokens is not None and not tokens.are_read else caller
 
-    async def _of_token(
-        self, header: bytes, settings: GlobalConfig, scope: Scope, *, at_once: bool
-    ) -> Caller | None:
+    async def _of_token(self, header: bytes, scope: Scope, *, at_once: bool) -> Caller | None:
         given = bearer(header)
         if given is None:
             return None
         address = address_of(scope)
         tokens = self._credentials.tokens
-        caller = self._at_once(given, settings, address)
-        if caller is not None or tokens is None or at_once:
+        caller = self._credentials.caller_of_token(given, address)
+        if caller is not None or tokens is None or at_once or given.startswith(SESSION_PREFIX):
             return caller
         grant = await tokens.find(given, address)
         return None if grant is None else _of_grant(grant, address)
 
-    def _at_once(self, given: bytes, settings: GlobalConfig, address: str) -> Caller | None:
-        if settings.api_auth and is_token(given, settings.api_auth):
-            return Caller("api_auth", "token", Role.ADMIN, _ALL, address)
-        tokens = self._credentials.tokens
-        grant = None if tokens is None else tokens.find_at_once(given)
-        return None if grant is None else _of_grant(grant, address)
-
-    def _of_certificate(self, settings: GlobalConfig, scope: Scope) -> Caller | None:
-        """The caller by its verified certificate.
-
-        Where no token and no role is configured, whoever has one may do everything.
-        """
-        peer: Peer = scope[EXCHANGE].peer
-        if not (peer.subject or peer.names) or time.time() >= peer.expires:
-            return None  # a connection may outlive the certificate
-        name, address = shown_subject(peer), address_of(scope)
-        rules = self._credentials.certificates
-        for rule in rules:
-            if rule.matches(peer):
-                return Caller(name, "certificate", rule.role, rule.processes, address, expires=peer.expires)
-        if settings.api_auth is not None or settings.api_tokens:
+    def _of_session(self, scope: Scope) -> Caller | None:
+        if self._credentials.sessions is None:
             return None
-        role = None if rules else Role.ADMIN
-        return Caller(name, "certificate", role, _ALL, address, expires=peer.expires)
+        given = session_token_of(scope)
+        return None if given is None else self._credentials.caller_of_session(given, address_of(scope))
+
+    def _of_certificate(self, scope: Scope) -> Caller | None:
+        return self._credentials.caller_of_certificate(scope[EXCHANGE].peer, address_of(scope))
 
 
 class AuthenticateSocket:
@@ -217,19 +300,9 @@ class AuthenticateSocket:
         settings, last = self._credentials.current(), self._last
         if last is not None and last[0] is peer and last[1] is settings:
             return last[2]
-        caller = self._found(peer)
+        caller = self._credentials.caller_of_process(peer)
         self._last = peer, settings, caller
         return caller
-
-    def _found(self, peer: Peer) -> Caller:
-        name = f"uid:{peer.uid}"
-        rules = self._credentials.sockets
-        for rule in rules:
-            if rule.matches(peer):
-                return Caller(name, "socket", rule.role, rule.processes, "", peer.uid, peer.pid)
-        # Root and the daemon's own user could take over the daemon anyhow.
-        trusted = not rules or peer.uid in (TRUSTED_UID, os.geteuid())
-        return Caller(name, "socket", Role.ADMIN if trusted else None, _ALL, "", peer.uid, peer.pid)
 
 
 class CertificateRule:
@@ -278,6 +351,13 @@ def shown_subject(peer: Peer) -> str:
 def is_token(given: bytes, token: Secret) -> bool:
     """Whether ``given`` is the token; compared in constant time."""
     return compare_digest(given, token.reveal().encode())
+
+
+def session_token_of(scope: Scope) -> bytes | None:
+    """The session token that a request was sent with, whether it counts or not."""
+    header = _authorization(scope["headers"])
+    given = None if header is None else bearer(header)
+    return given if given is not None and given.startswith(SESSION_PREFIX) else None
 
 
 def _of_grant(grant: TokenGrant, address: str) -> Caller:

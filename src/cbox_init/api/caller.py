@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from cbox_init.config.model.enums import Role
 
-CallerKind = Literal["token", "certificate", "socket", "loopback", "anonymous"]
+CallerKind = Literal["token", "certificate", "socket", "session", "loopback", "anonymous"]
+
+#: How the token of a session begins, so that it is not compared with the hashes of others.
+SESSION_PREFIX: Final = b"cbox-session-"
 
 _KEY: Final = "cbox_init.caller"
 _RECOGNISE: Final = "cbox_init.recognise"
@@ -70,6 +73,8 @@ class Caller(Struct, frozen=True):
                 return f"the certificate of {self.name}"
             case "socket":
                 return f"user {self.uid} on the Unix socket"
+            case "session":
+                return f"the session of {self.name}"
             case "loopback":
                 return "a client of this machine"
         return "a client without a token"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from cbox_init.api.authentication import Credentials
     from cbox_init.api.http.server import HttpServer
     from cbox_init.api.waiting import Streams
     from cbox_init.build import DaemonParts
@@ -38,13 +39,15 @@ class Traffic:
 
 
 class Context(NamedTuple):
-    """The parts of the daemon, and what the API adds: figures, open streams, and its own traffic."""
+    """The parts of the daemon, and what the API adds: figures, open streams, its own traffic, and how callers
+    are recognised, which is None where the resources are only described."""
 
     parts: DaemonParts
     figures: Figures
     streams: Streams
     vitals: Vitals
     traffic: Traffic
+    credentials: Credentials | None = None
 
     @property
     def supervisor(self) -> Supervisor:

@@ -102,7 +102,8 @@ def _types(resources: Iterable[Resource]) -> list[object]:
 
 
 def _operation(operation: Operation, schema_of: Mapping[int, Json]) -> Json:
-    errors = sorted({*operation.errors, *_COMMON_ERRORS} - ({401} if operation.role is None else set()))
+    common = set(_COMMON_ERRORS) - ({401} if operation.role is None else set())
+    errors = sorted({*operation.errors, *common})
     error_schema = schema_of[id(schemas.ErrorReply)]
     described: Json = {
         "operationId": operation.name,

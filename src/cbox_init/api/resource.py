@@ -25,6 +25,9 @@ JSON = "application/json"
 OPEN_PATH: Final = "/api/v1/health"
 """The one path that needs no token, so that a container's health check holds no secret."""
 
+LOGIN_PATH: Final = "/api/v1/sessions"
+"""Where a one-time code is exchanged for a session token: whoever has the code may do that."""
+
 _READS: Final = ("GET", "HEAD")
 
 _NO_ROLE: Final = {

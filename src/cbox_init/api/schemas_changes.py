@@ -29,7 +29,7 @@ class ActorEntry(Struct, frozen=True, kw_only=True):
         Meta(
             description="How it was recognised; system is the daemon itself.",
             extra_json_schema={
-                "enum": ["token", "certificate", "socket", "loopback", "anonymous", "system"],
+                "enum": ["token", "certificate", "socket", "session", "loopback", "anonymous", "system"],
             },
         ),
     ]

@@ -97,7 +97,9 @@ class Whoami(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="How the caller was recognised.",
-            extra_json_schema={"enum": ["token", "certificate", "socket", "loopback", "anonymous"]},
+            extra_json_schema={
+                "enum": ["token", "certificate", "socket", "session", "loopback", "anonymous"]
+            },
         ),
     ]
     role: Annotated[str, Meta(extra_json_schema={"enum": ["viewer", "operator", "admin"]})]

@@ -50,11 +50,11 @@ class Stack:
         self._figures = Figures(read_figures, read_capacity().memory)
         self._streams = Streams()
         traffic = Traffic()
-        context = Context(parts, self._figures, self._streams, vitals, traffic)
-        app = build_app(context, most_body_bytes=settings.api_max_request_body)
         log = parts.logs.daemon
         supervisor = parts.supervisor
         self._credentials = Credentials(lambda: supervisor.config.global_, log)
+        context = Context(parts, self._figures, self._streams, vitals, traffic, self._credentials)
+        app = build_app(context, most_body_bytes=settings.api_max_request_body)
         audit = parts.runtime.audit
         if audit is not None:
             from cbox_init.api.auditing import RecordRequests

@@ -157,6 +157,16 @@ class Tokens:
         grant = self._known(self._digest(token))
         return grant if grant is not None and self._counts(grant) else None
 
+    def finder(self, token: bytes) -> Callable[[Tokens], TokenGrant | None]:
+        """A function that gives the grant of ``token`` among these or later tokens, and does not hold it."""
+        digest = self._digest(token)
+
+        def find(tokens: Tokens) -> TokenGrant | None:
+            grant = tokens._known(digest)  # of another key: unknown
+            return grant if grant is not None and tokens._counts(grant) else None
+
+        return find
+
     def _known(self, digest: bytes) -> TokenGrant | None:
         grant = self._fixed.get(digest)
         if grant is not None:

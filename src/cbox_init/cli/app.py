@@ -26,6 +26,7 @@ from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
 from cbox_init.cli.mcp import mcp
 from cbox_init.cli.notifications import notifications
+from cbox_init.cli.open import open_
 from cbox_init.cli.processes import history, list_, status
 from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
@@ -162,6 +163,7 @@ for _command in (
     logs,
     events,
     notifications,
+    open_,
     health,
     exec_,
     fleet,

@@ -55,6 +55,7 @@ from cbox_init.api.schemas_live import (
     Whoami,
 )
 from cbox_init.api.schemas_notifications import NotificationEntry, NotificationList, NotificationTest
+from cbox_init.api.schemas_sessions import LoginCode, SessionEnded, SessionReply
 from cbox_init.client.address import ClientTls
 from cbox_init.client.async_client import AsyncClient
 from cbox_init.client.calls import Action, Level, LogFilters, Order, Stream, StreamFilters
@@ -117,6 +118,7 @@ __all__ = [
     "LogOutputs",
     "LogRecord",
     "LogStream",
+    "LoginCode",
     "MissedEvent",
     "MissedEvents",
     "NotificationEntry",
@@ -140,6 +142,8 @@ __all__ = [
     "ScheduleDetail",
     "ScheduleHistory",
     "ScheduleReply",
+    "SessionEnded",
+    "SessionReply",
     "StepEntry",
     "Stream",
     "StreamFilters",

@@ -49,6 +49,7 @@ from cbox_init.api.schemas_events import EventList
 from cbox_init.api.schemas_live import UpcomingRuns, Whoami
 from cbox_init.api.schemas_metrics import MetricsHistory
 from cbox_init.api.schemas_notifications import NotificationList, NotificationTest
+from cbox_init.api.schemas_sessions import LoginCode, SessionEnded, SessionReply, SessionRequest
 from cbox_init.errors import ClientError, UnknownProcess
 
 if TYPE_CHECKING:
@@ -424,6 +425,21 @@ def validate_config(content: str | Mapping[str, object], *, timeout_s: float = 6
     if isinstance(content, str):
         return _validate(ValidateRequest(yaml=content), timeout_s)
     return _validate(ValidateRequest(config=dict(content)), timeout_s)
+
+
+def login_code(*, role: str | None = None) -> Call[LoginCode]:
+    """A one-time code with which somebody else begins a session as this caller, with ``role`` at most."""
+    return Call("POST", f"{_BASE}/sessions/codes{_query(role=role)}", LoginCode)
+
+
+def begin_session(code: str) -> Call[SessionReply]:
+    """Exchange a login code for the token of a session. An ApiError with status 401: it counts no more."""
+    return Call("POST", f"{_BASE}/sessions", SessionReply, msgspec.json.encode(SessionRequest(code)))
+
+
+def end_session() -> Call[SessionEnded]:
+    """End the session whose token this client sends."""
+    return Call("DELETE", f"{_BASE}/sessions/current", SessionEnded)
 
 
 def _validate(body: ValidateRequest, timeout_s: float) -> Call[ValidateReply]:
