@@ -33,6 +33,7 @@ from cbox_init.cli.reload import reload_config
 from cbox_init.cli.scaffold import scaffold
 from cbox_init.cli.schedules import pause, resume, trigger
 from cbox_init.cli.token import token
+from cbox_init.cli.tui import tui
 from cbox_init.errors import CboxError, DaemonUnreachable
 from cbox_init.options import SERVE_OPTIONS, serve_arguments
 
@@ -166,6 +167,7 @@ for _command in (
     open_,
     health,
     exec_,
+    tui,
     fleet,
     mcp,
     *_CONFIGURING,

@@ -15,7 +15,7 @@ from cbox_init.imports import without
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cbox_init.client import Client
+    from cbox_init.client import AsyncClient, Client
     from cbox_init.client.address import ClientSettings
     from cbox_init.client.transport import Transport
 
@@ -91,6 +91,20 @@ def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
         import msgspec  # noqa: F401
 
     from cbox_init.client import Client
+
+    return Client(transport_for(_settings(options, timeout_s)))
+
+
+def connect_async(options: DaemonOptions, timeout_s: float = 10.0) -> AsyncClient:
+    """The same for asynchronous code."""
+    from cbox_init.client import AsyncClient
+    from cbox_init.client.httpx_transport import AsyncHttpxTransport
+
+    return AsyncClient(AsyncHttpxTransport(_settings(options, timeout_s)))
+
+
+def _settings(options: DaemonOptions, timeout_s: float) -> ClientSettings:
+    """Where the daemon is, and how it is asked."""
     from cbox_init.client.address import ClientSettings, ClientTls
 
     socket = options.socket
@@ -102,7 +116,7 @@ def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
         with suppress(ClientError):
             if (socket := _socket_in(path)) is not None:
                 settings = ClientSettings.of(None, socket, options.token, timeout_s, tls)
-    return Client(transport_for(settings))
+    return settings
 
 
 def _socket_in(path: str) -> str | None:
