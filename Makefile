@@ -25,8 +25,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
-	@echo "The API is on http://127.0.0.1:9180. From another terminal:"
-	@echo "  curl http://127.0.0.1:9180/api/v1/processes"
+	@echo "The page:                http://127.0.0.1:9180/"
+	@echo "From another terminal:   $(VENV)/bin/cbox-init list"
 	@exec $(VENV)/bin/cbox-init serve -c examples/demo.yaml $(ARGS)
 
 test: $(VENV)/.installed-test ## run the tests, two at once for each core; ARGS="-n 0": one after another

@@ -35,7 +35,7 @@ token that is limited to some processes reaches those alone.
 
 def openapi(root: Path) -> Json:
     """The document of a daemon in which nothing runs."""
-    config = examine(str(root / "examples/demo.yaml"), {}).config
+    config = examine(str(root / "examples/basics.yaml"), {}).config
     assert config is not None
     parts = build_daemon(config, None, environ={}, on_finished=lambda code: None)
     context = Context(parts, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())

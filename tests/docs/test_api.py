@@ -38,7 +38,7 @@ REPLIES = [
 @pytest.fixture(scope="module")
 def contract() -> Iterator[Contract]:
     """The document of a daemon in which nothing runs."""
-    config = examine(str(ROOT / "examples/demo.yaml"), {}).config
+    config = examine(str(ROOT / "examples/basics.yaml"), {}).config
     assert config is not None
     parts = build_daemon(config, None, environ={}, on_finished=lambda code: None)
     context = Context(parts, Figures(lambda pid: None, 1), Streams(), Vitals(), Traffic())

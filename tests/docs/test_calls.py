@@ -64,7 +64,7 @@ CALLS = calls()
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, int]]:
     folder: Path = tmp_path_factory.mktemp("calls")
     port = free_port()
-    text = (ROOT / "examples/demo.yaml").read_text().replace("9180", str(port))
+    text = (ROOT / "examples/basics.yaml").read_text().replace("9180", str(port))
     text = text.replace("8001", str(free_ports(6))).replace(
         "  log_format: text", "  log_format: json\n  resource_metrics_enabled: true\n  api_socket: SOCKET"
     )

@@ -37,12 +37,12 @@ def test_the_commands_of_the_reference_show_what_it_shows() -> None:
     with Reader() as reader:
         (reader.folder / "examples").symlink_to(ROOT / "examples")
         (reader.folder / "artisan").touch()
-        demo = (ROOT / "examples/demo.yaml").read_text().replace("9180", str(free_port()))
-        (reader.folder / "demo.yaml").write_text(demo)
+        example = (ROOT / "examples/basics.yaml").read_text().replace("9180", str(free_port()))
+        (reader.folder / "basics.yaml").write_text(example)
         (bad,) = (step.text for step in steps(REFERENCE) if step.title == "bad.yaml")
         (reader.folder / "bad.yaml").write_text(bad)  # it is shown below the first command that names it
         started = 'time=2026-11-28T15:40:25.361Z level=INFO msg="All processes started successfully"'
-        reader.type(f"$ cbox-init serve -c demo.yaml\n{started}\n")
+        reader.type(f"$ cbox-init serve -c basics.yaml\n{started}\n")
         reader.type("$ cbox-init restart web --wait\n…\n$ cbox-init scale web 3 --wait\n…\n")
         assert reader.follow(REFERENCE) > 15
 
