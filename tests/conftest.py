@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -100,6 +101,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacking.append("cgroup")
     if not _has(_CAP_SYS_NICE, _CAP_SYS_RESOURCE):
         lacking.append("capable")
+    if shutil.which("chromium") is None or find_spec("playwright") is None:
+        lacking.append("browser")
     if any(item.get_closest_marker("traced") for item in items) and not _may_trace():
         lacking.append("traced")
     if any(item.get_closest_marker("mounts") for item in items) and not _may_mount():

@@ -16,7 +16,6 @@ from cbox_init.api.replies import encode
 from cbox_init.api.schemas_live import LiveDaemon
 from cbox_init.api.views import daemon_entry, process_entry
 from cbox_init.api.waiting import Slices, StreamReader
-from cbox_init.logs.daemon import RepeatedError
 from cbox_init.system.own_figures import read_own_figures
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _GATHERED_S: Final = 0.02
 _STALE_S: Final = 0.5
 
 #: Time after a defect until the next try, in seconds.
-_AGAIN_S: Final = 1.0
+_AGAIN_S = 1.0
 
 #: Readers that are woken in one turn of the event loop.
 _WOKEN_AT_ONCE: Final = 50
@@ -65,9 +64,7 @@ class LiveFeed:
         self._context = context
         self._supervisor = context.supervisor
         self._body = body
-        log = context.logs.daemon
-        self._left_out = RepeatedError(log, "Unexpected: a process is not up to date in the live state")
-        self._failed = RepeatedError(log, "Unexpected: the live state could not be sent, and is tried again")
+        self._defects = context.parts.runtime.defects
         self._readers: set[LiveReader] = set()
         self._task: asyncio.Task[None] | None = None
         self._forget()
@@ -87,6 +84,8 @@ class LiveFeed:
         self._known: dict[str, _Shown] = {}
         self._removed: dict[str, int] = {}
         self._ordered_at = 0
+        self.hurried = False
+        """Whether it is about to take in the last changes before the daemon ends its streams."""
         self._dirty_at: float | None = -inf
         self._changed_at = -inf
         self._messages: dict[tuple[ProcessPatterns, int], bytes] = {}
@@ -119,6 +118,11 @@ class LiveFeed:
         self._task.cancel()
         self._task = None
         self._forget()
+
+    def hurry(self) -> None:
+        """Take in at once what has changed."""
+        self.hurried = self._task is not None
+        self._interrupt()
 
     def _plan(self) -> None:
         """Set the second of the next figures."""
@@ -178,8 +182,9 @@ class LiveFeed:
     # -- finding what has changed ----------------------------------------------------------------------
 
     def _note_change(self) -> None:
-        if self._dirty_at is None:
-            self._dirty_at = monotonic()
+        now = monotonic()
+        if self._dirty_at is None or self._dirty_at > now:
+            self._dirty_at = now
             self._interrupt()
 
     def _interrupt(self) -> None:
@@ -191,11 +196,18 @@ class LiveFeed:
             try:
                 await self._turn()
             except Exception as error:  # noqa: BLE001  # a defect: tried again
-                self._failed.report(error)
+                self._defects.report("the live state could not be sent, and is tried again", error)
                 await asyncio.sleep(_AGAIN_S)
 
     async def _turn(self) -> None:
         """Wait until something is due, and do it."""
+        if self.hurried:
+            try:
+                self._dirty_at = None
+                await self._take_changes()
+            finally:
+                self.hurried = False
+                await self._wake_all(tuple(self._readers))
         now = monotonic()
         dirty_at, tick_at = self._dirty_at, self._base + self._tick
         changes_at = inf
@@ -233,7 +245,7 @@ class LiveFeed:
 
     async def _wake_all(self, readers: Iterable[LiveReader]) -> None:
         for count, reader in enumerate(readers, 1):
-            if reader.pending:
+            if reader.pending or reader.ended:
                 reader.wake()
             if count % _WOKEN_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -247,19 +259,19 @@ class LiveFeed:
         changed = not self.begun
         for process in self._supervisor.each_managed():
             name = process.name
-            before = known.get(name)
-            try:
+            before = shown = known.get(name)
+            failed = True
+            with self._defects.contain("a process is not up to date in the live state", process=name):
                 status = process.status()
-                if before is not None and (before.status is status or before.status == status):
-                    now_known[name] = before
-                    continue
-                data = encode(process_entry(status, figures)) if self.begun else b""
-                now_known[name] = _Shown(status, revision, data)
-                changed = True
-            except Exception as error:  # noqa: BLE001  # a defect: the other processes are shown
-                self._left_out.report(error, process=name)
-                if before is not None:
-                    now_known[name] = before
+                if before is None or (before.status is not status and before.status != status):
+                    data = encode(process_entry(status, figures)) if self.begun else b""
+                    shown = _Shown(status, revision, data)
+                failed = False
+            if failed and self._dirty_at is None:
+                self._dirty_at = monotonic() + _AGAIN_S
+            if shown is not None:
+                now_known[name] = shown
+                changed = changed or shown is not before
             await slices.breathe()
         if not changed and len(now_known) == len(known):
             return
@@ -296,12 +308,7 @@ class LiveFeed:
             await asyncio.sleep(0)
         of_instances = {}
         for name, shown in self._known.items():
-            rows = [
-                (one.id, figure.cpu_percent, figure.memory_rss_bytes, figure.memory_percent)
-                for one in shown.status.instances
-                if one.pid
-                for figure in (figures.of(one.pid),)
-            ]
+            rows = [(one.id, *figures.of(one.pid)) for one in shown.status.instances if one.pid]
             if rows:
                 of_instances[name] = encode(rows)[1:-1]
             await slices.breathe()
@@ -365,6 +372,17 @@ class LiveReader(StreamReader):
         if self._gone or not feed.begun:
             return False
         return self._revision is None or self._revision < feed.revision or self.figures_due
+
+    @property
+    def ended(self) -> bool:
+        """Whether the daemon ends the stream, and has taken in the last changes; or the reader is gone."""
+        return self._ended and (self._gone or not self._feed.hurried)
+
+    def end(self) -> None:
+        """End the stream when what has changed was taken."""
+        if not self._gone:
+            self._feed.hurry()
+        super().end()
 
     async def snapshot(self) -> bytes:
         """The message that has everything; what changes meanwhile comes after it."""

@@ -65,8 +65,11 @@ class ProcessListBody:
         slices = Slices(SLICE_S)
         version = self._supervisor.version
         statuses = []
-        for status in self._supervisor.each_status():
-            statuses.append(status)
+        for process in self._supervisor.each_managed():
+            try:
+                statuses.append(process.status())
+            except Exception as error:  # noqa: BLE001  # a defect: the other processes are shown
+                self._left_out.report(error, process=process.name)
             await slices.breathe()
         if figures.due():
             figures.sample(one.pid for status in statuses for one in status.instances if one.pid)

@@ -108,7 +108,7 @@ class StreamReader:
     async def wait(self, timeout_s: float) -> None:
         """Wait until there is something to take, nothing will come any more, or ``timeout_s`` has passed; it
         may return earlier."""
-        if self.pending or self._ended or timeout_s <= 0:
+        if self.pending or self.ended or timeout_s <= 0:
             return
         loop = asyncio.get_running_loop()
         self._waiting = loop.create_future()

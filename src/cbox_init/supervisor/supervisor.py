@@ -46,7 +46,7 @@ class Supervisor:
 
     Commands return at once; they raise UnknownProcess, Conflict or InvalidScale when they cannot be accepted.
     ``config`` is the configuration in force. ``version`` is raised by every change that a status shows.
-    ``on_changed`` is called then; it raises nothing, and reads no status before the turn is over.
+    ``on_changed`` is called then, and reads no status before the turn is over.
     While ``changing`` is set, another configuration is being put in force and commands are refused.
     ``on_rolled_back`` is called with the name and the configuration of a process whose rollout was rolled
     back, those of ``on_config`` when another configuration is in force; ``on_finished``, ``on_started`` and
@@ -119,13 +119,6 @@ class Supervisor:
             self._statuses = tuple(process.status() for process in self.table)
             self._statuses_version = self.version
         return self._statuses
-
-    def each_status(self) -> Iterator[ProcessStatus]:
-        """Iterates over the statuses of the present processes, in the order of the file.
-
-        Each status is taken when the iteration reaches it.
-        """
-        return (process.status() for process in self.table)
 
     def each_managed(self) -> Iterator[Managed]:
         """Iterates over the present processes, in the order of the file."""
@@ -523,7 +516,8 @@ class Supervisor:
     def _advance(self) -> None:
         self.version += 1
         if self.on_changed is not None:
-            self.on_changed()
+            with self._runtime.defects.contain("a change could not be noted"):
+                self.on_changed()
 
     # -- shutdown --------------------------------------------------------------------------------------
 

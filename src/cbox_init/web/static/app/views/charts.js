@@ -7,7 +7,7 @@ import { harmless } from "../model/terminal_text.js";
 import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { link, setQuery } from "../router.js";
 import { now, useStore } from "../store.js";
-import { Button, Card, Empty, ErrorBox, Segments, Skeleton, View } from "../ui.js";
+import { Button, Card, Empty, ErrorBox, Note, Segments, Skeleton, View } from "../ui.js";
 import { NamePicker } from "./name_picker.js";
 
 const RANGES = [
@@ -17,14 +17,15 @@ const RANGES = [
   { id: "24h", label: "24 h", seconds: 24 * 3600, step: "5m" },
 ];
 const MOST_INSTANCES = 8;
+const REFRESH_MS = 15_000;
 const TENS = [0.1, 0.2, 0.5].concat([1, 10, 100, 1000, 10_000].flatMap((ten) => [ten, 2 * ten, 5 * ten]));
 const WHOLES = TENS.filter((step) => step >= 1).concat([1e5, 1e6]);
 const TWOS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const whole = (value) => number(Math.round(value));
 const rate = (value) => `${bytes(value)}/s`;
 const FIGURES = [
-  { id: "cpu", title: "CPU", keys: ["tree_cpu_percent", "cpu_percent"], live: "cpu", show: (value) => percent(value), least: 1, steps: TENS },
-  { id: "memory", title: "Memory", keys: ["tree_memory_rss_bytes", "memory_rss_bytes"], live: "rss", show: bytes, least: 2 ** 20, steps: TWOS },
+  { id: "cpu", title: "CPU", keys: ["cpu_percent"], tree: ["tree_cpu_percent"], live: "cpu", show: (value) => percent(value), least: 1, steps: TENS },
+  { id: "memory", title: "Memory", keys: ["memory_rss_bytes"], tree: ["tree_memory_rss_bytes"], live: "rss", show: bytes, least: 2 ** 20, steps: TWOS },
   { id: "descriptors", title: "Open files", keys: ["file_descriptors"], show: whole, least: 4, steps: WHOLES },
   { id: "threads", title: "Threads", keys: ["threads"], show: whole, least: 4, steps: WHOLES },
   { id: "read", title: "Read from storage", keys: ["io_read_bytes_per_second"], show: rate, least: 1024, steps: TWOS },
@@ -52,38 +53,41 @@ export default function ChartsView({ route: { query } }) {
 export function Charts({ process, names, onProcess }) {
   const [range, setRange] = useState("15m");
   const [chosen, setChosen] = useState([]);
+  const [tree, setTree] = useState(false);
   const ids = process.instances.map(({ id }) => id);
   const shown = useMemo(() => (chosen.length ? chosen : busiest(process)).slice(0, MOST_INSTANCES), [process.name, ids.join("\n"), chosen]);
-  const { data, error, reload } = useHistory(process.name, shown, RANGES.find(({ id }) => id === range));
-  const refused = error?.status === 503;
+  const { data, error, refused, reload } = useHistory(process.name, shown, RANGES.find(({ id }) => id === range));
   return html`<div class="stack">
     <div class="row wrap">
       ${names && html`<select class="select chart-process" aria-label="Process" value=${process.name} onChange=${(event) => onProcess(event.target.value)}>
         ${names.map((name) => html`<option key=${name} value=${name}>${harmless(name)}</option>`)}</select>`}
       ${ids.length > 1 && html`<${NamePicker} names=${ids} chosen=${chosen} onChange=${setChosen} word="instance" />`}
+      ${!refused && html`<label class="check" title="What an instance has started counts too. It is measured every few seconds, and does not come with the live figures."><input type="checkbox" checked=${tree} onChange=${(event) => setTree(event.target.checked)} />With child processes</label>`}
       <span class="grow"></span>
       <${Segments} label="Time" options=${RANGES} at=${range} onPick=${setRange} />
     </div>
     ${(chosen.length || ids.length) > MOST_INSTANCES && html`<p class="small muted">The ${chosen.length ? "first" : "busiest"} ${MOST_INSTANCES} of ${chosen.length || ids.length} instances. Choose others above.</p>`}
-    ${refused
-      ? html`<${Card}><${Empty} icon="charts" title="Nothing is measured">Set <code>global.resource_metrics_enabled: true</code> in the configuration, then reload it.</${Empty}></${Card}>`
-      : error && !data
-        ? html`<${ErrorBox} error=${error} onRetry=${reload} title="The history could not be loaded." />`
-        : !data
-          ? html`<${Skeleton} lines=8 />`
-          : !shown.length
-            ? html`<${Card}><${Empty} icon="charts" title="No instance">It has no instance now. Start it to see what it uses.</${Empty}></${Card}>`
-            : html`<div class="chart-grid">${FIGURES.map((figure) => html`<${Chart} key=${figure.id} figure=${figure} ids=${shown} data=${data} seconds=${RANGES.find(({ id }) => id === range).seconds} />`)}</div>`}
+    ${refused && html`<${Note} title="Live figures only.">For a history and more figures, set <code>global.resource_metrics_enabled: true</code> in the configuration.</${Note}>`}
+    ${error && !data
+      ? html`<${ErrorBox} error=${error} onRetry=${reload} title="The history could not be loaded." />`
+      : !data
+        ? html`<${Skeleton} lines=8 />`
+        : !shown.length
+          ? html`<${Card}><${Empty} icon="charts" title="No instance">It has no instance now. Start it to see what it uses.</${Empty}></${Card}>`
+          : html`<div class="chart-grid">${FIGURES.filter(({ live }) => live || !refused).map((figure) => html`<${Chart} key=${figure.id} figure=${figure} tree=${tree && !!figure.tree} ids=${shown} data=${data} seconds=${RANGES.find(({ id }) => id === range).seconds} />`)}</div>`}
   </div>`;
 }
 
 function busiest(process) {
-  return [...process.instances].sort((a, b) => b.cpu_percent - a.cpu_percent).map(({ id }) => id).sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
+  return [...process.instances].sort((a, b) => b.cpu_percent - a.cpu_percent).slice(0, MOST_INSTANCES).map(({ id }) => id).sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
 }
 
-/** `{data: Map of id to samples, error}`; loaded again when the connection is back. */
+/**
+ * `{data: Map of id to samples, error}`; loaded again when the connection is back, and now and then: the stream of live
+ * figures has CPU and memory alone.
+ */
 function useHistory(name, ids, range) {
-  const [got, setGot] = useState({ data: null, error: null });
+  const [got, setGot] = useState({ data: null, error: null, refused: false });
   const [turn, setTurn] = useState(0);
   const connection = useStore((s) => s.link);
   useEffect(() => {
@@ -104,12 +108,22 @@ function useHistory(name, ids, range) {
       return samples;
     };
     load().then(
-      (data) => own.signal.aborted || setGot({ data, error: null }),
-      (error) => own.signal.aborted || setGot((before) => ({ ...before, error })),
+      (data) => own.signal.aborted || setGot({ data, error: null, refused: false }),
+      (error) => {
+        if (own.signal.aborted) return;
+        if (error.status === 503) setGot((before) => (before.refused ? before : { data: new Map(), error: null, refused: true }));
+        else setGot((before) => ({ ...before, error }));
+      },
     );
     return () => own.abort();
   }, [name, ids.join("\n"), range, turn, connection]);
-  return { ...got, reload: () => setTurn((n) => n + 1) };
+  const reload = () => setTurn((n) => n + 1);
+  useEffect(() => {
+    if (got.refused) return undefined;
+    const timer = setInterval(() => document.hidden || reload(), Math.max(REFRESH_MS, (range.seconds * 1000) / 60));
+    return () => clearInterval(timer);
+  }, [range, got.refused]);
+  return { ...got, reload };
 }
 
 let uplot = null;
@@ -129,16 +143,17 @@ function loadPlot() {
   return uplot;
 }
 
-function Chart({ figure, ids, data, seconds }) {
+function Chart({ figure, tree, ids, data, seconds }) {
   const box = useRef(null);
   const plot = useRef(null);
   const [error, setError] = useState(null);
   const [hidden, setHidden] = useState(() => new Set());
   const [at, setAt] = useState(null);
-  const start = useMemo(() => seriesFrom(data, ids, figure.keys), [data, ids, figure]);
+  const start = useMemo(() => seriesFrom(data, ids, tree ? figure.tree : figure.keys), [data, ids, figure, tree]);
   const series = useRef(start);
-  series.current = start;
-  const empty = start.slice(1).every((values) => values.every((value) => value === null));
+  const loaded = useRef(start);
+  if (loaded.current !== start) series.current = loaded.current = start;
+  const empty = !figure.live && start.slice(1).every((values) => values.every((value) => value === null));
   const theme = useTheme();
 
   useEffect(() => {
@@ -163,7 +178,7 @@ function Chart({ figure, ids, data, seconds }) {
   useEffect(() => plot.current?.setData(start), [start]);
   const figures = useStore((s) => s.figures);
   useEffect(() => {
-    if (!figure.live || !figures.time) return;
+    if (!figure.live || tree || !figures.time) return;
     const values = ids.map((id) => figures.instances.get(id)?.[figure.live] ?? null);
     series.current = withLive(series.current, figures.time, values, figures.time - seconds);
     if (!document.hidden) plot.current?.setData(series.current);
@@ -223,11 +238,11 @@ function optionsOf(figure, ids, box, seconds, setAt) {
     scales: {
       // The right edge is the daemon's clock, which may differ from the browser's.
       // Until there are samples for all of the time, it begins with the first one.
-      x: { range: (plot) => [Math.max(now() - seconds, Math.min(plot.data[0][0] ?? 0, now() - 60)), now()] },
+      x: { range: (plot) => [Math.max(now() - seconds, Math.min(plot.data[0][0] ?? Infinity, now() - 60)), now()] },
       y: { range: (_, low, high) => [0, Math.max(figure.least, high * 1.1)] },
     },
     axes: [
-      { ...axis, size: 28, space: 90, values: (_, times, __, ___, step) => times.map((time) => clocks.format(time * 1000).slice(0, step < 60 ? 8 : 5)) },
+      { ...axis, size: 28, space: 64, values: (_, times, __, ___, step) => times.map((time) => clocks.format(time * 1000).slice(0, step < 60 ? 8 : 5)) },
       { ...axis, size: 68, space: 32, incrs: figure.steps, values: (_, values) => values.map((value) => figure.show(value)) },
     ],
     series: [

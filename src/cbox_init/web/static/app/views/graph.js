@@ -143,13 +143,13 @@ const Node = memo(function Node({ node, process, lit, at, onOver, onChoose }) {
   const label = [...words].length > 26 ? `${[...words].slice(0, 25).join("")}…` : words;
   const before = process?.depends_on?.length ? `, depends on ${process.depends_on.map(harmless).join(", ")}` : "";
   return html`<g class=${`graph-node ${face.tone} ${lit ? "lit" : ""} ${at ? "at" : ""} ${unknown ? "unknown" : ""}`} transform=${`translate(${x} ${y})`}
-    tabindex="0" role="button" aria-label=${`${shown}, ${words}${before}`} onPointerEnter=${(event) => event.pointerType === "mouse" && onOver(name)} onPointerLeave=${() => onOver("")}
+    tabindex="0" role="button" aria-label=${`${short} ${label}${before}`} onPointerEnter=${(event) => event.pointerType === "mouse" && onOver(name)} onPointerLeave=${() => onOver("")}
     onFocus=${(event) => event.target.matches(":focus-visible") && onOver(name)} onBlur=${() => onOver("")}
     onClick=${() => onChoose(name)} onKeyDown=${(event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); onChoose(name); } }}>
-    <title>${shown}</title>
+    ${short !== shown && html`<title>${shown}</title>`}
     <rect width=${SIZE.nodeWidth} height=${SIZE.nodeHeight} rx="8" />
     <circle cx="16" cy="15" r="4" />
-    <text x="28" y="19" class="graph-name">${short}</text>
+    <text x="28" y="19" class="graph-name">${short}</text>${" "}
     <text x="28" y="35" class="graph-state">${label}</text>
   </g>`;
 });

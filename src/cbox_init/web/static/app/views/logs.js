@@ -241,7 +241,7 @@ const Line = memo(function Line({ item, top, rows, gap, needle, several, colour,
   const message = long ? item.message.slice(0, SHOWN_CHARACTERS) : item.message;
   const classes = `log-line s${colour} level-${rankName(item.level)} ${at ? "at" : ""} ${selected ? "selected" : ""}`;
   return html`<div class=${classes} style=${place} onClick=${() => getSelection().isCollapsed && onSelect(selected ? null : item)}>
-    <time>${timeOf(item.timestamp)}</time>${several &&
+    <time>${timeOf(item.timestamp)}<i>.${item.timestamp.slice(20, 23).padEnd(3, "0")}</i></time>${several &&
     html`<span class="log-name" title=${harmless(item.instance)}><bdi>${harmless(item.instance)}</bdi></span>`}<span class="log-text">${piecesOf(message, needle).map(
       ({ text, className, hit }) => (hit ? html`<mark class=${className}>${text}</mark>` : className ? html`<span class=${className}>${text}</span>` : text),
     )}${long && html`<em class="faint"> … ${number(item.message.length - SHOWN_CHARACTERS)} characters more</em>`}</span>
@@ -329,7 +329,7 @@ let lastSecond = ["", ""];
 function timeOf(timestamp) {
   const second = timestamp.slice(0, 19);
   if (second !== lastSecond[0]) lastSecond = [second, clocks.format(new Date(`${second}Z`))];
-  return `${lastSecond[1]}.${timestamp.slice(20, 23).padEnd(3, "0")}`;
+  return lastSecond[1];
 }
 
 const rankName = (level) => (["debug", "info", "warn", "error"].includes(level) ? level : "info");

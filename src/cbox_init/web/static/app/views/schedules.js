@@ -40,15 +40,20 @@ export default function Schedules({ route: { query } }) {
 
 function List({ scheduled, at, colourOf }) {
   const columns = useMemo(() => [
-    { id: "name", title: "Name", sort: (p) => p.name, cell: (p) => html`<span class="row"><i class=${`dot series s${colourOf(p.name)}`}></i><button type="button" class="as-link name" aria-expanded=${at === p.name} onClick=${() => setQuery({ process: at === p.name ? "" : p.name })}><bdi>${harmless(p.name)}</bdi></button></span>` },
-    { id: "state", title: "State", sort: (p) => p.state, cell: (p) => html`<${StateBadge} process=${p} />` },
+    { id: "name", title: "Name", sort: (p) => p.name, cell: (p) => html`<span class="row schedule-name"><i class=${`dot series s${colourOf(p.name)}`}></i><button type="button" class="as-link name" aria-expanded=${at === p.name} onClick=${() => setQuery({ process: at === p.name ? "" : p.name })}><bdi>${harmless(p.name)}</bdi></button></span>` },
+    { id: "state", title: "State", hide: true, sort: (p) => p.state, cell: (p) => html`<${StateBadge} process=${p} />` },
     { id: "schedule", title: "Schedule", hide: true, cell: (p) => html`<code class="nowrap">${harmless(p.schedule)}</code>` },
-    { id: "next", title: "Next run", sort: (p) => p.next_run || Infinity, cell: (p) => (p.next_run ? html`<${Ago} at=${p.next_run} />` : html`<span class="faint">–</span>`) },
+    { id: "next", title: "Next run", sort: (p) => p.next_run || Infinity, cell: (p) => (p.instances.length ? html`<span class="only-s tone-info">Running</span><span class="hide-s"><${Next} process=${p} /></span>` : html`<${Next} process=${p} />`) },
     { id: "last", title: "Last run", hide: true, sort: (p) => -(p.last_run ?? 0), cell: (p) => html`<${LastRun} process=${p} />` },
     { id: "success", title: "Success", right: true, hide: true, sort: (p) => p.success_rate ?? 0, cell: (p) => (p.run_count ? html`<span title=${plural(p.run_count, "run")}>${Math.round(p.success_rate)} %</span>` : "–") },
     { id: "actions", title: "", right: true, cell: (p) => html`<${Actions} process=${p} />` },
   ], [at, colourOf]);
   return html`<${Table} label="Schedules" columns=${columns} rows=${scheduled} keyOf=${(p) => p.name} at=${at} onRow=${(p) => setQuery({ process: at === p.name ? "" : p.name })} />`;
+}
+
+function Next({ process: { next_run: next, schedule_state: state } }) {
+  if (state === "paused") return html`<span class="faint">Paused</span>`;
+  return next ? html`<${Ago} at=${next} />` : html`<span class="faint">–</span>`;
 }
 
 function LastRun({ process: { last_run: last, last_exit_code: code } }) {
@@ -208,7 +213,7 @@ function Cell({ cell, colourOf, most, wide, isNow, open, onOpen }) {
   const hidden = cell.groups.length - shown.length;
   const label = cell.total ? `${plural(cell.total, "run")}: ${cell.groups.slice(0, 5).map((group) => harmless(group.process)).join(", ")}` : "";
   return html`<td class=${`full-${fullness(cell.total, most)} ${isNow ? "now" : ""} ${open ? "open" : ""}`}>
-    ${cell.total > 0 && html`<button type="button" title=${label} aria-label=${label} aria-expanded=${open} onClick=${onOpen}>
+    ${cell.total > 0 && html`<button type="button" title=${label} aria-expanded=${open} onClick=${onOpen}>
       ${shown.map((group) => html`<span key=${group.process} class=${`run s${colourOf(group.process)}`}><span class="ellipsis"><bdi>${harmless(group.process)}</bdi></span>${group.count > 1 ? html`<b class="num">${group.count}×</b>` : html`<b class="num">${times.format(group.times[0])}</b>`}</span>`)}
       ${hidden > 0 && html`<span class="faint">+${hidden}</span>`}
     </button>`}
