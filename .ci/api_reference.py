@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qsl, urlsplit
 
 from cbox_init.api.app import all_resources
 from cbox_init.api.context import Context, Traffic
@@ -42,6 +43,55 @@ def openapi(root: Path) -> Json:
     found: Json = json.loads(document(all_resources(context)))
     parts.close()
     return found
+
+
+def examples(root: Path) -> str:
+    """The examples of all routes, from the commands and replies of docs/api.md, for the OpenAPI document."""
+    found: Json = {}
+    for section in re.split(r"^##+ ", (root / "docs/api.md").read_text(), flags=re.MULTILINE):
+        heading, _, rest = section.partition("\n")
+        if not re.fullmatch(r"[A-Z]+ /\S+", heading):
+            continue
+        example: Json = {"parameters": {}, "bodies": [], "replies": {}}
+        command = ""
+        for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", rest, re.MULTILINE | re.DOTALL):
+            if language == "sh":
+                command = block
+                continue
+            if language == "http":
+                head, _, body = block.partition("\n\n")
+                status = head.split()[1]
+                _add_reply(example, status, json.loads(body) if _is_json(head) else body)
+                if status < "400":
+                    _add_command(example, heading.partition(" ")[2], command)
+            elif language == "text" and re.search(r"^(data|id|event): ", block, re.MULTILINE):
+                _add_reply(example, "200", block)
+                _add_command(example, heading.partition(" ")[2], command)
+        found[heading] = {name: value for name, value in example.items() if value}
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+def _is_json(head: str) -> bool:
+    return "content-type: application/json" in head.lower()
+
+
+def _add_reply(example: Json, status: str, body: object) -> None:
+    replies = example["replies"].setdefault(status, [])
+    if body not in replies:
+        replies.append(body)
+
+
+def _add_command(example: Json, path: str, command: str) -> None:
+    """The body of a request by curl, and its parameters."""
+    for body in re.findall(r"(?:-d|--data) '(.*?)'(?=\s|$)", command, re.DOTALL):
+        if (value := json.loads(body)) not in example["bodies"]:
+            example["bodies"].append(value)
+    for url in re.findall(r"https?://[^\s'\"]+", command):
+        parts = urlsplit(url)
+        names = re.findall(r"\{(\w+)\}", path)
+        if match := re.fullmatch(re.sub(r"\{\w+\}", "([^/]+)", path), parts.path):
+            values = zip(names, match.groups(), strict=True)
+            example["parameters"] = {**dict(parse_qsl(parts.query)), **dict(values), **example["parameters"]}
 
 
 def page(root: Path) -> str:
@@ -120,7 +170,7 @@ def _errors(api: Json) -> Iterator[str]:
     yield from (
         "## Errors",
         "",
-        "Their body is an [ErrorReply](#errorreply).",
+        "Their body is an [ErrorReply](#errorreply). What the texts mean is [below](#texts-of-errors).",
         "",
         "| status | |",
         "|---|---|",
@@ -129,6 +179,17 @@ def _errors(api: Json) -> Iterator[str]:
         headers = "".join(f" Header: `{name}`." for name in reply.get("headers", ()))
         yield f"| {status} | {reply['description']}{headers} |"
     yield from ("", default)
+    yield from (
+        "",
+        "### Texts of errors",
+        "",
+        "Words in braces are replaced in a reply.",
+        "",
+        "| status | `error` | when | what to do |",
+        "|---|---|---|---|",
+    )
+    for one in api["x-errors"]:
+        yield f"| {one['status']} | `{one['error']}` | {_text(one['when'])} | {_text(one['todo'])} |"
 
 
 def _schema(name: str, schema: Json) -> Iterator[str]:

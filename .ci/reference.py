@@ -1,8 +1,8 @@
 """Writes the parts of the documentation that are made from the code: `make reference`.
 
 The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema;
-docs/api-reference.md, from the OpenAPI document; the words of other tools in docs/migrating.md; and the
-dashboard of deploy/grafana.
+docs/api-reference.md, from the OpenAPI document; the examples of that document, from docs/api.md; the words
+of other tools in docs/migrating.md; and the dashboard of deploy/grafana.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from api_reference import examples as api_examples
 from api_reference import page as api_reference
 from dashboard import text as dashboard
 
@@ -77,6 +78,7 @@ def written() -> dict[Path, str]:
     """Each file with what it should hold."""
     page, moving = DOCS / "configuration.md", DOCS / "migrating.md"
     return {
+        DOCS.parent / "src/cbox_init/api/examples.json": api_examples(DOCS.parent),
         page: configuration(page.read_text()),
         moving: migrating(moving.read_text()),
         DOCS / SCHEMA_FILE: schema_text(),

@@ -40,6 +40,11 @@ class Contract:
             (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in sorted(document["paths"])
         ]
 
+        self._errors = [
+            re.compile(re.sub(r"\\\{\w+\\\}", ".*", re.escape(one["error"])), re.DOTALL)
+            for one in document["x-errors"]
+        ]
+
     @classmethod
     async def fetch(cls, client: httpx.AsyncClient) -> Contract:
         """The document of the daemon that ``client`` talks to."""
@@ -86,25 +91,34 @@ class Contract:
             value: object = headers[name]
             if header["schema"].get("type") == "integer":
                 value = int(headers[name])
-            self._validate(header["schema"], value)
+            self.validate(header["schema"], value)
         media = headers["content-type"].partition(";")[0]
         assert media in reply["content"], f"{method} {template} {status} does not describe {media}"
         if media == "application/json" and method != "HEAD":
-            self._validate(reply["content"][media]["schema"], json.loads(body))
+            self.validate(reply["content"][media]["schema"], json.loads(body))
 
     def validate_as(self, name: str, value: object) -> None:
         """Raise when ``value`` is not what the document calls ``name``."""
-        self._validate({"$ref": f"#/components/schemas/{name}"}, value)
+        self.validate({"$ref": f"#/components/schemas/{name}"}, value)
 
     def _check_error(self, headers: httpx.Headers, body: bytes, method: str) -> None:
         assert headers["content-type"] == "application/json"
         if method != "HEAD":
-            self.validate_as("ErrorReply", json.loads(body))
+            reply = json.loads(body)
+            self.validate_as("ErrorReply", reply)
+            self._check_known(reply["error"])
+
+    def _check_known(self, error: str) -> None:
+        """Raise AssertionError when the catalogue of errors does not have this text."""
+        assert any(known.fullmatch(error) for known in self._errors), (
+            f"{error!r} is not in api/error_catalogue.py"
+        )
 
     def _check_allow(self, headers: httpx.Headers, operations: dict[str, Any]) -> None:
         described = {method.upper() for method in operations}
         allowed = set(headers["allow"].split(", "))
         assert allowed == described | ({"HEAD"} if "GET" in described else set())
 
-    def _validate(self, schema: dict[str, Any], value: object) -> None:
+    def validate(self, schema: dict[str, Any], value: object) -> None:
+        """Raise when the schema, which may refer to the document, does not allow ``value``."""
         Draft202012Validator({**schema, "components": self.document["components"]}).validate(value)

@@ -104,6 +104,50 @@ def test_replies_are_as_the_document_says(contract: Contract, heading: str, repl
         contract.check(found[1], found[2].replace("{name}", "web"), status, headers, body.encode())
 
 
+def test_each_route_has_examples_that_fit_its_schemas(contract: Contract) -> None:
+    """Of its path, its body and each reply; they are those of this page."""
+    count = 0
+    for path, item in contract.document["paths"].items():
+        for method, operation in item.items():
+            where = f"{method} {path}"
+            for parameter in operation.get("parameters", ()):
+                if "example" in parameter:
+                    contract.validate(parameter["schema"], parameter["example"])
+                assert "example" in parameter or parameter["in"] != "path", f"{where} {parameter['name']}"
+            contents = [
+                (f"{status} {media}", content)
+                for status, reply in operation["responses"].items()
+                if status != "default"
+                for media, content in reply["content"].items()
+            ]
+            if "requestBody" in operation:
+                contents.append(("body", operation["requestBody"]["content"]["application/json"]))
+            for part, content in contents:
+                several = [one["value"] for one in content.get("examples", {}).values()]
+                values = several or [content[name] for name in ("example",) if name in content]
+                assert values, f"{where}: no example of {part}; show it in docs/api.md, then make reference"
+                for value in values:
+                    if part.endswith("text/event-stream"):  # its schema is that of the data of an event
+                        assert "\ndata: " in value
+                    else:
+                        contract.validate(content["schema"], value)
+                    count += 1
+    assert count > 300
+
+
+def test_each_status_of_an_error_is_in_the_catalogue(contract: Contract) -> None:
+    known = {one["status"] for one in contract.document["x-errors"]}
+    described = {
+        int(status)
+        for item in contract.document["paths"].values()
+        for operation in item.values()
+        for status in operation["responses"]
+        if status.isdigit() and status >= "400"
+    }
+    assert described <= known
+    assert all(one["when"] and one["todo"] for one in contract.document["x-errors"])
+
+
 def test_limits() -> None:
     (section,) = (section for section in sections(PAGE) if section.heading == "Limits")
     cells = " ".join(cell for row in section.tables[0] for cell in row)

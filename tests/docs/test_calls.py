@@ -31,6 +31,7 @@ notifications:
 OTHER_DAEMON = (
     "unauthorized",
     "invalid configuration",  # the page does not show the body
+    '"id": "3f1c9a07b2-12"',  # a change of that
 )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.json import schema_components
+from msgspec import DecodeError, Struct
+from msgspec.json import decode, schema_components
 
 from cbox_init import __version__
 from cbox_init.api import schemas
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 
     from cbox_init.api.resource import Operation, Parameter, Reply, Resource
 
-Json = dict[str, object]
+Json = dict[str, Any]
+Paths = dict[str, dict[str, Json]]
 
 _REF: Final = "#/components/schemas/{name}"
 
@@ -37,25 +41,67 @@ _ERRORS: Final = {
     503: "It is not collected.",
 }
 
+#: Groups of routes in the order of the document, with the paths behind /api/v1 that are in them.
+_GROUPS: Final = (
+    (
+        "Processes",
+        "The processes, and commands to them.",
+        r"/processes\b(?!.*/(schedule|logs|events)\b).*|/actions",
+    ),
+    ("Instances", "Commands to a single instance.", r"/instances/.*"),
+    ("Changes", "What has become of commands.", r"/changes\b.*"),
+    ("Schedules", "When processes run, and what has become of it.", r".*/schedules?\b.*|/oneshot/.*"),
+    ("Logs", "What processes have written.", r".*/logs\b.*"),
+    ("Events", "What has happened.", r".*/events\b.*"),
+    ("Live", "The present state, as it changes.", r"/live"),
+    ("Metrics", "What instances use.", r"/metrics/.*"),
+    ("Configuration", "The file, what runs, and the difference.", r"/config\b.*"),
+    ("Notifications", "Messages about events.", r"/notifications\b.*"),
+    ("Access", "Who one is, and sessions of the web page.", r"/whoami|/sessions\b.*"),
+    ("Daemon", "The daemon itself.", r".*"),
+)
+
+#: What stands in the example of an error for the words in braces of its text.
+_WORDS: Final = {"name": "web", "command": "restart", "bytes": "1048576"}
+
 _CONNECTION_ERRORS: Final = (
     "What is refused before there is an operation: 400 (not HTTP), 408, 431 (headers too large), "
     "503 (too many connections; a change whose audit record cannot be written, with audit_required)."
 )
 
 
+class Example(Struct):
+    """What is sent to a route and what it answers, as docs/api.md shows it; see ``.ci/api_reference.py``.
+
+    ``parameters`` by name, ``replies`` by status. A reply that is a text is one of a stream.
+    """
+
+    parameters: dict[str, str] = {}
+    bodies: list[object] = []
+    replies: dict[str, list[object]] = {}
+
+
+#: The file with the examples of all routes, beside this one.
+EXAMPLES: Final = "examples.json"
+
+
 def document(resources: Iterable[Resource]) -> bytes:
     """The document for these resources, as JSON."""
+    from cbox_init.api.error_catalogue import KNOWN_ERRORS
+
     resources = tuple(resources)
     types = _types(resources)
     references, components = schema_components(types, schema_hook=_schema_of_any, ref_template=_REF)
     schema_of = {id(kind): reference for kind, reference in zip(types, references, strict=True)}
-    paths = {
+    paths: Paths = {
         resource.path: {
-            method.lower(): _operation(operation, schema_of)
+            method.lower(): {"tags": [_group(resource.path)], **_operation(operation, schema_of)}
             for method, operation in resource.operations.items()
         }
         for resource in resources
     }
+    _add_examples(paths, _read_examples())
+    used = {tag for item in paths.values() for operation in item.values() for tag in operation["tags"]}
     return encode(
         {
             "openapi": "3.1.0",
@@ -67,7 +113,9 @@ def document(resources: Iterable[Resource]) -> bytes:
             },
             "servers": [{"url": "/"}],
             "security": [{"token": []}, {"certificate": []}, {}],
+            "tags": [{"name": name, "description": text} for name, text, _ in _GROUPS if name in used],
             "paths": paths,
+            "x-errors": KNOWN_ERRORS,
             "components": {
                 "schemas": components,
                 "securitySchemes": {
@@ -86,6 +134,92 @@ def document(resources: Iterable[Resource]) -> bytes:
             },
         }
     )
+
+
+def _group(path: str) -> str:
+    path = path.removeprefix("/api/v1")
+    return next(name for name, _, pattern in _GROUPS if re.fullmatch(pattern, path))
+
+
+def _read_examples() -> dict[str, Example]:
+    """By method and path; none where the file is not there."""
+    try:
+        with open(os.path.join(os.path.dirname(__file__), EXAMPLES), "rb") as file:
+            return decode(file.read(), type=dict[str, Example])
+    except (OSError, DecodeError):
+        return {}
+
+
+def _add_examples(paths: Paths, examples: Mapping[str, Example]) -> None:
+    """Put the examples where they belong. A reply without one gets that of another of the same schema."""
+    without: list[Json] = []
+    by_schema: dict[bytes, object] = {}
+    for path, item in paths.items():
+        for method, operation in item.items():
+            example = examples.get(f"{method.upper()} {path}", Example())
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in example.parameters:
+                    parameter["example"] = _typed(example.parameters[parameter["name"]], parameter["schema"])
+            if "requestBody" in operation and example.bodies:
+                _show(operation["requestBody"]["content"]["application/json"], example.bodies)
+            for status, reply in operation["responses"].items():
+                for media, content in reply["content"].items():
+                    shown = [
+                        one
+                        for one in example.replies.get(status, ())
+                        if isinstance(one, str) is (media != "application/json")
+                    ]
+                    if shown:
+                        _show(content, shown)
+                    if shown and status < "400":
+                        by_schema.setdefault(_first_of(content["schema"]), shown[0])
+                    elif not shown and status < "400":
+                        without.append(content)
+    for content in without:
+        if (known := by_schema.get(_first_of(content["schema"]))) is not None:
+            _show(content, [known])
+    for item in paths.values():
+        for operation in item.values():
+            _show_errors(operation["responses"])
+
+
+def _typed(text: str, schema: Json) -> object:
+    """A value of the query or the path as its schema has it."""
+    match schema.get("type"):
+        case "array":
+            return [text]
+        case "integer":
+            return int(text)
+        case "boolean":
+            return text == "true"
+    return text
+
+
+def _first_of(schema: Json) -> bytes:
+    """A schema, or the first of several, as a key."""
+    return encode(schema.get("anyOf", (schema,))[0])
+
+
+def _show(content: Json, values: list[object]) -> None:
+    if len(values) == 1:
+        content["example"] = values[0]
+    else:
+        content["examples"] = {f"example{at}": {"value": one} for at, one in enumerate(values, 1)}
+
+
+def _show_errors(responses: Mapping[str, Json]) -> None:
+    """An error without an example of its own gets the first of its status in the catalogue."""
+    from cbox_init.api.error_catalogue import KNOWN_ERRORS
+
+    for status, reply in responses.items():
+        content = reply["content"].get("application/json")
+        if not status.isdigit() or status < "400" or content is None:
+            continue
+        if not {"example", "examples"} & content.keys():
+            known = next((one for one in KNOWN_ERRORS if str(one.status) == status), None)
+            if known is not None:
+                text = re.sub(r"\{(\w+)\}", lambda word: _WORDS.get(word[1], "…"), known.error)
+                content["example"] = {"error": text}
 
 
 def _types(resources: Iterable[Resource]) -> list[object]:
