@@ -57,6 +57,11 @@ class EventReaders:
         self._close()
 
     @property
+    def blocks(self) -> int:
+        """How many blocks were read; a message is in one or several."""
+        return len(self._blocks)
+
+    @property
     def delays_ms(self) -> list[float]:
         found = []
         for came_ns, block in tuple(self._blocks):

@@ -16,6 +16,7 @@ from cbox_init.api.live_feed import LiveFeed, LiveReader
 from cbox_init.api.schemas import ProcessList
 from cbox_init.client import AsyncClient, LiveFigures, LiveProcesses, LiveSnapshot, LiveState
 from tests.api.test_roles import headers_of
+from tests.docs.markdown import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -421,6 +422,24 @@ async def test_both_clients(service: Service) -> None:
             return next(messages)
 
     assert isinstance(await asyncio.to_thread(read), LiveSnapshot)
+
+
+async def test_the_program_of_the_documentation(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs/api.md").read_text().partition("## GET /api/v1/live")[2]
+    program = page.partition("```python\n")[2].partition("```")[0]
+    assert "while True" in program
+    once = program.replace("while True", "for _ in range(1)").replace("time.sleep(2)", "pass")
+    monkeypatch.setenv("CBOX_INIT_API_SOCKET", service.path)
+    running = asyncio.create_task(asyncio.to_thread(exec, once, {}))
+    said = ""
+    async with asyncio.timeout(DEADLINE_S):
+        while "web running" not in said:
+            said += capsys.readouterr().out
+            await asyncio.sleep(0.01)
+    await service.server.close(5)
+    await asyncio.wait_for(running, DEADLINE_S)
 
 
 # -- who the caller is --------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
         def note(message: ConsoleMessage) -> None:
             if message.type in ("error", "warning") and not any(text in message.text for text in allowed):
-                said.append(f"{message.type}: {message.text}")
+                said.append(f"{message.type}: {message.text} {message.location.get('url')}")
 
         page.on("console", note)
         page.on("pageerror", lambda error: said.append(f"error: {error}"))

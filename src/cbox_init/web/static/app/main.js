@@ -1,5 +1,5 @@
 // The frame of the page: signing in, navigation, the view of the address, banner, toasts, dialogs, keyboard.
-import { useConfirmDialog, useDialogs } from "./changes.js";
+import { ask, useConfirmDialog, useDialogs } from "./changes.js";
 import { Login, LoginDialog } from "./login.js";
 import { Palette, Help } from "./palette.js";
 import { Component, html, render, useEffect, useState } from "./preact.js";
@@ -7,9 +7,8 @@ import { go, link, parse, useRoute } from "./router.js";
 import { can, now, reconnect, signInWithCode, signOut, start, state, useNow, useStore } from "./store.js";
 import { theme, useTheme } from "./theming.js";
 import { Toasts } from "./toasts.js";
-import { Button, ConfirmDialog, ErrorBox, Icon, Logo, Note, Segments, Skeleton, View, troubled } from "./ui.js";
+import { Button, ConfirmDialog, ErrorBox, Icon, Logo, MOD, Note, Segments, Skeleton, View, troubled } from "./ui.js";
 import { views } from "./views.js";
-import { ask } from "./changes.js";
 
 useConfirmDialog(ConfirmDialog);
 
@@ -73,7 +72,7 @@ function Side({ route, open, onGo }) {
   const kept = useTheme();
   return html`<aside class="side ${open ? "open" : ""}" aria-label="Navigation">
     <a class="brand" href=${link("overview")} onClick=${onGo}><${Logo} />cbox-init</a>
-    <button type="button" class="side-find" onClick=${() => { onGo(); ask(Palette); }}><${Icon} name="search" size=14 /><span class="grow">Go to…</span><kbd>⌘K</kbd></button>
+    <button type="button" class="side-find" onClick=${() => { onGo(); ask(Palette); }}><${Icon} name="search" size=14 /><span class="grow">Go to…</span><kbd>${MOD} K</kbd></button>
     <${Nav} route=${route} onGo=${onGo} />
     <div class="side-foot">
       <div class="row">

@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { go, link } from "./router.js";
 import { can, useStore } from "./store.js";
-import { Dialog, Icon, StateBadge } from "./ui.js";
+import { Dialog, Icon, MOD, StateBadge } from "./ui.js";
 import { views } from "./views.js";
 
 const MOST = 50;
@@ -49,7 +49,7 @@ export function Palette({ close }) {
 
 export function Help({ close }) {
   const keys = [
-    ["Search in the view", ["/"]], ["Go to a process or a view", ["⌘", "K"]], ["This list", ["?"]], ["Close", ["Esc"]],
+    ["Search in the view", ["/"]], ["Go to a process or a view", [MOD, "K"]], ["This list", ["?"]], ["Close", ["Esc"]],
     ...views.filter((v) => v.key && (!v.role || can(v.role))).map((v) => [v.title, ["g", v.key]]),
   ];
   return html`<${Dialog} title="Keyboard shortcuts" onClose=${() => close()}>

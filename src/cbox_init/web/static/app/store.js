@@ -137,14 +137,15 @@ function onLive({ event, data }) {
     const byName = new Map(body.processes.map((p) => [p.name, same(kept.get(p.name), p)]));
     set({ link: "live", skew, daemon: body.daemon, byName, processes: [...byName.values()] });
   } else if (event === "processes") {
-    const byName = new Map(current.byName);
+    let byName = new Map(current.byName);
     for (const name of body.removed ?? []) {
       byName.delete(name);
       trends.delete(name);
     }
     for (const p of body.processes) byName.set(p.name, p);
-    const order = body.order ? body.order.filter((name) => byName.has(name)) : [...byName.keys()];
-    set({ skew, byName, processes: order.map((name) => byName.get(name)) });
+    const order = body.order?.filter((name) => byName.has(name));
+    if (order) byName = new Map(order.map((name) => [name, byName.get(name)]));
+    set({ skew, byName, processes: [...byName.values()] });
   } else if (event === "figures") {
     const instances = new Map(body.instances.map(([id, cpu, rss]) => [id, { cpu, rss }]));
     for (const p of current.processes ?? []) {

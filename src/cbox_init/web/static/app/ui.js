@@ -15,6 +15,7 @@
 //   <Empty icon title action>text: what to do</Empty>   <ErrorBox error onRetry />   <Note tone title>…</Note>
 //   <Skeleton lines=5 />   <Progress done total tone />   <Spark values max label />   <Stepper value min max onPick />
 //   <Ago at />  <Uptime since />  times that go on by themselves
+//   MOD "⌘" or "Ctrl"
 //   useLoad(() => promise, [inputs])   {data, error, loading, reload} of a request, cancelled when inputs change:
 //                                      the function gets an AbortSignal
 import * as fmt from "./fmt.js";
@@ -77,6 +78,9 @@ export const Icon = memo(({ name, size = 16, spin }) => html`
     stroke-linecap="round" stroke-linejoin="round" aria-hidden="true" class=${spin ? "spin" : ""}>
     <path d=${PATHS[name] ?? PATHS.circle} />
   </svg>`);
+
+/** The key that goes with K, by the name that it has on this machine. */
+export const MOD = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
 
 export function Logo({ size = 20 }) {
   return html`<svg width=${size} height=${size} viewBox="0 0 20 20" fill="none" aria-hidden="true">
@@ -213,10 +217,10 @@ export function Progress({ done, total, tone = "" }) {
 export function Spark({ values, max = 0, label, area }) {
   if (values.length < 2) return html`<div class="spark"><svg viewBox="0 0 60 20" preserveAspectRatio="none" aria-hidden="true"></svg></div>`;
   const top = Math.max(max, ...values) || 1;
-  const step = 60 / (values.length - 1);
-  const line = values.map((v, at) => `${at ? "L" : "M"}${(at * step).toFixed(1)} ${(19 - (18 * v) / top).toFixed(1)}`).join("");
+  const step = 60 / 59, first = 60 - (values.length - 1) * step;
+  const line = values.map((v, at) => `${at ? "L" : "M"}${(first + at * step).toFixed(1)} ${(19 - (18 * v) / top).toFixed(1)}`).join("");
   return html`<div class="spark"><svg viewBox="0 0 60 20" preserveAspectRatio="none" role=${label ? "img" : undefined} aria-label=${label} aria-hidden=${label ? undefined : "true"}>
-    ${area && html`<path class="area-fill" d="${line}L60 20L0 20Z" />`}<path d=${line} /></svg></div>`;
+    ${area && html`<path class="area-fill" d="${line}L60 20L${first.toFixed(1)} 20Z" />`}<path d=${line} /></svg></div>`;
 }
 
 // Frames

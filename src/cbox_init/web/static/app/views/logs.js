@@ -220,7 +220,7 @@ export function LogPanel({ processes, instances = [], names, onProcesses, onInst
         </div>`}
         <div class="log-rows" style=${{ height: `${total}px` }}>
           ${lines.map(({ item, row, rows }) => html`<${Line} key=${item.seq} item=${item} top=${row * ROW} rows=${rows} gap=${item.gap}
-            needle=${filter.text} several=${several} colour=${colourOf(item)} at=${row === found} selected=${selected === item} onSelect=${setSelected} />`)}
+            needle=${filter.text} several=${several} colour=${item.gap === undefined ? colourOf(item) : 0} at=${row === found} selected=${selected === item} onSelect=${setSelected} />`)}
         </div>
         ${!buffer.shown.length && html`<${Nothing} session=${own} filtered=${buffer.all.length > 0} level=${level} />`}
       </div>

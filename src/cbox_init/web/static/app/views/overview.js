@@ -84,10 +84,13 @@ function Tiles({ processes }) {
 /** Why something is not well, in words, with what one can do at once. */
 function Trouble({ processes }) {
   const bad = processes.filter(troubled);
+  const exits = useEvents((e) => e.kind === "instance.exited" && e.data?.last_output, 300);
+  const lastWords = (p) => p.instances.find((i) => i.last_output?.length)?.last_output.at(-1)
+    ?? exits.find((e) => e.process === p.name)?.data.last_output.split("\n").at(-1);
   if (!bad.length) return null;
   return html`<${Card} flush title="Needs attention" count=${bad.length}>
     <ul class="list">${bad.slice(0, 8).map((p) => html`<li key=${p.name}>
-      <${StateBadge} process=${p} />
+      <span class="trouble-state"><${StateBadge} process=${p} /></span>
       <div class="grow"><a class="strong" href=${link(["p", p.name])}>${p.name}</a> <span class="muted">${whyOf(p)}</span>
         ${lastWords(p) && html`<div class="small faint mono ellipsis">${lastWords(p)}</div>`}</div>
       <${Button} small icon="logs" href=${link("logs", { process: p.name })}>Logs</${Button}>
@@ -105,10 +108,6 @@ export function whyOf(p) {
   if (one.reason) return p.instances.length > 1 ? `${one.id}: ${one.reason}` : one.reason;
   if (p.waiting_for?.length) return `waits for ${p.waiting_for.join(", ")}`;
   return "";
-}
-
-function lastWords(p) {
-  return p.instances.find((i) => i.last_output?.length)?.last_output.at(-1);
 }
 
 const COLUMNS = ["Name", "State", "Instances", "CPU", "", "Memory", "Restarts", "Uptime"];
@@ -157,7 +156,7 @@ function Figures({ process: p }) {
   }
   const alive = p.instances.some((i) => i.pid);
   return html`<td class="right hide-s">${alive ? fmt.percent(cpu) : html`<span class="faint">–</span>`}</td>
-    <td class="hide-s"><${Spark} values=${trend(p.name).cpu} max=5 /></td>
+    <td class="hide-s">${alive && html`<${Spark} values=${trend(p.name).cpu} max=5 />`}</td>
     <td class="right hide-s">${alive ? fmt.bytes(rss) : html`<span class="faint">–</span>`}</td>`;
 }
 

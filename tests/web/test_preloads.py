@@ -1,0 +1,29 @@
+"""The page names the modules that its first view needs, so that a browser asks for all of them at once."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+import cbox_init
+
+STATIC = Path(cbox_init.__file__).parent / "web" / "static"
+IMPORT = re.compile(
+    r"""^(?:import|export)\b[^;]*?from\s*"(\.[^"]+)"|^import\s*"(\.[^"]+)"|\bfrom"(\.[^"]+)\"""", re.MULTILINE
+)
+
+
+def needed(module: str, found: set[str]) -> set[str]:
+    """A module with all that it imports; what is imported by a call is loaded later."""
+    if module not in found:
+        found.add(module)
+        for names in IMPORT.findall((STATIC / module).read_text()):
+            needed(posixpath.normpath(posixpath.join(posixpath.dirname(module), "".join(names))), found)
+    return found
+
+
+def test_the_page_names_the_modules_of_the_first_view() -> None:
+    page = (STATIC / "index.html").read_text()
+    first = needed("app/main.js", set()) | needed("app/views/overview.js", set())
+    assert set(re.findall(r'rel="modulepreload" href="/assets/([^"]+)"', page)) == first - {"app/main.js"}
