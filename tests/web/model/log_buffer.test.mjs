@@ -28,8 +28,11 @@ test("ten thousand lines between two frames: the newest stay, the others are cou
 test("what the server has dropped is counted with what is dropped here", () => {
   const intake = new Intake(2);
   intake.add({ gap: 5 });
+  assert.equal(intake.missed, 5);
   lines(3).forEach((item) => intake.add(item));
-  assert.equal(intake.take()[0].gap, 6);
+  intake.add({ gap: 2 });
+  assert.equal(intake.missed, 9);
+  assert.deepEqual([intake.take()[0].gap, intake.missed], [7, 0]);
 });
 
 test("the ring keeps the last lines and says by how many rows the beginning moved", () => {

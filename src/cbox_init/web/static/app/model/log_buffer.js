@@ -16,11 +16,18 @@ export class Intake {
     this.limit = limit;
     this.waiting = [];
     this.dropped = 0;
+    this.gaps = 0;
+  }
+
+  /** How many lines are known to be missing among what waits. */
+  get missed() {
+    return this.dropped + this.gaps;
   }
 
   /** Add a log entry or a gap (`{gap: count}`; 0 when the number is not known, with `note` something else to say). */
   add(item) {
     this.waiting.push(item);
+    this.gaps += item.gap ?? 0;
     if (this.waiting.length > 2 * this.limit) this.#shed();
   }
 
@@ -34,14 +41,17 @@ export class Intake {
     const items = this.waiting;
     if (this.dropped) items.unshift({ gap: this.dropped });
     this.waiting = [];
-    this.dropped = 0;
+    this.dropped = this.gaps = 0;
     return items;
   }
 
   #shed() {
     const excess = this.waiting.length - this.limit;
     if (excess <= 0) return;
-    for (let i = 0; i < excess; i++) this.dropped += this.waiting[i].gap ?? 1;
+    for (let i = 0; i < excess; i++) {
+      this.dropped += this.waiting[i].gap ?? 1;
+      this.gaps -= this.waiting[i].gap ?? 0;
+    }
     this.waiting = this.waiting.slice(excess);
   }
 }

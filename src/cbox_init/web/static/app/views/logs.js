@@ -270,12 +270,13 @@ function Foot({ session, follow }) {
   };
   const [tone, word] = faces[state] ?? faces.connecting;
   const { rate } = session;
+  const missed = buffer.missed + session.intake.missed;
   return html`<footer class="log-foot small" aria-live="polite">
     <span class=${`row tone-${tone}`}><i class=${`dot ${tone}`}></i>${word}</span>
     <span class="grow"></span>
     ${rate >= 1 && html`<span class="num muted">${number(Math.round(rate))} lines/s</span>`}
-    ${(buffer.missed > 0 || buffer.unknownMissed) && html`<span class="num tone-warn log-dropped" title="More lines came than could be sent or shown. They are in the outputs of the daemon.">
-      ${buffer.missed ? `${number(buffer.missed)} dropped` : "some dropped"}</span>`}
+    ${(missed > 0 || buffer.unknownMissed) && html`<span class="num tone-warn log-dropped" title="More lines came than could be sent or shown. They are in the outputs of the daemon.">
+      ${missed ? `${number(missed)} dropped` : "some dropped"}</span>`}
     <span class="num muted">${number(buffer.all.length)} kept</span>
   </footer>`;
 }

@@ -67,10 +67,10 @@ function Actions({ process }) {
   const post = (verb, label) => command(label, () => api.post(path`/processes/${name}/schedule/${verb}`), { kind: verb, process: name });
   const shown = harmless(name);
   return html`<span class="btns nowrap schedule-acts">
-    <${Button} small icon="play" title=${`Run ${shown} now`} onClick=${() => post("trigger", `Run ${shown}`)}><span class="hide-s">Run now</span></${Button}>
+    <${Button} small icon="play" title=${`Run ${shown} now`} aria-label=${`Run now: ${shown}`} onClick=${() => post("trigger", `Run ${shown}`)}><span class="hide-s">Run now</span></${Button}>
     ${state === "paused"
-      ? html`<${Button} small icon="clock" title=${`Resume ${shown}`} onClick=${() => post("resume", `Resume ${shown}`)}><span class="hide-s">Resume</span></${Button}>`
-      : html`<${Button} small icon="pause" title=${`Pause ${shown}`} onClick=${() => post("pause", `Pause ${shown}`)}><span class="hide-s">Pause</span></${Button}>`}
+      ? html`<${Button} small icon="clock" title=${`Resume ${shown}`} aria-label=${`Resume ${shown}`} onClick=${() => post("resume", `Resume ${shown}`)}><span class="hide-s">Resume</span></${Button}>`
+      : html`<${Button} small icon="pause" title=${`Pause ${shown}`} aria-label=${`Pause ${shown}`} onClick=${() => post("pause", `Pause ${shown}`)}><span class="hide-s">Pause</span></${Button}>`}
   </span>`;
 }
 
