@@ -30,7 +30,8 @@ def test_list(with_daemon: Run) -> None:
     done = with_daemon("list")
     assert (done.code, done.err) == (0, "")
     lines = [line.split() for line in done.out.splitlines()]
-    assert lines[0] == ["NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME"]
+    assert lines[0][:5] == ["NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME"]
+    assert lines[0][5:] == ["PID/READY", "CPU", "MEMORY", "HEALTH", "WHY"]
     assert [line[:4] for line in lines[1:]] == [
         ["db", "running", "1/1", "0"],
         ["web", "running", "2/2", "0"],

@@ -9,17 +9,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from cbox_init.cli.console import Console, Span, TextStyle, table_lines, wants_colour
-from cbox_init.cli.views import (
-    HISTORY_HEADER,
-    LIST_HEADER,
-    all_run,
-    daemon_lines,
-    execution_row,
-    list_row,
-    run_row,
-    status_lines,
-)
+from cbox_init.cli.console import Console, Span, TextStyle, cut, fit, table_lines, wants_colour
+from cbox_init.cli.history import HISTORY_HEADER, execution_row, run_row
+from cbox_init.cli.process_table import USUAL, all_run, is_well, rows, table, why
+from cbox_init.cli.views import daemon_lines, status_lines
 from cbox_init.cli.words import took
 from cbox_init.client import OneshotEntry, RunEntry
 from tests.client.fake import daemon_entry, instance, process
@@ -54,16 +47,18 @@ def test_list() -> None:
         ),
         process(name="late", state="stopped", wanted=False, desired_scale=1),
     ]
-    assert text(table_lines(LIST_HEADER, [list_row(entry, NOW) for entry in entries])) == [
-        "NAME           STATUS   SCALE  RESTARTS  UPTIME",
-        "web            running  2/2    3         2m3s",
-        "queue-default  failed   0/3    0         -",
-        "late           stopped  0/1    0         -",
+    assert text(table_lines(*rows(USUAL, entries, NOW))) == [
+        "NAME           STATUS   SCALE  RESTARTS  UPTIME  PID/READY  CPU   MEMORY  HEALTH  WHY",
+        "web            running  2/2    3         2m3s    2/2        1.0%  2.0MiB  -",
+        "queue-default  failed   0/3    0         -       0/3        -     -       -       failed",
+        "late           stopped  0/1    0         -       -          -     -       -",
     ]
 
 
 def test_an_empty_list_is_its_header() -> None:
-    assert text(table_lines(LIST_HEADER, [])) == ["NAME  STATUS  SCALE  RESTARTS  UPTIME"]
+    assert text(table_lines(*rows(USUAL, [], NOW))) == [
+        "NAME  STATUS  SCALE  RESTARTS  UPTIME  PID/READY  CPU  MEMORY  HEALTH  WHY"
+    ]
 
 
 def test_status_of_a_schedule() -> None:
@@ -270,15 +265,100 @@ def test_colours_are_for_terminals_that_want_them() -> None:
 
 
 def test_a_terminal_gets_no_control_characters_of_processes() -> None:
-    given = "a\x1b]0;title\x07\rb\x1b[2J\x9b1m\tc\x1b[1;31md\x1b[0m\ne"
+    given = "a\x1b]0;title\x07\rb\x1b[2J\x9b1m\tc\x1b[1;31md\x1b[0m\ne\u202ef\u2066g\u2028h"
     for shown in (Terminal(), io.StringIO()):
         Console(shown, {}).line([Span(given)])
-        expected = "a\\x1b]0;title\\x07\\rb\\x1b[2J\\x9b1m\tc\x1b[1;31md\x1b[0m\ne"
-        assert shown.getvalue() == f"{expected if shown.isatty() else given}\n"
+        visible = (
+            "a\\x1b]0;title\\x07\\rb\\x1b[2J\\x9b1m\tc\x1b[1;31md\x1b[0m\ne\\u202ef\\u2066g\\u2028h\x1b[0m"
+        )
+        assert shown.getvalue() == f"{visible if shown.isatty() else given}\n"
+
+
+def test_a_colour_of_a_process_ends_with_its_line() -> None:
+    terminal, plain = Terminal(), Terminal()
+    Console(terminal, {}).line([Span("a\x1b[31mb")])
+    Console(plain, {}, colour=False).line([Span("a\x1b[31mb")])
+    assert (terminal.getvalue(), plain.getvalue()) == ("a\x1b[31mb\x1b[0m\n", "ab\n")
+
+
+def test_what_is_too_wide_is_cut() -> None:
+    assert [cut("abcdef", 6), cut("abcdef", 5), cut("\u65e5\u672c\u8a9e", 5)] == [
+        "abcdef",
+        "abcd…",
+        "\u65e5\u672c…",
+    ]
+    assert fit([Span("abc"), Span("def"), Span("ghi")], 5) == [Span("abc"), Span("d…")]
+    line = [Span("web"), Span("exit code 3, and more about it")]
+    assert text(table_lines(("NAME", "WHY"), [line], 24)) == ["NAME  WHY", "web   exit code 3, and …"]
+    wide = table_lines(("A", "B"), [[Span("\u65e5\u672c"), Span("x")], [Span("ab"), Span("y")]])
+    assert text(wide) == ["A     B", "\u65e5\u672c  x", "ab    y"]
+
+
+def test_a_narrow_terminal_has_fewer_columns() -> None:
+    entry = process(instance(0, "starting", reason="exit code 3, and more", next_restart_at=NOW + 9))
+    for width, header in (
+        (120, "NAME  STATUS   SCALE  RESTARTS  UPTIME  PID/READY  CPU  MEMORY  HEALTH  WHY"),
+        (93, "NAME  STATUS   RESTARTS  UPTIME  PID/READY  CPU  MEMORY  HEALTH  WHY"),
+        (72, "NAME  STATUS   UPTIME  PID/READY  CPU  HEALTH  WHY"),
+        (20, "NAME  STATUS   PID/READY  HEALTH  WHY"),
+    ):
+        lines = text(table(USUAL, [entry], NOW, width, fits=True))
+        assert lines[0] == header
+        assert width < 50 or len(lines[1]) <= width
+
+
+_HEALTHY = {"status": "healthy", "ready": True, "consecutive_failures": 0}
+_UNHEALTHY = {"status": "unhealthy", "ready": False, "consecutive_failures": 3, "reason": "a:1: refused"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "well", "reason"),
+    [
+        (process(instance()), True, ""),
+        (
+            process(state="starting", desired_scale=1, waiting_for=["db", "cache"]),
+            False,
+            "waits for db, cache",
+        ),
+        (
+            process(
+                instance(0, "starting", reason="exit code 3", next_restart_at=NOW + 5.5), state="starting"
+            ),
+            False,
+            "exit code 3, restart in 5s",
+        ),
+        (
+            process(instance(), instance(1, "failed", reason="exit code 3"), instance(2, "failed")),
+            False,
+            "web-1: exit code 3, and 1 more",
+        ),
+        (process(instance(health=_HEALTHY)), True, ""),
+        (process(instance(health=_UNHEALTHY)), False, "unhealthy: a:1: refused"),
+        (process(state="stopped", wanted=False, desired_scale=1), True, ""),
+        (
+            process(
+                instance(),
+                rollout={
+                    "state": "failed",
+                    "updated": 1,
+                    "total": 3,
+                    "instance": "web-3",
+                    "reason": "not ready",
+                },
+            ),
+            False,
+            "rollout failed, 1/3 new: web-3: not ready",
+        ),
+        (process(state="scheduled", type="scheduled", last_exit_code=3), True, "last run: exit code 3"),
+        (process(instance(0, "failed", reason="a\nb\tc"), state="failed"), False, "a b c"),
+    ],
+)
+def test_why_something_is_not_well(entry: ProcessEntry, well: bool, reason: str) -> None:
+    assert (is_well(entry), why(entry, NOW)) == (well, reason)
 
 
 def test_colours_do_not_move_columns() -> None:
-    lines = table_lines(LIST_HEADER, [list_row(process(instance()), NOW)])
+    lines = table_lines(*rows(USUAL, [process(instance())], NOW))
     terminal = Terminal()
     Console(terminal, {}).lines(lines)
     bare = terminal.getvalue()

@@ -13,7 +13,7 @@ from pathlib import Path
 from dockerfile_parse import DockerfileParser
 
 from cbox_init import __version__
-from cbox_init.cli.views import LIST_HEADER
+from cbox_init.cli.process_table import COLUMNS, USUAL
 from cbox_init.config.load import usual_places
 from cbox_init.config.model import GlobalConfig, ProcessConfig
 from cbox_init.config.schema import fields_of
@@ -72,7 +72,8 @@ def test_every_row_of_the_comparison_names_a_test_and_keys_that_exist() -> None:
 
 def test_the_picture_shows_the_list_as_it_is() -> None:
     picture = (ROOT / "docs/pictures/terminal.svg").read_text()
-    assert [name for name in LIST_HEADER if not re.search(rf">{name} *<", picture)] == []
+    titles = [COLUMNS[name].title for name in USUAL]
+    assert [name for name in titles if not re.search(rf">{name} *<", picture)] == []
 
 
 def test_the_files_of_the_image_are_those_of_the_page() -> None:

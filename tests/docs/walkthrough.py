@@ -39,6 +39,7 @@ _CHANGING: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?"), "TIME"),
     (re.compile(r"\d\d?/\w{3}/\d{4} \d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"(?<![\w.-])(?:\d+(?:\.\d+)?(?:ms|us|s|m|h|d))+(?!\w)"), "SPAN"),
+    (re.compile(r"(?<![\w.-])\d+(?:\.\d+)?[KMGT]iB(?!\w)"), "SIZE"),
     (re.compile(r"(?<![\w-])\d+\.\d+(?![\w.])"), "N"),
     (re.compile(r"\d{2,}"), "N"),
     (re.compile(r"[ \t]+"), " "),

@@ -203,6 +203,9 @@ class ProcessEntry(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="Why it is not as it should be.")] | UnsetType = UNSET
     rollout: RolloutEntry | UnsetType = UNSET
     autoscale: AutoscaleEntry | UnsetType = UNSET
+    groups: Annotated[tuple[str, ...], Meta(description="Of the file; absent without any.")] | UnsetType = (
+        UNSET
+    )
     schedule: str | UnsetType = UNSET
     schedule_state: ScheduleState | UnsetType = UNSET
     next_run: UnixSeconds | UnsetType = UNSET

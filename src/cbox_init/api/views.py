@@ -77,6 +77,7 @@ def process_entry(status: ProcessStatus, figures: Figures) -> ProcessEntry:
         reason=status.reason or UNSET,
         rollout=UNSET if status.rollout is None else _rollout_entry(status.name, status.rollout),
         autoscale=UNSET if status.autoscale is None else _autoscale_entry(status.autoscale),
+        groups=status.groups or UNSET,
     )
     return entry if status.schedule is None else _with_schedule(entry, status.schedule)
 

@@ -22,12 +22,13 @@ from cbox_init.cli.exec_ import exec_
 from cbox_init.cli.fleet import fleet
 from cbox_init.cli.group import ALIASES, CommandGroup
 from cbox_init.cli.health import health
+from cbox_init.cli.history import history
 from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
 from cbox_init.cli.mcp import mcp
 from cbox_init.cli.notifications import notifications
 from cbox_init.cli.open import open_
-from cbox_init.cli.processes import history, list_, status
+from cbox_init.cli.processes import list_, status, top
 from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
 from cbox_init.cli.scaffold import scaffold
@@ -158,6 +159,7 @@ _FILES = (serve, run_, check_config, scaffold, import_, explain, schema)
 for _command in (
     *_FILES,
     list_,
+    top,
     status,
     *_ACTIONS,
     history,

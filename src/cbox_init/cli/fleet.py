@@ -172,16 +172,16 @@ def list_(fleet: Fleet, as_json: bool) -> int:
     answers = fleet.ask(lambda client: client.processes())
 
     from cbox_init.cli.console import Span, stdout, table_lines
-    from cbox_init.cli.views import LIST_HEADER, all_run, list_row
+    from cbox_init.cli.process_table import USUAL, all_run, rows
 
     out, now = stdout(), time.time()
     if as_json:
         out.json({"daemons": [{**_head(one), "processes": one.result or ()} for one in answers]})
     else:
-        rows = [
-            [Span(one.target.name), *list_row(entry, now)] for one in answers for entry in one.result or ()
-        ]
-        out.lines(table_lines(("DAEMON", *LIST_HEADER), rows))
+        found = [(one.target.name, entry) for one in answers for entry in one.result or ()]
+        header, cells = rows(USUAL, (entry for _, entry in found), now)
+        lines = [[Span(name), *row] for (name, _), row in zip(found, cells, strict=True)]
+        out.lines(table_lines(("DAEMON", *header), lines, out.columns))
         out.flush()
     failed = _complain(answers)
     return 0 if not failed and all(all_run(one.result or ()) for one in answers) else 1

@@ -84,7 +84,7 @@ class Follower(ABC):
                     self._copy(records)
                 why = "the daemon has ended"
             except ClientError as error:
-                if not _is_temporary(error):
+                if not is_temporary(error):
                     raise
                 why = str(error)
             if not waiting:
@@ -216,7 +216,7 @@ def _missing(missed: MissedEvent) -> str:
     return "lines are missing here: the daemon no longer has them"
 
 
-def _is_temporary(error: ClientError) -> bool:
+def is_temporary(error: ClientError) -> bool:
     """Whether a retry may succeed."""
     if isinstance(error, ApiError):
         return error.status in _BUSY

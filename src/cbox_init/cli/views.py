@@ -4,39 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
-from cbox_init.cli.console import BOLD, DIM, Span, TextStyle, table_lines
-from cbox_init.cli.words import percent, size, to_milliseconds, took, uptime
+from cbox_init.cli.console import BOLD, Span, table_lines
+from cbox_init.cli.process_table import instance_uptime, restarts, rollout, scale, state
+from cbox_init.cli.words import percent, size, uptime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cbox_init.client import (
         AutoscaleEntry,
         DaemonEntry,
         HealthEntry,
         InstanceEntry,
-        OneshotEntry,
         ProcessEntry,
-        RolloutEntry,
-        RunEntry,
     )
 
-LIST_HEADER = ("NAME", "STATUS", "SCALE", "RESTARTS", "UPTIME")
-
-HISTORY_HEADER = ("STARTED", "INSTANCE", "TRIGGER", "TOOK", "EXIT", "RESULT")
-
-_STATE_STYLES = {
-    "running": TextStyle("green"),
-    "completed": TextStyle("cyan"),
-    "starting": TextStyle("yellow"),
-    "stopping": TextStyle("yellow"),
-    "failed": TextStyle("red", bold=True),
-    "stopped": DIM,
-    "scheduled": TextStyle("cyan"),
-    "paused": DIM,
-}
 _LABEL_WIDTH = 11
 _DAEMON_LABEL_WIDTH = 13
 
@@ -50,36 +32,25 @@ _RESTARTED_FOR = {
 }
 
 
-def list_row(entry: ProcessEntry, now: float) -> list[Span]:
-    """One process as a row under LIST_HEADER; ``now`` in Unix seconds."""
-    return [
-        Span(entry.name),
-        _state(entry.state),
-        Span(_scale(entry)),
-        Span(str(_restarts(entry))),
-        Span(uptime(_process_uptime(entry, now))),
-    ]
-
-
 def status_lines(entry: ProcessEntry, now: float) -> list[list[Span]]:
     """One process in detail: labelled lines, then one line for each instance."""
     lines = [
         _labelled("Name", Span(entry.name)),
         _labelled("Type", Span(entry.type)),
-        _labelled("Status", _state(entry.state)),
+        _labelled("Status", state(entry.state)),
     ]
     if entry.reason:
         lines.append(_labelled("Reason", Span(entry.reason)))
     if entry.waiting_for:
         lines.append(_labelled("Waits for", Span(", ".join(entry.waiting_for))))
     if not isinstance(entry.rollout, UnsetType):
-        lines.append(_labelled("Rollout", Span(_rollout(entry.rollout))))
+        lines.append(_labelled("Rollout", Span(rollout(entry.rollout))))
     if isinstance(entry.schedule, str):
         lines += _schedule_lines(entry, now)
     if not isinstance(entry.autoscale, UnsetType):
         lines.append(_labelled("Autoscale", Span(_autoscale(entry.autoscale))))
-    lines.append(_labelled("Scale", Span(_scale(entry))))
-    lines.append(_labelled("Restarts", Span(str(_restarts(entry)))))
+    lines.append(_labelled("Scale", Span(scale(entry))))
+    lines.append(_labelled("Restarts", Span(str(restarts(entry)))))
     lines.append(_labelled("Instances", Span("" if entry.instances else "none")))
     if entry.instances:
         header = ("  ID", "PID", "STATE", "UPTIME", "RESTARTS", "")
@@ -136,50 +107,6 @@ def daemon_lines(entry: DaemonEntry) -> list[list[Span]]:
     return [[Span(f"{label}:".ljust(_DAEMON_LABEL_WIDTH), BOLD), Span(text)] for label, text in facts.items()]
 
 
-def execution_row(entry: OneshotEntry) -> list[Span]:
-    """One execution of a oneshot as a row under HISTORY_HEADER."""
-    start = [
-        Span(to_milliseconds(entry.started_at)),
-        Span(entry.instance_id),
-        Span(entry.trigger_type),
-    ]
-    if entry.finished_at is None:
-        return [*start, Span("-"), Span("-"), Span("running", TextStyle("yellow"))]
-    return [*start, *_end(entry.started_at, entry.finished_at, entry.exit_code, entry.error)]
-
-
-def run_row(entry: RunEntry) -> list[Span]:
-    """One run of a schedule as a row under HISTORY_HEADER."""
-    start = [Span(to_milliseconds(entry.start_time)), Span(entry.id), Span(entry.triggered)]
-    return [*start, *_end(entry.start_time, entry.end_time, entry.exit_code, entry.error)]
-
-
-def _end(started: str, ended: str, exit_code: int | None, error: str) -> list[Span]:
-    result = Span(error, TextStyle("red")) if error else Span("success", TextStyle("green"))
-    return [
-        Span(took(started, ended)),
-        Span("-" if exit_code is None else str(exit_code)),
-        result,
-    ]
-
-
-def runs_as_it_should(entry: ProcessEntry) -> bool:
-    """Whether a process runs, has completed, or does not have to run.
-
-    No instance of it has failed for good, or waits for a restart.
-    """
-    if not entry.wanted:
-        return True
-    return entry.state in ("running", "completed", "scheduled") and all(
-        one.state != "failed" and one.next_restart_at is UNSET for one in entry.instances
-    )
-
-
-def all_run(entries: Iterable[ProcessEntry]) -> bool:
-    """Whether every process that should run does."""
-    return all(runs_as_it_should(entry) for entry in entries)
-
-
 def _instance_row(instance: InstanceEntry, now: float) -> list[Span]:
     notes = [instance.reason] if instance.reason else []
     if not notes and not isinstance(instance.health, UnsetType):
@@ -195,19 +122,11 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Span]:
     return [
         Span(f"  {instance.id}"),
         Span(str(instance.pid) if instance.pid else "-"),
-        _state(instance.state),
-        Span(uptime(_instance_uptime(instance, now))),
+        state(instance.state),
+        Span(uptime(instance_uptime(instance, now))),
         Span(str(instance.restart_count)),
         Span(", ".join(notes)),
     ]
-
-
-def _rollout(rollout: RolloutEntry) -> str:
-    """Its progress, such as "failed, 1/3 new: web-3: not ready 30 s after its start"."""
-    words = f"{rollout.state.replace('_', ' ')}, {rollout.updated}/{rollout.total} new"
-    if isinstance(rollout.instance, str) and rollout.reason:
-        words += f": {rollout.instance}: {rollout.reason}"
-    return words
 
 
 def _autoscale(entry: AutoscaleEntry) -> str:
@@ -241,33 +160,6 @@ def _health(health: HealthEntry) -> str:
 def _labelled(label: str, cell: Span) -> list[Span]:
     text = f"{label}:"
     return [Span(text.ljust(_LABEL_WIDTH) if cell.text else text, BOLD), cell]
-
-
-def _state(state: str) -> Span:
-    return Span(state, _STATE_STYLES.get(state))
-
-
-def _scale(entry: ProcessEntry) -> str:
-    """Running instances / desired instances. One that waits for a restart does not run."""
-    running = sum(one.state == "running" for one in entry.instances)
-    return f"{running if entry.desired_scale else entry.scale}/{entry.desired_scale}"
-
-
-def _restarts(entry: ProcessEntry) -> int:
-    return sum(instance.restart_count for instance in entry.instances)
-
-
-def _process_uptime(entry: ProcessEntry, now: float) -> float | None:
-    """The uptime of the oldest running instance."""
-    return max(
-        (up for one in entry.instances if (up := _instance_uptime(one, now)) is not None), default=None
-    )
-
-
-def _instance_uptime(instance: InstanceEntry, now: float) -> float | None:
-    if not instance.pid or not instance.started_at:
-        return None
-    return now - instance.started_at
 
 
 def _ms(value: float) -> str:

@@ -131,6 +131,7 @@ class ProcessStatus(Struct, frozen=True, kw_only=True):
     rollout: Rollout | None = None
     autoscale: AutoscaleStatus | None = None
     past_restarts: Mapping[Cause, int] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
 
 
 def describe(
@@ -173,6 +174,7 @@ def describe(
         autoscale=autoscale,
         reason=gate.reason if gate else next((one.reason for one in shown if one.reason), None),
         past_restarts=past_restarts,
+        groups=config.groups,
     )
 
 

@@ -589,6 +589,7 @@ class ScheduledProcess(ProcessBase):
             instances=tuple(self._instances_shown()),
             depends_on=self.config.depends_on,
             schedule=self._describe_schedule(),
+            groups=self.config.groups,
         )
 
     def _instances_shown(self) -> Iterable[InstanceStatus]:
