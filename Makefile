@@ -19,12 +19,12 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage hostile check bench reference docs manifests audit bundle deb test-bundle clean
+.PHONY: help run test coverage hostile check check-lint check-types check-imports bench reference docs manifests audit bundle deb test-bundle clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.installed ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
+run: $(VENV)/.installed-run ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
 	@echo "The page:                http://127.0.0.1:9180/"
 	@echo "From another terminal:   $(VENV)/bin/cbox-init list"
 	@exec $(VENV)/bin/cbox-init serve -c examples/demo.yaml $(ARGS)
@@ -46,10 +46,17 @@ hostile: $(VENV)/.installed-hostile ## attack daemons on this machine, which sho
 	@$(VENV)/bin/python -m pytest -m hypothesis --hypothesis-profile=default -n auto
 	@exec $(VENV)/bin/python -m tests.hostile $(ARGS)
 
-check: $(VENV)/.installed-check ## lint, formatting, types, the direction of imports, and that none go in a circle
+# `make -j2 check` does two of these at once.
+check: check-types check-lint check-imports ## lint, formatting, types, the direction of imports, and that none go in a circle
+
+check-lint: $(VENV)/.installed-check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
+
+check-types: $(VENV)/.installed-check
 	$(VENV)/bin/mypy
+
+check-imports: $(VENV)/.installed-check
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python .ci/circles.py src/cbox_init
 
@@ -104,13 +111,14 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: EXTRAS :=
+$(VENV)/.installed-run: EXTRAS := [tui]
 $(VENV)/.installed-test: EXTRAS := [test]
 $(VENV)/.installed-check: EXTRAS := [check,test]
 $(VENV)/.installed-coverage: EXTRAS := [coverage,test]
 $(VENV)/.installed-docs: EXTRAS := [docs]
 $(VENV)/.installed-hostile: EXTRAS := [hostile,test]
 $(VENV)/.installed-audit: EXTRAS := [audit]
-$(VENV)/.installed $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-coverage \
+$(VENV)/.installed $(VENV)/.installed-run $(VENV)/.installed-test $(VENV)/.installed-check $(VENV)/.installed-coverage \
 $(VENV)/.installed-docs $(VENV)/.installed-hostile $(VENV)/.installed-audit: pyproject.toml | $(VENV)/.made
 	$(PIP) install --quiet --editable '.$(EXTRAS)'
-	@touch $@
+	@touch $@ $(if $(findstring test,$(EXTRAS)),$(addprefix $(VENV)/.installed,-test -run) $(VENV)/.installed)
