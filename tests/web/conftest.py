@@ -74,7 +74,10 @@ class Serve(Protocol):
 
 
 class Open(Protocol):
-    """Opens the page at a place, signed in; ``allowed`` are texts of console messages that are expected."""
+    """Opens the page at a place, signed in; ``allowed`` are texts of console messages that are expected.
+
+    ``path`` is that of another page, such as ``docs``.
+    """
 
     def __call__(
         self,
@@ -85,11 +88,15 @@ class Open(Protocol):
         theme: str = "dark",
         size: tuple[int, int] = DESKTOP,
         allowed: tuple[str, ...] = (),
+        path: str = "",
     ) -> Page: ...
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Ended before a test of another package runs in the same worker: the event loop of Playwright stays the
+    running one of its thread, and other tests reap all children.
+    """
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=DEADLINE_MS)
@@ -139,6 +146,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
         theme: str = "dark",
         size: tuple[int, int] = DESKTOP,
         allowed: tuple[str, ...] = (),
+        path: str = "",
     ) -> Page:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -162,7 +170,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
                 "if (!sessionStorage.getItem('begun')) { sessionStorage.setItem('begun', '1');"
                 f" sessionStorage.setItem('cbox-init.token', '{token}'); }}"
             )
-        page.goto(f"{site.url}#/{place}")
+        page.goto(f"{site.url}{path}#/{place}")
         return page
 
     yield open_page
