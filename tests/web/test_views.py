@@ -39,6 +39,7 @@ PROCESSES = f"""
   "{HOSTILE}": {{command: [sh, -c, 'echo from hostile; exec sleep 1000'], depends_on: [{UNICODE}]}}
   {RIGHT_TO_LEFT}: {{command: [sleep, '1000']}}
   {LONG}: {{command: [sleep, '1000'], scale: 2}}
+  many: {{command: [sh, -c, 'seq 1500; exec sleep 1000'], initial_state: stopped}}
   nightly: {{command: [sh, -c, 'echo done; exit 3'], schedule: '0 3 * * *'}}
   minutely: {{command: ['true'], schedule: '* * * * *', initial_state: stopped}}
 """
@@ -90,13 +91,28 @@ def test_logs_are_searched_chosen_and_paused(site: Site, open_page: Open) -> Non
     lines.first.click()
     see(page.get_by_role("complementary", name="Line"), "plain one")
 
+    with site.client() as client:
+        client.start("many")
+    go(page, "logs?process=many")
+    see(page.locator(".log-lines"), re.compile("^1500$"))
+    go(page, "logs?process=talk")
+    go(page, "logs?process=many")
+    see(page.locator(".log-foot"), "1,000 kept")
+    page.locator(".log-lines").evaluate("(box) => { box.scrollTop = 0; }")
+    page.get_by_role("button", name="Load older lines").click()
+    see(page.locator(".log-foot"), "1,500 kept")
+    expect(page.locator(".log-text").get_by_text("501", exact=True)).to_be_in_viewport()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save these lines as a file").click()
+    assert len(download.value.path().read_text().splitlines()) == 1500
+
 
 def test_names_are_texts_everywhere(site: Site, open_page: Open) -> None:
     from playwright.sync_api import expect
 
     page = open_page(site, "graph")
     nodes = page.locator(".graph-node")
-    expect(nodes).to_have_count(7)
+    expect(nodes).to_have_count(8)
     page.locator(".graph-node", has_text="img-onerror").click()
     chosen = page.locator(".graph-chosen")
     see(chosen, HOSTILE)

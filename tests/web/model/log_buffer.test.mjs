@@ -105,6 +105,17 @@ test("older lines come before the first, once", () => {
   assert.equal(new Set(buffer.window(0, 99).map(({ item }) => item.seq)).size, 15);
 });
 
+test("lines of one read have one time; equal lines are kept as often as they were written", () => {
+  const timestamp = line(1).timestamp;
+  const equal = (count) => Array.from({ length: count }, () => line(1, { timestamp, message: "again" }));
+  const buffer = new LogBuffer();
+  buffer.append([...equal(3), line(9)]);
+  assert.equal(buffer.oldestCount, 3);
+  assert.deepEqual(buffer.prepend([line(0), ...equal(5)]), { added: 3, rows: 3 });
+  assert.deepEqual(texts(buffer), ["line 0", "again", "again", "again", "again", "again", "line 9"]);
+  assert.deepEqual(buffer.prepend([line(0)]), { added: 0, rows: 0 });
+});
+
 test("find goes from match to match and begins again at the end", () => {
   const buffer = new LogBuffer();
   buffer.append(lines(30));

@@ -95,7 +95,7 @@ export function agenda(runs) {
 /** A duration as people say it: 45 s, 5 min, 2 h, 3 d. */
 export function span(ms) {
   const seconds = Math.round(Math.abs(ms) / 1000);
-  if (seconds < 90) return `${seconds} s`;
+  if (seconds < 90 && seconds !== 60) return `${seconds} s`;
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
   if (seconds < 36 * 3600) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} d`;

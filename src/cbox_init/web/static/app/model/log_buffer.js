@@ -190,12 +190,27 @@ export class LogBuffer {
     return this.base - before;
   }
 
-  /** Put older lines before the first; returns how many rows they take. Lines that are there already are left out. */
+  /**
+   * Put older lines, the oldest first, before the first; returns how many lines and rows they are. Lines of one read have
+   * the same time, so some of those that are here already may come again: each of these is left out once.
+   */
   prepend(items) {
-    const known = new Set();
-    for (const item of this.all.slice(0, 2000)) if (item.gap === undefined) known.add(keyOf(item));
-    const fresh = items.filter((item) => !known.has(keyOf(item)));
-    for (let i = fresh.length - 1; i >= 0; i--) fresh[i].seq = this.first--;
+    const { oldest } = this;
+    const known = new Map();
+    for (const item of this.all) {
+      if (item.gap !== undefined || item.timestamp > oldest) continue;
+      const key = keyOf(item);
+      known.set(key, (known.get(key) ?? 0) + 1);
+    }
+    const fresh = [];
+    for (let i = items.length - 1; i >= 0; i--) {
+      const key = keyOf(items[i]);
+      const left = known.get(key);
+      if (left) known.set(key, left - 1);
+      else fresh.push(items[i]);
+    }
+    for (const item of fresh) item.seq = this.first--;
+    fresh.reverse();
     this.capacity = Math.max(this.capacity, this.all.length + fresh.length);
     const before = this.height;
     this.all.unshift(fresh);
@@ -252,6 +267,14 @@ export class LogBuffer {
   get oldest() {
     for (const item of this.all) if (item.gap === undefined) return item.timestamp;
     return undefined;
+  }
+
+  /** How many lines are of that time, or of before. */
+  get oldestCount() {
+    const { oldest } = this;
+    let count = 0;
+    for (const item of this.all) if (item.gap === undefined && item.timestamp <= oldest) count++;
+    return count;
   }
 
   #show(item) {

@@ -1,7 +1,8 @@
 // The configuration: how the file differs from what runs, what a reload or a save would do, and a check of any text.
 
 import { api } from "../api.js";
-import { ask, command, toast } from "../changes.js";
+import { ask, command } from "../changes.js";
+import { copy } from "../clipboard.js";
 import { number, plural } from "../fmt.js";
 import { rowsOf, totalsOf } from "../model/diff.js";
 import { harmless } from "../model/terminal_text.js";
@@ -92,13 +93,9 @@ function Running({ config }) {
   const lines = useMemo(() => yamlOf(config).trimEnd().split("\n"), [config]);
   const wanted = text.toLowerCase();
   const shown = useMemo(() => (wanted ? lines.map((line, index) => [line, index]).filter(([line]) => line.toLowerCase().includes(wanted)) : lines.map((line, index) => [line, index])), [lines, wanted]);
-  const copy = async () => {
-    await navigator.clipboard?.writeText(`${lines.join("\n")}\n`);
-    toast({ tone: "ok", title: "Copied" });
-  };
   return html`<${Card} flush title="In force" actions=${html`
       <${Search} value=${text} onInput=${setText} placeholder="Search keys and values" />
-      <${Button} small icon="copy" onClick=${copy}>Copy</${Button}>`} footer=${html`<${Icon} name="eye" size=14 />What has its default is left out, and secrets are shown as ***.`}>
+      <${Button} small icon="copy" onClick=${() => copy(`${lines.join("\n")}\n`)}>Copy</${Button}>`} footer=${html`<${Icon} name="eye" size=14 />What has its default is left out, and secrets are shown as ***.`}>
     ${shown.length
       ? html`<div class="diff yaml" role="region" aria-label="Configuration in force" tabindex="0"><table><tbody>${shown.slice(0, 4000).map(([line, index]) => html`<tr key=${index}><td class="num">${index + 1}</td><td class="text"><${YamlLine} line=${line} /></td></tr>`)}</tbody></table></div>`
       : html`<${Empty} icon="search" title="No line matches">Search for a part of a key or of a value.</${Empty}>`}

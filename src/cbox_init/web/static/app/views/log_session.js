@@ -8,6 +8,7 @@ const KEPT_LINES = 20_000;
 const WAITING_LINES = 5_000;
 const FIRST_LINES = 1_000;
 const OLDER_LINES = 1_000;
+const LARGEST_LIMIT = 10_000;
 /** When more lines than this come in a frame, nobody can read them: they are drawn ten times a second. */
 const FLOOD_LINES = 40;
 const FLOOD_MS = 100;
@@ -89,8 +90,9 @@ export class LogSession {
     this.older = "loading";
     this.#draw(0);
     const { stream } = this;
+    const limit = Math.min(LARGEST_LIMIT, OLDER_LINES + this.buffer.oldestCount);
     try {
-      const { logs } = await api.get("/logs", { query: { ...this.query, until: oldest, limit: OLDER_LINES } });
+      const { logs } = await api.get("/logs", { query: { ...this.query, until: oldest, limit } });
       if (stream !== this.stream) return 0;
       const { added, rows } = this.buffer.prepend(logs.reverse());
       this.older = added ? "idle" : "none";

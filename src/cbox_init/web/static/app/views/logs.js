@@ -1,9 +1,10 @@
 // Live logs of one, several or all processes. LogPanel is also used by the view of a process.
 
+import { copy } from "../clipboard.js";
 import { LineFilter, SHOWN_CHARACTERS, coloursOf, piecesOf } from "../model/log_buffer.js";
 import { harmless } from "../model/terminal_text.js";
 import { number, plural } from "../fmt.js";
-import { html, memo, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../preact.js";
+import { html, memo, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../preact.js";
 import { link, setQuery } from "../router.js";
 import { useStore } from "../store.js";
 import { Button, Empty, Icon, Segments, View } from "../ui.js";
@@ -86,7 +87,8 @@ export function LogPanel({ processes, instances = [], names, onProcesses, onInst
     setFound(-1);
     return () => session.current.close();
   }, [key]);
-  const { auth, link: connection } = useStore((s) => s);
+  const auth = useStore((s) => s.auth);
+  const connection = useStore((s) => s.link);
   useEffect(() => {
     if (auth === "in" && connection === "live") session.current.retry();
   }, [auth, connection]);
@@ -163,6 +165,14 @@ export function LogPanel({ processes, instances = [], names, onProcesses, onInst
     following.current = true;
     draw();
   };
+  // A line that is read stays where it is.
+  const select = useCallback((item) => {
+    setSelected(item);
+    if (!item || !following.current) return;
+    pending.current.fresh = buffer.received;
+    following.current = false;
+    setFollow(false);
+  }, []);
   const keys = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
     const act = { p: pause, w: toggleWrap, End: toEnd, n: () => find(1), N: () => find(-1) }[event.key];
@@ -220,7 +230,7 @@ export function LogPanel({ processes, instances = [], names, onProcesses, onInst
         </div>`}
         <div class="log-rows" style=${{ height: `${total}px` }}>
           ${lines.map(({ item, row, rows }) => html`<${Line} key=${item.seq} item=${item} top=${row * ROW} rows=${rows} gap=${item.gap}
-            needle=${filter.text} several=${several} colour=${item.gap === undefined ? colourOf(item) : 0} at=${row === found} selected=${selected === item} onSelect=${setSelected} />`)}
+            needle=${filter.text} several=${several} colour=${item.gap === undefined ? colourOf(item) : 0} at=${row === found} selected=${selected === item} onSelect=${select} />`)}
         </div>
         ${!buffer.shown.length && html`<${Nothing} session=${own} filtered=${buffer.all.length > 0} level=${level} />`}
       </div>
@@ -298,7 +308,7 @@ function Details({ item, onClose, onProcesses, onInstances }) {
     </dl>
     <pre class="code">${harmless(item.message)}</pre>
     <div class="btns">
-      <${Button} small icon="copy" onClick=${() => navigator.clipboard?.writeText(item.message)}>Copy</${Button}>
+      <${Button} small icon="copy" onClick=${() => copy(item.message)}>Copy</${Button}>
       ${onProcesses && html`<${Button} small onClick=${() => onProcesses([item.process])}>Only this process</${Button}>`}
       ${onInstances && html`<${Button} small onClick=${() => onInstances([item.instance])}>Only this instance</${Button}>`}
     </div>

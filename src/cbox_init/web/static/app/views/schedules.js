@@ -16,6 +16,7 @@ const DAY_S = 86_400;
 /** Of one schedule; one that runs more often is named above the calendar. */
 const MOST_RUNS = 400;
 const SHOWN_ENTRIES = 60;
+const FIRST_RUNS = 8;
 const VIEWS = [{ id: "week", label: "Week" }, { id: "day", label: "Day" }, { id: "list", label: "List" }];
 
 export default function Schedules({ route: { query } }) {
@@ -91,6 +92,7 @@ export function History({ process }) {
     { id: "took", title: "Took", right: true, cell: (run) => duration(seconds(run.end_time) - seconds(run.start_time)) },
     { id: "by", title: "Started by", hide: true, cell: (run) => (run.triggered === "manual" ? "A person" : "The schedule") },
   ], [name]);
+  const [all, setAll] = useState(false);
   const [history, detail] = load.data ?? [];
   const stats = detail?.schedule.stats;
   return html`<${Card} flush title=${html`Runs of <bdi>${harmless(name)}</bdi>`} actions=${html`
@@ -107,9 +109,15 @@ export function History({ process }) {
     </dl>`}
     ${process.instances.map((run) => html`<div key=${run.id} class="run-now row"><${Badge} tone="info" icon="busy" spin>Running</${Badge}><a class="mono" href=${logsLink(name, run.id)}>${harmless(run.id.slice(name.length + 1))}</a><span class="muted">since <${Ago} at=${run.started_at} /></span></div>`)}
     ${history
-      ? html`<${Table} label="Runs" columns=${columns} rows=${history.history} empty=${html`<${Empty} icon="clock" title="No run has finished yet">The daemon remembers the runs since its start.</${Empty}>`} />`
+      ? html`<${Table} label="Runs" columns=${columns} rows=${all ? history.history : history.history.slice(0, FIRST_RUNS)} empty=${html`<${Empty} icon="clock" title="No run has finished yet">The daemon remembers the runs since its start.</${Empty}>`} />`
       : !load.error && html`<div class="card-pad"><${Skeleton} lines=4 /></div>`}
+    ${!all && history?.count > FIRST_RUNS && html`<div class="card-pad"><${Button} small onClick=${() => setAll(true)}>Show all ${number(history.count)}</${Button}></div>`}
   </${Card}>`;
+}
+
+/** When the next run of a process is, which the live state knows best. */
+function NextOf({ name, time }) {
+  return html`<${Ago} at=${useStore((s) => s.byName.get(name)?.next_run) ?? time / 1000} />`;
 }
 
 function Calendar({ scheduled, colourOf }) {
@@ -154,7 +162,7 @@ function Calendar({ scheduled, colourOf }) {
       <${Segments} label="Calendar" options=${VIEWS} at=${view} onPick=${pick} />`}>
     <${ErrorBox} error=${error} onRetry=${reload} title="The next runs could not be loaded." />
     ${often.length > 0 && html`<ul class="often" aria-label="Often">${often.slice(0, 12).map(({ process, every, time }) => html`<li key=${process} class="row"><i class=${`dot series s${colourOf(process)}`}></i>
-      <button type="button" class="as-link" onClick=${() => setQuery({ process })}><bdi>${harmless(process)}</bdi></button><span class="muted">${every ? `every ${span(every)}` : "often"}, next at ${times.format(time)}</span></li>`)}
+      <button type="button" class="as-link" onClick=${() => setQuery({ process })}><bdi>${harmless(process)}</bdi></button><span class="muted">${every ? `every ${span(every)}` : "often"}, next <${NextOf} name=${process} time=${time} /></span></li>`)}
       ${often.length > 12 && html`<li class="muted">and ${often.length - 12} more that run often</li>`}</ul>`}
     ${!data
       ? !error && html`<div class="card-pad"><${Skeleton} lines=6 /></div>`
