@@ -26,7 +26,7 @@ help: ## list the targets
 
 run: $(VENV)/.installed-run ## start cbox-init on examples/demo.yaml, in the foreground; Ctrl-C stops it
 	@echo "The page:                http://127.0.0.1:9180/"
-	@echo "From another terminal:   $(VENV)/bin/cbox-init list"
+	@echo "From another terminal:   $(VENV)/bin/cbox-init list, or cbox-init tui"
 	@exec $(VENV)/bin/cbox-init serve -c examples/demo.yaml $(ARGS)
 
 test: $(VENV)/.installed-test ## run the tests, two at once for each core; ARGS="-n 0": one after another

@@ -93,16 +93,21 @@ def of_running(found: Running, still_runs: Callable[[], bool]) -> ProcessContext
     return ProcessContext(env, user, directory, umask)
 
 
-def of_configuration(path: str | None, name: str, index: int, environ: Mapping[str, str]) -> ProcessContext:
+def of_configuration(
+    path: str | None, name: str, index: int, environ: Mapping[str, str], *, is_main: bool = False
+) -> ProcessContext:
     """What the instance ``index`` of a process would be started with. Raises ConfigError and ContextError.
 
-    ``environ`` is the daemon's environment, or one like it.
+    ``environ`` is the daemon's environment, or one like it. ``is_main``: it is the process of ``run``, which
+    need not be in the file.
     """
     from cbox_init.config.child_variables import for_children
     from cbox_init.config.load import load
+    from cbox_init.config.main_process import MainProcess
     from cbox_init.supervisor.instance.launch import Launch
 
-    loaded = load(path, environ)
+    main = MainProcess(name, ("the-command-is-not-used",)) if is_main else None
+    loaded = load(path, environ, main=main)
     config = loaded.config.processes.get(name)
     if config is None:
         raise ContextError(f"no process is named {name!r} in {loaded.path or 'the environment'}")

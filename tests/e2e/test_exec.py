@@ -122,6 +122,37 @@ def test_what_cannot_be_run_is_one_line(serve: Serve, words: tuple[str, ...], co
     assert SECRET not in ran.stderr
 
 
+def test_the_main_process_of_run_is_in_no_file(tmp_path: Path) -> None:
+    environ = {**os.environ, "CBOX_INIT_GLOBAL_API_SOCKET": str(tmp_path / "s"), "HOME": str(tmp_path)}
+    words = [*COMMAND, "run", "--", sys.executable, "-c", TITLE]
+    with (tmp_path / "out").open("wb") as out:
+        main = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, env=environ)
+    try:
+        wait_for(lambda: "overwritten" in (tmp_path / "out").read_text(), "the main process runs")
+        ran = subprocess.run(
+            [
+                *COMMAND,
+                "exec",
+                "main",
+                "--socket",
+                str(tmp_path / "s"),
+                "--",
+                "sh",
+                "-c",
+                "echo $CBOX_INSTANCE",
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert ran.stdout == "main-0\n", ran.stderr
+    finally:
+        main.terminate()
+        main.wait(DEADLINE_S)
+
+
 def test_without_a_daemon_it_is_the_configuration(tmp_path: Path, serve: Serve) -> None:
     daemon = running(serve)
     assert daemon.stop() == 0

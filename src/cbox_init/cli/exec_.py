@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from cbox_init.process_context import ProcessContext, Running
 
 
-@click.command("exec", context_settings={"allow_interspersed_args": False})
+class _Exec(click.Command):
+    """Takes options before NAME or between NAME and ``--``; what follows CMD belongs to CMD."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        after_name = args[1] if len(args) > 1 and not args[0].startswith("-") else ""
+        ctx.allow_interspersed_args = after_name.startswith("-")
+        return super().parse_args(ctx, args)
+
+
+@click.command("exec", cls=_Exec)
 @click.argument("name")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD [ARGUMENT]...")
 @daemon_options
@@ -59,13 +68,18 @@ def _context(daemon: DaemonOptions, name: str) -> ProcessContext:
                 if context.env is not None:
                     return context
             owner = client.daemon()
+            is_main = client.process(process).config.get("stdin") == "inherit"
     except DaemonUnreachable:
         if daemon.url or daemon.socket:
             raise
         return _without_daemon(daemon, name)
     environ = environment_of_daemon(owner.pid, owner.started_at)
     made = of_configuration(
-        daemon.config or owner.config, process, index, os.environ if environ is None else environ
+        daemon.config or owner.config,
+        process,
+        index,
+        os.environ if environ is None else environ,
+        is_main=is_main,
     )
     if context is not None:  # it has overwritten its environment
         return context._replace(env=made.env)
