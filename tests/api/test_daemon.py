@@ -81,3 +81,14 @@ async def test_it_needs_the_token_on_tcp(serve: Serve) -> None:
     service = await serve(api_auth="a-token-of-some-length")
     assert (await service.tcp.get(PATH)).status_code == 401
     assert (await service.unix.get(PATH)).status_code == 200
+
+
+async def test_a_shutdown_stops_everything_and_names_who_asked(serve: Serve) -> None:
+    service = await serve("\n  web: {command: [sleep, '1000'], scale: 2}\n")
+    await service.house.until(lambda: len(service.house.pids("web")) == 2)
+    for _ in range(2):  # the second has no effect
+        reply = await service.unix.post("/api/v1/shutdown")
+        assert reply.status_code == 202
+        assert reply.json() == {"status": "shutting_down", "message": "shutdown initiated"}
+    await service.house.until(lambda: service.house.exit_code is not None)
+    assert (service.house.exit_code, service.house.pids("web")) == (0, [])

@@ -99,6 +99,7 @@ async def test_a_name_may_be_percent_encoded(service: Service) -> None:
         ("/api/v1/sessions/current", {"DELETE"}),
         ("/api/v1/config/reload", {"POST"}),
         ("/api/v1/config/save", {"POST"}),
+        ("/api/v1/shutdown", {"POST"}),
         ("/api/v1/logs", {"GET", "HEAD"}),
         ("/api/v1/logs/stream", {"GET", "HEAD"}),
         ("/api/v1/events", {"GET", "HEAD"}),

@@ -464,6 +464,7 @@ OURS: Final = {
     f"{API}/openapi.json",
     f"{API}/readiness",
     f"{API}/schedules/upcoming",
+    f"{API}/shutdown",
     f"{API}/whoami",
 }
 

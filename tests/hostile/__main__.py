@@ -150,6 +150,7 @@ def attack_by_schema(target: Target, report: Report, role: str | None, seconds: 
         *("run", str(document), "--url", url, "--max-time", str(seconds)),
         *("--seed", str(random.randrange(2**32)), "--request-timeout", "10", "--no-color"),
         *("--exclude-path", "/api/v1/logs/stream"),  # which ends when its reader does
+        *("--exclude-path", "/api/v1/shutdown"),
     ]
     if role is not None:
         command += ["-H", f"Authorization: Bearer {token_of(role)}"]

@@ -69,3 +69,10 @@ class ActionsReply(Struct, frozen=True):
     message: str
     processes: tuple[str, ...]
     change: ChangeId
+
+
+class ShutdownReply(Struct, frozen=True):
+    """The daemon ends; the work goes on behind the reply."""
+
+    status: Annotated[str, Meta(extra_json_schema={"const": "shutting_down"})]
+    message: str

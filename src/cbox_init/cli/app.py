@@ -22,6 +22,7 @@ from cbox_init.cli.exec_ import exec_
 from cbox_init.cli.fleet import fleet
 from cbox_init.cli.group import ALIASES, CommandGroup
 from cbox_init.cli.health import health
+from cbox_init.cli.help import help_
 from cbox_init.cli.history import history
 from cbox_init.cli.import_ import import_
 from cbox_init.cli.logs import logs
@@ -33,6 +34,7 @@ from cbox_init.cli.reference import explain, schema
 from cbox_init.cli.reload import reload_config
 from cbox_init.cli.scaffold import scaffold
 from cbox_init.cli.schedules import pause, resume, trigger
+from cbox_init.cli.shutdown import shutdown
 from cbox_init.cli.token import token
 from cbox_init.cli.tui import tui
 from cbox_init.errors import CboxError, DaemonUnreachable
@@ -146,7 +148,7 @@ def version(short: bool) -> None:
 
 _ACTIONS = (start, stop, restart, signal, scale, trigger, pause, resume, changes)
 
-_CONFIGURING = (reload_config, audit, token, autotune, version)
+_CONFIGURING = (reload_config, shutdown, audit, token, autotune, version, help_)
 
 _ONLY_FAIL = ("serve", "run", "health")
 """Commands whose exit code is 1 for a mistake in the command line too.

@@ -41,6 +41,7 @@ from cbox_init.api.schemas_actions import (
     ActionRequest,
     ActionsReply,
     InstanceActionReply,
+    ShutdownReply,
     SignalRequest,
 )
 from cbox_init.api.schemas_changes import ChangeEntry, ChangeList
@@ -445,6 +446,11 @@ def end_session() -> Call[SessionEnded]:
 def _validate(body: ValidateRequest, timeout_s: float) -> Call[ValidateReply]:
     path = f"{_BASE}/config/validate"
     return Call("POST", path, ValidateReply, msgspec.json.encode(body), timeout_s=timeout_s)
+
+
+def shutdown() -> Call[ShutdownReply]:
+    """End the daemon as SIGTERM does: all processes are stopped in order. Returns when that has begun."""
+    return Call("POST", f"{_BASE}/shutdown", ShutdownReply)
 
 
 # -- logs --------------------------------------------------------------------------------------------------

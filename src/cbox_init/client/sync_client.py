@@ -129,6 +129,7 @@ class Client:
     remove_process = _method(calls.remove_process)
     reload_config = _method(calls.reload_config)
     save_config = _method(calls.save_config)
+    shutdown = _method(calls.shutdown)
     config = _method(calls.config)
     validate_process = _method(calls.validate_process)
     validate_config = _method(calls.validate_config)
