@@ -67,7 +67,7 @@ function App() {
         <${Button} kind="quiet" icon="user" title="Token" onClick=${() => setAsking(true)} />
       </header>
       <button type="button" class="scrim ${open ? "open" : ""}" aria-label="Close the list" tabindex=${open ? 0 : -1} onClick=${() => setOpen(false)}></button>
-      <div class="side ${open ? "open" : ""}">
+      <aside class="side ${open ? "open" : ""}" aria-label="Routes and settings">
         <a class="brand" href="#/"><${Logo} />cbox-init API</a>
         <${Search} value=${text} onInput=${setText} placeholder="Find a route" />
         <nav class="routes" aria-label="Routes">
@@ -87,7 +87,7 @@ function App() {
             <div class="faint small">${me?.role ?? "no role"}</div></div>
             <${Button} kind="quiet" small onClick=${() => setAsking(true)}>Token</${Button}></div>
         </div>
-      </div>
+      </aside>
       <main class="main" id="main" tabindex="-1"><${Contain} key=${at.join("/")}>
         <${Content} at=${at} document=${document} groups=${groups} me=${me} /></${Contain}></main>
     </div>

@@ -39,7 +39,7 @@ export function Code({ title, text, json, extra, label = title, live }) {
   const small = json && text.length < 60_000;
   return html`<figure class="codebox">
     <figcaption><span class="ellipsis grow">${title}</span>${extra}<${CopyButton} text=${text} title="Copy: ${label}" /></figcaption>
-    <pre tabindex="0" role="region" aria-label=${label} aria-live=${live ? "polite" : undefined}><code>${small
+    <pre tabindex="0" role="group" aria-label=${label} aria-live=${live ? "polite" : undefined}><code>${small
       ? coloured(text).map((part) => (part.kind ? html`<span class="j-${part.kind}">${part.text}</span>` : part.text))
       : text}</code></pre>
   </figure>`;
