@@ -17,7 +17,6 @@ const RANGES = [
   { id: "24h", label: "24 h", seconds: 24 * 3600, step: "5m" },
 ];
 const MOST_INSTANCES = 8;
-const REFRESH_MS = 15_000;
 const TENS = [0.1, 0.2, 0.5].concat([1, 10, 100, 1000, 10_000].flatMap((ten) => [ten, 2 * ten, 5 * ten]));
 const WHOLES = TENS.filter((step) => step >= 1).concat([1e5, 1e6]);
 const TWOS = Array.from({ length: 50 }, (_, power) => 2 ** power);
@@ -62,8 +61,9 @@ export function Charts({ process, names, onProcess }) {
       ${names && html`<select class="select chart-process" aria-label="Process" value=${process.name} onChange=${(event) => onProcess(event.target.value)}>
         ${names.map((name) => html`<option key=${name} value=${name}>${harmless(name)}</option>`)}</select>`}
       ${ids.length > 1 && html`<${NamePicker} names=${ids} chosen=${chosen} onChange=${setChosen} word="instance" />`}
-      ${!refused && html`<label class="check" title="What an instance has started counts too. It is measured every few seconds, and does not come with the live figures."><input type="checkbox" checked=${tree} onChange=${(event) => setTree(event.target.checked)} />With child processes</label>`}
+      ${!refused && html`<label class="check" title="What an instance has started counts too. This is not among the live figures: load it again to see the latest."><input type="checkbox" checked=${tree} onChange=${(event) => setTree(event.target.checked)} />With child processes</label>`}
       <span class="grow"></span>
+      ${!refused && html`<${Button} small kind="quiet" icon="restart" title="Load again what is not live: all but CPU and memory" onClick=${reload} />`}
       <${Segments} label="Time" options=${RANGES} at=${range} onPick=${setRange} />
     </div>
     ${(chosen.length || ids.length) > MOST_INSTANCES && html`<p class="small muted">The ${chosen.length ? "first" : "busiest"} ${MOST_INSTANCES} of ${chosen.length || ids.length} instances. Choose others above.</p>`}
@@ -82,10 +82,7 @@ function busiest(process) {
   return [...process.instances].sort((a, b) => b.cpu_percent - a.cpu_percent).slice(0, MOST_INSTANCES).map(({ id }) => id).sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
 }
 
-/**
- * `{data: Map of id to samples, error}`; loaded again when the connection is back, and now and then: the stream of live
- * figures has CPU and memory alone.
- */
+/** `{data: Map of id to samples, error}`; loaded again when the connection is back, and when it is asked for. */
 function useHistory(name, ids, range) {
   const [got, setGot] = useState({ data: null, error: null, refused: false });
   const [turn, setTurn] = useState(0);
@@ -118,11 +115,6 @@ function useHistory(name, ids, range) {
     return () => own.abort();
   }, [name, ids.join("\n"), range, turn, connection]);
   const reload = () => setTurn((n) => n + 1);
-  useEffect(() => {
-    if (got.refused) return undefined;
-    const timer = setInterval(() => document.hidden || reload(), Math.max(REFRESH_MS, (range.seconds * 1000) / 60));
-    return () => clearInterval(timer);
-  }, [range, got.refused]);
   return { ...got, reload };
 }
 
@@ -191,7 +183,8 @@ function Chart({ figure, tree, ids, data, seconds }) {
     plot.current?.setSeries(index + 1, { show: !next.has(id) });
   };
   const last = series.current[0].length - 1;
-  return html`<${Card} title=${figure.title} flush class="chart-card" actions=${html`<span class="small faint num">${at === null ? "" : clockOf(series.current[0][at])}</span>`}>
+  const live = figure.live && !tree;
+  return html`<${Card} title=${figure.title} flush class="chart-card" actions=${html`<span class="small faint num">${at !== null ? clockOf(series.current[0][at]) : live ? "Live" : last < 0 ? "" : `Until ${clockOf(series.current[0][last])}`}</span>`}>
     ${empty
       ? html`<p class="chart-none faint">Not measured here.</p>`
       : html`<div class="chart" ref=${box} role="img" aria-label=${`${figure.title} of ${ids.map(harmless).join(", ")}`}></div>`}
