@@ -1,10 +1,12 @@
-"""The page names the modules that its first view needs, so that a browser asks for all of them at once."""
+"""Each page names the modules that its first view needs, so that a browser asks for all of them at once."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from pathlib import Path
+
+import pytest
 
 import cbox_init
 
@@ -23,7 +25,13 @@ def needed(module: str, found: set[str]) -> set[str]:
     return found
 
 
-def test_the_page_names_the_modules_of_the_first_view() -> None:
-    page = (STATIC / "index.html").read_text()
-    first = needed("app/main.js", set()) | needed("app/views/overview.js", set())
-    assert set(re.findall(r'rel="modulepreload" href="/assets/([^"]+)"', page)) == first - {"app/main.js"}
+@pytest.mark.parametrize(
+    ("page", "modules"),
+    [("index.html", ("app/main.js", "app/views/overview.js")), ("docs.html", ("docs/main.js",))],
+)
+def test_a_page_names_the_modules_of_its_first_view(page: str, modules: tuple[str, ...]) -> None:
+    text = (STATIC / page).read_text()
+    first: set[str] = set()
+    for module in modules:
+        needed(module, first)
+    assert set(re.findall(r'rel="modulepreload" href="/assets/([^"]+)"', text)) == first - {modules[0]}

@@ -97,7 +97,7 @@ function App() {
 /** Without what all have in common; of a long one the end, by which it differs from its neighbours. */
 function shortPath(path) {
   const short = path.replace("/api/v1", "");
-  return short.length > 27 ? short.replace(/^.*?\}/, "…") : short;
+  return short.length > 25 ? short.replace(/^.*?\}/, "…") : short;
 }
 
 function RouteLink({ one, current }) {
