@@ -18,7 +18,7 @@ from cbox_init.tui.events import EventsPage
 from cbox_init.tui.link import Link
 from cbox_init.tui.logs import LogsPage
 from cbox_init.tui.look import DARK, LIGHT, clean
-from cbox_init.tui.page import TABS, ScreenPage, TerminalHost
+from cbox_init.tui.page import TABS, ScreenPage, TerminalHost, begin
 from cbox_init.tui.processes import ProcessesPage, confirmation
 from cbox_init.tui.schedules import SchedulesPage
 from cbox_init.tui.state import ScreenState
@@ -85,7 +85,7 @@ class TerminalApp(TerminalHost):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
-        self.run_worker(self.link.run(), name="link", exit_on_error=True)
+        begin(self, self.link.run, "link", again=True)
         if self._tick_s:
             self.set_interval(self._tick_s, self._tick)
 
@@ -174,7 +174,7 @@ class TerminalApp(TerminalHost):
         self.push_screen(ConfirmDialog(title, text, button, dangerous=dangerous), answered)
 
     def give(self, send: Send) -> None:
-        self.run_worker(self.commands.carry_out(send), group="commands", exit_on_error=False)
+        begin(self, lambda: self.commands.carry_out(send), "commands")
 
     def configure(self, what: str, name: str | None) -> None:
         if not self.state.caller.may_configure:
@@ -195,11 +195,11 @@ class TerminalApp(TerminalHost):
 
     def action_reload(self) -> None:
         if self.state.caller.may_configure:
-            self.run_worker(reload_file(self), group="reload", exclusive=True, exit_on_error=False)
+            begin(self, lambda: reload_file(self), "reload", exclusive=True)
 
     def action_save(self) -> None:
         if self.state.caller.may_configure:
-            self.run_worker(save_file(self), group="save", exclusive=True, exit_on_error=False)
+            begin(self, lambda: save_file(self), "save", exclusive=True)
 
     # -- the command palette -------------------------------------------------------------------------------
 

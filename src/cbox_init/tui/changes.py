@@ -46,7 +46,7 @@ class ChangesPage(ScreenPage):
         yield Grid(CHANGE_COLUMNS, "No command has been given yet.", id="changes")
 
     def on_mount(self) -> None:
-        self.run_worker(self._follow(), group="changes", exit_on_error=False)
+        self.work(self._follow, "changes", again=True)
 
     async def _follow(self) -> None:
         """Ask for the list while this page is seen."""

@@ -56,7 +56,7 @@ class DaemonPage(ScreenPage):
             yield Section("Notifications", id="notifications")
 
     def on_mount(self) -> None:
-        self.run_worker(self._follow(), group="daemon", exit_on_error=False)
+        self.work(self._follow, "daemon", again=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("app.reload", "app.save"):

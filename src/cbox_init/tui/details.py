@@ -132,7 +132,7 @@ class DetailsPage(ScreenPage):
         )
         if version != self._asked and self.terminal.client is not None:
             self._asked = version
-            self.run_worker(self._load(), group="details", exclusive=True, exit_on_error=False)
+            self.work(self._load, "details", exclusive=True)
 
     async def _load(self) -> None:
         """Ask for what is not in the live state: the configuration and the events."""

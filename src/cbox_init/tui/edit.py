@@ -199,12 +199,13 @@ class EditPage(ScreenPage):
 
     def on_mount(self) -> None:
         if self._edited is not None:
-            self.run_worker(self._fill(self._edited), exit_on_error=False)
+            self.work(self._fill, "fill")
         else:
             self.query_one("#name").focus()
             self._check_soon()
 
-    async def _fill(self, name: str) -> None:
+    async def _fill(self) -> None:
+        name = self._edited or ""
         client = self.terminal.client
         try:
             if client is None:
@@ -240,7 +241,7 @@ class EditPage(ScreenPage):
         self.app.action_focus_next()
 
     def _check_soon(self) -> None:
-        self.run_worker(self._check(), group="check", exclusive=True, exit_on_error=False)
+        self.work(self._check, "check", exclusive=True)
 
     @property
     def _process_name(self) -> str:
@@ -329,7 +330,7 @@ class EditPage(ScreenPage):
             self.action_back()
 
     def action_submit(self) -> None:
-        self.run_worker(self._submit(), group="check", exclusive=True, exit_on_error=False)
+        self.work(self._submit, "check", exclusive=True)
 
     async def _submit(self) -> None:
         if not await self._check():

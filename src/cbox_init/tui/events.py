@@ -50,7 +50,7 @@ class EventsPage(ScreenPage):
         yield PromptLine("/", "text of an event; Enter keeps the filter, Esc drops it")
 
     def on_mount(self) -> None:
-        self.run_worker(self._follow(), group="events", exit_on_error=False)
+        self.work(self._follow, "events", again=True)
         self.set_interval(_PAINT_S, self._paint)
 
     async def _follow(self) -> None:

@@ -75,7 +75,7 @@ class LogsPage(ScreenPage):
 
     def on_mount(self) -> None:
         self.view.focus()
-        self.run_worker(self._follow(), group="logs", exit_on_error=False)
+        self.work(self._follow, "logs", again=True)
         self.set_interval(_PAINT_S, self._paint)
 
     # -- lines -------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from rich.cells import cell_len
@@ -10,7 +12,6 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from cbox_init.tui.look import clean, gauge, joined, memory, palette, percent, plural, state_look
 from cbox_init.tui.rows import change_subject
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from textual import events
     from textual.app import ComposeResult
+    from textual.worker import Worker
 
     from cbox_init.client import AsyncClient, ChangeEntry, ProcessEntry
     from cbox_init.tui.commands import GivenCommands, Send
@@ -43,6 +45,10 @@ TABS = (
     PageTab("changes", "5", "Changes"),
     PageTab("daemon", "6", "Daemon"),
 )
+
+
+#: The time until work that has failed is begun again, in seconds.
+_AGAIN_S = 1.0
 
 
 class TerminalHost(App[None]):
@@ -87,12 +93,37 @@ class TerminalHost(App[None]):
         raise NotImplementedError
 
 
+Work = Callable[[], Awaitable[object]]
+
+
+def begin(
+    owner: App[None] | Screen[None], work: Work, group: str, *, again: bool = False, exclusive: bool = False
+) -> None:
+    """Do some work beside everything else, for as long as ``owner`` is there.
+
+    An error that nobody thought of is shown, and does not end the screen. With ``again`` the work is begun
+    again after that, and when it has ended.
+    """
+
+    async def contained() -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001
+                words = clean(f"{type(error).__name__}: {error}")
+                owner.notify(words, title="A defect of this screen", severity="error", markup=False)
+            if not again:
+                return
+            await asyncio.sleep(_AGAIN_S)
+
+    _: Worker[None] = owner.run_worker(contained, group=group, exclusive=exclusive, exit_on_error=False)
+
+
 class ScreenPage(Screen[None]):
     """A whole page. ``live`` is called whenever the state of the daemon may have changed."""
 
     DEFAULT_CSS = """
     ScreenPage { background: $background; color: $foreground; layout: vertical; }
-    ScreenPage > Footer { background: $footer-background; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012  # as the base class has it
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back", show=False)]
@@ -112,7 +143,11 @@ class ScreenPage(Screen[None]):
         yield TopBar()
         yield from self.body()
         yield ChangeStrip()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
+
+    def work(self, work: Work, group: str, *, again: bool = False, exclusive: bool = False) -> None:
+        """Do some work beside everything else, for as long as this page is there."""
+        begin(self, work, group, again=again, exclusive=exclusive)
 
     def body(self) -> Iterable[Widget]:
         """What is between the bars."""
@@ -229,6 +264,46 @@ class TopBar(Widget):
         for start, end, mode in self._places:
             if event.y == 0 and start <= event.x < end:
                 _terminal(self).action_go(mode)
+
+
+class KeyBar(Widget):
+    """The keys that work here, in one line. A click on one is as good as the key."""
+
+    DEFAULT_CSS = """
+    KeyBar { dock: bottom; height: 1; background: $surface; color: $foreground; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda screen: self.refresh())
+
+    def render(self) -> Text:
+        colours = palette(dark=self.app.current_theme.dark)
+        seen: set[str] = set()
+        keys: list[tuple[str, str, str]] = []
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if binding.show and active.enabled and binding.action not in seen:
+                seen.add(binding.action)
+                keys.append((self.app.get_key_display(binding), binding.description, binding.key))
+        keys.sort(key=lambda key: key[0] in ("?", "q"))  # the two that are the same everywhere
+        while len(keys) > 1 and sum(cell_len(f" {key[0]} {key[1]} ") for key in keys) > self.size.width:
+            keys.pop(-3 if len(keys) > 3 else -1)
+        line, self._places = Text(no_wrap=True), []
+        for shown, words, key in keys:
+            start = line.cell_len
+            line.append(f" {shown} ", colours.style("key bold"))
+            line.append(f"{words} ", colours.style("head"))
+            self._places.append((start, line.cell_len, key))
+        return line
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, key in self._places:
+            if start <= event.x < end:
+                self.app.simulate_key(key)
 
 
 class ChangeStrip(Widget):

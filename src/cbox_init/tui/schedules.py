@@ -94,7 +94,7 @@ class SchedulesPage(ScreenPage):
         version = (entry.name, entry.last_run, entry.run_count, len(entry.instances))
         if version != self._asked and self.terminal.client is not None:
             self._asked = version
-            self.run_worker(self._load(entry.name), group="runs", exclusive=True, exit_on_error=False)
+            self.work(lambda: self._load(entry.name), "runs", exclusive=True)
 
     async def _load(self, name: str) -> None:
         client = self.terminal.client
