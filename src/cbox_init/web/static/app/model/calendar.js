@@ -13,14 +13,6 @@ export function days(time, count) {
   });
 }
 
-/** The Monday (or the day `firstDay`, 0 is Sunday) on or before `time`. */
-export function weekOf(time, firstDay = 1) {
-  const day = new Date(time);
-  day.setHours(0, 0, 0, 0);
-  day.setDate(day.getDate() - ((day.getDay() - firstDay + 7) % 7));
-  return day.getTime();
-}
-
 /**
  * A grid of `count` days by 24 hours. `runs` are `{process, time}` with milliseconds.
  *

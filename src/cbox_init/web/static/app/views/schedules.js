@@ -3,7 +3,7 @@
 import { api, path } from "../api.js";
 import { command } from "../changes.js";
 import { dateTime, duration, number, plural, seconds } from "../fmt.js";
-import { agenda, frequent, fullness, grid, span, weekOf } from "../model/calendar.js";
+import { agenda, frequent, fullness, grid, span } from "../model/calendar.js";
 import { coloursOf } from "../model/log_buffer.js";
 import { harmless } from "../model/terminal_text.js";
 import { html, useEffect, useMemo, useState } from "../preact.js";
@@ -128,7 +128,7 @@ function Calendar({ scheduled, colourOf }) {
   const today = now();
   const count = view === "week" ? 7 : 1;
   const start = useMemo(() => {
-    const first = new Date(view === "week" ? weekOf(today * 1000) : today * 1000);
+    const first = new Date(today * 1000);
     first.setHours(0, 0, 0, 0);
     first.setDate(first.getDate() + shift * count);
     return first.getTime();
@@ -143,7 +143,6 @@ function Calendar({ scheduled, colourOf }) {
   const runs = useMemo(() => (data?.runs ?? []).map((run) => ({ process: run.process, time: seconds(run.time) * 1000 })), [data]);
   const often = useMemo(() => frequent(runs, data?.more ?? []), [runs]);
   const drawn = useMemo(() => (often.length ? runs.filter((run) => !data.more.includes(run.process)) : runs), [runs]);
-  const past = end <= today * 1000;
   const title = view === "list" ? "Next seven days" : monthOf(start, end, view);
   const pick = (id) => {
     setView(id);
@@ -168,9 +167,7 @@ function Calendar({ scheduled, colourOf }) {
       ? !error && html`<div class="card-pad"><${Skeleton} lines=6 /></div>`
       : view === "list"
         ? html`<${Agenda} runs=${drawn} colourOf=${colourOf} />`
-        : past
-          ? html`<${Empty} icon="clock" title="This is over">The calendar shows the next runs. Choose a schedule for its history.</${Empty}>`
-          : html`<${Grid} runs=${drawn} colourOf=${colourOf} start=${start} count=${count} cell=${cell} onCell=${setCell} />`}
+        : html`<${Grid} runs=${drawn} colourOf=${colourOf} start=${start} count=${count} cell=${cell} onCell=${setCell} />`}
     ${data && paused > 0 && html`<footer class="small"><${Icon} name="pause" size=14 />${plural(paused, "schedule")} paused, not shown.</footer>`}
   </${Card}>`;
 }
@@ -191,11 +188,14 @@ function Grid({ runs, colourOf, start, count, cell, onCell }) {
   const { days, most } = useMemo(() => grid(runs, start, count), [runs, start, count]);
   const today = new Date(now() * 1000);
   const isNow = (day, hour) => today.getTime() >= day.start && today.getTime() < day.end && today.getHours() === hour;
+  // Of today alone the hours that are over are left out.
+  const begun = count === 1 && today.getTime() >= days[0].start && today.getTime() < days[0].end ? today.getHours() : 0;
+  const hours = Array.from({ length: 24 - begun }, (_, index) => begun + index);
   const open = cell && days[cell.day]?.hours[cell.hour];
   return html`<div class="scroll-x"><table class=${`week ${count === 1 ? "one" : ""}`} aria-label="Next runs by day and hour">
     <thead><tr><th scope="col"><span class="sr">Hour</span></th>${days.map((day) => html`<th key=${day.start} scope="col" class=${today.getTime() >= day.start && today.getTime() < day.end ? "today" : ""}>
       ${dayNames.format(day.start)}<span class="num faint">${day.total ? number(day.total) : ""}</span></th>`)}</tr></thead>
-    <tbody>${Array.from({ length: 24 }, (_, hour) => html`<tr key=${hour}>
+    <tbody>${hours.map((hour) => html`<tr key=${hour}>
       <th scope="row" class="num">${String(hour).padStart(2, "0")}</th>
       ${days.map((day, index) => html`<${Cell} key=${day.start} colourOf=${colourOf} cell=${day.hours[hour]} most=${most} wide=${count === 1} isNow=${isNow(day, hour)}
         open=${cell?.day === index && cell?.hour === hour} onOpen=${() => onCell(cell?.day === index && cell?.hour === hour ? null : { day: index, hour })} />`)}
