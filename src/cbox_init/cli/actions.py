@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import click
 
 from cbox_init.cli import complain
+from cbox_init.cli.completion import names_of, signals
 from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 from cbox_init.errors import ApiError, CboxError, DaemonUnreachable
 
@@ -58,7 +59,7 @@ timeout_option = click.option(
 
 def _action(action: Action, summary: str) -> click.Command:
     @click.command(action, help=summary)
-    @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+    @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=names_of())
     @_json_option
     @wait_option
     @timeout_option
@@ -95,8 +96,8 @@ restart = _action(
     help="Send a signal to processes, or to single instances (web-0).\n\n"
     f"SIGNAL is a name or a number. {_SELECTORS}"
 )
-@click.argument("signal_", metavar="SIGNAL")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("signal_", metavar="SIGNAL", shell_complete=signals)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=names_of())
 @click.option("--group", is_flag=True, help="To the whole process group, not to the main process alone.")
 @_json_option
 @daemon_options
@@ -112,7 +113,13 @@ def signal(daemon: DaemonOptions, signal_: str, names: tuple[str, ...], group: b
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("words", nargs=-1, required=True, metavar="{NAME N | NAME=N...}")
+@click.argument(
+    "words",
+    nargs=-1,
+    required=True,
+    metavar="{NAME N | NAME=N...}",
+    shell_complete=names_of(instances=False),
+)
 @_json_option
 @wait_option
 @timeout_option

@@ -14,6 +14,7 @@ from cbox_init.cli.actions import restart, scale, signal, start, stop
 from cbox_init.cli.audit import audit
 from cbox_init.cli.autotune import autotune
 from cbox_init.cli.changes import changes
+from cbox_init.cli.completion import completion
 from cbox_init.cli.connection import DaemonOptions, daemon_options
 from cbox_init.cli.daemon import check_config, serve
 from cbox_init.cli.daemon import run as run_
@@ -46,11 +47,7 @@ if TYPE_CHECKING:
 _EPILOG = """
 Without a command, cbox-init runs the daemon: `cbox-init -c FILE`.
 
-\b
-Completion of commands and options in your shell:
-  bash   eval "$(_CBOX_INIT_COMPLETE=bash_source cbox-init)"
-  zsh    eval "$(_CBOX_INIT_COMPLETE=zsh_source cbox-init)"
-  fish   _CBOX_INIT_COMPLETE=fish_source cbox-init | source
+Completion in your shell, also of names: see `cbox-init help completion`.
 
 Exit codes: 0; 1 when something failed or is not well; 2 for a mistake in the command line; 3 when no daemon
 answers. One line on standard error says what is wrong.
@@ -148,7 +145,7 @@ def version(short: bool) -> None:
 
 _ACTIONS = (start, stop, restart, signal, scale, trigger, pause, resume, changes)
 
-_CONFIGURING = (reload_config, shutdown, audit, token, autotune, version, help_)
+_CONFIGURING = (reload_config, shutdown, audit, token, autotune, version, help_, completion)
 
 _ONLY_FAIL = ("serve", "run", "health")
 """Commands whose exit code is 1 for a mistake in the command line too.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cbox_init.cli.completion import changes_of, names_of
 from cbox_init.cli.connection import connect, daemon_options
 
 if TYPE_CHECKING:
@@ -18,8 +19,13 @@ _HEADER = ("ID", "KIND", "PROCESS", "STATUS", "PROGRESS", "STARTED", "BY", "REAS
 
 
 @click.command()
-@click.argument("change", required=False, metavar="[ID]")
-@click.option("--process", metavar="NAME", help="Only those of this process, or pattern of names.")
+@click.argument("change", required=False, metavar="[ID]", shell_complete=changes_of)
+@click.option(
+    "--process",
+    metavar="NAME",
+    shell_complete=names_of(several=False, instances=False),
+    help="Only those of this process, or pattern of names.",
+)
 @click.option("--status", type=click.Choice(_STATUSES), help="Only those.")
 @click.option(
     "--limit",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cbox_init.cli import complain
+from cbox_init.cli.completion import names_of
 from cbox_init.cli.connection import connect, daemon_options, unknown_process
 from cbox_init.errors import ClientError, DaemonUnreachable, SpawnError
 
@@ -30,7 +31,7 @@ class _Exec(click.Command):
 
 
 @click.command("exec", cls=_Exec)
-@click.argument("name")
+@click.argument("name", shell_complete=names_of(several=False))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- CMD [ARGUMENT]...")
 @daemon_options
 def exec_(daemon: DaemonOptions, name: str, command: tuple[str, ...]) -> int:

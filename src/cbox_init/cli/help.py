@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from cbox_init.cli.completion import commands_of
+
 
 @click.command("help")
-@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...", shell_complete=commands_of)
 @click.pass_context
 def help_(context: click.Context, words: tuple[str, ...]) -> None:
     """Show the help of a command; without COMMAND, all commands."""

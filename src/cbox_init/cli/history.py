@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cbox_init.cli.completion import names_of
 from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 from cbox_init.cli.console import Span, TextStyle
 from cbox_init.cli.words import to_milliseconds, took
@@ -18,7 +19,7 @@ HISTORY_HEADER = ("STARTED", "INSTANCE", "TRIGGER", "TOOK", "EXIT", "RESULT")
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=names_of(several=False, instances=False))
 @click.option(
     "-n",
     "--limit",

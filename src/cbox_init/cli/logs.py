@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from cbox_init.cli.completion import names_of
 from cbox_init.cli.connection import check_known, connect, daemon_options
 from cbox_init.errors import ApiError
 
@@ -20,7 +21,7 @@ _LINES = 100
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=names_of())
 @click.option(
     "-n",
     "--tail",

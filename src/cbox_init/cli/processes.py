@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cbox_init.cli.completion import names_of
 from cbox_init.cli.connection import connect, daemon_options, import_msgspec
 from cbox_init.errors import ApiError
 
@@ -28,7 +29,7 @@ def _list_command(name: str, summary: str, *, watching: bool, by: str | None) ->
     """``list``; ``top`` is the same with other defaults."""
 
     @click.command(name, help=summary)
-    @click.argument("names", nargs=-1, metavar="[NAME]...")
+    @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=names_of())
     @click.option(
         "-w", "--watch/--no-watch", default=watching, help="Show what changes as it happens, until Ctrl-C."
     )
@@ -147,7 +148,7 @@ top = _list_command(
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=names_of())
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
 @daemon_options
 def status(daemon: DaemonOptions, names: tuple[str, ...], as_json: bool) -> int:

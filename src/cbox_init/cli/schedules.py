@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cbox_init.cli.completion import names_of
 from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_of(several=False, instances=False, scheduled=True))
 @click.option("--wait", is_flag=True, help="Wait until the run is over, at most 5 minutes.")
 @click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
 @daemon_options
@@ -38,7 +39,7 @@ def trigger(daemon: DaemonOptions, name: str, wait: bool, as_json: bool) -> int:
 
 def _schedule_command(verb: str, summary: str) -> click.Command:
     @click.command(verb, help=summary)
-    @click.argument("name")
+    @click.argument("name", shell_complete=names_of(several=False, instances=False, scheduled=True))
     @click.option("as_json", "--json", is_flag=True, help="The API's reply as JSON.")
     @daemon_options
     def command(daemon: DaemonOptions, name: str, as_json: bool) -> None:
