@@ -139,7 +139,7 @@ class KnownSecrets:
 
     def __init__(self, values: Callable[[], Iterable[str]] = tuple) -> None:
         self._find: Callable[[], Iterable[str]] = values
-        self._values: tuple[str, ...] | None = None
+        self._values: _Values | None = None
 
     def use(self, values: Callable[[], Iterable[str]]) -> None:
         """Mask these from now on, as the configuration has changed."""
@@ -147,14 +147,35 @@ class KnownSecrets:
 
     def masked(self, text: str) -> str:
         """``text`` without the values."""
-        values = self._values
-        if values is None:
-            values = self._values = _unmistakable(self._find())
+        known = self._values
+        if known is None:
+            known = self._values = _Values(_unmistakable(self._find()))
             self._find = tuple
-        for value in values:
+        for value in known.possible_in(text):
             if value in text:
                 text = text.replace(value, MASK)
         return text
+
+
+class _Values:
+    """The values in the order in which they are replaced, and an index of how they begin."""
+
+    __slots__ = ("_all", "_beginning")
+
+    def __init__(self, values: tuple[str, ...]) -> None:
+        self._all = values
+        self._beginning: dict[str, list[int]] = {}
+        for number, value in enumerate(values):
+            self._beginning.setdefault(value[:_SHORTEST_VALUE], []).append(number)
+
+    def possible_in(self, text: str) -> Iterable[str]:
+        """The values that may be in ``text``, without a search for each of thousands in a short text."""
+        if len(self._all) <= len(text):
+            return self._all
+        found: set[int] = set()
+        for at in range(len(text) - _SHORTEST_VALUE + 1):
+            found.update(self._beginning.get(text[at : at + _SHORTEST_VALUE], ()))
+        return [self._all[number] for number in sorted(found)]
 
 
 def looks_random(value: str) -> bool:

@@ -49,6 +49,9 @@ async def test_the_configuration_without_defaults_and_without_secrets(two: Servi
         "db": {"command": ["sleep", "1000"], "scale": 2},
     }
     assert found["config"]["global"]["api_rate_limit"] == 0
+    assert set(found["config"]["global"]) == {
+        *("api_enabled", "api_port", "api_socket", "api_rate_limit", "api_insecure")
+    }
     assert (found["unsaved"], found["diff"], found["file_errors"]) == (False, "", [])
 
 
@@ -154,6 +157,13 @@ async def test_a_whole_document_is_checked_as_yaml_and_as_json(two: Service) -> 
     assert (found["valid"], found["errors"]) == (True, [])
     found = await checked(two, config={"processes": {"a": {"command": ["b"], "scale": "x"}}})
     assert "line" not in found["errors"][0]
+
+
+async def test_a_text_with_thousands_of_processes_is_one_value(two: Service) -> None:
+    lines = "".join(f"  p{number}: {{command: [a, b, c], scale: 2, user: x}}\n" for number in range(3000))
+    found = await checked(two, yaml="processes:\n" + lines + "  bad: {command: a, scale: x}\n")
+    assert [one["field"] for one in found["errors"]] == ["processes.bad.scale"]
+    assert found["errors"][0]["line"] == 3002
 
 
 @pytest.mark.parametrize(

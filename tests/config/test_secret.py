@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 TEXT = "hunter2-hunter2-hunter2"
 
 
+_PIECES = st.sampled_from(["token-of-a1", "token-of-a2", "of-a1-token", "Secret99", "x", " ", "token-of-"])
+
+
+@given(st.lists(st.lists(_PIECES, max_size=3).map("".join), max_size=30), st.lists(_PIECES, max_size=8))
+def test_however_many_secrets_are_known_the_same_is_masked(values: list[str], pieces: list[str]) -> None:
+    text = "".join(pieces)
+    few = KnownSecrets(lambda: values).masked(text)
+    many = KnownSecrets(lambda: [*values, *(f"Unrelated-{number}" for number in range(100))])
+    assert many.masked(text) == few
+    assert KnownSecrets(lambda: values).masked(text + " " * 2000).rstrip() == few.rstrip()
+
+
 def test_a_secret_is_seen_only_when_revealed() -> None:
     secret = Secret(TEXT)
     assert secret.reveal() == TEXT

@@ -64,7 +64,8 @@ async def read_body(request: Request, kind: type[_Body]) -> _Body:
 
 def parse_body(body: bytes, kind: type[_Body]) -> _Body:
     """The JSON in ``body`` as a value of ``kind``; raises InvalidBodyError."""
-    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:  # at least as many as there are values
+    # A text, such as that of a whole configuration, is one value, whatever it holds.
+    if _most_values(body) > _MOST_VALUES and _most_values(_TEXT.sub(b"", body)) > _MOST_VALUES:
         raise InvalidBodyError(f"more than {_MOST_VALUES} values, counted by the signs , [ and {{")
     if _is_deeper(body, _DEEPEST):
         raise InvalidBodyError(f"lists and objects are nested deeper than {_DEEPEST} levels")
@@ -74,6 +75,11 @@ def parse_body(body: bytes, kind: type[_Body]) -> _Body:
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors too
         raise InvalidBodyError from None
     return value
+
+
+def _most_values(body: bytes) -> int:
+    """At least as many as there are values."""
+    return sum(map(body.count, (b",", b"[", b"{")))
 
 
 def _is_deeper(body: bytes, levels: int) -> bool:

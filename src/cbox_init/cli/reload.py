@@ -99,4 +99,5 @@ def report(reply: ReloadReply) -> list[str]:
     lines.append(f"{'kept:':9} {len(reply.kept)}")
     if reply.needs_restart:
         lines.append(f"needs a restart of the daemon: {', '.join(reply.needs_restart)}")
-    return [*lines, *(f"warning: {warning}" for warning in reply.warnings)]
+    lines += (f"warning: {warning}" for warning in reply.warnings)
+    return [*lines, "", *reply.diff.splitlines()] if isinstance(reply.diff, str) and reply.diff else lines

@@ -173,7 +173,7 @@ def _masking(known: KnownSecrets) -> Show:
 
 def _others(config: Config, show: Show) -> dict[str, object]:
     """All but the processes."""
-    sections = _section(config, Config(), show, leave_out="processes")
+    sections = _section(config, effective(Config(), ProblemReport()), show, leave_out="processes")
     return {key: value for key, value in sections.items() if value}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import UNSET, UnsetType
@@ -16,6 +17,7 @@ from cbox_init.api.schemas import ReloadReply, SavedReply
 from cbox_init.api.schemas_changes import ChangeEntry
 from cbox_init.api.schemas_config import ConfigReply, ProblemEntry, ValidateReply, ValidateRequest
 from cbox_init.config.model.enums import Role
+from cbox_init.threads import NoThreadError, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.configuration.configuration import Reloaded
     from cbox_init.supervisor.configuration.inspection import Inspection, ReloadPreview, Shown
 
+_IMPORT_TAKES_S: Final = 10.0
 _DRY_RUN: Final = Parameter(
     "dry_run", "true: show what a reload would change, and change nothing.", queries.FLAG
 )
@@ -43,34 +46,35 @@ def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
     """``/config``, ``/config/validate``, ``/config/reload`` and ``/config/save``."""
     inspection: Inspection | None = None
 
-    def inspect() -> Inspection:
+    async def inspect() -> Inspection:
         nonlocal inspection
         if inspection is None:
-            from cbox_init.supervisor.configuration.inspection import Inspection
-
-            inspection = Inspection(context.configuration)
+            # In a thread: 20 ms. A daemon that can start none imports it in the event loop.
+            with suppress(NoThreadError, TimeoutError):
+                await in_thread(_inspection, name="config-import", timeout_s=_IMPORT_TAKES_S)
+            inspection = inspection or _inspection()(context.configuration)
         return inspection
 
     async def show(scope: Scope, receive: Receive, send: Send) -> None:
-        await send_body(send, await inspect().show(_shown))
+        await send_body(send, await (await inspect()).show(_shown))
 
     async def validate(request: Request) -> Response:
         match await read_body(request, ValidateRequest):
             case ValidateRequest(name=str(name), process=dict(process), config=UnsetType(), yaml=UnsetType()):
-                found = await inspect().check_process(name, cast("dict[str, Raw]", process))
+                found = await (await inspect()).check_process(name, cast("dict[str, Raw]", process))
             case ValidateRequest(
                 name=UnsetType(), process=UnsetType(), config=dict(config), yaml=UnsetType()
             ):
-                found = await inspect().check_document(cast("dict[str, Raw]", config))
+                found = await (await inspect()).check_document(cast("dict[str, Raw]", config))
             case ValidateRequest(name=UnsetType(), process=UnsetType(), config=UnsetType(), yaml=str(text)):
-                found = await inspect().check_text(text)
+                found = await (await inspect()).check_text(text)
             case _:
                 raise InvalidBodyError("send name and process, or config, or yaml, and nothing else")
         return json_response(_verdict(found))
 
     async def reload(request: Request) -> Response:
         if queries.flag_of(request.query_params, "dry_run"):
-            return json_response(_preview(await inspect().preview_reload()))
+            return json_response(_preview(await (await inspect()).preview_reload()))
 
         async def accept() -> Accepted:
             change = context.configuration.reload_change()
@@ -81,7 +85,7 @@ def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
 
     async def save(request: Request) -> Response:
         if queries.flag_of(request.query_params, "dry_run"):
-            found = await inspect().preview_save()
+            found = await (await inspect()).preview_save()
             verb = "would change" if found.diff else "would stay as it is"
             return json_response(SavedReply("dry_run", f"{found.path} {verb}", found.diff))
         path = await context.configuration.save()
@@ -154,6 +158,12 @@ def resources(context: Context, commands: Commands) -> tuple[Resource, ...]:
             },
         ),
     )
+
+
+def _inspection() -> type[Inspection]:
+    from cbox_init.supervisor.configuration.inspection import Inspection
+
+    return Inspection
 
 
 def _shown(found: Shown) -> bytes:
