@@ -170,7 +170,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
                 "if (!sessionStorage.getItem('begun')) { sessionStorage.setItem('begun', '1');"
                 f" sessionStorage.setItem('cbox-init.token', '{token}'); }}"
             )
-        page.goto(f"{site.url}{path}#/{place}")
+        page.goto(f"{site.url}{path}#{'' if place.startswith('login=') else '/'}{place}")
         return page
 
     yield open_page

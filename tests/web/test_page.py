@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.e2e.daemon import wait_for
@@ -56,6 +57,32 @@ def test_one_signs_in_with_a_token_and_a_viewer_has_no_buttons(serve: Serve, ope
     expect(page.locator("#main [aria-haspopup=menu]")).to_have_count(0)
     page.goto(f"{site.url}#/new")
     in_main(page, "This needs the role admin.")
+
+
+def test_a_link_signs_in_once_and_a_session_that_ends_keeps_the_place(serve: Serve, open_page: Open) -> None:
+    from playwright.sync_api import expect
+
+    site = serve("  web: {command: [sleep, '1000'], scale: 2}\n")
+    with httpx.Client(base_url=f"{site.url}api/v1", headers={"authorization": f"Bearer {ADMIN}"}) as client:
+        code = client.post("/sessions/codes").json()["code"]
+        page = open_page(site, f"login={code}", token=None, allowed=(REFUSED,))
+        in_main(page, "All processes")
+        assert page.url == f"{site.url}#/overview"
+        page.evaluate("location.hash = '#/p/web?tab=events'")
+        in_main(page, re.compile("started, PID"))
+        session = page.evaluate("sessionStorage.getItem('cbox-init.token')")
+        client.delete("/sessions/current", headers={"authorization": f"Bearer {session}"}).raise_for_status()
+    dialog = page.get_by_role("dialog", name="Sign in again")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Token").fill(ADMIN)
+    dialog.get_by_role("button", name="Sign in").click()
+    expect(dialog).to_have_count(0)
+    assert page.url.endswith("#/p/web?tab=events")
+    expect(page.get_by_role("tab", name="Events")).to_have_attribute("aria-selected", "true")
+
+    other = open_page(site, f"login={code}", token=None, allowed=(REFUSED,))
+    expect(other.get_by_role("alert")).to_contain_text("This link has been used")
+    assert code not in other.url
 
 
 def test_one_sees_a_crash_and_scales_rolls_and_aborts(serve: Serve, open_page: Open) -> None:

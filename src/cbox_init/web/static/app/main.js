@@ -199,23 +199,35 @@ function Waiting() {
 }
 
 let beginning = 0;
+let code = "";
+
+/** Takes a login code out of the address, so that it is in no history and no bookmark. */
+function takeCode() {
+  const found = /^#login=([^&]+)$/.exec(location.hash);
+  if (!found) return;
+  try { code = decodeURIComponent(found[1]); } catch { code = found[1]; }
+  history.replaceState(null, "", location.pathname + link("overview"));
+  window.dispatchEvent(new HashChangeEvent("hashchange"));
+}
+
 async function begin() {
   clearTimeout(beginning);
-  const code = /^#login=([^&]+)$/.exec(location.hash)?.[1];
   try {
-    if (code) {
-      await signInWithCode(decodeURIComponent(code));
-      history.replaceState(null, "", location.pathname + link("overview"));
-      window.dispatchEvent(new HashChangeEvent("hashchange"));
-    } else await start();
+    if (code) await signInWithCode(code);
+    else await start();
+    code = "";
   } catch {
     beginning = setTimeout(begin, 3000);
   }
 }
 
-if (!location.hash) history.replaceState(null, "", link("overview"));
-if (parse(location.hash).parts.length === 0 && !location.hash.startsWith("#login=")) history.replaceState(null, "", link("overview"));
+takeCode();
+if (parse(location.hash).parts.length === 0) history.replaceState(null, "", link("overview"));
 // A link with a code that is opened in a tab that already shows the page.
-window.addEventListener("hashchange", () => location.hash.startsWith("#login=") && begin());
+window.addEventListener("hashchange", () => {
+  if (!location.hash.startsWith("#login=")) return;
+  takeCode();
+  begin();
+});
 render(html`<${App} />`, document.getElementById("app"));
 begin();

@@ -302,10 +302,10 @@ export async function signInWithCode(code) {
     token.set(reply.token);
   } catch (error) {
     if (error.status === 0) throw error;
-    set({
-      auth: "needed",
-      authError: "This link has been used, or is older than a minute. Run cbox-init open again, or sign in with a token.",
-    });
+    await start(); // where no token is needed, no code is either
+    if (current.auth !== "in") {
+      set({ authError: "This link has been used, or is older than a minute. Run cbox-init open again, or sign in with a token." });
+    }
     return;
   }
   await start();
