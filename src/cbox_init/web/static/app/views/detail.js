@@ -158,7 +158,7 @@ function Exits({ name }) {
   if (!data) return html`<${Skeleton} lines=3 />`;
   const columns = [
     { id: "instance", title: "Instance", cell: (e) => html`<span class="name">${e.instance}</span>` },
-    { id: "how", title: "How", cell: (e) => html`<${Badge} plain tone=${e.data?.failed ? "bad" : "idle"} icon=${e.data?.failed ? "bad" : "stop"}>${e.reason ?? `exit code ${e.data?.exit_code}`}</${Badge}>${e.data?.requested && html`<span class="why"> by command</span>`}` },
+    { id: "how", title: "How", cell: (e) => html`<${Badge} plain tone=${e.data?.failed ? "bad" : "idle"} icon=${e.data?.failed ? "bad" : "stop"}>${e.reason ?? `exit code ${e.data?.exit_code}`}${e.data?.requested ? ", as asked" : ""}</${Badge}>` },
     { id: "output", title: "Last output", hide: true, cell: (e) => html`<span class="mono small muted last-words">${e.data?.last_output}</span>` },
     { id: "when", title: "When", right: true, cell: (e) => html`<${Ago} at=${e.timestamp} />` },
   ];
