@@ -6,16 +6,22 @@ import asyncio
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from cbox_init.api import sessions as module
+from cbox_init.api.authentication import Credentials
 from cbox_init.api.caller import Caller, ProcessPatterns
 from cbox_init.api.guards import NotVerifiedError
+from cbox_init.api.http.asgi import EXCHANGE
+from cbox_init.api.http.peer import Peer
 from cbox_init.api.routes.sessions import page_of
 from cbox_init.api.sessions import MOST_CODES, MOST_SESSIONS, Sessions
-from cbox_init.config.model import GlobalConfig, Role, TlsConfig
+from cbox_init.config.model import ApiCertificateRole, GlobalConfig, Role, TlsConfig
+from tests.api.test_tokens import quick_hash, until
 from tests.audit.trails import records
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from cbox_init.logs.daemon import DaemonLog
     from tests.api.service import Serve, Service
 
 BASE = "/api/v1"
@@ -161,6 +168,28 @@ async def test_of_api_auth_and_of_a_user_without_a_role(serve: Serve) -> None:
     assert [await status(service, session["token"]) for session in (one, local)] == [401, 200]
 
 
+async def test_it_ends_with_the_token_in_a_file_and_stays_with_a_hash_after_a_reload(
+    serve: Serve, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("the-old-token\n")
+    hashed = repr(quick_hash("the-token-of-a-hash"))
+    tokens = f"[{{name: a, role: viewer, token_file: {file}}}, {{name: b, role: viewer, hash: {hashed}}}]"
+    service = await serve(api_tokens=tokens)
+    one, other = await begun(service, "the-old-token"), await begun(service, "the-token-of-a-hash")
+    text = service.house.file.read_text()
+    service.house.file.write_text(text.replace("name: b, role", "name: c, role"))
+    await service.unix.post(f"{BASE}/config/reload")
+    assert [await status(service, session["token"]) for session in (one, other)] == [200, 200]
+    file.write_text("the-new-token\n")
+
+    async def ended() -> bool:
+        return await status(service, one["token"]) == 401
+
+    await until(ended)
+    assert await status(service, other["token"]) == 200
+
+
 async def test_a_stream_ends_with_its_session(serve: Serve) -> None:
     service = await serve(api_tokens=TOKENS)
     session = await begun(service, "the-token-of-the-admin")
@@ -244,6 +273,26 @@ def test_it_ends_no_later_than_the_token_of_its_issuer() -> None:
     found = store.find(session.token.encode(), "b")
     assert found is not None
     assert (found.kind, found.name, found.address, found.expires) == ("session", "one", "b", end)
+
+
+def test_it_ends_with_the_certificate_of_its_issuer() -> None:
+    peer = Peer(subject=("CN=deploy",), expires=time.time() + 100)
+    rule = ApiCertificateRole(subject="CN=deploy", role=Role.OPERATOR)
+    settings = [GlobalConfig(api_enabled=True, api_certificate_roles=(rule,))]
+    known = Credentials(lambda: settings[0], cast("DaemonLog", None))
+    scope = {EXCHANGE: SimpleNamespace(peer=peer), "headers": ()}
+    who = known.caller_of_certificate(peer, "a")
+    assert who is not None
+    issuer = known.issuer_of(scope, who)
+    assert issuer is not None
+    store = known.open_sessions()
+    sessions = [store.exchange(store.new_code(who, issuer)[0], "a") for _ in range(2)]
+    tokens = [one.token.encode() for one in sessions if one is not None]
+    found = known.caller_of_session(tokens[0], "b")
+    assert found is not None
+    assert (found.name, found.role, found.expires) == ("CN=deploy", Role.OPERATOR, peer.expires)
+    settings[0] = replace(settings[0], api_certificate_roles=())
+    assert [known.caller_of_session(token, "b") for token in tokens] == [None, None]
 
 
 def test_one_caller_has_a_quarter_and_all_of_them_no_more_than_the_limit(
