@@ -1,4 +1,4 @@
-"""What 20 readers of the live state cost, as 20 people with the page open: at rest, and with a crash loop."""
+"""What 20 people with the page open cost, who read live state and events: at rest, and with crashes."""
 
 import time
 
@@ -16,13 +16,13 @@ _SETTLE_S = 3.0
 #: Between two kills, in seconds: about as many messages as there can be.
 _PAUSE_S = 0.5
 
-REST = Figure("live_cpu", "20 readers of the live state, 100 children, CPU", "% of a core")
+REST = Figure("live_cpu", "20 readers of live state and events, 100 children, CPU", "% of a core")
 BUSY = Figure("live_busy_cpu", "the same with two kills each second, CPU", "% of a core")
-PRIVATE = Figure("live_private", "private memory of the 20 readers", "MB")
+PRIVATE = Figure("live_private", "private memory for the 20 readers", "MB")
 
 
 def measure(start: Start, effort: Effort) -> dict[str, float]:
-    with start(Job(_CHILDREN, quick_respawn=True, connections=2 * _READERS + 100)) as daemon:
+    with start(Job(_CHILDREN, quick_respawn=True, connections=4 * _READERS + 100)) as daemon:
         daemon.wait_up()
         daemon.settle()
         listed = daemon.launch.list_request
@@ -32,7 +32,8 @@ def measure(start: Start, effort: Effort) -> dict[str, float]:
         with EventReaders(request, 1):  # the HTTP stack is imported for the first request
             daemon.settle()
         rest = procfs.memory(pids).private
-        with EventReaders(request, _READERS) as readers:
+        events = Request(listed.port, "/api/v1/events")
+        with EventReaders(request, _READERS) as readers, EventReaders(events, _READERS):
             daemon.settle(_SETTLE_S)
             private = procfs.memory(pids).private - rest
             began, cpu_s = time.monotonic(), -procfs.run_seconds(pids)
