@@ -6,6 +6,7 @@ import { openStream } from "../sse.js";
 
 const KEPT_LINES = 20_000;
 const WAITING_LINES = 5_000;
+const WAITING_LINES_PAUSED = 10_000;
 const FIRST_LINES = 1_000;
 const OLDER_LINES = 1_000;
 const LARGEST_LIMIT = 10_000;
@@ -59,7 +60,7 @@ export class LogSession {
 
   pause(paused) {
     this.paused = paused;
-    this.intake.limit = paused ? KEPT_LINES : WAITING_LINES;
+    this.intake.limit = paused ? WAITING_LINES_PAUSED : WAITING_LINES;
     if (!paused) this.#schedule();
     this.#draw(0);
   }
