@@ -329,3 +329,16 @@ def test_instances_patterns_and_all(with_daemon: Run) -> None:
     assert (done.code, "'NOPE' is no signal" in done.err) == (1, True)
     done = with_daemon("restart", "@none")
     assert (done.code, "no process matches '@none'" in done.err) == (1, True)
+
+
+def test_logs_of_an_instance_and_of_a_pattern(with_daemon: Run) -> None:
+    def found(*names: str) -> set[str]:
+        lines = with_daemon("logs", "--json", "-n", "1000", *names).out.splitlines()
+        return {json.loads(line)["instance"] for line in lines}
+
+    assert found("web-1") == {"web-1"}
+    assert found("w*") == {"web-0", "web-1"}
+    assert found("web-1", "db") == {"web-1", "db-0"}
+    assert found("all") >= {"web-0", "web-1", "db-0", "migrate-0"}
+    done = with_daemon("tail", "web-9")
+    assert (done.code, done.out) == (1, "") and "no process is named 'web-9'" in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager, suppress
 from functools import wraps
 from os import environ
@@ -9,21 +10,23 @@ from typing import TYPE_CHECKING, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import click
 
-from cbox_init.errors import ApiError, ClientError, UnknownProcess
+from cbox_init.errors import ApiError, ClientError, DaemonUnreachable, UnknownProcess
 from cbox_init.imports import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from cbox_init.client import AsyncClient, Client
-    from cbox_init.client.address import ClientSettings
+    from cbox_init.client.address import ClientSettings, ClientTls
     from cbox_init.client.transport import Transport
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
-CONFIG_VARIABLE = "CBOX_INIT_CONFIG"
 _MOST_NAMES = 10
+
+#: Where a daemon that listens on all addresses is reached from here.
+_HOSTS = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 _OPTIONS = (
     click.option("--url", metavar="URL", help="The daemon's API over TCP, such as http://localhost:9180."),
@@ -40,7 +43,7 @@ _OPTIONS = (
         "--config",
         "-c",
         metavar="FILE",
-        help="The daemon's configuration file, for the socket that it names.",
+        help="The daemon's configuration file, for its socket, or its port and token.",
     ),
 )
 
@@ -85,7 +88,8 @@ def daemon_options(
 def connect(options: DaemonOptions, timeout_s: float = 10.0) -> Client:
     """A client for the daemon that the options name.
 
-    Where none is at the usual places, the socket of the file in CBOX_INIT_CONFIG is tried.
+    With neither a URL nor a socket it is the one of the configuration file that they name, else the first at
+    the usual places, else the one of the file that ``serve`` would read.
     """
     import_msgspec()
 
@@ -106,32 +110,62 @@ def _settings(options: DaemonOptions, timeout_s: float) -> ClientSettings:
     """Where the daemon is, and how it is asked."""
     from cbox_init.client.address import ClientSettings, ClientTls
 
-    socket = options.socket
-    if options.config and options.url is None and socket is None:
-        socket = _socket_in(options.config)
     tls = ClientTls(options.cacert, options.cert, options.key)
-    settings = ClientSettings.of(options.url, socket, options.token, timeout_s, tls)
-    if options.url is None and settings.address.socket is None and (path := environ.get(CONFIG_VARIABLE)):
+    named = options.url is not None or options.socket is not None
+    if options.config and not named:
+        settings = _settings_of(options, timeout_s, tls)
+        if settings is not None:
+            return settings
+    settings = ClientSettings.of(options.url, options.socket, options.token, timeout_s, tls)
+    if not named and settings.address.socket is None:
         with suppress(ClientError):
-            if (socket := _socket_in(path)) is not None:
-                settings = ClientSettings.of(None, socket, options.token, timeout_s, tls)
+            of_file = _settings_of(options._replace(config=None), timeout_s, tls)
+            if of_file is not None:
+                tried, denied = settings.address.tried, settings.address.denied
+                return of_file._replace(address=of_file.address._replace(tried=tried, denied=denied))
     return settings
+
+
+def _settings_of(options: DaemonOptions, timeout_s: float, tls: ClientTls) -> ClientSettings | None:
+    """How to reach the daemon of a configuration file: its socket, else its API over TCP with its token.
+
+    The file is the one of the options, else the one that ``serve`` would read. None where there is no
+    file, or it does not say. Raises ClientError for a file that cannot be used, and DaemonUnreachable where
+    nothing listens on the socket of one without an API over TCP.
+    """
+    from cbox_init.client.address import TOKEN_VARIABLE, ClientSettings
+    from cbox_init.config.load import examine, find
+
+    path = find(options.config, environ)
+    if path is None:
+        return None
+    found = examine(path, environ)
+    wrong = [one for one in found.problems if one.severity == "error" and one.field.startswith("global.api")]
+    if found.config is None or wrong:
+        raise ClientError(str((wrong or found.problems)[0]))
+    ours = found.config.global_
+    if ours.api_socket is not None:
+        try:
+            return ClientSettings.of(None, ours.api_socket, None, timeout_s, tls)
+        except DaemonUnreachable:
+            if not ours.api_enabled:
+                raise
+    if not ours.api_enabled:
+        return None
+    token = options.token
+    # A file that happens to be in this directory does not get the token of another daemon.
+    if token is None and not (environ.get(TOKEN_VARIABLE) and os.path.isabs(path)):
+        token = "" if ours.api_auth is None else ours.api_auth.reveal()
+    scheme = "http" if ours.api_tls is None or not ours.api_tls.enabled else "https"
+    host = _HOSTS.get(ours.api_host, ours.api_host)
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{ours.api_port}"
+    return ClientSettings.of(url, None, token, timeout_s, tls)
 
 
 def import_msgspec() -> None:
     """Import msgspec without typing_extensions, which it asks for what Python 3.11 has itself: 3 ms."""
     with without("typing_extensions"):
         import msgspec  # noqa: F401
-
-
-def _socket_in(path: str) -> str | None:
-    """The socket that a configuration file names; raises ClientError when the file cannot be read."""
-    from cbox_init.config.load import examine
-
-    found = examine(path, environ)
-    if found.config is None:
-        raise ClientError(str(found.problems[0]))
-    return found.config.global_.api_socket
 
 
 def transport_for(settings: ClientSettings) -> Transport:

@@ -5,7 +5,6 @@ It runs every few seconds for the life of a container, so it imports no click: 2
 
 from __future__ import annotations
 
-from os import environ
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbox_init.cli import complain
@@ -76,7 +75,7 @@ def quick_health(options: HealthOptions) -> int:
         from cbox_init.client.socket_transport import SocketTransport
 
         settings = ClientSettings.of(None, None, None, options.timeout_s)
-        if settings.address.socket is None and environ.get("CBOX_INIT_CONFIG"):
+        if settings.address.socket is None:
             from cbox_init.cli.connection import DaemonOptions, connect
 
             return connect(DaemonOptions(), options.timeout_s)

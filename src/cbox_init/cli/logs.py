@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions
     from cbox_init.client import Level, LogEntry, LogFilters, LogList, Stream, StreamFilters
 
+_OF_INSTANCE = re.compile(r".+-[0-9]{1,9}", re.ASCII)
+_GLOB = frozenset("*?[")
 _MOST_LINES = 10_000
 _LINES = 100
 
@@ -79,7 +82,10 @@ def logs(
     no_color: bool,
     as_json: bool,
 ) -> None:
-    """Show the last log lines of the named processes, or of all, oldest first."""
+    """Show the last log lines of the named processes, or of all, oldest first.
+
+    NAME may be a pattern ('queue-*'), a group (@workers), or the id of an instance (web-0).
+    """
     from cbox_init.cli.console import stdout
     from cbox_init.cli.log_lines import LineFormat, log_line
 
@@ -96,7 +102,7 @@ def logs(
         else:
             out.line(log_line(entry, line_format))
 
-    wanted = tuple(dict.fromkeys(names))
+    wanted, instances = _resolved(daemon, tuple(dict.fromkeys(names)), instances)
     filters: StreamFilters = {
         "level": None if level == "all" else level,
         "stream": streams,
@@ -123,6 +129,29 @@ def logs(
             follower.run()
     except KeyboardInterrupt:
         return
+
+
+def _resolved(
+    daemon: DaemonOptions, names: tuple[str, ...], instances: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of processes, and the ids of instances that are meant, none for all.
+
+    The daemon is asked only where a name may be something else than that of a process.
+    """
+    if not any(
+        _OF_INSTANCE.fullmatch(name) or name[0:1] == "@" or not _GLOB.isdisjoint(name) for name in names
+    ):
+        return () if "all" in names else names, instances
+    from cbox_init.cli.selection import selected
+
+    with connect(daemon) as client:
+        entries = client.processes()
+    known = {entry.name for entry in entries}
+    alone = [name for name in names if name not in known and _OF_INSTANCE.fullmatch(name)]
+    chosen = selected(entries, names)
+    if alone:
+        instances = (*instances, *(one.id for entry in chosen for one in entry.instances))
+    return tuple(entry.name for entry in chosen), instances
 
 
 def _last(daemon: DaemonOptions, names: Sequence[str], count: int, filters: LogFilters) -> Sequence[LogEntry]:
