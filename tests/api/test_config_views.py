@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,6 +127,17 @@ async def test_a_file_that_is_not_valid_now_is_no_obstacle(two: Service, content
     assert set(found["config"]["processes"]) == {"web", "db"}
     assert found["diff"] == ""
     assert found["file_errors"]
+
+
+async def test_a_pipe_in_place_of_the_file_holds_up_nothing(two: Service) -> None:
+    text = file_of(two).read_text()
+    file_of(two).unlink()
+    os.mkfifo(file_of(two))
+    assert "is not a file that can be read again" in (await shown(two))["file_errors"][0]
+    assert (await two.unix.post(RELOAD, params={"dry_run": "1"})).status_code == 422
+    file_of(two).unlink()
+    file_of(two).write_text(text)
+    assert (await shown(two))["file_errors"] == []
 
 
 async def checked(service: Service, **body: object) -> dict[str, Any]:

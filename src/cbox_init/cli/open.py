@@ -29,14 +29,15 @@ def open_(daemon: DaemonOptions, role: str | None, as_json: bool) -> None:
     import sys
 
     with connect(daemon) as client:
+        url = client.address if client.address.startswith(("http:", "https:")) else None
         try:
             code = client.login_code(role=role)
         except ApiError as error:
             # Over TCP without a token: there is nothing to log in as.
-            if daemon.url is None or error.status != 409 or "no token is needed" not in str(error):
+            if url is None or error.status != 409 or "no token is needed" not in str(error):
                 raise
             code = None
-    page = _page(daemon, code)
+    page = _page(url, code)
     login = code is not None and code.login
     address = f"{page}#login={code.code}" if code is not None and login else page
     if as_json:
@@ -50,12 +51,15 @@ def open_(daemon: DaemonOptions, role: str | None, as_json: bool) -> None:
         click.echo(f"It counts once, within {code.expires_in} s, as {code.role}.", err=True)
 
 
-def _page(daemon: DaemonOptions, code: LoginCode | None) -> str:
-    """The address of the page. Raises ClientError where there is none, with what to do."""
+def _page(url: str | None, code: LoginCode | None) -> str:
+    """The address of the page: that at which the API was reached, else the one that the daemon names.
+
+    Raises ClientError where there is none, with what to do.
+    """
     if code is not None and isinstance(code.hint, str):
         raise ClientError(code.hint)
-    if daemon.url is not None:
-        return daemon.url.rstrip("/") + "/"
+    if url is not None:
+        return url.rstrip("/") + "/"
     assert code is not None, "over the socket there is one"
     if not isinstance(code.page, str):
         raise ClientError("this daemon has no web page: start it again with this version of cbox-init")

@@ -6,7 +6,9 @@ Every change goes through here, one after another. The module is imported for th
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -128,7 +130,10 @@ class Configuration:
         return await self._applier.plan(config)
 
     async def read(self, thread: OneThread) -> Loaded:
-        """What the file means now, read in ``thread``. Raises as ``reload`` does."""
+        """What the file means now, read in ``thread``. Raises as ``reload`` does.
+
+        Something else in place of the file, such as a pipe, is an error: reading it may never end.
+        """
         with self._no_collection.begin():
             return await self._load(thread)
 
@@ -193,9 +198,13 @@ class Configuration:
     async def _load(self, thread: OneThread | None = None) -> Loaded:
         if self._source is None:
             raise Conflict(f"cannot reload: {_NO_FILE}")
-        thread = thread or OneThread("config-read")
+        source, load = self._source, self._source.load
+        if thread is None:
+            thread = OneThread("config-read")
+        else:
+            load = partial(_of_regular_file, source)
         try:
-            loaded = await thread.run(self._source.load, timeout_s=_FILE_TIMEOUT_S)
+            loaded = await thread.run(load, timeout_s=_FILE_TIMEOUT_S)
             return self._with_zero_scales(loaded)
         except TimeoutError:
             message = f"cannot read {self._source.path}: no answer within {_FILE_TIMEOUT_S:.0f} s"
@@ -410,3 +419,11 @@ class Configuration:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _of_regular_file(source: ConfigSource) -> Loaded:
+    if source.path is not None and os.path.exists(source.path) and not os.path.isfile(source.path):
+        message = f"{source.path} is not a file that can be read again"
+        problem = Problem(field="", message=message, recommendation="put a regular file there")
+        raise ConfigError(str(problem), (problem,))
+    return source.load()
