@@ -50,6 +50,7 @@ export function Palette({ close }) {
 export function Help({ close }) {
   const keys = [
     ["Search in the view", ["/"]], ["Go to a process or a view", [MOD, "K"]], ["This list", ["?"]], ["Close", ["Esc"]],
+    ["In a log: pause, wrap, next match", ["p", "w", "n"]],
     ...views.filter((v) => v.key && (!v.role || can(v.role))).map((v) => [v.title, ["g", v.key]]),
   ];
   return html`<${Dialog} title="Keyboard shortcuts" onClose=${() => close()}>

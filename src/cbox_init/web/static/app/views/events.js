@@ -6,7 +6,7 @@ import { harmless } from "../model/terminal_text.js";
 import { html, memo, useEffect, useMemo, useReducer, useRef, useState } from "../preact.js";
 import { link, setQuery } from "../router.js";
 import { openStream } from "../sse.js";
-import { useStore } from "../store.js";
+import { reconnect, state as store, useStore } from "../store.js";
 import { Ago, Badge, Button, Card, Empty, Icon, Segments, Skeleton, View } from "../ui.js";
 import { NamePicker } from "./name_picker.js";
 
@@ -60,7 +60,10 @@ export default function Events({ route: { query } }) {
         }, DRAW_MS);
       },
       onState: (state, error) => {
-        if (state === "open") first = false;
+        if (state === "open") {
+          first = false;
+          if (store().link === "lost") reconnect();
+        }
         setConnection({ state, error });
       },
     });

@@ -6,7 +6,7 @@ import { harmless } from "../model/terminal_text.js";
 import { number, plural } from "../fmt.js";
 import { html, memo, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../preact.js";
 import { link, setQuery } from "../router.js";
-import { useStore } from "../store.js";
+import { reconnect, useStore } from "../store.js";
 import { Button, Empty, Icon, Segments, View } from "../ui.js";
 import { LogSession } from "./log_session.js";
 import { NamePicker } from "./name_picker.js";
@@ -92,6 +92,12 @@ export function LogPanel({ processes, instances = [], names, onProcesses, onInst
   useEffect(() => {
     if (auth === "in" && connection === "live") session.current.retry();
   }, [auth, connection]);
+
+  // One stream that is open again says that the others may try now.
+  const open = session.current.state === "open";
+  useEffect(() => {
+    if (open && connection === "lost") reconnect();
+  }, [open]);
 
   const several = processes.length !== 1 || instances.length !== 1;
   const columns = wrap ? columnsIn(size.width, several) : 0;
