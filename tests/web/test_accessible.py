@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.web.conftest import PHONE, serving
+from tests.web.conftest import ADMIN, PHONE, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,3 +82,26 @@ def test_no_view_is_wider_than_a_phone(site: Site, open_page: Open) -> None:
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             wide.append(view)
     assert wide == []
+
+
+def test_signing_in_dialogs_and_messages_can_be_used_by_everybody(site: Site, open_page: Open) -> None:
+    options = {"resultTypes": ["violations"]}
+    page = open_page(site, token=None, allowed=("Failed to load resource",))
+    page.evaluate(AXE.read_text())
+    page.get_by_label("Token").fill(ADMIN)
+    found = {"signing in": violations(page, options)}
+    page.get_by_role("button", name="Sign in").click()
+    go(page, "p/web")
+    page.get_by_role("button", name="One more").click()
+    page.get_by_role("region", name="Messages").get_by_text("Scale web to 3").wait_for()
+    page.get_by_role("button", name="More for web").click()
+    found["a message and a menu"] = violations(page, options)
+    page.get_by_role("menuitem", name="Send a signal").click()
+    found["a dialog"] = violations(page, options)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    found["the palette"] = violations(page, options)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    found["the keys"] = violations(page, options)
+    assert not [*filter(None, found.values())]

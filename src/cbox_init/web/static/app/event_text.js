@@ -1,7 +1,9 @@
 // Events in words.
 //   textOf(event)   {tone, icon, text}: what happened, without the name of the process
+//   linesOf(text)    several lines of output, made safe to show
 //   <EventList events={[...]} plain />   a list, newest first; `plain` leaves out the name of the process
 import * as fmt from "./fmt.js";
+import { harmless } from "./model/terminal_text.js";
 import { html } from "./preact.js";
 import { link } from "./router.js";
 import { Ago, Empty, Icon } from "./ui.js";
@@ -56,6 +58,11 @@ export function textOf(event) {
   return { tone, icon, text };
 }
 
+/** Several lines of a program's output, made safe to show. */
+export function linesOf(text) {
+  return String(text ?? "").split("\n").map(harmless).join("\n");
+}
+
 export function EventList({ events, plain, empty = "What happens to processes shows here as it happens." }) {
   if (!events.length) return html`<${Empty} icon="events" title="No events yet">${empty}</${Empty}>`;
   return html`<ul class="list">${events.map((e) => {
@@ -64,8 +71,8 @@ export function EventList({ events, plain, empty = "What happens to processes sh
     return html`<li key=${`${e.number}-${e.timestamp}`}>
       <span class="tone-${tone} event-icon"><${Icon} name=${icon} size=14 /></span>
       <div class="grow">
-        ${!plain && e.process && html`<a class="strong" href=${link(["p", e.process])}>${e.instance ?? e.process}</a> `}${plain && e.instance && html`<span class="strong">${e.instance}</span> `}<span>${text}</span>${e.reason && html`<span class="muted">: ${e.reason}</span>`}
-        ${words && html`<div class="small faint mono last-words">${words}</div>`}
+        ${!plain && e.process && html`<a class="strong" href=${link(["p", e.process])}><bdi>${harmless(e.instance ?? e.process)}</bdi></a> `}${plain && e.instance && html`<bdi class="strong">${harmless(e.instance)}</bdi> `}<span>${text}</span>${e.reason && html`<span class="muted">: ${harmless(e.reason)}</span>`}
+        ${words && html`<div class="small faint mono last-words">${linesOf(words)}</div>`}
       </div>
       <span class="when"><${Ago} at=${e.timestamp} /></span></li>`;
   })}</ul>`;

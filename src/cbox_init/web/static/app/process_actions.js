@@ -39,8 +39,12 @@ export async function stop(p) {
 
 export const startUp = (p) => command(`Start ${p.name}`, () => api.post(process(p.name, "start")), { kind: "start", process: p.name });
 
-export const scaleTo = (p, scale) =>
-  command(`Scale ${p.name} to ${scale}`, () => api.post(process(p.name, "scale"), { scale }), { kind: "scale", process: p.name });
+export async function scaleTo(p, scale) {
+  const sure = scale > 0 || await confirm({
+    title: `Scale ${p.name} to 0?`, action: "Scale to 0", danger: true, body: "No instance is left until it is scaled up again.",
+  });
+  return sure ? command(`Scale ${p.name} to ${scale}`, () => api.post(process(p.name, "scale"), { scale }), { kind: "scale", process: p.name }) : null;
+}
 
 export const trigger = (p) => command(`Run ${p.name}`, () => api.post(process(p.name, "schedule/trigger")), { kind: "trigger", process: p.name });
 export const pause = (p) => command(`Pause ${p.name}`, () => api.post(process(p.name, "schedule/pause")), { kind: "pause", process: p.name });

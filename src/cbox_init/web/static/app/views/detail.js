@@ -1,8 +1,9 @@
 // One process: instances, checks, last exits, configuration, environment, events.
 import { api, path } from "../api.js";
 import { abort } from "../changes.js";
-import { EventList } from "../event_text.js";
+import { EventList, linesOf } from "../event_text.js";
 import * as fmt from "../fmt.js";
+import { harmless } from "../model/terminal_text.js";
 import { html, useEffect, useMemo, useState } from "../preact.js";
 import { ProcessButtons, restartInstance, scaleTo, signalInstance, stopInstance } from "../process_actions.js";
 import { link, setQuery } from "../router.js";
@@ -11,6 +12,8 @@ import { Ago, Badge, Button, Card, Empty, ErrorBox, Icon, Menu, Note, Progress, 
 import { panels } from "../views.js";
 import Edit from "./edit.js";
 import { whyOf } from "./overview.js";
+
+const SCALE_MS = 500;
 
 export default function Detail({ route }) {
   const name = route.parts[1] ?? "";
@@ -95,13 +98,28 @@ function Figures({ process: p }) {
           <span class="note">${p.last_run ? html`last <${Ago} at=${p.last_run} />${p.last_exit_code === undefined ? "" : `, exit code ${p.last_exit_code}`}` : "not run yet"}</span></div>`
       : html`<div class="tile"><span class="label">Instances</span>
         <span class="row">${can("operator", p.name) && p.type !== "oneshot"
-          ? html`<span class="value"><${Stepper} value=${p.desired_scale} min=0 max=${most} onPick=${(n) => scaleTo(p, n)} /></span>`
+          ? html`<span class="value"><${Scale} process=${p} most=${most} /></span>`
           : html`<span class="value">${p.desired_scale}</span>`}</span>
         <span class="note">${p.instances.filter((i) => i.state === "running").length} running${p.autoscale ? `, scaled by ${p.autoscale.metric}` : ""}</span></div>
         <div class="tile"><span class="label">Restarts</span><span class="value">${fmt.number(restarts)}</span><span class="note ellipsis">${reasonsOf(p)}</span></div>`}
     <div class="tile"><span class="label">CPU</span><span class="value">${fmt.percent(cpu)}</span><${Spark} values=${kept.cpu} area max=1 /></div>
     <div class="tile"><span class="label">Memory</span><span class="value">${fmt.bytes(rss)}</span><${Spark} values=${kept.rss} area /></div>
   </div>`;
+}
+
+/** The number of instances: clicks in a row are one command. */
+function Scale({ process: p, most }) {
+  const [asked, setAsked] = useState(null);
+  useEffect(() => {
+    if (asked === null) return undefined;
+    const timer = setTimeout(async () => {
+      const sent = asked !== p.desired_scale && await scaleTo(p, asked);
+      if (!sent) setAsked(null);
+    }, SCALE_MS);
+    return () => clearTimeout(timer);
+  }, [asked]);
+  useEffect(() => setAsked(null), [p.desired_scale]);
+  return html`<${Stepper} value=${asked ?? p.desired_scale} min=0 max=${most} onPick=${setAsked} />`;
 }
 
 function reasonsOf(p) {
@@ -115,7 +133,7 @@ function Instances({ process: p }) {
   const figures = useStore((s) => s.figures);
   const may = can("operator", p.name);
   const columns = [
-    { id: "id", title: p.schedule ? "Run" : "Instance", sort: (i) => Number(/(\d+)$/.exec(i.id)?.[1] ?? 0), cell: (i) => html`<span class="name">${i.id}</span>${i.reason && html`<div class="why">${i.reason}</div>`}` },
+    { id: "id", title: p.schedule ? "Run" : "Instance", sort: (i) => Number(/(\d+)$/.exec(i.id)?.[1] ?? 0), cell: (i) => html`<bdi class="name">${harmless(i.id)}</bdi>${i.reason && html`<div class="why">${harmless(i.reason)}</div>`}` },
     { id: "state", title: "State", cell: (i) => html`<${StateBadge} instance=${i} />${i.next_restart_at && html`<div class="why">starts <${Ago} at=${i.next_restart_at} /></div>`}` },
     { id: "checks", title: "Checks", hide: true, cell: (i) => html`<${Health} health=${i.health} />` },
     { id: "pid", title: "PID", right: true, hide: true, cell: (i) => i.pid || html`<span class="faint">–</span>` },
@@ -134,7 +152,7 @@ function Instances({ process: p }) {
     <${Table} label="Instances" columns=${columns} rows=${p.instances} empty=${html`<${Empty} icon=${p.schedule ? "clock" : "stop"} title=${p.schedule ? "No run is under way" : "No instance"}>
       ${p.schedule ? "A run shows here while it goes on." : p.wanted ? "It starts when what it depends on is ready." : "It is stopped. Start it to see its instances."}</${Empty}>`} />
   </${Card}>
-  ${failed.map((i) => html`<${Card} key=${i.id} title="Last output of ${i.id}"><pre class="code">${i.last_output.join("\n")}</pre></${Card}>`)}`;
+  ${failed.map((i) => html`<${Card} key=${i.id} title="Last output of ${i.id}"><pre class="code">${linesOf(i.last_output.join("\n"))}</pre></${Card}>`)}`;
 }
 
 function Health({ health: h }) {
@@ -158,8 +176,8 @@ function Exits({ name }) {
   if (!data) return html`<${Skeleton} lines=3 />`;
   const columns = [
     { id: "instance", title: "Instance", cell: (e) => html`<span class="name">${e.instance}</span>` },
-    { id: "how", title: "How", cell: (e) => html`<${Badge} plain tone=${e.data?.failed ? "bad" : "idle"} icon=${e.data?.failed ? "bad" : "stop"}>${e.reason ?? `exit code ${e.data?.exit_code}`}${e.data?.requested ? ", as asked" : ""}</${Badge}>` },
-    { id: "output", title: "Last output", hide: true, cell: (e) => html`<span class="mono small muted last-words">${e.data?.last_output}</span>` },
+    { id: "how", title: "How", cell: (e) => html`<${Badge} plain tone=${e.data?.failed ? "bad" : "idle"} icon=${e.data?.failed ? "bad" : "stop"}>${harmless(e.reason ?? `exit code ${e.data?.exit_code}`)}${e.data?.requested ? ", as asked" : ""}</${Badge}>` },
+    { id: "output", title: "Last output", hide: true, cell: (e) => html`<span class="mono small muted last-words">${linesOf(e.data?.last_output)}</span>` },
     { id: "when", title: "When", right: true, cell: (e) => html`<${Ago} at=${e.timestamp} />` },
   ];
   return html`<${Card} flush title="Last exits">

@@ -1,6 +1,7 @@
 // All processes with their live state, what needs somebody, and what has happened last.
 import { EventList } from "../event_text.js";
 import * as fmt from "../fmt.js";
+import { harmless } from "../model/terminal_text.js";
 import { html, memo, useMemo } from "../preact.js";
 import { menuFor } from "../process_actions.js";
 import { go, link, setQuery } from "../router.js";
@@ -91,15 +92,20 @@ function Trouble({ processes }) {
   return html`<${Card} flush title="Needs attention" count=${bad.length}>
     <ul class="list">${bad.slice(0, 8).map((p) => html`<li key=${p.name}>
       <span class="trouble-state"><${StateBadge} process=${p} /></span>
-      <div class="grow"><a class="strong" href=${link(["p", p.name])}>${p.name}</a> <span class="muted">${whyOf(p)}</span>
-        ${lastWords(p) && html`<div class="small faint mono ellipsis">${lastWords(p)}</div>`}</div>
+      <div class="grow"><a class="strong" href=${link(["p", p.name])}><bdi>${harmless(p.name)}</bdi></a> <span class="muted">${whyOf(p)}</span>
+        ${lastWords(p) && html`<div class="small faint mono ellipsis">${harmless(lastWords(p))}</div>`}</div>
       <${Button} small icon="logs" href=${link("logs", { process: p.name })}>Logs</${Button}>
     </li>`)}
     ${bad.length > 8 && html`<li><a href=${link("overview", { show: "trouble" })}>All ${bad.length}</a></li>`}</ul>
   </${Card}>`;
 }
 
+/** Why a process is not as it should be, or "". */
 export function whyOf(p) {
+  return harmless(reasonOf(p));
+}
+
+function reasonOf(p) {
   const one = p.instances.find((i) => i.reason) ?? {};
   const crashes = Math.max(0, ...p.instances.map((i) => i.restart_reasons?.crash ?? 0));
   if (p.state === "running" && !p.reason && !one.reason && crashes >= 3 && troubled(p)) return `has crashed ${crashes} times`;
@@ -127,7 +133,7 @@ const Row = memo(function Row({ process: p }) {
   const restarts = p.instances.reduce((n, i) => n + i.restart_count, 0);
   const since = Math.min(...p.instances.filter((i) => i.state === "running" && i.started_at).map((i) => i.started_at));
   return html`<tr class="link" data-process=${p.name} onClick=${(event) => event.target.closest("a, button") || go(link(["p", p.name]))}>
-    <td><a class="name" href=${link(["p", p.name])}>${p.name}</a>
+    <td><a class="name" href=${link(["p", p.name])}><bdi>${harmless(p.name)}</bdi></a>
       ${why ? html`<div class="why">${why}</div>` : p.type !== "longrun" && html`<div class="why">${p.schedule ? html`<code>${p.schedule}</code>` : p.type}</div>`}
       ${!p.schedule && p.type !== "oneshot" && p.wanted && html`<div class="only-s why num">${readyOf(p)} of ${p.desired_scale} ready</div>`}</td>
     <td><${StateBadge} process=${p} />${p.rollout?.state === "progressing" && html` <span class="small faint num">${p.rollout.updated}/${p.rollout.total}</span>`}</td>
