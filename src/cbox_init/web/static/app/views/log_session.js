@@ -125,7 +125,7 @@ export class LogSession {
   }
 
   #schedule() {
-    if (this.timer || this.frame || this.closed) return;
+    if (this.timer || this.frame) return;
     const next = () => {
       this.timer = 0;
       this.frame = requestAnimationFrame(() => this.#frame());

@@ -271,7 +271,7 @@ function Nothing({ session, filtered, level }) {
     return html`<${Empty} icon="warn" title="These logs cannot be shown">${harmless(session.error?.message)}</${Empty}>`;
   }
   if (session.state === "waiting") return html`<${Empty} icon="warn" title="The daemon cannot be reached">Lines appear here as soon as it answers again.</${Empty}>`;
-  const text = level === "debug" ? "What the processes write to standard output and standard error appears here at once." : "No line of this level is kept. New ones appear here at once.";
+  const text = level === "debug" ? "What the processes write to standard output and standard error appears here at once." : "No line of this level is kept. Where level_detection is not set, every line has the level info.";
   return html`<${Empty} icon="logs" title="No lines yet">${text}</${Empty}>`;
 }
 
