@@ -44,7 +44,7 @@ export default function ChartsView({ route: { query } }) {
         : !process
           ? html`<${Card}><${Empty} icon="charts" title="There is no such process">It was removed, or has another name now.
               <div class="btns"><${Button} small onClick=${() => setQuery({ process: "" })}>Show another</${Button}></div></${Empty}></${Card}>`
-          : html`<${Charts} process=${process} names=${names} onProcess=${(p) => setQuery({ process: p })} />`}
+          : html`<${Charts} key=${name} process=${process} names=${names} onProcess=${(p) => setQuery({ process: p })} />`}
   </${View}>`;
 }
 
