@@ -10,7 +10,7 @@ from textual.widgets import Input, TextArea
 from cbox_init.client import AsyncClient
 from cbox_init.tui.app import TerminalApp
 from cbox_init.tui.grid import Grid
-from cbox_init.tui.log_view import KEPT, LogView
+from cbox_init.tui.log_view import KEPT, SLACK, LogView
 from tests.e2e.daemon import DaemonProcess
 from tests.tui.conftest import screen_text, until, until_shown
 
@@ -114,7 +114,7 @@ async def test_logs_of_a_flood(daemon: DaemonProcess) -> None:
         await pilot.press("x", "enter")
         await until_shown(pilot, "20000")
         view = app.screen.query_one(LogView)
-        assert view.counted[1] <= KEPT + 500
+        assert view.counted[1] <= KEPT + SLACK
         await pilot.press("slash", *"1999", "enter", "n")
         await until_shown(pilot, "/1999: ")
         await pilot.press("escape", "f")

@@ -24,6 +24,7 @@ from cbox_init.tui.rows import (
     rollout_words,
     scale_of,
     uptime_of,
+    why,
 )
 from cbox_init.tui.sections import Section, facts_text
 
@@ -208,7 +209,8 @@ def process_facts(entry: ProcessEntry, cpu: Iterable[float], now: float, colours
     look = state_look(entry.state)
     used = joined((f"CPU {percent(entry.cpu_percent)}", f"memory {memory(entry.memory_rss_bytes)}"))
     facts = [
-        ("State", joined((f"{look.sign} {entry.state}", entry.type, clean(entry.reason or ""))), look.role),
+        ("State", joined((f"{look.sign} {entry.state}", entry.type)), look.role),
+        ("Why", *why(entry, now)),
         ("Instances", f"{scale_of(entry)} running, {restarts_of(entry)} restarts", ""),
         ("Uptime", duration(uptime_of(entry, now)), ""),
         ("Uses", used, ""),

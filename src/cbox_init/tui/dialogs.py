@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Label, Static
+from textual.widgets import Button, Input, Label, Static
 
 from cbox_init.tui.look import palette
 
@@ -184,7 +184,10 @@ def help_text(*, dark: bool) -> Text:
 
 
 class PromptLine(Horizontal):
-    """A line to type in, above the keys; hidden until it is needed."""
+    """A line to type in, above the keys; hidden until it is needed.
+
+    Its input is made then: on a page that is still being made, one asks for the present page too early.
+    """
 
     DEFAULT_CSS = """
     PromptLine { dock: bottom; height: 1; margin-bottom: 1; background: $panel; display: none; }
@@ -197,30 +200,30 @@ class PromptLine(Horizontal):
         super().__init__()
         self._label = label
         self._placeholder = placeholder
+        self._input: Input | None = None
 
     def compose(self) -> ComposeResult:
-        from textual.widgets import Input
-
         yield Label(self._label)
-        yield Input(placeholder=self._placeholder, compact=True)
 
     def open(self) -> None:
-        from textual.widgets import Input
-
+        """Show it, and let it be typed in."""
         self.add_class("-open")
-        self.query_one(Input).focus()
+        if self._input is None:
+            self._input = Input(placeholder=self._placeholder, compact=True)
+            self.mount(self._input)
+        self._input.focus()
 
     def close(self) -> None:
+        """Hide it, and forget what it has."""
         self.remove_class("-open")
+        if self._input is not None:
+            self._input.value = ""
+
+    @property
+    def is_open(self) -> bool:
+        return self.has_class("-open")
 
     @property
     def value(self) -> str:
-        from textual.widgets import Input
-
-        return self.query_one(Input).value
-
-    @value.setter
-    def value(self, text: str) -> None:
-        from textual.widgets import Input
-
-        self.query_one(Input).value = text
+        """What has been typed."""
+        return "" if self._input is None else self._input.value

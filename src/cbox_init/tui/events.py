@@ -102,8 +102,7 @@ class EventsPage(ScreenPage):
 
     def action_back(self) -> None:
         prompt = self.query_one(PromptLine)
-        if prompt.has_class("-open"):
-            prompt.value = ""
+        if prompt.is_open:
             prompt.close()
             self.query_one(Grid).focus()
             self.live()

@@ -289,12 +289,12 @@ class Grid(ScrollView, can_focus=True):
             return self._line(titles, width, self._style("band"))
         index = y - 1 + self.scroll_offset.y
         if index >= len(self.rows):
-            return Strip.blank(width)
+            return Strip.blank(width, self._style("base"))
         key = (index, index == self._cursor, index == self._hover)
         strip = self._strips.get(key)
         if strip is None or strip.cell_length != width:
             _, cursor, hover = key
-            role = "cursor" if cursor else "hover" if hover else ""
+            role = "cursor" if cursor else "hover" if hover else "base"
             strip = self._strips[key] = self._line(self.rows[index].cells, width, self._style(role))
         return strip
 
@@ -321,13 +321,13 @@ class Grid(ScrollView, can_focus=True):
         lines = self.empty.split("\n")
         first = max(0, (self.size.height - len(lines)) // 2 - 1)
         if not first <= y < first + len(lines):
-            return Strip.blank(width)
+            return Strip.blank(width, self._style("base"))
         text = lines[y - first]
         left = max(0, (width - cell_len(text)) // 2)
-        style = self._style("text bold" if y == first else "muted")
-        return Strip(
-            [Segment(" " * left), Segment(set_cell_size(text, min(cell_len(text), width)), style)]
-        ).adjust_cell_length(width)
+        base = self._style("base")
+        style = base + self._style("text bold" if y == first else "muted")
+        shown = set_cell_size(text, min(cell_len(text), width))
+        return Strip([Segment(" " * left, base), Segment(shown, style)]).adjust_cell_length(width, base)
 
     def _style(self, role: str) -> Style:
         style = self._styles.get(role)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from cbox_init.errors import ClientError
+from cbox_init.errors import ApiError, ClientError
 from cbox_init.tui.state import Permissions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Link:
             while True:
                 try:
                     self.client = self._connect()
-                    self._state.caller = Permissions.of(await self.client.whoami())
+                    self._state.caller = await _permissions(self.client)
                     await self._follow(self.client)
                     problem = "the daemon has ended the connection"
                 except ClientError as error:
@@ -66,3 +66,13 @@ class Link:
         client, self.client = self.client, None
         if client is not None:
             await client.close()
+
+
+async def _permissions(client: AsyncClient) -> Permissions:
+    """What the caller may do; raises ClientError for a daemon that does not say so."""
+    try:
+        return Permissions.of(await client.whoami())
+    except ApiError as error:
+        if error.status == 404:
+            raise ClientError("this daemon is older than this screen: it has no live state") from None
+        raise

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 KEPT = 5000
 """Lines that are kept."""
-_SLACK = 500
+SLACK = 2500
+"""Lines that may come on top until the oldest are dropped, as that cuts all again."""
 _LONGEST = 4000
 _LEVELS = ("debug", "info", "warn", "error")
 
@@ -92,7 +93,7 @@ class LogView(ScrollView, can_focus=True):
             return
         widest = max(cell_len(line.instance) for line in new[-KEPT:])
         self._lines += new
-        if len(self._lines) > KEPT + _SLACK or widest > self._instance_width:
+        if len(self._lines) > KEPT + SLACK or widest > self._instance_width:
             self._instance_width = min(24, max(widest, self._instance_width))
             before = len(self._pieces)
             del self._lines[:-KEPT]
@@ -244,10 +245,11 @@ class LogView(ScrollView, can_focus=True):
             if not self._pieces and y == max(0, self.size.height // 2 - 1):
                 text = self.empty
                 left = max(0, (width - cell_len(text)) // 2)
-                return Strip([Segment(" " * left + text, self._style("muted"))]).adjust_cell_length(width)
-            return Strip.blank(width)
+                strip = Strip([Segment(" " * left + text, self._style("muted"))])
+                return strip.adjust_cell_length(width, self._style("text"))
+            return Strip.blank(width, self._style("text"))
         x = self.scroll_offset.x
-        return self._strip(index).crop_extend(x, x + width, None)
+        return self._strip(index).crop_extend(x, x + width, self._style("text"))
 
     def _strip(self, index: int) -> Strip:
         line, text, first = self._pieces[index]
@@ -265,7 +267,7 @@ class LogView(ScrollView, can_focus=True):
                 Segment(f"{line.level.upper()[:5]:<5} ", body),
             ]
         else:
-            segments = [Segment(" " * self._prefix)]
+            segments = [Segment(" " * self._prefix, body)]
         current = self._hits[self._hit] == index if 0 <= self._hit < len(self._hits) else False
         segments += self._marked(text, body, current)
         return Strip(segments)
@@ -286,5 +288,6 @@ class LogView(ScrollView, can_focus=True):
     def _style(self, role: str) -> Style:
         style = self._styles.get(role)
         if style is None:
-            style = self._styles[role] = palette(dark=self.app.current_theme.dark).rich_style(role)
+            colours = palette(dark=self.app.current_theme.dark)
+            style = self._styles[role] = colours.rich_style("base") + colours.rich_style(role)
         return style

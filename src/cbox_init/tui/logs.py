@@ -203,8 +203,7 @@ class LogsPage(ScreenPage):
 
     def action_back(self) -> None:
         prompt = self.query_one(PromptLine)
-        if prompt.has_class("-open"):
-            prompt.value = ""
+        if prompt.is_open:
             prompt.close()
             self.view.focus()
         else:

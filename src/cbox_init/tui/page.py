@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -255,6 +255,9 @@ class TopBar(Widget):
             right.append("◌ connecting", colours.style("care"))
         else:
             right.append("✖ not connected, trying again", colours.style("bad bold"))
+            room = self.size.width - left.cell_len - right.cell_len - 6
+            if state.problem and room > 10:
+                right.append(f": {set_cell_size(clean(state.problem), min(room, cell_len(state.problem)))}")
         if left.cell_len + len(figures) + right.cell_len + 2 <= self.size.width:
             left.append(figures, colours.style("head"))
         gap = max(1, self.size.width - left.cell_len - right.cell_len - 2)

@@ -156,8 +156,7 @@ class ProcessesPage(ScreenPage):
 
     def action_back(self) -> None:
         prompt = self.query_one(PromptLine)
-        if prompt.has_class("-open"):
-            prompt.value = ""
+        if prompt.is_open:
             prompt.close()
             self.grid.focus()
         elif self._marked:
