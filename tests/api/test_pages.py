@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from cbox_init.api import pages as api_pages
 from cbox_init.threads import NoThreadError
@@ -165,6 +166,16 @@ async def test_turned_off(serve: Serve) -> None:
         assert (reply.status_code, reply.content) == (401, b'{"error":"unauthorized"}')
         reply = await service.unix.get(path)
         assert (reply.status_code, reply.content) == (404, b'{"error":"not found"}')
+
+
+async def test_turned_off_by_a_reload(service: Service) -> None:
+    supervisor = service.house.supervisor
+    before = supervisor.config
+    assert (await service.tcp.get("/")).status_code == 200
+    supervisor.config = replace(before, global_=replace(before.global_, api_ui=False))
+    assert (await service.tcp.get("/")).status_code == 404
+    supervisor.config = before
+    assert (await service.tcp.get("/")).status_code == 200
 
 
 async def test_the_access_list_applies(serve: Serve) -> None:

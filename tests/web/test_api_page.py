@@ -131,6 +131,14 @@ def test_a_stream_is_shown_as_it_comes(site: Site, open_page: Open) -> None:
     trial.get_by_text("200 OK").wait_for()
 
 
+def test_from_the_page_of_the_processes_nobody_signs_in_again(site: Site, open_page: Open) -> None:
+    page = open_page(site)
+    page.get_by_role("link", name="API", exact=True).click()
+    page.get_by_role("heading", name="cbox-init Management API").wait_for()
+    page.get_by_role("link", name="The processes: the page of this daemon").click()
+    page.get_by_role("link", name="web", exact=True).first.wait_for()
+
+
 def test_the_token_is_that_of_the_tab(site: Site, open_page: Open) -> None:
     page = open_page(site, "route/stopProcess", token=None, path="docs", allowed=REFUSED)
     page.get_by_label("Token").fill("not this one")

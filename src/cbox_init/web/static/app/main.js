@@ -62,7 +62,7 @@ function Nav({ route, onGo }) {
     ${shown.map((v) => html`<a key=${v.id} href=${link(v.id)} aria-current=${at === v.id ? "page" : undefined} onClick=${onGo}>
       <${Icon} name=${v.icon} />${v.title}
       ${v.id === "overview" && bad > 0 && html`<span class="count bad" title="${bad} need attention" aria-label="${bad} need attention">${bad}</span>`}</a>`)}
-    <a href="/docs" target="_blank" rel="noopener"><${Icon} name="external" />API</a>
+    <a href="/docs"><${Icon} name="external" />API</a>
     <span hidden>${me?.role}</span>
   </nav>`;
 }
