@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
+from cbox_init.api.caller import is_still_allowed
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
     from types import TracebackType
 
     from starlette.requests import Request
-    from starlette.types import Receive
+    from starlette.types import Receive, Scope
 
 _T = TypeVar("_T")
 
@@ -163,7 +165,7 @@ class Streams:
     """What open streams send."""
 
     def __init__(self) -> None:
-        self._open: set[Streamed] = set()
+        self._open: dict[Streamed, Scope] = {}
         self._closed = False
         self._turn = asyncio.Lock()
 
@@ -172,15 +174,15 @@ class Streams:
         return len(self._open)
 
     @contextmanager
-    def entry(self, subscription: _Streamed) -> Iterator[_Streamed]:
-        """Keep ``subscription`` among the open ones during the block, then close it."""
-        self._open.add(subscription)
+    def entry(self, subscription: _Streamed, scope: Scope) -> Iterator[_Streamed]:
+        """Keep what the request of ``scope`` gets among the open streams during the block, then close it."""
+        self._open[subscription] = scope
         if self._closed:
             subscription.end()
         try:
             yield subscription
         finally:
-            self._open.discard(subscription)
+            self._open.pop(subscription, None)
             subscription.close()
 
     @asynccontextmanager
@@ -194,6 +196,12 @@ class Streams:
             yield
         finally:
             asyncio.get_running_loop().call_soon(self._turn.release)
+
+    def end_refused(self) -> None:
+        """End the streams of callers that are not allowed any more, without waiting until they see it."""
+        for subscription, scope in tuple(self._open.items()):
+            if not is_still_allowed(scope):
+                subscription.end()
 
     def end(self) -> None:
         """End every stream, present and future, when it has sent what is buffered."""

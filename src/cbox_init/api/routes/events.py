@@ -104,11 +104,11 @@ def resources(context: Context) -> tuple[Resource, ...]:
         wait_s = _wait_of(request)
         limit = queries.limit_of(request.query_params)
         if wait_s is not None:
-            with streams.entry(_reader_of(request, feed(), chosen, everything=True)) as reader:
+            with streams.entry(_reader_of(request, feed(), chosen, everything=True), request.scope) as reader:
                 response = await _reply(request, reader, wait_s, limit)
             await response(scope, receive, send)
             return
-        with streams.entry(_reader_of(request, feed(), chosen, everything=False)) as reader:
+        with streams.entry(_reader_of(request, feed(), chosen, everything=False), scope) as reader:
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             if scope["method"] != "HEAD":
                 await _relay(reader, streams, receive, send, lambda: is_still_allowed(scope))

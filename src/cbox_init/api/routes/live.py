@@ -55,7 +55,7 @@ def resources(context: Context, body: ProcessListBody) -> tuple[Resource, ...]:
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await send({"type": "http.response.body", "body": b""})
             return
-        with streams.entry(LiveReader(feed(), shown, interval or DEFAULT_INTERVAL)) as reader:
+        with streams.entry(LiveReader(feed(), shown, interval or DEFAULT_INTERVAL), scope) as reader:
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(reader.close_when_gone(receive))

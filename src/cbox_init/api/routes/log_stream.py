@@ -81,7 +81,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         room = max(BACKLOG_BYTES, _PAST_BYTES - logs.unread)
         past = logs.past(chosen.processes)
         writer = writer_of_all()
-        with streams.entry(logs.subscribe(chosen)) as lines:
+        with streams.entry(logs.subscribe(chosen), scope) as lines:
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             if scope["method"] != "HEAD":
                 await _begin(lines, past, beginning, room, streams)

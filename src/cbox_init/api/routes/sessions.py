@@ -88,6 +88,7 @@ def resources(context: Context) -> tuple[Resource, ...]:
         if caller is None or caller.kind != "session" or token is None:
             raise Conflict("this request was not sent with the token of a session")
         credentials().open_sessions().end(token)
+        context.streams.end_refused()
         return json_response(SessionEnded("session ended"))
 
     return (
