@@ -49,7 +49,7 @@ class Run(Protocol):
 def environment(**values: str) -> dict[str, str]:
     """This process's environment, without what would lead a command to another daemon."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CBOX_INIT_")}
-    return {**kept, **values}
+    return {**kept, "TZ": "UTC", **values}
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> Done:

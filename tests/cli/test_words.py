@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.cli.words import percent, size, uptime
+from cbox_init.cli.words import percent, size, to_milliseconds, to_seconds, uptime, use_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.mark.parametrize(
@@ -64,3 +69,25 @@ def test_size(count: int | None, text: str) -> None:
 
 def test_percent() -> None:
     assert (percent(None), percent(0.0), percent(12.34)) == ("-", "0.0%", "12.3%")
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    end = use_utc()
+    end()  # takes in the variable
+    yield
+    monkeypatch.undo()
+    use_utc()()
+
+
+@pytest.mark.usefixtures("berlin")
+def test_times_are_local_with_their_zone() -> None:
+    assert to_milliseconds("2026-11-24T23:08:03.778794659Z") == "2026-11-25T00:08:03.778+01:00"
+    assert to_milliseconds("2026-07-24T09:08:03Z") == "2026-07-24T11:08:03+02:00"
+    assert to_seconds("2026-11-24T09:08:03.7Z") == "2026-11-24 10:08:03+01:00"
+    assert [to_milliseconds(text) for text in ("soon", "soonZ", "")] == ["soon", "soonZ", ""]
+    end = use_utc()
+    assert to_milliseconds("2026-11-24T09:08:03.778794659Z") == "2026-11-24T09:08:03.778Z"
+    end()
+    assert to_seconds("2026-11-24T09:08:03.7Z") == "2026-11-24 10:08:03+01:00"

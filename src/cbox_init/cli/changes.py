@@ -8,6 +8,7 @@ import click
 
 from cbox_init.cli.completion import changes_of, names_of
 from cbox_init.cli.connection import connect, daemon_options
+from cbox_init.cli.words import to_milliseconds, to_seconds
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions
@@ -97,7 +98,7 @@ def _row(entry: ChangeEntry) -> list[Span]:
     progress = f"{entry.progress.done}/{entry.progress.total}" if entry.progress.total else "-"
     reason = next((one for one in (entry.reason, entry.why) if isinstance(one, str)), "")
     process = ",".join(entry.processes) if isinstance(entry.processes, tuple) else entry.process
-    started = entry.started_at.partition(".")[0].replace("T", " ")
+    started = to_seconds(entry.started_at)
     cells = (entry.id, entry.kind, process, entry.status, progress, started, entry.actor.id, reason)
     return [Span(cell) for cell in cells]
 
@@ -108,11 +109,11 @@ def _lines(entry: ChangeEntry) -> list[str]:
     what = f"{entry.kind} goes on" if entry.status == "doing" else outcome(entry)
     if entry.status == "doing" and isinstance(entry.reason, str):
         what += f": {entry.reason}"
-    ended = f", ended {entry.ended_at}" if isinstance(entry.ended_at, str) else ""
+    ended = f", ended {to_milliseconds(entry.ended_at)}" if isinstance(entry.ended_at, str) else ""
     lines = [
         f"{subject(entry)}: {what}",
         f"asked for by {entry.actor.id}" + (f": {entry.why}" if isinstance(entry.why, str) else ""),
-        f"started {entry.started_at}{ended}",
+        f"started {to_milliseconds(entry.started_at)}{ended}",
     ]
     if entry.progress.total:
         lines.append(f"{entry.progress.done} of {entry.progress.total} instances")

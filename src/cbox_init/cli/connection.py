@@ -48,6 +48,22 @@ _OPTIONS = (
 )
 
 
+def _show_utc(context: click.Context, option: click.Parameter, given: bool) -> None:
+    if given:
+        from cbox_init.cli.words import use_utc
+
+        context.find_root().call_on_close(use_utc())
+
+
+_utc_option = click.option(
+    "--utc",
+    is_flag=True,
+    expose_value=False,
+    callback=_show_utc,
+    help="Show times in UTC, not in local time.",
+)
+
+
 class DaemonOptions(NamedTuple):
     """The options that say which daemon is meant; the client searches for it when all are None."""
 
@@ -80,7 +96,7 @@ def daemon_options(
             merged = merged._replace(url=own.url, socket=own.socket)
         return function(merged, *args, **kwargs)
 
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, _utc_option)):
         command = option(command)
     return command
 

@@ -149,6 +149,9 @@ def _resolved(
     known = {entry.name for entry in entries}
     alone = [name for name in names if name not in known and _OF_INSTANCE.fullmatch(name)]
     chosen = selected(entries, names)
+    if 0 < len(alone) < len(names):
+        others = ", ".join(name for name in names if name not in alone)
+        raise click.UsageError(f"ids of instances ({', '.join(alone)}) stand alone: leave {others} out")
     if alone:
         instances = (*instances, *(one.id for entry in chosen for one in entry.instances))
     return tuple(entry.name for entry in chosen), instances

@@ -185,7 +185,7 @@ class _Screen:
         count = len(self._entries)
         words = f"{count} process{'' if count == 1 else 'es'}"
         words += f", {bad} not as it should be" if bad else ""
-        clock = time.strftime("%H:%M:%S", time.localtime(self._now))
+        clock = time.strftime("%H:%M:%S %Z", time.localtime(self._now))
         return [Span(cut(f"{clock}  {words}  (Ctrl-C ends)", width), BOLD)]
 
     def _resized(self, signum: int, frame: FrameType | None) -> None:

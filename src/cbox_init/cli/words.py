@@ -1,8 +1,15 @@
-"""Format values for people. Pure."""
+"""Format values for people. Pure, but for the zone of times."""
 
 from __future__ import annotations
 
 import math
+import os
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def uptime(seconds: float | None) -> str:
@@ -55,6 +62,53 @@ def percent(value: float | None) -> str:
 
 
 def to_milliseconds(timestamp: str) -> str:
-    """Shorten an RFC 3339 time in UTC to milliseconds; anything else is returned unchanged."""
+    """An RFC 3339 time in UTC as local time with its zone: ``2026-11-24T10:08:03.778+01:00``.
+
+    It is cut to milliseconds. The zone is that of TZ or of this machine; UTC is ``Z``. Anything else is
+    returned unchanged.
+    """
     second, point, fraction = timestamp.partition(".")
-    return f"{second}.{fraction[:3]}Z" if point and len(fraction) > 3 and fraction[-1] == "Z" else timestamp
+    if not point:
+        second, fraction = second.removesuffix("Z"), "Z"
+    if not timestamp.endswith("Z"):
+        return timestamp
+    there, zone = _local(second)
+    digits = fraction.removesuffix("Z")[:3]
+    return f"{there}.{digits}{zone}" if digits else f"{there}{zone}"
+
+
+def to_seconds(timestamp: str) -> str:
+    """The same to the second, with a blank: ``2026-11-24 10:08:03+01:00``."""
+    if not timestamp.endswith("Z"):
+        return timestamp
+    there, zone = _local(timestamp.removesuffix("Z").partition(".")[0])
+    return f"{there.replace('T', ' ')}{zone}"
+
+
+@lru_cache(maxsize=64)
+def _local(second: str) -> tuple[str, str]:
+    """A time in UTC as local time, and the zone of that; unchanged when it is none."""
+    from datetime import datetime
+
+    try:
+        text = datetime.fromisoformat(f"{second}+00:00").astimezone().isoformat()
+    except (ValueError, OverflowError):
+        return second, "Z"
+    there, zone = text[:19], text[19:]
+    return there, "Z" if zone == "+00:00" else zone
+
+
+def use_utc() -> Callable[[], None]:
+    """Show times in UTC from now on; gives what ends that."""
+    before = os.environ.get("TZ")
+
+    def set_zone(zone: str | None) -> None:
+        if zone is None:
+            os.environ.pop("TZ", None)
+        else:
+            os.environ["TZ"] = zone
+        time.tzset()
+        _local.cache_clear()
+
+    set_zone("UTC")
+    return lambda: set_zone(before)
