@@ -96,6 +96,7 @@ def test_order(call: Call) -> None:
         (["@back"], ["queue-mail", "queue"], 1),
         (["all"], ["web", "queue-mail", "queue"], 1),
         (["web-1"], ["web"], 0),
+        (["web-1", "web-0", "web"], ["web"], 0),
     ],
 )
 def test_selections(call: Call, words: list[str], found: list[str], code: int) -> None:
@@ -110,6 +111,10 @@ def test_an_instance_is_shown_alone(call: Call) -> None:
     shown = call("status", "web-1").out
     assert "web-1" in shown and "web-0" not in shown
     assert len(json.loads(call("status", "web-1", "--json").out)["instances"]) == 1
+    (two,) = json.loads(call("status", "web-1", "web-0", "--json").out)["processes"]
+    assert [one["id"] for one in two["instances"]] == ["web-1", "web-0"]
+    (all_,) = json.loads(call("status", "web-1", "web", "--json").out)["processes"]
+    assert len(all_["instances"]) == 2
     assert [one["name"] for one in json.loads(call("status", "q*", "--json").out)["processes"]] == [
         "queue-mail",
         "queue",

@@ -13,7 +13,7 @@ from cbox_init.errors import ClientError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cbox_init.client import ProcessEntry
+    from cbox_init.client import InstanceEntry, ProcessEntry
 
 _WILD = "*?["
 
@@ -34,12 +34,22 @@ def selected(
     if not words:
         return entries
     by_name = {entry.name: entry for entry in entries}
-    chosen: dict[str, ProcessEntry] = {}
+    whole: set[str] = set()
+    parts: dict[str, list[InstanceEntry]] = {}
     for word in words:
+        owner = None if word in by_name else _of_instance(entries, word)
+        if owner is not None:
+            name, one = owner
+            if one not in parts.setdefault(name, []):
+                parts[name].append(one)
+            continue
         with suppress(*((ClientError,) if missing_ok else ())):
-            for entry in _found(by_name, word):
-                chosen.setdefault(entry.name, entry)
-    return [chosen[name] for name in by_name if name in chosen]
+            whole.update(entry.name for entry in _found(by_name, word))
+    return [
+        entry if entry.name in whole else _with_instances(entry, parts[entry.name])
+        for entry in entries
+        if entry.name in whole or entry.name in parts
+    ]
 
 
 def _found(by_name: dict[str, ProcessEntry], word: str) -> list[ProcessEntry]:
@@ -63,27 +73,25 @@ def _found(by_name: dict[str, ProcessEntry], word: str) -> list[ProcessEntry]:
                 f"no process matches {word!r}; there are {', '.join(by_name) or 'no processes'}"
             )
         return found
-    instance = _of_instance(by_name, word)
-    if instance is None:
-        raise ClientError(unknown_process(word, list(by_name)))
-    return [instance]
+    raise ClientError(unknown_process(word, list(by_name)))
 
 
-def _of_instance(by_name: dict[str, ProcessEntry], word: str) -> ProcessEntry | None:
-    """The process that has the instance of this id, with this instance alone."""
+def _of_instance(entries: Sequence[ProcessEntry], word: str) -> tuple[str, InstanceEntry] | None:
+    """The instance of this id, and the name of its process."""
+    return next(((entry.name, one) for entry in entries for one in entry.instances if one.id == word), None)
+
+
+def _with_instances(entry: ProcessEntry, instances: Sequence[InstanceEntry]) -> ProcessEntry:
+    """The process with these instances alone."""
     from msgspec.structs import replace
 
-    for entry in by_name.values():
-        for one in entry.instances:
-            if one.id == word:
-                return replace(
-                    entry,
-                    instances=(one,),
-                    cpu_percent=one.cpu_percent,
-                    memory_rss_bytes=one.memory_rss_bytes,
-                    memory_percent=one.memory_percent,
-                )
-    return None
+    return replace(
+        entry,
+        instances=tuple(instances),
+        cpu_percent=sum(one.cpu_percent for one in instances),
+        memory_rss_bytes=sum(one.memory_rss_bytes for one in instances),
+        memory_percent=sum(one.memory_percent for one in instances),
+    )
 
 
 def groups_of(entry: ProcessEntry) -> Sequence[str]:
