@@ -56,7 +56,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str = 
     end = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < end, f"not so in time: {what}\n{screen_text(pilot.app)}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
     await pilot.pause()
 
 

@@ -257,3 +257,50 @@ async def test_the_palette_has_every_process() -> None:
         await pilot.press("enter")
         await until_shown(pilot, "1 instance will be stopped")
         assert app.screen_stack
+
+
+async def test_events() -> None:
+    client = FakeClient(some_processes())
+    client.happened = [
+        EventEntry(
+            number=number,
+            timestamp=f"2027-01-15T08:00:0{number}Z",
+            kind=kind,
+            process="web",
+            instance="web-1",
+            data={"exit_code": 1, "requested": False, "last_output": "the last line"},
+        )
+        for number, kind in ((1, "instance.started"), (2, "instance.exited"))
+    ]
+    async with screen_of(client) as (app, pilot):
+        await pilot.press("4")
+        await until_shown(pilot, "instance.exited")
+        check_picture(app, "events")
+        await pilot.press("enter")
+        await until_shown(pilot, "the last line")
+
+
+async def test_a_defect_of_a_page_is_shown_and_the_screen_goes_on() -> None:
+    client = FakeClient(some_processes())
+    works = client.changes
+
+    async def fail(**keys: object) -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    client.changes = fail  # type: ignore[method-assign,assignment]
+    async with screen_of(client) as (app, pilot):
+        await pilot.press("5")
+        await until_shown(pilot, "nobody thought of it")
+        client.changes = works  # type: ignore[method-assign]
+        await until_shown(pilot, "✔ done")
+        await pilot.press("1")
+        await until(pilot, lambda: app.current_mode == "processes", "keys are answered")
+
+
+async def test_a_token_that_expires_is_said() -> None:
+    client = FakeClient(some_processes())
+    async with screen_of(client, (120, 24)) as (_, pilot):
+        client.problem = ApiError(401, "authentication failed: token missing or wrong")
+        client.push(DaemonUnreachable("the stream has ended"))
+        await until_shown(pilot, "authentication failed")
+        await until_shown(pilot, "migrate")

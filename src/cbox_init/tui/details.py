@@ -105,7 +105,7 @@ class DetailsPage(ScreenPage):
                     yield Section("Configuration", id="config")
 
     def on_mount(self) -> None:
-        self.query_one(Grid).focus()
+        self.query_one(Grid).focus(scroll_visible=False)
 
     @property
     def entry(self) -> ProcessEntry | None:

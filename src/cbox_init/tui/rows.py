@@ -325,7 +325,7 @@ def _ended(
 # -- changes and events ----------------------------------------------------------------------------------
 
 CHANGE_COLUMNS = (
-    GridColumn("STARTED", 19, rank=1),
+    GridColumn("STARTED", 8, rank=1),
     GridColumn("WHAT", 8),
     GridColumn("PROCESS", 12, grows=True),
     GridColumn("STATUS", 12),
@@ -343,7 +343,7 @@ def change_row(entry: ChangeEntry) -> GridRow:
     return GridRow(
         entry.id,
         (
-            GridCell(local_time(entry.started_at), "muted"),
+            GridCell(local_time(entry.started_at, date=False), "muted"),
             GridCell(clean(entry.kind), "text bold"),
             GridCell(change_subject(entry), "text"),
             state_cell(entry.status),
