@@ -329,7 +329,7 @@ CHANGE_COLUMNS = (
     GridColumn("WHAT", 8),
     GridColumn("PROCESS", 12, grows=True),
     GridColumn("STATUS", 12),
-    GridColumn("PROGRESS", 16, rank=2),
+    GridColumn("PROGRESS", 10, rank=2),
     GridColumn("BY", 12, rank=3),
     GridColumn("WHY", 12, grows=True),
 )
@@ -339,7 +339,7 @@ def change_row(entry: ChangeEntry) -> GridRow:
     """A change as a row under CHANGE_COLUMNS."""
     done, total = entry.progress.done, entry.progress.total
     reason = next((one for one in (entry.reason, entry.why) if isinstance(one, str)), "")
-    progress = f"{gauge(done, total, 8)} {done}/{total}" if total else ""
+    progress = f"{gauge(done, total, 5)} {done}/{total}" if total else ""
     return GridRow(
         entry.id,
         (
