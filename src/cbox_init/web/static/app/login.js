@@ -3,7 +3,7 @@ import { html, useState } from "./preact.js";
 import { signIn, useStore } from "./store.js";
 import { Button, Dialog, Field, Logo, Note } from "./ui.js";
 
-function useSignIn() {
+function useSignIn(again) {
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
@@ -15,10 +15,10 @@ function useSignIn() {
     try { await signIn(text.trim()); } catch (failure) { setError(failure.message); }
     setBusy(false);
   }
-  const field = html`<${Field} label="Token" error=${error || why}>${(id) => html`
+  const field = html`<${Field} label="Token" error=${error || (!again && why)}>${(id) => html`
     <input id=${id} class="input big" type="password" name="token" autocomplete="current-password" autofocus value=${text} spellcheck=${false}
-      aria-invalid=${!!(error || why)} onInput=${(e) => { setText(e.target.value); setError(""); }} />`}</${Field}>`;
-  return { field, busy, submit };
+      aria-invalid=${!!(error || (!again && why))} onInput=${(e) => { setText(e.target.value); setError(""); }} />`}</${Field}>`;
+  return { field, busy, submit, why };
 }
 
 export function Login() {
@@ -34,11 +34,11 @@ export function Login() {
 }
 
 export function LoginDialog() {
-  const { field, busy, submit } = useSignIn();
+  const { field, busy, submit, why } = useSignIn(true);
   const name = useStore((s) => s.me?.name);
-  return html`<${Dialog} title="Sign in again" onClose=${() => {}} onSubmit=${submit}
+  return html`<${Dialog} title="Sign in again" onSubmit=${submit}
     footer=${html`<${Button} type="submit" kind="primary" busy=${busy}>Sign in</${Button}>`}>
-    <${Note}>You were signed in as ${name}. What you see behind this is kept.</${Note}>
+    <${Note} tone="warn" title=${why}>You were signed in as ${name}. What you see behind this is kept.</${Note}>
     ${field}
   </${Dialog}>`;
 }

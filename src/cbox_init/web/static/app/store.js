@@ -234,6 +234,7 @@ export function useEvents(filter, most = 20) {
 
 function open() {
   close();
+  kept.length = 0; // the stream begins with them
   live = openStream("/live", { onEvent: onLive, onState: onLiveState });
   let first = true;
   eventStream = openStream("/events", {
@@ -256,7 +257,7 @@ function needSignIn() {
   if (current.auth !== "in") return;
   close();
   token.clear();
-  set({ auth: "again", authError: "Your session is over. Sign in again to go on where you were." });
+  set({ auth: "again", link: "connecting", authError: "Your session is over. Sign in again to go on where you were." });
 }
 onUnauthorized(needSignIn);
 

@@ -11,7 +11,7 @@
 //   <Tabs tabs=${[{id, label, count}]} at onPick label />   <Segments options=${[{id, label, count}]} at onPick label />
 //   <Search value onInput placeholder />                 the field that "/" reaches
 //   <Field label hint error>${(id) => input}</Field>
-//   <Dialog title onClose wide footer onSubmit>…</Dialog>   <Menu label items=${[{icon, label, run, danger} | "-"]} />
+//   <Dialog title onClose wide footer onSubmit>…</Dialog>   (without onClose it cannot be closed)   <Menu label items=${[{icon, label, run, danger} | "-"]} />
 //   <Empty icon title action>text: what to do</Empty>   <ErrorBox error onRetry />   <Note tone title>…</Note>
 //   <Skeleton lines=5 />   <Progress done total tone />   <Spark values max label />   <Stepper value min max onPick />
 //   <Ago at />  <Uptime since />  times that go on by themselves
@@ -324,12 +324,12 @@ export function Dialog({ title, onClose, wide, footer, onSubmit, children, class
     return () => at.current?.close();
   }, []);
   const inside = html`
-    ${!bare && html`<header><h2>${title}</h2><${Button} kind="quiet" small icon="x" title="Close" onClick=${onClose} /></header>`}
+    ${!bare && html`<header><h2>${title}</h2>${onClose && html`<${Button} kind="quiet" small icon="x" title="Close" onClick=${onClose} />`}</header>`}
     ${bare ? children : html`<div class="body" tabindex="-1">${children}</div>`}
     ${footer && html`<footer>${footer}</footer>`}`;
   return html`<dialog class="dialog ${wide ? "wide" : ""} ${more}" ref=${at} aria-label=${title}
-    onCancel=${(event) => { event.preventDefault(); onClose(); }}
-    onMouseDown=${(event) => event.target === at.current && onClose()}>
+    onCancel=${(event) => { event.preventDefault(); onClose?.(); }}
+    onMouseDown=${(event) => event.target === at.current && onClose?.()}>
     ${onSubmit ? html`<form onSubmit=${(event) => { event.preventDefault(); onSubmit(); }} novalidate>${inside}</form>` : html`<div class="in">${inside}</div>`}
   </dialog>`;
 }
