@@ -2,7 +2,7 @@
 
 The rows of the tables of keys in docs/configuration.md, from the model and the meanings; the JSON Schema;
 docs/api-reference.md, from the OpenAPI document; the examples of that document, from docs/api.md; the words
-of other tools in docs/migrating.md; and the dashboard of deploy/grafana.
+of other tools in docs/migrating.md; the manual page; and the dashboard of deploy/grafana.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from api_reference import examples as api_examples
 from api_reference import page as api_reference
 from dashboard import text as dashboard
+from man_page import page as man_page
 
 from cbox_init.cli.other_words import WORDS
 from cbox_init.reference.keys import keys
@@ -82,6 +83,7 @@ def written() -> dict[Path, str]:
         page: configuration(page.read_text()),
         moving: migrating(moving.read_text()),
         DOCS / SCHEMA_FILE: schema_text(),
+        DOCS.parent / "src/cbox_init/cli/cbox-init.1": man_page(),
         DOCS / "api-reference.md": api_reference(DOCS.parent),
         DOCS.parent / "deploy/grafana/cbox-init.json": dashboard(),
     }
