@@ -58,6 +58,25 @@ sys.exit(code)
 """
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("list", "--help"), ("help", "logs"), ("completion", "bash"), ("version",)],
+    ids=" ".join,
+)
+def test_help_and_completion_import_next_to_nothing(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    needed_by_click = {"shutil"}
+    not_for_help = {"msgspec", "cbox_init.client", "cbox_init.api"} | NOT_FOR_A_COMMAND - needed_by_click
+    assert sorted(not_for_help & set(done.stderr.split())) == []
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[str]:
     path = str(tmp_path / "api.sock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -272,6 +273,20 @@ def test_a_terminal_gets_no_control_characters_of_processes() -> None:
             "a\\x1b]0;title\\x07\\rb\\x1b[2J\\x9b1m\tc\x1b[1;31md\x1b[0m\ne\\u202ef\\u2066g\\u2028h\x1b[0m"
         )
         assert shown.getvalue() == f"{visible if shown.isatty() else given}\n"
+
+
+def test_json_on_a_terminal_has_no_control_characters() -> None:
+    terminal, pipe = Terminal(), io.StringIO()
+    for shown in (terminal, pipe):
+        Console(shown, {}).json({"a": "\x1b[2J\x9b\u202e\xe9"})
+        assert json.loads(shown.getvalue()) == {"a": "\x1b[2J\x9b\u202e\xe9"}
+    assert terminal.getvalue() == '{"a":"\\u001b[2J\\u009b\\u202eé"}\n'
+
+
+def test_a_reason_makes_no_lines_of_its_own() -> None:
+    lines = text(status_lines(process(instance(reason="a\nb"), reason="x\nName: y"), NOW))
+    assert "Reason:    x Name: y" in lines
+    assert any(line.endswith("a b") for line in lines)
 
 
 def test_a_colour_of_a_process_ends_with_its_line() -> None:

@@ -37,6 +37,9 @@ def verify(files: tuple[str, ...], expected: tuple[str, ...], from_log: bool, qu
       3   the last line is incomplete, as after a crash; all before it holds
     """
     from cbox_init.audit.verify import Verdict, verify_files
+    from cbox_init.cli.console import stdout
+
+    out = stdout()
 
     try:
         report = verify_files(files, anchors=expected, from_log=from_log)
@@ -44,9 +47,9 @@ def verify(files: tuple[str, ...], expected: tuple[str, ...], from_log: bool, qu
         raise CboxError("a compressed file is not complete") from None
     if not quiet:
         for note in report.notes:
-            click.echo(f"note: {note}")
+            out.text(f"note: {note}")
     if report.problem is not None:
-        click.echo(f"{report.place}: {report.problem}" if report.place else report.problem)
+        out.text(f"{report.place}: {report.problem}" if report.place else report.problem)
     if not quiet:
         held = f"{report.records} records" if report.records != 1 else "1 record"
         span = ""
@@ -54,5 +57,5 @@ def verify(files: tuple[str, ...], expected: tuple[str, ...], from_log: bool, qu
             span = f", {report.first.seq} to {report.last.seq}; last hash {report.last.hash}"
         word = {Verdict.INTACT: "intact", Verdict.BROKEN: "broken", Verdict.INCOMPLETE: "incomplete"}
         behind = "" if report.verdict is Verdict.INTACT else " before that"
-        click.echo(f"{word[report.verdict]}: {held}{behind}{span}")
+        out.text(f"{word[report.verdict]}: {held}{behind}{span}")
     return int(report.verdict)

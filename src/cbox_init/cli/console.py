@@ -78,7 +78,10 @@ class Console:
         """Write ``value`` as JSON on a line of its own."""
         from msgspec.json import encode
 
-        self._stream.write(encode(value).decode() + "\n")
+        text = encode(value).decode()
+        if self.is_terminal and not text.isprintable():
+            text = _CONTROL.sub(_in_json, text)
+        self._stream.write(text + "\n")
 
     def _shown(self, text: str) -> str:
         """``text`` without what a terminal would act on; without colours where they are not wanted."""
@@ -107,6 +110,10 @@ class Console:
     def flush(self) -> None:
         """Write what is buffered, so that a reader sees it now."""
         self._stream.flush()
+
+
+def _in_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _visible_without_colour(found: re.Match[str]) -> str:

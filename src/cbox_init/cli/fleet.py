@@ -337,6 +337,9 @@ class _Sent(NamedTuple):
 
 def _command(fleet: Fleet, wanted: Sequence[_Wanted], wait_s: float | None) -> int:
     """Send commands to all daemons; with ``wait_s`` to one after another, until one of them fails."""
+    from cbox_init.cli.console import stdout
+
+    out = stdout()
     parts = [fleet.targets] if wait_s is None else [[one] for one in fleet.targets]
     found: set[str] = set()
     known: dict[str, None] = {}
@@ -345,7 +348,8 @@ def _command(fleet: Fleet, wanted: Sequence[_Wanted], wait_s: float | None) -> i
         for answer in fleet.ask(lambda client: _send(client, wanted, wait_s), part):
             sent = answer.result or _Sent([], [answer.error or ""], set(), [])
             for message in sent.messages:
-                click.echo(f"{answer.target.name}: {message}")
+                out.text(f"{answer.target.name}: {message}")
+            out.flush()
             for error in sent.errors:
                 complain(f"{answer.target.name}: {error}")
             failed = failed or bool(sent.errors)

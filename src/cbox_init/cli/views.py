@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import UnsetType
 
 from cbox_init.cli.console import BOLD, Span, table_lines
-from cbox_init.cli.process_table import instance_uptime, restarts, rollout, scale, state
+from cbox_init.cli.process_table import instance_uptime, one_line, restarts, rollout, scale, state
 from cbox_init.cli.words import percent, size, uptime
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _instance_row(instance: InstanceEntry, now: float) -> list[Span]:
         state(instance.state),
         Span(uptime(instance_uptime(instance, now))),
         Span(str(instance.restart_count)),
-        Span(", ".join(notes)),
+        Span(one_line(", ".join(notes))),
     ]
 
 
@@ -159,6 +159,7 @@ def _health(health: HealthEntry) -> str:
 
 def _labelled(label: str, cell: Span) -> list[Span]:
     text = f"{label}:"
+    cell = Span(one_line(cell.text), cell.style)
     return [Span(text.ljust(_LABEL_WIDTH) if cell.text else text, BOLD), cell]
 
 
