@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _EXIT_CODES = (
     ("0", "Done; what was asked for is well."),
     ("1", "It failed, or something is not well."),
-    ("2", "A mistake in the command line. (serve, run and health: 1)"),
+    ("2", "A mistake in the command line. (serve, run, health and audit: 1)"),
     ("3", "No daemon answers. (health: 1)"),
     ("130", "After Ctrl-C."),
 )

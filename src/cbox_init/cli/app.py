@@ -147,10 +147,10 @@ _ACTIONS = (start, stop, restart, signal, scale, trigger, pause, resume, changes
 
 _CONFIGURING = (reload_config, shutdown, audit, token, autotune, version, help_, completion)
 
-_ONLY_FAIL = ("serve", "run", "health")
+_ONLY_FAIL = ("serve", "run", "health", "audit")
 """Commands whose exit code is 1 for a mistake in the command line too.
 
-1 is a start that has failed, and Docker takes 0 and 1 alone from a health check.
+1 is a start that has failed, Docker takes 0 and 1 alone from a health check, and 2 is a broken audit trail.
 """
 
 _FILES = (serve, run_, check_config, scaffold, import_, explain, schema)
