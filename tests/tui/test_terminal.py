@@ -44,7 +44,10 @@ class Tmux:
         return done.stdout
 
     def shows(self, text: str) -> None:
-        wait_for(lambda: text in self("capture-pane", "-p"), f"{text!r} in {self('capture-pane', '-p')}")
+        try:
+            wait_for(lambda: text in self("capture-pane", "-p"))
+        except AssertionError:
+            raise AssertionError(f"{text!r} in {self('capture-pane', '-p')}") from None
 
 
 def test_in_a_terminal(daemon: DaemonProcess, tmp_path: Path) -> None:

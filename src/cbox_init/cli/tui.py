@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -37,4 +38,6 @@ def tui(daemon: DaemonOptions, remote: str | None) -> None:
         daemon = daemon._replace(url=remote, socket=None)
     with connect(daemon) as client:
         client.whoami()  # what is wrong with the options is said here, in one line
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)  # the terminal knows its size, also after it was changed
     TerminalApp(lambda: connect_async(daemon)).run()
