@@ -24,6 +24,7 @@ KNOWN = (*commands.commands, *ALIASES)
         ("journlctl", "'journalctl' of systemd is here: `cbox-init logs NAME`, `cbox-init logs -f NAME`"),
         ("pm2", ": leave this word out, as in `cbox-init restart NAME`"),
         ("restrat", "did you mean 'restart'?"),
+        ("statsu", "did you mean 'status'?"),  # nearer to the 'stats' of docker
         (
             "rm",
             "'rm' of docker and circusctl is here: edit the configuration file, then `cbox-init reload-",

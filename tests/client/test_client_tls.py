@@ -74,7 +74,7 @@ def test_the_command_line_with_a_client_certificate(
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1].startswith("web ")
     without = command(url, *ca)
-    assert without.returncode == 1
+    assert without.returncode == 3
     assert without.stderr == (
         f"cbox-init: {url} asks for a client certificate; give it with --cert and --key, "
         "or in CBOX_INIT_API_CERT and CBOX_INIT_API_KEY\n"

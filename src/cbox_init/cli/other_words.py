@@ -148,7 +148,7 @@ def unknown_word(word: str, known: Sequence[str]) -> str:
     line = f"no command is called {word!r}"
     other = find_word(word)
     if other is None:
-        nearest = most_similar(word, (*known, *(one.word for one in WORDS)))
+        nearest = most_similar(word, known) or most_similar(word, tuple(one.word for one in WORDS))
         if nearest is None:
             return line
         other = None if nearest in known else find_word(nearest)

@@ -122,10 +122,21 @@ function Scale({ process: p, most }) {
   return html`<${Stepper} value=${asked ?? p.desired_scale} min=0 max=${most} onPick=${setAsked} />`;
 }
 
+const RESTARTED = {
+  crash: "after a crash",
+  normal_exit: "after a normal end",
+  manual: "by hand",
+  health_check: "by its health check",
+  memory_limit: "by its memory limit",
+  timeout: "after its timeout",
+  max_runtime: "after its max_runtime",
+  dependency: "with another process",
+};
+
 function reasonsOf(p) {
   const sums = {};
   for (const i of p.instances) for (const [why, n] of Object.entries(i.restart_reasons ?? {})) sums[why] = (sums[why] ?? 0) + n;
-  const texts = Object.entries(sums).sort(([, a], [, b]) => b - a).map(([why, n]) => `${n} ${why.replaceAll("_", " ")}`);
+  const texts = Object.entries(sums).sort(([, a], [, b]) => b - a).map(([why, n]) => `${n} ${RESTARTED[why] ?? why.replaceAll("_", " ")}`);
   return texts.join(", ") || "none since it was started";
 }
 

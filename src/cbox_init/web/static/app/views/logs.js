@@ -137,6 +137,7 @@ export function LogPanel({ processes, instances = [], names, onProcesses, onInst
 
   const scrolled = () => {
     const box = scroller.current;
+    if (!box) return; // the last scroll of a view that is left comes when it is gone
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < ROW * 1.5;
     if (atEnd !== follow) {
       setFollow(atEnd);
