@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
+#: Colours are looked at when no animation changes them any more.
+_RUN_AXE = """async (options) => {
+  await Promise.allSettled(document.getAnimations().map((one) => one.finished));
+  return axe.run(document, options);
+}"""
 VIEWS = (
     *("overview", "p/web", "p/flaky?tab=events", "p/web?tab=config", "p/web?tab=env", "p/web/edit", "new"),
     *("logs", "charts", "schedules", "graph", "events", "changes", "config", "daemon"),
@@ -46,7 +51,7 @@ def go(page: Page, view: str) -> None:
 
 
 def violations(page: Page, options: dict[str, Any]) -> list[str]:
-    found = page.evaluate("(options) => axe.run(document, options)", options)
+    found = page.evaluate(_RUN_AXE, options)
     return [
         f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
         for one in found["violations"]
