@@ -259,6 +259,17 @@ async def test_the_palette_has_every_process() -> None:
         assert app.screen_stack
 
 
+@pytest.mark.parametrize("name", ['[a="b]', "web[red]", "[@click=app.quit]x"])
+async def test_a_name_is_no_markup(name: str) -> None:
+    async with screen_of(FakeClient([process(name, instance(f"{name}-0"))])) as (app, pilot):
+        await pilot.press("ctrl+p", *"stop")
+        await until_shown(pilot, f"Stop {name}")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1, "the palette is closed")
+        await pilot.press("s")
+        await until_shown(pilot, f"Stop {name}")
+
+
 async def test_events() -> None:
     client = FakeClient(some_processes())
     client.happened = [

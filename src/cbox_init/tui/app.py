@@ -220,21 +220,20 @@ class TerminalApp(TerminalHost):
             )
             yield SystemCommand("Save configuration", "Write changes to the file (W)", self.action_save)
         for name, entry in self.state.processes.items():
-            yield SystemCommand(
-                f"Logs {clean(name)}", "Its lines as they come", lambda n=name: self.open_logs([n])
-            )
-            yield SystemCommand(f"Details {clean(name)}", "All about it", lambda n=name: self.open_details(n))
+            shown = clean(name).replace("[", r"\[")  # the palette takes it for markup
+            yield SystemCommand(f"Logs {shown}", "Its lines as they come", lambda n=name: self.open_logs([n]))
+            yield SystemCommand(f"Details {shown}", "All about it", lambda n=name: self.open_details(n))
             scheduled = entry.type == "scheduled"
             words = ("trigger", "pause", "resume") if scheduled else ("restart", "stop", "start")
             for word in words if caller.may_act else ():
                 yield SystemCommand(
-                    f"{word.capitalize()} {clean(name)}",
+                    f"{word.capitalize()} {shown}",
                     f"It is {entry.state} now",
                     lambda w=word, e=entry: self.command(w, e),
                 )
             if caller.may_configure:
                 yield SystemCommand(
-                    f"Edit {clean(name)}", "By a form (e)", lambda n=name: self.configure("edit", n)
+                    f"Edit {shown}", "By a form (e)", lambda n=name: self.configure("edit", n)
                 )
 
 

@@ -59,7 +59,7 @@ class ConfirmDialog(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = self._title.replace("[", r"\[")  # it is taken for markup
             with VerticalScroll(classes="text", can_focus=False):
                 yield Static(self._text, markup=False)
             with Horizontal(classes="buttons"):
@@ -101,7 +101,7 @@ class TextDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = self._title
+            box.border_title = self._title.replace("[", r"\[")  # it is taken for markup
             box.border_subtitle = "Esc closes"
             with VerticalScroll():
                 yield Static(self._text)
