@@ -41,7 +41,7 @@ def shell_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
             process(instance(), instance(1), groups=["front"]),
             process(instance(id="worker-0"), name="worker", groups=["back"]),
             process(name="backup", type="scheduled", state="scheduled"),
-            process(name="odd name$(touch x)"),
+            *(process(name=f"odd{more}") for more in (" name$(touch x)", "!1", "{a,b}", "=c", "^d^e")),
         )
         here = str(Path(sys.executable).parent)
         base = environment(CBOX_INIT_API_SOCKET=path, HOME=str(tmp_path), TERM="dumb")

@@ -120,7 +120,7 @@ def _completer(find: Callable[[Client], Iterable[tuple[str, str]]]) -> Completer
 
 def _is_plain(name: str) -> bool:
     """Whether a shell takes the name as it is."""
-    return name.isprintable() and not set(name) & set(" \t,;'\"`$&|<>()*?[]\\")
+    return name.isprintable() and name[:1] not in "-~" and not set(name) & set(" \t,;:='\"`!$&|<>(){}*?[]^\\")
 
 
 def _options_of(context: click.Context) -> DaemonOptions:

@@ -1,6 +1,7 @@
 // Adding and editing a process: the common keys as fields, all keys as JSON, checked by the daemon as one types.
 import { api, path } from "../api.js";
 import { command, confirm } from "../changes.js";
+import { harmless } from "../model/terminal_text.js";
 import { html, useEffect, useRef, useState } from "../preact.js";
 import { go, link } from "../router.js";
 import { useStore } from "../store.js";
@@ -19,8 +20,8 @@ export default function Edit({ name = "" }) {
     written(name, own.signal).then(setStart, (e) => own.signal.aborted || setError(e));
     return () => own.abort();
   }, [name, turn]);
-  if (error) return html`<${View} title="Edit ${name}" crumb=${html`<${Crumb} name=${name} />`}><${ErrorBox} title="The configuration could not be read." error=${error} onRetry=${() => setTurn(turn + 1)} /></${View}>`;
-  if (!start) return html`<${View} title="Edit ${name}" crumb=${html`<${Crumb} name=${name} />`}><${Skeleton} lines=8 /></${View}>`;
+  if (error) return html`<${View} title="Edit ${harmless(name)}" crumb=${html`<${Crumb} name=${name} />`}><${ErrorBox} title="The configuration could not be read." error=${error} onRetry=${() => setTurn(turn + 1)} /></${View}>`;
+  if (!start) return html`<${View} title="Edit ${harmless(name)}" crumb=${html`<${Crumb} name=${name} />`}><${Skeleton} lines=8 /></${View}>`;
   return html`<${Form} name=${name} start=${start} />`;
 }
 
@@ -37,7 +38,7 @@ function bare(section) {
 }
 
 function Crumb({ name }) {
-  return html`<a href=${link("overview")}>Processes</a><${Icon} name="right" size=12 />${name && html`<a href=${link(["p", name])}>${name}</a><${Icon} name="right" size=12 />`}`;
+  return html`<a href=${link("overview")}>Processes</a><${Icon} name="right" size=12 />${name && html`<a href=${link(["p", name])}><bdi>${harmless(name)}</bdi></a><${Icon} name="right" size=12 />`}`;
 }
 
 function Form({ name, start }) {
@@ -100,7 +101,7 @@ function Form({ name, start }) {
   }
   const errors = found.errors ?? [];
   const whole = { draft, put, found, name: called || "new", names: names.filter((n) => n !== called), touched };
-  return html`<${View} title=${name ? `Edit ${name}` : "Add a process"} crumb=${html`<${Crumb} name=${name} />`}
+  return html`<${View} title=${name ? `Edit ${harmless(name)}` : "Add a process"} crumb=${html`<${Crumb} name=${name} />`}
     actions=${html`<${Segments} label="How" at=${mode} onPick=${pick} options=${[{ id: "form", label: "Form" }, { id: "json", label: "All keys" }]} />`}>
     <form class="edit" novalidate onSubmit=${(e) => { e.preventDefault(); save(); }} onKeyDown=${(e) => { if (e.key === "Enter" && (e.metaKey || e.ctrlKey)) save(); }}>
       <div class="stack">
