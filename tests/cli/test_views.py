@@ -14,8 +14,8 @@ from cbox_init.cli.console import Console, Span, TextStyle, cut, fit, table_line
 from cbox_init.cli.history import HISTORY_HEADER, execution_row, run_row
 from cbox_init.cli.process_table import USUAL, all_run, is_well, rows, table, why
 from cbox_init.cli.views import daemon_lines, status_lines
-from cbox_init.cli.words import took
 from cbox_init.client import OneshotEntry, RunEntry
+from cbox_init.words import took
 from tests.client.fake import daemon_entry, instance, process
 
 if TYPE_CHECKING:

@@ -314,7 +314,7 @@ async def test_a_file_that_cannot_be_read_changes_nothing(
     house = build(WEB + "}")
     await up(house, web=2)
     before = born(house)
-    monkeypatch.setattr("cbox_init.supervisor.configuration.configuration._FILE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("cbox_init.supervisor.configuration.configuration.FILE_TIMEOUT_S", 0.2)
     house.file.unlink()
     if what == "directory":
         house.file.mkdir()

@@ -6,9 +6,10 @@ import pytest
 
 from cbox_init.client import LiveProcesses, RolloutEntry
 from cbox_init.tui.edit import form_values, parse_form
-from cbox_init.tui.look import clean, duration, gauge, memory, percent, sparkline, state_look
+from cbox_init.tui.look import clean, gauge, memory, percent, sparkline, state_look
 from cbox_init.tui.rows import process_rows, why
 from cbox_init.tui.state import HISTORY, ScreenState
+from cbox_init.words import uptime
 from tests.tui.fake import NOW, FakeClient, instance, process, some_processes
 
 
@@ -29,7 +30,7 @@ def test_nothing_that_a_terminal_acts_on_is_left(text: str, shown: str) -> None:
 
 
 def test_figures_are_short() -> None:
-    assert [duration(one) for one in (None, -3, 4, 123, 3900, 273_600)] == [
+    assert [uptime(one) for one in (None, -3, 4, 123, 3900, 273_600)] == [
         "-",
         "0s",
         "4s",

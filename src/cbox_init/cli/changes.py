@@ -8,7 +8,7 @@ import click
 
 from cbox_init.cli.completion import changes_of, names_of
 from cbox_init.cli.connection import connect, daemon_options
-from cbox_init.cli.words import to_milliseconds, to_seconds
+from cbox_init.words import to_milliseconds, to_seconds
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions

@@ -50,7 +50,7 @@ _OPTIONS = (
 
 def _show_utc(context: click.Context, option: click.Parameter, given: bool) -> None:
     if given:
-        from cbox_init.cli.words import use_utc
+        from cbox_init.words import use_utc
 
         context.find_root().call_on_close(use_utc())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cbox_init.cli.console import DIM, Span, TextStyle
 from cbox_init.cli.log_lines import process_style
-from cbox_init.cli.words import to_milliseconds
+from cbox_init.words import to_milliseconds
 
 if TYPE_CHECKING:
     from cbox_init.client import EventEntry

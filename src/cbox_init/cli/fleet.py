@@ -198,7 +198,7 @@ def status(fleet: Fleet, as_json: bool) -> int:
     answers = fleet.ask(lambda client: client.daemon())
 
     from cbox_init.cli.console import Span, stdout, table_lines
-    from cbox_init.cli.words import size, uptime
+    from cbox_init.words import size, uptime
 
     out = stdout()
     if as_json:

@@ -9,7 +9,7 @@ import click
 from cbox_init.cli.completion import names_of
 from cbox_init.cli.connection import connect, daemon_options, naming_nearest
 from cbox_init.cli.console import Span, TextStyle
-from cbox_init.cli.words import to_milliseconds, took
+from cbox_init.words import to_milliseconds, took
 
 if TYPE_CHECKING:
     from cbox_init.cli.connection import DaemonOptions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from zlib import crc32
 
 from cbox_init.cli.console import DIM, Span, TextStyle
-from cbox_init.cli.words import to_milliseconds
+from cbox_init.words import to_milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from cbox_init.cli.console import DIM, Span, TextStyle, table_lines
-from cbox_init.cli.words import percent, size, uptime
+from cbox_init.words import percent, size, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -8,7 +8,7 @@ from msgspec import UnsetType
 
 from cbox_init.cli.console import BOLD, Span, table_lines
 from cbox_init.cli.process_table import instance_uptime, one_line, restarts, rollout, scale, state
-from cbox_init.cli.words import percent, size, uptime
+from cbox_init.words import percent, size, uptime
 
 if TYPE_CHECKING:
     from cbox_init.client import (

@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 
 from cbox_init.errors import ClientError
-from cbox_init.tui.look import clean, duration, memory, percent, plural
+from cbox_init.tui.look import clean, memory, percent, plural
 from cbox_init.tui.page import ScreenPage
 from cbox_init.tui.sections import Section, facts_text
+from cbox_init.words import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +103,7 @@ def _facts(entry: DaemonEntry, cpu: float | None, now: float) -> Facts:
         ("Version", f"{entry.version} (Python {entry.python_version})", ""),
         ("PID", str(entry.pid), ""),
         ("Configuration", clean(entry.config or "none, only the environment"), ""),
-        ("Uptime", duration(now - entry.started_at), ""),
+        ("Uptime", uptime(now - entry.started_at), ""),
         ("Processes", f"{counts.processes}, {counts.scheduled} with a schedule", ""),
         ("Instances", f"{counts.instances}, {counts.running} running", ""),
         ("Failed", str(counts.failed), "bad" if counts.failed else "good"),

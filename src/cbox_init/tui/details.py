@@ -12,7 +12,7 @@ from textual.containers import Horizontal, VerticalScroll
 from cbox_init.errors import ApiError, ClientError
 from cbox_init.tui.edit import process_config
 from cbox_init.tui.grid import Grid, GridColumn
-from cbox_init.tui.look import clean, duration, joined, local_time, memory, percent, sparkline, state_look
+from cbox_init.tui.look import clean, joined, local_time, memory, percent, sparkline, state_look
 from cbox_init.tui.page import ScreenPage
 from cbox_init.tui.rows import (
     autoscale_words,
@@ -27,6 +27,7 @@ from cbox_init.tui.rows import (
     why,
 )
 from cbox_init.tui.sections import Section, facts_text
+from cbox_init.words import uptime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -212,7 +213,7 @@ def process_facts(entry: ProcessEntry, cpu: Iterable[float], now: float, colours
         ("State", joined((f"{look.sign} {entry.state}", entry.type)), look.role),
         ("Why", *why(entry, now)),
         ("Instances", f"{scale_of(entry)} running, {restarts_of(entry)} restarts", ""),
-        ("Uptime", duration(uptime_of(entry, now)), ""),
+        ("Uptime", uptime(uptime_of(entry, now)), ""),
         ("Uses", used, ""),
         ("CPU", sparkline(list(cpu), _SPARK), "key"),
     ]
@@ -223,7 +224,7 @@ def process_facts(entry: ProcessEntry, cpu: Iterable[float], now: float, colours
     if not isinstance(entry.autoscale, UnsetType):
         facts.append(("Autoscale", autoscale_words(entry.autoscale), ""))
     if isinstance(entry.schedule, str):
-        run = f"next run in {duration(entry.next_run - now)}" if entry.next_run else "paused"
+        run = f"next run in {uptime(entry.next_run - now)}" if entry.next_run else "paused"
         facts.append(("Schedule", joined((clean(entry.schedule), run)), ""))
     return facts_text(facts, colours)
 
@@ -237,7 +238,7 @@ def checks_text(entry: ProcessEntry, now: float, colours: Palette) -> Text:
             continue
         look = state_look(health.status)
         took = f"{health.latency_ms:.1f} ms" if isinstance(health.latency_ms, float | int) else ""
-        ago = f"{duration(now - health.last_check)} ago" if isinstance(health.last_check, float | int) else ""
+        ago = f"{uptime(now - health.last_check)} ago" if isinstance(health.last_check, float | int) else ""
         words = joined((f"{look.sign} {clean(health.status)}", ago, took, health_words(health)))
         facts.append((clean(one.id), words, look.role))
     return facts_text(facts, colours)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -16,12 +16,14 @@ from cbox_init.tui.look import clean, palette, plural
 from cbox_init.tui.page import ScreenPage, TerminalHost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from textual.widget import Widget
 
     from cbox_init.client import AsyncClient, ProblemEntry, ReloadReply, ValidateReply
     from cbox_init.tui.look import Palette
+
+_Reply = TypeVar("_Reply")
 
 _PAUSE_S = 0.25
 """How long nothing has to be typed until the daemon is asked whether it is right."""
@@ -359,15 +361,10 @@ def _problem_words(entry: ProblemEntry) -> str:
 
 async def reload_file(app: TerminalHost) -> None:
     """Show what a reload would change, and do it when the answer is yes."""
-    client = app.client
-    try:
-        if client is None:
-            raise ClientError("Not connected to the daemon.")
-        found = await client.reload_config(dry_run=True)
-    except ClientError as error:
-        app.notify(
-            in_words(error), title="The file cannot be loaded", severity="error", timeout=15, markup=False
-        )
+    found = await _previewed(
+        app, lambda client: client.reload_config(dry_run=True), "The file cannot be loaded"
+    )
+    if found is None:
         return
     colours = palette(dark=app.current_theme.dark)
     if not (found.added or found.changed or found.adjusted or found.removed or found.diff):
@@ -404,21 +401,29 @@ def reload_text(found: ReloadReply, colours: Palette) -> Text:
 
 async def save_file(app: TerminalHost) -> None:
     """Show what would be written to the file, and write it when the answer is yes."""
-    client = app.client
-    try:
-        if client is None:
-            raise ClientError("Not connected to the daemon.")
-        found = await client.save_config(dry_run=True)
-    except ClientError as error:
-        app.notify(
-            in_words(error), title="The file cannot be written", severity="error", timeout=15, markup=False
-        )
+    found = await _previewed(
+        app, lambda client: client.save_config(dry_run=True), "The file cannot be written"
+    )
+    if found is None:
         return
     if not found.diff:
         app.notify("The file has everything: nothing to save.", timeout=4)
         return
     text = diff_text(found.diff, palette(dark=app.current_theme.dark))
     app.ask("Save to the configuration file", text, "Save", lambda client: client.save_config())
+
+
+async def _previewed(
+    app: TerminalHost, preview: Callable[[AsyncClient], Awaitable[_Reply]], failed: str
+) -> _Reply | None:
+    """The reply of a dry run; None when there is none, which is shown under the title ``failed``."""
+    try:
+        if app.client is None:
+            raise ClientError("Not connected to the daemon.")
+        return await preview(app.client)
+    except ClientError as error:
+        app.notify(in_words(error), title=failed, severity="error", timeout=15, markup=False)
+        return None
 
 
 def diff_text(diff: str, colours: Palette) -> Text:

@@ -69,29 +69,23 @@ class Grid(ScrollView, can_focus=True):
         Binding("end,G", "move(1000000)", "Last", show=False),
     ]
 
-    class Chosen(Message):
+    class AboutRow(Message):
+        """What has happened to the row ``key``."""
+
+        def __init__(self, grid: Grid, key: str) -> None:
+            super().__init__()
+            self.grid = grid
+            self.key = key
+
+        @property
+        def control(self) -> Grid:
+            return self.grid
+
+    class Chosen(AboutRow):
         """A double click on a row."""
 
-        def __init__(self, grid: Grid, key: str) -> None:
-            super().__init__()
-            self.grid = grid
-            self.key = key
-
-        @property
-        def control(self) -> Grid:
-            return self.grid
-
-    class Moved(Message):
+    class Moved(AboutRow):
         """The cursor is on another row."""
-
-        def __init__(self, grid: Grid, key: str) -> None:
-            super().__init__()
-            self.grid = grid
-            self.key = key
-
-        @property
-        def control(self) -> Grid:
-            return self.grid
 
     def __init__(self, columns: Sequence[GridColumn], empty: str = "Nothing here yet.", *, id: str) -> None:  # noqa: A002
         super().__init__(id=id)

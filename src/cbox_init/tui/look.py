@@ -193,21 +193,6 @@ def _visible(found: re.Match[str]) -> str:
     return ascii(found[0])[1:-1]
 
 
-def duration(seconds: float | None) -> str:
-    """A duration in its two largest units: 4s, 2m3s, 1h5m, 3d4h; ``-`` for None."""
-    if seconds is None:
-        return "-"
-    whole = max(0, int(seconds))
-    minutes, rest = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days}d{hour}h"
-    if hours:
-        return f"{hours}h{minute}m"
-    return f"{minutes}m{rest}s" if minutes else f"{whole}s"
-
-
 def memory(count: int) -> str:
     """Bytes in four or five characters, such as 512K, 12.3M, 1.5G."""
     value, unit = float(count), "B"
@@ -260,14 +245,3 @@ def local_time(timestamp: str, *, date: bool = True, fraction: bool = False) -> 
         return clean(timestamp)
     text = at.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
     return f"{text}.{at.microsecond // 1000:03}" if fraction else text
-
-
-def seconds_between(started: str, ended: str) -> str:
-    """The time between two RFC 3339 times: 0.012s, 3.4s, then as ``duration``; ``-`` for an invalid time."""
-    try:
-        seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
-    except (ValueError, TypeError):
-        return "-"
-    if seconds >= 60:
-        return duration(seconds)
-    return f"{max(0.0, seconds):.{1 if seconds >= 1 else 3}f}s"

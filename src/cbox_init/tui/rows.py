@@ -9,15 +9,14 @@ from msgspec import UnsetType
 from cbox_init.tui.grid import GridCell, GridColumn, GridRow
 from cbox_init.tui.look import (
     clean,
-    duration,
     gauge,
     local_time,
     memory,
     percent,
-    seconds_between,
     sparkline,
     state_look,
 )
+from cbox_init.words import took, uptime
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -89,7 +88,7 @@ def _process_row(
             GridCell(sparkline(state.recent_cpu(entry.name), SPARK), "key"),
             GridCell(memory(entry.memory_rss_bytes) if alive else "-", "text" if alive else "muted"),
             GridCell(str(restarts), "care" if restarts else "muted"),
-            GridCell(duration(uptime_of(entry, now)), "text" if alive else "muted"),
+            GridCell(uptime(uptime_of(entry, now)), "text" if alive else "muted"),
             GridCell(*why(entry, now)),
         ),
     )
@@ -109,7 +108,7 @@ def instance_row(entry: ProcessEntry, one: InstanceEntry, state: ScreenState, no
             GridCell(sparkline(state.recent_cpu(one.id), SPARK), "muted"),
             GridCell(memory(one.memory_rss_bytes) if alive else "-", "text" if alive else "muted"),
             GridCell(str(one.restart_count), "care" if one.restart_count else "muted"),
-            GridCell(duration(now - one.started_at if alive and one.started_at else None), "muted"),
+            GridCell(uptime(now - one.started_at if alive and one.started_at else None), "muted"),
             GridCell(*instance_why(one, now)),
         ),
     )
@@ -161,7 +160,7 @@ def instance_why(one: InstanceEntry, now: float) -> tuple[str, str]:
     """Why an instance does not run or is not healthy, with the role of its colour."""
     parts = []
     if isinstance(one.next_restart_at, float):
-        parts.append(f"restart in {duration(max(0.0, one.next_restart_at - now))}")
+        parts.append(f"restart in {uptime(max(0.0, one.next_restart_at - now))}")
     if one.reason:
         parts.append(clean(one.reason))
     elif not isinstance(one.health, UnsetType):
@@ -207,7 +206,7 @@ def _amount(metric: str, value: float) -> str:
 def _schedule_words(entry: ProcessEntry, now: float) -> str:
     if not isinstance(entry.schedule, str):
         return ""
-    return f"next run in {duration(entry.next_run - now)}" if entry.next_run else "paused"
+    return f"next run in {uptime(entry.next_run - now)}" if entry.next_run else "paused"
 
 
 def _as_wanted(entry: ProcessEntry) -> bool:
@@ -256,8 +255,8 @@ def schedule_row(entry: ProcessEntry, now: float) -> GridRow:
             GridCell(clean(entry.name), "text bold"),
             state_cell(entry.schedule_state if isinstance(entry.schedule_state, str) else entry.state),
             GridCell(clean(entry.schedule) if isinstance(entry.schedule, str) else "-"),
-            GridCell(f"in {duration(entry.next_run - now)}" if entry.next_run else "-"),
-            GridCell(f"{duration(now - entry.last_run)} ago" if entry.last_run else "never", "muted"),
+            GridCell(f"in {uptime(entry.next_run - now)}" if entry.next_run else "-"),
+            GridCell(f"{uptime(now - entry.last_run)} ago" if entry.last_run else "never", "muted"),
             GridCell(str(code) if isinstance(code, int) else "-", "bad" if failed else "muted"),
             GridCell(str(entry.run_count) if isinstance(entry.run_count, int) else "-", "muted"),
             _rate_cell(entry),
@@ -315,7 +314,7 @@ def _ended(
             GridCell(local_time(started)),
             GridCell(clean(name), "text"),
             GridCell(clean(by), "muted"),
-            GridCell("-" if ended is None else seconds_between(started, ended), "text"),
+            GridCell("-" if ended is None else took(started, ended), "text"),
             GridCell("-" if code is None else str(code), "bad" if code else "muted"),
             result,
         ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -27,7 +27,7 @@ from cbox_init.supervisor.garbage import CollectionPause
 from cbox_init.threads import NoThreadError, OneThread, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from cbox_init.config.load import ConfigSource, Loaded
     from cbox_init.config.model import Config, ProcessConfig
@@ -39,12 +39,25 @@ if TYPE_CHECKING:
     from cbox_init.supervisor.supervisor import Supervisor
 
 #: How long the file may take to be read or written, in seconds: a network file system may never answer.
-_FILE_TIMEOUT_S: Final = 30.0
+FILE_TIMEOUT_S: Final = 30.0
 
 #: How long checking an edit may take, in seconds. Its work is limited, but the machine may be busy.
 _CHECK_TIMEOUT_S: Final = 30.0
 
 _NO_FILE: Final = "the configuration comes from the environment alone; there is no file"
+
+
+@contextmanager
+def saving(path: str) -> Iterator[None]:
+    """Turn what keeps a thread from writing, or comparing, the file at ``path`` into NotSaved."""
+    try:
+        yield
+    except TimeoutError:
+        raise NotSaved(
+            f"cannot save {path}: no answer within {FILE_TIMEOUT_S:.0f} s; check its file system"
+        ) from None
+    except NoThreadError as error:
+        raise NotSaved(f"cannot save {path}: {error.strerror}; try again later") from None
 
 
 class Reloaded:
@@ -204,10 +217,10 @@ class Configuration:
         else:
             load = partial(_of_regular_file, source)
         try:
-            loaded = await thread.run(load, timeout_s=_FILE_TIMEOUT_S)
+            loaded = await thread.run(load, timeout_s=FILE_TIMEOUT_S)
             return self._with_zero_scales(loaded)
         except TimeoutError:
-            message = f"cannot read {self._source.path}: no answer within {_FILE_TIMEOUT_S:.0f} s"
+            message = f"cannot read {self._source.path}: no answer within {FILE_TIMEOUT_S:.0f} s"
             problem = Problem(field="", message=message, recommendation="check its file system")
             raise ConfigError(str(problem), (problem,)) from None
         except NoThreadError as error:
@@ -267,16 +280,10 @@ class Configuration:
         source, path = self._source, self._source.path
         async with self._alone():
             edits = self._edits
-            try:
+            with saving(path):
                 await in_thread(
-                    lambda: saved(path, edits, source.environ), name="config-write", timeout_s=_FILE_TIMEOUT_S
+                    lambda: saved(path, edits, source.environ), name="config-write", timeout_s=FILE_TIMEOUT_S
                 )
-            except TimeoutError:
-                raise NotSaved(
-                    f"cannot save {path}: no answer within {_FILE_TIMEOUT_S:.0f} s; check its file system"
-                ) from None
-            except NoThreadError as error:
-                raise NotSaved(f"cannot save {path}: {error.strerror}; try again later") from None
             self._edits = self._no_edits(self._supervisor.config)
         self._log.info("Configuration saved", config=path)
         if self._audit is not None:

@@ -17,9 +17,9 @@ from cbox_init.config.masking import secret_values
 from cbox_init.config.problems import Severity
 from cbox_init.config.save import planned
 from cbox_init.config.shown import differences, shown_configuration
-from cbox_init.errors import ConfigError, Conflict, NotApplied, NotSaved
+from cbox_init.errors import ConfigError, Conflict, NotApplied
 from cbox_init.sensitive import MASK, KnownSecrets
-from cbox_init.supervisor.configuration.configuration import Reloaded
+from cbox_init.supervisor.configuration.configuration import FILE_TIMEOUT_S, Reloaded, saving
 from cbox_init.threads import NoThreadError, OneThread
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: How long a file may take to be read, and how long a comparison or a check may take, in seconds.
-_FILE_TIMEOUT_S: Final = 30.0
+#: How long a comparison or a check may take, in seconds.
 _WORK_TIMEOUT_S: Final = 30.0
 
 _RUNNING: Final = "in force"
@@ -137,14 +136,8 @@ class Inspection:
                 titles = (path, f"{path} (saved)")
                 return differences(before or type(after)(), after, known, titles).text
 
-            try:
-                return SavePreview(path, await self._file.run(work, timeout_s=_FILE_TIMEOUT_S))
-            except TimeoutError:
-                raise NotSaved(
-                    f"cannot save {path}: no answer within {_FILE_TIMEOUT_S:.0f} s; check its file system"
-                ) from None
-            except NoThreadError as error:
-                raise NotSaved(f"cannot save {path}: {error.strerror}; try again later") from None
+            with saving(path):
+                return SavePreview(path, await self._file.run(work, timeout_s=FILE_TIMEOUT_S))
 
     async def check_process(self, name: str, raw: Mapping[str, Raw]) -> tuple[Problem, ...]:
         """What is wrong with ``raw`` as the configuration of a process, new or not."""

@@ -15,6 +15,7 @@
 //   now()                    Unix seconds by the daemon's clock; compare times of the API with this one
 //   useNow(ms = 1000)        the same, and draws again every `ms` (not while the tab is hidden)
 //   trend(name)              {cpu: [..60], rss: [..60]} of a process, "" is the daemon; newest last
+//   usedBy(entry, s.figures)  {cpu, rss} of all instances of a process: live, or from its entry before the first figures
 //   can("operator", name)    whether the caller may do what needs that role (to that process)
 //   onEvent(call)            call(event) for each event of the daemon, {kind: "missed", ...} where some are missing
 //   recentEvents()           the last 300, oldest first;  useEvents(filter, most) the same, newest first, live
@@ -104,6 +105,16 @@ export function can(role, process) {
 function matches(pattern, name) {
   const text = pattern.replace(/[.+^${}()|\\]/g, "\\$&").replace(/\*/g, ".*").replace(/\?/g, ".").replace(/\[!/g, "[^");
   try { return new RegExp(`^${text}$`, "su").test(name); } catch { return pattern === name; }
+}
+
+export function usedBy(process, figures) {
+  let cpu = 0, rss = 0;
+  for (const i of process.instances) {
+    const now = figures.instances.get(i.id);
+    cpu += figures.time ? now?.cpu ?? 0 : i.cpu_percent;
+    rss += figures.time ? now?.rss ?? 0 : i.memory_rss_bytes;
+  }
+  return { cpu, rss };
 }
 
 // Trends: rings of figures, for the small charts

@@ -7,7 +7,7 @@ import { harmless } from "../model/terminal_text.js";
 import { html, useEffect, useMemo, useState } from "../preact.js";
 import { ProcessButtons, restartInstance, scaleTo, signalInstance, stopInstance } from "../process_actions.js";
 import { link, setQuery } from "../router.js";
-import { can, onEvent, trend, useEvents, useStore } from "../store.js";
+import { can, onEvent, trend, usedBy, useEvents, useStore } from "../store.js";
 import { Ago, Badge, Button, Card, Empty, ErrorBox, Icon, Menu, Note, Progress, Search, Skeleton, Spark, StateBadge, Stepper, Table, Tabs, Uptime, View, useLoad } from "../ui.js";
 import { panels } from "../views.js";
 import Edit from "./edit.js";
@@ -81,13 +81,7 @@ function Rollout({ process: p }) {
 }
 
 function Figures({ process: p }) {
-  const figures = useStore((s) => s.figures);
-  let cpu = 0, rss = 0;
-  for (const i of p.instances) {
-    const now = figures.instances.get(i.id);
-    cpu += figures.time ? now?.cpu ?? 0 : i.cpu_percent;
-    rss += figures.time ? now?.rss ?? 0 : i.memory_rss_bytes;
-  }
+  const { cpu, rss } = usedBy(p, useStore((s) => s.figures));
   const kept = trend(p.name);
   const restarts = p.instances.reduce((n, i) => n + i.restart_count, 0);
   const most = p.type === "oneshot" ? 1 : p.max_scale || Infinity;

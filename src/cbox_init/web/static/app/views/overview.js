@@ -5,7 +5,7 @@ import { harmless } from "../model/terminal_text.js";
 import { html, memo, useMemo } from "../preact.js";
 import { menuFor } from "../process_actions.js";
 import { go, link, setQuery } from "../router.js";
-import { can, trend, useEvents, useStore } from "../store.js";
+import { can, trend, usedBy, useEvents, useStore } from "../store.js";
 import { Ago, Button, Card, Dots, Empty, Icon, Menu, Search, Segments, Skeleton, Spark, StateBadge, Uptime, View, troubled } from "../ui.js";
 
 const KINDS = {
@@ -153,13 +153,7 @@ function readyOf(p) {
 }
 
 function Figures({ process: p }) {
-  const figures = useStore((s) => s.figures);
-  let cpu = 0, rss = 0;
-  for (const i of p.instances) {
-    const now = figures.instances.get(i.id);
-    cpu += figures.time ? now?.cpu ?? 0 : i.cpu_percent;
-    rss += figures.time ? now?.rss ?? 0 : i.memory_rss_bytes;
-  }
+  const { cpu, rss } = usedBy(p, useStore((s) => s.figures));
   const alive = p.instances.some((i) => i.pid);
   return html`<td class="right hide-s">${alive ? fmt.percent(cpu) : html`<span class="faint">–</span>`}</td>
     <td class="hide-s">${alive && html`<${Spark} values=${trend(p.name).cpu} max=5 />`}</td>

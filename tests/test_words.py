@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbox_init.cli.words import percent, size, to_milliseconds, to_seconds, uptime, use_utc
+from cbox_init.words import percent, size, to_milliseconds, to_seconds, uptime, use_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
