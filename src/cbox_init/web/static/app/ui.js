@@ -319,7 +319,7 @@ export function Field({ label, hint, error, full, children }) {
 
 export function Dialog({ title, onClose, wide, footer, onSubmit, children, class: more = "", bare }) {
   const at = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key: an effect comes after painting, and keys went to the page until then
     at.current.showModal();
     return () => at.current?.close();
   }, []);
